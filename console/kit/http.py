@@ -1,0 +1,59 @@
+"""HTTP helpers that know no app."""
+
+from collections.abc import Awaitable, Callable
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django_htmx.middleware import HtmxDetails
+
+
+class HtmxHttpRequest(HttpRequest):
+    """A request after django-htmx's middleware, for type checkers."""
+
+    htmx: HtmxDetails
+
+
+class PrivatePagesMiddleware:
+    """Keep private pages out of caches, and keep htmx fragments apart from the pages of the same URL."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self._async(request)
+        response = self.get_response(request)
+        assert isinstance(response, HttpResponseBase)  # noqa: S101 - the sync branch
+        return self._mark(response)
+
+    async def _async(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        assert not isinstance(response, HttpResponseBase)  # noqa: S101 - the async branch
+        return self._mark(await response)
+
+    @staticmethod
+    def _mark(response: HttpResponseBase) -> HttpResponseBase:
+        response.headers.setdefault("Cache-Control", "no-store, private")
+        vary = response.headers.get("Vary", "")
+        if "HX-Request" not in vary:
+            response.headers["Vary"] = f"{vary}, HX-Request" if vary else "HX-Request"
+        return response
+
+
+def client_ip(request: HttpRequest) -> str:
+    """The peer's address. Forwarded headers are read by allauth alone, which knows how many proxies to trust."""
+    return str(request.META.get("REMOTE_ADDR", ""))[:45]
+
+
+def see_other(url: str) -> HttpResponse:
+    """303: the answer to a POST that worked."""
+    response = HttpResponse(status=303)
+    response["Location"] = url
+    return response

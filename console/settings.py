@@ -1,0 +1,256 @@
+"""The one settings file. Everything comes from the environment and is checked here; README.md has the table.
+
+Without DATABASE_URL only commands that touch no database run (`up`, `check`, `makemigrations`): see CONFIGURED.
+"""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.contrib.messages import constants as message_levels
+from django.utils.csp import CSP
+from environs import Env
+
+from console.kit.logs import logging_config
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+
+def secret(name: str, default: str | None = None) -> str:
+    """NAME, or the content of the file named by NAME_FILE, stripped. Raises when neither is there."""
+    path = env.str(f"{name}_FILE", "")
+    if path:
+        return Path(path).read_text().strip()
+    return env.str(name) if default is None else env.str(name, default)
+
+
+CONFIGURED = bool(env.str("DATABASE_URL", "") or env.str("DATABASE_URL_FILE", ""))
+DEBUG = env.bool("DEBUG", False)
+EMBEDDED = env.bool("EMBEDDED", False)
+STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".local"))).absolute()
+PORT = env.int("PORT", 8000)
+PROCESS_ROLE = env.str("PROCESS_ROLE", "command")
+HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
+BASE_URL = env.str("BASE_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+
+# Random when unset and nothing can be served anyway; required otherwise.
+SECRET_KEY = secret("SECRET_KEY") if CONFIGURED else secrets.token_urlsafe(50)
+ENCRYPTION_KEYS = [
+    key.strip()
+    for key in secret("ENCRYPTION_KEYS", None if CONFIGURED else "").replace("\n", ",").split(",")
+    if key.strip()
+]
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+OPEN_SIGNUP = env.bool("OPEN_SIGNUP", True)
+
+INSTALLED_APPS = [
+    "console",
+    "workspaces",
+    "deployments",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "servestatic.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_htmx",
+    "allauth",
+    "allauth.account",
+    "django_structlog",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "console.kit.http.PrivatePagesMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "workspaces.middleware.TimeZoneMiddleware",
+]
+
+ROOT_URLCONF = "console.urls"
+ASGI_APPLICATION = "console.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "console.context.shell",
+            ],
+            "builtins": ["console.kit.templatetags.ui"],
+        },
+    }
+]
+
+# --- Database. Under ASGI every request has a thread of its own, so the web process needs a pool; Celery and the
+# observer keep one connection, checked before use.
+STATEMENT_TIMEOUT_MS = 5000
+
+
+def database() -> dict[str, Any]:
+    """The one database, as Django wants it."""
+    url = secret("DATABASE_URL", "postgresql://localhost/unset")
+    config: dict[str, Any] = dict(dj_database_url.parse(url))
+    config["OPTIONS"] = {
+        **config.get("OPTIONS", {}),
+        "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=2000",
+    }
+    if PROCESS_ROLE == "web":
+        config["OPTIONS"]["pool"] = {"min_size": 1, "max_size": env.int("DATABASE_POOL", 12), "timeout": 3}
+    else:
+        config["CONN_MAX_AGE"] = 600 if PROCESS_ROLE in {"worker", "beat", "observer"} else 0
+    config["CONN_HEALTH_CHECKS"] = True
+    return config
+
+
+DATABASES = {"default": database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis carries only hints and badges; a call to it may cost a second at most.
+REDIS_URL = secret("REDIS_URL", "redis://127.0.0.1:6379/0")
+CACHES = {
+    # Rate limits of accounts. In Postgres, so that a frozen Redis never blocks a sign-in.
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "console_cache"}
+}
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT = 45  # below the lease of 60 s: a hung pass is dead before another may claim its row
+CELERY_TASK_SOFT_TIME_LIMIT = 40
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
+LEASE_SECONDS = env.float("LEASE_SECONDS", 60.0)
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {
+        "task": "deployments.tasks.sweep",
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS},
+    },
+    "scale": {"task": "deployments.tasks.scale", "schedule": 10.0, "options": {"expires": 10.0}},
+}
+
+# --- Accounts: e-mail is the identity, verification does not block, one password field.
+AUTH_USER_MODEL = "workspaces.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "workspaces.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
+ACCOUNT_FORMS = {"signup": "workspaces.forms.SignupForm"}
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+
+# --- Mail
+MAILERS = {
+    "default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"},
+}
+if env.str("EMAIL_HOST", ""):
+    MAILERS["default"] = {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": env.str("EMAIL_HOST"),
+            "port": env.int("EMAIL_PORT", 587),
+            "username": env.str("EMAIL_USER", ""),
+            "password": secret("EMAIL_PASSWORD", ""),
+            "use_tls": env.bool("EMAIL_TLS", True),
+            "timeout": 10,
+        },
+    }
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "Airdeck <airdeck@localhost>")
+
+# --- Security. Fragments and pages alike: nothing inline, nothing from elsewhere.
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.int("TRUSTED_PROXY_COUNT", 0) else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_NAME = "__Host-airdeck-session" if HTTPS else "airdeck-session"
+CSRF_COOKIE_NAME = "__Host-airdeck-csrf" if HTTPS else "airdeck-csrf"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "console.views.csrf_failure"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+
+# --- Words, time, files
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str((STATE_DIR if EMBEDDED else BASE_DIR) / "staticfiles")))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+}
+SERVESTATIC_KEEP_ONLY_HASHED_FILES = False
+SERVESTATIC_AUTOREFRESH = DEBUG
+MESSAGE_TAGS = {
+    message_levels.SUCCESS: "ok",
+    message_levels.WARNING: "warn",
+    message_levels.ERROR: "bad",
+    message_levels.INFO: "busy",
+}
+
+# --- Logs
+LOGGING = logging_config(json=env.str("LOG_FORMAT", "json") == "json", level=env.str("LOG_LEVEL", "INFO"))
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
