@@ -1,0 +1,9 @@
+"""The app of everything that converges."""
+
+from django.apps import AppConfig
+
+
+class DeploymentsConfig(AppConfig):
+    """Deployments, their clusters and runtimes, and the reconciler."""
+
+    name = "deployments"

@@ -1,0 +1,40 @@
+"""Writes audit events, inside the transaction of the change that they tell of."""
+
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from workspaces.models import AuditEvent, User
+
+logger = structlog.get_logger(__name__)
+
+
+def record(
+    *,
+    by: User | None,
+    verb: str,
+    object_type: str,
+    object_id: object,
+    object_label: str,
+    workspace_id: UUID | None,
+    old: dict[str, Any] | None = None,
+    new: dict[str, Any] | None = None,
+) -> AuditEvent:
+    """Append one event. `by` is None when the system itself acted. Secret values never go into `old` or `new`."""
+    context = structlog.contextvars.get_contextvars()
+    event = AuditEvent.objects.create(
+        workspace_id=workspace_id,
+        actor_id=by.pk if by else None,
+        actor_label=by.label if by else "Airdeck",
+        verb=verb,
+        object_type=object_type,
+        object_id=str(object_id),
+        object_label=object_label[:254],
+        old=old or {},
+        new=new or {},
+        request_id=str(context.get("request_id", ""))[:64],
+        ip=str(context.get("ip", ""))[:45],
+    )
+    logger.info("audit", verb=verb, object_type=object_type, object_id=str(object_id), actor=event.actor_id)
+    return event

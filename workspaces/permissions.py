@@ -1,0 +1,63 @@
+"""Who may do what. Permissions are the only thing that views and templates ask about; roles are data."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """One thing that a role in a Workspace may allow."""
+
+    VIEW = "view"
+    CREATE_DEPLOYMENT = "create_deployment"
+    EDIT_DEPLOYMENT = "edit_deployment"
+    DELETE_DEPLOYMENT = "delete_deployment"
+    REVEAL_CREDENTIAL = "reveal_credential"
+    EDIT_WORKSPACE = "edit_workspace"
+    DELETE_WORKSPACE = "delete_workspace"
+    MANAGE_MEMBERS = "manage_members"
+
+
+class Role(StrEnum):
+    """A member's role in one Workspace: Member < Editor < Admin."""
+
+    MEMBER = "member"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+    @property
+    def label(self) -> str:
+        """The word on the page."""
+        return self.value.capitalize()
+
+
+@dataclass(frozen=True)
+class RoleDescription:
+    """What a role means, for people and for the machine."""
+
+    sentence: str
+    permissions: frozenset[Permission]
+
+
+_MEMBER = frozenset({Permission.VIEW})
+_EDITOR = _MEMBER | {
+    Permission.CREATE_DEPLOYMENT,
+    Permission.EDIT_DEPLOYMENT,
+    Permission.DELETE_DEPLOYMENT,
+    Permission.REVEAL_CREDENTIAL,
+}
+
+ROLES: dict[Role, RoleDescription] = {
+    Role.MEMBER: RoleDescription("Sees everything in the Workspace except secret values.", _MEMBER),
+    Role.EDITOR: RoleDescription("Also creates, edits and deletes Deployments.", _EDITOR),
+    Role.ADMIN: RoleDescription("Also manages members and the Workspace itself.", frozenset(Permission)),
+}
+
+
+def role_allows(role: str, permission: Permission) -> bool:
+    """Whether `role` holds `permission`. An unknown role holds none."""
+    return role in ROLES and permission in ROLES[Role(role)].permissions
+
+
+def roles_with(permission: Permission) -> list[Role]:
+    """The roles that hold `permission`, least first."""
+    return [role for role in Role if permission in ROLES[role].permissions]
