@@ -1,0 +1,158 @@
+"""Every path below the state folder of the embedded default, named in one place. No Django, no other app.
+
+Two folders matter: `root`, which is kept (databases, keys, logs, DAGs), and `run_dir`, which holds sockets, pid
+files and supervisord's configuration and may be lost at any time. It lies below `root` unless that makes a
+socket's path longer than the kernel takes.
+"""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+MAX_SOCKET_PATH = 100  # bytes; Linux takes 107, macOS 103
+LONGEST_SOCKET_NAME = 48  # "/" + a release name of 36 characters + ".redis.sock"
+# What supervisord's configuration takes without quoting or expansion. A newline there starts a program,
+# "%" stops the daemon, ";" begins a comment and "[*?" are globs of its include line.
+SAFE_PATH = re.compile(r"/[A-Za-z0-9/._,:=@+-]+(?: [A-Za-z0-9/._,:=@+-]+)*")
+RELEASE_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{4}")
+RUNTIME_VERSION = re.compile(r"[0-9]+\.[0-9]+-[0-9]+")
+
+
+@dataclass(frozen=True)
+class StateDir:
+    """The paths below one state folder. Raises ValueError, in one sentence, when `root` is unfit."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        text = str(self.root)
+        if not self.root.is_absolute() or not SAFE_PATH.fullmatch(text) or ".." in self.root.parts:
+            raise ValueError(
+                f"The state folder {text!r} cannot be used: choose an absolute path of ASCII "
+                "letters, digits, single spaces and the characters / . _ , : = @ + -."
+            )
+
+    @property
+    def version_file(self) -> Path:
+        """Says which version of the console wrote this folder."""
+        return self.root / "version"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the one `up` that uses this folder."""
+        return self.root / "lock"
+
+    @property
+    def keys(self) -> Path:
+        """Keys generated at the first start, each a file of mode 0600."""
+        return self.root / "keys"
+
+    @property
+    def postgres(self) -> Path:
+        """The embedded Postgres's data folder."""
+        return self.root / "postgres"
+
+    @property
+    def redis(self) -> Path:
+        """The working folder of the console's own Redis."""
+        return self.root / "redis"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the console's own processes."""
+        return self.root / "logs"
+
+    @property
+    def runtimes(self) -> Path:
+        """One folder per installed runtime."""
+        return self.root / "runtimes"
+
+    @property
+    def deployments(self) -> Path:
+        """One folder per Deployment, named as its release."""
+        return self.root / "deployments"
+
+    @property
+    def ports(self) -> Path:
+        """One file per allotted port, named as the port; its content names the release."""
+        return self.root / "ports"
+
+    @cached_property
+    def run_dir(self) -> Path:
+        """Sockets, pid files, supervisord.conf and groups/. Short enough that its sockets can be bound."""
+        near = self.root / "run"
+        if len(os.fsencode(near)) + LONGEST_SOCKET_NAME < MAX_SOCKET_PATH:
+            return near
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        return Path(f"/tmp/airdeck-{os.getuid()}-{digest}")  # noqa: S108 - owner and mode are checked in `create`
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Where supervisord answers; mode 0700."""
+        return self.run_dir / "supervisor.sock"
+
+    @property
+    def supervisor_config(self) -> Path:
+        """supervisord's main configuration; it includes `groups`/*.conf, relative to itself."""
+        return self.run_dir / "supervisord.conf"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        """supervisord's pid file."""
+        return self.run_dir / "supervisord.pid"
+
+    @property
+    def groups(self) -> Path:
+        """One file per supervisord group that was added at run time. Emptied at each start of `up`, so that
+        the reconciler, not supervisord, brings Deployments back, after their databases."""
+        return self.run_dir / "groups"
+
+    @property
+    def redis_socket(self) -> Path:
+        """The console's own Redis."""
+        return self.run_dir / "redis.sock"
+
+    def group_file(self, group: str) -> Path:
+        """The configuration of one group."""
+        return self.groups / f"{group}.conf"
+
+    def runtime(self, version: str) -> Path:
+        """The folder of one runtime ("3.3-1")."""
+        if not RUNTIME_VERSION.fullmatch(version):
+            raise ValueError(f"{version!r} is not a runtime version.")
+        return self.runtimes / version
+
+    def deployment(self, release_name: str) -> Path:
+        """The folder of one Deployment."""
+        if not RELEASE_NAME.fullmatch(release_name):
+            raise ValueError(f"{release_name!r} is not a release name.")
+        return self.deployments / release_name
+
+    def create(self) -> None:
+        """Make every folder, each 0700. Raises ValueError when one is somebody else's, or a symlink."""
+        folders = (
+            self.root,
+            self.keys,
+            self.postgres,
+            self.redis,
+            self.logs,
+            self.runtimes,
+            self.deployments,
+        )
+        for folder in (*folders, self.ports, self.run_dir, self.groups):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = folder.lstat()
+            if folder.is_symlink() or found.st_uid != os.getuid():
+                raise ValueError(
+                    f"{folder} belongs to somebody else: remove it or choose another state folder."
+                )
+            if found.st_mode & 0o777 != 0o700:
+                folder.chmod(0o700)
+
+    def forget_groups(self) -> None:
+        """Remove every group file. Only for `up`, before it starts supervisord."""
+        for file in self.groups.glob("*.conf"):
+            file.unlink(missing_ok=True)
