@@ -1,7 +1,7 @@
 """Every path below the state folder of the embedded default, named in one place. No Django, no other app.
 
-Two folders matter: `root`, which is kept (databases, keys, logs, DAGs), and `run_dir`, which holds sockets, pid
-files and supervisord's configuration and may be lost at any time. It lies below `root` unless that makes a
+Two folders matter: `root`, which is kept (databases, keys, logs, DAGs), and `run_dir`, which holds sockets,
+pid files and supervisord's configuration and may be lost at any time. It lies below `root` unless that makes a
 socket's path longer than the kernel takes.
 """
 

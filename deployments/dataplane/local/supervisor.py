@@ -143,7 +143,7 @@ def _flag(value: bool) -> str:
 @dataclass(frozen=True)
 class ProcessInfo:
     """One process as supervisord knows it. `state` is its word (STOPPED, STARTING, RUNNING, BACKOFF,
-    STOPPING, EXITED, FATAL); `started`, `stopped` and `now` are Unix seconds by supervisord's clock, 0 for never."""
+    STOPPING, EXITED, FATAL); `started`, `stopped` and `now` are Unix seconds, 0 for never."""
 
     group: str
     name: str
@@ -218,7 +218,7 @@ class Supervisor:
         fault = self._call(
             "supervisor.removeProcessGroup", group, ignore=(Faults.BAD_NAME, Faults.STILL_RUNNING)
         )
-        return fault != Faults.STILL_RUNNING
+        return bool(fault != Faults.STILL_RUNNING)
 
     def start(self, name: str, *, wait: bool = False) -> None:
         """Start "<group>:<program>". Running already is success; an unknown name is a DataPlaneError."""
