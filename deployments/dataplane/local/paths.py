@@ -1,8 +1,8 @@
 """Every path below the state folder of the embedded default, named in one place. No Django, no other app.
 
 Two folders matter: `root`, which is kept (databases, keys, logs, DAGs), and `run_dir`, which holds sockets,
-pid files and supervisord's configuration and may be lost at any time. It lies below `root` unless that makes a
-socket's path longer than the kernel takes.
+pid files and supervisord's configuration and may be lost at any time. It lies below `root` unless that makes
+a socket's path longer than the kernel takes.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ class StateDir:
 
     @property
     def postgres(self) -> Path:
-        """The embedded Postgres's data folder."""
+        """The embedded Postgres's data folder; made by whoever starts it, and its user's own."""
         return self.root / "postgres"
 
     @property
@@ -132,25 +132,23 @@ class StateDir:
         return self.deployments / release_name
 
     def create(self) -> None:
-        """Make every folder, each 0700. Raises ValueError when one is somebody else's, or a symlink."""
-        folders = (
-            self.root,
-            self.keys,
-            self.postgres,
-            self.redis,
-            self.logs,
-            self.runtimes,
-            self.deployments,
-        )
-        for folder in (*folders, self.ports, self.run_dir, self.groups):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make every folder but Postgres's own. Raises ValueError when one is somebody else's, or a symlink.
+
+        Each is 0700; for root, `root` and `run_dir` are 0711, because Postgres refuses to run as root and its
+        user must pass through them.
+        """
+        through = 0o711 if os.getuid() == 0 else 0o700
+        inner = (self.keys, self.redis, self.logs, self.runtimes, self.deployments, self.ports)
+        for folder in (self.root, self.run_dir, self.groups, *inner):
+            mode = through if folder in (self.root, self.run_dir) else 0o700
+            folder.mkdir(mode=mode, parents=True, exist_ok=True)
             found = folder.lstat()
             if folder.is_symlink() or found.st_uid != os.getuid():
                 raise ValueError(
                     f"{folder} belongs to somebody else: remove it or choose another state folder."
                 )
-            if found.st_mode & 0o777 != 0o700:
-                folder.chmod(0o700)
+            if found.st_mode & 0o777 != mode:
+                folder.chmod(mode)
 
     def forget_groups(self) -> None:
         """Remove every group file. Only for `up`, before it starts supervisord."""
