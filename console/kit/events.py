@@ -1,0 +1,211 @@
+"""The event stream: rendered fragments, published to Redis by whoever commits a change, fanned out by each web
+process to its open pages. The only user of Redis pub/sub. Losing any message costs a refresh, never the truth.
+
+A frame is a server-sent event. A publisher renders it once; a process encodes it once; every viewer gets the
+same bytes.
+"""
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+
+import redis
+import redis.asyncio
+import structlog
+from django.conf import settings
+
+logger = structlog.get_logger(__name__)
+
+PREFIX = "airdeck:"
+_HEARTBEAT_CHANNEL = f"{PREFIX}heartbeat"
+HEARTBEAT_SECONDS = 10.0  # own message: pub/sub health checks do not notice a half-open connection
+QUEUE_LENGTH = 8  # a reader slower than this gets one "resync" in place of what it missed
+BREAKER_SECONDS = 30.0
+TIMEOUT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One server-sent event: a name that the page listens for, and the HTML to swap in."""
+
+    event: str
+    html: str = ""
+
+
+RESYNC = b"event: resync\ndata: \n\n"
+PING = b": ping\n\n"
+
+
+def encode(frame: Frame) -> bytes:
+    """The frame as it goes over the wire. Newlines in HTML become several data lines, as the format wants."""
+    lines = frame.html.splitlines() or [""]
+    data = "".join(f"data: {line}\n" for line in lines)
+    return f"event: {frame.event}\n{data}\n".encode()
+
+
+class Breaker:
+    """Stops asking a Redis that failed: for BREAKER_SECONDS every call is skipped instead of waited for."""
+
+    def __init__(self) -> None:
+        self._open_until = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def open(self) -> bool:
+        """Whether calls are skipped now."""
+        return time.monotonic() < self._open_until
+
+    def trip(self) -> None:
+        """A call failed."""
+        with self._lock:
+            self._open_until = time.monotonic() + BREAKER_SECONDS
+
+    def reset(self) -> None:
+        """A call worked."""
+        self._open_until = 0.0
+
+
+breaker = Breaker()
+_client: redis.Redis | None = None
+
+
+def _redis() -> redis.Redis:
+    global _client  # noqa: PLW0603 - one pool per process
+    if _client is None:
+        _client = redis.Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            retry=None,
+        )
+    return _client
+
+
+def publish(topic: str, frames: Iterable[Frame]) -> bool:
+    """Send frames to every page that watches `topic`. Never raises, never takes longer than about a second;
+    False when they were dropped (pages catch up on their next resync)."""
+    if breaker.open:
+        return False
+    message = json.dumps([[frame.event, frame.html] for frame in frames])
+    try:
+        _redis().publish(PREFIX + topic, message)
+    except (redis.RedisError, OSError) as error:
+        breaker.trip()
+        logger.warning("hint_dropped", kind="event", error=type(error).__name__)
+        return False
+    breaker.reset()
+    return True
+
+
+@dataclass(eq=False)
+class Subscription:
+    """One open page: a short queue of encoded events."""
+
+    topic: str
+    queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_LENGTH))
+
+    def push(self, chunk: bytes | None) -> None:
+        """Queue a chunk; a reader that fell behind gets one resync in place of everything missed. None ends it."""
+        try:
+            self.queue.put_nowait(chunk)
+        except asyncio.QueueFull:
+            while not self.queue.empty():
+                self.queue.get_nowait()
+            self.queue.put_nowait(None if chunk is None else RESYNC)
+
+
+class Hub:
+    """One per event loop: one Redis subscription, fanned out to every open page of this process."""
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[str, set[Subscription]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many pages listen."""
+        return sum(len(subs) for subs in self._subscriptions.values())
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, topic: str) -> AsyncIterator[Subscription]:
+        """Listen to `topic` while the context lasts."""
+        subscription = Subscription(topic)
+        self._subscriptions[topic].add(subscription)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="event-hub")
+        try:
+            yield subscription
+        finally:
+            watchers = self._subscriptions[topic]
+            watchers.discard(subscription)
+            if not watchers:
+                del self._subscriptions[topic]
+
+    def deliver(self, topic: str, chunk: bytes | None) -> None:
+        """Hand one chunk to everybody who watches `topic`."""
+        for subscription in self._subscriptions.get(topic, ()):
+            subscription.push(chunk)
+
+    def resync_all(self) -> None:
+        """Something may have been missed: every page asks anew."""
+        for topic in list(self._subscriptions):
+            self.deliver(topic, RESYNC)
+
+    def close_all(self) -> None:
+        """The process is about to stop: every stream ends now."""
+        for topic in list(self._subscriptions):
+            self.deliver(topic, None)
+
+    async def _run(self) -> None:
+        """Keep one subscription alive for as long as somebody listens."""
+        missed = False
+        while self._subscriptions:
+            try:
+                await self._listen(resync_first=missed)
+            except (redis.RedisError, OSError, TimeoutError) as error:
+                logger.warning("event_hub_reconnects", error=type(error).__name__)
+                missed = True
+                await asyncio.sleep(1.0)
+
+    async def _listen(self, *, resync_first: bool) -> None:
+        client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=TIMEOUT_SECONDS, retry=None)
+        async with client, client.pubsub() as pubsub:
+            await pubsub.psubscribe(f"{PREFIX}*")
+            if resync_first:
+                self.resync_all()
+            beat = heard = time.monotonic()
+            while self._subscriptions:
+                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
+                now = time.monotonic()
+                if message is not None:
+                    heard = now
+                    self._dispatch(message)
+                elif now - heard > 2.5 * HEARTBEAT_SECONDS:
+                    raise TimeoutError("Redis fell silent")
+                if now - beat > HEARTBEAT_SECONDS:
+                    beat = now
+                    async with asyncio.timeout(TIMEOUT_SECONDS):
+                        await client.publish(_HEARTBEAT_CHANNEL, "")
+
+    def _dispatch(self, message: dict[str, bytes]) -> None:
+        channel = message["channel"].decode()
+        if channel == _HEARTBEAT_CHANNEL:
+            return
+        frames = json.loads(message["data"])
+        self.deliver(channel.removeprefix(PREFIX), b"".join(encode(Frame(*frame)) for frame in frames))
+
+
+_hubs: dict[int, Hub] = {}
+
+
+def hub() -> Hub:
+    """The hub of the running event loop."""
+    key = id(asyncio.get_running_loop())
+    if key not in _hubs:
+        _hubs[key] = Hub()
+    return _hubs[key]

@@ -1,0 +1,20 @@
+"""Which driver speaks to which kind of cluster. Loaded on first use: a process that talks to no data plane (web)
+does not pay for the drivers' imports."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from deployments.dataplane.base import ClusterConfig, DataPlane
+
+type Factory = Callable[[ClusterConfig], DataPlane]
+
+DRIVERS: dict[str, str | Factory] = {"local": "deployments.dataplane.local.driver:LocalDataPlane"}
+
+
+def driver_for(config: ClusterConfig) -> DataPlane:
+    """The driver for a cluster's kind. Raises KeyError for a kind that nobody registered."""
+    factory = DRIVERS[config.kind]
+    if isinstance(factory, str):
+        module, _, name = factory.partition(":")
+        factory = DRIVERS[config.kind] = getattr(import_module(module), name)
+    return factory(config)

@@ -1,0 +1,326 @@
+"""Rows of everything that converges. Desired state is written by `actions`; observed state by `status` alone."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Lower, Now
+from django.urls import reverse
+
+from deployments.spec import RuntimeSpec, Size, au_size
+from deployments.states import ComponentState, Executor, Operation, Status, StepState
+from workspaces.models import User, Workspace
+
+UNKNOWN_AFTER = timedelta(seconds=120)  # domain.md, decision 13: no data for two minutes is Unknown
+
+
+def choices(words: Any) -> list[tuple[str, str]]:
+    """Choices of a CharField from a StrEnum."""
+    return [(word.value, word.value.capitalize()) for word in words]
+
+
+class Cluster(models.Model):
+    """A place where Airflow can run: this machine, or a registered Kubernetes cluster."""
+
+    class Kind(models.TextChoices):
+        """Which driver speaks to it."""
+
+        LOCAL = "local", "This machine"
+        KUBERNETES = "kubernetes", "Kubernetes"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=64, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind)
+    sealed_config = models.BinaryField()  # JSON, encrypted: database URL and driver settings
+    restricted = models.BooleanField(default=False)  # open to `workspaces` only
+    workspaces = models.ManyToManyField(Workspace, blank=True, related_name="clusters")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField(null=True)  # the observer's heartbeat
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RuntimeRelease(models.Model):
+    """One release of Airflow that we ship: the catalogue's row."""
+
+    class Channel(models.TextChoices):
+        """How long it is maintained."""
+
+        STABLE = "stable", "Stable"
+        LTS = "lts", "Long-term support"
+
+    version = models.CharField(max_length=20, unique=True)  # "3.3-1"
+    airflow_version = models.CharField(max_length=20)  # "3.3.2"
+    image = models.CharField(max_length=255, blank=True)
+    channel = models.CharField(max_length=6, choices=Channel, default=Channel.STABLE)
+    released_on = models.DateField()
+    maintained_until = models.DateField()
+    yanked = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-released_on", "-version"]
+
+    def __str__(self) -> str:
+        return self.spec.label
+
+    @property
+    def spec(self) -> RuntimeSpec:
+        """The value that a data plane receives."""
+        return RuntimeSpec(self.version, self.airflow_version, self.image)
+
+
+class WorkerType(models.Model):
+    """A size of Celery worker that a cluster offers."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="worker_types")
+    name = models.CharField(max_length=40)
+    cpu_millis = models.PositiveIntegerField()
+    memory_mib = models.PositiveIntegerField()
+    position = models.PositiveSmallIntegerField(default=0)
+    is_default = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["cluster", "position", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "name"], name="worker_type_once_per_cluster"),
+            models.UniqueConstraint(
+                fields=["cluster"], condition=models.Q(is_default=True), name="one_default_worker_type"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.size.cpu_text} CPU, {self.size.memory_text} GiB)"
+
+    @property
+    def size(self) -> Size:
+        """What one worker of this type gets."""
+        return Size(self.cpu_millis, self.memory_mib)
+
+
+class ReleaseName(models.Model):
+    """Every release name ever minted, so that a deleted one is never given again."""
+
+    name = models.CharField(max_length=63, primary_key=True)
+    minted_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Deployment(models.Model):
+    """One Airflow: what is wanted of it, what was observed of it, and when it is looked at next."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="deployments")
+    release_name = models.CharField(max_length=63, unique=True)
+    form_key = models.UUIDField()  # the same create form posted twice makes one Deployment
+
+    # Desired state.
+    name = models.CharField(max_length=64)
+    name_key = models.CharField(max_length=256)  # `names.name_key(name)`: unique while it lives
+    description = models.CharField(max_length=1000, blank=True)
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="deployments")
+    runtime = models.ForeignKey(RuntimeRelease, on_delete=models.PROTECT, related_name="deployments")
+    executor = models.CharField(max_length=10, choices=choices(Executor))
+    scheduler_au = models.PositiveSmallIntegerField()
+    scheduler_replicas = models.PositiveSmallIntegerField()
+    generation = models.PositiveIntegerField(default=1)
+    delete_requested_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    updated_at = models.DateTimeField(auto_now_add=True)
+    updated_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    # Observed state: `status.py` only.
+    status = models.CharField(max_length=12, choices=choices(Status), default=Status.CREATING)
+    reason = models.CharField(max_length=1000, blank=True)
+    changed_at = models.DateTimeField(db_default=Now())  # when status, reason, a step or a component last changed
+    status_since = models.DateTimeField(db_default=Now())
+    observed_at = models.DateTimeField(db_default=Now())
+    observed_generation = models.PositiveIntegerField(default=0)
+    first_healthy_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+    airflow_url = models.CharField(max_length=255, blank=True)
+    notes = models.JSONField(default=dict)  # facts of the data plane for the page, by label
+
+    # The reconciler's own: when to look next, who is looking now.
+    due_at = models.DateTimeField(db_default=Now())
+    lease_until = models.DateTimeField(null=True)
+    lease_epoch = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)  # passes in a row that made no progress for an error
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "name_key"],
+                condition=models.Q(deleted_at__isnull=True),
+                name="deployment_name_once_per_workspace",
+            ),
+            models.UniqueConstraint(fields=["workspace", "form_key"], name="one_deployment_per_form"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], condition=models.Q(deleted_at__isnull=True), name="deployment_due"
+            ),
+            models.Index(fields=["workspace", "changed_at"], name="deployment_changes"),
+            models.Index("workspace", Lower("name"), name="deployment_list"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.release_name})"
+
+    def get_absolute_url(self) -> str:
+        """Its page."""
+        return reverse("deployments:detail", args=[self.release_name])
+
+    @property
+    def executor_label(self) -> str:
+        """The executor's word."""
+        return Executor(self.executor).label
+
+    @property
+    def scheduler_size(self) -> Size:
+        """What one scheduler gets."""
+        return au_size(self.scheduler_au)
+
+    @property
+    def updated_by_label(self) -> str:
+        """Who last changed it, as a name."""
+        return self.updated_by.label if self.updated_by else "a former member"
+
+    @property
+    def is_deleting(self) -> bool:
+        """Somebody asked for it to go, and it may not be gone yet."""
+        return self.delete_requested_at is not None
+
+    def shown_status(self, now: datetime) -> Status:
+        """The status that is true now: a last value older than two minutes is no longer known.
+
+        The observer's heartbeat for the whole cluster counts as news of each quiet Deployment on it.
+        """
+        if self.deleted_at is not None:
+            return Status.DELETED
+        status = Status(self.status)
+        if status is Status.DELETING or now - self.fresh_at <= UNKNOWN_AFTER:
+            return status
+        return Status.UNKNOWN
+
+    @property
+    def fresh_at(self) -> datetime:
+        """When something was last heard of it."""
+        return max(self.observed_at, self.cluster.last_seen_at or self.observed_at)
+
+
+class WorkerQueue(models.Model):
+    """A named group of Celery workers. `default` always exists under the Celery executor."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="queues")
+    name = models.CharField(max_length=63)
+    worker_type = models.ForeignKey(WorkerType, on_delete=models.PROTECT, related_name="+")
+    min_workers = models.PositiveSmallIntegerField()
+    max_workers = models.PositiveSmallIntegerField()
+    concurrency = models.PositiveSmallIntegerField()
+
+    # The scaler's: how many workers are wanted, and since when fewer would do.
+    wanted_workers = models.PositiveSmallIntegerField()
+    fewer_since = models.DateTimeField(null=True)
+    queued = models.PositiveIntegerField(default=0)
+    running = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["deployment", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "name"], name="queue_once_per_deployment"),
+            models.CheckConstraint(
+                condition=models.Q(min_workers__lte=models.F("max_workers")), name="queue_min_at_most_max"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.deployment}"
+
+
+class DeploymentSecret(models.Model):
+    """One generated secret of a Deployment, encrypted."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="secrets")
+    name = models.CharField(max_length=40)
+    sealed = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "name"], name="secret_once_per_deployment")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.deployment_id}"
+
+
+class Step(models.Model):
+    """One step of creating, changing or deleting, as the page shows it. `receipt` lists what a delete removed."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="steps")
+    operation = models.CharField(max_length=6, choices=choices(Operation))
+    position = models.PositiveSmallIntegerField()
+    key = models.CharField(max_length=40)
+    title = models.CharField(max_length=100)
+    state = models.CharField(max_length=7, choices=choices(StepState), default=StepState.PENDING)
+    sentence = models.CharField(max_length=1000, blank=True)
+    receipt = models.JSONField(default=list)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["deployment", "operation", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "operation", "key"], name="step_once_per_operation")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.state}"
+
+
+class ComponentStatus(models.Model):
+    """What was last observed of one component."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="components")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=80)
+    state = models.CharField(max_length=8, choices=choices(ComponentState))
+    ready = models.PositiveSmallIntegerField()
+    wanted = models.PositiveSmallIntegerField()
+    reason = models.CharField(max_length=1000, blank=True)
+    last_line = models.CharField(max_length=1000, blank=True)
+    restarts = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["deployment", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "name"], name="component_once_per_deployment")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.state}"
+
+
+class StatusChange(models.Model):
+    """One change of status: the Deployment's time line, and the source of expected durations."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="status_changes")
+    at = models.DateTimeField(db_default=Now())
+    old = models.CharField(max_length=12)
+    new = models.CharField(max_length=12)
+    reason = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["deployment", "-at"]
+        indexes = [models.Index(fields=["deployment", "-at"], name="status_change_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.old} -> {self.new}"

@@ -1,0 +1,122 @@
+"""What can be chosen on a cluster: every limit, default and choice, from which form, summary and validation read.
+
+No limit is written anywhere else (domain.md, decisions 5-12 and 18).
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from deployments.models import Cluster, RuntimeRelease, WorkerType
+from deployments.states import Executor
+from workspaces.models import Workspace
+
+DESCRIPTION_LENGTH = 1000
+
+
+@dataclass(frozen=True)
+class Range:
+    """A whole number from `minimum` to `maximum`, `default` unless said otherwise."""
+
+    minimum: int
+    maximum: int
+    default: int
+
+
+@dataclass(frozen=True)
+class ExecutorOption:
+    """One executor, with the sentence that helps to choose."""
+
+    value: Executor
+    sentence: str
+
+
+EXECUTORS = {
+    Executor.CELERY: ExecutorOption(
+        Executor.CELERY,
+        "Workers that stay up run many tasks each, and their number follows the load. Good for most teams.",
+    ),
+    Executor.KUBERNETES: ExecutorOption(
+        Executor.KUBERNETES,
+        "Each task runs in a pod of its own. Good for isolation, and for long or heavy tasks.",
+    ),
+    Executor.LOCAL: ExecutorOption(
+        Executor.LOCAL,
+        "Tasks run inside the scheduler: the fewest parts and the quickest start. Good for development.",
+    ),
+}
+
+OFFERED = {
+    Cluster.Kind.LOCAL: (Executor.CELERY, Executor.LOCAL),
+    Cluster.Kind.KUBERNETES: (Executor.CELERY, Executor.KUBERNETES, Executor.LOCAL),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that a Deployment on one cluster may be."""
+
+    cluster: Cluster
+    executors: tuple[ExecutorOption, ...]
+    runtimes: tuple[RuntimeRelease, ...]  # newest first; the first is preselected
+    worker_types: tuple[WorkerType, ...]
+    scheduler_au: Range = Range(5, 24, 5)
+    scheduler_replicas: Range = Range(1, 4, 1)
+    min_workers: Range = Range(0, 30, 1)
+    max_workers: Range = Range(1, 30, 10)
+    concurrency: Range = Range(1, 64, 16)
+
+    @property
+    def default_worker_type(self) -> WorkerType | None:
+        """The preselected one."""
+        return next((t for t in self.worker_types if t.is_default), next(iter(self.worker_types), None))
+
+
+def clusters_for(workspace: Workspace) -> QuerySet[Cluster]:
+    """The clusters on which this Workspace may create Deployments."""
+    return Cluster.objects.filter(Q(restricted=False) | Q(workspaces=workspace)).distinct().order_by("name")
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Orders versions by number: "3.10-1" after "3.9-2"."""
+    return tuple(int(part) for part in version.replace("-", ".").split(".") if part.isdigit())
+
+
+def offered_runtimes(today: date) -> tuple[RuntimeRelease, ...]:
+    """The newest patch of each maintained minor, newest first. Never a yanked or a deprecated one."""
+    newest: dict[tuple[int, ...], RuntimeRelease] = {}
+    for release in RuntimeRelease.objects.filter(yanked=False, maintained_until__gte=today):
+        minor = version_key(release.airflow_version)[:2]
+        if minor not in newest or version_key(newest[minor].version) < version_key(release.version):
+            newest[minor] = release
+    return tuple(newest[minor] for minor in sorted(newest, reverse=True))
+
+
+def options_for(cluster: Cluster) -> Options:
+    """The options of one cluster, as of today. Two queries."""
+    return Options(
+        cluster=cluster,
+        executors=tuple(EXECUTORS[e] for e in OFFERED[Cluster.Kind(cluster.kind)]),
+        runtimes=offered_runtimes(timezone.now().date()),
+        worker_types=tuple(cluster.worker_types.all()),
+    )
+
+
+NAME_LENGTH = 64
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_JOINER = "\u200d"  # inside emoji
+
+
+def clean_name(name: str) -> str:
+    """A Deployment's name as stored: trimmed. Raises ValueError with the sentence for the field."""
+    trimmed = name.strip()
+    if not trimmed:
+        raise ValueError("Enter a name.")
+    if any(unicodedata.category(c) in _INVISIBLE and c != _JOINER for c in trimmed):
+        raise ValueError("Enter a name without line breaks or invisible characters.")
+    if len(trimmed) > NAME_LENGTH:
+        raise ValueError(f"Enter a name of at most {NAME_LENGTH} characters; this one has {len(trimmed)}.")
+    return trimmed

@@ -1,0 +1,54 @@
+"""How states are drawn: each as a word, an icon of its own shape and a tone, in that order of weight."""
+
+from django import template
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from console.kit.templatetags.ui import icon
+from deployments.states import COMPONENT_LOOK, STATUS_LOOK, STEP_LOOK, ComponentState, Look, Status, StepState
+
+register = template.Library()
+
+STEP_WORD = {
+    StepState.PENDING: "Not started",
+    StepState.RUNNING: "Running",
+    StepState.DONE: "Done",
+    StepState.FAILED: "Failed, will be tried again",
+}
+
+
+def _badge(look: Look, label: str) -> SafeString:
+    context = {"tone": look.tone, "icon": look.icon, "label": label, "turns": look.icon == "loader-circle"}
+    return render_to_string("ui/badge.html", context)
+
+
+@register.simple_tag
+def badge(status: Status | str) -> SafeString:
+    """The badge of a Deployment's status; the same for every viewer, so it may be streamed."""
+    status = Status(status)
+    return _badge(STATUS_LOOK[status], status.label)
+
+
+@register.simple_tag
+def component_badge(state: ComponentState | str) -> SafeString:
+    """The badge of a component's state."""
+    state = ComponentState(state)
+    return _badge(COMPONENT_LOOK[state], state.value.capitalize())
+
+
+@register.simple_tag
+def step_icon(state: StepState | str) -> SafeString:
+    """The icon of a step's state. The word for it is `step_word`."""
+    return icon(STEP_LOOK[StepState(state)].icon, turns=StepState(state) is StepState.RUNNING)
+
+
+@register.filter
+def step_tone(state: StepState | str) -> str:
+    """The tone of a step's state."""
+    return STEP_LOOK[StepState(state)].tone
+
+
+@register.filter
+def step_word(state: StepState | str) -> str:
+    """A step's state in words, for those who do not see its icon."""
+    return STEP_WORD[StepState(state)]
