@@ -1,0 +1,199 @@
+"""The gallery of components for developers: every piece of templates/ui/ in every state, with made-up data.
+
+Only routed when DEBUG or EMBEDDED (see `urls_dev`). Shows nothing of any Workspace.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django import forms
+from django.contrib.auth.decorators import login_not_required
+from django.core.paginator import Page, Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from deployments.states import ComponentState, Executor, Status, StepState
+
+FIXED = datetime(2026, 11, 21, 19, 32, 4, tzinfo=UTC)
+
+
+@dataclass
+class Row:
+    """A Deployment as the list draws it."""
+
+    pk: int
+    name: str
+    release_name: str
+    shown_status: Status
+    executor_label: str
+    airflow_version: str
+    updated_at: datetime
+    url: str = "#main"
+    reason: str = ""
+    updated_by_label: str = "Alice"
+    cluster: dict[str, str] = field(default_factory=lambda: {"name": "This machine"})
+
+    @property
+    def runtime(self) -> dict[str, str]:
+        """As `d.runtime`."""
+        return {"version": "3.3-1", "airflow_version": self.airflow_version}
+
+
+class SampleForm(forms.Form):
+    """One field of each kind that the pages use."""
+
+    name = forms.CharField(max_length=64, help_text="Shown to your team. You can change it later.")
+    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    runtime = forms.ChoiceField(choices=[("3.3-1", "3.3-1 (based on Airflow 3.3.2)")])
+    executor = forms.ChoiceField(
+        widget=forms.RadioSelect,
+        initial="celery",
+        help_text="How Airflow places tasks.",
+        choices=[
+            (
+                Executor.CELERY,
+                "Celery\nWorkers stay up and take tasks from queues. Best for many short tasks.",
+            ),
+            (Executor.LOCAL, "Local\nTasks run beside the scheduler. Best for trying things out."),
+        ],
+    )
+    minimum = forms.IntegerField(label="Minimum workers", min_value=0, max_value=30, initial=1)
+    maximum = forms.IntegerField(label="Maximum workers", min_value=1, max_value=30, initial=10)
+    agreed = forms.BooleanField(label="Send me a message when it is Healthy", required=False)
+
+
+class FilterForm(forms.Form):
+    """The filter bar."""
+
+    q = forms.CharField(label="Search", required=False, widget=forms.TextInput(attrs={"type": "search"}))
+    status = forms.ChoiceField(
+        required=False, choices=[("", "Any"), *((each.value, each.label) for each in Status)]
+    )
+
+
+def sample_rows() -> Page[Row]:
+    """One row for each status."""
+    names = [
+        "Analytics",
+        "Ingest EU",
+        "Marketing",
+        "Billing",
+        "Staging",
+        "Edge",
+        "Old ETL",
+        "Archive of 2025",
+    ]
+    now = timezone.now()
+    rows = [
+        Row(
+            pk=number,
+            name=name,
+            release_name=f"cosmic-nova-{185 + number:04}",
+            shown_status=status,
+            executor_label="Local" if number % 3 == 2 else "Celery",
+            airflow_version="3.2.2" if number % 2 else "3.3.2",
+            updated_at=now - timedelta(minutes=3) * (number * number + 1),
+            reason="Scheduler is silent for 40 s. See its last line." if status is Status.UNHEALTHY else "",
+        )
+        for number, (name, status) in enumerate(zip(names, Status, strict=True), 1)
+    ]
+    return Paginator(rows * 12, 8).page(5)
+
+
+def sample_steps() -> list[dict[str, object]]:
+    """A step in every state."""
+    now = timezone.now()
+    return [
+        {
+            "title": "Database",
+            "state": StepState.DONE,
+            "started_at": now - timedelta(seconds=43),
+            "finished_at": now - timedelta(seconds=42),
+        },
+        {
+            "title": "Airflow components",
+            "state": StepState.RUNNING,
+            "started_at": now - timedelta(seconds=38),
+            "finished_at": None,
+            "sentence": "Scheduler ready. API server: waiting for its first health answer.",
+        },
+        {
+            "title": "Runtime 3.3-1",
+            "state": StepState.FAILED,
+            "started_at": now - timedelta(seconds=95),
+            "finished_at": now - timedelta(seconds=30),
+            "sentence": "The disk is full. Free 400 MB; it is tried again in 20 s.",
+        },
+        {"title": "Address and sign-in", "state": StepState.PENDING, "started_at": None, "finished_at": None},
+    ]
+
+
+def sample_components() -> list[dict[str, object]]:
+    """A component in every state."""
+    names = ["redis", "scheduler", "api-server", "worker-default", "triggerer"]
+    ready = {ComponentState.READY: 1}
+    components: list[dict[str, object]] = [
+        {"name": name, "state": state, "ready": ready.get(state, 0), "wanted": 1, "restarts": 0}
+        for name, state in zip(names, ComponentState, strict=True)
+    ]
+    failing = next(each for each in components if each["state"] is ComponentState.FAILING)
+    failing |= {
+        "reason": "Ended 4 times in the last minute. It is started again in 8 s.",
+        "last_line": "ModuleNotFoundError: No module named 'pandas'",
+        "restarts": 4,
+    }
+    return components
+
+
+@login_not_required
+def gallery(request: HttpRequest) -> HttpResponse:
+    """All components on one page. `?theme=` and `?shell=` show it dark and with the side bar."""
+    page = sample_rows()
+    theme = request.GET.get("theme", "")
+    context = {
+        "user_theme": theme if theme in {"light", "dark"} else "system",
+        "statuses": list(Status),
+        "component_states": list(ComponentState),
+        "step_states": list(StepState),
+        "page": page,
+        "rows": page.object_list,
+        "sorts": {
+            "name": {"url": "?sort=name", "aria": "ascending"},
+            "updated": {"url": "?sort=updated", "aria": None},
+        },
+        "counts": [
+            {"label": "All", "count": 12, "url": "?", "current": True},
+            {"label": "Creating", "count": 1, "url": "?status=creating", "current": False},
+            {"label": "Healthy", "count": 9, "url": "?status=healthy", "current": False},
+        ],
+        "filters": FilterForm(auto_id="filter_%s"),
+        "form": SampleForm(auto_id="sample_%s"),
+        "wrong": SampleForm({"maximum": "64"}, auto_id="wrong_%s"),
+        "steps": sample_steps(),
+        "components": sample_components(),
+        "facts": [
+            {"label": "Scheduler", "value": "0.5 CPU · 1.88 GiB", "detail": "5 AU, 1 replica"},
+            {"label": "Workers, at most", "value": "10 × 1 CPU", "detail": ""},
+            {"label": "Tasks at once", "value": "160", "detail": ""},
+        ],
+        "tabs": [
+            {"label": "Overview", "url": "#main", "current": True},
+            {"label": "Variables", "url": "#main", "count": 12},
+            {"label": "Settings", "url": "#main"},
+        ],
+        "nav": [
+            {"label": "Deployments", "url": "#main", "icon": "layers", "current": True},
+            {"label": "Activity", "url": "#main", "icon": "history"},
+            {"label": "Members", "url": "#main", "icon": "users"},
+            {"label": "Settings", "url": "#main", "icon": "settings"},
+        ],
+        "workspace": {"pk": 1, "name": "Acme Data"},
+        "workspaces": [
+            {"pk": 1, "name": "Acme Data", "url": "#main"},
+            {"pk": 2, "name": "Alice", "url": "#main"},
+        ],
+        "fixed": FIXED,
+        "now": timezone.now(),
+    }
+    return render(request, "gallery.html", context)
