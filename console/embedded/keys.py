@@ -1,0 +1,55 @@
+"""The keys of one state folder: made once, each a file of mode 0600, handed on by file name only."""
+
+import base64
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from console.embedded.preflight import Refusal
+from deployments.dataplane.local.paths import StateDir
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(32)
+
+
+# What reads each: settings (SECRET_KEY_FILE, ENCRYPTION_KEYS_FILE), Postgres and Redis.
+KEYS: dict[str, Callable[[], str]] = {
+    "secret_key": secrets.token_urlsafe,
+    "encryption_keys": _fernet_key,
+    "postgres_password": _password,
+    "redis_password": _password,
+}
+
+
+def ensure(state: StateDir, *, has_data: bool) -> None:
+    """Make the missing keys. Raises Refusal when `has_data` and one is gone: a new one would not open it."""
+    missing = [name for name in KEYS if not (state.keys / name).exists()]
+    if missing and has_data:
+        raise Refusal(
+            f"{state.keys / missing[0]} is missing, without which the data in {state.root} cannot be read: "
+            "put it back from a backup or choose another STATE_DIR."
+        )
+    for name in missing:
+        write_private(state.keys / name, KEYS[name]() + "\n")
+
+
+def read(state: StateDir, name: str) -> str:
+    """One key, without the newline at its end."""
+    return (state.keys / name).read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace `path` by a file of mode 0600 at once: it holds the old text or the new one, never half."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -1,0 +1,191 @@
+"""What must hold before `up` changes anything. Every refusal is one sentence that a person can act on."""
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from console.embedded import postgres, redis_server
+from deployments.dataplane.local.paths import StateDir
+
+PYTHON = (3, 13)
+STATE_VERSION = 1  # raised when an older console could no longer read the state folder
+DISK_FLOOR_BYTES = 2 * 1024**3  # one runtime takes 0.4 GB and Postgres must never meet a full disk
+# Set by somebody who runs the console in production: `up` would use another database than they meant.
+PRODUCTION_ONLY = (
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "REDIS_URL",
+    "REDIS_URL_FILE",
+    "KUBERNETES_SERVICE_HOST",
+)
+
+
+class Refusal(Exception):
+    """`up` does not start. `str()` is one sentence."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `up` may go ahead with."""
+
+    state: StateDir
+    port: int
+    redis_binary: Path
+
+
+def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
+    """Look at everything and change nothing. Raises Refusal with the first thing that is wrong."""
+    _python(sys.version_info[:2])
+    _not_production(environ)
+    state = _state(environ, default_state)
+    _lock_is_free(state)
+    _version(state)
+    port = _port(environ.get("PORT", "8000"))
+    _disk(state.root)
+    redis_binary = redis_server.find_binary()
+    if redis_binary is None:
+        raise Refusal(
+            "no redis-server or valkey-server is on PATH and none is built: install one of them, or gcc and "
+            "make, and run `make run` again."
+        )
+    problem = postgres.problem(state)
+    if problem:
+        raise Refusal(problem)
+    return Plan(state, port, redis_binary)
+
+
+def take_lock(state: StateDir) -> int:
+    """Lock the state folder for this process's life. Returns the descriptor; the file names our pid."""
+    handle = os.open(state.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise Refusal(_in_use(state)) from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"{os.getpid()}\n".encode())
+    return handle
+
+
+def write_version(state: StateDir) -> None:
+    """Say which version of the console wrote this folder."""
+    state.version_file.write_text(f"{STATE_VERSION}\n")
+
+
+def _python(version: tuple[int, ...]) -> None:
+    if version < PYTHON:
+        found = ".".join(map(str, version))
+        raise Refusal(f"Airdeck needs Python {PYTHON[0]}.{PYTHON[1]} or newer and this is {found}.")
+
+
+def _not_production(environ: Mapping[str, str]) -> None:
+    for name in PRODUCTION_ONLY:
+        if environ.get(name):
+            raise Refusal(
+                f"{name} is set, but `up` is for one person's machine and brings its own Postgres and Redis: "
+                "unset it, or start web, worker, beat and observer as the README describes for production."
+            )
+
+
+def _state(environ: Mapping[str, str], default: Path) -> StateDir:
+    root = Path(environ.get("STATE_DIR") or default).expanduser().absolute()
+    try:
+        state = StateDir(root)
+    except ValueError as error:
+        raise Refusal(str(error)) from None
+    existing = _existing(root)
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise Refusal(f"{existing} is not a folder in which this user may write: choose another STATE_DIR.")
+    return state
+
+
+def _lock_is_free(state: StateDir) -> None:
+    try:
+        handle = os.open(state.lock_file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Refusal(f"{state.lock_file} cannot be opened ({error.strerror}).") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Refusal(_in_use(state)) from None
+    finally:
+        os.close(handle)
+
+
+def _in_use(state: StateDir) -> str:
+    try:
+        pid = state.lock_file.read_text().strip() or "unknown"
+    except OSError:
+        pid = "unknown"
+    return (
+        f"the state folder {state.root} is in use by another `manage.py up` (process {pid}): stop that first."
+    )
+
+
+def _version(state: StateDir) -> None:
+    try:
+        text = state.version_file.read_text().strip()
+    except FileNotFoundError:
+        return
+    if not text.isdigit():
+        raise Refusal(
+            f"{state.version_file} does not hold a version number: is {state.root} Airdeck's state folder?"
+        )
+    if int(text) > STATE_VERSION:
+        raise Refusal(
+            f"the state folder {state.root} was written by a newer Airdeck (format {text}, this one reads "
+            f"{STATE_VERSION}): update this checkout or choose another STATE_DIR."
+        )
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise Refusal(f"PORT is {text!r}, which is no port: choose a number from 1 to 65535.")
+    port = int(text)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Refusal(
+                    f"port {port} is taken{_owner(port)}: stop that or choose another PORT."
+                ) from None
+            raise Refusal(f"port {port} cannot be used ({error.strerror}): choose another PORT.") from None
+    return port
+
+
+def _owner(port: int) -> str:
+    """Who listens there (" by process 12 (nginx)"), or nothing when this user may not know."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+                return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    except psutil.Error:
+        pass
+    return ""
+
+
+def _disk(root: Path) -> None:
+    place = _existing(root)
+    free = shutil.disk_usage(place).free
+    if free < DISK_FLOOR_BYTES:
+        raise Refusal(
+            f"the disk of {place} has {free / 1024**3:.1f} GiB free and Airdeck needs at least "
+            f"{DISK_FLOOR_BYTES / 1024**3:.0f} GiB: make room or choose another STATE_DIR."
+        )
+
+
+def _existing(path: Path) -> Path:
+    """The nearest ancestor that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())

@@ -1,0 +1,84 @@
+"""What supervisord runs for the console itself, and with which environment.
+
+Secrets are handed over by file name (`*_FILE`), so neither an argument list nor an environment holds one.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from console.embedded import keys, postgres, redis_server
+from console.embedded.ledger import TAG
+from console.embedded.preflight import Plan
+from deployments.dataplane.local.paths import StateDir
+from deployments.dataplane.local.supervisor import Program, render_main
+
+BASE = Path(__file__).resolve().parent.parent.parent
+# Celery: nobody to gossip with; the row's lease is the guarantee, so no task is fetched ahead of its turn.
+WORKER = ("--pool=prefork", "--concurrency=2", "--prefetch-multiplier=1", "--max-tasks-per-child=1000")
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+# uvicorn would else trust X-Forwarded-* from every local process.
+WEB = ("--host=127.0.0.1", "--timeout-graceful-shutdown=5", "--no-proxy-headers", "--no-server-header")
+WEB_QUIET = ("--no-access-log", "--log-level=warning")
+
+
+def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
+    """What supervisord, and so every program of the console, inherits: the person's environment and ours."""
+    state = plan.state
+    files = {
+        "SECRET_KEY_FILE": state.keys / "secret_key",
+        "ENCRYPTION_KEYS_FILE": state.keys / "encryption_keys",
+        "DATABASE_URL_FILE": state.run_dir / "database_url",
+        "REDIS_URL_FILE": state.run_dir / "redis_url",
+    }
+    ours = {
+        TAG: str(state.root),
+        "EMBEDDED": "1",
+        "STATE_DIR": str(state.root),
+        "PORT": str(plan.port),
+        "DJANGO_SETTINGS_MODULE": "console.settings",
+        "PYTHONUNBUFFERED": "1",
+    }
+    unwanted = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME"}
+    kept = {name: value for name, value in environ.items() if name not in unwanted}
+    return kept | ours | {name: str(path) for name, path in files.items()}
+
+
+def configure(plan: Plan) -> None:
+    """Write every file that the programs read, supervisord's configuration last."""
+    state = plan.state
+    keys.write_private(state.run_dir / "database_url", postgres.prepare(state))
+    keys.write_private(state.run_dir / "redis_url", redis_server.prepare(state))
+    keys.write_private(state.supervisor_config, render_main(state, programs(plan)))
+
+
+def programs(plan: Plan) -> list[Program]:
+    """Postgres and Redis, which start at once, and the console's own four, which `up` starts later."""
+    state = plan.state
+    clean = ("/usr/bin/env", "-i", f"{TAG}={state.root}", f"PATH={os.defpath}", "LC_ALL=C")
+    celery = ("-m", "celery", "--app=console.celery:app", "--quiet")
+    return [
+        postgres.program(state, clean),
+        redis_server.program(state, plan.redis_binary, clean),
+        _own(
+            state, "web", "-m", "uvicorn", "console.asgi:application", f"--port={plan.port}", *WEB, *WEB_QUIET
+        ),
+        _own(state, "worker", *celery, "worker", *WORKER, *QUIET, group=False),
+        _own(state, "beat", *celery, "beat", "--scheduler=celery.beat:Scheduler"),
+        _own(state, "observer", str(BASE / "manage.py"), "observe"),
+    ]
+
+
+def _own(state: StateDir, role: str, *arguments: str, group: bool = True) -> Program:
+    """One of the console's processes. A warm shutdown of Celery wants TERM for the main process alone."""
+    return Program(
+        name=role,
+        argv=("/usr/bin/env", f"PROCESS_ROLE={role}", sys.executable, *arguments),
+        directory=BASE,
+        log=state.logs / f"{role}.log",
+        autostart=False,
+        priority=20,
+        stopasgroup=group,
+        startretries=1000,  # with supervisord's growing pauses: a console that gives up helps nobody
+    )

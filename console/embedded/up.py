@@ -1,0 +1,187 @@
+"""`manage.py up`: start everything, say one address, wait, stop everything."""
+
+import argparse
+import ctypes
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from console.embedded import keys, ledger, postgres, preflight, programs, stop
+from console.embedded.preflight import Plan, Refusal
+from console.embedded.signals import Signals
+from deployments.dataplane.base import DataPlaneError
+from deployments.dataplane.local.supervisor import Supervisor
+
+READY_SECONDS = 120.0  # a first start on a slow disk; an ordinary one takes a few seconds
+PR_SET_PDEATHSIG = 1
+
+
+class Stopped(Exception):
+    """Somebody asked to stop while we were still starting."""
+
+
+class Broken(Exception):
+    """It was up, or nearly, and cannot go on. `str()` is one sentence."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run until stopped. Returns 0 after an ordered stop, 1 when it could not start or go on."""
+    parser = argparse.ArgumentParser(
+        prog="manage.py up",
+        description="Run Airdeck on this machine. The environment may set PORT (8000) and STATE_DIR (.local).",
+    )
+    parser.parse_args(arguments)
+    try:
+        plan = preflight.check(os.environ, default_state=programs.BASE / ".local")
+        lock = _claim(plan)
+    except (Refusal, ValueError) as error:
+        print(f"Airdeck cannot start: {error}", file=sys.stderr)
+        return 1
+    try:
+        with Signals() as signals:
+            return _Run(plan, signals).run()
+    finally:
+        os.close(lock)
+
+
+def _claim(plan: Plan) -> int:
+    """Make the state folder ours."""
+    plan.state.create()
+    lock = preflight.take_lock(plan.state)
+    keys.ensure(plan.state, has_data=postgres.data(plan.state).exists())
+    preflight.write_version(plan.state)
+    return lock
+
+
+class _Run:
+    """One life of the embedded default."""
+
+    def __init__(self, plan: Plan, signals: Signals) -> None:
+        self.plan = plan
+        self.state = plan.state
+        self.signals = signals
+        self.supervisor = Supervisor(plan.state.supervisor_socket)
+        self.daemon: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> int:
+        """Start, wait, stop; whatever happens, no process is left behind."""
+        code = 0
+        try:
+            self._recover()
+            self._start()
+            print(
+                f"Airdeck is ready: http://127.0.0.1:{self.plan.port}\n"
+                f"State is in {self.state.root}, logs in {self.state.logs}. Ctrl-C stops everything.",
+                flush=True,
+            )
+            self._wait()
+        except Stopped:
+            pass
+        except (Broken, DataPlaneError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+            print(f"Airdeck stopped: {error}", file=sys.stderr, flush=True)
+            code = 1
+        finally:
+            self._stop()
+        return code
+
+    def _recover(self) -> None:
+        """After a crash: end the processes of this state folder and remove what they left."""
+        ledger.end(self.state.root, hurry=self._asked_to_stop)
+        postgres.forget_stale(self.state)
+        self.state.forget_groups()
+        for stale in (self.state.supervisor_socket, self.state.supervisor_pid, self.state.redis_socket):
+            stale.unlink(missing_ok=True)
+
+    def _start(self) -> None:
+        programs.configure(self.plan)
+        environment = programs.environment(self.plan, os.environ)
+        daemon = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self.state.supervisor_config))
+        self.daemon = _spawn(daemon, environment, self.state.logs / "supervisord.out", signal.SIGTERM)
+        # Imports Django while Postgres starts, and waits for it.
+        prepare = (sys.executable, str(programs.BASE / "manage.py"), "bootstrap")
+        log = self.state.logs / "bootstrap.log"
+        bootstrap = _spawn(prepare, environment, log, signal.SIGKILL)
+        self._until(lambda: bootstrap.poll() is not None, "preparing the database", log)
+        if bootstrap.returncode != 0:
+            raise Broken(f"preparing the database failed: {_last_line(log)} (see {log})")
+        self.supervisor.start("web:web")
+        self._until(self._page_answers, "the first page", self.state.logs / "web.log")
+        # After the first page, so that it comes soon: these bring every Airflow back, which takes all cores.
+        for role in stop.STEERING:
+            self.supervisor.start(f"{role}:{role}")
+
+    def _wait(self) -> None:
+        while not self._asked_to_stop():
+            self._check_daemon()
+            self.signals.wait(None)
+
+    def _stop(self) -> None:
+        if self.daemon is not None and self.daemon.poll() is None:
+            stop.everything(self.state, self.supervisor, self.signals)
+        asked = self.signals.stops
+        ledger.end(self.state.root, grace=3.0, hurry=lambda: self._asked_to_stop(asked))
+        if self.daemon is not None:
+            self.daemon.wait()
+
+    def _until(self, done: Callable[[], bool], what: str, log: Path) -> None:
+        """Wait for `done`. Raises Stopped, or Broken when supervisord ends or it takes too long."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not done():
+            if self._asked_to_stop():
+                raise Stopped
+            self._check_daemon()
+            if time.monotonic() > deadline:
+                raise Broken(f"{what} took longer than {READY_SECONDS:.0f} seconds (see {log})")
+            self.signals.wait(0.05)
+
+    def _check_daemon(self) -> None:
+        if self.daemon is None or self.daemon.poll() is not None:
+            raise Broken("supervisord, which runs every process, has ended; run `make run` again to recover.")
+
+    def _asked_to_stop(self, already: int = 0) -> bool:
+        return self.signals.stops > already
+
+    def _page_answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.plan.port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status < 500
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def _spawn(
+    argv: tuple[str, ...], environment: dict[str, str], log: Path, at_death: signal.Signals
+) -> subprocess.Popen[bytes]:
+    """A child in a session of its own, so that Ctrl-C reaches `up` alone. On Linux it gets `at_death` when
+    `up` dies, even by KILL."""
+    libc = ctypes.CDLL(None)
+    tie = getattr(libc, "prctl", None)
+
+    def tie_to_parent() -> None:
+        if tie is not None:
+            tie(PR_SET_PDEATHSIG, int(at_death))
+
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=programs.BASE,
+            start_new_session=True,
+            preexec_fn=tie_to_parent,  # noqa: PLW1509 - `up` has one thread
+        )
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:500] if lines else "it said nothing"

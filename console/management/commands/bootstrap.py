@@ -1,0 +1,100 @@
+"""What every start of the embedded default prepares, in one process that imports Django once."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from psycopg import sql
+
+from console.embedded import postgres, redis_server
+from deployments import catalogue, clusters
+from deployments.dataplane.local.paths import StateDir
+
+POSTGRES_SECONDS = 60.0  # recovery after a power cut replays at most max_wal_size
+MIGRATION_LOCK = 0x41495244  # "AIRD"
+
+
+class Command(BaseCommand):
+    """Run by `manage.py up` while Postgres starts."""
+
+    help = "Prepare the embedded default: database, migrations, catalogue, static files. `up` runs it."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Each step does nothing where nothing is to be done."""
+        if not settings.EMBEDDED:
+            raise CommandError("This command prepares the embedded default only; `manage.py up` runs it.")
+        state = StateDir(settings.STATE_DIR)
+        redis = redis_server.find_binary()
+        if redis is None:
+            raise CommandError("No redis-server or valkey-server was found.")
+        admin_url = postgres.url(state, database="postgres")
+        with _connect(admin_url) as admin:
+            _ensure_database(admin)
+            admin.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])  # until this connection ends
+            _migrate()
+        clusters.ensure_embedded(
+            database_url=admin_url,
+            settings={
+                "state_dir": str(state.root),
+                "supervisor_socket": str(state.supervisor_socket),
+                "redis_server": str(redis),
+                "console_port": str(settings.PORT),
+            },
+        )
+        catalogue.apply()
+        _collect_static()
+
+
+def _connect(url: str) -> psycopg.Connection:
+    """A connection to Postgres once it answers."""
+    deadline = time.monotonic() + POSTGRES_SECONDS
+    while True:
+        try:
+            return psycopg.connect(url, autocommit=True, connect_timeout=3)
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    f"Postgres did not answer within {POSTGRES_SECONDS:.0f} seconds."
+                ) from error
+            time.sleep(0.05)
+
+
+def _ensure_database(admin: psycopg.Connection) -> None:
+    """The console's database; no role but its owner may connect to it, nor to Postgres's own."""
+    name = sql.Identifier(postgres.DATABASE)
+    if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [postgres.DATABASE]).fetchone():
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
+    for database in (name, sql.Identifier("postgres"), sql.Identifier("template1")):
+        admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+
+
+def _migrate() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0")  # a migration may take longer than a page may
+        call_command("migrate", interactive=False, verbosity=0)
+    if settings.CACHES["default"]["LOCATION"] not in connection.introspection.table_names():
+        call_command("createcachetable", verbosity=0)
+
+
+def _collect_static() -> None:
+    """Collect only when a file changed since the last time: hashing and compressing all takes seconds."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            found = Path(storage.path(path)).stat()
+            digest.update(f"{path} {found.st_mtime_ns} {found.st_size}\n".encode())
+    stamp = Path(settings.STATIC_ROOT) / ".collected"
+    if not stamp.exists() or stamp.read_text() != digest.hexdigest():
+        call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+        stamp.write_text(digest.hexdigest())
