@@ -134,7 +134,7 @@ CACHES = {
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
-CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)  # kombu's word for a Unix socket
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 45  # below the lease of 60 s: a hung pass is dead before another may claim its row
 CELERY_TASK_SOFT_TIME_LIMIT = 40
@@ -155,7 +155,6 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": SWEEP_SECONDS,
         "options": {"expires": SWEEP_SECONDS},
     },
-    "scale": {"task": "deployments.tasks.scale", "schedule": 10.0, "options": {"expires": 10.0}},
 }
 
 # --- Accounts: e-mail is the identity, verification does not block, one password field.
