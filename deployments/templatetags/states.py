@@ -16,6 +16,17 @@ STEP_WORD = {
     StepState.FAILED: "Failed, will be tried again",
 }
 
+STATUS_SENTENCE = {
+    Status.CREATING: "Airflow is being set up.",
+    Status.DEPLOYING: "Changes are being applied.",
+    Status.HEALTHY: "Every component answers.",
+    Status.UNHEALTHY: "A component does not answer. See below which one.",
+    Status.HIBERNATING: "Asleep: nothing runs and nothing is lost.",
+    Status.UNKNOWN: "Nothing was heard of it for two minutes.",
+    Status.DELETING: "Everything of it is being removed.",
+    Status.DELETED: "Nothing of it is left.",
+}
+
 
 def _badge(look: Look, label: str) -> SafeString:
     context = {"tone": look.tone, "icon": look.icon, "label": label, "turns": look.icon == "loader-circle"}
@@ -52,3 +63,9 @@ def step_tone(state: StepState | str) -> str:
 def step_word(state: StepState | str) -> str:
     """A step's state in words, for those who do not see its icon."""
     return STEP_WORD[StepState(state)]
+
+
+@register.filter
+def sentence(status: Status | str) -> str:
+    """What a status means, for when no reason says more."""
+    return STATUS_SENTENCE[Status(status)]

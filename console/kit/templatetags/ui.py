@@ -34,7 +34,7 @@ def _drawing(name: str) -> str:
 
 @register.simple_tag
 def icon(name: str, turns: bool = False) -> SafeString:
-    """An inline SVG in the colour of the text around it, hidden from screen readers: words stand beside it."""
+    """An inline SVG in the colour of the text around it, hidden from screen readers: words stand by."""
     classes = "icon icon--turns" if turns else "icon"
     return format_html(
         '<svg class="{}" viewBox="0 0 24 24" aria-hidden="true" focusable="false" data-icon="{}">{}</svg>',
@@ -53,9 +53,9 @@ def clock(span: timedelta) -> str:
 
 @register.simple_tag
 def elapsed(since: datetime | None, until: datetime | None = None) -> SafeString:
-    """Time gone by from `since` to `until`, or ticking in the browser while there is no `until`; "–" unless begun."""
+    """The time from `since` to `until`; ticks in the browser without `until`; "–" unless begun."""
     if since is None:
-        return mark_safe("–")  # noqa: S308 - a constant
+        return mark_safe("–")
     if until is not None:
         return format_html("<time>{}</time>", clock(until - since))
     return format_html('<time data-since="{}">{}</time>', since.isoformat(), clock(timezone.now() - since))
@@ -79,9 +79,9 @@ def ago(value: datetime, now: datetime) -> str:
 
 @register.simple_tag
 def when(value: datetime | None, full: bool = False) -> SafeString:
-    """A moment: relative words with the full moment and its zone as title, or (`full`) the full moment itself."""
+    """A moment in relative words, titled with the full moment and zone; `full` shows that instead."""
     if value is None:
-        return mark_safe("–")  # noqa: S308 - a constant
+        return mark_safe("–")
     moment = f"{timezone.localtime(value):%-d %b %Y, %H:%M:%S %Z}"
     text = moment if full else ago(value, timezone.now())
     return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), moment, text)
