@@ -1,0 +1,267 @@
+"""One role and one database per Deployment in a cluster's primary Postgres, and the templates they are made
+of.
+
+Everything made here is tagged by a comment on its role, and a database is ours when its owner is. What is not
+tagged is never adopted and never dropped. Works as a superuser, and as a role with CREATEDB and CREATEROLE.
+Passwords reach the server as SCRAM verifiers computed here, so that no server log can hold one in the clear.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable
+
+CONNECT_SECONDS = 3
+STATEMENT_MS = 10_000
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What of a Deployment is still there. `ready` says that its database was made to the end."""
+
+    database: bool
+    role: bool
+    ready: bool
+
+
+def database_name(release_name: str) -> str:
+    """The name of the Deployment's database, and of its role: "calm-orbit-0012" -> "d_calm_orbit_0012"."""
+    return "d_" + release_name.replace("-", "_")
+
+
+def template_name(runtime_version: str) -> str:
+    """The name of a runtime's template database, and of the role that owns the objects in it."""
+    return "airdeck_template_" + runtime_version.replace(".", "_").replace("-", "_")
+
+
+def tag(deployment_id: str) -> str:
+    """The comment that makes a role ours."""
+    return f"airdeck deployment {deployment_id}"
+
+
+def find(admin_url: str, release_name: str, deployment_id: str) -> Leftovers:
+    """What exists of this Deployment. One query; things of the same name that are not ours do not count."""
+    name, mine = database_name(release_name), tag(deployment_id)
+    with connect(admin_url) as connection:
+        row = connection.execute(
+            "SELECT d.oid IS NOT NULL, shobj_description(d.oid, 'pg_database') FROM pg_roles r "
+            "LEFT JOIN pg_database d ON d.datname = %s AND d.datdba = r.oid "
+            "WHERE r.rolname = %s AND shobj_description(r.oid, 'pg_authid') = %s",
+            (name, name, mine),
+        ).fetchone()
+    if row is None:
+        return Leftovers(database=False, role=False, ready=False)
+    return Leftovers(database=row[0], role=True, ready=row[1] == mine)
+
+
+def ensure_database(
+    admin_url: str,
+    release_name: str,
+    deployment_id: str,
+    *,
+    password: str,
+    template: str,
+    connection_limit: int,
+) -> None:
+    """Make the Deployment's role and its database, a copy of `template` in which everything belongs to the
+    role.
+
+    Idempotent and safe between workers; a half-made one is completed. Raises DataPlaneError when a role or a
+    database of that name exists that is not this Deployment's.
+    """
+    name, mine = database_name(release_name), tag(deployment_id)
+    with connect(admin_url) as admin, _locked(admin, name):
+        _ensure_role(admin, name, mine, password=password, connection_limit=connection_limit)
+        _ensure_copy(admin, name, template)
+        with connect(admin_url, database=name) as inside, inside.transaction():
+            owner = sql.Identifier(template)
+            _run(inside, "REASSIGN OWNED BY {} TO {}", owner, sql.Identifier(name))
+            _run(inside, "REVOKE ALL ON SCHEMA public FROM PUBLIC, {}", owner)
+        with admin.transaction():
+            _run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", sql.Identifier(name))
+            # Last: this comment says that nothing is missing (`Leftovers.ready`).
+            _run(admin, "COMMENT ON DATABASE {} IS {}", sql.Identifier(name), sql.Literal(mine))
+
+
+def _ensure_role(admin: Connection, name: str, mine: str, *, password: str, connection_limit: int) -> None:
+    row = admin.execute(
+        "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s", (name,)
+    ).fetchone()
+    if row is not None and row[0] != mine:
+        raise DataPlaneError(
+            f"The database server has a role {name} that was not made for this Deployment. Rename or drop it."
+        )
+    role = sql.Identifier(name)
+    with admin.transaction():
+        if row is None:
+            _run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION LOGIN", role)
+            _run(admin, "COMMENT ON ROLE {} IS {}", role, sql.Literal(mine))
+        _run(admin, "ALTER ROLE {} CONNECTION LIMIT {}", role, sql.Literal(connection_limit))
+        _run(admin, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(_verifier(admin, name, password)))
+        _join(admin, name)
+
+
+def _ensure_copy(admin: Connection, name: str, template: str) -> None:
+    row = admin.execute(
+        "SELECT pg_get_userbyid(datdba), datconnlimit FROM pg_database WHERE datname = %s", (name,)
+    ).fetchone()
+    if row is not None and row[0] != name:
+        raise DataPlaneError(
+            f"The database server has a database {name} that was not made for this Deployment. "
+            "Rename or drop it."
+        )
+    if row is not None and row[1] == -2:  # Postgres's mark of one whose creation or removal was cut short
+        _run(admin, "DROP DATABASE {}", sql.Identifier(name))
+        row = None
+    if row is None:
+        names = (sql.Identifier(name), sql.Identifier(template))
+        _run(admin, "CREATE DATABASE {0} TEMPLATE {1} OWNER {0}", *names)
+
+
+def drop_database(admin_url: str, release_name: str, deployment_id: str) -> bool:
+    """Drop the Deployment's database, ending its connections. Returns whether there was one; never drops one
+    that is not this Deployment's."""
+    name = database_name(release_name)
+    with connect(admin_url) as admin, _locked(admin, name):
+        if not find(admin_url, release_name, deployment_id).database:
+            return False
+        _run(admin, "DROP DATABASE {} WITH (FORCE)", sql.Identifier(name))
+    return True
+
+
+def drop_role(admin_url: str, release_name: str, deployment_id: str) -> bool:
+    """Drop the Deployment's role, after its database. Returns whether there was one."""
+    name = database_name(release_name)
+    with connect(admin_url) as admin, _locked(admin, name):
+        if not find(admin_url, release_name, deployment_id).role:
+            return False
+        _run(admin, "DROP ROLE {}", sql.Identifier(name))
+    return True
+
+
+def template_exists(admin_url: str, template: str) -> bool:
+    """Whether a finished template database of that name is there."""
+    with connect(admin_url) as admin:
+        row = admin.execute(
+            "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate AND NOT datallowconn", (template,)
+        ).fetchone()
+    return row is not None
+
+
+def begin_template(admin_url: str, template: str, password: str) -> str:
+    """Make an empty database to be migrated by the role `template`, in place of any half-made one.
+
+    Returns its URL for that role. It becomes the template by `finish_template`.
+    """
+    draft, role = sql.Identifier(f"{template}_new"), sql.Identifier(template)
+    with connect(admin_url) as admin, _locked(admin, template):
+        _run(admin, "DROP DATABASE IF EXISTS {} WITH (FORCE)", draft)
+        if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (template,)).fetchone() is None:
+            _run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION", role)
+        verifier = sql.Literal(_verifier(admin, template, password))
+        _run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, verifier)
+        _join(admin, template)
+        # template0: nothing that somebody added to template1 gets into every Deployment.
+        _run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
+        _run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", draft)
+        _run(admin, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}", draft, role)
+    with connect(admin_url, database=f"{template}_new") as inside:
+        _run(inside, "GRANT ALL ON SCHEMA public TO {}", role)
+    return url(admin_url, database=f"{template}_new", user=template, password=password)
+
+
+def finish_template(admin_url: str, template: str) -> None:
+    """Turn the migrated draft into the template: nobody can connect to it, so it can be copied at any
+    time."""
+    draft, name = sql.Identifier(f"{template}_new"), sql.Identifier(template)
+    with connect(admin_url) as admin, _locked(admin, template):
+        _run(admin, "ALTER ROLE {} NOLOGIN PASSWORD NULL", name)
+        _run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", draft)
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            (f"{template}_new",),
+        )
+        with admin.transaction():
+            _run(admin, "ALTER DATABASE {} RENAME TO {}", draft, name)
+            _run(admin, "ALTER DATABASE {} IS_TEMPLATE true", name)
+
+
+def url(admin_url: str, *, database: str, user: str, password: str) -> str:
+    """The URL of another database and user on the same server, as SQLAlchemy and libpq both read it."""
+    parts = conninfo_to_dict(admin_url)
+    host, port = str(parts.get("host") or ""), parts.get("port")
+    query = {key: str(value) for key, value in parts.items() if key in ("sslmode", "sslrootcert") and value}
+    if host.startswith("/"):
+        query["host"], host = host, ""
+        if port:
+            query["port"], port = str(port), None
+    netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{host}" + (f":{port}" if port else "")
+    return f"postgresql://{netloc}/{quote(database)}" + (f"?{urlencode(query)}" if query else "")
+
+
+@contextmanager
+def connect(admin_url: str, database: str | None = None) -> Iterator[Connection]:
+    """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it."""
+    overrides = {"dbname": database} if database else {}
+    conninfo = make_conninfo(
+        admin_url,
+        connect_timeout=CONNECT_SECONDS,
+        options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000",
+        application_name="airdeck",
+        **overrides,
+    )
+    try:
+        connection = psycopg.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise DataPlaneUnreachable(
+            f"The database server does not answer: {_reason(error)}. Is it running, and is the URL right?"
+        ) from None
+    try:
+        with connection:
+            yield connection
+    except psycopg.errors.OperationalError as error:
+        raise DataPlaneUnreachable(f"The database server did not finish: {_reason(error)}.") from None
+    except psycopg.Error as error:
+        raise DataPlaneError(f"The database server refused: {_reason(error)}.") from None
+
+
+def _reason(error: psycopg.Error) -> str:
+    """The server's first line. Never the statement: it may hold a verifier."""
+    text = error.diag.message_primary or str(error)
+    return (text.strip().splitlines() or ["no reason given"])[-1][:300].rstrip(".")
+
+
+@contextmanager
+def _locked(admin: Connection, name: str) -> Iterator[None]:
+    """One worker at a time per name; the lock ends with the connection, whatever happens to us."""
+    key = int.from_bytes(hashlib.sha256(f"airdeck {name}".encode()).digest()[:8], signed=True)
+    admin.execute("SELECT pg_advisory_lock(%s)", (key,))
+    try:
+        yield
+    finally:
+        if not admin.closed and not admin.broken:
+            admin.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def _join(admin: Connection, role: str) -> None:
+    """A superuser may act for any role; anybody else becomes a member of those that it made."""
+    row = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    if row is not None and not row[0]:
+        _run(admin, "GRANT {} TO CURRENT_USER", sql.Identifier(role))
+
+
+def _verifier(admin: Connection, role: str, password: str) -> str:
+    return admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+
+
+def _run(connection: Connection, statement: LiteralString, *parts: sql.Composable) -> None:
+    connection.execute(sql.SQL(statement).format(*parts))

@@ -1,0 +1,109 @@
+"""The migration job of one runtime: makes its template database. Run as: python -m … ROOT VERSION
+AIRFLOW_VERSION
+
+The admin URL comes in the environment (the spec file is 0600). 1. An empty draft database. 2. This runtime's
+`airflow db migrate` on it. 3. The draft becomes the template, in one transaction. Killed before 3, the next
+try drops the draft and begins again.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from deployments.dataplane import database
+from deployments.dataplane.base import DataPlaneError
+from deployments.dataplane.local import runtimes
+from deployments.dataplane.local.jobs import Job, JobStatus, begin
+from deployments.dataplane.local.paths import StateDir
+from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment, write_private
+
+URL_VARIABLE = "AIRDECK_MIGRATION_DATABASE_URL"
+MIGRATION_SECONDS = 300
+
+
+def migrate_job(paths: StateDir, version: str) -> Job:
+    """The job that makes the runtime's template database."""
+    return Job(f"template-{version}", paths.runtime(version))
+
+
+def migrate_spec(
+    paths: StateDir,
+    version: str,
+    airflow_version: str,
+    admin_url: str,
+    environ: Mapping[str, str] = os.environ,
+) -> Spec:
+    """How the migration job is started."""
+    module = "deployments.dataplane.local.migrate"
+    return Spec(
+        argv=(sys.executable, "-m", module, str(paths.root), version, airflow_version),
+        cwd=runtimes.PROJECT,
+        env={**base_environment(environ), STATE_TAG: str(paths.root), URL_VARIABLE: admin_url},
+    )
+
+
+def main(root: str, version: str, airflow_version: str) -> int:
+    """Make the template unless somebody else does. Returns the exit code."""
+    paths = StateDir(Path(root))
+    admin_url = os.environ.pop(URL_VARIABLE)
+    template = database.template_name(version)
+    job = migrate_job(paths, version)
+    with job.lock() as ours:
+        if not ours:
+            return 0
+        status = begin(job, f"Preparing the database of Airflow {airflow_version} (once per runtime).")
+        try:
+            if not database.template_exists(admin_url, template):
+                _migrate(paths, version, database.begin_template(admin_url, template, secrets.token_hex(24)))
+                database.finish_template(admin_url, template)
+        except DataPlaneError as error:
+            job.say(replace(status, sentence=str(error), failed=True, at=time.time()))
+            print(error, file=sys.stderr)
+            return 1
+        job.say(JobStatus())
+    return 0
+
+
+def _migrate(paths: StateDir, version: str, url: str) -> None:
+    """Run `airflow db migrate` in a home of its own. Raises DataPlaneError with its last line."""
+    home = paths.runtime(version) / "migrate-home"
+    # An airflow.cfg that is there keeps Airflow from writing one with generated secrets in it.
+    write_private(home / "airflow.cfg", "")
+    env = {
+        **base_environment(),
+        STATE_TAG: str(paths.root),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    command = [str(runtimes.python(paths, version)), "-m", "airflow", "db", "migrate"]
+    try:
+        done = subprocess.run(
+            command,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=MIGRATION_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise DataPlaneError(f"airflow db migrate was not done after {MIGRATION_SECONDS} s.") from None
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    if done.returncode != 0:
+        print(done.stdout[-8000:])
+        last = (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
+        raise DataPlaneError(f"airflow db migrate failed: {last[:300]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

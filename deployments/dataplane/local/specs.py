@@ -1,0 +1,83 @@
+"""Spec files: what `launch.py` is told, one 0600 file per program. They may hold secrets."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LAUNCHER = Path(__file__).with_name("launch.py")
+STATE_TAG = "AIRDECK_STATE"  # in the environment of every process that was started for this state folder
+DEPLOYMENT_TAG = "AIRDECK_DEPLOYMENT"  # and of which Deployment it is
+BASE_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+
+
+@dataclass(frozen=True, repr=False)
+class Spec:
+    """A program as it is to run: absolute argv[0], its whole environment, its working folder. Never
+    logged."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Changes exactly when the program must be restarted."""
+        document = {"argv": self.argv, "cwd": str(self.cwd), "env": dict(self.env)}
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def base_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The few variables of the console's own environment that a program needs on any machine."""
+    return {name: environ[name] for name in BASE_ENVIRONMENT if name in environ}
+
+
+def started_file(spec_file: Path) -> Path:
+    """Where `launch.py` notes which spec a pid runs."""
+    return spec_file.with_suffix(".started")
+
+
+def launch_argv(spec_file: Path) -> tuple[str, ...]:
+    """The command that supervisord runs. -I and -S: no site packages, no variables of supervisord's."""
+    return (sys.executable, "-I", "-S", str(LAUNCHER), str(spec_file))
+
+
+def write_spec(spec_file: Path, spec: Spec) -> bool:
+    """Write the spec when it differs from what is there. Returns whether it was written."""
+    document = {
+        "argv": spec.argv,
+        "cwd": str(spec.cwd),
+        "env": dict(spec.env),
+        "digest": spec.digest,
+        "started": str(started_file(spec_file)),
+    }
+    return write_private(spec_file, json.dumps(document, sort_keys=True, indent=1))
+
+
+def running_digest(spec_file: Path, pid: int) -> str:
+    """The digest of the spec with which `pid` was started; "" when it has not come that far."""
+    try:
+        note = json.loads(started_file(spec_file).read_text())
+    except (OSError, ValueError):
+        return ""
+    return str(note["digest"]) if note.get("pid") == pid else ""
+
+
+def write_private(file: Path, text: str) -> bool:
+    """Make `file` hold `text`, atomically and with mode 0600. Returns whether that changed anything."""
+    try:
+        if file.read_text() == text:
+            return False
+    except FileNotFoundError:
+        pass
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    draft.replace(file)
+    return True
