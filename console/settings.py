@@ -146,6 +146,8 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_keepalive": True,
     "health_check_interval": 10,
+    "socket_connect_timeout": 1,
+    "socket_timeout": 30 if PROCESS_ROLE == "worker" else 1,
 }
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60.0)

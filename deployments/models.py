@@ -7,6 +7,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Lower, Now
 from django.urls import reverse
+from django.utils import timezone
 
 from deployments.spec import RuntimeSpec, Size, au_size
 from deployments.states import ComponentState, Executor, Operation, Status, StepState
@@ -138,7 +139,7 @@ class Deployment(models.Model):
 
     # Observed state: `status.py` only.
     status = models.CharField(max_length=12, choices=choices(Status), default=Status.CREATING)
-    reason = models.CharField(max_length=1000, blank=True)
+    status_reason = models.CharField(max_length=1000, blank=True)
     changed_at = models.DateTimeField(db_default=Now())  # when status, reason, a step or a component last changed
     status_since = models.DateTimeField(db_default=Now())
     observed_at = models.DateTimeField(db_default=Now())
@@ -175,8 +176,8 @@ class Deployment(models.Model):
         return f"{self.name} ({self.release_name})"
 
     def get_absolute_url(self) -> str:
-        """Its page."""
-        return reverse("deployments:detail", args=[self.release_name])
+        """For Django."""
+        return self.url
 
     @property
     def executor_label(self) -> str:
@@ -198,7 +199,8 @@ class Deployment(models.Model):
         """Somebody asked for it to go, and it may not be gone yet."""
         return self.delete_requested_at is not None
 
-    def shown_status(self, now: datetime) -> Status:
+    @property
+    def shown_status(self) -> Status:
         """The status that is true now: a last value older than two minutes is no longer known.
 
         The observer's heartbeat for the whole cluster counts as news of each quiet Deployment on it.
@@ -206,9 +208,29 @@ class Deployment(models.Model):
         if self.deleted_at is not None:
             return Status.DELETED
         status = Status(self.status)
-        if status is Status.DELETING or now - self.fresh_at <= UNKNOWN_AFTER:
+        if status is Status.DELETING or timezone.now() - self.fresh_at <= UNKNOWN_AFTER:
             return status
         return Status.UNKNOWN
+
+    @property
+    def reason(self) -> str:
+        """The sentence beside the status; empty when Healthy."""
+        if self.shown_status is Status.UNKNOWN:
+            return (
+                f"Nothing was heard from cluster {self.cluster.name} since {self.fresh_at:%Y-%m-%d %H:%M:%S} UTC. "
+                "Check that it runs and that the observer and a worker run."
+            )
+        return self.status_reason
+
+    @property
+    def url(self) -> str:
+        """Its page."""
+        return reverse("deployments:detail", args=[self.release_name])
+
+    @property
+    def live_url(self) -> str:
+        """The part of its page that moves."""
+        return reverse("deployments:live", args=[self.release_name])
 
     @property
     def fresh_at(self) -> datetime:

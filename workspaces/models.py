@@ -8,6 +8,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
+from django.urls import reverse
 
 from workspaces.permissions import Role
 
@@ -86,6 +87,11 @@ class Workspace(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def url(self) -> str:
+        """Its first page: the Deployments."""
+        return reverse("deployments:list", args=[self.pk])
 
 
 class Membership(models.Model):

@@ -1,0 +1,43 @@
+"""What the shell around every page needs."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from workspaces.models import User, Workspace
+from workspaces.permissions import Permission
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """The user's Workspaces, the current one, and the navigation. One query, and none for strangers."""
+    user = getattr(request, "user", None)
+    if not isinstance(user, User):
+        return {"embedded": settings.EMBEDDED, "nav": [], "workspaces": [], "workspace": None}
+    workspaces = list(Workspace.objects.filter(memberships__user=user))
+    current: Workspace | None = getattr(request, "workspace", None)
+    return {
+        "embedded": settings.EMBEDDED,
+        "user_theme": user.theme,
+        "workspaces": workspaces,
+        "workspace": current,
+        "nav": _nav(request, current) if current else [],
+    }
+
+
+def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
+    can = getattr(request, "can", lambda _: False)
+    items = [("Deployments", reverse("deployments:list", args=[workspace.pk]), "layers")]
+    if can(Permission.EDIT_WORKSPACE):
+        items.append(("Settings", reverse("workspace_settings", args=[workspace.pk]), "settings"))
+    return [
+        {
+            "label": label,
+            "url": url,
+            "icon": icon,
+            "current": request.path.startswith(url)
+            or (label == "Deployments" and request.path.startswith("/deployments/")),
+        }
+        for label, url, icon in items
+    ]

@@ -1,0 +1,25 @@
+"""The site map."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+
+from console import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("-/live/", views.live, name="health_live"),
+    path("-/ready/", views.ready, name="health_ready"),
+    path("accounts/", include("allauth.account.urls")),
+    path("admin/", admin.site.urls),
+    path("", include("workspaces.urls")),
+    path("", include("deployments.urls")),
+]
+
+if settings.DEBUG or settings.EMBEDDED:
+    urlpatterns += [path("", include("console.urls_dev"))]
+
+handler400 = "console.views.bad_request"
+handler403 = "console.views.permission_denied"
+handler404 = "console.views.not_found"
+handler500 = "console.views.server_error"

@@ -1,0 +1,84 @@
+"""Home, health and error pages."""
+
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import Error, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import requires_csrf_token
+from django.views.decorators.http import require_safe
+
+from workspaces.access import MissingPermission
+from workspaces.models import User, Workspace
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """To the Deployments of the first Workspace; strangers to sign-in, or to sign-up on a fresh installation."""
+    if not isinstance(request.user, User):
+        fresh = settings.EMBEDDED and not User.objects.exists()
+        return redirect("account_signup" if fresh else "account_login")
+    workspace = Workspace.objects.filter(memberships__user=request.user).first()
+    return redirect(workspace.url if workspace else reverse("workspace_new"))
+
+
+@never_cache
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """This process answers. No I/O."""
+    return HttpResponse("ok", content_type="text/plain")
+
+
+@never_cache
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """Whether requests can be served: the database answers. Redis may be away: pages work without it."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        return JsonResponse({"database": "away"}, status=503)
+    return JsonResponse({"database": "ok"})
+
+
+def _request_id() -> str:
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400."""
+    return _static_error("400", 400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403, with the role that is needed and who has it."""
+    context: dict[str, Any] = {"request_id": _request_id()}
+    if isinstance(exception, MissingPermission):
+        request.workspace = exception.workspace  # type: ignore[attr-defined]
+        context |= {"needed_role": exception.needed_role.label, "who": exception.who()}
+    return render(request, "errors/403.html", context, status=403)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404: the same for what does not exist and for what is somebody else's."""
+    return render(request, "errors/404.html", {"request_id": _request_id()}, status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500. Asks nothing of the database."""
+    return _static_error("500", 500)
+
+
+@requires_csrf_token
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 after a cross-site or an expired form."""
+    return _static_error("csrf", 403)
+
+
+def _static_error(name: str, status: int) -> HttpResponse:
+    return HttpResponse(render_to_string(f"errors/{name}.html", {"request_id": _request_id()}), status=status)

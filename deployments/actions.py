@@ -1,0 +1,186 @@
+"""What people do to Deployments: desired state only. Atomic, explicit actor, audit event in the same transaction,
+and a hint to the reconciler once it is committed."""
+
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from deployments import tasks, vault
+from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
+from deployments.names import mint_release_name, name_key
+from deployments.states import Executor, Status
+from workspaces import audit
+from workspaces.models import User, Workspace
+
+
+class NameTaken(Exception):
+    """Another living Deployment of the Workspace has this name, letter case aside."""
+
+
+@dataclass(frozen=True)
+class QueueChoice:
+    """The default worker queue as the form asks for it."""
+
+    worker_type: WorkerType
+    min_workers: int
+    max_workers: int
+    concurrency: int
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Everything that the create form decides, already validated against the cluster's options."""
+
+    name: str
+    description: str
+    cluster: Cluster
+    runtime: RuntimeRelease
+    executor: Executor
+    scheduler_au: int
+    scheduler_replicas: int
+    queue: QueueChoice | None  # None unless the executor is Celery
+
+
+def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
+    """A new Deployment, to be provisioned by the reconciler. The same `form_key` twice gives the first one again.
+
+    Raises NameTaken.
+    """
+    try:
+        with transaction.atomic():
+            return _create(workspace=workspace, by=by, form_key=form_key, choices=choices)
+    except IntegrityError as error:
+        earlier = Deployment.objects.filter(workspace=workspace, form_key=form_key).first()
+        if earlier is not None:
+            return earlier
+        if "deployment_name_once_per_workspace" in str(error):
+            raise NameTaken(choices.name) from error
+        raise
+
+
+def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
+    deployment = Deployment.objects.create(
+        workspace=workspace,
+        release_name=_mint(),
+        form_key=form_key,
+        name=choices.name,
+        name_key=name_key(choices.name),
+        description=choices.description,
+        cluster=choices.cluster,
+        runtime=choices.runtime,
+        executor=choices.executor,
+        scheduler_au=choices.scheduler_au,
+        scheduler_replicas=choices.scheduler_replicas,
+        created_by=by,
+        updated_by=by,
+        status_reason="Waiting to be picked up.",
+    )
+    if choices.queue is not None:
+        WorkerQueue.objects.create(
+            deployment=deployment,
+            name="default",
+            worker_type=choices.queue.worker_type,
+            min_workers=choices.queue.min_workers,
+            max_workers=choices.queue.max_workers,
+            concurrency=choices.queue.concurrency,
+            wanted_workers=choices.queue.min_workers,
+        )
+    vault.generate(deployment)
+    _audit(deployment, by, "created", new={"name": choices.name, "executor": choices.executor})
+    _hint(deployment)
+    return deployment
+
+
+def _mint() -> str:
+    while True:
+        row, created = ReleaseName.objects.get_or_create(name=mint_release_name())
+        if created:
+            return row.name
+
+
+def describe_deployment(*, deployment: Deployment, by: User, name: str, description: str) -> Deployment:
+    """Change name and description; nothing restarts. Saying the same again writes nothing. Raises NameTaken."""
+    old = {"name": deployment.name, "description": deployment.description}
+    new = {"name": name, "description": description}
+    if old == new:
+        return deployment
+    try:
+        with transaction.atomic():
+            Deployment.objects.filter(pk=deployment.pk).update(
+                name=name,
+                name_key=name_key(name),
+                description=description,
+                updated_at=Now(),
+                updated_by=by,
+            )
+            changed = {key for key in old if old[key] != new[key]}
+            _audit(
+                deployment,
+                by,
+                "edited",
+                old={key: old[key] for key in changed},
+                new={key: new[key] for key in changed},
+            )
+    except IntegrityError as error:
+        raise NameTaken(name) from error
+    deployment.refresh_from_db()
+    return deployment
+
+
+@transaction.atomic
+def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
+    """Ask for the Deployment to go. Desired state: the row says Deleting until nothing is left. Twice is once."""
+    asked = Deployment.objects.filter(
+        pk=deployment.pk, delete_requested_at__isnull=True, deleted_at__isnull=True
+    ).update(
+        delete_requested_at=Now(),
+        generation=F("generation") + 1,
+        updated_at=Now(),
+        updated_by=by,
+        due_at=Now(),
+        status=Status.DELETING,
+        status_reason="Waiting to be picked up.",
+        changed_at=Now(),
+        status_since=Now(),
+        airflow_url="",
+    )
+    if asked:
+        _audit(deployment, by, "deleted")
+        _hint(deployment)
+    deployment.refresh_from_db()
+    return deployment
+
+
+@transaction.atomic
+def reveal_credential(*, deployment: Deployment, by: User) -> tuple[str, str]:
+    """The Airflow login of this Deployment: user name and password. Every look is audited."""
+    _audit(deployment, by, "revealed the Airflow login of")
+    return vault.ADMIN_USERNAME, vault.admin_password(deployment)
+
+
+@transaction.atomic
+def retry_now(*, deployment: Deployment, by: User) -> None:
+    """Try again at once instead of after the back-off."""
+    Deployment.objects.filter(pk=deployment.pk, deleted_at__isnull=True).update(due_at=Now(), failures=0)
+    _audit(deployment, by, "retried")
+    _hint(deployment)
+
+
+def _audit(deployment: Deployment, by: User, verb: str, **values: dict[str, object]) -> None:
+    audit.record(
+        by=by,
+        verb=verb,
+        object_type="deployment",
+        object_id=deployment.pk,
+        object_label=deployment.name,
+        workspace_id=deployment.workspace_id,
+        **values,
+    )
+
+
+def _hint(deployment: Deployment) -> None:
+    transaction.on_commit(partial(tasks.hint, deployment.pk), robust=True)

@@ -1,0 +1,44 @@
+"""Facts about a Deployment in words, for its pages."""
+
+from deployments.models import Deployment
+from deployments.resources import size_text
+from deployments.states import Executor
+
+
+def facts(deployment: Deployment) -> list[dict[str, str]]:
+    """The configuration as a list of labels and values. One query under Celery, none otherwise."""
+    replicas = deployment.scheduler_replicas
+    times = f"{replicas} × " if replicas > 1 else ""
+    rows = [
+        ("Runtime", str(deployment.runtime)),
+        ("Executor", deployment.executor_label),
+        ("Cluster", deployment.cluster.name),
+        ("Scheduler", f"{times}{size_text(deployment.scheduler_size)} ({deployment.scheduler_au} AU)"),
+    ]
+    if deployment.executor == Executor.CELERY:
+        for queue in deployment.queues.select_related("worker_type"):
+            value = (
+                f"{queue.min_workers} to {queue.max_workers} workers of type {queue.worker_type.name}, "
+                f"{queue.concurrency} tasks each"
+            )
+            rows.append((f"Worker queue {queue.name}", value))
+    return [{"label": label, "value": value} for label, value in rows]
+
+
+def notes(deployment: Deployment) -> list[dict[str, str]]:
+    """What a person copies: the DAGs folder, the names."""
+    rows = [*deployment.notes.items(), ("Release name", deployment.release_name), ("ID", str(deployment.pk))]
+    return [{"label": label, "value": value} for label, value in rows]
+
+
+def consequences(deployment: Deployment) -> list[str]:
+    """What deleting does, from what is known of it."""
+    sentences = [
+        f"Every process of {deployment.name} is stopped; tasks that run now are cut off.",
+        "Its metadata database is dropped, with all runs, connections and variables in it.",
+    ]
+    folder = deployment.notes.get("DAGs folder")
+    if folder:
+        sentences.append(f"Its files are removed, the DAGs in {folder} included. Copy them first if you need them.")
+    sentences.append("This cannot be undone. Its history in this Workspace stays.")
+    return sentences

@@ -1,0 +1,82 @@
+"""Reads for pages: a fixed number of queries at any size."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Lower
+from django.http import QueryDict
+
+from deployments.models import Deployment
+from deployments.states import Status
+from workspaces.models import Workspace
+
+PAGE_SIZES = (25, 50, 100)
+SORTS = {
+    "name": Lower("name"),
+    "status": "status",
+    "executor": "executor",
+    "cluster": "cluster__name",
+    "airflow": "runtime__version",
+    "updated": "updated_at",
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of Deployments and what the filter bar shows around it."""
+
+    page: Page
+    counts: dict[str, int]  # per status, of the Workspace with the other filters
+    total: int  # Deployments in the Workspace at all
+    sort: str
+
+
+def living(workspace: Workspace) -> QuerySet[Deployment]:
+    """The Workspace's Deployments that are not gone."""
+    return Deployment.objects.filter(workspace=workspace, deleted_at__isnull=True)
+
+
+def listing(workspace: Workspace, filters: dict[str, str], query: QueryDict) -> Listing:
+    """The page of the list that the query string names. Four queries; bad page or sort falls back to the first."""
+    rows = living(workspace)
+    total = rows.count()
+    if filters.get("q"):
+        text = filters["q"]
+        rows = rows.filter(Q(name__icontains=text) | Q(release_name__icontains=text))
+    if filters.get("executor"):
+        rows = rows.filter(executor=filters["executor"])
+    if filters.get("cluster"):
+        rows = rows.filter(cluster_id=filters["cluster"])
+    counts = {row["status"]: row["n"] for row in rows.values("status").annotate(n=Count("pk")).order_by()}
+    if filters.get("status"):
+        rows = rows.filter(status=filters["status"])
+    sort = query.get("sort", "")
+    rows = rows.select_related("cluster", "runtime", "updated_by").order_by(*_ordering(sort))
+    paginator = Paginator(rows, _page_size(query))
+    return Listing(paginator.get_page(query.get("page")), counts, total, sort)
+
+
+def _ordering(sort: str) -> list[object]:
+    key, descending = sort.removeprefix("-"), sort.startswith("-")
+    if key not in SORTS:
+        return [Lower("name"), "pk"]
+    column = SORTS[key]
+    if not isinstance(column, str):
+        return [column.desc() if descending else column.asc(), "pk"]
+    return [f"-{column}" if descending else column, "pk"]
+
+
+def _page_size(query: QueryDict) -> int:
+    size = query.get("per_page", "")
+    return int(size) if size.isdigit() and int(size) in PAGE_SIZES else PAGE_SIZES[1]
+
+
+def changed_since(workspace_id: UUID, moment: datetime) -> bool:
+    """Whether any Deployment of the Workspace changed after `moment`: one index look-up."""
+    return Deployment.objects.filter(workspace_id=workspace_id, changed_at__gt=moment).exists()
+
+
+SHOWN_STATUSES = tuple(status for status in Status if status is not Status.DELETED)

@@ -1,0 +1,213 @@
+"""The reconciler: one pass over one row. Level-triggered and idempotent, so it may run at any time, any number of
+times, and die at any instant.
+
+A pass is: claim -> observe -> plan -> one step -> observe -> record. Everything it needs to know is in the row
+and in the data plane; nothing is remembered between passes.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from django.db.models import F
+from django.utils import timezone
+
+from console.kit.failpoints import failpoint
+from deployments import clusters, leases, plan, status, vault
+from deployments.dataplane.base import (
+    DataPlane,
+    DataPlaneError,
+    DataPlaneUnreachable,
+    Observation,
+    Outcome,
+    Progress,
+    Ref,
+)
+from deployments.leases import Claim
+from deployments.models import UNKNOWN_AFTER, Deployment
+from deployments.plan import Verdict
+from deployments.releases import queue_spec, release_of
+from deployments.spec import Release
+from deployments.states import Operation, Status
+from deployments.status import LeaseLost, QueueRecord, Record
+
+logger = structlog.get_logger(__name__)
+
+
+def reconcile(pk: UUID) -> bool:
+    """Run one pass over the row if it is due and free; whether it is worth running another at once."""
+    claim = leases.claim(pk)
+    if claim is None:
+        return False
+    with structlog.contextvars.bound_contextvars(deployment=str(pk), lease_epoch=claim.epoch):
+        try:
+            return _guarded_pass(claim)
+        finally:
+            leases.release(claim)
+
+
+def _guarded_pass(claim: Claim) -> bool:
+    try:
+        failpoint("reconcile.after_claim")
+        entry = _delete_pass(claim) if claim.deployment.is_deleting else _apply_pass(claim)
+        failpoint("reconcile.before_record")
+        status.record(claim, entry)
+        failpoint("reconcile.after_record")
+    except LeaseLost:
+        logger.warning("lease_lost")
+        return False
+    except Exception as error:
+        _record_surprise(claim, error)
+        raise
+    return entry.next_look == 0.0
+
+
+def _record_surprise(claim: Claim, error: Exception) -> None:
+    """A bug or a fault that nobody foresaw: put the row off first, then say so on the page."""
+    failures = claim.deployment.failures + 1
+    seconds = plan.backoff(failures)
+    leases.postpone(claim, seconds, failures=failures)
+    sentence = (
+        f"An unexpected {type(error).__name__} stopped this pass. It is tried again by itself; "
+        "if it goes on, an operator finds the details in the worker's log."
+    )
+    verdict = Verdict(_status_under_error(claim.deployment), sentence)
+    status.record(claim, Record(verdict, seconds, observed=False, failures=failures))
+
+
+def _status_under_error(deployment: Deployment) -> Status:
+    if deployment.is_deleting:
+        return Status.DELETING
+    return Status.CREATING if deployment.first_healthy_at is None else Status.UNHEALTHY
+
+
+def ref_of(deployment: Deployment) -> Ref:
+    """How drivers name this Deployment."""
+    return Ref(str(deployment.pk), deployment.release_name)
+
+
+def _delete_pass(claim: Claim) -> Record:
+    plane = clusters.plane(claim.deployment.cluster)
+    steps = plane.delete_steps()
+    try:
+        progress = plane.destroy(ref_of(claim.deployment))
+        failpoint("reconcile.after_apply")
+    except DataPlaneError as error:
+        return _failed(claim, error, operation=Operation.DELETE, step_names=steps)
+    gone = progress.outcome is Outcome.FINISHED
+    verdict = Verdict(Status.DELETED, "") if gone else Verdict(Status.DELETING, progress.sentence)
+    return Record(
+        verdict,
+        plan.rest(Status.DELETING, None if gone else progress, scaled=False),
+        operation=Operation.DELETE,
+        step_names=steps,
+        progress=progress,
+        components=() if gone else None,
+        facts={"airflow_url": ""},
+        gone=gone,
+    )
+
+
+def _apply_pass(claim: Claim) -> Record:
+    deployment = claim.deployment
+    plane = clusters.plane(deployment.cluster)
+    queues = list(deployment.queues.select_related("worker_type"))
+    release = release_of(deployment, queues)
+    workers = {q.name: q.wanted_workers for q in queues}
+    ref = ref_of(deployment)
+    progress: Progress | None = None
+    steps = plane.create_steps(release)
+    operation = Operation.CREATE if deployment.first_healthy_at is None else Operation.CHANGE
+    try:
+        observation = plane.observe(ref)
+        failpoint("reconcile.after_observe")
+        if plan.needs_apply(release, observation, workers):
+            progress = plane.apply(ref, release, vault.read(deployment), workers)
+            failpoint("reconcile.after_apply")
+            observation = plane.observe(ref)
+    except DataPlaneError as error:
+        return _failed(claim, error, operation=operation, step_names=steps)
+    verdict = plan.verdict(
+        release=release,
+        observation=observation,
+        progress=progress,
+        error="",
+        was_healthy=deployment.first_healthy_at is not None,
+    )
+    scaled = _scale(deployment, observation)
+    more = any(record.wanted_workers != workers.get(record.name) for record in scaled)
+    return Record(
+        verdict,
+        0.0 if more else plan.rest(verdict.status, progress, scaled=bool(release.queues)),
+        operation=operation if progress is not None or verdict.status is Status.HEALTHY else None,
+        step_names=steps,
+        progress=progress or Progress(steps[-1].key, Outcome.FINISHED, ""),
+        components=observation.components,
+        queues=scaled,
+        facts=_facts(plane, ref, release, observation, verdict),
+    )
+
+
+def _facts(
+    plane: DataPlane, ref: Ref, release: Release, observation: Observation, verdict: Verdict
+) -> dict[str, object]:
+    """What else the page shows. Airflow can be opened once it was Healthy and while its API server answers."""
+    facts: dict[str, object] = {"notes": plane.notes(ref)}
+    facts["airflow_url"] = (plane.endpoint(ref) or "") if verdict.status is not Status.CREATING else ""
+    if observation.digest == release.digest:
+        facts["observed_generation"] = release.generation
+    return facts
+
+
+def _scale(deployment: Deployment, observation: Observation) -> tuple[QueueRecord, ...]:
+    """Decide the wanted workers of every queue that was observed."""
+    now: datetime = timezone.now()
+    loads = {load.name: load for load in observation.queues}
+    records = []
+    for queue in deployment.queues.select_related("worker_type"):
+        load = loads.get(queue.name)
+        if load is None:
+            continue
+        wanted, fewer_since = plan.scale(
+            queue_spec(queue),
+            wanted=queue.wanted_workers,
+            queued=load.queued,
+            running=load.running,
+            fewer_since=queue.fewer_since,
+            now=now,
+        )
+        records.append(QueueRecord(queue.name, wanted, fewer_since, load.queued, load.running))
+    return tuple(records)
+
+
+def _failed(claim: Claim, error: DataPlaneError, **of: object) -> Record:
+    """A step that could not be taken: say why, and try again later and later."""
+    deployment = claim.deployment
+    failures = deployment.failures + 1
+    seconds = plan.backoff(failures)
+    if isinstance(error, DataPlaneUnreachable):
+        return _unreachable(deployment, error, seconds, failures)
+    sentence = f"{str(error).rstrip('.')}. Trying again in {seconds:.0f} s."
+    return Record(
+        Verdict(_status_under_error(deployment), sentence),
+        seconds,
+        error=sentence,
+        failures=failures,
+        **of,  # type: ignore[arg-type]
+    )
+
+
+def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, failures: int) -> Record:
+    """Nothing is known. The last word stands for two minutes; after that it is Unknown, never the last value."""
+    silent = timezone.now() - deployment.observed_at
+    verdict = Verdict(Status(deployment.status), deployment.status_reason)
+    if silent > UNKNOWN_AFTER and not deployment.is_deleting:
+        verdict = Verdict(Status.UNKNOWN, f"{error} Last answer {deployment.observed_at:%H:%M:%S} UTC.")
+    elif deployment.is_deleting or deployment.first_healthy_at is None:
+        verdict = Verdict(_status_under_error(deployment), str(error))
+    return Record(verdict, min(seconds, 10.0), observed=False, failures=failures)
+
+
+def bump(pk: UUID) -> None:
+    """Count a change of desired state that a data plane must act on. For actions, inside their transaction."""
+    Deployment.objects.filter(pk=pk).update(generation=F("generation") + 1)

@@ -1,0 +1,163 @@
+"""The only writer of observed state. Each record is one transaction, fenced by the lease: a pass that lost its
+lease writes nothing. What changed is pushed as rendered fragments once it is committed."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from console.kit import events
+from deployments import fragments, steps, vault
+from deployments.dataplane.base import Component, Progress, StepName
+from deployments.leases import Claim
+from deployments.models import ComponentStatus, Deployment, StatusChange, WorkerQueue
+from deployments.plan import Verdict
+from deployments.states import Operation, Status
+
+logger = structlog.get_logger(__name__)
+
+
+class LeaseLost(Exception):
+    """Another pass claimed the row meanwhile: what this one knows is stale and is not written."""
+
+
+@dataclass(frozen=True)
+class QueueRecord:
+    """What the scaler saw and decided for one queue."""
+
+    name: str
+    wanted_workers: int
+    fewer_since: datetime | None
+    queued: int
+    running: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that one pass learned. None means "nothing new about this"."""
+
+    verdict: Verdict
+    next_look: float  # seconds; ignored when somebody made the row due meanwhile, so no wish is slept over
+    operation: Operation | None = None  # whose steps `progress` or `error` belongs to
+    step_names: tuple[StepName, ...] = ()
+    progress: Progress | None = None
+    error: str = ""
+    components: tuple[Component, ...] | None = None
+    queues: tuple[QueueRecord, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)  # airflow_url, notes, observed_generation
+    observed: bool = True  # whether the data plane answered
+    failures: int = 0
+    gone: bool = False  # nothing is left of it
+
+
+def record(claim: Claim, entry: Record) -> bool:
+    """Write what a pass learned; True when a person would see a difference. Raises LeaseLost."""
+    with transaction.atomic():
+        row = Deployment.objects.select_for_update(of=("self",)).get(pk=claim.deployment.pk)
+        if row.lease_epoch != claim.epoch:
+            raise LeaseLost(str(row.pk))
+        now = timezone.now()
+        writes: dict[str, Any] = {"due_at": _next_due(claim, entry), "failures": entry.failures}
+        if entry.observed:
+            writes["observed_at"] = Now()
+        changed = False
+        # Somebody may have asked to delete during this pass: what it says of creating is no longer wanted.
+        if not row.is_deleting or entry.operation is Operation.DELETE:
+            changed = _write_parts(row, entry, now) | _write_verdict(row, entry, now, writes)
+        if changed:
+            writes["changed_at"] = Now()
+            transaction.on_commit(partial(publish, row.pk), robust=True)
+        Deployment.objects.filter(pk=row.pk).update(**writes)
+    return changed
+
+
+def publish(pk: UUID) -> None:
+    """Render badge and live region once, for every open page of the Workspace."""
+    row = Deployment.objects.select_related("cluster", "runtime", "workspace").filter(pk=pk).first()
+    if row is not None:
+        events.publish(f"w:{row.workspace_id}", fragments.frames(row))
+
+
+def _next_due(claim: Claim, entry: Record) -> Case:
+    rested = Now() + timedelta(seconds=entry.next_look)
+    return Case(When(due_at=Value(claim.due_at), then=rested), default=F("due_at"))
+
+
+def _write_parts(row: Deployment, entry: Record, now: datetime) -> bool:
+    changed = False
+    if entry.operation is not None and entry.step_names:
+        changed |= steps.write(
+            row, entry.operation, entry.step_names, progress=entry.progress, error=entry.error, now=now
+        )
+    if entry.components is not None:
+        changed |= _write_components(row, entry.components)
+    for queue in entry.queues:
+        _write_queue(row, queue)
+    if entry.gone:
+        vault.forget(row)
+    return changed
+
+
+def _write_verdict(row: Deployment, entry: Record, now: datetime, writes: dict[str, Any]) -> bool:
+    """Add to `writes` what differs; tell the log and the time line about a change of status."""
+    wanted: dict[str, Any] = {
+        "status": entry.verdict.status.value,
+        "status_reason": entry.verdict.reason[:1000],
+        **entry.facts,
+    }
+    differing = {name: value for name, value in wanted.items() if getattr(row, name) != value}
+    writes.update(differing)
+    if entry.gone:
+        writes["deleted_at"] = now
+    if entry.verdict.status is Status.HEALTHY and row.first_healthy_at is None:
+        writes["first_healthy_at"] = now
+    if "status" in differing:
+        writes["status_since"] = now
+        StatusChange.objects.create(
+            deployment=row, old=row.status, new=wanted["status"], reason=wanted["status_reason"]
+        )
+        logger.info("status_changed", deployment=str(row.pk), old=row.status, new=wanted["status"])
+    return bool(differing) or entry.gone
+
+
+def _write_components(row: Deployment, components: tuple[Component, ...]) -> bool:
+    """Make the component rows equal to what was observed; True when one differed."""
+    existing = {c.name: c for c in row.components.all()}
+    changed = False
+    for position, component in enumerate(components):
+        values = {
+            "position": position,
+            "state": component.state.value,
+            "ready": component.ready,
+            "wanted": component.wanted,
+            "reason": component.reason[:1000],
+            "last_line": component.last_line[:1000],
+            "restarts": component.restarts,
+        }
+        known = existing.pop(component.name, None)
+        if known is None:
+            ComponentStatus.objects.create(deployment=row, name=component.name, **values)
+        elif any(getattr(known, name) != value for name, value in values.items()):
+            ComponentStatus.objects.filter(pk=known.pk).update(**values)
+        else:
+            continue
+        changed = True
+    if existing:
+        ComponentStatus.objects.filter(pk__in=[c.pk for c in existing.values()]).delete()
+    return changed or bool(existing)
+
+
+def _write_queue(row: Deployment, queue: QueueRecord) -> None:
+    WorkerQueue.objects.filter(deployment=row, name=queue.name).update(
+        wanted_workers=queue.wanted_workers,
+        fewer_since=queue.fewer_since,
+        queued=queue.queued,
+        running=queue.running,
+    )

@@ -1,0 +1,251 @@
+"""Pages of Deployments: guard, load, act, render."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from console.kit.http import see_other
+from deployments import actions, creating, queries
+from deployments.access import deployment_view
+from deployments.forms import DeleteForm, DescribeForm, FilterForm
+from deployments.fragments import live_context, step_context
+from deployments.models import Deployment
+from deployments.options import clusters_for
+from deployments.presenters import consequences, facts, notes
+from deployments.states import Operation, Status
+from workspaces.access import MemberRequest, who_can, workspace_view
+from workspaces.permissions import Permission
+
+
+def _stream_url(request: MemberRequest) -> str:
+    query = QueryDict(mutable=True)
+    query["since"] = timezone.now().isoformat()
+    return f"{reverse('deployments:stream', args=[request.workspace.pk])}?{query.urlencode()}"
+
+
+@require_GET
+@workspace_view(Permission.VIEW)
+def deployment_list(request: MemberRequest) -> HttpResponse:
+    """The Workspace's Deployments; as a fragment, the rows alone."""
+    form = FilterForm(request.GET, clusters=list(clusters_for(request.workspace)))
+    chosen = form.values()
+    listing = queries.listing(request.workspace, chosen, request.GET)
+    can_create = request.can(Permission.CREATE_DEPLOYMENT)
+    context = {
+        "page": listing.page,
+        "rows": listing.page.object_list,
+        "filters": form,
+        "counts": _count_links(request, listing.counts),
+        "sorts": _sort_links(request, listing.sort),
+        "empty": _empty(listing, chosen),
+        "can_create": can_create,
+        "create_url": reverse("deployments:new", args=[request.workspace.pk]),
+        "who_can_create": [] if can_create else who_can(request.workspace, Permission.CREATE_DEPLOYMENT),
+        "stream_url": _stream_url(request),
+        "rows_url": request.get_full_path(),
+    }
+    template = "deployments/_rows.html" if request.htmx else "deployments/list.html"
+    return render(request, template, context)
+
+
+def _empty(listing: queries.Listing, chosen: dict[str, str]) -> str | None:
+    if listing.page.paginator.count:
+        return None
+    return "filtered" if listing.total and chosen else "none"
+
+
+def _count_links(request: MemberRequest, counts: dict[str, int]) -> list[dict[str, Any]]:
+    current = request.GET.get("status", "")
+    everything = {"status": "", "label": "All", "count": sum(counts.values())}
+    rows = [{"status": s.value, "label": s.label, "count": counts.get(s.value, 0)} for s in queries.SHOWN_STATUSES]
+    shown = [everything, *(row for row in rows if row["count"] or row["status"] == current)]
+    return [
+        {**row, "url": _with(request, status=str(row["status"]), page=""), "current": row["status"] == current}
+        for row in shown
+    ]
+
+
+def _sort_links(request: MemberRequest, sort: str) -> dict[str, dict[str, str]]:
+    links = {}
+    for key in queries.SORTS:
+        ascending = sort == key or (key == "name" and not sort)
+        aria = "ascending" if ascending else "descending" if sort == f"-{key}" else "none"
+        links[key] = {"url": _with(request, sort=f"-{key}" if ascending else key, page=""), "aria": aria}
+    return links
+
+
+def _with(request: HttpRequest, **changes: str) -> str:
+    """This page's URL with some of its query changed; an empty value leaves the key out."""
+    query = request.GET.copy()
+    for key, value in changes.items():
+        if value:
+            query[key] = value
+        else:
+            query.pop(key, None)
+    return f"{request.path}?{query.urlencode()}" if query else request.path
+
+
+@require_http_methods(["GET", "POST"])
+@workspace_view(Permission.CREATE_DEPLOYMENT)
+def new_deployment(request: MemberRequest) -> HttpResponse:
+    """The create form."""
+    form = creating.form_for(request.workspace, request.POST if request.method == "POST" else None)
+    if form is None:
+        return render(request, "deployments/no_cluster.html", {})
+    if form.is_bound and form.is_valid():
+        try:
+            deployment = actions.create_deployment(
+                workspace=request.workspace,
+                by=request.user,
+                form_key=form.cleaned_data["form_key"],
+                choices=form.choices(),
+            )
+        except actions.NameTaken:
+            form.name_taken()
+        else:
+            return see_other(f"{deployment.url}?created=1")
+    context = {
+        "form": form,
+        "sections": creating.sections(form),
+        "summary": creating.summary_of(form),
+        "preview_url": reverse("deployments:summary", args=[request.workspace.pk]),
+        "cancel_url": request.workspace.url,
+    }
+    return render(request, "deployments/new.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@workspace_view(Permission.CREATE_DEPLOYMENT)
+def summary(request: MemberRequest) -> HttpResponse:
+    """The figures beside the create form, for what is typed so far. Saves nothing."""
+    form = creating.form_for(request.workspace, request.POST)
+    lines = creating.summary_of(form) if form else []
+    return render(request, "deployments/_summary.html", {"summary": lines})
+
+
+@require_GET
+@deployment_view(Permission.VIEW)
+def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The Deployment's page; once it is gone, the receipt of what was removed."""
+    if deployment.deleted_at is not None:
+        return _gone(request, deployment)
+    context = {
+        **_page(request, deployment, "Overview"),
+        **live_context(deployment),
+        "credential": _credential(request, deployment, revealed=None),
+        "just_created": "created" in request.GET and deployment.shown_status is Status.CREATING,
+        "just_deleted": "deleted" in request.GET,
+    }
+    return render(request, "deployments/detail.html", context)
+
+
+def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    steps = [step_context(s) for s in deployment.steps.all() if s.operation == Operation.DELETE]
+    receipt = [line for step in steps for line in step["receipt"]]
+    context = {"d": deployment, "steps": steps, "receipt": receipt, "list_url": request.workspace.url}
+    return render(request, "deployments/gone.html", context)
+
+
+def _page(request: MemberRequest, deployment: Deployment, tab: str) -> dict[str, Any]:
+    tabs = [("Overview", deployment.url)]
+    if request.can(Permission.EDIT_DEPLOYMENT):
+        tabs.append(("Settings", reverse("deployments:settings", args=[deployment.release_name])))
+    return {
+        "d": deployment,
+        "tabs": [{"label": label, "url": url, "current": label == tab} for label, url in tabs],
+        "list_url": request.workspace.url,
+        "stream_url": _stream_url(request),
+        "notes": notes(deployment),
+        "facts": facts(deployment),
+        "retry_url": reverse("deployments:retry", args=[deployment.release_name])
+        if deployment.failures and request.can(Permission.EDIT_DEPLOYMENT)
+        else None,
+    }
+
+
+def _credential(request: MemberRequest, deployment: Deployment, *, revealed: str | None) -> dict[str, Any] | None:
+    if not request.can(Permission.REVEAL_CREDENTIAL) or deployment.is_deleting:
+        return None
+    return {
+        "username": actions.vault.ADMIN_USERNAME,
+        "revealed": revealed,
+        "reveal_url": reverse("deployments:credential", args=[deployment.release_name]),
+    }
+
+
+@require_GET
+@deployment_view(Permission.VIEW)
+def live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The part of the page that moves, for a page that missed something."""
+    if deployment.deleted_at is not None:
+        response = HttpResponse(status=204)
+        response["HX-Redirect"] = deployment.url
+        return response
+    return render(request, "deployments/_live.html", live_context(deployment))
+
+
+@require_POST
+@deployment_view(Permission.REVEAL_CREDENTIAL, alive=True)
+def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Show the Airflow login once, on the answer to this POST; audited."""
+    _, password = actions.reveal_credential(deployment=deployment, by=request.user)
+    context = {
+        **_page(request, deployment, "Overview"),
+        **live_context(deployment),
+        "credential": _credential(request, deployment, revealed=password),
+    }
+    return render(request, "deployments/detail.html", context)
+
+
+@require_POST
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def retry(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Try the failing step again now."""
+    actions.retry_now(deployment=deployment, by=request.user)
+    messages.info(request, "Trying again now.")
+    return see_other(deployment.url)
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Name and description; and the way to deletion."""
+    initial = {"name": deployment.name, "description": deployment.description}
+    form = DescribeForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            actions.describe_deployment(deployment=deployment, by=request.user, **form.cleaned_data)
+        except actions.NameTaken:
+            form.name_taken()
+        else:
+            messages.success(request, "Your changes are saved.")
+            return see_other(reverse("deployments:settings", args=[deployment.release_name]))
+    context = {
+        **_page(request, deployment, "Settings"),
+        "form": form,
+        "delete_url": reverse("deployments:delete", args=[deployment.release_name]),
+        "can_delete": request.can(Permission.DELETE_DEPLOYMENT) and not deployment.is_deleting,
+    }
+    return render(request, "deployments/settings.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.DELETE_DEPLOYMENT, alive=True)
+def delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Ask for the name, say what goes, then ask for it to go."""
+    form = DeleteForm(request.POST if request.method == "POST" else None, deployment=deployment)
+    if form.is_bound and form.is_valid():
+        actions.delete_deployment(deployment=deployment, by=request.user)
+        return see_other(f"{deployment.url}?deleted=1")
+    context = {
+        **_page(request, deployment, "Settings"),
+        "form": form,
+        "consequences": consequences(deployment),
+        "cancel_url": deployment.url,
+    }
+    return render(request, "deployments/delete.html", context, status=422 if form.is_bound else 200)

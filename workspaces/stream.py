@@ -1,0 +1,164 @@
+"""The event stream of a Workspace: what changes in it, pushed to every open page of its members.
+
+One membership check per process and interval serves all streams, so that an open page costs neither a thread at
+work nor a database connection. A stream lives ten minutes at most; the page opens the next one by itself.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils import timezone
+
+from console.kit.events import PING, RESYNC, Subscription, hub
+from workspaces.models import Membership, User
+
+type ChangedSince = Callable[[UUID, datetime], bool]  # the app above knows what moves in a Workspace
+
+PING_SECONDS = 15.0  # also how soon a stream ends after its right ended
+LIFE_SECONDS = 600.0
+STREAMS_PER_PERSON = 20
+OVERLAP = timedelta(seconds=5)  # a change that committed just before the page was rendered is told again
+
+
+@dataclass(eq=False)
+class Stream:
+    """One open page: who, of which Workspace, under which session."""
+
+    user_id: int
+    workspace_id: UUID
+    session_key: str
+    subscription: Subscription
+    ends_at: float = field(default_factory=lambda: time.monotonic() + LIFE_SECONDS * random.uniform(0.8, 1.0))  # noqa: S311
+
+
+class Registry:
+    """All streams of one event loop, pinged and re-authorised together."""
+
+    def __init__(self) -> None:
+        self.streams: set[Stream] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def enter(self, stream: Stream) -> AsyncIterator[None]:
+        """Keep the stream under watch while the context lasts."""
+        self.streams.add(stream)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._watch(), name="stream-registry")
+        try:
+            yield
+        finally:
+            self.streams.discard(stream)
+
+    def open_for(self, user_id: int) -> int:
+        """How many streams one person has open in this process."""
+        return sum(stream.user_id == user_id for stream in self.streams)
+
+    async def _watch(self) -> None:
+        while self.streams:
+            await asyncio.sleep(PING_SECONDS)
+            await self.check()
+
+    async def check(self) -> None:
+        """End streams whose right or time has ended; ping the others."""
+        wanted = {(s.user_id, s.workspace_id, s.session_key) for s in self.streams}
+        allowed = await sync_to_async(still_allowed, thread_sensitive=False)(wanted)
+        now = time.monotonic()
+        for stream in list(self.streams):
+            key = (stream.user_id, stream.workspace_id, stream.session_key)
+            stream.subscription.push(PING if key in allowed and now < stream.ends_at else None)
+
+
+def still_allowed(wanted: set[tuple[int, UUID, str]]) -> set[tuple[int, UUID, str]]:
+    """Those of (user, Workspace, session) that may still listen. Two queries for all; nobody, when they fail."""
+    try:
+        members = set(
+            Membership.objects.filter(
+                user_id__in={user for user, _, _ in wanted},
+                workspace_id__in={workspace for _, workspace, _ in wanted},
+                user__is_active=True,
+            ).values_list("user_id", "workspace_id")
+        )
+        sessions = set(
+            Session.objects.filter(
+                session_key__in={key for _, _, key in wanted}, expire_date__gt=timezone.now()
+            ).values_list("session_key", flat=True)
+        )
+    finally:
+        connection.close()
+    return {w for w in wanted if (w[0], w[1]) in members and w[2] in sessions}
+
+
+_registries: dict[int, Registry] = {}
+
+
+def registry() -> Registry:
+    """The registry of the running event loop."""
+    key = id(asyncio.get_running_loop())
+    if key not in _registries:
+        _registries[key] = Registry()
+    return _registries[key]
+
+
+def _authorise(
+    user: User, workspace_id: UUID, since: datetime, changed_since: ChangedSince
+) -> tuple[bool, bool]:
+    """(may listen, something changed since). The connection goes back to the pool at once."""
+    try:
+        if not Membership.objects.filter(user_id=user.pk, workspace_id=workspace_id).exists():
+            return False, False
+        return True, changed_since(workspace_id, since - OVERLAP)
+    finally:
+        connection.close()
+
+
+async def stream(
+    request: HttpRequest, workspace_id: UUID, *, changed_since: ChangedSince
+) -> HttpResponse | StreamingHttpResponse:
+    """Server-sent events of one Workspace. `since` is when the page was rendered: what changed after it is
+    answered by a resync at once; the URL map passes `changed_since`. Strangers get the 404 of any page."""
+    user = await request.auser()
+    if not isinstance(user, User):
+        return HttpResponse(status=401)
+    since = _moment(request.GET.get("since", ""))
+    allowed, stale = await sync_to_async(_authorise)(user, workspace_id, since, changed_since)
+    if not allowed:
+        raise Http404
+    if registry().open_for(user.pk) >= STREAMS_PER_PERSON:
+        return HttpResponse("Too many pages are open. Close some of them.", status=429, headers={"Retry-After": "30"})
+    response = StreamingHttpResponse(
+        _events(user.pk, workspace_id, request.session.session_key or "", stale=stale),
+        content_type="text/event-stream",
+    )
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+stream.renders_no_times = True  # type: ignore[attr-defined]
+
+
+def _moment(text: str) -> datetime:
+    """An ISO moment with its zone; long ago when there is none, so that the page is brought up to date."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+async def _events(user_id: int, workspace_id: UUID, session_key: str, *, stale: bool) -> AsyncIterator[bytes]:
+    async with hub().subscribe(f"w:{workspace_id}") as subscription:
+        async with registry().enter(Stream(user_id, workspace_id, session_key, subscription)):
+            yield RESYNC if stale else PING
+            while (chunk := await subscription.queue.get()) is not None:
+                yield chunk
