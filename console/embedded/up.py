@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     """Run until stopped. Returns 0 after an ordered stop, 1 when it could not start or go on."""
     parser = argparse.ArgumentParser(
         prog="manage.py up",
-        description="Run Airdeck on this machine. The environment may set PORT (8000) and STATE_DIR (.local).",
+        description="Run Airdeck on this machine. Environment: PORT (8000), STATE_DIR (.local).",
     )
     parser.parse_args(arguments)
     try:
@@ -102,6 +102,7 @@ class _Run:
         environment = programs.environment(self.plan, os.environ)
         daemon = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self.state.supervisor_config))
         self.daemon = _spawn(daemon, environment, self.state.logs / "supervisord.out", signal.SIGTERM)
+        self._until(self._daemon_answers, "starting supervisord", self.state.logs / "supervisord.log")
         # Imports Django while Postgres starts, and waits for it.
         prepare = (sys.executable, str(programs.BASE / "manage.py"), "bootstrap")
         log = self.state.logs / "bootstrap.log"
@@ -145,6 +146,13 @@ class _Run:
 
     def _asked_to_stop(self, already: int = 0) -> bool:
         return self.signals.stops > already
+
+    def _daemon_answers(self) -> bool:
+        """Asking also wakes supervisord, which else sleeps a second before it starts the first program."""
+        try:
+            return bool(self.supervisor.processes())
+        except DataPlaneError:
+            return False
 
     def _page_answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.plan.port, timeout=5)
