@@ -8,7 +8,7 @@ from pathlib import Path
 from django import template
 from django.core.paginator import Page
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -97,6 +97,12 @@ def first_line(value: object) -> str:
 def other_lines(value: object) -> str:
     """The sentence of a choice card: what follows the first line of its label."""
     return str(value).partition("\n")[2]
+
+
+@register.filter
+def breakable(value: object) -> SafeString:
+    """A path or name that may wrap after each slash; copying it copies nothing extra."""
+    return mark_safe(conditional_escape(str(value)).replace("/", "/<wbr>"))  # noqa: S308 - escaped here
 
 
 @register.filter
