@@ -1,0 +1,173 @@
+"""The cast and the fixtures that every test may use.
+
+Settings read DATABASE_URL when they are loaded, so the real Postgres starts first, and Django after it; that is
+why pyproject.toml names no DJANGO_SETTINGS_MODULE.
+"""
+
+# ruff: noqa: E402
+import os
+
+from console.tests import services
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "console.settings"
+services.start()
+
+import django
+
+django.setup()
+
+from collections.abc import Callable, Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from django.test import Client
+
+from deployments import catalogue, clusters
+from deployments.actions import Choices, QueueChoice, create_deployment
+from deployments.dataplane import registry
+from deployments.dataplane.fake import ScriptedDataPlane
+from deployments.models import Cluster, Deployment
+from deployments.options import options_for
+from deployments.states import Executor
+from workspaces import actions as workspace_actions
+from workspaces.models import Membership, User, Workspace
+from workspaces.permissions import Role
+
+PASSWORD = "correct horse battery"  # noqa: S105
+
+
+@pytest.fixture(autouse=True)
+def _fast_and_plain(settings) -> None:
+    """Cheap password hashes, and no manifest: templates are rendered without collectstatic."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+
+
+@pytest.fixture
+def hints(monkeypatch) -> list[UUID]:
+    """The hints that would have been sent to a worker."""
+    sent: list[UUID] = []
+
+    def remember(pk: UUID) -> bool:
+        sent.append(pk)
+        return True
+
+    monkeypatch.setattr("deployments.tasks.hint", remember)
+    return sent
+
+
+@pytest.fixture(autouse=True)
+def _no_worker(hints) -> None:
+    """Nothing is sent to a real broker unless a test starts one."""
+
+
+@pytest.fixture(autouse=True)
+def published(monkeypatch) -> list[tuple[str, list]]:
+    """What would have been pushed to open pages."""
+    sent: list[tuple[str, list]] = []
+
+    def remember(topic, frames) -> bool:
+        sent.append((topic, list(frames)))
+        return True
+
+    monkeypatch.setattr("console.kit.events.publish", remember)
+    return sent
+
+
+def make_user(email: str, name: str) -> User:
+    return User.objects.create_user(email, PASSWORD, name=name)
+
+
+@pytest.fixture
+def alice(db) -> User:
+    """Admin of the Workspace."""
+    return make_user("alice@example.org", "Alice")
+
+
+@pytest.fixture
+def workspace(alice) -> Workspace:
+    """Alice's Workspace, with the whole cast but Charlie."""
+    return workspace_actions.create_workspace(by=alice, name="Acme Data")
+
+
+@pytest.fixture
+def bob(workspace) -> User:
+    """Editor."""
+    user = make_user("bob@example.org", "Bob")
+    Membership.objects.create(workspace=workspace, user=user, role=Role.EDITOR)
+    return user
+
+
+@pytest.fixture
+def vera(workspace) -> User:
+    """Member."""
+    user = make_user("vera@example.org", "Vera")
+    Membership.objects.create(workspace=workspace, user=user, role=Role.MEMBER)
+    return user
+
+
+@pytest.fixture
+def charlie(db) -> User:
+    """A stranger with a Workspace of his own."""
+    user = make_user("charlie@example.org", "Charlie")
+    workspace_actions.create_workspace(by=user, name="Charlie's")
+    return user
+
+
+@pytest.fixture
+def as_(client) -> Callable[[User], Client]:
+    """The test client, signed in as somebody."""
+
+    def sign_in(user: User) -> Client:
+        signed_in = Client()
+        signed_in.force_login(user)
+        return signed_in
+
+    return sign_in
+
+
+@pytest.fixture
+def plane(monkeypatch) -> Iterator[ScriptedDataPlane]:
+    """The scripted data plane behind the cluster of kind "local"."""
+    scripted = ScriptedDataPlane()
+    monkeypatch.setitem(registry.DRIVERS, "local", lambda config: scripted)
+    return scripted
+
+
+@pytest.fixture
+def cluster(db, plane) -> Cluster:
+    """A local cluster with the shipped catalogue."""
+    made = clusters.ensure_embedded(database_url="postgresql://nobody@nowhere/none", settings={})
+    catalogue.apply()
+    return made
+
+
+@pytest.fixture
+def choices(cluster) -> Callable[..., Choices]:
+    """Choices of a create form: the defaults, and what a test says."""
+
+    def make(name: str = "Analytics", **changes) -> Choices:
+        options = options_for(cluster)
+        values = {
+            "name": name,
+            "description": "",
+            "cluster": cluster,
+            "runtime": options.runtimes[0],
+            "executor": Executor.CELERY,
+            "scheduler_au": 5,
+            "scheduler_replicas": 1,
+            "queue": QueueChoice(options.worker_types[0], 1, 10, 16),
+        }
+        return Choices(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture
+def deployment(workspace, alice, choices) -> Deployment:
+    """Analytics, just created by Alice."""
+    return create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices())

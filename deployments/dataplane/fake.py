@@ -1,0 +1,179 @@
+"""The scripted data plane: a driver for tests that moves through its steps as told. Held to the same contract as
+the real ones by deployments/tests/contract.py. It lives here so that its signatures are type-checked; nothing that
+ships imports it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from deployments.dataplane.base import (
+    Component,
+    DataPlaneError,
+    DataPlaneUnreachable,
+    LogLine,
+    Observation,
+    Outcome,
+    Progress,
+    Ref,
+    StepName,
+)
+from deployments.spec import QueueLoad, Release, Secrets
+from deployments.states import ComponentState, Executor
+
+CREATE_STEPS = (
+    StepName("runtime", "Airflow environment"),
+    StepName("database", "Database"),
+    StepName("components", "Airflow components"),
+)
+DELETE_STEPS = (
+    StepName("processes", "Processes"),
+    StepName("database", "Database"),
+    StepName("files", "Files"),
+)
+
+
+@dataclass
+class World:
+    """What exists of one Deployment in the scripted cluster."""
+
+    release: Release | None = None
+    database: bool = False
+    running: bool = False
+    warm: bool = False  # the components answer
+    workers: dict[str, int] = field(default_factory=dict)
+    loads: dict[str, tuple[int, int]] = field(default_factory=dict)  # queue -> (queued, running)
+    broken: dict[str, Component] = field(default_factory=dict)  # components that a test made fail
+
+
+class ScriptedDataPlane:
+    """Every `apply` takes one step. Tests set `fail`, `silent`, `slow_start` and `worlds[...]`, and read `calls`."""
+
+    executors = (Executor.CELERY, Executor.LOCAL)
+
+    def __init__(self) -> None:
+        self.worlds: dict[str, World] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.fail: dict[str, str] = {}  # step key -> the sentence of its error
+        self.silent = ""  # when set, nothing answers
+        self.slow_start = 0  # how many calls wait for the components to answer
+
+    def create_steps(self, release: Release) -> tuple[StepName, ...]:
+        """See the contract."""
+        return CREATE_STEPS
+
+    def delete_steps(self) -> tuple[StepName, ...]:
+        """See the contract."""
+        return DELETE_STEPS
+
+    def observe(self, ref: Ref) -> Observation:
+        """See the contract."""
+        self._answer("observe", ref)
+        world = self.worlds.get(ref.release_name)
+        if world is None:
+            return Observation("")
+        digest = world.release.digest if world.release and world.running else ""
+        return Observation(digest, self._components(world), self._leftovers(ref, world), self._loads(world))
+
+    def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
+        """See the contract."""
+        self._answer("apply", ref)
+        world = self.worlds.setdefault(ref.release_name, World())
+        if not world.database:
+            self._fail("database")
+            world.database = True
+            return Progress("database", Outcome.PROGRESSED, "Database made.")
+        if not world.running or world.release is None or world.release.digest != release.digest:
+            self._fail("components")
+            world.release, world.running, world.workers = release, True, dict(workers)
+            return Progress("components", Outcome.PROGRESSED, "Components started.")
+        if world.workers != dict(workers):
+            world.workers = dict(workers)
+            return Progress("components", Outcome.PROGRESSED, "Workers changed.")
+        if not world.warm and self.slow_start > 0:
+            self.slow_start -= 1
+            return Progress("components", Outcome.WAITING, "Scheduler: waiting for its first heartbeat.")
+        world.warm = True
+        if world.broken:
+            return Progress("components", Outcome.WAITING, next(iter(world.broken.values())).reason)
+        return Progress("components", Outcome.FINISHED, "Every component answers.")
+
+    def destroy(self, ref: Ref) -> Progress:
+        """See the contract."""
+        self._answer("destroy", ref)
+        world = self.worlds.get(ref.release_name)
+        if world is None:
+            return Progress("files", Outcome.FINISHED, "Nothing is left.")
+        if world.running:
+            self._fail("processes")
+            world.running = False
+            return Progress("processes", Outcome.PROGRESSED, "Stopped.", ("3 processes",))
+        if world.database:
+            self._fail("drop")
+            world.database = False
+            name = f"database {ref.release_name}"
+            return Progress("database", Outcome.PROGRESSED, "Dropped.", (name, f"role {ref.release_name}"))
+        del self.worlds[ref.release_name]
+        return Progress("files", Outcome.FINISHED, "Nothing is left.", ("files",))
+
+    def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
+        """See the contract."""
+        if self.silent:
+            raise DataPlaneUnreachable(self.silent)
+        known = {ref: self.worlds[ref.release_name] for ref in refs if ref.release_name in self.worlds}
+        return {ref.deployment_id: repr(world) for ref, world in known.items()}
+
+    def logs(self, ref: Ref, component: str, *, lines: int = 200) -> Iterator[LogLine]:
+        """See the contract."""
+        return iter(())
+
+    def endpoint(self, ref: Ref) -> str | None:
+        """See the contract."""
+        world = self.worlds.get(ref.release_name)
+        ready = world is not None and world.running and world.warm
+        return f"http://{ref.release_name}.localhost:8000/" if ready else None
+
+    def notes(self, ref: Ref) -> dict[str, str]:
+        """See the contract."""
+        return {"DAGs folder": f"/srv/{ref.release_name}/dags"}
+
+    def break_component(self, ref: Ref, name: str, reason: str, last_line: str = "") -> None:
+        """Make one component fail until `mend_component`."""
+        self.worlds[ref.release_name].broken[name] = Component(
+            name, ComponentState.FAILING, 0, 1, reason, last_line
+        )
+
+    def mend_component(self, ref: Ref, name: str) -> None:
+        """Undo `break_component`."""
+        self.worlds[ref.release_name].broken.pop(name)
+
+    def _answer(self, call: str, ref: Ref) -> None:
+        self.calls.append((call, ref.release_name))
+        if self.silent:
+            raise DataPlaneUnreachable(self.silent)
+
+    def _fail(self, step: str) -> None:
+        if step in self.fail:
+            raise DataPlaneError(self.fail[step])
+
+    def _components(self, world: World) -> tuple[Component, ...]:
+        if not world.running:
+            return ()
+        state = ComponentState.READY if world.warm else ComponentState.STARTING
+        reason = "" if world.warm else "Scheduler: waiting for its first heartbeat."
+        whole = [
+            replace(Component(name, state, int(world.warm), 1), reason=reason)
+            for name in ("api-server", "scheduler")
+        ]
+        return tuple(world.broken.get(component.name, component) for component in whole)
+
+    def _loads(self, world: World) -> tuple[QueueLoad, ...]:
+        if not world.running or world.release is None:
+            return ()
+        return tuple(
+            QueueLoad(q.name, *world.loads.get(q.name, (0, 0)), world.workers.get(q.name, 0))
+            for q in world.release.queues
+        )
+
+    @staticmethod
+    def _leftovers(ref: Ref, world: World) -> tuple[str, ...]:
+        left = ["3 processes"] * world.running + [f"database {ref.release_name}"] * world.database
+        return (*left, "files")
