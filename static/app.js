@@ -21,7 +21,7 @@
     state = next;
     const at = fresh.toLocaleTimeString("en-GB");
     const text = { open: `Live, updated ${at}`, wait: `Reconnecting, data from ${at}`,
-      offline: `Offline, data from ${at}`, out: "Signed out. Reload the page to sign in" }[state];
+      offline: `Offline, data from ${at}`, out: "Signed out. Reload the page" }[state];
     all("[data-live]").forEach((each) => { each.dataset.state = state; each.querySelector("[data-live-text]").textContent = text; });
   };
   const updated = () => { fresh = new Date(); if (state === "open") show("open"); };
@@ -58,8 +58,9 @@
   }
   let stream = null;
   const signedOut = async () => {
-    const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => null);
-    if (answer?.type === "opaqueredirect" || answer?.status === 401) { stream?.close(); show("out"); }
+    const answer = await fetch(stream.url).catch(() => null);
+    answer?.body?.cancel();
+    if (answer && [401, 403, 404].includes(answer.status)) { stream.close(); show("out"); }
   };
   const wake = () => { if (document.visibilityState === "visible" && stream?.readyState === 0) { stream.wake(); refetch(); } };
   htmx.createEventSource = (url) => { stream?.close(); stream = new Stream(url); return stream; };
