@@ -1,5 +1,4 @@
-"""The project: settings, wiring, home and health, and the embedded default."""
+"""The project: settings, wiring, home and health, and the embedded default.
 
-from console.celery import app as celery_app
-
-__all__ = ["celery_app"]
+It imports nothing: `manage.py up` lives in this package, waits for days, and should hold no Celery meanwhile.
+"""

@@ -57,15 +57,15 @@ def programs(plan: Plan) -> list[Program]:
     """Postgres and Redis, which start at once, and the console's own four, which `up` starts later."""
     state = plan.state
     clean = ("/usr/bin/env", "-i", f"{TAG}={state.root}", f"PATH={os.defpath}", "LC_ALL=C")
-    celery = ("-m", "celery", "--app=console.celery:app", "--quiet")
+    celery = ("-m", "celery", "--quiet")
     return [
         postgres.program(state, clean),
         redis_server.program(state, plan.redis_binary, clean),
         _own(
             state, "web", "-m", "uvicorn", "console.asgi:application", f"--port={plan.port}", *WEB, *WEB_QUIET
         ),
-        _own(state, "worker", *celery, "worker", *WORKER, *QUIET, group=False),
-        _own(state, "beat", *celery, "beat", "--scheduler=celery.beat:Scheduler"),
+        _own(state, "worker", *celery, "--app=console.celery:app", "worker", *WORKER, *QUIET, group=False),
+        _own(state, "beat", *celery, "--app=console.beat:app", "beat", "--scheduler=celery.beat:Scheduler"),
         _own(state, "observer", str(BASE / "manage.py"), "observe"),
     ]
 
