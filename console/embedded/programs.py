@@ -15,6 +15,8 @@ from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.supervisor import Program, render_main
 
 BASE = Path(__file__).resolve().parent.parent.parent
+# The exit code of `manage.py bootstrap` when it migrated or collected static files.
+BOOTSTRAP_CHANGED = 3
 # Celery: nobody to gossip with; the row's lease is the guarantee, so no task is fetched ahead of its turn.
 WORKER = ("--pool=prefork", "--concurrency=2", "--prefetch-multiplier=1", "--max-tasks-per-child=1000")
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
@@ -40,7 +42,7 @@ def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "console.settings",
         "PYTHONUNBUFFERED": "1",
     }
-    unwanted = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME"}
+    unwanted = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME", "FAILPOINTS"}
     kept = {name: value for name, value in environ.items() if name not in unwanted}
     return kept | ours | {name: str(path) for name, path in files.items()}
 

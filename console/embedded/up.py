@@ -98,23 +98,33 @@ class _Run:
             stale.unlink(missing_ok=True)
 
     def _start(self) -> None:
+        first = not postgres.data(self.state).exists()
         programs.configure(self.plan)
         environment = programs.environment(self.plan, os.environ)
         daemon = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self.state.supervisor_config))
         self.daemon = _spawn(daemon, environment, self.state.logs / "supervisord.out", signal.SIGTERM)
         self._until(self._daemon_answers, "starting supervisord", self.state.logs / "supervisord.log")
-        # Imports Django while Postgres starts, and waits for it.
-        prepare = (sys.executable, str(programs.BASE / "manage.py"), "bootstrap")
-        log = self.state.logs / "bootstrap.log"
-        bootstrap = _spawn(prepare, environment, log, signal.SIGKILL)
-        self._until(lambda: bootstrap.poll() is not None, "preparing the database", log)
-        if bootstrap.returncode != 0:
-            raise Broken(f"preparing the database failed: {_last_line(log)} (see {log})")
-        self.supervisor.start("web:web")
+        # Both import Django while Postgres starts. A later start has mostly nothing to prepare, so that web is
+        # ready by then; on the first one it would only complain that there is no database.
+        if not first:
+            self.supervisor.start("web:web")
+        if self._bootstrap(environment) or first:
+            self.supervisor.stop("web:web", wait=True)
+            self.supervisor.start("web:web")
         self._until(self._page_answers, "the first page", self.state.logs / "web.log")
         # After the first page, so that it comes soon: these bring every Airflow back, which takes all cores.
         for role in stop.STEERING:
             self.supervisor.start(f"{role}:{role}")
+
+    def _bootstrap(self, environment: dict[str, str]) -> bool:
+        """Prepare database and static files. Returns whether a running web would now hold old ones."""
+        prepare = (sys.executable, str(programs.BASE / "manage.py"), "bootstrap")
+        log = self.state.logs / "bootstrap.log"
+        child = _spawn(prepare, environment, log, signal.SIGKILL)
+        self._until(lambda: child.poll() is not None, "preparing the database", log)
+        if child.returncode not in {0, programs.BOOTSTRAP_CHANGED}:
+            raise Broken(f"preparing the database failed: {_last_line(log)} (see {log})")
+        return child.returncode == programs.BOOTSTRAP_CHANGED
 
     def _wait(self) -> None:
         while not self._asked_to_stop():

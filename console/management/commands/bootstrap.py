@@ -1,6 +1,7 @@
 """What every start of the embedded default prepares, in one process that imports Django once."""
 
 import hashlib
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
 
 from console.embedded import postgres, redis_server
+from console.embedded.programs import BOOTSTRAP_CHANGED
 from deployments import catalogue, clusters
 from deployments.dataplane.local.paths import StateDir
 
@@ -40,7 +42,7 @@ class Command(BaseCommand):
         with _connect(admin_url) as admin:
             _ensure_database(admin)
             admin.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])  # until this connection ends
-            _migrate()
+            changed = _migrate()
         clusters.ensure_embedded(
             database_url=admin_url,
             settings={
@@ -51,7 +53,8 @@ class Command(BaseCommand):
             },
         )
         catalogue.apply()
-        _collect_static()
+        if _collect_static() or changed:
+            sys.exit(BOOTSTRAP_CHANGED)
 
 
 def _connect(url: str) -> psycopg.Connection:
@@ -77,24 +80,27 @@ def _ensure_database(admin: psycopg.Connection) -> None:
         admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
 
 
-def _migrate() -> None:
+def _migrate() -> bool:
+    """Apply what is pending; whether anything was."""
     executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if pending:
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 0")  # a migration may take longer than a page may
         call_command("migrate", interactive=False, verbosity=0)
-    if settings.CACHES["default"]["LOCATION"] not in connection.introspection.table_names():
-        call_command("createcachetable", verbosity=0)
+    return bool(pending)
 
 
-def _collect_static() -> None:
-    """Collect only when a file changed since the last time: hashing and compressing all takes seconds."""
+def _collect_static() -> bool:
+    """Collect, which takes seconds, when a file changed since the last time; whether one did."""
     digest = hashlib.sha256()
     for finder in get_finders():
         for path, storage in finder.list([]):
             found = Path(storage.path(path)).stat()
             digest.update(f"{path} {found.st_mtime_ns} {found.st_size}\n".encode())
     stamp = Path(settings.STATIC_ROOT) / ".collected"
-    if not stamp.exists() or stamp.read_text() != digest.hexdigest():
-        call_command("collectstatic", interactive=False, clear=True, verbosity=0)
-        stamp.write_text(digest.hexdigest())
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return False
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    stamp.write_text(digest.hexdigest())
+    return True
