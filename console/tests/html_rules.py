@@ -1,0 +1,110 @@
+"""Rules that every rendered page keeps, checked over its HTML without a browser."""
+
+from collections import Counter
+from html.parser import HTMLParser
+
+VOID = {"input", "meta", "link", "br", "hr", "img", "wbr", "path", "circle", "rect", "line"}
+CONTROLS = {"input", "select", "textarea"}
+
+
+class _Page(HTMLParser):
+    """Collects what the rules ask for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text_of: list[tuple[str, dict[str, str | None], str]] = []
+        self._open: list[tuple[str, dict[str, str | None], list[str]]] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append((tag, dict(attrs), []))
+
+    def handle_startendtag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        for _, _, text in self._open:
+            text.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open:
+            name, attrs, text = self._open.pop()
+            self.text_of.append((name, attrs, " ".join("".join(text).split())))
+            if name == tag:
+                return
+
+
+def complaints(html: str) -> list[str]:
+    """What is wrong with a whole page; empty when nothing is."""
+    page = _Page()
+    page.feed(html)
+    return [
+        *_attributes(page),
+        *_structure(page),
+        *_labels(page),
+        *(f"id {name!r} is used {n} times" for name, n in _ids(page).items() if n > 1),
+    ]
+
+
+def _ids(page: _Page) -> Counter[str]:
+    return Counter(attrs["id"] for _, attrs in page.tags if attrs.get("id"))
+
+
+def _attributes(page: _Page) -> list[str]:
+    found = []
+    for tag, attrs in page.tags:
+        found += [
+            f"<{tag}> has {name}=" for name in attrs if name == "style" or name.startswith(("on", "hx-on"))
+        ]
+        if tag == "svg" and attrs.get("aria-hidden") != "true":
+            found.append("an <svg> is not hidden from screen readers")
+        if tag == "script" and not attrs.get("src"):
+            found.append("a <script> is inline")
+        if tag == "style":
+            found.append("a <style> is inline")
+        if int(attrs.get("tabindex") or 0) > 0:
+            found.append(f"<{tag}> has a positive tabindex")
+        if tag == "meta" and "user-scalable" in (attrs.get("content") or ""):
+            found.append("the page cannot be zoomed")
+    return found
+
+
+def _structure(page: _Page) -> list[str]:
+    found = []
+    count = Counter(tag for tag, _ in page.tags)
+    for tag in ("h1", "main", "title"):
+        if count[tag] != 1:
+            found.append(f"{count[tag]} <{tag}> in place of one")
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in {"h1", "h2", "h3", "h4", "h5", "h6"}]
+    found += [f"h{b} follows h{a}" for a, b in zip(levels, levels[1:], strict=False) if b > a + 1]
+    if not dict(page.tags[0][1]).get("lang"):
+        found.append("<html> has no lang")
+    navs = [
+        attrs.get("aria-label") or attrs.get("aria-labelledby") for tag, attrs in page.tags if tag == "nav"
+    ]
+    if not all(navs):
+        found.append("a <nav> has no label")
+    if count["table"] != count["caption"]:
+        found.append("a table has no caption")
+    found += ["a <th> has no scope" for tag, attrs in page.tags if tag == "th" and not attrs.get("scope")]
+    return found
+
+
+def _labels(page: _Page) -> list[str]:
+    ids = _ids(page)
+    labelled = {attrs.get("for") for tag, attrs in page.tags if tag == "label"}
+    found = []
+    for tag, attrs in page.tags:
+        if tag in CONTROLS and attrs.get("type") not in {"hidden", "submit"}:
+            if attrs.get("id") not in labelled and not attrs.get("aria-label"):
+                found.append(f"<{tag} name={attrs.get('name')}> has no label")
+        for name in ("aria-describedby", "aria-labelledby", "for"):
+            for each in (attrs.get(name) or "").split():
+                if each not in ids:
+                    found.append(f"{name} names {each!r}, which is not there")
+    for tag, attrs, text in page.text_of:
+        if tag in {"a", "button"} and not text and not attrs.get("aria-label"):
+            found.append(f"<{tag} {attrs}> has no words")
+    return found
