@@ -33,7 +33,7 @@ from workspaces import actions as workspace_actions
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Role
 
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ ENCRYPTION_KEYS = [
     if key.strip()
 ]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 OPEN_SIGNUP = env.bool("OPEN_SIGNUP", True)
 
 INSTALLED_APPS = [
@@ -184,7 +184,7 @@ ACCOUNT_FORMS = {"signup": "workspaces.forms.SignupForm"}
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
 
 # --- Mail
-MAILERS = {
+MAILERS: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"},
 }
 if env.str("EMAIL_HOST", ""):

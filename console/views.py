@@ -1,10 +1,11 @@
 """Home, health and error pages."""
 
+import sys
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -57,20 +58,34 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403, with the role that is needed and who has it."""
-    context: dict[str, Any] = {"request_id": _request_id()}
+    context: dict[str, Any] = {}
     if isinstance(exception, MissingPermission):
         request.workspace = exception.workspace  # type: ignore[attr-defined]
-        context |= {"needed_role": exception.needed_role.label, "who": exception.who()}
-    return render(request, "errors/403.html", context, status=403)
+        context = {"needed_role": exception.needed_role.label, "who": exception.who()}
+    return _error_page(request, "errors/403.html", 403, context)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: the same for what does not exist and for what is somebody else's."""
-    return render(request, "errors/404.html", {"request_id": _request_id()}, status=404)
+    return _error_page(request, "errors/404.html", 404, {})
+
+
+def _error_page(request: HttpRequest, template: str, status: int, context: dict[str, Any]) -> HttpResponse:
+    """An error page inside the shell. Under ASGI Django renders it in a thread that outlives the request, so the
+    connection used here is given back by hand: kept, it would be missing from the pool and go stale."""
+    try:
+        return render(request, template, {**context, "request_id": _request_id()}, status=status)
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500. Asks nothing of the database."""
+    """500, or 503 when it was the database that did not answer. Asks nothing of the database."""
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        response = _static_error("503", 503)
+        response["Retry-After"] = "5"
+        return response
     return _static_error("500", 500)
 
 

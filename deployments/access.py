@@ -47,6 +47,6 @@ def deployment_view[**P](
             return view(attach(request, membership), deployment, *args, **kwargs)
 
         wrapper.permission = permission  # type: ignore[attr-defined]
-        return wrapper
+        return wrapper  # type: ignore[return-value]  # the arguments after the loaded object pass through
 
     return decorate

@@ -79,7 +79,9 @@ class OfferedFieldsForm(forms.Form):
 class CreateForm(OfferedFieldsForm):
     """Everything about a new Deployment. Only Name has no default."""
 
-    def __init__(self, data: MultiValueDict[str, Any] | None, *, options: Options, clusters: list[Cluster]) -> None:
+    def __init__(
+        self, data: MultiValueDict[str, Any] | None, *, options: Options, clusters: list[Cluster]
+    ) -> None:
         super().__init__(data)
         self.options = options
         self.fields.update(self._basics(options, clusters))
@@ -124,12 +126,16 @@ class CreateForm(OfferedFieldsForm):
         return {
             "min_workers": number_field("Min workers", options.min_workers),
             "max_workers": number_field("Max workers", options.max_workers),
-            "concurrency": number_field("Concurrency", options.concurrency, "Tasks that one worker runs at once."),
+            "concurrency": number_field(
+                "Concurrency", options.concurrency, "Tasks that one worker runs at once."
+            ),
             "scheduler_au": number_field(
                 "Scheduler AU", options.scheduler_au, "1 AU is 0.1 CPU and 0.375 GiB of memory."
             ),
             "scheduler_replicas": number_field(
-                "Scheduler replicas", options.scheduler_replicas, "Two or more keep scheduling when one fails."
+                "Scheduler replicas",
+                options.scheduler_replicas,
+                "Two or more keep scheduling when one fails.",
             ),
         }
 

@@ -4,6 +4,7 @@ whoever commits a change for every open page at once. Holds nothing that depends
 from typing import Any
 
 from django.template.loader import render_to_string
+
 from console.kit.events import Frame
 from deployments.models import Deployment, Step
 from deployments.states import Operation, Status, StepState

@@ -140,7 +140,9 @@ class Deployment(models.Model):
     # Observed state: `status.py` only.
     status = models.CharField(max_length=12, choices=choices(Status), default=Status.CREATING)
     status_reason = models.CharField(max_length=1000, blank=True)
-    changed_at = models.DateTimeField(db_default=Now())  # when status, reason, a step or a component last changed
+    changed_at = models.DateTimeField(
+        db_default=Now()
+    )  # when status, reason, a step or a component last changed
     status_since = models.DateTimeField(db_default=Now())
     observed_at = models.DateTimeField(db_default=Now())
     observed_generation = models.PositiveIntegerField(default=0)

@@ -55,9 +55,8 @@ class ClusterObserver:
             if self.known.get(ref.deployment_id) != seen.get(ref.deployment_id)
         ]
         self.known = dict(seen) if forget else {**self.known, **seen}
-        for pk in changed:
-            if pk not in seen:
-                self.known.pop(pk, None)
+        for gone in set(changed) - seen.keys():
+            self.known.pop(gone, None)
         pks = [UUID(pk) for pk in changed]
         if pks:
             leases.wake(pks)

@@ -39,6 +39,8 @@ def consequences(deployment: Deployment) -> list[str]:
     ]
     folder = deployment.notes.get("DAGs folder")
     if folder:
-        sentences.append(f"Its files are removed, the DAGs in {folder} included. Copy them first if you need them.")
+        sentences.append(
+            f"Its files are removed, the DAGs in {folder} included. Copy them first if you need them."
+        )
     sentences.append("This cannot be undone. Its history in this Workspace stays.")
     return sentences

@@ -5,7 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Func, Q, QuerySet
+from django.db.models.expressions import OrderBy
 from django.db.models.functions import Lower
 from django.http import QueryDict
 
@@ -14,13 +15,13 @@ from deployments.states import Status
 from workspaces.models import Workspace
 
 PAGE_SIZES = (25, 50, 100)
-SORTS = {
+SORTS: dict[str, F | Func] = {
     "name": Lower("name"),
-    "status": "status",
-    "executor": "executor",
-    "cluster": "cluster__name",
-    "airflow": "runtime__version",
-    "updated": "updated_at",
+    "status": F("status"),
+    "executor": F("executor"),
+    "cluster": F("cluster__name"),
+    "airflow": F("runtime__version"),
+    "updated": F("updated_at"),
 }
 
 
@@ -28,7 +29,7 @@ SORTS = {
 class Listing:
     """One page of Deployments and what the filter bar shows around it."""
 
-    page: Page
+    page: Page[Deployment]
     counts: dict[str, int]  # per status, of the Workspace with the other filters
     total: int  # Deployments in the Workspace at all
     sort: str
@@ -59,14 +60,9 @@ def listing(workspace: Workspace, filters: dict[str, str], query: QueryDict) -> 
     return Listing(paginator.get_page(query.get("page")), counts, total, sort)
 
 
-def _ordering(sort: str) -> list[object]:
-    key, descending = sort.removeprefix("-"), sort.startswith("-")
-    if key not in SORTS:
-        return [Lower("name"), "pk"]
-    column = SORTS[key]
-    if not isinstance(column, str):
-        return [column.desc() if descending else column.asc(), "pk"]
-    return [f"-{column}" if descending else column, "pk"]
+def _ordering(sort: str) -> list[OrderBy]:
+    column = SORTS.get(sort.removeprefix("-"), SORTS["name"])
+    return [OrderBy(column, descending=sort.startswith("-")), OrderBy(F("pk"))]
 
 
 def _page_size(query: QueryDict) -> int:

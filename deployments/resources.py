@@ -40,14 +40,22 @@ def summary(asked: Asked, *, local_parallelism: int = 32) -> list[Line]:
     """The lines of the summary. A figure that cannot be computed yet is a dash."""
     scheduler = _scheduler(asked)
     lines = [
-        Line("Scheduler", size_text(scheduler) if scheduler else MISSING, _replicas_text(asked.scheduler_replicas)),
+        Line(
+            "Scheduler",
+            size_text(scheduler) if scheduler else MISSING,
+            _replicas_text(asked.scheduler_replicas),
+        ),
     ]
     if not asked.celery:
         return [*lines, Line("Tasks at once", str(local_parallelism), "inside the scheduler")]
     at_most = asked.max_workers
     workers = asked.worker * at_most if asked.worker and at_most else None
     lines.append(
-        Line("Workers at most", str(at_most) if at_most else MISSING, f"of type {asked.worker_name}" * bool(asked.worker))
+        Line(
+            "Workers at most",
+            str(at_most) if at_most else MISSING,
+            f"of type {asked.worker_name}" * bool(asked.worker),
+        )
     )
     lines.append(Line("Workers' resources at most", size_text(workers) if workers else MISSING))
     total = workers + scheduler if workers and scheduler else None

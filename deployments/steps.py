@@ -33,7 +33,9 @@ def write(
 def _ensure(row: Deployment, operation: Operation, names: tuple[StepName, ...]) -> list[Step]:
     known = {step.key: step for step in row.steps.filter(operation=operation)}
     if [n.key for n in names] != list(known):
-        Step.objects.filter(deployment=row, operation=operation).exclude(key__in=[n.key for n in names]).delete()
+        Step.objects.filter(deployment=row, operation=operation).exclude(
+            key__in=[n.key for n in names]
+        ).delete()
         for position, name in enumerate(names):
             known[name.key], _ = Step.objects.update_or_create(
                 deployment=row,

@@ -62,4 +62,4 @@ def hint(pk: UUID) -> bool:
 
 
 def _send(pk: str) -> None:
-    reconcile_task.apply_async(args=[pk], retry=False, expires=30)
+    reconcile_task.apply_async(args=(pk,), retry=False, expires=30)

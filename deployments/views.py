@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from console.kit.http import see_other
-from deployments import actions, creating, queries
+from console.kit.http import posted, see_other
+from deployments import actions, creating, queries, vault
 from deployments.access import deployment_view
 from deployments.forms import DeleteForm, DescribeForm, FilterForm
 from deployments.fragments import live_context, step_context
@@ -62,10 +62,16 @@ def _empty(listing: queries.Listing, chosen: dict[str, str]) -> str | None:
 def _count_links(request: MemberRequest, counts: dict[str, int]) -> list[dict[str, Any]]:
     current = request.GET.get("status", "")
     everything = {"status": "", "label": "All", "count": sum(counts.values())}
-    rows = [{"status": s.value, "label": s.label, "count": counts.get(s.value, 0)} for s in queries.SHOWN_STATUSES]
+    rows = [
+        {"status": s.value, "label": s.label, "count": counts.get(s.value, 0)} for s in queries.SHOWN_STATUSES
+    ]
     shown = [everything, *(row for row in rows if row["count"] or row["status"] == current)]
     return [
-        {**row, "url": _with(request, status=str(row["status"]), page=""), "current": row["status"] == current}
+        {
+            **row,
+            "url": _with(request, status=str(row["status"]), page=""),
+            "current": row["status"] == current,
+        }
         for row in shown
     ]
 
@@ -94,7 +100,7 @@ def _with(request: HttpRequest, **changes: str) -> str:
 @workspace_view(Permission.CREATE_DEPLOYMENT)
 def new_deployment(request: MemberRequest) -> HttpResponse:
     """The create form."""
-    form = creating.form_for(request.workspace, request.POST if request.method == "POST" else None)
+    form = creating.form_for(request.workspace, posted(request))
     if form is None:
         return render(request, "deployments/no_cluster.html", {})
     if form.is_bound and form.is_valid():
@@ -168,11 +174,13 @@ def _page(request: MemberRequest, deployment: Deployment, tab: str) -> dict[str,
     }
 
 
-def _credential(request: MemberRequest, deployment: Deployment, *, revealed: str | None) -> dict[str, Any] | None:
+def _credential(
+    request: MemberRequest, deployment: Deployment, *, revealed: str | None
+) -> dict[str, Any] | None:
     if not request.can(Permission.REVEAL_CREDENTIAL) or deployment.is_deleting:
         return None
     return {
-        "username": actions.vault.ADMIN_USERNAME,
+        "username": vault.ADMIN_USERNAME,
         "revealed": revealed,
         "reveal_url": reverse("deployments:credential", args=[deployment.release_name]),
     }
@@ -216,8 +224,8 @@ def retry(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Name and description; and the way to deletion."""
     initial = {"name": deployment.name, "description": deployment.description}
-    form = DescribeForm(request.POST or None, initial=initial)
-    if request.method == "POST" and form.is_valid():
+    form = DescribeForm(posted(request), initial=initial)
+    if form.is_bound and form.is_valid():
         try:
             actions.describe_deployment(deployment=deployment, by=request.user, **form.cleaned_data)
         except actions.NameTaken:
@@ -238,7 +246,7 @@ def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.DELETE_DEPLOYMENT, alive=True)
 def delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Ask for the name, say what goes, then ask for it to go."""
-    form = DeleteForm(request.POST if request.method == "POST" else None, deployment=deployment)
+    form = DeleteForm(posted(request), deployment=deployment)
     if form.is_bound and form.is_valid():
         actions.delete_deployment(deployment=deployment, by=request.user)
         return see_other(f"{deployment.url}?deleted=1")

@@ -36,7 +36,7 @@ class MissingPermission(PermissionDenied):
 class MemberRequest(HtmxHttpRequest):
     """A request of a signed-in member of `workspace`."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     workspace: Workspace
     membership: Membership
 
@@ -91,6 +91,6 @@ def workspace_view[**P](
             return view(attach(request, membership), *args, **kwargs)
 
         wrapper.permission = permission  # type: ignore[attr-defined]
-        return wrapper
+        return wrapper  # type: ignore[return-value]  # the arguments after the loaded object pass through
 
     return decorate

@@ -38,7 +38,7 @@ def _make_first_account_operator(user: User) -> None:
 
 
 def personal_workspace_name(user: User) -> str:
-    """"Alice's Workspace", from the name or the part of the address before the @, within 50 characters."""
+    """ "Alice's Workspace", from the name or the part of the address before the @, within 50 characters."""
     owner = user.name or user.email.partition("@")[0]
     owner = owner[:1].upper() + owner[1:]
     suffix = "'s Workspace"

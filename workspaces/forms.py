@@ -36,7 +36,9 @@ class WorkspaceForm(forms.Form):
 class AccountForm(forms.Form):
     """A person's own settings."""
 
-    name = forms.CharField(label="Name", max_length=100, required=False, help_text="How your teammates see you.")
+    name = forms.CharField(
+        label="Name", max_length=100, required=False, help_text="How your teammates see you."
+    )
     theme = forms.ChoiceField(label="Theme", choices=Theme.choices)
     time_zone = forms.ChoiceField(
         label="Time zone", choices=[(zone, zone) for zone in sorted(zoneinfo.available_timezones())]

@@ -16,7 +16,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.models import Session
 from django.db import connection
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 
 from console.kit.events import PING, RESYNC, Subscription, hub
@@ -125,16 +125,18 @@ async def stream(
     request: HttpRequest, workspace_id: UUID, *, changed_since: ChangedSince
 ) -> HttpResponse | StreamingHttpResponse:
     """Server-sent events of one Workspace. `since` is when the page was rendered: what changed after it is
-    answered by a resync at once; the URL map passes `changed_since`. Strangers get the 404 of any page."""
+    answered by a resync at once; the URL map passes `changed_since`. Strangers get the same 404 in any case."""
     user = await request.auser()
     if not isinstance(user, User):
         return HttpResponse(status=401)
     since = _moment(request.GET.get("since", ""))
     allowed, stale = await sync_to_async(_authorise)(user, workspace_id, since, changed_since)
     if not allowed:
-        raise Http404
+        return HttpResponse("Not found.", status=404, content_type="text/plain")
     if registry().open_for(user.pk) >= STREAMS_PER_PERSON:
-        return HttpResponse("Too many pages are open. Close some of them.", status=429, headers={"Retry-After": "30"})
+        return HttpResponse(
+            "Too many pages are open. Close some of them.", status=429, headers={"Retry-After": "30"}
+        )
     response = StreamingHttpResponse(
         _events(user.pk, workspace_id, request.session.session_key or "", stale=stale),
         content_type="text/event-stream",
@@ -157,8 +159,10 @@ def _moment(text: str) -> datetime:
 
 
 async def _events(user_id: int, workspace_id: UUID, session_key: str, *, stale: bool) -> AsyncIterator[bytes]:
-    async with hub().subscribe(f"w:{workspace_id}") as subscription:
-        async with registry().enter(Stream(user_id, workspace_id, session_key, subscription)):
-            yield RESYNC if stale else PING
-            while (chunk := await subscription.queue.get()) is not None:
-                yield chunk
+    async with (
+        hub().subscribe(f"w:{workspace_id}") as subscription,
+        registry().enter(Stream(user_id, workspace_id, session_key, subscription)),
+    ):
+        yield RESYNC if stale else PING
+        while (chunk := await subscription.queue.get()) is not None:
+            yield chunk

@@ -29,7 +29,7 @@ def encrypt(text: str, *, place: str) -> bytes:
     return box().encrypt(json.dumps([place, text]).encode())
 
 
-def decrypt(token: bytes, *, place: str) -> str:
+def decrypt(token: bytes | memoryview, *, place: str) -> str:
     """The text that `encrypt` sealed for `place`. Raises DecryptionError."""
     try:
         sealed_place, text = json.loads(box().decrypt(bytes(token)))
@@ -40,7 +40,7 @@ def decrypt(token: bytes, *, place: str) -> str:
     return str(text)
 
 
-def rotate(token: bytes) -> bytes:
+def rotate(token: bytes | memoryview) -> bytes:
     """The same secret under the newest key."""
     return box().rotate(bytes(token))
 

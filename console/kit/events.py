@@ -173,7 +173,9 @@ class Hub:
                 await asyncio.sleep(1.0)
 
     async def _listen(self, *, resync_first: bool) -> None:
-        client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=TIMEOUT_SECONDS, retry=None)
+        client = redis.asyncio.Redis.from_url(
+            settings.REDIS_URL, socket_connect_timeout=TIMEOUT_SECONDS, retry=None
+        )
         async with client, client.pubsub() as pubsub:
             await pubsub.psubscribe(f"{PREFIX}*")
             if resync_first:

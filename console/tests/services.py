@@ -75,7 +75,10 @@ def start() -> None:
     postgres.prepare(STATE)
     url = postgres.url(STATE, "postgres")
     _start_postgres(url)
+    static = STATE.root / "staticfiles"
+    static.mkdir()
     os.environ |= {
+        "STATIC_ROOT": str(static),
         "DATABASE_URL": postgres.url(STATE, "airdeck"),
         "REDIS_URL": redis_server.prepare(STATE),
         "SECRET_KEY_FILE": str(STATE.keys / "secret_key"),

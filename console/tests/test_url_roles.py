@@ -1,0 +1,170 @@
+"""Every URL, crossed with every role. A URL that nobody listed fails the build."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib import admin
+from django.db import connections
+from django.test import AsyncClient
+from django.urls import URLPattern, URLResolver, get_resolver
+
+ANYONE, MEMBER, EDITOR, ADMIN = 0, 1, 2, 3
+LOGIN = "login"  # a redirect to sign-in
+
+# name: (method, needed role, answer when allowed). A stranger gets 404, a member with too small a role 403.
+WORKSPACE_URLS = {
+    ("deployments:list", "get"): (MEMBER, 200),
+    ("deployments:new", "get"): (EDITOR, 200),
+    ("deployments:new", "post"): (EDITOR, 422),
+    ("deployments:summary", "post"): (EDITOR, 200),
+    ("workspace_settings", "get"): (ADMIN, 200),
+    ("workspace_settings", "post"): (ADMIN, 422),
+}
+DEPLOYMENT_URLS = {
+    ("deployments:detail", "get"): (MEMBER, 200),
+    ("deployments:live", "get"): (MEMBER, 200),
+    ("deployments:credential", "post"): (EDITOR, 200),
+    ("deployments:retry", "post"): (EDITOR, 303),
+    ("deployments:settings", "get"): (EDITOR, 200),
+    ("deployments:settings", "post"): (EDITOR, 422),
+    ("deployments:delete", "get"): (EDITOR, 200),
+    ("deployments:delete", "post"): (EDITOR, 422),
+}
+WRONG_METHOD = {
+    ("deployments:list", "post"),
+    ("deployments:summary", "get"),
+    ("deployments:detail", "post"),
+    ("deployments:live", "post"),
+    ("deployments:credential", "get"),
+    ("deployments:retry", "get"),
+}
+SIGNED_IN = {"account": 200, "workspace_new": 200}
+PUBLIC = {"home": 302, "health_live": 200, "health_ready": 200}
+STREAM = {"deployments:stream"}
+ACCOUNTS = "account_"  # allauth's own, tested by it; ours are the templates
+ELSEWHERE = {"admin", "gallery"}  # the operators' own issue; routed for developers only
+
+
+def every_name() -> set[str]:
+    names = set()
+
+    def walk(patterns, namespace):
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver):
+                inner = pattern.namespace or ""
+                walk(pattern.url_patterns, f"{namespace}{inner}:" if inner else namespace)
+            elif isinstance(pattern, URLPattern):
+                names.add(f"{namespace}{pattern.name}")
+
+    walk(get_resolver().url_patterns, "")
+    return names
+
+
+def test_every_url_is_listed_here():
+    listed = {name for name, _ in (*WORKSPACE_URLS, *DEPLOYMENT_URLS, *WRONG_METHOD)}
+    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | ELSEWHERE
+    strange = {n for n in every_name() - listed if not n.startswith((ACCOUNTS, "admin:"))}
+    assert strange == set(), f"Say in this table who may do what: {strange}"
+    assert admin.site.urls
+
+
+@pytest.fixture
+def people(alice, bob, vera, charlie):
+    return {
+        "alice": (alice, ADMIN),
+        "bob": (bob, EDITOR),
+        "vera": (vera, MEMBER),
+        "charlie": (charlie, ANYONE),
+    }
+
+
+def url_of(name, workspace, deployment):
+    from django.urls import reverse
+
+    args = [workspace.pk] if (name, "get") in WORKSPACE_URLS or (name, "post") in WORKSPACE_URLS else None
+    return reverse(name, args=args or [deployment.release_name])
+
+
+@pytest.mark.parametrize("who", ["anonymous", "alice", "bob", "vera", "charlie"])
+@pytest.mark.parametrize(("name", "method"), [*WORKSPACE_URLS, *DEPLOYMENT_URLS])
+def test_who_may_do_what(client, as_, people, workspace, deployment, name, method, who):
+    needed, allowed = {**WORKSPACE_URLS, **DEPLOYMENT_URLS}[name, method]
+    url = url_of(name, workspace, deployment)
+    if who == "anonymous":
+        answer = getattr(client, method)(url)
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/accounts/login/?next=")
+        return
+    user, role = people[who]
+    answer = getattr(as_(user), method)(url)
+    expected = 404 if role == ANYONE else allowed if role >= needed else 403
+    assert answer.status_code == expected
+
+
+@pytest.mark.parametrize(("name", "method"), sorted(WRONG_METHOD))
+def test_wrong_methods_are_refused(as_, alice, workspace, deployment, name, method):
+    url = url_of(name, workspace, deployment)
+    assert getattr(as_(alice), method)(url).status_code == 405
+
+
+@pytest.mark.parametrize(("name", "status"), SIGNED_IN.items())
+def test_personal_pages_need_a_sign_in(client, as_, alice, name, status):
+    from django.urls import reverse
+
+    assert client.get(reverse(name)).status_code == 302
+    assert as_(alice).get(reverse(name)).status_code == status
+
+
+@pytest.mark.parametrize(("name", "status"), PUBLIC.items())
+def test_public_pages_need_none(client, db, name, status):
+    from django.urls import reverse
+
+    assert client.get(reverse(name)).status_code == status
+
+
+@pytest.mark.parametrize(("name", "method"), [*WORKSPACE_URLS, *DEPLOYMENT_URLS])
+def test_a_stranger_cannot_tell_what_exists(as_, charlie, workspace, deployment, name, method):
+    from django.urls import reverse
+
+    existing = url_of(name, workspace, deployment)
+    missing = reverse(name, args=[uuid4() if str(workspace.pk) in existing else "no-such-0000"])
+    real, none = (getattr(as_(charlie), method)(url) for url in (existing, missing))
+    assert real.status_code == none.status_code == 404
+    strip = [
+        r.content.decode().split("Request <code>")[0].replace(existing, "").replace(missing, "")
+        for r in (real, none)
+    ]
+    assert strip[0].split("data-now")[0] == strip[1].split("data-now")[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_stream_is_for_members(workspace, deployment, alice, charlie):
+    from django.urls import reverse
+
+    url = reverse("deployments:stream", args=[workspace.pk])
+
+    async def ask(user):
+        try:
+            return await listen(user)
+        finally:  # the thread in which the test client signs in holds a connection of its own
+            await sync_to_async(connections.close_all)()
+
+    async def listen(user):
+        client = AsyncClient()
+        if user:
+            await client.aforce_login(user)
+        response = await client.get(url)
+        if response.streaming:
+            chunks = aiter(response.streaming_content)
+            first = await asyncio.wait_for(anext(chunks), 5)
+            await chunks.aclose()
+            return response.status_code, first
+        return response.status_code, b""
+
+    assert asyncio.run(ask(None)) == (401, b"")
+    assert asyncio.run(ask(charlie)) == (404, b"")
+    status, first = asyncio.run(ask(alice))
+    assert status == 200
+    assert first.startswith(b"event: resync")  # no `since`: told to catch up
