@@ -6,10 +6,44 @@ start in milliseconds. The process keeps its pid, which is also its process grou
 program).
 """
 
+import contextlib
 import json
 import os
+import signal
 import stat
 import sys
+
+
+def _note(path: str, digest: str) -> None:
+    """Say which spec this pid runs, and how often it was started: the driver restarts only what changed."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            before = json.load(file)
+    except (OSError, ValueError):
+        before = {}
+    _end_group(before.get("pid", 0))
+    starts = before.get("starts", 0) + 1 if before.get("digest") == digest else 1
+    draft = f"{path}.{os.getpid()}"
+    with open(draft, "w", encoding="utf-8") as file:
+        json.dump({"pid": os.getpid(), "digest": digest, "starts": starts}, file)
+    os.replace(draft, path)
+
+
+def _end_group(leader: int) -> None:
+    """End what a killed predecessor left in its process group (a scheduler's task runners, a worker's pool).
+
+    While a member lives, the kernel gives its group's number to nobody else. A living process of that very
+    pid is a stranger that got the number after the group was empty: it is left alone.
+    """
+    if leader <= 1 or leader == os.getpid():
+        return
+    try:
+        os.kill(leader, 0)
+    except ProcessLookupError:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+    except PermissionError:
+        return
 
 
 def main(path: str) -> None:
@@ -24,11 +58,7 @@ def main(path: str) -> None:
         spec = json.load(file)
     os.umask(0o077)
     os.chdir(spec["cwd"])
-    # Which spec this pid runs: the driver compares it with the wanted one and restarts only what changed.
-    note = f"{spec['started']}.{os.getpid()}"
-    with open(note, "w", encoding="utf-8") as file:
-        json.dump({"pid": os.getpid(), "digest": spec["digest"]}, file)
-    os.replace(note, spec["started"])
+    _note(spec["started"], spec["digest"])
     os.execve(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - never through a shell
 
 

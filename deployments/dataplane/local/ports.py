@@ -33,7 +33,8 @@ def allot(paths: StateDir, release_name: str, *, avoid: int | None = None) -> in
     if held is not None and held != avoid and _claim(paths, held, release_name):
         return held
     start = FIRST + zlib.crc32(release_name.encode()) % (LAST - FIRST + 1)
-    for candidate in (*range(start, LAST + 1), *range(FIRST, start)):
+    candidates: list[int] = [*range(start, LAST + 1), *range(FIRST, start)]
+    for candidate in candidates:
         if candidate != avoid and bindable(candidate) and _claim(paths, candidate, release_name):
             write_private(paths.deployment(release_name) / "port", str(candidate))
             if held is not None and held != candidate:

@@ -1,0 +1,321 @@
+"""The local data plane: real Airflow on this machine, under the supervisord that `manage.py up` runs.
+
+What exists is what supervisord, Postgres and the state folder say; nothing is kept in memory. The order of
+the steps is that of `CREATE_STEPS`; each call finds the first that is not done.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+
+from deployments.dataplane import database
+from deployments.dataplane.base import (
+    ClusterConfig,
+    LogLine,
+    Observation,
+    Outcome,
+    Progress,
+    Ref,
+    StepName,
+)
+from deployments.dataplane.local import airflow_env, components, migrate, ports, probe, runtimes
+from deployments.dataplane.local.airflow_env import API_SERVER, Place
+from deployments.dataplane.local.health import TITLES, component_of
+from deployments.dataplane.local.jobs import advance
+from deployments.dataplane.local.look import Look, take_look
+from deployments.dataplane.local.paths import StateDir
+from deployments.dataplane.local.processes import Processes, of_release, tagged
+from deployments.dataplane.local.specs import base_environment, write_private
+from deployments.dataplane.local.supervisor import ProcessInfo, Supervisor
+from deployments.spec import Release, Secrets
+from deployments.states import ComponentState, Executor
+
+CREATE_STEPS = (
+    ("database", "Database"),
+    ("configuration", "Secrets and configuration"),
+    ("components", "Airflow components"),
+    ("address", "Airflow UI"),
+)
+DELETE_STEPS = (
+    StepName("processes", "Processes"),
+    StepName("database", "Database"),
+    StepName("role", "Database role"),
+    StepName("files", "Files"),
+)
+PROBES_AT_ONCE = 8
+
+
+class LocalDataPlane:
+    """The DataPlane of the embedded default. See `deployments.dataplane.base` for what holds of every
+    method."""
+
+    executors = (Executor.CELERY, Executor.LOCAL)
+
+    def __init__(self, config: ClusterConfig) -> None:
+        settings = config.settings
+        self._admin_url = config.database_url
+        self._paths = StateDir(Path(settings["state_dir"]))
+        self._supervisor = Supervisor(Path(settings["supervisor_socket"]))
+        self._redis_server = Path(settings["redis_server"])
+        self._console_port = int(settings["console_port"])
+
+    def create_steps(self, release: Release) -> tuple[StepName, ...]:
+        """See the contract."""
+        first = StepName("runtime", f"Airflow {release.runtime.airflow_version} environment")
+        return (first, *(StepName(key, title) for key, title in CREATE_STEPS))
+
+    def delete_steps(self) -> tuple[StepName, ...]:
+        """See the contract."""
+        return DELETE_STEPS
+
+    # -- Creating and changing --
+
+    def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
+        """See the contract."""
+        return (
+            self._runtime_step(release)
+            or self._database_step(ref, release, secrets)
+            or self._configuration_step(ref, release, secrets)
+            or self._components_step(ref, release, secrets, workers)
+            or self._readiness(ref, release)
+        )
+
+    def _runtime_step(self, release: Release) -> Progress | None:
+        version, airflow_version = release.runtime.version, release.runtime.airflow_version
+        if runtimes.installed(self._paths, version):
+            return None
+        spec = runtimes.install_spec(self._paths, version, airflow_version)
+        said = advance(runtimes.install_job(self._paths, version), spec, self._supervisor, self._paths)
+        return Progress("runtime", Outcome.WAITING, said)
+
+    def _database_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
+        if database.find(self._admin_url, ref.release_name, ref.deployment_id).ready:
+            return None
+        version = release.runtime.version
+        template = database.template_name(version)
+        if not database.template_exists(self._admin_url, template):
+            spec = migrate.migrate_spec(
+                self._paths, version, release.runtime.airflow_version, self._admin_url
+            )
+            said = advance(migrate.migrate_job(self._paths, version), spec, self._supervisor, self._paths)
+            return Progress("database", Outcome.WAITING, said)
+        database.ensure_database(
+            self._admin_url,
+            ref.release_name,
+            ref.deployment_id,
+            password=secrets.database_password,
+            template=template,
+            connection_limit=airflow_env.connection_limit(release),
+        )
+        name = database.database_name(ref.release_name)
+        return Progress("database", Outcome.PROGRESSED, f"Made database {name} and its role.")
+
+    def _configuration_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
+        folder = self._paths.deployment(ref.release_name)
+        for name in ("dags", "plugins", "logs", "redis"):
+            (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = ports.upstream(self._paths.root, ref.release_name)
+        processes = self._processes(ref)
+        stranger = held is not None and components.stranger_on_port(processes.known(), held)
+        port = ports.allot(self._paths, ref.release_name, avoid=held if stranger else None)
+        place = self._place(ref, release, secrets, port)
+        written = [write_private(file, text) for file, text in airflow_env.files(secrets, place).items()]
+        specs = airflow_env.static_specs(release, secrets, place)
+        written.append(write_private(folder / "wanted.json", json.dumps(_instances(release))))
+        written.append(bool(processes.write_specs(specs)))
+        if not any(written):
+            return None
+        moved = (
+            f" Port {held} is used by another program; the API server moves to {port}." if stranger else ""
+        )
+        return Progress("configuration", Outcome.PROGRESSED, f"Wrote the configuration.{moved}")
+
+    def _components_step(
+        self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]
+    ) -> Progress | None:
+        processes = self._processes(ref)
+        place = self._place(ref, release, secrets, ports.allot(self._paths, ref.release_name))
+        specs = airflow_env.static_specs(release, secrets, place)
+        if release.executor is Executor.CELERY:
+            added = components.worker_specs(processes, release, secrets, place, workers)
+            processes.write_specs(added)
+            specs |= added
+        did = components.step(processes, specs)
+        return Progress("components", Outcome.PROGRESSED, did) if did else None
+
+    def _readiness(self, ref: Ref, release: Release) -> Progress:
+        """Everything is applied: what is not ready yet? The API server's answer is the last step."""
+        look = self._look(ref)
+        ready = [c for c in look.components if c.state is ComponentState.READY]
+        waited = [c for c in look.components if c not in ready]
+        if not waited:
+            applied = self._paths.deployment(ref.release_name) / "applied.json"
+            write_private(applied, json.dumps({"digest": release.digest}))
+            return Progress("address", Outcome.FINISHED, f"Airflow answers at {self._url(ref)}.")
+        said = [f"{', '.join(TITLES.get(c.name, c.name) for c in ready)} ready."] if ready else []
+        said += [c.reason for c in waited]
+        step = "address" if [c.name for c in waited] == [API_SERVER] else "components"
+        return Progress(step, Outcome.WAITING, " ".join(said))
+
+    # -- Deleting --
+
+    def destroy(self, ref: Ref) -> Progress:
+        """See the contract."""
+        name = database.database_name(ref.release_name)
+        processes = self._processes(ref)
+        if processes.known() or tagged(self._paths.root, ref.release_name):
+            return self._end_processes(processes)
+        if database.drop_database(self._admin_url, ref.release_name, ref.deployment_id):
+            dropped = (f"database {name}",)
+            return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.", dropped)
+        if database.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
+            return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.", (f"role {name}",))
+        folder = self._paths.deployment(ref.release_name)
+        existed = folder.exists()
+        self._remove_files(ref, folder)
+        files = (f"files in {folder}",) if existed else ()
+        return Progress("files", Outcome.FINISHED, "Nothing is left.", files)
+
+    def _end_processes(self, processes: Processes) -> Progress:
+        ended = processes.end_all()
+        left = len(processes.known())
+        receipt = (_count(ended, "process", "processes"),) if ended else ()
+        if left:
+            waited = _count(left, "process", "processes")
+            return Progress("processes", Outcome.WAITING, f"Waiting for {waited} to end.", receipt)
+        return Progress("processes", Outcome.PROGRESSED, "Ended every process.", receipt)
+
+    def _remove_files(self, ref: Ref, folder: Path) -> None:
+        self._redis_socket(ref).unlink(missing_ok=True)
+        for file in self._paths.groups.glob(f"{ref.release_name}.*.conf"):
+            file.unlink(missing_ok=True)
+        ports.release_all(self._paths, ref.release_name)
+        if folder.exists():
+            shutil.rmtree(folder)
+
+    # -- Looking --
+
+    def observe(self, ref: Ref) -> Observation:
+        """See the contract."""
+        look = self._look(ref)
+        return Observation(
+            digest=self._applied_digest(ref),
+            components=look.components,
+            leftovers=self._leftovers(ref, look),
+            queues=look.queues,
+        )
+
+    def _leftovers(self, ref: Ref, look: Look) -> tuple[str, ...]:
+        found: list[str] = []
+        # While supervisord knows the Deployment, its processes are counted there; orphans are looked for after.
+        count = len(look.processes) or len(tagged(self._paths.root, ref.release_name))
+        if count:
+            found.append(_count(count, "process", "processes"))
+        name = database.database_name(ref.release_name)
+        there = database.find(self._admin_url, ref.release_name, ref.deployment_id)
+        found += [f"database {name}"] if there.database else []
+        found += [f"role {name}"] if there.role else []
+        folder = self._paths.deployment(ref.release_name)
+        found += [f"files in {folder}"] if folder.exists() else []
+        return tuple(found)
+
+    def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
+        """See the contract."""
+        known = self._supervisor.processes()
+        with ThreadPoolExecutor(max_workers=PROBES_AT_ONCE) as pool:
+            texts = list(
+                pool.map(lambda ref: self._fingerprint(ref, of_release(known, ref.release_name)), refs)
+            )
+        return {ref.deployment_id: text for ref, text in zip(refs, texts, strict=True) if text}
+
+    def _fingerprint(self, ref: Ref, processes: Mapping[str, ProcessInfo]) -> str:
+        folder = self._paths.deployment(ref.release_name)
+        if not processes and not folder.exists():
+            return ""
+        states = sorted(f"{p.name}={p.state}/{p.pid}" for p in processes.values())
+        _, words = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
+        workers: frozenset[str] | None = None
+        if "redis" in processes:
+            workers = self._connected(ref)
+        return " ".join([self._applied_digest(ref), *states, words, *sorted(workers or ())])
+
+    def logs(self, ref: Ref, component: str, *, lines: int = 200) -> Iterator[LogLine]:
+        """See the contract."""
+        folder = self._paths.deployment(ref.release_name) / "logs"
+        for file in sorted(folder.glob("*.log")):
+            if component_of(file.stem) == component:
+                for text in probe.tail(file, lines):
+                    yield LogLine(text, _timestamp(text))
+
+    def endpoint(self, ref: Ref) -> str | None:
+        """See the contract."""
+        answer, _ = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
+        return self._url(ref) if answer is not None else None
+
+    def notes(self, ref: Ref) -> dict[str, str]:
+        """See the contract."""
+        return {"DAGs folder": str(self._paths.deployment(ref.release_name) / "dags")}
+
+    # -- Where things are --
+
+    def _processes(self, ref: Ref) -> Processes:
+        return Processes(self._paths, self._supervisor, ref.release_name)
+
+    def _look(self, ref: Ref) -> Look:
+        return take_look(self._paths, self._processes(ref), ref, self._admin_url, self._redis_socket(ref))
+
+    def _connected(self, ref: Ref) -> frozenset[str] | None:
+        config = self._paths.deployment(ref.release_name) / "secrets" / "redis.conf"
+        return probe.connected_workers(self._redis_socket(ref), probe.redis_password(config))
+
+    def _redis_socket(self, ref: Ref) -> Path:
+        return self._paths.run_dir / f"{ref.release_name}.redis.sock"
+
+    def _url(self, ref: Ref) -> str:
+        return f"http://{ref.release_name}.localhost:{self._console_port}/"
+
+    def _applied_digest(self, ref: Ref) -> str:
+        try:
+            applied = json.loads((self._paths.deployment(ref.release_name) / "applied.json").read_text())
+        except (OSError, ValueError):
+            return ""
+        return str(applied["digest"])
+
+    def _place(self, ref: Ref, release: Release, secrets: Secrets, port: int) -> Place:
+        name = database.database_name(ref.release_name)
+        return Place(
+            state_dir=self._paths.root,
+            folder=self._paths.deployment(ref.release_name),
+            python=runtimes.python(self._paths, release.runtime.version),
+            redis_server=self._redis_server,
+            redis_socket=self._redis_socket(ref),
+            port=port,
+            console_port=self._console_port,
+            database_url=database.url(
+                self._admin_url, database=name, user=name, password=secrets.database_password
+            ),
+            base=base_environment(),
+        )
+
+
+def _instances(release: Release) -> dict[str, int]:
+    """Instances by component, for `look`; those of workers change with the load and are counted there."""
+    wanted = {API_SERVER: 1, "scheduler": release.scheduler_replicas, "dag-processor": 1, "triggerer": 1}
+    if release.executor is Executor.CELERY:
+        wanted |= {"redis": 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
+    return wanted
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _timestamp(text: str) -> datetime | None:
+    """The time at the start of one of Airflow's log lines."""
+    try:
+        return datetime.fromisoformat(text.split(maxsplit=1)[0].strip("[]"))
+    except (ValueError, IndexError):
+        return None
