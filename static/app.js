@@ -9,6 +9,7 @@
   const clock = (ms) => {
     const seconds = Math.max(0, Math.floor(ms / 1000)), pad = (n) => String(n).padStart(2, "0");
     const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+    if (h >= 24) return `${Math.floor(h / 24)} d ${h % 24} h`;
     return h ? `${h}:${pad(m)}:${pad(s)}` : `${m}:${pad(s)}`;
   };
   setInterval(() => all("time[data-since]").forEach((each) => {

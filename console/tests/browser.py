@@ -1,7 +1,7 @@
 """A real Chromium for tests, and the accessibility rules of axe-core over what it shows.
 
-Not pytest-playwright's session fixtures: while they live, the main thread looks asynchronous to Django and every
-later database test fails. Here the browser lives for one `with`; prepare rows before it.
+Not pytest-playwright's session fixtures: while they live, the main thread looks asynchronous to Django and
+every later database test fails. Here the browser lives for one `with`; prepare rows before it.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 
 from axe_playwright_python.sync_playwright import Axe
+from django.test import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 
 FLAGS = [
@@ -30,6 +31,11 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+def cookies_of(client: Client, url: str) -> list[dict[str, str]]:
+    """The cookies of a signed-in test client, for a browser context."""
+    return [{"name": name, "value": morsel.value, "url": url} for name, morsel in client.cookies.items()]
 
 
 def axe_complaints(page: Page) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
 
 VOID = {"input", "meta", "link", "br", "hr", "img", "wbr", "path", "circle", "rect", "line"}
 CONTROLS = {"input", "select", "textarea"}
@@ -72,13 +73,10 @@ def _attributes(page: _Page) -> list[str]:
 
 
 def _structure(page: _Page) -> list[str]:
-    found = []
     count = Counter(tag for tag, _ in page.tags)
-    for tag in ("h1", "main", "title"):
-        if count[tag] != 1:
-            found.append(f"{count[tag]} <{tag}> in place of one")
+    found = [f"{count[tag]} <{tag}> in place of one" for tag in ("h1", "main", "title") if count[tag] != 1]
     levels = [int(tag[1]) for tag, _ in page.tags if tag in {"h1", "h2", "h3", "h4", "h5", "h6"}]
-    found += [f"h{b} follows h{a}" for a, b in zip(levels, levels[1:], strict=False) if b > a + 1]
+    found += [f"h{b} follows h{a}" for a, b in pairwise(levels) if b > a + 1]
     if not dict(page.tags[0][1]).get("lang"):
         found.append("<html> has no lang")
     navs = [
@@ -97,13 +95,12 @@ def _labels(page: _Page) -> list[str]:
     labelled = {attrs.get("for") for tag, attrs in page.tags if tag == "label"}
     found = []
     for tag, attrs in page.tags:
-        if tag in CONTROLS and attrs.get("type") not in {"hidden", "submit"}:
-            if attrs.get("id") not in labelled and not attrs.get("aria-label"):
-                found.append(f"<{tag} name={attrs.get('name')}> has no label")
+        control = tag in CONTROLS and attrs.get("type") not in {"hidden", "submit"}
+        if control and attrs.get("id") not in labelled and not attrs.get("aria-label"):
+            found.append(f"<{tag} name={attrs.get('name')}> has no label")
         for name in ("aria-describedby", "aria-labelledby", "for"):
-            for each in (attrs.get(name) or "").split():
-                if each not in ids:
-                    found.append(f"{name} names {each!r}, which is not there")
+            missing = [each for each in (attrs.get(name) or "").split() if each not in ids]
+            found += [f"{name} names {each!r}, which is not there" for each in missing]
     for tag, attrs, text in page.text_of:
         if tag in {"a", "button"} and not text and not attrs.get("aria-label"):
             found.append(f"<{tag} {attrs}> has no words")

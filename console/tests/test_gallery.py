@@ -1,4 +1,4 @@
-"""The gallery shows every component in every state, and keeps the rules of pages in both themes and widths."""
+"""The gallery shows every component in every state, and keeps the rules of pages in both themes."""
 
 import re
 

@@ -45,9 +45,11 @@ def icon(name: str, turns: bool = False) -> SafeString:
 
 
 def clock(span: timedelta) -> str:
-    """A span for people, counted in whole seconds: "0:42", "3:10", "1:02:03"; never negative."""
+    """A span for people, in whole seconds, never negative: "0:42", "1:02:03", "2 d 3 h". app.js agrees."""
     seconds = max(0, int(span.total_seconds()))
     hours, minutes = seconds // 3600, seconds // 60 % 60
+    if hours >= 24:
+        return f"{hours // 24} d {hours % 24} h"
     return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
 
 
