@@ -96,6 +96,7 @@ class CreateForm(OfferedFieldsForm):
             "runtime": forms.ChoiceField(
                 label="Runtime",
                 choices=[(r.version, str(r)) for r in options.runtimes],
+                initial=options.runtimes[0].version if options.runtimes else None,
                 error_messages={"invalid_choice": "Choose a runtime from the list; this one is not offered."},
             ),
             "cluster": forms.ChoiceField(

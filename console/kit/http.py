@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django_htmx.middleware import HtmxDetails
 
@@ -54,11 +54,15 @@ def client_ip(request: HttpRequest) -> str:
     return str(request.META.get("REMOTE_ADDR", ""))[:45]
 
 
+class HttpResponseSeeOther(HttpResponseRedirect):
+    """303: the browser gets what the POST led to, and reloading repeats nothing."""
+
+    status_code = 303
+
+
 def see_other(url: str) -> HttpResponse:
-    """303: the answer to a POST that worked."""
-    response = HttpResponse(status=303)
-    response["Location"] = url
-    return response
+    """The answer to a POST that worked."""
+    return HttpResponseSeeOther(url)
 
 
 def posted(request: HttpRequest) -> QueryDict | None:
