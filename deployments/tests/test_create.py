@@ -139,7 +139,9 @@ def test_bad_input_is_refused_beside_its_field_and_nothing_is_lost(
         name: value for name, value in sent.items() if name in form.fields
     }
     page = answer.content.decode()
-    assert page.count(sentence.replace("'", "&#x27;")) >= 2 - (field == "__all__")  # beside the field, and on top
+    assert page.count(sentence.replace("'", "&#x27;")) >= 2 - (
+        field == "__all__"
+    )  # beside the field, and on top
     assert "<title>Error: " in page
 
 
@@ -240,6 +242,8 @@ def test_the_summary_follows_what_is_typed(as_, bob, workspace, posted):
 
 def test_the_summary_shows_a_dash_for_what_it_cannot_know(as_, bob, workspace, posted):
     url = f"/w/{workspace.pk}/deployments/new/summary/"
-    lines = {line.label: line.value for line in as_(bob).post(url, posted(max_workers="x")).context["summary"]}
+    lines = {
+        line.label: line.value for line in as_(bob).post(url, posted(max_workers="x")).context["summary"]
+    }
     assert lines["Workers at most"] == lines["Tasks at once"] == "–"
     assert lines["Scheduler"] == "0.5 CPU, 1.88 GiB"

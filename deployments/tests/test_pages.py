@@ -37,7 +37,9 @@ def many(workspace, cluster, count, **fields):
 
 def queries(client, url) -> int:
     client.get(url)  # what is loaded once per process
-    with CaptureQueriesContext(connection, ) as context:
+    with CaptureQueriesContext(
+        connection,
+    ) as context:
         assert client.get(url).status_code == 200
     return len(context)
 
@@ -53,7 +55,9 @@ def test_the_list_costs_the_same_at_any_size(as_, alice, workspace, cluster):
 
 def test_the_list_filters_sorts_and_pages_on_the_server(as_, alice, workspace, cluster):
     many(workspace, cluster, 60)
-    Deployment.objects.filter(name="Deployment 0003").update(status=Status.UNHEALTHY, executor=Executor.CELERY)
+    Deployment.objects.filter(name="Deployment 0003").update(
+        status=Status.UNHEALTHY, executor=Executor.CELERY
+    )
     client = as_(alice)
 
     def names(query):

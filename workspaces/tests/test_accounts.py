@@ -1,0 +1,188 @@
+"""Sign-up, sign-in and what a new account gets."""
+
+import threading
+
+import pytest
+from django.core.cache import cache
+from django.db import connections
+from django.test import Client
+
+from workspaces.models import AuditEvent, Membership, User, normalise_email
+from workspaces.permissions import Role
+
+pytestmark = pytest.mark.django_db
+STRONG = "a long enough passphrase"
+
+
+@pytest.fixture(autouse=True)
+def _no_counted_attempts(db):
+    cache.clear()
+
+
+def sign_up(client: Client, email: str = "dora@example.org", password: str = STRONG, **extra):
+    return client.post("/accounts/signup/", {"email": email, "password1": password, **extra})
+
+
+def test_a_new_account_has_a_personal_workspace_and_lands_on_its_deployments(client):
+    answer = sign_up(client)
+    user = User.objects.get(email="dora@example.org")
+    membership = Membership.objects.get(user=user)
+    assert membership.role == Role.ADMIN
+    assert membership.workspace.name == "Dora's Workspace"
+    assert answer.status_code == 302
+    home = client.get(answer["Location"])
+    assert home["Location"] == membership.workspace.url
+    page = client.get(home["Location"]).content.decode()
+    assert "A Deployment is one Apache Airflow" in page
+    assert AuditEvent.objects.filter(verb="created", object_type="workspace", actor_id=user.pk).count() == 1
+
+
+def test_on_the_embedded_default_the_first_account_is_site_administrator(client, settings):
+    settings.EMBEDDED = True
+    sign_up(client)
+    sign_up(Client(), "eve@example.org")
+    assert list(User.objects.order_by("pk").values_list("is_staff", "is_superuser")) == [
+        (True, True),
+        (False, False),
+    ]
+
+
+def test_in_production_nobody_becomes_administrator_by_signing_up(client):
+    sign_up(client)
+    assert not User.objects.get().is_staff
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_first_accounts_at_the_same_instant_one_is_administrator(settings):
+    settings.EMBEDDED = True
+    barrier = threading.Barrier(2)
+
+    def join(email):
+        client = Client()
+        barrier.wait()
+        sign_up(client, email)
+        connections.close_all()
+
+    threads = [threading.Thread(target=join, args=[f"{name}@example.org"]) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert User.objects.count() == 2
+    assert User.objects.filter(is_superuser=True).count() == 1
+
+
+def test_one_account_per_address_however_it_is_typed(client):
+    sign_up(client, "Dora@Example.org")
+    sign_up(Client(), "  dora@example.ORG ")
+    sign_up(Client(), "ｄora@example.org")  # full-width d: the same letter after NFKC
+    assert list(User.objects.values_list("email", flat=True)) == ["dora@example.org"]
+
+
+def test_look_alike_addresses_stay_apart():
+    assert normalise_email("аlice@example.org") != normalise_email("alice@example.org")  # Cyrillic а
+
+
+def test_a_reset_does_not_tell_whether_an_address_is_known(client, alice, mailoutbox):
+    answers = [
+        Client().post("/accounts/password/reset/", {"email": email}, follow=True).content.decode()
+        for email in ("alice@example.org", "nobody@example.org")
+    ]
+    pages = [page.split('data-now="')[0] + page.split("</head>")[1] for page in answers]
+    assert pages[0] == pages[1]
+    assert [mail.to for mail in mailoutbox] == [["alice@example.org"], ["nobody@example.org"]]
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "sentence"),
+    [
+        ("", STRONG, "This field is required."),
+        ("nonsense", STRONG, "Enter a valid email address."),
+        ("dora@example.org", "short", "This password is too short."),
+        ("dora@example.org", "password", "This password is too common."),
+    ],
+)
+def test_a_refused_sign_up_says_why_and_keeps_the_address(client, email, password, sentence):
+    answer = sign_up(client, email, password)
+    page = answer.content.decode()
+    assert sentence in page
+    assert User.objects.count() == 0
+    assert not email or f'value="{email}"' in page
+
+
+def test_sign_up_can_be_closed_except_for_the_first_account(client, settings):
+    settings.OPEN_SIGNUP = False
+    sign_up(client)
+    assert User.objects.count() == 1
+    refused = sign_up(Client(), "eve@example.org")
+    assert User.objects.count() == 1
+    assert "closed" in refused.content.decode().lower()
+
+
+def test_signing_in_and_out(client, alice, workspace):
+    answer = client.post(
+        "/accounts/login/", {"login": "ALICE@example.org", "password": "correct horse battery"}
+    )
+    assert answer.status_code == 302
+    assert client.get(workspace.url).status_code == 200
+    client.post("/accounts/logout/")
+    assert client.get(workspace.url).status_code == 302
+
+
+def test_a_wrong_password_says_so_without_saying_which_half(client, alice):
+    answer = client.post("/accounts/login/", {"login": "alice@example.org", "password": "wrong"})
+    assert "not correct" in answer.content.decode()
+
+
+def test_guessing_passwords_is_slowed_down(client, alice):
+    codes = [
+        client.post("/accounts/login/", {"login": "alice@example.org", "password": "wrong"}).status_code
+        for _ in range(12)
+    ]
+    page = client.post(
+        "/accounts/login/", {"login": "alice@example.org", "password": "correct horse battery"}
+    )
+    assert 429 in codes or "Too many" in page.content.decode()
+
+
+def test_a_reset_mail_leads_to_a_new_password(client, alice, mailoutbox):
+    client.post("/accounts/password/reset/", {"email": "alice@example.org"})
+    assert len(mailoutbox) == 1
+    link = next(word for word in mailoutbox[0].body.split() if "/password/reset/key/" in word)
+    path = link.split("testserver", 1)[1]
+    form = client.get(path)
+    answer = client.post(
+        form["Location"], {"password1": "another long phrase", "password2": "another long phrase"}
+    )
+    assert answer.status_code == 302
+    alice.refresh_from_db()
+    assert alice.check_password("another long phrase")
+
+
+def test_a_person_sets_name_theme_and_time_zone(as_, alice):
+    client = as_(alice)
+    client.post("/account/", {"name": "Alice A.", "theme": "dark", "time_zone": "Europe/Berlin"})
+    alice.refresh_from_db()
+    assert (alice.name, alice.theme, alice.time_zone) == ("Alice A.", "dark", "Europe/Berlin")
+    assert 'data-theme="dark"' in client.get("/account/").content.decode()
+
+
+def test_a_further_workspace_and_a_new_name_for_it(as_, bob):
+    client = as_(bob)
+    assert client.post("/workspaces/new/", {"name": " "}).status_code == 422
+    made = client.post("/workspaces/new/", {"name": "Second"})
+    workspace = bob.workspaces.get(name="Second")
+    assert made["Location"] == workspace.url
+    client.post(f"/w/{workspace.pk}/settings/", {"name": "Second & best"})
+    workspace.refresh_from_db()
+    assert workspace.name == "Second & best"
+    assert "Second &amp; best" in client.get(workspace.url).content.decode()
+    assert AuditEvent.objects.get(verb="renamed").old == {"name": "Second"}
+
+
+def test_an_audit_event_cannot_be_changed(alice, workspace):
+    event = AuditEvent.objects.first()
+    with pytest.raises(TypeError):
+        event.save()
+    with pytest.raises(TypeError):
+        event.delete()
