@@ -1,21 +1,22 @@
-"""What must hold before `up` changes anything. Every refusal is one sentence that a person can act on."""
+"""What must hold before `up` changes anything. Every refusal is one sentence that a person can act on.
+
+That Python is new enough, manage.py has checked before it imported this.
+"""
 
 import errno
 import fcntl
 import os
 import shutil
 import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from console.embedded import postgres, redis_server
+from console.embedded import ledger, postgres, redis_server
 from deployments.dataplane.local.paths import StateDir
 
-PYTHON = (3, 13)
 STATE_VERSION = 1  # raised when an older console could no longer read the state folder
 DISK_FLOOR_BYTES = 2 * 1024**3  # one runtime takes 0.4 GB and Postgres must never meet a full disk
 # Set by somebody who runs the console in production: `up` would use another database than they meant.
@@ -43,12 +44,11 @@ class Plan:
 
 def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
     """Look at everything and change nothing. Raises Refusal with the first thing that is wrong."""
-    _python(sys.version_info[:2])
     _not_production(environ)
     state = _state(environ, default_state)
     _lock_is_free(state)
     _version(state)
-    port = _port(environ.get("PORT", "8000"))
+    port = _port(environ.get("PORT", "8000"), state)
     _disk(state.root)
     redis_binary = redis_server.find_binary()
     if redis_binary is None:
@@ -78,12 +78,6 @@ def take_lock(state: StateDir) -> int:
 def write_version(state: StateDir) -> None:
     """Say which version of the console wrote this folder."""
     state.version_file.write_text(f"{STATE_VERSION}\n")
-
-
-def _python(version: tuple[int, ...]) -> None:
-    if version < PYTHON:
-        found = ".".join(map(str, version))
-        raise Refusal(f"Airdeck needs Python {PYTHON[0]}.{PYTHON[1]} or newer and this is {found}.")
 
 
 def _not_production(environ: Mapping[str, str]) -> None:
@@ -148,7 +142,8 @@ def _version(state: StateDir) -> None:
         )
 
 
-def _port(text: str) -> int:
+def _port(text: str, state: StateDir) -> int:
+    """The port, when it is free or held by an orphan of this state folder, which `up` will end."""
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise Refusal(f"PORT is {text!r}, which is no port: choose a number from 1 to 65535.")
     port = int(text)
@@ -158,22 +153,24 @@ def _port(text: str) -> int:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise Refusal(
-                    f"port {port} is taken{_owner(port)}: stop that or choose another PORT."
-                ) from None
+                owner = _owner(port)
+                if owner in ledger.processes(state.root):
+                    return port
+                who = f" by process {owner.pid} ({owner.name()})" if owner else ""
+                raise Refusal(f"port {port} is taken{who}: stop that or choose another PORT.") from None
             raise Refusal(f"port {port} cannot be used ({error.strerror}): choose another PORT.") from None
     return port
 
 
-def _owner(port: int) -> str:
-    """Who listens there (" by process 12 (nginx)"), or nothing when this user may not know."""
+def _owner(port: int) -> psutil.Process | None:
+    """Who listens there, or None when this user may not know."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-                return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
+                return psutil.Process(connection.pid)
     except psutil.Error:
         pass
-    return ""
+    return None
 
 
 def _disk(root: Path) -> None:

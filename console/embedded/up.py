@@ -104,8 +104,8 @@ class _Run:
         daemon = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self.state.supervisor_config))
         self.daemon = _spawn(daemon, environment, self.state.logs / "supervisord.out", signal.SIGTERM)
         self._until(self._daemon_answers, "starting supervisord", self.state.logs / "supervisord.log")
-        # Both import Django while Postgres starts. A later start has mostly nothing to prepare, so that web is
-        # ready by then; on the first one it would only complain that there is no database.
+        # Both import Django while Postgres starts. A later start has mostly nothing to prepare, so that web
+        # is ready by then; on the first one it would only complain that there is no database.
         if not first:
             self.supervisor.start("web:web")
         if self._bootstrap(environment) or first:
