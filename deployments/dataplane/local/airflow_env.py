@@ -24,6 +24,12 @@ HEARTBEAT_SECONDS = 2
 TASK_VISIBILITY_SECONDS = (
     86_400  # Celery hands a task out again after this; Airflow's own default for Redis URLs
 )
+# A file that is there keeps Airflow from writing one, with generated secrets in it, four times at once.
+# Airflow 3.2 takes this section's variables only when the file has the section.
+AIRFLOW_CFG = f"""# Every other setting comes from the environment.
+[celery_broker_transport_options]
+visibility_timeout = {TASK_VISIBILITY_SECONDS}
+"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,8 +119,7 @@ def files(secrets: Secrets, place: Place) -> dict[Path, str]:
         "maxmemory-policy": "noeviction",
     }
     return {
-        # A file that is there keeps Airflow from writing one, with generated secrets in it, four times at once.
-        place.home / "airflow.cfg": "# Every setting comes from the environment.\n",
+        place.home / "airflow.cfg": AIRFLOW_CFG,
         place.passwords_file: json.dumps({"admin": secrets.admin_password}) + "\n",
         place.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
     }
@@ -160,6 +165,7 @@ def airflow_environment(release: Release, secrets: Secrets, place: Place) -> dic
         **release.environment,
         **ours,
         "AIRFLOW_HOME": str(place.home),
+        "SPT_NOENV": "1",  # keeps setproctitle from overwriting the environment, by which orphans are known
         **_tags(release, place),
     }
 
@@ -185,7 +191,6 @@ def _celery(secrets: Secrets, place: Place) -> dict[str, dict[str, str]]:
     url = f"redis+socket://:{quote(secrets.redis_password, safe='')}@{quote(str(place.redis_socket))}"
     return {
         "CELERY": {"BROKER_URL": url, "RESULT_BACKEND": url},
-        "CELERY_BROKER_TRANSPORT_OPTIONS": {"VISIBILITY_TIMEOUT": str(TASK_VISIBILITY_SECONDS)},
         "OPERATORS": {"DEFAULT_QUEUE": "default"},
     }
 
