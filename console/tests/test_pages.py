@@ -185,7 +185,7 @@ def test_pages_are_accessible_in_both_themes_and_widths(live_server, as_, alice,
     in_full(deployment)
     cookies = cookies_of(client, live_server.url)
     looks = [(1280, "light"), (390, "dark")]
-    found = {}
+    found, refused = {}, []
     with chromium() as browser:
         for width, theme in looks:
             context = browser.new_context(
@@ -193,6 +193,9 @@ def test_pages_are_accessible_in_both_themes_and_widths(live_server, as_, alice,
             )
             context.route("**/stream/**", lambda route: route.abort())
             page = context.new_page()
+            page.on(
+                "console", lambda message: refused.append(message.text) if "Policy" in message.text else None
+            )
             for signed_in, urls in ((False, SIGNED_OUT), (True, [*OWN, *pages_of(deployment)])):
                 if signed_in:
                     context.add_cookies(cookies)
@@ -202,4 +205,5 @@ def test_pages_are_accessible_in_both_themes_and_widths(live_server, as_, alice,
                     page.locator("details.card").evaluate_all("all => all.forEach(each => each.open = true)")
                     found[url, theme] = [*axe_complaints(page), *["scrolls sideways"] * bool(overflow(page))]
     assert found == {key: [] for key in found}
+    assert refused == []
     assert len(found) == len(looks) * (len(SIGNED_OUT) + len(OWN) + len(pages_of(deployment)))

@@ -1,5 +1,7 @@
 """How states are drawn: each as a word, an icon of its own shape and a tone, in that order of weight."""
 
+from functools import cache
+
 from django import template
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
@@ -28,6 +30,7 @@ STATUS_SENTENCE = {
 }
 
 
+@cache  # a list shows hundreds of a dozen badges
 def _badge(look: Look, label: str) -> SafeString:
     context = {"tone": look.tone, "icon": look.icon, "label": label, "turns": look.icon == "loader-circle"}
     return render_to_string("ui/badge.html", context)
@@ -63,6 +66,12 @@ def step_tone(state: StepState | str) -> str:
 def step_word(state: StepState | str) -> str:
     """A step's state in words, for those who do not see its icon."""
     return STEP_WORD[StepState(state)]
+
+
+@register.filter
+def tone(status: Status | str) -> str:
+    """The tone of a Deployment's status."""
+    return STATUS_LOOK[Status(status)].tone
 
 
 @register.filter
