@@ -8,7 +8,7 @@ UV := $(BIN)/uv pip
 LOCK := $(UV) compile --quiet --python-version 3.13 --generate-hashes --no-header
 export UV_PYTHON := $(BIN)/python
 
-.PHONY: help run test check fix bench lock
+.PHONY: help run test check fix bench lock smoke
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -18,6 +18,9 @@ run: .venv/installed ## start Airdeck on this machine; Ctrl-C stops it
 test: .venv/installed-dev ## every test; ARGS="-k name" picks some
 	@bash console/tests/chromium.sh
 	@$(BIN)/python -m pytest $(ARGS)
+
+smoke: .venv/installed ## start everything with requirements.txt alone, and stop it
+	@$(BIN)/python -m console.tests.smoke
 
 check: .venv/installed-dev ## lint, format, types, import rules, migrations, templates; changes nothing
 	@$(BIN)/ruff check .
