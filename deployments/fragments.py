@@ -6,6 +6,7 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from console.kit.events import Frame
+from deployments.dataplane.base import DAGS_FOLDER
 from deployments.models import Deployment, Step
 from deployments.states import Operation, Status, StepState
 from deployments.templatetags.states import badge
@@ -34,6 +35,11 @@ def step_context(step: Step) -> dict[str, Any]:
     }
 
 
+def _takes_dags(deployment: Deployment) -> bool:
+    """While creating there is nothing to deploy to (domain.md, decision 13), and while deleting no use."""
+    return deployment.first_healthy_at is not None and not deployment.is_deleting
+
+
 def live_context(deployment: Deployment) -> dict[str, Any]:
     """The context of deployments/_live.html. Two queries."""
     operation = current_operation(deployment)
@@ -44,6 +50,7 @@ def live_context(deployment: Deployment) -> dict[str, Any]:
         "steps": [step_context(step) for step in steps],
         "components": list(deployment.components.all()),
         "airflow_url": deployment.airflow_url or None,
+        "dags_folder": deployment.notes.get(DAGS_FOLDER) if _takes_dags(deployment) else None,
     }
 
 

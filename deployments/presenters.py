@@ -1,5 +1,6 @@
 """Facts about a Deployment in words, for its pages."""
 
+from deployments.dataplane.base import DAGS_FOLDER
 from deployments.models import Deployment
 from deployments.resources import size_text
 from deployments.states import Executor
@@ -26,8 +27,8 @@ def facts(deployment: Deployment) -> list[dict[str, str]]:
 
 
 def notes(deployment: Deployment) -> list[dict[str, str]]:
-    """What a person copies: the DAGs folder, the names."""
-    rows = [*deployment.notes.items(), ("Release name", deployment.release_name), ("ID", str(deployment.pk))]
+    """What a person copies: the names."""
+    rows = [("Release name", deployment.release_name), ("ID", str(deployment.pk))]
     return [{"label": label, "value": value} for label, value in rows]
 
 
@@ -37,7 +38,7 @@ def consequences(deployment: Deployment) -> list[str]:
         f"Every process of {deployment.name} is stopped; tasks that run now are cut off.",
         "Its metadata database is dropped, with all runs, connections and variables in it.",
     ]
-    folder = deployment.notes.get("DAGs folder")
+    folder = deployment.notes.get(DAGS_FOLDER)
     if folder:
         sentences.append(
             f"Its files are removed, the DAGs in {folder} included. Copy them first if you need them."

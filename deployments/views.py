@@ -17,7 +17,7 @@ from deployments.fragments import live_context, step_context
 from deployments.models import Deployment
 from deployments.options import clusters_for
 from deployments.presenters import consequences, facts, notes
-from deployments.states import Operation, Status
+from deployments.states import Operation
 from workspaces.access import MemberRequest, who_can, workspace_view
 from workspaces.permissions import Permission
 
@@ -114,7 +114,7 @@ def new_deployment(request: MemberRequest) -> HttpResponse:
         except actions.NameTaken:
             form.name_taken()
         else:
-            return see_other(f"{deployment.url}?created=1")
+            return see_other(deployment.url)
     context = {
         "form": form,
         "sections": creating.sections(form),
@@ -144,8 +144,6 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **_page(request, deployment, "Overview"),
         **live_context(deployment),
         "credential": _credential(request, deployment, revealed=None),
-        "just_created": "created" in request.GET and deployment.shown_status is Status.CREATING,
-        "just_deleted": "deleted" in request.GET,
     }
     return render(request, "deployments/detail.html", context)
 
@@ -249,7 +247,7 @@ def delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     form = DeleteForm(posted(request), deployment=deployment)
     if form.is_bound and form.is_valid():
         actions.delete_deployment(deployment=deployment, by=request.user)
-        return see_other(f"{deployment.url}?deleted=1")
+        return see_other(deployment.url)
     context = {
         **_page(request, deployment, "Settings"),
         "form": form,

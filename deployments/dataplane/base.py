@@ -17,6 +17,9 @@ from deployments.states import ComponentState, Executor
 CALL_BUDGET_SECONDS = 15.0
 
 
+DAGS_FOLDER = "DAGs folder"  # the note that names where DAG files go
+
+
 class DataPlaneError(Exception):
     """A step that could not be taken now. `str()` is one sentence that a person can act on; it holds no secret."""
 
@@ -150,7 +153,7 @@ class DataPlane(Protocol):
         """The URL at which a browser reaches this Airflow, or None while it has none."""
 
     def notes(self, ref: Ref) -> dict[str, str]:
-        """Facts for the page, by label ("DAGs folder": "/…/dags")."""
+        """Facts for the page, by label (DAGS_FOLDER: "/…/dags")."""
 
 
 @dataclass(frozen=True, repr=False)

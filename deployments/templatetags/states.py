@@ -50,6 +50,14 @@ def component_badge(state: ComponentState | str) -> SafeString:
     return _badge(COMPONENT_LOOK[state], state.value.capitalize())
 
 
+@register.filter
+def component_name(name: str) -> str:
+    """A component's name for people: "api-server" is the API server, "worker-default" the workers of a queue."""
+    if name.startswith("worker-"):
+        return f"Workers of {name.removeprefix('worker-')}"
+    return {"api-server": "API server", "dag-processor": "DAG processor"}.get(name, name.capitalize())
+
+
 @register.simple_tag
 def step_icon(state: StepState | str) -> SafeString:
     """The icon of a step's state. The word for it is `step_word`."""

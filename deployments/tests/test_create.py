@@ -71,7 +71,7 @@ def test_a_valid_form_makes_a_deployment_and_leads_to_its_page(as_, bob, url, po
     answer = as_(bob).post(url, posted(name="  Analytics  ", description="For the team"))
     made = Deployment.objects.get()
     assert answer.status_code == 303
-    assert answer["Location"] == f"/deployments/{made.release_name}/?created=1"
+    assert answer["Location"] == f"/deployments/{made.release_name}/"
     assert (made.name, made.description, made.status) == ("Analytics", "For the team", Status.CREATING)
     assert (made.workspace, made.created_by, made.generation) == (workspace, bob, 1)
     queue = WorkerQueue.objects.get()
