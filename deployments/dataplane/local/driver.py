@@ -75,6 +75,7 @@ class LocalDataPlane:
 
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         """See the contract."""
+        self._supervisor.processes()  # nothing is begun while the data plane does not answer
         return (
             self._runtime_step(release)
             or self._database_step(ref, release, secrets)

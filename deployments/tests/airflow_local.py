@@ -1,0 +1,92 @@
+"""A local data plane for tests: the real supervisord, the real Postgres, real runtimes, in the test run's own
+state folder. Everything that it started is gone when the run ends."""
+
+import atexit
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from console.embedded import postgres, redis_server
+from console.tests.services import STATE
+from deployments.dataplane.base import ClusterConfig, DataPlaneUnreachable
+from deployments.dataplane.local.driver import LocalDataPlane
+from deployments.dataplane.local.processes import kill, tagged
+from deployments.dataplane.local.supervisor import Supervisor, render_main
+from deployments.tests.contract import Case, converge, new_case
+
+
+def start_supervisord() -> Supervisor:
+    """Start the test run's supervisord, unless it runs; it answers when this returns."""
+    supervisor = Supervisor(STATE.supervisor_socket)
+    try:
+        supervisor.processes()
+    except DataPlaneUnreachable:
+        pass
+    else:
+        return supervisor
+    STATE.supervisor_config.write_text(render_main(STATE, []))
+    daemon = Path(sys.executable).with_name("supervisord")
+    process = subprocess.Popen([daemon, "-n", "-c", STATE.supervisor_config], stdout=subprocess.DEVNULL)
+    atexit.register(_stop, process)
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            supervisor.processes()
+        except DataPlaneUnreachable:
+            assert time.monotonic() < deadline, "supervisord did not start within 10 s"
+            time.sleep(0.05)
+        else:
+            return supervisor
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(25)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for left in tagged(STATE.root):
+        kill(left)
+
+
+def config(**settings: str) -> ClusterConfig:
+    """The configuration of this machine's cluster, as `manage.py up` makes it."""
+    binary = redis_server.find_binary()
+    return ClusterConfig(
+        cluster_id="local",
+        kind="local",
+        database_url=postgres.url(STATE, "postgres"),
+        settings={
+            "state_dir": str(STATE.root),
+            "supervisor_socket": str(STATE.supervisor_socket),
+            "redis_server": str(binary),
+            "console_port": "8000",
+            **settings,
+        },
+    )
+
+
+class LocalHarness:
+    """See `contract.Harness`."""
+
+    patience = 180.0
+    pause = 0.2
+
+    def __init__(self) -> None:
+        self.supervisor = start_supervisord()
+        self._running: Case | None = None
+
+    def plane(self) -> LocalDataPlane:
+        return LocalDataPlane(config())
+
+    def unreachable(self) -> LocalDataPlane:
+        return LocalDataPlane(config(supervisor_socket=str(STATE.run_dir / "nobody.sock")))
+
+    def running(self) -> Case:
+        if self._running is None:
+            case = new_case()
+            converge(self, case)
+            self._running = case
+        return self._running

@@ -1,0 +1,277 @@
+"""The driver contract as tests: every sentence of `dataplane/base.py` that a driver could break.
+
+A driver's test module subclasses `DriverContract` and gives a `harness` fixture. Tests that need a running Airflow
+share one (`harness.running`), because starting it may take half a minute; no test changes it.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import pytest
+
+from deployments.dataplane.base import (
+    CALL_BUDGET_SECONDS,
+    DataPlane,
+    DataPlaneError,
+    DataPlaneUnreachable,
+    Observation,
+    Outcome,
+    Progress,
+    Ref,
+)
+from deployments.spec import QueueSpec, Release, RuntimeSpec, Secrets, au_size
+from deployments.states import ComponentState, Executor
+
+CANARIES = Secrets(
+    fernet_key="Y2FuYXJ5LWZlcm5ldC1rZXktb2YtMzItYnl0ZXMtLS0=",
+    jwt_secret="canary-jwt-" + "j" * 64,
+    api_secret_key="canary-api-secret-key",
+    database_password="canary-database-password",
+    redis_password="canary-redis-password",
+    admin_password="canary-admin-password",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One Deployment as a test asks for it."""
+
+    ref: Ref
+    release: Release
+    secrets: Secrets
+    workers: dict[str, int]
+
+
+class Harness(Protocol):
+    """What a driver's test module provides."""
+
+    patience: float  # seconds until a Deployment must be FINISHED
+    pause: float  # seconds between two calls that wait
+
+    def plane(self) -> DataPlane:
+        """A driver made anew; it shares nothing in memory with the one before."""
+
+    def unreachable(self) -> DataPlane:
+        """A driver whose data plane does not answer."""
+
+    def running(self) -> Case:
+        """A Deployment that is FINISHED, shared by all tests of the module, and never changed by them."""
+
+
+_numbers = iter(range(1000, 9999))
+
+
+def new_case(executor: Executor = Executor.CELERY, **changes: object) -> Case:
+    """A Deployment that nobody has seen before."""
+    number = next(_numbers)
+    queues = (QueueSpec("default", 1, 3, 2, au_size(5)),) if executor is Executor.CELERY else ()
+    release = Release(
+        deployment_id=f"00000000-0000-0000-0000-00000000{number}",
+        release_name=f"contract-case-{number}",
+        generation=1,
+        runtime=RuntimeSpec("3.3-1", "3.3.2"),
+        executor=executor,
+        scheduler=au_size(5),
+        scheduler_replicas=1,
+        queues=queues,
+        environment={"COLOUR": "blue"},
+    )
+    release = replace(release, **changes)
+    return Case(
+        Ref(release.deployment_id, release.release_name), release, CANARIES, {q.name: 1 for q in queues}
+    )
+
+
+def apply_once(harness: Harness, case: Case) -> Progress:
+    """One call on a new driver, as a new worker would make it; bounded as the contract says."""
+    began = time.monotonic()
+    progress = harness.plane().apply(case.ref, case.release, case.secrets, case.workers)
+    assert time.monotonic() - began < CALL_BUDGET_SECONDS
+    return progress
+
+
+def converge(harness: Harness, case: Case) -> list[Progress]:
+    """Apply until FINISHED; every answer on the way."""
+    seen: list[Progress] = []
+    deadline = time.monotonic() + harness.patience
+    while not seen or seen[-1].outcome is not Outcome.FINISHED:
+        assert time.monotonic() < deadline, f"not finished: {seen[-1]}, {harness.plane().observe(case.ref)}"
+        seen.append(apply_once(harness, case))
+        if seen[-1].outcome is Outcome.WAITING:
+            time.sleep(harness.pause)
+    return seen
+
+
+def remove(harness: Harness, case: Case) -> list[Progress]:
+    """Destroy until FINISHED; every answer on the way."""
+    seen: list[Progress] = []
+    deadline = time.monotonic() + harness.patience
+    while not seen or seen[-1].outcome is not Outcome.FINISHED:
+        assert time.monotonic() < deadline, f"not gone: {seen[-1]}"
+        began = time.monotonic()
+        seen.append(harness.plane().destroy(case.ref))
+        assert time.monotonic() - began < CALL_BUDGET_SECONDS
+        if seen[-1].outcome is Outcome.WAITING:
+            time.sleep(harness.pause)
+    return seen
+
+
+def assert_in_order(steps: list[str], seen: list[Progress]) -> None:
+    """Every answer names a listed step, and never one before the step of an earlier answer."""
+    places = [steps.index(progress.step) for progress in seen]
+    assert places == sorted(places)
+
+
+class DriverContract:
+    """Subclass me, and define the fixture `harness`."""
+
+    def test_the_steps_are_pure_and_have_keys_and_titles(self, harness: Harness) -> None:
+        case = new_case()
+        for plane in (harness.plane(), harness.unreachable()):
+            for steps in (plane.create_steps(case.release), plane.delete_steps()):
+                assert len({step.key for step in steps}) == len(steps) > 0
+                assert all(step.title for step in steps)
+
+    def test_a_deployment_never_applied_is_an_empty_observation(self, harness: Harness) -> None:
+        case = new_case()
+        assert harness.plane().observe(case.ref) == Observation("")
+        assert harness.plane().endpoint(case.ref) is None
+        assert list(harness.plane().logs(case.ref, "scheduler")) == []
+        assert harness.plane().fingerprint([case.ref]) == {}
+
+    def test_observing_has_no_side_effect(self, harness: Harness) -> None:
+        case = new_case()
+        for _ in range(3):
+            harness.plane().observe(case.ref)
+            harness.plane().notes(case.ref)
+        assert harness.plane().observe(case.ref).leftovers == ()
+
+    def test_destroying_what_never_was_is_finished_at_once_and_removes_nothing(
+        self, harness: Harness
+    ) -> None:
+        progress = harness.plane().destroy(new_case().ref)
+        assert progress.outcome is Outcome.FINISHED
+        assert progress.receipt == ()
+
+    def test_steps_are_taken_in_the_listed_order_until_finished(self, harness: Harness) -> None:
+        case = new_case(Executor.LOCAL)
+        steps = [step.key for step in harness.plane().create_steps(case.release)]
+        seen = converge(harness, case)
+        try:
+            assert_in_order(steps, seen)
+            assert all(progress.sentence.endswith(".") for progress in seen)
+        finally:
+            gone = remove(harness, case)
+        assert_in_order([step.key for step in harness.plane().delete_steps()], gone)
+        assert len([line for progress in gone for line in progress.receipt]) >= 3
+        assert harness.plane().observe(case.ref) == Observation("")
+
+    def test_finished_means_applied_in_full_and_ready(self, harness: Harness) -> None:
+        case = harness.running()
+        observation = harness.plane().observe(case.ref)
+        assert observation.digest == case.release.digest
+        assert observation.ready
+        assert observation.leftovers != ()
+        assert all(c.ready == c.wanted and c.reason == "" for c in observation.components)
+        names = {component.name for component in observation.components}
+        assert {"api-server", "scheduler", "dag-processor", "triggerer", "worker-default"} <= names
+
+    def test_applying_again_changes_nothing(self, harness: Harness) -> None:
+        case = harness.running()
+        before = harness.plane().observe(case.ref)
+        for generation in (1, 2):  # saving the same thing twice restarts nothing
+            later = replace(case, release=replace(case.release, generation=generation))
+            assert apply_once(harness, later).outcome is Outcome.FINISHED
+        after = harness.plane().observe(case.ref)
+        assert after.components == before.components
+        assert after.digest == before.digest
+
+    def test_a_running_deployment_has_an_address_notes_and_queues(self, harness: Harness) -> None:
+        case = harness.running()
+        assert (harness.plane().endpoint(case.ref) or "").startswith(("http://", "https://"))
+        assert harness.plane().notes(case.ref)["DAGs folder"]
+        queues = harness.plane().observe(case.ref).queues
+        assert [(q.name, q.workers, q.queued, q.running) for q in queues] == [("default", 1, 0, 0)]
+
+    def test_logs_are_bounded_and_empty_for_a_component_that_is_not_there(self, harness: Harness) -> None:
+        case = harness.running()
+        assert len(list(harness.plane().logs(case.ref, "scheduler", lines=5))) <= 5
+        assert list(harness.plane().logs(case.ref, "no-such-component")) == []
+
+    def test_the_fingerprint_is_stable_and_leaves_out_what_is_not_there(self, harness: Harness) -> None:
+        case, other = harness.running(), new_case()
+        first = harness.plane().fingerprint([case.ref, other.ref])
+        assert set(first) == {case.ref.deployment_id}
+        assert harness.plane().fingerprint([other.ref, case.ref]) == first
+
+    @pytest.mark.parametrize("calls", [1, 2, 3, 4])
+    def test_a_deployment_half_created_is_removed_whole(self, harness: Harness, calls: int) -> None:
+        case = new_case()
+        for _ in range(calls):
+            apply_once(harness, case)
+        assert harness.plane().observe(case.ref).digest == ""
+        remove(harness, case)
+        assert harness.plane().observe(case.ref) == Observation("")
+        assert harness.plane().destroy(case.ref).receipt == ()
+
+    def test_leftovers_are_empty_exactly_when_destroy_is_finished(self, harness: Harness) -> None:
+        case = new_case()
+        for _ in range(3):
+            apply_once(harness, case)
+        assert harness.plane().observe(case.ref).leftovers != ()
+        deadline = time.monotonic() + harness.patience
+        while harness.plane().destroy(case.ref).outcome is not Outcome.FINISHED:
+            assert harness.plane().observe(case.ref).leftovers != ()
+            assert time.monotonic() < deadline
+        assert harness.plane().observe(case.ref).leftovers == ()
+
+    def test_removing_one_deployment_leaves_the_other_alone(self, harness: Harness) -> None:
+        case, other = harness.running(), new_case()
+        before = harness.plane().observe(case.ref)
+        for _ in range(3):
+            apply_once(harness, other)
+        remove(harness, other)
+        after = harness.plane().observe(case.ref)
+        assert after.ready
+        assert after.leftovers == before.leftovers
+
+    def test_an_unreachable_data_plane_says_so(self, harness: Harness) -> None:
+        case, plane = new_case(), harness.unreachable()
+        calls = (
+            lambda: plane.observe(case.ref),
+            lambda: plane.apply(case.ref, case.release, case.secrets, case.workers),
+            lambda: plane.destroy(case.ref),
+            lambda: plane.fingerprint([case.ref]),
+        )
+        for call in calls:
+            with pytest.raises(DataPlaneUnreachable) as caught:
+                call()
+            assert str(caught.value).endswith((".", "?"))
+            assert isinstance(caught.value, DataPlaneError)
+
+    def test_no_answer_holds_a_secret(self, harness: Harness) -> None:
+        case = harness.running()
+        plane = harness.plane()
+        said = [
+            repr(plane.observe(case.ref)),
+            repr(apply_once(harness, case)),
+            repr(plane.fingerprint([case.ref])),
+            repr(plane.notes(case.ref)),
+            repr([list(plane.logs(case.ref, c.name)) for c in plane.observe(case.ref).components]),
+        ]
+        for secret in vars(CANARIES).values():
+            assert not any(secret in text for text in said)
+
+    def test_a_component_that_is_not_ready_says_why(self, harness: Harness) -> None:
+        case = new_case(Executor.LOCAL)
+        try:
+            while apply_once(harness, case).outcome is Outcome.PROGRESSED:
+                waiting = [
+                    component
+                    for component in harness.plane().observe(case.ref).components
+                    if component.state is not ComponentState.READY
+                ]
+                assert all(component.reason.endswith(".") for component in waiting)
+        finally:
+            remove(harness, case)

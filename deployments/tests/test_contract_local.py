@@ -1,0 +1,20 @@
+"""The driver contract, held by the local data plane with real Airflow."""
+
+import pytest
+
+from deployments.tests.airflow_local import LocalHarness
+from deployments.tests.contract import DriverContract, remove
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def harness():
+    made = LocalHarness()
+    made.running()
+    yield made
+    remove(made, made.running())
+
+
+class TestLocalDataPlane(DriverContract):
+    pass
