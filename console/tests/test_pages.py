@@ -53,7 +53,6 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("deployments:new", args=here),
         reverse("workspace_settings", args=here),
         deployment.url,
-        deployment.url,
         reverse("deployments:settings", args=[deployment.release_name]),
         reverse("deployments:delete", args=[deployment.release_name]),
     ]
