@@ -5,6 +5,7 @@ HTTP as a person would, without JavaScript. Needs no Django here, and no setting
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import psycopg
@@ -60,7 +61,7 @@ class Installation:
     def start(self, argv: Sequence[str] = UP, environment: Mapping[str, str] | None = None) -> None:
         """Start and wait for the line that says the address. `argv` may be ("make", "run")."""
         self.spawn(argv, environment)
-        wait_until(self._said_ready, START_SECONDS, self._words)
+        wait_until(self.said_ready, START_SECONDS, self._words)
 
     def spawn(self, argv: Sequence[str] = UP, environment: Mapping[str, str] | None = None) -> None:
         """Start, and wait for nothing. What it says goes to `output`."""
@@ -80,7 +81,7 @@ class Installation:
         """Stop in order and return the seconds it took. Fails when a process is left or it took too long."""
         assert self.up is not None
         begun = time.monotonic()
-        self.up.terminate()
+        os.kill(int(self.state.lock_file.read_text()), signal.SIGTERM)  # `up` itself, also below a `make run`
         try:
             code = self.up.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -113,9 +114,16 @@ class Installation:
         """What `up` said."""
         return self.state.root.parent / "up.log"
 
-    def _said_ready(self) -> bool:
+    def said_ready(self) -> bool:
         assert self.alive, f"it ended at start: {self._words()}"
         return f"Airdeck is ready: {self.url}\n" in self.output.read_text()
+
+    def answers(self) -> bool:
+        """Whether the sign-in page is answered with 200 now."""
+        try:
+            return self.client.get("/accounts/login/", follow_redirects=True).status_code == 200
+        except httpx.HTTPError:
+            return False
 
     def _words(self) -> str:
         return self.output.read_text()[-2000:] if self.output.exists() else "nothing"
@@ -130,8 +138,8 @@ class Installation:
 
     # -- What a person does --
 
-    def submit(self, path: str, values: Mapping[str, str], *, form: str = "") -> httpx.Response:
-        """Load the page, fill `values` into its form and post it, without following the answer's redirect.
+    def filled(self, path: str, values: Mapping[str, str], *, form: str = "") -> tuple[str, dict[str, str]]:
+        """Load the page and fill `values` into its form: (where to post, all fields as a browser has them).
 
         `form` is the action of the form that is meant; the first posted one in the page's main part otherwise.
         """
@@ -141,7 +149,12 @@ class Installation:
         unknown = set(values) - set(fields)
         assert fields, f"no form on {path}"
         assert not unknown, f"the form on {path} has no {unknown}, but {sorted(fields)}"
-        return self.client.post(action or path, data={**fields, **values}, headers={"Origin": self.url})
+        return action or path, {**fields, **values}
+
+    def submit(self, path: str, values: Mapping[str, str], *, form: str = "") -> httpx.Response:
+        """Fill in a page's form and press its button, without following the answer's redirect."""
+        action, fields = self.filled(path, values, form=form)
+        return self.client.post(action, data=fields, headers={"Origin": self.url})
 
     def sign_up(self, email: str = EMAIL, password: str = PASSWORD) -> str:
         """Create an account, which stays signed in here. Returns the path of its Workspace's Deployments."""
@@ -185,7 +198,7 @@ class Installation:
 
     # -- What only a test looks at --
 
-    def database(self) -> psycopg.Connection[tuple[object, ...]]:
+    def database(self) -> psycopg.Connection[tuple[Any, ...]]:
         """A connection to the console's own database, in autocommit."""
         return psycopg.connect(postgres.url(self.state), autocommit=True)
 

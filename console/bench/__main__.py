@@ -1,0 +1,55 @@
+"""`python -m console.bench [ROW ...]`: measure, print the table, and after a full run keep it in
+docs/performance.md. Takes about ten minutes; leave the machine alone meanwhile."""
+
+import argparse
+import importlib
+import sys
+
+from console.bench import django_here, report
+from console.bench.result import Result
+from console.tests.installation import Installation
+
+# In the order in which they are run: first those that share an Airflow.
+ROWS = {
+    "create": "create",
+    "idle": "idle",
+    "restart": "restart",
+    "badge": "badge",
+    "streams": "streams",
+    "list": "listing",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Returns 0 when every figure is reached, 1 otherwise."""
+    parser = argparse.ArgumentParser(prog="python -m console.bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(ROWS)}; all by default")
+    wanted = parser.parse_args(arguments).rows or list(ROWS)
+    if unknown := set(wanted) - set(ROWS):
+        parser.error(f"there is no row {', '.join(sorted(unknown))}")
+    with Installation() as at:
+        about = report.circumstances(at)
+        at.sign_up()
+        django_here.connect(at)
+        results = {name: _measure(name, at) for name in ROWS if name in wanted}
+    print("\n" + "\n".join(about))
+    print("\n" + report.table(results))
+    if len(results) == len(ROWS):
+        report.write(results, about)
+        print(f"\nWritten to {report.PAGE}.")
+    return 0 if all(figure.ok for result in results.values() for figure in result.figures) else 1
+
+
+def _measure(name: str, at: Installation) -> Result:
+    """Modules are imported only now: some need Django, which needs the installation's database."""
+    print(f"… {name}", flush=True)
+    result: Result = importlib.import_module(f"console.bench.{ROWS[name]}").measure(at)
+    for figure in result.figures:
+        print(f"  {figure.what}: {figure.measured} ({'ok' if figure.ok else 'MISSED'}; {figure.must})")
+    for line in result.details:
+        print(f"  {line}", flush=True)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

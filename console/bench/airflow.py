@@ -1,0 +1,80 @@
+"""Deployments with a real Airflow in the bench's installation."""
+
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from console.bench.standalone import POLL_SECONDS, four_healthy
+from console.tests.installation import Installation
+from deployments.dataplane.local import ports
+
+NAME = "Bench"
+FIRST_SECONDS = 600.0  # the first one downloads and installs the runtime
+LIMIT_SECONDS = 180.0
+RECORDED = (
+    "SELECT coalesce(extract(epoch FROM first_healthy_at), 0)::float8 "
+    "FROM deployments_deployment WHERE release_name = %s"
+)
+STEPS = (
+    "SELECT s.title, extract(epoch FROM s.started_at)::float8, extract(epoch FROM s.finished_at)::float8 "
+    "FROM deployments_step s JOIN deployments_deployment d ON d.id = s.deployment_id "
+    "WHERE d.release_name = %s AND s.operation = 'create' ORDER BY s.position"
+)
+
+
+@dataclass(frozen=True)
+class Created:
+    """One creation. Seconds count from the press of the button."""
+
+    release_name: str
+    recorded: float  # until the row says first_healthy_at
+    answered: float  # until the health JSON calls all four components healthy
+    steps: dict[str, tuple[float, float]]  # title: begun, finished
+
+
+def ensure_healthy(at: Installation) -> str:
+    """The release name of a Healthy Deployment under the Local executor; made when there is none."""
+    living = names(at)
+    release = living[0] if living else at.create_deployment(NAME, executor="local")
+    at.wait_status(release, "Healthy", FIRST_SECONDS)
+    return release
+
+
+def ensure_none(at: Installation) -> None:
+    """Delete what there is, and wait until it is gone."""
+    for release in names(at):
+        at.delete_deployment(release, NAME)
+        at.wait_status(release, "Deleted")
+
+
+def names(at: Installation) -> list[str]:
+    """Release names of the bench's own living Deployments."""
+    with at.database() as database:
+        found = database.execute(
+            "SELECT release_name FROM deployments_deployment WHERE name = %s AND deleted_at IS NULL", [NAME]
+        )
+        return [str(row[0]) for row in found]
+
+
+def create(at: Installation) -> Created:
+    """Press Create Deployment and watch, without asking the console anything: one look at the database and one
+    at Airflow each fifth of a second, as on the other side."""
+    action, fields = at.filled(f"{at.home()}new/", {"name": NAME, "executor": "local"})
+    pressed = time.time()
+    answer = at.client.post(action, data=fields, headers={"Origin": at.url})
+    assert answer.status_code == 303, answer.text
+    (release,) = names(at)
+    recorded = answered = 0.0
+    deadline = time.monotonic() + LIMIT_SECONDS
+    with httpx.Client(timeout=5) as client, at.database() as database:
+        while not (recorded and answered):
+            assert time.monotonic() < deadline, at.story(release)
+            recorded = float(database.execute(RECORDED, [release]).fetchall()[0][0])
+            port = None if answered else ports.upstream(at.state.root, release)
+            if port and four_healthy(client, port):
+                answered = time.time()
+            time.sleep(POLL_SECONDS)
+        rows = database.execute(STEPS, [release]).fetchall()
+    steps = {str(title): (float(begun) - pressed, float(done) - pressed) for title, begun, done in rows}
+    return Created(release, recorded - pressed, answered - pressed, steps)

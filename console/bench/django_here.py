@@ -1,0 +1,19 @@
+"""Django in this process, on the database of the bench's installation."""
+
+import os
+
+import django
+
+from console.embedded import ledger, programs, redis_server
+from console.embedded.preflight import Plan
+from console.tests.installation import Installation
+
+
+def connect(at: Installation) -> None:
+    """Before anything imports a model. Once per process: settings are read when they are loaded."""
+    redis = redis_server.find_binary()
+    assert redis is not None
+    environment = programs.environment(Plan(at.state, at.port, redis), os.environ)
+    del environment[ledger.TAG]  # what we start (a browser) is not the installation's own
+    os.environ.update(environment | {"LOG_LEVEL": "ERROR"})
+    django.setup()
