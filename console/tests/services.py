@@ -40,6 +40,24 @@ def start_redis() -> subprocess.Popen[bytes]:
     return process
 
 
+def redis_process() -> subprocess.Popen[bytes]:
+    """The Redis that runs now, or ran last."""
+    return _running[-1]
+
+
+def stop_redis() -> None:
+    """Kill Redis, as a crash would."""
+    redis_process().kill()
+    redis_process().wait()
+    STATE.redis_socket.unlink(missing_ok=True)
+
+
+def restart_redis() -> None:
+    """Kill Redis and start it empty."""
+    stop_redis()
+    start_redis()
+
+
 def _start_postgres(url: str) -> None:
     program = postgres.program(STATE, ())
     process = _spawn(program.argv, STATE.logs / "postgres.log")

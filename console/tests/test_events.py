@@ -1,0 +1,251 @@
+"""The event stream on a real Redis: fan-out, slow readers, revoked rights, and a Redis that dies or freezes."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.test import AsyncClient
+from django.urls import reverse
+from django.utils import timezone
+
+from console.kit import events
+from console.tests import services
+from deployments import tasks
+from workspaces import stream
+from workspaces.models import Membership
+
+REAL_PUBLISH = events.publish
+REAL_HINT = tasks.hint
+
+
+@pytest.fixture(autouse=True)
+def _real(monkeypatch):
+    monkeypatch.setattr(events, "publish", REAL_PUBLISH)
+    monkeypatch.setattr(tasks, "hint", REAL_HINT)
+    events.breaker.reset()
+    yield
+    events.breaker.reset()
+
+
+async def settled(topic: str) -> None:
+    """Wait until the hub's own subscription works: a probe comes through."""
+    async with events.hub().subscribe("probe") as probe:
+        async with asyncio.timeout(10):
+            while probe.queue.empty():
+                await sync_to_async(events.publish)("probe", [events.Frame("probe")])
+                await asyncio.sleep(0.02)
+
+
+async def close_connections() -> None:
+    await sync_to_async(connections.close_all)()
+
+
+def test_every_listener_of_a_topic_gets_every_frame_and_others_none():
+    async def run():
+        async with contextlib.AsyncExitStack() as stack:
+            mine = [await stack.enter_async_context(events.hub().subscribe("w:1")) for _ in range(50)]
+            other = await stack.enter_async_context(events.hub().subscribe("w:2"))
+            await settled("w:1")
+            for n in range(3):
+                await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", f"<b>{n}</b>\n<i></i>")])
+            for subscription in mine:
+                got = [await asyncio.wait_for(subscription.queue.get(), 5) for _ in range(3)]
+                assert got == [
+                    f"event: badge-1\ndata: <b>{n}</b>\ndata: <i></i>\n\n".encode() for n in range(3)
+                ]
+            assert other.queue.empty()
+
+    asyncio.run(run())
+
+
+def test_a_slow_reader_gets_one_resync_in_place_of_what_it_missed():
+    subscription = events.Subscription("w:1")
+
+    async def run():
+        for n in range(20):
+            subscription.push(str(n).encode())
+        drained = []
+        while not subscription.queue.empty():
+            drained.append(subscription.queue.get_nowait())
+        return drained
+
+    drained = asyncio.run(run())
+    assert events.RESYNC in drained
+    assert len(drained) <= events.QUEUE_LENGTH
+    assert drained[-1] == b"19"
+
+
+def test_nobody_listens_after_everybody_left():
+    async def run():
+        async with events.hub().subscribe("w:1"):
+            assert events.hub().count == 1
+        assert events.hub().count == 0
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def redis_again():
+    """Whatever a test did to Redis, the next one finds it running."""
+    yield
+    if services.redis_process().poll() is not None:
+        services.start_redis()
+
+
+def test_after_redis_came_back_every_page_is_told_to_catch_up(redis_again):
+    async def run():
+        async with events.hub().subscribe("w:1") as subscription:
+            await settled("w:1")
+            await asyncio.to_thread(services.restart_redis)
+            async with asyncio.timeout(20):
+                while await subscription.queue.get() != events.RESYNC:
+                    pass
+            events.breaker.reset()
+            await settled("w:1")
+            await sync_to_async(events.publish)("w:1", [events.Frame("after")])
+            assert await asyncio.wait_for(subscription.queue.get(), 5) == b"event: after\ndata: \n\n"
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def frozen_redis():
+    process = services.redis_process()
+    process.send_signal(signal.SIGSTOP)
+    yield
+    process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_redis_frozen_a_submit_succeeds_within_a_second_and_a_half(
+    as_, bob, workspace, cluster, frozen_redis
+):
+    from deployments.models import Deployment
+
+    client = as_(bob)
+    url = reverse("deployments:new", args=[workspace.pk])
+    client.get(url)
+    sent = {
+        "form_key": str(uuid4()), "name": "Analytics", "description": "", "runtime": "3.3-1",
+        "cluster": str(cluster.pk), "executor": "local", "scheduler_au": "5", "scheduler_replicas": "1",
+    }  # fmt: skip
+    start = time.monotonic()
+    answer = client.post(url, sent)
+    assert answer.status_code == 303
+    assert 0.9 < time.monotonic() - start < 1.5  # it did try
+    assert events.breaker.open
+    start = time.monotonic()
+    assert client.get(answer["Location"]).status_code == 200
+    client.post(reverse("deployments:retry", args=[Deployment.objects.get().release_name]))
+    assert time.monotonic() - start < 1.0  # the breaker is open: nobody waits again
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_redis_gone_a_submit_succeeds(as_, bob, deployment, redis_again):
+    services.stop_redis()
+    start = time.monotonic()
+    answer = as_(bob).post(reverse("deployments:retry", args=[deployment.release_name]))
+    assert answer.status_code == 303
+    assert time.monotonic() - start < 1.5
+
+
+async def open_stream(user, workspace, since=""):
+    client = AsyncClient()
+    await client.aforce_login(user)
+    query = {"since": since} if since else {}
+    response = await client.get(reverse("deployments:stream", args=[workspace.pk]), query)
+    assert response.status_code == 200
+    assert response["Content-Type"] == "text/event-stream"
+    return client, aiter(response.streaming_content)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_that_is_up_to_date_is_not_told_to_catch_up(alice, workspace, deployment):
+    from deployments.models import Deployment
+
+    async def first_chunk(since):
+        _, chunks = await open_stream(alice, workspace, since)
+        try:
+            return await asyncio.wait_for(anext(chunks), 5)
+        finally:
+            await chunks.aclose()
+            await close_connections()
+
+    now = timezone.now()
+    Deployment.objects.update(changed_at=now - timezone.timedelta(minutes=1))
+    assert asyncio.run(first_chunk(now.isoformat())) == events.PING
+    Deployment.objects.update(changed_at=now)
+    assert asyncio.run(first_chunk(now.isoformat())) == events.RESYNC
+    assert asyncio.run(first_chunk("nonsense")) == events.RESYNC
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("how", ["removed", "signed out", "disabled", "too old"])
+def test_a_stream_ends_when_its_right_ends(alice, vera, workspace, how, monkeypatch):
+    async def run():
+        client, chunks = await open_stream(vera, workspace)
+        await asyncio.wait_for(anext(chunks), 5)
+        await stream.registry().check()
+        assert await asyncio.wait_for(anext(chunks), 5) == events.PING  # still allowed
+        if how == "removed":
+            await Membership.objects.filter(user=vera).adelete()
+        elif how == "signed out":
+            await client.alogout()
+        elif how == "disabled":
+            await type(vera).objects.filter(pk=vera.pk).aupdate(is_active=False)
+        else:
+            for each in stream.registry().streams:
+                each.ends_at = 0.0
+        await stream.registry().check()
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(chunks), 5)
+        assert stream.registry().streams == set()
+        await close_connections()
+
+    asyncio.run(run())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_person_cannot_open_streams_without_end(vera, workspace, monkeypatch):
+    monkeypatch.setattr(stream, "STREAMS_PER_PERSON", 2)
+
+    async def run():
+        opened = [await open_stream(vera, workspace) for _ in range(2)]
+        for _, chunks in opened:
+            await anext(chunks)
+        client, _ = opened[0]
+        refused = await client.get(reverse("deployments:stream", args=[workspace.pk]))
+        assert refused.status_code == 429
+        assert refused["Retry-After"] == "30"
+        for _, chunks in opened:
+            await chunks.aclose()
+        await close_connections()
+
+    asyncio.run(run())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_recorded_change_reaches_an_open_page_rendered(vera, workspace, deployment, plane):
+    from deployments.reconcile import reconcile
+
+    async def run():
+        _, chunks = await open_stream(vera, workspace)
+        await anext(chunks)
+        await settled("w")
+        await sync_to_async(reconcile)(deployment.pk)
+        async with asyncio.timeout(5):
+            chunk = await anext(chunks)
+        await chunks.aclose()
+        await close_connections()
+        return chunk.decode()
+
+    chunk = asyncio.run(run())
+    assert f"event: badge-{deployment.pk}\n" in chunk
+    assert f"event: live-{deployment.pk}\n" in chunk
+    assert "Creating" in chunk
+    assert "Database" in chunk
