@@ -102,7 +102,7 @@ def _restart_changed(
 
 
 def _start_ended(processes: Processes, specs: Mapping[str, Spec], found: Mapping[str, ProcessInfo]) -> str:
-    ended = [program for program in specs if may_start(found[program])]
+    ended = [p for p, spec in specs.items() if may_start(found[p], changed=processes.outdated(p, spec))]
     for program in ended:
         processes.start(program)
     return _sentence("Started again:", ended)

@@ -5,7 +5,6 @@ a whole: adding a worker must not touch the scheduler. The command is always `la
 spec file, so a changed spec needs a restart of that program and nothing else.
 """
 
-import json
 import os
 import signal
 import time
@@ -21,7 +20,9 @@ from deployments.dataplane.local.specs import (
     DEPLOYMENT_TAG,
     STATE_TAG,
     Spec,
+    last_digest,
     launch_argv,
+    restarts,
     running_digest,
     started_file,
     write_private,
@@ -99,12 +100,13 @@ class Processes:
         digest = running_digest(self.spec_file(program), info.pid)
         return info.alive and bool(digest) and digest != spec.digest
 
+    def outdated(self, program: str, spec: Spec) -> bool:
+        """Whether the last start was from another spec than the wanted one."""
+        return last_digest(self.spec_file(program)) != spec.digest
+
     def restarts(self, program: str) -> int:
         """How often the program was started again since its spec last changed."""
-        try:
-            return int(json.loads(started_file(self.spec_file(program)).read_text())["starts"]) - 1
-        except (OSError, ValueError, KeyError):
-            return 0
+        return restarts(self.spec_file(program))
 
     def drain(self, program: str) -> None:
         """Tell a worker to finish its tasks, take no new ones and end. It is not supervisord that waits for
@@ -180,10 +182,11 @@ def of_release(processes: Iterable[ProcessInfo], release_name: str) -> dict[str,
     return {p.name: p for p in processes if p.group == f"{release_name}.{p.name}"}
 
 
-def may_start(info: ProcessInfo) -> bool:
-    """Whether a program that has ended may be started now: at once, or after a pause when it crash-loops."""
+def may_start(info: ProcessInfo, *, changed: bool) -> bool:
+    """Whether a program that has ended may be started now: at once, or after a pause when it crash-loops and
+    its spec is still the one that crashed."""
     if info.state == "FATAL":
-        return info.now - info.stopped >= CRASH_LOOP_PAUSE
+        return changed or info.now - info.stopped >= CRASH_LOOP_PAUSE
     return info.state in ("STOPPED", "EXITED")
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 STATE_TAG = "AIRDECK_STATE"  # in the environment of every process that was started for this state folder
@@ -59,11 +60,26 @@ def write_spec(spec_file: Path, spec: Spec) -> bool:
 
 def running_digest(spec_file: Path, pid: int) -> str:
     """The digest of the spec with which `pid` was started; "" when it has not come that far."""
+    note = _note(spec_file)
+    return str(note["digest"]) if note.get("pid") == pid else ""
+
+
+def last_digest(spec_file: Path) -> str:
+    """The digest of the spec of the last start; "" before the first."""
+    return str(_note(spec_file).get("digest", ""))
+
+
+def restarts(spec_file: Path) -> int:
+    """How often the program was started again since its spec last changed."""
+    return max(0, int(_note(spec_file).get("starts", 1)) - 1)
+
+
+def _note(spec_file: Path) -> dict[str, Any]:
     try:
         note = json.loads(started_file(spec_file).read_text())
     except (OSError, ValueError):
-        return ""
-    return str(note["digest"]) if note.get("pid") == pid else ""
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def write_private(file: Path, text: str) -> bool:

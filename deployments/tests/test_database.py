@@ -1,0 +1,166 @@
+"""Roles and databases of Deployments, on a real Postgres, as a superuser and as a mere CREATEDB role."""
+
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from console.embedded import postgres
+from console.tests.services import STATE
+from deployments.dataplane import database
+from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable
+
+RELEASE, NAME, ID = "quiet-harbor-0001", "d_quiet_harbor_0001", "11111111-0000-0000-0000-000000000001"
+TEMPLATE = database.template_name("0.0-1")
+ADMIN = postgres.url(STATE, "postgres")
+MANAGED = "managed_admin"
+
+
+def sql(statement: str, *parameters: object, url: str = ADMIN) -> list[tuple]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="module", params=["superuser", "managed"])
+def admin(request) -> Iterator[str]:
+    """The URL of the cluster's administrator, and a migrated template made by it."""
+    url = ADMIN
+    if request.param == "managed":
+        sql(f"CREATE ROLE {MANAGED} LOGIN CREATEDB CREATEROLE PASSWORD 'managed'")
+        url = database.url(ADMIN, database="postgres", user=MANAGED, password="managed")
+    draft = database.begin_template(url, TEMPLATE, "half")
+    draft = database.begin_template(url, TEMPLATE, "whole")  # a killed migration is begun anew
+    sql("CREATE TABLE thing (id serial PRIMARY KEY, word text)", url=draft)
+    assert not database.template_exists(url, TEMPLATE)
+    database.finish_template(url, TEMPLATE)
+    yield url
+    sql(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE false")
+    sql(f"DROP DATABASE {TEMPLATE}")
+    sql(f"DROP ROLE {TEMPLATE}")
+    if request.param == "managed":
+        sql(f"DROP ROLE {MANAGED}")
+
+
+@pytest.fixture
+def made(admin) -> Iterator[str]:
+    """A Deployment's database; the URL of its own role."""
+    ensure(admin)
+    yield database.url(admin, database=NAME, user=NAME, password="secret")
+    database.drop_database(admin, RELEASE, ID)
+    database.drop_role(admin, RELEASE, ID)
+
+
+def ensure(admin: str, deployment_id: str = ID) -> None:
+    database.ensure_database(
+        admin, RELEASE, deployment_id, password="secret", template=TEMPLATE, connection_limit=3
+    )
+
+
+def test_the_role_owns_everything_in_its_database_and_may_do_nothing_else(admin, made) -> None:
+    sql("INSERT INTO thing (word) VALUES ('x')", url=made)
+    sql("ALTER TABLE thing ADD COLUMN more int", url=made)
+    assert sql("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'", url=made) == [(NAME,)]
+    rights = "SELECT rolsuper, rolcreatedb, rolcreaterole, rolconnlimit FROM pg_roles WHERE rolname = %s"
+    assert sql(rights, NAME) == [(False, False, False, 3)]
+    sql("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
+    try:
+        stranger = database.url(admin, database=NAME, user="stranger", password="stranger")
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            sql("SELECT 1", url=stranger)
+    finally:
+        sql("DROP ROLE stranger")
+
+
+def test_the_server_holds_a_scram_verifier_and_wants_the_password(made) -> None:
+    ((stored,),) = sql("SELECT rolpassword FROM pg_authid WHERE rolname = %s", NAME)
+    assert stored.startswith("SCRAM-SHA-256$")
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        sql("SELECT 1", url=made.replace("secret", "wrong"))
+
+
+def test_nobody_can_connect_to_a_template_and_it_is_told_as_there(admin) -> None:
+    assert database.template_exists(admin, TEMPLATE)
+    with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
+        sql("SELECT 1", url=make_conninfo(ADMIN, dbname=TEMPLATE))
+
+
+def test_making_it_twice_changes_nothing(admin, made) -> None:
+    sql("INSERT INTO thing (word) VALUES ('kept')", url=made)
+    ensure(admin)
+    assert sql("SELECT word FROM thing", url=made) == [("kept",)]
+    assert database.find(admin, RELEASE, ID) == database.Leftovers(database=True, role=True, ready=True)
+
+
+def test_workers_that_make_it_at_once_make_one(admin) -> None:
+    failures: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            ensure(admin)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    try:
+        assert failures == []
+        assert database.find(admin, RELEASE, ID).ready
+    finally:
+        assert database.drop_database(admin, RELEASE, ID)
+        assert database.drop_role(admin, RELEASE, ID)
+
+
+def test_a_half_made_one_is_completed_and_not_told_as_ready(admin, made) -> None:
+    sql(f"COMMENT ON DATABASE {NAME} IS NULL")
+    assert not database.find(admin, RELEASE, ID).ready
+    ensure(admin)
+    assert database.find(admin, RELEASE, ID).ready
+
+
+def test_dropping_ends_open_connections_and_dropping_again_is_success(admin, made) -> None:
+    with psycopg.connect(made, autocommit=True) as open_connection:
+        open_connection.execute("SELECT 1")
+        assert database.drop_database(admin, RELEASE, ID)
+        with pytest.raises(psycopg.OperationalError):
+            open_connection.execute("SELECT 1")
+    assert database.drop_role(admin, RELEASE, ID)
+    assert not database.drop_database(admin, RELEASE, ID)
+    assert not database.drop_role(admin, RELEASE, ID)
+    assert database.find(admin, RELEASE, ID) == database.Leftovers(database=False, role=False, ready=False)
+
+
+def test_what_another_deployment_made_is_neither_used_nor_dropped(admin, made) -> None:
+    other = "22222222-0000-0000-0000-000000000002"
+    with pytest.raises(DataPlaneError, match=NAME):
+        ensure(admin, other)
+    assert not database.drop_database(admin, RELEASE, other)
+    assert not database.drop_role(admin, RELEASE, other)
+    assert database.find(admin, RELEASE, ID).ready
+
+
+def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
+    with pytest.raises(DataPlaneUnreachable) as caught:
+        database.find("postgresql://me:hunter2@/postgres?host=/nowhere", RELEASE, ID)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("admin_url", "expected"),
+    [
+        ("postgresql://a:b@/postgres?host=/run/pg", "postgresql://u%40:p%2F@/d?host=%2Frun%2Fpg"),
+        (
+            "postgresql://a:b@db.example:6432/postgres?sslmode=require",
+            "postgresql://u%40:p%2F@db.example:6432/d?sslmode=require",
+        ),
+        ("host=/run/pg port=5433 user=a", "postgresql://u%40:p%2F@/d?host=%2Frun%2Fpg&port=5433"),
+    ],
+)
+def test_the_url_of_a_deployment_is_made_from_the_admins(admin_url: str, expected: str) -> None:
+    assert database.url(admin_url, database="d", user="u@", password="p/") == expected

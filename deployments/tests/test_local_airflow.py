@@ -1,0 +1,242 @@
+"""Real Airflow on the local data plane: every lock runs a DAG under every executor, and faults heal."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from deployments.dataplane import database
+from deployments.dataplane.local import ports
+from deployments.dataplane.local.processes import tagged
+from deployments.dataplane.local.supervisor import ProcessInfo
+from deployments.spec import RuntimeSpec
+from deployments.states import ComponentState, Executor
+from deployments.tests.airflow_local import LocalHarness, config
+from deployments.tests.contract import Case, apply_once, converge, new_case, remove
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+RUNTIMES = (RuntimeSpec("3.3-1", "3.3.2"), RuntimeSpec("3.2-1", "3.2.2"))
+DAG = """
+from datetime import datetime
+from airflow.sdk import DAG, task
+
+with DAG("proof", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_upon_creation=False):
+    @task
+    def first():
+        print("the task speaks")
+        return 41
+    @task
+    def second(number):
+        assert number == 41
+    second(first())
+"""
+
+
+@pytest.fixture(scope="module")
+def harness() -> LocalHarness:
+    return LocalHarness()
+
+
+@contextlib.contextmanager
+def deployment(harness: LocalHarness, executor: Executor, **changes) -> Iterator[Case]:
+    """A Deployment that is FINISHED, and gone afterwards."""
+    case = new_case(executor, **changes)
+    try:
+        converge(harness, case)
+        yield case
+    finally:
+        remove(harness, case)
+
+
+def until(condition: Callable[[], object], seconds: float = 120, between: Callable[[], object] | None = None):
+    """The first true value of `condition`; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        if between:
+            between()
+        time.sleep(0.3)
+    return value
+
+
+def rows(case: Case, query: str) -> list[tuple]:
+    name = database.database_name(case.ref.release_name)
+    with database.connect(config().database_url, database=name) as connection:
+        return connection.execute(query).fetchall()
+
+
+def processes(harness: LocalHarness, case: Case) -> dict[str, ProcessInfo]:
+    prefix = case.ref.release_name + "."
+    return {p.name: p for p in harness.supervisor.processes() if p.group.startswith(prefix)}
+
+
+def state_of(harness: LocalHarness, case: Case, name: str) -> ComponentState:
+    return next(c.state for c in harness.plane().observe(case.ref).components if c.name == name)
+
+
+@pytest.mark.parametrize("executor", [Executor.CELERY, Executor.LOCAL])
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.version)
+def test_a_dag_put_into_the_folder_runs_to_success(harness, runtime, executor) -> None:
+    with deployment(harness, executor, runtime=runtime) as case:
+        folder = harness.plane().notes(case.ref)["DAGs folder"]
+        with open(f"{folder}/proof.py", "w") as file:
+            file.write(DAG)
+        until(lambda: rows(case, "SELECT dag_id FROM dag"), seconds=40)
+        state = until(lambda: rows(case, "SELECT state FROM dag_run WHERE state IN ('success', 'failed')"))
+        assert state == [("success",)]
+        name = database.database_name(case.ref.release_name)
+        holders = rows(case, f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}'")
+        limit = rows(case, f"SELECT rolconnlimit FROM pg_roles WHERE rolname = '{name}'")
+        assert 0 < holders[0][0] < limit[0][0]
+        said = "\n".join(
+            line.text
+            for component in harness.plane().observe(case.ref).components
+            for line in harness.plane().logs(case.ref, component.name)
+        )
+        assert "removed in a future" not in said
+        assert "has been renamed" not in said
+
+
+def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
+    """One Deployment, one story: starting another one for each fault would take half a minute each."""
+    with deployment(harness, Executor.CELERY) as made:
+        case = made
+        _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case)
+        _killed_with_its_children(harness, case)
+        case = _more_workers_and_schedulers(harness, case)
+        _fewer_workers_idle_first(harness, case)
+        _new_variables_restart_airflow_but_not_redis(harness, case)
+    assert tagged(harness.plane()._paths.root, case.ref.release_name) == []
+
+
+def _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case) -> None:
+    pid = processes(harness, case)["scheduler-1"].pid
+    before = harness.plane().fingerprint([case.ref])
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: processes(harness, case)["scheduler-1"].pid != pid, seconds=10)
+    assert (
+        state_of(harness, case, "scheduler") is not ComponentState.READY
+    )  # its old heartbeat is still fresh
+    assert harness.plane().fingerprint([case.ref]) != before
+    converge(harness, case)
+    scheduler = next(c for c in harness.plane().observe(case.ref).components if c.name == "scheduler")
+    assert scheduler.restarts == 1
+
+
+def _killed_with_its_children(harness, case) -> None:
+    """A worker's pool outlives a killed worker; the next start of that program ends it first."""
+    pid = processes(harness, case)["worker-default-01"].pid
+    group = [p.pid for p in tagged(harness.plane()._paths.root) if os.getpgid(p.pid) == pid]
+    assert len(group) > 1
+    os.kill(pid, signal.SIGKILL)
+    converge(harness, case)
+    alive = {p.pid for p in tagged(harness.plane()._paths.root)}
+    assert not alive & set(group)
+
+
+def _more_workers_and_schedulers(harness, case: Case) -> Case:
+    before = {name: p.pid for name, p in processes(harness, case).items()}
+    case = replace(case, release=replace(case.release, scheduler_replicas=2), workers={"default": 2})
+    assert harness.plane().observe(case.ref).digest != case.release.digest
+    converge(harness, case)
+    after = {name: p.pid for name, p in processes(harness, case).items()}
+    assert set(after) - set(before) == {"scheduler-2", "worker-default-02"}
+    assert {name: after[name] for name in before} == before
+    observation = harness.plane().observe(case.ref)
+    assert observation.digest == case.release.digest
+    assert {c.name: c.ready for c in observation.components}["scheduler"] == 2
+    assert observation.queues[0].workers == 2
+    return case
+
+
+def _fewer_workers_idle_first(harness, case: Case) -> None:
+    """Worker 1 is idle, worker 2 runs a task: worker 1 goes, and the task is left in peace."""
+    folder = harness.plane().notes(case.ref)["DAGs folder"]
+    code = DAG.replace("return 41", "import time; time.sleep(12); return 41")
+    frozen = processes(harness, case)["worker-default-01"].pid
+    os.kill(frozen, signal.SIGSTOP)  # so that worker 2 gets the task
+    with open(f"{folder}/proof.py", "w") as file:
+        file.write(code)
+    until(lambda: rows(case, "SELECT 1 FROM task_instance WHERE state = 'running'"))
+    os.kill(frozen, signal.SIGCONT)
+    assert harness.plane().observe(case.ref).queues[0].running == 1
+    fewer = replace(case, workers={"default": 1})
+    converge(harness, fewer)
+    until(
+        lambda: (
+            set(processes(harness, case)) & {"worker-default-01", "worker-default-02"}
+            == {"worker-default-02"}
+        ),
+        between=lambda: apply_once(harness, fewer),
+    )
+    done = until(lambda: rows(case, "SELECT state FROM dag_run WHERE state IN ('success', 'failed')"))
+    assert done == [("success",)]
+    assert rows(case, "SELECT max(try_number) FROM task_instance") == [(1,)]
+
+
+def _new_variables_restart_airflow_but_not_redis(harness, case: Case) -> None:
+    case = replace(
+        case,
+        release=replace(case.release, environment={"COLOUR": "a\n[program:evil]\ncommand=/bin/false 100%"}),
+        workers={"default": 1},
+    )
+    before = {name: p.pid for name, p in processes(harness, case).items()}
+    converge(harness, case)
+    after = {name: p.pid for name, p in processes(harness, case).items()}
+    assert {name for name in before if after.get(name) == before[name]} == {"redis"}
+    assert not any("evil" in p.full_name for p in harness.supervisor.processes())
+
+
+def test_a_component_that_keeps_crashing_is_named_with_its_last_line(harness) -> None:
+    broken = {"AIRFLOW__CORE__DEFAULT_TIMEZONE": "Atlantis/Capital"}
+    case = new_case(Executor.LOCAL, environment=broken)
+    try:
+        until(
+            lambda: (
+                state_of(harness, case, "scheduler") is ComponentState.FAILING
+                if harness.plane().observe(case.ref).components
+                else False
+            ),
+            between=lambda: apply_once(harness, case),
+        )
+        components = {c.name: c for c in harness.plane().observe(case.ref).components}
+        assert "Scheduler" in components["scheduler"].reason
+        assert "Atlantis/Capital" in components["scheduler"].last_line
+        assert "\x1b" not in components["scheduler"].last_line
+        fixed = replace(case, release=replace(case.release, environment={}))
+        converge(harness, fixed)
+    finally:
+        remove(harness, case)
+
+
+def test_a_port_that_a_stranger_took_is_left_to_the_stranger(harness) -> None:
+    case = new_case(Executor.LOCAL)
+    root = harness.plane()._paths.root
+    try:
+        while ports.upstream(root, case.ref.release_name) is None:
+            apply_once(harness, case)
+        taken = ports.upstream(root, case.ref.release_name)
+        with socket.create_server(("127.0.0.1", taken)):
+            converge(harness, case)
+        moved = ports.upstream(root, case.ref.release_name)
+        assert moved not in (None, taken)
+    finally:
+        remove(harness, case)
+
+
+def test_something_of_that_name_that_is_not_ours_is_neither_used_nor_dropped(harness) -> None:
+    case = new_case(Executor.LOCAL)
+    name = database.database_name(case.ref.release_name)
+    with psycopg.connect(config().database_url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        with pytest.raises(database.DataPlaneError, match=name):
+            apply_once(harness, case)
+        remove(harness, case)
+        assert admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        admin.execute(f"DROP DATABASE {name}")
