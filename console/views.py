@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import requires_csrf_token
 from django.views.decorators.http import require_safe
 
-from workspaces.access import MissingPermission
+from workspaces.access import MissingPermission, WorkspaceSuspended
 from workspaces.models import User, Workspace
 
 
@@ -62,6 +62,9 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     if isinstance(exception, MissingPermission):
         request.workspace = exception.workspace  # type: ignore[attr-defined]
         context = {"needed_role": exception.needed_role.label, "who": exception.who()}
+    elif isinstance(exception, WorkspaceSuspended):
+        request.workspace = exception.workspace  # type: ignore[attr-defined]
+        context = {"suspended": True}
     return _error_page(request, "errors/403.html", 403, context)
 
 

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 
 from console.kit.http import HtmxHttpRequest
 from workspaces.models import Membership, User, Workspace
-from workspaces.permissions import Permission, Role, role_allows, roles_with
+from workspaces.permissions import WHILE_SUSPENDED, Permission, Role, role_allows, roles_with
 
 
 class MissingPermission(PermissionDenied):
@@ -31,6 +31,14 @@ class MissingPermission(PermissionDenied):
     def who(self) -> list[str]:
         """At most five members who may."""
         return who_can(self.workspace, self.permission)
+
+
+class WorkspaceSuspended(PermissionDenied):
+    """The role would do, but an operator suspended the Workspace; the 403 page says so."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self.workspace = workspace
 
 
 class MemberRequest(HtmxHttpRequest):
@@ -60,16 +68,25 @@ def membership_of(user: User, workspace_id: UUID) -> Membership:
 
 
 def require(membership: Membership, permission: Permission) -> None:
-    """Raises MissingPermission when the membership's role does not hold `permission`."""
+    """Raises MissingPermission when the membership's role does not hold `permission`, and WorkspaceSuspended when
+    it does but the Workspace is suspended and `permission` would change something."""
     if not role_allows(membership.role, permission):
         raise MissingPermission(membership.workspace, permission)
+    if not may(membership, permission):
+        raise WorkspaceSuspended(membership.workspace)
+
+
+def may(membership: Membership, permission: Permission) -> bool:
+    """What `require` would let pass."""
+    suspended = membership.workspace.suspended_at is not None and permission not in WHILE_SUSPENDED
+    return role_allows(membership.role, permission) and not suspended
 
 
 def attach(request: HttpRequest, membership: Membership) -> MemberRequest:
     """Put what was authorised on the request, where views, templates and the shell read it."""
     request.workspace = membership.workspace  # type: ignore[attr-defined]
     request.membership = membership  # type: ignore[attr-defined]
-    request.can = lambda permission: role_allows(membership.role, permission)  # type: ignore[attr-defined]
+    request.can = lambda permission: may(membership, permission)  # type: ignore[attr-defined]
     return request  # type: ignore[return-value]
 
 

@@ -53,6 +53,10 @@ ROLES: dict[Role, RoleDescription] = {
 }
 
 
+# What stays allowed while an operator has suspended the Workspace: people see everything, and change nothing.
+WHILE_SUSPENDED = frozenset({Permission.VIEW, Permission.REVEAL_CREDENTIAL})
+
+
 def role_allows(role: str, permission: Permission) -> bool:
     """Whether `role` holds `permission`. An unknown role holds none."""
     return role in ROLES and permission in ROLES[Role(role)].permissions
