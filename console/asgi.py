@@ -6,18 +6,25 @@ from typing import cast
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
-application = get_asgi_application()
+
+django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - after Django is set up
+
+from console.kit.threads import App, SharedThreads  # noqa: E402
+
+application: App = SharedThreads(
+    cast(App, django_application), is_long=lambda path: path.endswith("/stream/")
+)
 
 if settings.EMBEDDED:
     from functools import partial
 
     from deployments.dataplane.local import ports
-    from deployments.dataplane.local.proxy import AirflowProxy, App
+    from deployments.dataplane.local.proxy import AirflowProxy
 
-    application = AirflowProxy(  # type: ignore[assignment]
-        cast(App, application),
+    application = AirflowProxy(
+        application,
         upstream=partial(ports.upstream, settings.STATE_DIR),
         console_url=settings.BASE_URL,
     )
