@@ -60,8 +60,21 @@ def hints(monkeypatch) -> list[UUID]:
     return sent
 
 
+@pytest.fixture
+def mail_hints(monkeypatch) -> list[UUID]:
+    """The invitations whose mail a worker would have been asked to send."""
+    sent: list[UUID] = []
+
+    def remember(pk: UUID) -> bool:
+        sent.append(pk)
+        return True
+
+    monkeypatch.setattr("workspaces.tasks.hint", remember)
+    return sent
+
+
 @pytest.fixture(autouse=True)
-def _no_worker(hints) -> None:
+def _no_worker(hints, mail_hints) -> None:
     """Nothing is sent to a real broker unless a test starts one."""
 
 

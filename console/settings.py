@@ -151,11 +151,17 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60.0)
+MAIL_SWEEP_SECONDS = 15.0  # how late a mail may be whose hint was lost, and the first pause after a failure
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "deployments.tasks.sweep",
         "schedule": SWEEP_SECONDS,
         "options": {"expires": SWEEP_SECONDS},
+    },
+    "mail": {
+        "task": "workspaces.tasks.sweep_mail",
+        "schedule": MAIL_SWEEP_SECONDS,
+        "options": {"expires": MAIL_SWEEP_SECONDS},
     },
 }
 

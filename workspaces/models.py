@@ -165,7 +165,7 @@ class Invitation(models.Model):
     mail_tries = models.PositiveSmallIntegerField(default=0)
     mail_due_at = models.DateTimeField(db_default=Now())
 
-    objects: ClassVar[models.Manager["Invitation"]] = InvitationQuerySet.as_manager()
+    objects = InvitationQuerySet.as_manager()
 
     class Meta:
         constraints = [

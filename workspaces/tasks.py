@@ -1,0 +1,82 @@
+"""Sends mail. The row says what is due; a message is a hint with an id, and the sweep finds what was lost."""
+
+import smtplib
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from console.kit import hints
+from workspaces import tokens
+from workspaces.mail import invitation_mail
+from workspaces.models import Invitation
+
+logger = structlog.get_logger(__name__)
+
+BATCH = 50
+CLAIM = timedelta(seconds=60)  # longer than a task may run (45 s): a dead sender's mail is sent by the next sweep
+BACKOFF_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600)  # after these tries the mail counts as not sent
+
+
+@shared_task(name="workspaces.tasks.send_invitation", ignore_result=True)
+def send_invitation(pk: str) -> None:
+    """Send one invitation's mail if it is due and nobody else sends it."""
+    claimed = Invitation.objects.open().filter(
+        pk=UUID(pk), mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=Now()
+    )
+    if not claimed.update(mail_due_at=Now() + CLAIM, mail_tries=F("mail_tries") + 1):
+        return
+    invitation = Invitation.objects.select_related("workspace", "invited_by").get(pk=UUID(pk))
+    token = tokens.mailed_token(invitation)
+    if token is None:
+        _settle(invitation, Invitation.Mail.FAILED, "The key of this installation was changed. Send it again.")
+        return
+    try:
+        invitation_mail(invitation, token).send()
+    except (OSError, smtplib.SMTPException) as error:
+        _failed(invitation, error)
+    else:
+        _settle(invitation, Invitation.Mail.SENT, "")
+
+
+def _failed(invitation: Invitation, error: Exception) -> None:
+    logger.warning("invitation_mail_failed", invitation=str(invitation.pk), error=type(error).__name__)
+    if isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPSenderRefused):
+        _settle(invitation, Invitation.Mail.FAILED, "The mail server refused the address.")
+        return
+    if invitation.mail_tries > len(BACKOFF_SECONDS):
+        _settle(invitation, Invitation.Mail.FAILED, "The mail server did not take the mail.")
+        return
+    pause = BACKOFF_SECONDS[invitation.mail_tries - 1]
+    _same_links(invitation).update(
+        mail_sentence="The mail server does not answer. It is tried again.",
+        mail_due_at=Now() + timedelta(seconds=pause),
+    )
+
+
+def _settle(invitation: Invitation, state: str, sentence: str) -> None:
+    _same_links(invitation).update(mail_state=state, mail_sentence=sentence)
+
+
+def _same_links(invitation: Invitation):  # type: ignore[no-untyped-def]  # the stubs do not name this manager's queryset
+    """The row, unless it was given new links meanwhile: those have a mail of their own."""
+    return Invitation.objects.filter(pk=invitation.pk, nonce=invitation.nonce)
+
+
+@shared_task(name="workspaces.tasks.sweep_mail", ignore_result=True)
+def sweep_mail() -> int:
+    """The guarantee: hint every mail that is due. Returns how many."""
+    due = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=timezone.now())
+    pks = list(due.order_by("mail_due_at").values_list("pk", flat=True)[:BATCH])
+    for pk in pks:
+        hint(pk)
+    return len(pks)
+
+
+def hint(pk: UUID) -> bool:
+    """Ask a worker to send a mail now; see `hints.send`."""
+    return hints.send(send_invitation, pk)
