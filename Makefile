@@ -63,7 +63,8 @@ lock: .venv/installed ## pin requirements*.in anew
 			echo "Airdeck needs Redis: install redis-server or valkey-server, or gcc to build one, and run this again." >&2; \
 			exit 1; \
 		fi; \
-		echo "Building Redis once, which takes about a minute (a redis-server on PATH would be used instead)."; \
+		[ -e .venv/installed ] || \
+			echo "Building Redis once, which takes about a minute (a redis-server on PATH would be used instead)."; \
 		$(UV) install --quiet --require-hashes -r requirements-redis.txt; \
 	fi
 	@touch $@

@@ -290,3 +290,11 @@ def test_after_a_sudden_death_the_next_start_ends_the_orphans_and_no_stranger(ru
         stranger.kill()
         stranger.wait()
     running.stop()
+
+
+def test_ctrl_c_during_the_start_leaves_nothing(machine):
+    if machine.up is not None and machine.up.poll() is None:
+        machine.stop()
+    machine.up = machine.spawn()
+    wait(machine.state.supervisor_socket.exists)
+    assert machine.stop(signal.SIGINT) < STOP_SECONDS
