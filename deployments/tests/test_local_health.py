@@ -98,6 +98,17 @@ def test_a_component_that_ended_fails_with_its_last_line(state: str) -> None:
     assert component.ready == 0
 
 
+def test_a_component_that_ended_twice_is_failing_until_it_works() -> None:
+    given = facts(process("scheduler-1", "STARTING"), last_lines={"scheduler-1": "boom"})
+    assert only(replace(given, restarts={"scheduler-1": 1})).state is ComponentState.STARTING
+    looping = only(replace(given, restarts={"scheduler-1": 2}))
+    assert looping.state is ComponentState.FAILING
+    assert looping.reason == "Scheduler has ended 2 times and was started again."
+    assert (looping.last_line, looping.restarts) == ("boom", 2)
+    working = replace(given, restarts={"scheduler-1": 2}, heartbeats=(beat("SchedulerJob"),))
+    assert only(working).state is ComponentState.READY
+
+
 def test_a_worker_is_ready_when_redis_knows_its_consumer() -> None:
     given = facts(process("worker-default-01"))
     assert only(given).reason == "Worker of queue default: waiting until it takes tasks."

@@ -109,9 +109,9 @@ def _start_ended(processes: Processes, specs: Mapping[str, Spec], found: Mapping
 
 
 def stranger_on_port(found: Mapping[str, ProcessInfo], port: int) -> bool:
-    """Whether somebody else listens on the API server's port, so that it cannot start."""
+    """Whether somebody else holds the API server's port: it is taken while the API server does not run."""
     info = found.get(API_SERVER)
-    return info is not None and info.state in ("BACKOFF", "FATAL", "EXITED") and not ports.bindable(port)
+    return (info is None or not info.alive) and not ports.bindable(port)
 
 
 def _sentence(verb: str, programs: list[str]) -> str:

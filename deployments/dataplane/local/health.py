@@ -17,6 +17,7 @@ from deployments.states import ComponentState
 
 FRESH_SECONDS = 30.0  # Airflow's own threshold for each of its components
 SLOW_START_SECONDS = 180.0  # a first answer later than this is a failure that a person should see
+MANY_RESTARTS = 2  # one may be an accident; a second one is told until the component works
 JOB_TYPES = {"scheduler": "SchedulerJob", DAG_PROCESSOR: "DagProcessorJob", TRIGGERER: "TriggererJob"}
 TITLES = {
     API_SERVER: "API server",
@@ -57,7 +58,7 @@ class Facts:
     redis_clients: frozenset[str] | None = None  # names of connected workers; None when Redis did not answer
     draining: frozenset[str] = frozenset()  # workers told to finish their tasks and end
     restarts: Mapping[str, int] = field(default_factory=dict)  # by program
-    last_lines: Mapping[str, str] = field(default_factory=dict)  # of programs that do not run
+    last_lines: Mapping[str, str] = field(default_factory=dict)  # of programs that ended
     queues: tuple[QueueLoad, ...] = ()
 
 
@@ -156,26 +157,31 @@ def _from_process(name: str, info: ProcessInfo, *, draining: bool) -> _Verdict |
 def _from_service(
     name: str, program: str, info: ProcessInfo, facts: Facts, beating: frozenset[str]
 ) -> _Verdict:
-    said = title(name)
+    """What the service itself says, when its process runs."""
+    missing = ""
     if name == API_SERVER:
-        if facts.api is None:
-            return _waiting(said, info, "waiting for its first answer")
-        if facts.api.problem:
-            return _Verdict(ComponentState.FAILING, f"{said} answers {facts.api.problem}.")
-        if not facts.api.healthy:
-            return _Verdict(ComponentState.FAILING, f"{said} cannot reach its database.")
-        return READY
-    if name == REDIS:
-        return _waiting(said, info, "waiting for its answer") if facts.redis_clients is None else READY
-    if name.startswith("worker-"):
-        connected = facts.redis_clients is not None and program in facts.redis_clients
-        return READY if connected else _waiting(said, info, "waiting until it takes tasks")
-    return READY if program in beating else _waiting(said, info, "waiting for its heartbeat")
+        if facts.api is not None and (facts.api.problem or not facts.api.healthy):
+            return _Verdict(ComponentState.FAILING, _api_problem(facts.api))
+        missing = "waiting for its first answer" if facts.api is None else ""
+    elif name == REDIS:
+        missing = "waiting for its answer" if facts.redis_clients is None else ""
+    elif name.startswith("worker-"):
+        missing = "waiting until it takes tasks" if program not in (facts.redis_clients or ()) else ""
+    else:
+        missing = "waiting for its heartbeat" if program not in beating else ""
+    return _waiting(title(name), info, missing, facts.restarts.get(program, 0)) if missing else READY
 
 
-def _waiting(said: str, info: ProcessInfo, what: str) -> _Verdict:
-    """Starting at first; failing when it has been silent for too long."""
+def _api_problem(answer: ApiAnswer) -> str:
+    said = TITLES[API_SERVER]
+    return f"{said} answers {answer.problem}." if answer.problem else f"{said} cannot reach its database."
+
+
+def _waiting(said: str, info: ProcessInfo, what: str, restarts: int) -> _Verdict:
+    """Starting at first; failing when it has ended before, or has been silent for too long."""
     silent = info.now - info.started
+    if restarts >= MANY_RESTARTS:
+        return _Verdict(ComponentState.FAILING, f"{said} has ended {restarts} times and was started again.")
     if silent <= SLOW_START_SECONDS:
         return _Verdict(ComponentState.STARTING, f"{said}: {what}.")
     return _Verdict(ComponentState.FAILING, f"{said} runs but is silent: {what} for {silent // 60} minutes.")

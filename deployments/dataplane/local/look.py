@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deployments.dataplane.base import Component, Ref
 from deployments.dataplane.local import ports, probe
-from deployments.dataplane.local.health import Facts, component_of, components
+from deployments.dataplane.local.health import MANY_RESTARTS, Facts, component_of, components
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes
 from deployments.dataplane.local.supervisor import ProcessInfo
@@ -60,6 +60,8 @@ def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, r
     for queue in queues:
         here = [p for p in found if component_of(p) == f"worker-{queue}" and p not in draining]
         wanted[f"worker-{queue}"] = len(here)
+    restarts = {program: processes.restarts(program) for program in found}
+    ended = [p for p, info in found.items() if info.state in ENDED or restarts[p] >= MANY_RESTARTS]
     facts = Facts(
         now=probe.utc_now(),
         processes=found,
@@ -68,8 +70,8 @@ def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, r
         heartbeats=heartbeats,
         redis_clients=connected,
         draining=draining,
-        restarts={program: processes.restarts(program) for program in found},
-        last_lines={p: probe.last_error(processes.log_file(p)) for p in found if found[p].state in ENDED},
+        restarts=restarts,
+        last_lines={program: probe.last_error(processes.log_file(program)) for program in ended},
     )
     load = tuple(
         QueueLoad(
