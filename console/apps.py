@@ -1,6 +1,7 @@
 """The project's own app: commands and wiring."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class ConsoleConfig(AppConfig):
@@ -11,3 +12,10 @@ class ConsoleConfig(AppConfig):
     def ready(self) -> None:
         """Make the Celery app known, so that a task called in any process goes to its broker."""
         import console.celery  # noqa: F401
+
+
+class OperatorsConfig(admin_apps.AdminConfig):
+    """Django admin, with the site that signs in through the console's own accounts."""
+
+    default = False  # not the config of "console"
+    default_site = "workspaces.operators.OperatorSite"

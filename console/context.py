@@ -13,7 +13,8 @@ from workspaces.permissions import Permission
 def shell(request: HttpRequest) -> dict[str, Any]:
     """The user's Workspaces, the current one, and the navigation. One query, and none for strangers."""
     user = getattr(request, "user", None)
-    if not isinstance(user, User):
+    outside = request.resolver_match is not None and request.resolver_match.app_name == "admin"
+    if outside or not isinstance(user, User):  # operators' pages have a shell of their own
         return {"embedded": settings.EMBEDDED, "nav": [], "workspaces": [], "workspace": None}
     workspaces = list(Workspace.objects.filter(memberships__user=user))
     current: Workspace | None = getattr(request, "workspace", None)

@@ -51,7 +51,7 @@ INSTALLED_APPS = [
     "console",
     "workspaces",
     "deployments",
-    "django.contrib.admin",
+    "console.apps.OperatorsConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

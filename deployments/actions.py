@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from deployments import tasks, vault
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
 from deployments.names import mint_release_name, name_key
+from deployments.options import clusters_for
 from deployments.states import Executor, Status
 from workspaces import audit
 from workspaces.models import User, Workspace
@@ -19,6 +20,10 @@ from workspaces.models import User, Workspace
 
 class NameTaken(Exception):
     """Another living Deployment of the Workspace has this name, letter case aside."""
+
+
+class ClusterClosed(Exception):
+    """An operator closed the cluster to this Workspace after the form was shown."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Choices:
 def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
     """A new Deployment, to be provisioned by the reconciler. The same `form_key` twice gives the first one again.
 
-    Raises NameTaken.
+    Raises NameTaken, and ClusterClosed.
     """
     try:
         with transaction.atomic():
@@ -79,6 +84,9 @@ def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices)
         updated_by=by,
         status_reason="Waiting to be picked up.",
     )
+    # The new row refers to the cluster, so whoever restricts it now waits; whoever did before is seen here.
+    if not clusters_for(workspace).filter(pk=choices.cluster.pk).exists():
+        raise ClusterClosed(choices.cluster.name)
     if choices.queue is not None:
         WorkerQueue.objects.create(
             deployment=deployment,

@@ -161,6 +161,10 @@ class CreateForm(OfferedFieldsForm):
         """Say that another Deployment has this name."""
         self.add_error("name", _NAME_TAKEN)
 
+    def cluster_closed(self) -> None:
+        """Say that the chosen cluster is not open to the Workspace any more."""
+        self.add_error("cluster", self.fields["cluster"].error_messages["invalid_choice"])
+
     def choices(self) -> Choices:
         """What a valid form decided."""
         cleaned = self.cleaned_data

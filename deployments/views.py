@@ -113,6 +113,8 @@ def new_deployment(request: MemberRequest) -> HttpResponse:
             )
         except actions.NameTaken:
             form.name_taken()
+        except actions.ClusterClosed:
+            form.cluster_closed()
         else:
             return see_other(deployment.url)
     context = {

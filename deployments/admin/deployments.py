@@ -1,0 +1,220 @@
+"""Deployments with their parts, steps and changes of status: all observed, nothing to type."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from deployments import operator_actions
+from deployments.models import ComponentStatus, Deployment, StatusChange, Step, WorkerQueue
+from workspaces.models import AuditEvent
+from workspaces.operators import OperatorAdmin, OperatorInline, button, export_csv, list_link
+
+
+class QueueInline(OperatorInline):
+    """Worker queues."""
+
+    model = WorkerQueue
+    fields = (
+        "name",
+        "worker_type",
+        "min_workers",
+        "max_workers",
+        "concurrency",
+        "wanted_workers",
+        "queued",
+        "running",
+    )
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WorkerQueue]:
+        """With their worker types."""
+        rows: QuerySet[WorkerQueue] = super().get_queryset(request).select_related("worker_type")
+        return rows
+
+
+class StepInline(OperatorInline):
+    """Steps of creating, changing and deleting."""
+
+    model = Step
+    fields = ("operation", "title", "state", "sentence", "started_at", "finished_at")
+    readonly_fields = fields
+
+
+class ComponentInline(OperatorInline):
+    """What was last observed of each component."""
+
+    model = ComponentStatus
+    fields = ("name", "state", "ready", "wanted", "restarts", "reason", "last_line")
+    readonly_fields = fields
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(OperatorAdmin):
+    """What is wanted, what was observed, who works on it now."""
+
+    audited_as = "deployment"
+    list_display = (
+        "name",
+        "release_name",
+        "workspace",
+        "status_now",
+        "cluster",
+        "runtime",
+        "due_at",
+        "failures",
+    )
+    list_filter = ("status", ("cluster", admin.RelatedOnlyFieldListFilter), "executor")
+    list_select_related = ("workspace", "cluster", "runtime")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "pk")
+    search_fields = ("name", "release_name", "id", "workspace__name")
+    search_help_text = "Search by name, release name, id or Workspace."
+    fieldsets = (
+        (None, {"fields": ("status_now", "reason", "time_line", "audit")}),
+        (
+            "Wanted",
+            {
+                "fields": (
+                    "name",
+                    "release_name",
+                    "id",
+                    "workspace",
+                    "description",
+                    "cluster",
+                    "runtime",
+                    "executor",
+                    "scheduler_au",
+                    "scheduler_replicas",
+                    "generation",
+                    "created_at",
+                    "created_by",
+                    "updated_at",
+                    "updated_by",
+                    "delete_requested_at",
+                )
+            },
+        ),
+        (
+            "Observed",
+            {
+                "fields": (
+                    "observed_generation",
+                    "observed_at",
+                    "status_since",
+                    "first_healthy_at",
+                    "deleted_at",
+                    "airflow_url",
+                    "notes",
+                )
+            },
+        ),
+        ("Reconciler", {"fields": ("due_at", "failures", "lease", "lease_epoch")}),
+    )
+    inlines = (QueueInline, ComponentInline, StepInline)
+    csv_fields = (
+        "id",
+        "name",
+        "release_name",
+        "workspace__name",
+        "status",
+        "status_reason",
+        "cluster__name",
+        "runtime__version",
+        "executor",
+        "created_at",
+        "deleted_at",
+    )
+    actions = (
+        button(
+            "Reconcile now",
+            lambda deployment, by: operator_actions.reconcile_now(deployment=deployment, by=by),
+        ),
+        button(
+            "Release the lease",
+            lambda deployment, by: operator_actions.release_lease(deployment=deployment, by=by),
+            ask="For a pass that hangs. What that pass still wants to record is refused, and another pass starts "
+            "at once; every step may safely run twice. A lease ends by itself after a minute.",
+        ),
+        export_csv,
+    )
+
+    @admin.display(description="Status", ordering="status")
+    def status_now(self, deployment: Deployment) -> str:
+        """The status that is true now, as people see it."""
+        return deployment.shown_status.label
+
+    @admin.display(description="Lease")
+    def lease(self, deployment: Deployment) -> str:
+        """Whether a pass holds the row."""
+        if deployment.lease_until is None or deployment.lease_until < timezone.now():
+            return "Nobody works on it."
+        return f"A pass works on it, until {deployment.lease_until:%H:%M:%S} UTC at most."
+
+    @admin.display(description="Time line")
+    def time_line(self, deployment: Deployment) -> SafeString:
+        """A link to its changes of status."""
+        return list_link(StatusChange, "Changes of status", deployment__id__exact=deployment.pk)
+
+    @admin.display(description="Audit")
+    def audit(self, deployment: Deployment) -> SafeString:
+        """A link to what people did to it."""
+        return list_link(
+            AuditEvent, "What was done", object_type__exact="deployment", object_id__exact=deployment.pk
+        )
+
+
+@admin.register(Step)
+class StepAdmin(OperatorAdmin):
+    """Steps of all Deployments: which ones fail, where."""
+
+    list_display = ("deployment", "operation", "title", "state", "started_at", "finished_at")
+    list_filter = ("state", "operation")
+    list_select_related = ("deployment",)
+    date_hierarchy = "started_at"
+    ordering = ("-pk",)
+    search_fields = ("deployment__name", "deployment__release_name", "title", "sentence")
+    search_help_text = "Search by Deployment, title or sentence."
+    fields = ("deployment", "operation", "title", "state", "sentence", "receipt", "started_at", "finished_at")
+    csv_fields = (
+        "deployment__release_name",
+        "operation",
+        "title",
+        "state",
+        "sentence",
+        "started_at",
+        "finished_at",
+    )
+    actions = (export_csv,)
+
+
+@admin.register(ComponentStatus)
+class ComponentAdmin(OperatorAdmin):
+    """Components of all Deployments: what fails, where."""
+
+    list_display = ("deployment", "name", "state", "ready", "wanted", "restarts", "reason")
+    list_filter = ("state",)
+    list_select_related = ("deployment",)
+    ordering = ("-pk",)
+    search_fields = ("deployment__name", "deployment__release_name", "name", "reason")
+    search_help_text = "Search by Deployment, component or reason."
+    fields = ("deployment", "name", "state", "ready", "wanted", "restarts", "reason", "last_line")
+    csv_fields = ("deployment__release_name", "name", "state", "ready", "wanted", "restarts", "reason")
+    actions = (export_csv,)
+
+
+@admin.register(StatusChange)
+class StatusChangeAdmin(OperatorAdmin):
+    """Every change of status."""
+
+    list_display = ("at", "deployment", "old", "new", "reason")
+    list_filter = ("new",)
+    list_select_related = ("deployment",)
+    date_hierarchy = "at"
+    ordering = ("-at", "-pk")
+    search_fields = ("deployment__name", "deployment__release_name", "reason")
+    search_help_text = "Search by Deployment or reason."
+    fields = ("at", "deployment", "old", "new", "reason")
+    csv_fields = ("at", "deployment__release_name", "old", "new", "reason")
+    actions = (export_csv,)
