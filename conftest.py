@@ -132,6 +132,12 @@ def charlie(db) -> User:
 
 
 @pytest.fixture
+def olga(db) -> User:
+    """Operator: a site administrator, member of no Workspace."""
+    return User.objects.create_superuser("olga@example.org", PASSWORD, name="Olga")
+
+
+@pytest.fixture
 def as_(client) -> Callable[[User], Client]:
     """The test client, signed in as somebody."""
 
