@@ -36,7 +36,7 @@ def step_context(step: Step) -> dict[str, Any]:
 
 
 def _takes_dags(deployment: Deployment) -> bool:
-    """While creating there is nothing to deploy to (domain.md, decision 13), and while deleting no use."""
+    """While creating there is nothing to deploy to, and while deleting no use."""
     return deployment.first_healthy_at is not None and not deployment.is_deleting
 
 

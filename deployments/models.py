@@ -13,7 +13,7 @@ from deployments.spec import RuntimeSpec, Size, au_size
 from deployments.states import ComponentState, Executor, Operation, Status, StepState
 from workspaces.models import User, Workspace
 
-UNKNOWN_AFTER = timedelta(seconds=120)  # domain.md, decision 13: no data for two minutes is Unknown
+UNKNOWN_AFTER = timedelta(seconds=120)  # no data for two minutes is Unknown, never the last value
 
 
 def choices(words: Any) -> list[tuple[str, str]]:

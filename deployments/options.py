@@ -1,6 +1,6 @@
 """What can be chosen on a cluster: every limit, default and choice, from which form, summary and validation read.
 
-No limit is written anywhere else (domain.md, decisions 5-12 and 18).
+No limit is written anywhere else.
 """
 
 import unicodedata

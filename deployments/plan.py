@@ -14,7 +14,7 @@ BACKOFF_CAP = 60.0
 
 # How soon a row is looked at again when no hint comes first, in seconds.
 REST_WAITING = 1.0
-REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s (domain.md, decision 11)
+REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
 REST_HEALTHY = 30.0
 
 # Worst first: the one that a person should read about.

@@ -127,6 +127,6 @@ class QueueLoad:
 
 
 def wanted_workers(queue: QueueSpec, queued: int, running: int) -> int:
-    """ceil((running + queued) / concurrency), clamped to [min, max] (domain.md, decision 11)."""
+    """ceil((running + queued) / concurrency), clamped to [min, max]."""
     need = -(-(queued + running) // queue.concurrency)
     return max(queue.min_workers, min(queue.max_workers, need))

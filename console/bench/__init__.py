@@ -1,1 +1,1 @@
-"""`make bench`: each row of issue 2's table, measured on real processes. See docs/performance.md."""
+"""`make bench`: each row of the table in docs/performance.md, measured on real processes."""
