@@ -6,12 +6,13 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from workspaces.entrance import waiting_for
 from workspaces.models import User, Workspace
 from workspaces.permissions import Permission
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """The user's Workspaces, the current one, and the navigation. One query, and none for strangers."""
+    """The user's Workspaces, the current one, and the navigation. Two queries, and none for strangers."""
     user = getattr(request, "user", None)
     outside = request.resolver_match is not None and request.resolver_match.app_name == "admin"
     if outside or not isinstance(user, User):  # operators' pages have a shell of their own
@@ -24,12 +25,16 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "workspaces": workspaces,
         "workspace": current,
         "nav": _nav(request, current) if current else [],
+        "invitations_waiting": waiting_for(user).count(),
     }
 
 
 def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
     can = getattr(request, "can", lambda _: False)
-    items = [("Deployments", reverse("deployments:list", args=[workspace.pk]), "layers")]
+    items = [
+        ("Deployments", reverse("deployments:list", args=[workspace.pk]), "layers"),
+        ("Members", reverse("members", args=[workspace.pk]), "users"),
+    ]
     if can(Permission.EDIT_WORKSPACE):
         items.append(("Settings", reverse("workspace_settings", args=[workspace.pk]), "settings"))
     return [

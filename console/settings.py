@@ -62,6 +62,8 @@ INSTALLED_APPS = [
     "django_htmx",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "django_structlog",
 ]
 
@@ -187,6 +189,13 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ACCOUNT_FORMS = {"signup": "workspaces.forms.SignupForm"}
+ACCOUNT_REAUTHENTICATION_REQUIRED = True  # address, second factor and deletion ask who it is when sign-in is old
+MFA_ADAPTER = "workspaces.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # without SMTP nobody could verify, and a second factor helps all the same
+MFA_TOTP_ISSUER = "Airdeck"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # plain HTTP is for one's own machine only
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
 
 # --- Mail

@@ -11,6 +11,8 @@ urlpatterns = [
     path("-/live/", views.live, name="health_live"),
     path("-/ready/", views.ready, name="health_ready"),
     path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("admin/", admin.site.urls),
     path("", include("workspaces.urls")),
     path("", include("deployments.urls")),
@@ -21,5 +23,6 @@ if settings.DEBUG or settings.EMBEDDED:
 
 handler400 = "console.views.bad_request"
 handler403 = "console.views.permission_denied"
+handler429 = "console.views.too_many_requests"  # allauth calls it
 handler404 = "console.views.not_found"
 handler500 = "console.views.server_error"

@@ -15,6 +15,7 @@ from django.views.decorators.csrf import requires_csrf_token
 from django.views.decorators.http import require_safe
 
 from workspaces.access import MissingPermission, WorkspaceSuspended
+from workspaces.limits import too_many
 from workspaces.models import User, Workspace
 
 
@@ -90,6 +91,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
         response["Retry-After"] = "5"
         return response
     return _static_error("500", 500)
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """429 of allauth's limits. Most of their windows are a minute long."""
+    return too_many(request, retry_after=60)
 
 
 @requires_csrf_token

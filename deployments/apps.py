@@ -7,3 +7,9 @@ class DeploymentsConfig(AppConfig):
     """Deployments, their clusters and runtimes, and the reconciler."""
 
     name = "deployments"
+
+    def ready(self) -> None:
+        """Tell tenancy what lives in Workspaces."""
+        from deployments import tenancy
+
+        tenancy.register()

@@ -1,22 +1,44 @@
-"""Forms of accounts and Workspaces."""
+"""Forms of accounts, Workspaces and their people."""
 
+import re
 import zoneinfo
+from collections.abc import Mapping
+from email.utils import parseaddr
 from typing import Any
 
 from allauth.account.forms import SignupForm as AllauthSignupForm
+from allauth.core import context
 from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
-from workspaces.models import Theme
+from workspaces.entrance import followed_link
+from workspaces.invitations import ADDRESSES_PER_FORM
+from workspaces.models import Theme, normalise_email
+from workspaces.permissions import ROLES, Role
 
 
 class SignupForm(AllauthSignupForm):  # type: ignore[misc]
-    """allauth's sign-up with our words. E-mail and one password field."""
+    """allauth's sign-up with our words. E-mail and one password field. Who follows an invitation signs up with the
+    address that was invited."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["password1"].help_text = "At least 8 characters. Longer is better."
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)
+        found = followed_link(context.request)
+        self.invited = found.invitation.email if found else None
+        if self.invited:
+            self.fields["email"].initial = self.invited
+            self.fields["email"].widget.attrs["readonly"] = True
+
+    def clean_email(self) -> str:
+        """The address; of an invitation, the one that was invited."""
+        email = normalise_email(self.cleaned_data["email"])
+        if self.invited and email != self.invited:
+            raise ValidationError(f"This invitation is for {self.invited}. Sign up with that address.")
+        return str(super().clean_email())
 
 
 class WorkspaceForm(forms.Form):
@@ -43,3 +65,92 @@ class AccountForm(forms.Form):
     time_zone = forms.ChoiceField(
         label="Time zone", choices=[(zone, zone) for zone in sorted(zoneinfo.available_timezones())]
     )
+
+
+class ConfirmForm(forms.Form):
+    """Typing something to show that it is meant."""
+
+    confirm = forms.CharField(
+        required=False, widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+    )
+
+    def __init__(self, data: Mapping[str, Any] | None, *, label: str, expected: str, sentence: str) -> None:
+        super().__init__(data)
+        self.fields["confirm"].label = label
+        self.expected, self.sentence = expected, sentence
+
+    def clean_confirm(self) -> str:
+        """Exactly what is expected, spaces around it aside."""
+        text = str(self.cleaned_data["confirm"])
+        if text.strip() != self.expected.strip():
+            raise ValidationError(self.sentence)
+        return text
+
+
+class MemberFilterForm(forms.Form):
+    """The filter bar over members."""
+
+    q = forms.CharField(
+        label="Name or e-mail",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search"}),
+    )
+    role = forms.ChoiceField(
+        label="Role", required=False, choices=[("", "Any"), *((r.value, r.label) for r in Role)]
+    )
+
+    def values(self) -> dict[str, str]:
+        """What is asked for; what is not valid asks for nothing."""
+        self.is_valid()
+        return {name: value for name, value in self.cleaned_data.items() if value}
+
+
+class RoleForm(forms.Form):
+    """A member's new role."""
+
+    role = forms.ChoiceField(choices=[(r.value, r.label) for r in Role])
+
+
+class InviteForm(forms.Form):
+    """Several addresses and one role."""
+
+    addresses = forms.CharField(
+        label="E-mail addresses",
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"}),
+        help_text=f"One on each line, or with commas between them. At most {ADDRESSES_PER_FORM} at once.",
+        error_messages={"required": "Enter at least one e-mail address."},
+    )
+    role = forms.ChoiceField(
+        label="Role",
+        initial=Role.MEMBER.value,
+        widget=forms.RadioSelect,
+        choices=[(r.value, f"{r.label}\n{about.sentence}") for r, about in ROLES.items()],
+        error_messages={"required": "Choose a role.", "invalid_choice": "Choose a role from the list."},
+    )
+
+    def clean_addresses(self) -> list[str]:
+        """Normalised addresses, each once, in the order given. "Ada <ada@example.org>" is taken apart."""
+        parts = [part.strip() for part in re.split(r"[\n,;]+", self.cleaned_data["addresses"])]
+        found = {part: normalise_email(parseaddr(part)[1] if "<" in part else part) for part in parts if part}
+        addresses = list(dict.fromkeys(found.values()))
+        wrong = [part for part, address in found.items() if not _is_address(address)]
+        if wrong:
+            shown = ", ".join(f"“{part[:60]}”" for part in wrong[:5])
+            raise ValidationError(f"Check {shown}: enter addresses like name@example.org.")
+        if not addresses:
+            raise ValidationError("Enter at least one e-mail address.")
+        if len(addresses) > ADDRESSES_PER_FORM:
+            raise ValidationError(
+                f"Enter at most {ADDRESSES_PER_FORM} addresses; these are {len(addresses)}."
+            )
+        return addresses
+
+
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return len(text) <= 254

@@ -122,9 +122,7 @@ def _close(invitation: Invitation, by: User, verb: str) -> Invitation:
 
 
 def _open(workspace: Workspace, invitation_id: UUID) -> Invitation:
-    invitation = (
-        Invitation.objects.select_for_update().filter(workspace=workspace, pk=invitation_id).first()
-    )
+    invitation = Invitation.objects.select_for_update().filter(workspace=workspace, pk=invitation_id).first()
     if invitation is None or invitation.revoked_at is not None:
         raise Refused("This invitation was revoked already.")
     if invitation.accepted_at is not None:

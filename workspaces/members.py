@@ -19,7 +19,9 @@ def _last_admin(membership: Membership, workspace: Workspace) -> Refused:
 
 
 def _member(workspace: Workspace, user_id: int) -> Membership:
-    membership = Membership.objects.select_related("user").filter(workspace=workspace, user_id=user_id).first()
+    membership = (
+        Membership.objects.select_related("user").filter(workspace=workspace, user_id=user_id).first()
+    )
     if membership is None:
         raise Refused("This person is not a member any more.")
     return membership

@@ -126,10 +126,6 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         """Neither used nor revoked; maybe expired."""
         return self.filter(accepted_at__isnull=True, revoked_at__isnull=True)
 
-    def waiting_for(self, user: User) -> "InvitationQuerySet":
-        """Those that this person could accept now, by the address of the account."""
-        return self.open().filter(email=user.email, expires_at__gt=timezone.now())
-
 
 class Invitation(models.Model):
     """An address that may join a Workspace once. Two links open it: one is mailed, one an Admin copies. Only their

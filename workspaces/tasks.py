@@ -18,7 +18,9 @@ from workspaces.models import Invitation
 logger = structlog.get_logger(__name__)
 
 BATCH = 50
-CLAIM = timedelta(seconds=60)  # longer than a task may run (45 s): a dead sender's mail is sent by the next sweep
+CLAIM = timedelta(
+    seconds=60
+)  # longer than a task may run (45 s): a dead sender's mail is sent by the next sweep
 BACKOFF_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600)  # after these tries the mail counts as not sent
 
 
@@ -33,7 +35,9 @@ def send_invitation(pk: str) -> None:
     invitation = Invitation.objects.select_related("workspace", "invited_by").get(pk=UUID(pk))
     token = tokens.mailed_token(invitation)
     if token is None:
-        _settle(invitation, Invitation.Mail.FAILED, "The key of this installation was changed. Send it again.")
+        _settle(
+            invitation, Invitation.Mail.FAILED, "The key of this installation was changed. Send it again."
+        )
         return
     try:
         invitation_mail(invitation, token).send()

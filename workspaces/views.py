@@ -1,4 +1,4 @@
-"""Pages of accounts and Workspaces."""
+"""Pages of Workspaces."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -8,11 +8,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from console.kit.http import posted, see_other
-from workspaces import actions
+from workspaces import actions, hooks
 from workspaces.access import MemberRequest, workspace_view
-from workspaces.forms import AccountForm, WorkspaceForm
+from workspaces.forms import ConfirmForm, WorkspaceForm
 from workspaces.models import User
 from workspaces.permissions import Permission
+from workspaces.refusals import Refused
 
 
 @require_http_methods(["GET", "POST"])
@@ -37,19 +38,28 @@ def workspace_settings(request: MemberRequest) -> HttpResponse:
         actions.rename_workspace(workspace=request.workspace, by=request.user, name=form.cleaned_data["name"])
         messages.success(request, "The name is saved.")
         return see_other(reverse("workspace_settings", args=[request.workspace.pk]))
-    return render(request, "workspaces/settings.html", {"form": form}, status=422 if form.is_bound else 200)
+    context = {"form": form, "can_delete": request.can(Permission.DELETE_WORKSPACE)}
+    return render(request, "workspaces/settings.html", context, status=422 if form.is_bound else 200)
 
 
 @require_http_methods(["GET", "POST"])
-@login_required
-def account(request: HttpRequest) -> HttpResponse:
-    """A person's own settings: name, theme, time zone."""
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101 - login_required
-    initial = {"name": user.name, "theme": user.theme, "time_zone": user.time_zone}
-    form = AccountForm(posted(request), initial=initial)
+@workspace_view(Permission.DELETE_WORKSPACE)
+def delete_workspace(request: MemberRequest) -> HttpResponse:
+    """Ask for the name of an empty Workspace, then delete it; say why one that is not empty stays."""
+    workspace = request.workspace
+    form = ConfirmForm(
+        posted(request),
+        label=f"Type {workspace.name} to confirm",
+        expected=workspace.name,
+        sentence=f"Type {workspace.name} exactly as it is shown.",
+    )
     if form.is_bound and form.is_valid():
-        actions.update_account(user=user, **form.cleaned_data)
-        messages.success(request, "Your settings are saved.")
-        return see_other(reverse("account"))
-    return render(request, "workspaces/account.html", {"form": form}, status=422 if form.is_bound else 200)
+        try:
+            actions.delete_workspace(workspace=workspace, by=request.user)
+        except Refused as refused:
+            form.add_error(None, refused.sentence)
+        else:
+            messages.success(request, f"Workspace {workspace.name} is deleted.")
+            return see_other(reverse("home"))
+    context = {"form": form, "reasons": hooks.why_kept(workspace)}
+    return render(request, "workspaces/delete.html", context, status=422 if form.is_bound else 200)

@@ -90,6 +90,18 @@ def when(value: datetime | None, full: bool = False) -> SafeString:
     return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), moment, text)
 
 
+@register.simple_tag
+def until(value: datetime) -> SafeString:
+    """A future moment in relative words, titled with the full moment and zone: "in 6 days"."""
+    minutes = int((value - timezone.now()).total_seconds() // 60)
+    units = ((1440, "day"), (60, "hour"), (1, "minute"))
+    size, unit = next((each for each in units if minutes >= each[0]), (0, ""))
+    amount = minutes // size if size else 0
+    text = f"in {amount} {unit}{'' if amount == 1 else 's'}" if size else "within a minute"
+    moment = f"{timezone.localtime(value):%-d %b %Y, %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), moment, text)
+
+
 @register.filter
 def first_line(value: object) -> str:
     """The title of a choice card: the first line of its label."""

@@ -1,0 +1,27 @@
+"""What tenancy must know of Deployments: whether a Workspace has any, and how to forget the history of those gone."""
+
+from deployments.models import Deployment
+from workspaces import hooks
+from workspaces.models import Workspace
+
+
+class Deployments:
+    """The Deployments of a Workspace, for `workspaces.hooks`."""
+
+    def why_kept(self, workspace: Workspace) -> str:
+        """Whatever is not gone yet keeps the Workspace."""
+        count = Deployment.objects.filter(workspace=workspace, deleted_at__isnull=True).count()
+        if not count:
+            return ""
+        words = "1 Deployment is" if count == 1 else f"{count} Deployments are"
+        them = "it" if count == 1 else "them"
+        return f"{words} in it. Delete {them} first, and wait until nothing is left of {them}."
+
+    def forget(self, workspace: Workspace) -> None:
+        """Rows of deleted Deployments go with their Workspace. Audit events and release names stay."""
+        Deployment.objects.filter(workspace=workspace, deleted_at__isnull=False).delete()
+
+
+def register() -> None:
+    """At start."""
+    hooks.register(Deployments())
