@@ -73,6 +73,9 @@ class LocalHarness:
 
     patience = 180.0
     pause = 0.2
+    components = frozenset(
+        ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker-default")
+    )
 
     def __init__(self) -> None:
         self.supervisor = start_supervisord()

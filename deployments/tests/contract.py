@@ -48,6 +48,7 @@ class Harness(Protocol):
 
     patience: float  # seconds until a Deployment must be FINISHED
     pause: float  # seconds between two calls that wait
+    components: frozenset[str]  # of a Deployment with Celery and the queue "default"
 
     def plane(self) -> DataPlane:
         """A driver made anew; it shares nothing in memory with the one before."""
@@ -175,7 +176,7 @@ class DriverContract:
         assert observation.leftovers != ()
         assert all(c.ready == c.wanted and c.reason == "" for c in observation.components)
         names = {component.name for component in observation.components}
-        assert {"api-server", "scheduler", "dag-processor", "triggerer", "worker-default"} <= names
+        assert names == harness.components
 
     def test_applying_again_changes_nothing(self, harness: Harness) -> None:
         case = harness.running()
@@ -210,7 +211,6 @@ class DriverContract:
         case = new_case()
         for _ in range(calls):
             apply_once(harness, case)
-        assert harness.plane().observe(case.ref).digest == ""
         remove(harness, case)
         assert harness.plane().observe(case.ref) == Observation("")
         assert harness.plane().destroy(case.ref).receipt == ()

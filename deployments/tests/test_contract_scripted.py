@@ -1,0 +1,42 @@
+"""The driver contract, held by the scripted data plane: what the other tests stand on behaves as the real one."""
+
+import pytest
+
+from deployments.dataplane.fake import ScriptedDataPlane
+from deployments.tests.contract import Case, DriverContract, converge, new_case
+
+
+class ScriptedHarness:
+    """See `contract.Harness`. The world is kept, because it stands for the cluster and not for the driver."""
+
+    patience = 5.0
+    pause = 0.0
+    components = frozenset(("api-server", "scheduler"))
+
+    def __init__(self) -> None:
+        self._plane = ScriptedDataPlane()
+        self._running: Case | None = None
+
+    def plane(self) -> ScriptedDataPlane:
+        return self._plane
+
+    def unreachable(self) -> ScriptedDataPlane:
+        plane = ScriptedDataPlane()
+        plane.silent = "The scripted data plane does not answer."
+        return plane
+
+    def running(self) -> Case:
+        if self._running is None:
+            case = new_case()
+            converge(self, case)
+            self._running = case
+        return self._running
+
+
+@pytest.fixture(scope="module")
+def harness():
+    return ScriptedHarness()
+
+
+class TestScriptedDataPlane(DriverContract):
+    pass
