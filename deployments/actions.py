@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from deployments import tasks, vault
+from deployments import clusters, tasks, vault
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
 from deployments.names import mint_release_name, name_key
 from deployments.options import clusters_for
@@ -68,6 +68,9 @@ def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices
 
 
 def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
+    clusters.hold(choices.cluster)
+    if not clusters_for(workspace).filter(pk=choices.cluster.pk).exists():
+        raise ClusterClosed(choices.cluster.name)
     deployment = Deployment.objects.create(
         workspace=workspace,
         release_name=_mint(),
@@ -84,9 +87,6 @@ def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices)
         updated_by=by,
         status_reason="Waiting to be picked up.",
     )
-    # The new row refers to the cluster, so whoever restricts it now waits; whoever did before is seen here.
-    if not clusters_for(workspace).filter(pk=choices.cluster.pk).exists():
-        raise ClusterClosed(choices.cluster.name)
     if choices.queue is not None:
         WorkerQueue.objects.create(
             deployment=deployment,

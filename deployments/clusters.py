@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from console.kit import crypto
 from deployments.dataplane.base import ClusterConfig, DataPlane
@@ -47,3 +47,10 @@ def ensure_embedded(*, database_url: str, settings: dict[str, str]) -> Cluster:
     seal(cluster, database_url=database_url, settings=settings)
     cluster.save()
     return cluster
+
+
+def hold(cluster: Cluster) -> None:
+    """Keep operators from restricting the cluster until this transaction ends. Others may hold it too, and the
+    observer may still write its heartbeat. (The foreign key's own lock comes at COMMIT only: it is deferred.)"""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM deployments_cluster WHERE id = %s FOR KEY SHARE", [cluster.pk])

@@ -111,7 +111,7 @@ def set_access(*, cluster: Cluster, by: User, restricted: bool, workspaces: Iter
     """Open a cluster to all Workspaces, or to the given ones alone. Saying the same again writes nothing. Raises
     Refused while another Workspace has Deployments on it.
 
-    The row is locked against new Deployments, which refer to it; `create_deployment` looks again once it holds it.
+    The row is locked against `create_deployment`, which holds it (`clusters.hold`) and then looks whether it is open.
     """
     locked = Cluster.objects.select_for_update().get(pk=cluster.pk)
     wanted = {workspace.pk: workspace.name for workspace in workspaces}
