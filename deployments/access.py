@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate
 
+import structlog
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -42,6 +43,7 @@ def deployment_view[**P](
             assert isinstance(request.user, User)  # noqa: S101 - login_required
             deployment, membership = deployment_for(request.user, release_name)
             require(membership, permission)
+            structlog.contextvars.bind_contextvars(deployment=str(deployment.pk))
             if alive and deployment.deleted_at is not None:
                 raise Http404
             return view(attach(request, membership), deployment, *args, **kwargs)

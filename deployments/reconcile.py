@@ -9,7 +9,6 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from django.db.models import F
 from django.utils import timezone
 
 from console.kit.failpoints import failpoint
@@ -206,8 +205,3 @@ def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, 
     elif deployment.is_deleting or deployment.first_healthy_at is None:
         verdict = Verdict(_status_under_error(deployment), str(error))
     return Record(verdict, min(seconds, 10.0), observed=False, failures=failures)
-
-
-def bump(pk: UUID) -> None:
-    """Count a change of desired state that a data plane must act on. For actions, inside their transaction."""
-    Deployment.objects.filter(pk=pk).update(generation=F("generation") + 1)
