@@ -34,7 +34,6 @@ STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".local"))).absolute()
 PORT = env.int("PORT", 8000)
 PROCESS_ROLE = env.str("PROCESS_ROLE", "command")
 HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
-BASE_URL = env.str("BASE_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 
 # Random when unset and nothing can be served anyway; required otherwise.
 SECRET_KEY = secret("SECRET_KEY") if CONFIGURED else secrets.token_urlsafe(50)
@@ -44,6 +43,9 @@ ENCRYPTION_KEYS = [
     if key.strip()
 ]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"])
+# The console's own address, for links in mail.
+_host = ALLOWED_HOSTS[0].lstrip(".*") if HTTPS and ALLOWED_HOSTS else ""
+BASE_URL = env.str("BASE_URL", f"https://{_host}" if _host else f"http://127.0.0.1:{PORT}").rstrip("/")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 OPEN_SIGNUP = env.bool("OPEN_SIGNUP", True)
 
@@ -189,7 +191,9 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ACCOUNT_FORMS = {"signup": "workspaces.forms.SignupForm"}
-ACCOUNT_REAUTHENTICATION_REQUIRED = True  # address, second factor and deletion ask who it is when sign-in is old
+ACCOUNT_REAUTHENTICATION_REQUIRED = (
+    True  # address, second factor and deletion ask who it is when sign-in is old
+)
 MFA_ADAPTER = "workspaces.adapter.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -199,8 +203,13 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # plain HTTP is for one's own ma
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
 
 # --- Mail
+MAIL_FOLDER = STATE_DIR / "mail"
+# Without a mail server: under `make run` and DEBUG mail stays on this machine, readable on /mail/; else it is logged.
+MAIL_IS_KEPT = (DEBUG or EMBEDDED) and not env.str("EMAIL_HOST", "")
 MAILERS: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"},
+    "default": {"BACKEND": "console.outbox.EmailBackend", "OPTIONS": {"folder": MAIL_FOLDER}}
+    if MAIL_IS_KEPT
+    else {"BACKEND": "django.core.mail.backends.console.EmailBackend"},
 }
 if env.str("EMAIL_HOST", ""):
     MAILERS["default"] = {

@@ -1,5 +1,6 @@
 """What people do to Workspaces. Every function is atomic, takes its actor as `by`, and writes its audit event."""
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
@@ -163,6 +164,6 @@ def delete_account(*, user: User) -> None:
         object_label=user.label,
         workspace_id=None,
     )
-    keys = list(user.usersession_set.values_list("session_key", flat=True))
+    keys = list(UserSession.objects.filter(user=user).values_list("session_key", flat=True))
     Session.objects.filter(session_key__in=keys).delete()
     user.delete()

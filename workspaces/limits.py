@@ -36,6 +36,6 @@ def limited[**P](action: str, *, limit: int, seconds: int) -> Callable[[View[P]]
                     return too_many(request, retry_after)
             return view(request, *args, **kwargs)
 
-        return wrapper
+        return wrapper  # type: ignore[return-value]  # the view's own arguments pass through
 
     return decorate

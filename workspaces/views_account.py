@@ -42,7 +42,7 @@ def account(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @login_required
-@reauthentication_required(allow_get=True)
+@reauthentication_required(allow_get=True)  # type: ignore[untyped-decorator]
 def delete(request: HttpRequest) -> HttpResponse:
     """Say what goes, ask for the address, then delete the account."""
     user = request.user

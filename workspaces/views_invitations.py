@@ -89,18 +89,14 @@ def _page(request: HttpRequest, found: tokens.Found | None, state: State, token:
 
 
 def _accept(request: HttpRequest, asked: Invitation, user: User, *, proves_address: bool) -> HttpResponse:
-    if _belongs(user, asked) and not asked.is_open:
+    if not asked.is_open and _belongs(user, asked):
         return see_other(asked.workspace.url)
     try:
-        membership = invitations.accept(invitation=asked, by=user, proves_address=proves_address)
+        joined = invitations.accept(invitation=asked, by=user, proves_address=proves_address)
     except Refused as refused:
         messages.error(request, refused.sentence)
-        return see_other(
-            request.path if request.resolver_match.url_name == "invitation" else reverse("invitations")
-        )  # type: ignore[union-attr]
-    messages.success(
-        request, f"You have joined {asked.workspace.name}. Your role is {membership.role_label}."
-    )
+        return see_other(reverse("invitations"))
+    messages.success(request, f"You have joined {asked.workspace.name}. Your role is {joined.role_label}.")
     return see_other(asked.workspace.url)
 
 

@@ -96,7 +96,7 @@ def until(value: datetime) -> SafeString:
     minutes = int((value - timezone.now()).total_seconds() // 60)
     units = ((1440, "day"), (60, "hour"), (1, "minute"))
     size, unit = next((each for each in units if minutes >= each[0]), (0, ""))
-    amount = minutes // size if size else 0
+    amount = round(minutes / size) if size else 0
     text = f"in {amount} {unit}{'' if amount == 1 else 's'}" if size else "within a minute"
     moment = f"{timezone.localtime(value):%-d %b %Y, %H:%M:%S %Z}"
     return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), moment, text)
