@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import httpx
 
 from console.bench.standalone import POLL_SECONDS, four_healthy
-from console.tests.installation import Installation
+from console.tests.installation import Installation, wait_until
 from deployments.dataplane.local import ports
 
 NAME = "Bench"
@@ -46,6 +46,20 @@ def ensure_none(at: Installation) -> None:
     for release in names(at):
         at.delete_deployment(release, NAME)
         at.wait_status(release, "Deleted")
+
+
+def wait_answering(at: Installation) -> float:
+    """Wait until the Deployment's own health JSON calls all four healthy. Returns the seconds it took."""
+    (release,) = names(at)
+    begun = time.monotonic()
+
+    def healthy() -> bool:
+        port = ports.upstream(at.state.root, release)
+        return port is not None and four_healthy(client, port)
+
+    with httpx.Client(timeout=5) as client:
+        wait_until(healthy, LIMIT_SECONDS, lambda: at.story(release), POLL_SECONDS)
+    return time.monotonic() - begun
 
 
 def names(at: Installation) -> list[str]:
