@@ -11,24 +11,25 @@ from console.embedded import postgres, redis_server
 from console.tests.services import STATE
 from deployments.dataplane.base import ClusterConfig, DataPlaneUnreachable
 from deployments.dataplane.local.driver import LocalDataPlane
+from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import kill, tagged
 from deployments.dataplane.local.supervisor import Supervisor, render_main
 from deployments.tests.contract import Case, converge, new_case
 
 
-def start_supervisord() -> Supervisor:
-    """Start the test run's supervisord, unless it runs; it answers when this returns."""
-    supervisor = Supervisor(STATE.supervisor_socket)
+def start_supervisord(state: StateDir = STATE) -> Supervisor:
+    """Start the supervisord of a state folder, unless it runs; it answers when this returns."""
+    supervisor = Supervisor(state.supervisor_socket)
     try:
         supervisor.processes()
     except DataPlaneUnreachable:
         pass
     else:
         return supervisor
-    STATE.supervisor_config.write_text(render_main(STATE, []))
+    state.supervisor_config.write_text(render_main(state, []))
     daemon = Path(sys.executable).with_name("supervisord")
-    process = subprocess.Popen([daemon, "-n", "-c", STATE.supervisor_config], stdout=subprocess.DEVNULL)
-    atexit.register(_stop, process)
+    process = subprocess.Popen([daemon, "-n", "-c", state.supervisor_config], stdout=subprocess.DEVNULL)
+    atexit.register(_stop, process, state)
     deadline = time.monotonic() + 10
     while True:
         try:
@@ -40,14 +41,14 @@ def start_supervisord() -> Supervisor:
             return supervisor
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], state: StateDir) -> None:
     process.terminate()
     try:
         process.wait(25)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for left in tagged(STATE.root):
+    for left in tagged(state.root):
         kill(left)
 
 

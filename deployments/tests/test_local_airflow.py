@@ -1,12 +1,15 @@
 """Real Airflow on the local data plane: every lock runs a DAG under every executor, and faults heal."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -80,6 +83,17 @@ def state_of(harness: LocalHarness, case: Case, name: str) -> ComponentState:
     return next(c.state for c in harness.plane().observe(case.ref).components if c.name == name)
 
 
+def assert_no_setting_is_outdated(harness: LocalHarness, case: Case) -> None:
+    """This Airflow's own linter knows of no setting that was renamed or removed."""
+    folder = Path(harness.plane().notes(case.ref)["DAGs folder"]).parent
+    spec = json.loads((folder / "specs" / "scheduler-1.json").read_text())
+    linter = [*spec["argv"][:3], "config", "lint"]
+    done = subprocess.run(
+        linter, env=spec["env"], cwd=spec["cwd"], capture_output=True, text=True, check=False
+    )
+    assert "No issues found" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("executor", [Executor.CELERY, Executor.LOCAL])
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.version)
 def test_a_dag_put_into_the_folder_runs_to_success(harness, runtime, executor) -> None:
@@ -101,6 +115,7 @@ def test_a_dag_put_into_the_folder_runs_to_success(harness, runtime, executor) -
         )
         assert "removed in a future" not in said
         assert "has been renamed" not in said
+        assert_no_setting_is_outdated(harness, case)
 
 
 def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:

@@ -80,7 +80,6 @@ def _migrate(paths: StateDir, version: str, url: str) -> None:
         STATE_TAG: str(paths.root),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
-        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     }
     command = [str(runtimes.python(paths, version)), "-m", "airflow", "db", "migrate"]
