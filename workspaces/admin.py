@@ -56,7 +56,7 @@ class UserAdmin(OperatorAdmin):
     @admin.display(description="Workspaces")
     def in_workspaces(self, user: User) -> SafeString:
         """How many, with a link to the list."""
-        return list_link(Membership, f"{user.memberships.count()} memberships", user__id__exact=user.pk)
+        return list_link(Membership, user.memberships.count(), user__id__exact=user.pk)
 
     @admin.display(description="Acts")
     def what_they_did(self, user: User) -> SafeString:
@@ -90,14 +90,13 @@ class WorkspaceAdmin(OperatorAdmin):
     @admin.display(description="Members")
     def people(self, workspace: Workspace) -> SafeString:
         """How many, with a link to the list."""
-        count = workspace.memberships.count()
-        return list_link(Membership, f"{count} members", workspace__id__exact=workspace.pk)
+        return list_link(Membership, workspace.memberships.count(), workspace__id__exact=workspace.pk)
 
     @admin.display(description="Deployments")
     def their_deployments(self, workspace: Any) -> SafeString:
         """How many, deleted ones included, with a link to the list. The relation belongs to the app above."""
         rows = workspace.deployments
-        return list_link(rows.model, f"{rows.count()} Deployments", workspace__id__exact=workspace.pk)
+        return list_link(rows.model, rows.count(), workspace__id__exact=workspace.pk)
 
     @admin.display(description="Activity")
     def activity(self, workspace: Workspace) -> SafeString:

@@ -85,6 +85,7 @@ class Workspace(models.Model):
     members = models.ManyToManyField(User, through="Membership", related_name="workspaces")
 
     class Meta:
+        verbose_name = "Workspace"
         ordering = [Lower("name"), "id"]
 
     def __str__(self) -> str:

@@ -242,4 +242,4 @@ def export_csv(window: OperatorAdmin, request: HttpRequest, rows: Rows) -> HttpR
         window.message_user(request, sentence, messages.ERROR)
         return None
     operator_actions.record_export(what=what, rows=len(table), by=operator(request))
-    return csv_response(what.replace(" ", "-"), window.csv_fields, table)
+    return csv_response(slugify(what), window.csv_fields, table)

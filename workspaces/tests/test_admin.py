@@ -243,7 +243,7 @@ def test_the_file_of_a_list_has_no_formulas_and_is_audited(as_, olga, workspace)
     assert (last_event().actor_id, last_event().verb, last_event().object_label) == (
         olga.pk,
         "exported",
-        "1 workspaces",
+        "1 Workspaces",
     )
 
 
