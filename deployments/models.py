@@ -140,9 +140,7 @@ class Deployment(models.Model):
     # Observed state: `status.py` only.
     status = models.CharField(max_length=12, choices=choices(Status), default=Status.CREATING)
     status_reason = models.CharField(max_length=1000, blank=True)
-    changed_at = models.DateTimeField(
-        db_default=Now()
-    )  # when status, reason, a step or a component last changed
+    changed_at = models.DateTimeField(db_default=Now())  # of status, reason, a step or a component
     status_since = models.DateTimeField(db_default=Now())
     observed_at = models.DateTimeField(db_default=Now())
     observed_generation = models.PositiveIntegerField(default=0)
@@ -158,6 +156,7 @@ class Deployment(models.Model):
     failures = models.PositiveIntegerField(default=0)  # passes in a row that made no progress for an error
 
     class Meta:
+        verbose_name = "Deployment"
         constraints = [
             models.UniqueConstraint(
                 fields=["workspace", "name_key"],
@@ -324,6 +323,7 @@ class ComponentStatus(models.Model):
     restarts = models.PositiveIntegerField(default=0)
 
     class Meta:
+        verbose_name = "component"
         ordering = ["deployment", "position"]
         constraints = [
             models.UniqueConstraint(fields=["deployment", "name"], name="component_once_per_deployment")

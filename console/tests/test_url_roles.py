@@ -73,7 +73,7 @@ PUBLIC = {"home": 302, "health_live": 200, "health_ready": 200}
 STREAM = {"deployments:stream"}
 ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **DEPLOYMENT_URLS}
 ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's own, tested by it; ours are the templates
-ELSEWHERE = {"admin", "gallery"}  # the operators' own issue; routed for developers only
+ELSEWHERE = {"admin", "gallery"}  # test_url_roles_admin.py; routed for developers only
 
 
 def every_name() -> set[str]:

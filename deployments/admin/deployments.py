@@ -17,7 +17,6 @@ class QueueInline(OperatorInline):
 
     model = WorkerQueue
     fields = (
-        "name",
         "worker_type",
         "min_workers",
         "max_workers",
@@ -38,7 +37,7 @@ class StepInline(OperatorInline):
     """Steps of creating, changing and deleting."""
 
     model = Step
-    fields = ("operation", "title", "state", "sentence", "started_at", "finished_at")
+    fields = ("operation", "sentence", "started_at", "finished_at")
     readonly_fields = fields
 
 
@@ -46,7 +45,7 @@ class ComponentInline(OperatorInline):
     """What was last observed of each component."""
 
     model = ComponentStatus
-    fields = ("name", "state", "ready", "wanted", "restarts", "reason", "last_line")
+    fields = ("ready", "wanted", "restarts", "reason", "last_line")
     readonly_fields = fields
 
 
@@ -61,8 +60,7 @@ class DeploymentAdmin(OperatorAdmin):
         "workspace",
         "status_now",
         "cluster",
-        "runtime",
-        "due_at",
+        "runtime__version",
         "failures",
     )
     list_filter = ("status", ("cluster", admin.RelatedOnlyFieldListFilter), "executor")
