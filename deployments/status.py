@@ -17,7 +17,7 @@ from console.kit import events
 from deployments import fragments, steps, vault
 from deployments.dataplane.base import Component, Progress, StepName
 from deployments.leases import Claim
-from deployments.models import ComponentStatus, Deployment, StatusChange, WorkerQueue
+from deployments.models import Cluster, ComponentStatus, Deployment, StatusChange, WorkerQueue
 from deployments.plan import Verdict
 from deployments.states import Operation, Status
 
@@ -76,6 +76,30 @@ def record(claim: Claim, entry: Record) -> bool:
             transaction.on_commit(partial(publish, row.pk), robust=True)
         Deployment.objects.filter(pk=row.pk).update(**writes)
     return changed
+
+
+@transaction.atomic
+def begin_again(cluster: Cluster) -> int:
+    """Every process of the embedded default ended, and with them every Airflow on this machine: say so, and make
+    all its rows due. No lease outlives its worker. How many Deployments are started again. For `up`, before any
+    worker runs."""
+    rows = Deployment.objects.filter(cluster=cluster, deleted_at__isnull=True)
+    rows.update(lease_until=None, due_at=Now(), failures=0)
+    ran = rows.filter(status__in=[Status.HEALTHY, Status.UNHEALTHY, Status.DEPLOYING, Status.UNKNOWN])
+    reason = "Airdeck was started again, and starts this Airflow again."
+    StatusChange.objects.bulk_create(
+        StatusChange(deployment=row, old=row.status, new=Status.UNHEALTHY, reason=reason)
+        for row in ran.exclude(status=Status.UNHEALTHY)
+    )
+    ComponentStatus.objects.filter(deployment__in=ran).delete()
+    return ran.update(
+        status=Status.UNHEALTHY,
+        status_reason=reason,
+        status_since=Now(),
+        changed_at=Now(),
+        observed_at=Now(),
+        airflow_url="",
+    )
 
 
 def publish(pk: UUID) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from deployments import actions, leases
+from deployments import actions, leases, status
 from deployments.models import Deployment
 from deployments.reconcile import reconcile, ref_of
 from deployments.states import Status, StepState
@@ -241,3 +241,28 @@ def test_acting_twice_is_acting_once(deployment, alice, plane):
     actions.delete_deployment(deployment=deployment, by=alice)
     actions.delete_deployment(deployment=deployment, by=alice)
     assert AuditEvent.objects.filter(verb="deleted").count() == 1
+
+
+def test_after_a_new_start_nothing_is_called_healthy_that_does_not_run(deployment, plane, cluster, workspace):
+    settle(deployment)
+    claim_left_behind = Deployment.objects.filter(pk=deployment.pk)
+    claim_left_behind.update(
+        lease_until=timezone.now() + timedelta(minutes=1), due_at=timezone.now() + timedelta(minutes=1)
+    )
+    assert status.begin_again(cluster) == 1
+    deployment.refresh_from_db()
+    assert deployment.status == Status.UNHEALTHY
+    assert deployment.reason == "Airdeck was started again, and starts this Airflow again."
+    assert deployment.airflow_url == ""
+    assert deployment.components.count() == 0
+    assert settle(deployment).status == Status.HEALTHY
+
+
+def test_a_new_start_does_not_touch_what_is_being_created_or_deleted(deployment, plane, cluster, alice):
+    status.begin_again(cluster)
+    deployment.refresh_from_db()
+    assert deployment.status == Status.CREATING
+    actions.delete_deployment(deployment=deployment, by=alice)
+    assert status.begin_again(cluster) == 0
+    deployment.refresh_from_db()
+    assert deployment.status == Status.DELETING

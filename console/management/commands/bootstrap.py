@@ -17,7 +17,7 @@ from psycopg import sql
 
 from console.embedded import postgres, redis_server
 from console.embedded.programs import BOOTSTRAP_CHANGED
-from deployments import catalogue, clusters
+from deployments import catalogue, clusters, status
 from deployments.dataplane.local.paths import StateDir
 
 POSTGRES_SECONDS = 60.0  # recovery after a power cut replays at most max_wal_size
@@ -43,7 +43,7 @@ class Command(BaseCommand):
             _ensure_database(admin)
             admin.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])  # until this connection ends
             changed = _migrate()
-        clusters.ensure_embedded(
+        cluster = clusters.ensure_embedded(
             database_url=admin_url,
             settings={
                 "state_dir": str(state.root),
@@ -53,6 +53,7 @@ class Command(BaseCommand):
             },
         )
         catalogue.apply()
+        status.begin_again(cluster)
         if _collect_static() or changed:
             sys.exit(BOOTSTRAP_CHANGED)
 
