@@ -52,6 +52,7 @@ class OperatorSite(Site):
 
     site_header = site_title = "Airdeck administration"
     index_title = "Administration"
+    enable_nav_sidebar = False  # lists need its room
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Only windows that go through actions; what other packages register would write past them."""
@@ -86,6 +87,7 @@ class OperatorAdmin(ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count per filter is a query per filter
     view_on_site = False
     save_as = False
     editable: tuple[str, ...] = ()

@@ -69,7 +69,7 @@ class RuntimeAdmin(OperatorAdmin):
     """The catalogue: what Deployments can run, and how long it is maintained."""
 
     audited_as = "runtime"
-    list_display = ("version", "airflow_version", "released_on", "maintained_until", "offered")
+    list_display = ("version", "airflow_version", "channel", "released_on", "maintained_until", "offered")
     list_filter = ("channel", "yanked")
     date_hierarchy = "released_on"
     search_fields = ("version", "airflow_version")

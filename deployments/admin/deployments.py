@@ -61,6 +61,7 @@ class DeploymentAdmin(OperatorAdmin):
         "status_now",
         "cluster",
         "runtime__version",
+        "due_at",
         "failures",
     )
     list_filter = ("status", ("cluster", admin.RelatedOnlyFieldListFilter), "executor")
