@@ -150,6 +150,8 @@ def airflow_environment(release: Release, secrets: Secrets, place: Place) -> dic
         "TRIGGERER": {"JOB_HEARTBEAT_SEC": str(HEARTBEAT_SECONDS)},
         # A DAG put into the folder is parsed within about ten seconds.
         "DAG_PROCESSOR": {"REFRESH_INTERVAL": "5", "MIN_FILE_PROCESS_INTERVAL": "15"},
+        # A busy laptop may take longer than the default of 5 s to answer its own tasks.
+        "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
         "LOGGING": {
             "BASE_LOG_FOLDER": str(place.folder / "logs" / "tasks"),
             "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(place.folder / "logs" / "dags"),
