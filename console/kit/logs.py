@@ -1,12 +1,25 @@
 """Structured logs: one JSON object a line, UTC, with the ids bound by whoever handles the request or task."""
 
+import re
 from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+# Addresses that let whoever reads them in: an invitation, a password reset, a confirmation.
+_LINKS = re.compile(r"(/join/|/password/reset/key/|/confirm-email/)[^/\s]+")
+
+
+def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """The address of a request without the secret in it."""
+    if isinstance(event.get("request"), str):
+        event["request"] = _LINKS.sub(r"\1…", event["request"])
+    return event
+
 
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
+    hide_links,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

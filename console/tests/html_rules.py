@@ -61,7 +61,7 @@ def _attributes(page: _Page) -> list[str]:
         ]
         if tag == "svg" and attrs.get("aria-hidden") != "true":
             found.append("an <svg> is not hidden from screen readers")
-        if tag == "script" and not attrs.get("src"):
+        if tag == "script" and not attrs.get("src") and attrs.get("type") != "application/json":  # data
             found.append("a <script> is inline")
         if tag == "style":
             found.append("a <style> is inline")
