@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from django.db import connections
 
+from deployments.actions import ClusterClosed
 from deployments.models import Deployment, RuntimeRelease, WorkerQueue
 from deployments.states import Status
 from workspaces.models import AuditEvent
@@ -163,6 +164,17 @@ def test_a_name_is_taken_whatever_its_letter_case(as_, bob, url, posted, deploym
 def test_two_workspaces_may_use_the_same_name(as_, charlie, posted, deployment):
     other = charlie.workspaces.get()
     assert as_(charlie).post(f"/w/{other.pk}/deployments/new/", posted()).status_code == 303
+
+
+def test_a_cluster_that_was_closed_meanwhile_is_said_beside_its_field(as_, bob, url, posted, monkeypatch):
+    def closed(**asked):
+        raise ClusterClosed
+
+    monkeypatch.setattr("deployments.actions.create_deployment", closed)
+    answer = as_(bob).post(url, posted())
+    assert answer.status_code == 422
+    assert errors(answer) == {"cluster": ["Choose a cluster that is open to this Workspace."]}
+    assert answer.context["form"]["name"].value() == "Analytics"
 
 
 def test_a_deprecated_or_yanked_runtime_is_not_offered(as_, bob, url, posted):

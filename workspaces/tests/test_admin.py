@@ -5,6 +5,7 @@ import io
 import threading
 
 import pytest
+from allauth.mfa.totp.internal import auth as totp
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
@@ -57,6 +58,21 @@ def test_strangers_are_sent_to_the_consoles_own_sign_in_and_come_back(client, ol
     )
     assert answer["Location"] == "/admin/workspaces/user/?q=ann"
     assert client.get(answer["Location"]).status_code == 200
+
+
+def test_an_operator_with_a_second_factor_needs_it_here_too(client, olga, settings):
+    settings.MFA_TOTP_TOLERANCE = 1  # the period may end between making the code and sending it
+    secret = totp.generate_totp_secret()
+    totp.TOTP.activate(olga, secret)
+    answer = client.post(
+        "/accounts/login/?next=/admin/", {"login": olga.email, "password": "correct horse battery"}
+    )
+    assert answer["Location"].startswith("/accounts/2fa/authenticate/")
+    assert client.get("/admin/")["Location"].startswith("/accounts/login/")
+    counter = next(totp.yield_hotp_counters_from_time()) + 1
+    code = totp.format_hotp_value(totp.hotp_value(secret, counter))
+    assert client.post(answer["Location"], {"code": code})["Location"] == "/admin/"
+    assert client.get("/admin/").status_code == 200
 
 
 @pytest.mark.parametrize("url", ["/admin/", "/admin/login/", "/admin/workspaces/user/", "/admin/nowhere/"])
