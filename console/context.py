@@ -33,6 +33,7 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
     can = getattr(request, "can", lambda _: False)
     items = [
         ("Deployments", reverse("deployments:list", args=[workspace.pk]), "layers"),
+        ("Activity", reverse("deployments:activity", args=[workspace.pk]), "history"),
         ("Members", reverse("members", args=[workspace.pk]), "users"),
     ]
     if can(Permission.EDIT_WORKSPACE):

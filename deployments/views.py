@@ -143,7 +143,7 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     if deployment.deleted_at is not None:
         return _gone(request, deployment)
     context = {
-        **_page(request, deployment, "Overview"),
+        **page_context(request, deployment, "Overview"),
         **live_context(deployment),
         "credential": _credential(request, deployment, revealed=None),
     }
@@ -157,9 +157,13 @@ def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     return render(request, "deployments/gone.html", context)
 
 
-def _page(request: MemberRequest, deployment: Deployment, tab: str) -> dict[str, Any]:
-    tabs = [("Overview", deployment.url)]
-    if request.can(Permission.EDIT_DEPLOYMENT):
+def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> dict[str, Any]:
+    """What the head of each page of a Deployment needs; `tab` is the current one."""
+    tabs = [
+        ("Overview", deployment.url),
+        ("Activity", reverse("deployments:deployment_activity", args=[deployment.release_name])),
+    ]
+    if request.can(Permission.EDIT_DEPLOYMENT) and deployment.deleted_at is None:
         tabs.append(("Settings", reverse("deployments:settings", args=[deployment.release_name])))
     return {
         "d": deployment,
@@ -203,7 +207,7 @@ def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Show the Airflow login once, on the answer to this POST; audited."""
     _, password = actions.reveal_credential(deployment=deployment, by=request.user)
     context = {
-        **_page(request, deployment, "Overview"),
+        **page_context(request, deployment, "Overview"),
         **live_context(deployment),
         "credential": _credential(request, deployment, revealed=password),
     }
@@ -234,7 +238,7 @@ def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
             messages.success(request, "Your changes are saved.")
             return see_other(reverse("deployments:settings", args=[deployment.release_name]))
     context = {
-        **_page(request, deployment, "Settings"),
+        **page_context(request, deployment, "Settings"),
         "form": form,
         "delete_url": reverse("deployments:delete", args=[deployment.release_name]),
         "can_delete": request.can(Permission.DELETE_DEPLOYMENT) and not deployment.is_deleting,
@@ -251,7 +255,7 @@ def delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         actions.delete_deployment(deployment=deployment, by=request.user)
         return see_other(deployment.url)
     context = {
-        **_page(request, deployment, "Settings"),
+        **page_context(request, deployment, "Settings"),
         "form": form,
         "consequences": consequences(deployment),
         "cancel_url": deployment.url,
