@@ -21,6 +21,7 @@ from deployments.dataplane.base import (
     Outcome,
     Progress,
     Ref,
+    StepName,
 )
 from deployments.leases import Claim
 from deployments.models import UNKNOWN_AFTER, Deployment
@@ -88,8 +89,11 @@ def ref_of(deployment: Deployment) -> Ref:
 def _delete_pass(claim: Claim) -> Record:
     plane = clusters.plane(claim.deployment.cluster)
     steps = plane.delete_steps()
+    ref = ref_of(claim.deployment)
     try:
-        progress = plane.destroy(ref_of(claim.deployment))
+        if not claim.deployment.steps.filter(operation=Operation.DELETE).exists():
+            return _inventory(plane.observe(ref), steps)
+        progress = plane.destroy(ref)
         failpoint("reconcile.after_apply")
     except DataPlaneError as error:
         return _failed(claim, error, operation=Operation.DELETE, step_names=steps)
@@ -104,6 +108,22 @@ def _delete_pass(claim: Claim) -> Record:
         components=() if gone else None,
         facts={"airflow_url": ""},
         gone=gone,
+    )
+
+
+def _inventory(observation: Observation, steps: tuple[StepName, ...]) -> Record:
+    """The first pass of a delete removes nothing: it writes down what there is. That is the receipt, whoever dies
+    while it is removed."""
+    found = ", ".join(item.text for item in observation.leftovers) or "nothing"
+    sentence = f"Found {found}."
+    return Record(
+        Verdict(Status.DELETING, sentence),
+        0.0,
+        operation=Operation.DELETE,
+        step_names=steps,
+        progress=Progress(steps[0].key, Outcome.PROGRESSED, sentence),
+        inventory=observation.leftovers,
+        facts={"airflow_url": ""},
     )
 
 

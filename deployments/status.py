@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from console.kit import events
 from deployments import fragments, steps, vault
-from deployments.dataplane.base import Component, Progress, StepName
+from deployments.dataplane.base import Component, Leftover, Progress, StepName
 from deployments.leases import Claim
 from deployments.models import Cluster, ComponentStatus, Deployment, StatusChange, WorkerQueue
 from deployments.plan import Verdict
@@ -49,6 +49,7 @@ class Record:
     step_names: tuple[StepName, ...] = ()
     progress: Progress | None = None
     error: str = ""
+    inventory: tuple[Leftover, ...] = ()  # what a delete is about to remove: its receipt
     components: tuple[Component, ...] | None = None
     queues: tuple[QueueRecord, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)  # airflow_url, notes, observed_generation
@@ -118,7 +119,13 @@ def _write_parts(row: Deployment, entry: Record, now: datetime) -> bool:
     changed = False
     if entry.operation is not None and entry.step_names:
         changed |= steps.write(
-            row, entry.operation, entry.step_names, progress=entry.progress, error=entry.error, now=now
+            row,
+            entry.operation,
+            entry.step_names,
+            progress=entry.progress,
+            error=entry.error,
+            now=now,
+            inventory=entry.inventory,
         )
     if entry.components is not None:
         changed |= _write_components(row, entry.components)

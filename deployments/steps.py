@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from deployments.dataplane.base import Outcome, Progress, StepName
+from deployments.dataplane.base import Leftover, Outcome, Progress, StepName
 from deployments.models import Deployment, Step
 from deployments.states import Operation, StepState
 
@@ -16,17 +16,20 @@ def write(
     progress: Progress | None,
     error: str,
     now: datetime,
+    inventory: tuple[Leftover, ...] = (),
 ) -> bool:
     """Make the rows of `operation` say what `progress` (or `error`) says; True when one differed.
 
     All steps before the progress's own are done, those after it are pending. An error belongs to the first step
-    that is not done.
+    that is not done. `inventory` becomes the receipt of the steps that remove it.
     """
     rows = _ensure(row, operation, names)
     current = _current(rows, progress)
     changed = False
     for index, step in enumerate(rows):
-        changed |= _save_if_different(step, _wanted(step, index, current, progress, error, now))
+        wanted = _wanted(step, index, current, progress, error, now)
+        receipt = [item.text for item in inventory if item.step == step.key]
+        changed |= _save_if_different(step, {**wanted, "receipt": receipt} if receipt else wanted)
     return changed
 
 
@@ -72,8 +75,6 @@ def _wanted(
         wanted = {"state": StepState.PENDING, "sentence": "", "started_at": None, "finished_at": None}
     if progress is not None and step.key == progress.step:
         wanted["sentence"] = progress.sentence[:1000]
-        if progress.receipt:
-            wanted["receipt"] = [*step.receipt, *(r for r in progress.receipt if r not in step.receipt)]
     return wanted
 
 

@@ -62,16 +62,24 @@ class Component:
 
 
 @dataclass(frozen=True)
+class Leftover:
+    """Something of a Deployment that exists: which delete step removes it, and what it is in words."""
+
+    step: str  # a key of `delete_steps`
+    text: str  # "database d_calm_orbit_0012", "6 processes", "files in /…"
+
+
+@dataclass(frozen=True)
 class Observation:
     """What exists now. `digest` is that of the Release last applied in full, or "" when none was.
 
-    `leftovers` names in words what still exists of the Deployment ("database d_…", "6 processes", "files in …");
-    it is empty exactly when nothing is left. A converged Deployment has every component READY.
+    `leftovers` is all that still exists of the Deployment; it is empty exactly when nothing is left. What is there
+    before a delete begins becomes its receipt. A converged Deployment has every component READY.
     """
 
     digest: str
     components: tuple[Component, ...] = ()
-    leftovers: tuple[str, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
     queues: tuple[QueueLoad, ...] = ()
 
     @property
@@ -92,14 +100,11 @@ class Outcome(StrEnum):
 class Progress:
     """The result of one step. `step` is a key of `create_steps`/`delete_steps`: all steps before it are done.
 
-    `sentence` says what was done or what is waited for ("Installing Airflow 3.3.2: 57 of 140 packages").
-    `receipt` (destroy only) names what this call removed ("database d_calm_orbit_0012").
-    """
+    `sentence` says what was done or what is waited for ("Installing Airflow 3.3.2: 57 of 140 packages")."""
 
     step: str
     outcome: Outcome
     sentence: str
-    receipt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

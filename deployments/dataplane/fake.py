@@ -9,6 +9,7 @@ from deployments.dataplane.base import (
     Component,
     DataPlaneError,
     DataPlaneUnreachable,
+    Leftover,
     LogLine,
     Observation,
     Outcome,
@@ -105,14 +106,13 @@ class ScriptedDataPlane:
         if world.running:
             self._fail("processes")
             world.running = False
-            return Progress("processes", Outcome.PROGRESSED, "Stopped.", ("3 processes",))
+            return Progress("processes", Outcome.PROGRESSED, "Stopped.")
         if world.database:
             self._fail("drop")
             world.database = False
-            name = f"database {ref.release_name}"
-            return Progress("database", Outcome.PROGRESSED, "Dropped.", (name, f"role {ref.release_name}"))
+            return Progress("database", Outcome.PROGRESSED, "Dropped.")
         del self.worlds[ref.release_name]
-        return Progress("files", Outcome.FINISHED, "Nothing is left.", ("files",))
+        return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
         """See the contract."""
@@ -174,6 +174,7 @@ class ScriptedDataPlane:
         )
 
     @staticmethod
-    def _leftovers(ref: Ref, world: World) -> tuple[str, ...]:
-        left = ["3 processes"] * world.running + [f"database {ref.release_name}"] * world.database
-        return (*left, "files")
+    def _leftovers(ref: Ref, world: World) -> tuple[Leftover, ...]:
+        processes = [Leftover("processes", "3 processes")] * world.running
+        database = [Leftover("database", f"database {ref.release_name}")] * world.database
+        return (*processes, *database, Leftover("files", "files"))

@@ -153,7 +153,6 @@ class DriverContract:
     ) -> None:
         progress = harness.plane().destroy(new_case().ref)
         assert progress.outcome is Outcome.FINISHED
-        assert progress.receipt == ()
 
     def test_steps_are_taken_in_the_listed_order_until_finished(self, harness: Harness) -> None:
         case = new_case(Executor.LOCAL)
@@ -165,7 +164,6 @@ class DriverContract:
         finally:
             gone = remove(harness, case)
         assert_in_order([step.key for step in harness.plane().delete_steps()], gone)
-        assert len([line for progress in gone for line in progress.receipt]) >= 3
         assert harness.plane().observe(case.ref) == Observation("")
 
     def test_finished_means_applied_in_full_and_ready(self, harness: Harness) -> None:
@@ -213,13 +211,16 @@ class DriverContract:
             apply_once(harness, case)
         remove(harness, case)
         assert harness.plane().observe(case.ref) == Observation("")
-        assert harness.plane().destroy(case.ref).receipt == ()
+        assert harness.plane().destroy(case.ref).outcome is Outcome.FINISHED
 
     def test_leftovers_are_empty_exactly_when_destroy_is_finished(self, harness: Harness) -> None:
         case = new_case()
         for _ in range(3):
             apply_once(harness, case)
-        assert harness.plane().observe(case.ref).leftovers != ()
+        leftovers = harness.plane().observe(case.ref).leftovers
+        assert leftovers != ()
+        assert {item.step for item in leftovers} <= {step.key for step in harness.plane().delete_steps()}
+        assert all(item.text for item in leftovers)
         deadline = time.monotonic() + harness.patience
         while harness.plane().destroy(case.ref).outcome is not Outcome.FINISHED:
             assert harness.plane().observe(case.ref).leftovers != ()

@@ -193,7 +193,7 @@ def test_deleting_ends_gone_with_a_receipt(deployment, plane, alice):
     assert plane.worlds == {}
     receipt = [line for step in deployment.steps.filter(operation="delete") for line in step.receipt]
     name = deployment.release_name
-    assert receipt == ["3 processes", f"database {name}", f"role {name}", "files"]
+    assert receipt == ["3 processes", f"database {name}", "files"]
     assert deployment.secrets.count() == 0
     assert deployment.components.count() == 0
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from deployments.dataplane import database
 from deployments.dataplane.base import (
+    DAGS_FOLDER,
     ClusterConfig,
+    Leftover,
     LogLine,
     Observation,
     Outcome,
@@ -23,7 +25,7 @@ from deployments.dataplane.base import (
 )
 from deployments.dataplane.local import airflow_env, components, migrate, ports, probe, runtimes
 from deployments.dataplane.local.airflow_env import API_SERVER, Place
-from deployments.dataplane.local.health import TITLES, component_of
+from deployments.dataplane.local.health import component_of, title
 from deployments.dataplane.local.jobs import advance
 from deployments.dataplane.local.look import Look, take_look
 from deployments.dataplane.local.paths import StateDir
@@ -156,10 +158,10 @@ class LocalDataPlane:
             applied = self._paths.deployment(ref.release_name) / "applied.json"
             write_private(applied, json.dumps({"digest": release.digest}))
             return Progress("address", Outcome.FINISHED, f"Airflow answers at {self._url(ref)}.")
-        said = [f"{', '.join(TITLES.get(c.name, c.name) for c in ready)} ready."] if ready else []
-        said += [c.reason for c in waited]
+        names = ", ".join(title(c.name) for c in waited)
+        said = f"{len(ready)} of {len(look.components)} components answer; waiting for {names}."
         step = "address" if [c.name for c in waited] == [API_SERVER] else "components"
-        return Progress(step, Outcome.WAITING, " ".join(said))
+        return Progress(step, Outcome.WAITING, said)
 
     # -- Deleting --
 
@@ -170,24 +172,19 @@ class LocalDataPlane:
         if processes.known() or tagged(self._paths.root, ref.release_name):
             return self._end_processes(processes)
         if database.drop_database(self._admin_url, ref.release_name, ref.deployment_id):
-            dropped = (f"database {name}",)
-            return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.", dropped)
+            return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
         if database.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
-            return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.", (f"role {name}",))
-        folder = self._paths.deployment(ref.release_name)
-        existed = folder.exists()
-        self._remove_files(ref, folder)
-        files = (f"files in {folder}",) if existed else ()
-        return Progress("files", Outcome.FINISHED, "Nothing is left.", files)
+            return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
+        self._remove_files(ref, self._paths.deployment(ref.release_name))
+        return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     def _end_processes(self, processes: Processes) -> Progress:
-        ended = processes.end_all()
+        processes.end_all()
         left = len(processes.known())
-        receipt = (_count(ended, "process", "processes"),) if ended else ()
         if left:
             waited = _count(left, "process", "processes")
-            return Progress("processes", Outcome.WAITING, f"Waiting for {waited} to end.", receipt)
-        return Progress("processes", Outcome.PROGRESSED, "Ended every process.", receipt)
+            return Progress("processes", Outcome.WAITING, f"Waiting for {waited} to end.")
+        return Progress("processes", Outcome.PROGRESSED, "Ended every process.")
 
     def _remove_files(self, ref: Ref, folder: Path) -> None:
         self._redis_socket(ref).unlink(missing_ok=True)
@@ -209,18 +206,18 @@ class LocalDataPlane:
             queues=look.queues,
         )
 
-    def _leftovers(self, ref: Ref, look: Look) -> tuple[str, ...]:
-        found: list[str] = []
+    def _leftovers(self, ref: Ref, look: Look) -> tuple[Leftover, ...]:
+        found: list[Leftover] = []
         # While supervisord knows the Deployment, its processes are counted there; orphans are looked for after.
         count = len(look.processes) or len(tagged(self._paths.root, ref.release_name))
         if count:
-            found.append(_count(count, "process", "processes"))
+            found.append(Leftover("processes", _count(count, "process", "processes")))
         name = database.database_name(ref.release_name)
         there = database.find(self._admin_url, ref.release_name, ref.deployment_id)
-        found += [f"database {name}"] if there.database else []
-        found += [f"role {name}"] if there.role else []
+        found += [Leftover("database", f"database {name}")] if there.database else []
+        found += [Leftover("role", f"role {name}")] if there.role else []
         folder = self._paths.deployment(ref.release_name)
-        found += [f"files in {folder}"] if folder.exists() else []
+        found += [Leftover("files", f"files in {folder}")] if folder.exists() else []
         return tuple(found)
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
@@ -258,7 +255,7 @@ class LocalDataPlane:
 
     def notes(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
-        return {"DAGs folder": str(self._paths.deployment(ref.release_name) / "dags")}
+        return {DAGS_FOLDER: str(self._paths.deployment(ref.release_name) / "dags")}
 
     # -- Where things are --
 
