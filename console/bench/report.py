@@ -31,8 +31,8 @@ def _line(figure: Figure) -> tuple[str, str, str, str]:
     return figure.what, figure.must, figure.measured, "ok" if figure.ok else "**missed**"
 
 
-def circumstances(at: Installation) -> tuple[str, ...]:
-    """Machine, date and versions, a sentence each. The load average tells whether the machine was quiet."""
+def circumstances(at: Installation, load: tuple[float, float, float]) -> tuple[str, ...]:
+    """Machine, date and versions, a sentence each. `load` at the start tells whether the machine was quiet."""
     with at.database() as database:
         postgres = database.execute("SHOW server_version").fetchone()
         runtimes = database.execute(
@@ -45,10 +45,10 @@ def circumstances(at: Installation) -> tuple[str, ...]:
     ).stdout.split()
     memory = psutil.virtual_memory().total / 2**30
     airflow = ", ".join(f"Airflow {row[0]}" for row in runtimes)
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    busy = ", ".join(f"{each:.1f}" for each in load)
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; load average at the start {load}.",
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; load average at the start {busy}.",
         f"{os.cpu_count()} cores of {_cpu()}, {memory:.0f} GiB of memory, {_system()}.",
         f"Python {platform.python_version()}, {packages}; "
         f"Postgres {postgres[0] if postgres else '?'}, Redis {said[2].removeprefix('v=')}"
@@ -80,9 +80,10 @@ def section(results: Mapping[str, Result], about: tuple[str, ...]) -> str:
     return "\n\n".join([BEGIN, *parts, END])
 
 
-def write(results: Mapping[str, Result], about: tuple[str, ...]) -> None:
-    """Put the section into the page, in place of the one before."""
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(before + section(results, about) + after)
+def write(results: Mapping[str, Result], about: tuple[str, ...], page: Path = PAGE) -> None:
+    """Put the section into the page, in place of the one before. Raises ValueError when its markers are gone."""
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{page} lacks the lines {BEGIN} and {END}: put them back where the table belongs.")
+    page.write_text(before + section(results, about) + after)
