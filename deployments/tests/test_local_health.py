@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deployments.dataplane.local.health import ApiAnswer, Facts, Heartbeat, component_of, components
+from deployments.dataplane.local.health import ApiAnswer, Facts, Heartbeat, component_of, components, silent
 from deployments.dataplane.local.supervisor import ProcessInfo
 from deployments.states import ComponentState
 
@@ -138,3 +138,22 @@ def test_a_wanted_component_without_a_process_is_absent() -> None:
 def test_queue_names_may_end_in_digits() -> None:
     assert component_of("worker-gpu-7-01") == "worker-gpu-7"
     assert component_of("dag-processor") == "dag-processor"
+
+
+@pytest.mark.parametrize(
+    ("given", "patience"),
+    [
+        (facts(process("scheduler-1"), heartbeats=(beat("SchedulerJob"),)), {}),
+        (facts(process("scheduler-1"), heartbeats=(beat("SchedulerJob", latest=31),)), {"scheduler-1": 60}),
+        (facts(process("scheduler-1"), heartbeats=()), {"scheduler-1": 180}),  # may still be starting
+        (facts(process("scheduler-1"), heartbeats=(beat("SchedulerJob", began=90),)), {"scheduler-1": 180}),
+        (facts(process("scheduler-1"), heartbeats=None), {}),  # the database did not answer: nothing is known
+        (facts(process("scheduler-1", state="STARTING")), {}),
+        (facts(process("scheduler-1", state="EXITED")), {}),  # supervisord and `apply` see to that
+        (facts(process("api-server")), {"api-server": 180}),
+        (facts(process("api-server"), api=ApiAnswer(healthy=True)), {}),
+        (facts(process("worker-default-01"), draining=frozenset({"worker-default-01"})), {}),
+    ],
+)
+def test_what_runs_but_does_not_answer_is_silent(given, patience) -> None:
+    assert silent(given) == patience

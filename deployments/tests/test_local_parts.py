@@ -6,13 +6,16 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from deployments.dataplane.local import ports, runtimes
+from deployments.dataplane.local.components import restart_silent
 from deployments.dataplane.local.jobs import Job, JobStatus, begin
 from deployments.dataplane.local.paths import StateDir
+from deployments.dataplane.local.processes import Processes
 from deployments.dataplane.local.specs import (
     LAUNCHER,
     Spec,
@@ -206,3 +209,29 @@ def test_an_install_keeps_the_way_to_the_index_and_nothing_else(paths: StateDir)
     assert spec.env["HTTPS_PROXY"] == "http://u:p@proxy"
     assert not {"SECRET_KEY", "DATABASE_URL"} & set(spec.env)
     assert not any("proxy" in argument for argument in spec.argv)
+
+
+class StoppedPrograms:
+    """Stands for supervisord where only the names of stopped programs matter."""
+
+    def __init__(self) -> None:
+        self.stopped: list[str] = []
+
+    def stop(self, name: str, *, wait: bool = False) -> None:
+        self.stopped.append(name)
+
+
+def test_what_stays_silent_is_restarted_and_old_silence_never_adds_up(paths: StateDir, time_machine) -> None:
+    supervisor = StoppedPrograms()
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+    def look(seconds: float) -> str:
+        time_machine.move_to(start + timedelta(seconds=seconds), tick=False)
+        return restart_silent(processes, {"scheduler-1": 60.0})
+
+    assert [look(second) for second in range(0, 61, 10)] == [""] * 7
+    assert look(61) == "Restarting what runs but does not answer: Scheduler."
+    assert supervisor.stopped == ["calm-orbit-0012.scheduler-1:scheduler-1"]
+    assert look(200) == ""  # nobody looked for two minutes: it answered meanwhile, or the machine slept
+    assert look(225) == ""

@@ -27,6 +27,7 @@ RELEASE = Release(
 READY = Component("scheduler", ComponentState.READY, 1, 1)
 STARTING = Component("api-server", ComponentState.STARTING, 0, 1, "API server: waiting for its first answer.")
 FAILING = Component("scheduler", ComponentState.FAILING, 0, 1, "Scheduler keeps crashing.", "KeyError: 'x'")
+CRASHING = "Scheduler keeps crashing. Last line: KeyError: 'x'"
 WAITING = Progress("components", Outcome.WAITING, "Scheduler is ready. API server: waiting.")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -39,8 +40,8 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
         ("", (), WAITING, "", False, Status.CREATING, WAITING.sentence),
         ("", (), None, "Postgres is full.", False, Status.CREATING, "Postgres is full."),
         (RELEASE.digest, (READY, STARTING), WAITING, "", False, Status.CREATING, WAITING.sentence),
-        (RELEASE.digest, (FAILING,), WAITING, "", False, Status.CREATING, "Scheduler keeps crashing. Last line: KeyError: 'x'"),
-        (RELEASE.digest, (FAILING, READY), WAITING, "", True, Status.UNHEALTHY, "Scheduler keeps crashing. Last line: KeyError: 'x'"),
+        (RELEASE.digest, (FAILING,), WAITING, "", False, Status.CREATING, CRASHING),
+        (RELEASE.digest, (FAILING, READY), WAITING, "", True, Status.UNHEALTHY, CRASHING),
         (RELEASE.digest, (STARTING, READY), None, "", True, Status.UNHEALTHY, STARTING.reason),
         ("", (), WAITING, "", True, Status.UNHEALTHY, WAITING.sentence),
         ("other", (READY,), WAITING, "", True, Status.DEPLOYING, WAITING.sentence),

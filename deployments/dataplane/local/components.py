@@ -108,6 +108,14 @@ def _start_ended(processes: Processes, specs: Mapping[str, Spec], found: Mapping
     return _sentence("Started again:", ended)
 
 
+def restart_silent(processes: Processes, silent: Mapping[str, float]) -> str:
+    """Stop programs that have run without answering for longer than they may; the next step starts them again."""
+    hung = [program for program, patience in silent.items() if processes.silent_for(program) > patience]
+    for program in hung:
+        processes.stop(program)
+    return _sentence("Restarting what runs but does not answer:", hung)
+
+
 def stranger_on_port(found: Mapping[str, ProcessInfo], port: int) -> bool:
     """Whether somebody else holds the API server's port: it is taken while the API server does not run."""
     info = found.get(API_SERVER)

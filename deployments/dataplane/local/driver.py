@@ -158,6 +158,9 @@ class LocalDataPlane:
             applied = self._paths.deployment(ref.release_name) / "applied.json"
             write_private(applied, json.dumps({"digest": release.digest}))
             return Progress("address", Outcome.FINISHED, f"Airflow answers at {self._url(ref)}.")
+        restarted = components.restart_silent(self._processes(ref), look.silent)
+        if restarted:
+            return Progress("components", Outcome.PROGRESSED, restarted)
         names = ", ".join(title(c.name) for c in waited)
         said = f"{len(ready)} of {len(look.components)} components answer; waiting for {names}."
         step = "address" if [c.name for c in waited] == [API_SERVER] else "components"

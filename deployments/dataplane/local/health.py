@@ -17,6 +17,7 @@ from deployments.states import ComponentState
 
 FRESH_SECONDS = 30.0  # Airflow's own threshold for each of its components
 SLOW_START_SECONDS = 180.0  # a first answer later than this is a failure that a person should see
+SILENT_SECONDS = 60.0  # a component that worked and fell silent is restarted after this
 MANY_RESTARTS = 2  # one may be an accident; a second one is told until the component works
 JOB_TYPES = {"scheduler": "SchedulerJob", DAG_PROCESSOR: "DagProcessorJob", TRIGGERER: "TriggererJob"}
 TITLES = {
@@ -90,6 +91,31 @@ def components(facts: Facts) -> tuple[Component, ...]:
     order = [API_SERVER, "scheduler", DAG_PROCESSOR, TRIGGERER, REDIS]
     names = sorted(known | set(facts.wanted), key=lambda n: (order.index(n) if n in order else len(order), n))
     return tuple(_component(name, facts) for name in names)
+
+
+def silent(facts: Facts) -> dict[str, float]:
+    """Programs that run but do not answer, and for how many seconds that may go on before a restart is due: a
+    minute for one that has worked in this life, three for one that may still be starting."""
+    found: dict[str, float] = {}
+    for program, info in facts.processes.items():
+        name = component_of(program)
+        if (
+            info.state != "RUNNING"
+            or program in facts.draining
+            or (name in JOB_TYPES and facts.heartbeats is None)
+        ):
+            continue
+        verdict = _from_service(name, program, info, facts, _beating(name, [program], facts))
+        if verdict.state is not ComponentState.READY:
+            found[program] = SILENT_SECONDS if _has_worked(name, info, facts) else SLOW_START_SECONDS
+    return found
+
+
+def _has_worked(name: str, info: ProcessInfo, facts: Facts) -> bool:
+    """Whether the process that runs now has sent a heartbeat at all."""
+    started = datetime.fromtimestamp(info.started, UTC)
+    own = (h for h in facts.heartbeats or () if h.job_type == JOB_TYPES.get(name) and h.began >= started)
+    return any(h.latest > h.began for h in own)
 
 
 def _component(name: str, facts: Facts) -> Component:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deployments.dataplane.base import Component, Ref
 from deployments.dataplane.local import ports, probe
-from deployments.dataplane.local.health import MANY_RESTARTS, Facts, component_of, components
+from deployments.dataplane.local.health import MANY_RESTARTS, Facts, component_of, components, silent
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes
 from deployments.dataplane.local.supervisor import ProcessInfo
@@ -25,6 +25,7 @@ class Look:
     components: tuple[Component, ...]
     processes: Mapping[str, ProcessInfo]
     queues: tuple[QueueLoad, ...]
+    silent: Mapping[str, float]  # programs that run but do not answer: how long they may, in seconds
 
 
 def wanted_instances(folder: Path) -> dict[str, int]:
@@ -40,7 +41,7 @@ def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, r
     """Look at one Deployment. Raises DataPlaneUnreachable when supervisord does not answer."""
     found = processes.known()
     if not found:
-        return Look((), {}, ())
+        return Look((), {}, (), {})
     folder = paths.deployment(ref.release_name)
     config = folder / "secrets" / "redis.conf"
     with ThreadPoolExecutor(max_workers=3) as pool:
@@ -82,4 +83,4 @@ def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, r
         )
         for queue in queues
     )
-    return Look(components(facts), found, load)
+    return Look(components(facts), found, load, silent(facts))

@@ -32,6 +32,7 @@ from deployments.dataplane.local.supervisor import ProcessInfo, Program, Supervi
 
 DRAIN_SECONDS = 600  # what a worker gets to finish its tasks
 CRASH_LOOP_PAUSE = 60  # seconds before a program that ended right after its start is tried again
+SILENCE_FORGOTTEN_SECONDS = 30.0  # looks at a Deployment that is not ready come every second or so
 STOP_SECONDS = 10
 STOP_BUDGET = 8.0  # how long `end_all` waits inside one call
 
@@ -123,6 +124,19 @@ class Processes:
             return self._drain_file(program).stat().st_mtime
         except FileNotFoundError:
             return None
+
+    def silent_for(self, program: str) -> float:
+        """For how many seconds the program has been found silent, this call included. The file remembers the first
+        time; it is forgotten when nobody found the program silent for a while, so that old silence never adds up."""
+        file, now = self.spec_file(program).with_suffix(".silent"), time.time()
+        try:
+            forgotten = now - file.stat().st_mtime > SILENCE_FORGOTTEN_SECONDS
+            first = now if forgotten else float(file.read_text())
+        except (OSError, ValueError):
+            first = now
+        write_private(file, str(first))
+        os.utime(file, (now, now))
+        return now - first
 
     def end_all(self) -> int:
         """End every program and every orphan of this Deployment; returns how many processes that were known
