@@ -22,9 +22,10 @@ from django.utils import timezone
 from console.kit.events import PING, RESYNC, Subscription, hub
 from workspaces.models import Membership, User
 
+type Right = tuple[int, UUID, str, str]  # user, Workspace, role, session
 type ChangedSince = Callable[[UUID, datetime], bool]  # the app above knows what moves in a Workspace
 
-PING_SECONDS = 15.0  # also how soon a stream ends after its right ended
+PING_SECONDS = 12.0  # a stream ends this soon after its right ended: within 15 s, the look-up included
 LIFE_SECONDS = 600.0
 STREAMS_PER_PERSON = 20
 OVERLAP = timedelta(seconds=5)  # a change that committed just before the page was rendered is told again
@@ -32,11 +33,9 @@ OVERLAP = timedelta(seconds=5)  # a change that committed just before the page w
 
 @dataclass(eq=False)
 class Stream:
-    """One open page: who, of which Workspace, under which session."""
+    """One open page."""
 
-    user_id: int
-    workspace_id: UUID
-    session_key: str
+    right: Right
     subscription: Subscription
     ends_at: float = field(default_factory=lambda: time.monotonic() + LIFE_SECONDS * random.uniform(0.8, 1.0))  # noqa: S311
 
@@ -61,7 +60,7 @@ class Registry:
 
     def open_for(self, user_id: int) -> int:
         """How many streams one person has open in this process."""
-        return sum(stream.user_id == user_id for stream in self.streams)
+        return sum(stream.right[0] == user_id for stream in self.streams)
 
     async def _watch(self) -> None:
         while self.streams:
@@ -70,32 +69,33 @@ class Registry:
 
     async def check(self) -> None:
         """End streams whose right or time has ended; ping the others."""
-        wanted = {(s.user_id, s.workspace_id, s.session_key) for s in self.streams}
+        wanted = {s.right for s in self.streams}
         allowed = await sync_to_async(still_allowed, thread_sensitive=False)(wanted)
         now = time.monotonic()
         for stream in list(self.streams):
-            key = (stream.user_id, stream.workspace_id, stream.session_key)
-            stream.subscription.push(PING if key in allowed and now < stream.ends_at else None)
+            stays = stream.right in allowed and now < stream.ends_at
+            stream.subscription.push(PING if stays else None)
 
 
-def still_allowed(wanted: set[tuple[int, UUID, str]]) -> set[tuple[int, UUID, str]]:
-    """Those of (user, Workspace, session) that may still listen. Two queries for all; nobody, when they fail."""
+def still_allowed(wanted: set[Right]) -> set[Right]:
+    """Those that may still listen. A change of role ends a stream too: the page opens the next one, under the new
+    role. Two queries for all; nobody, when they fail."""
     try:
         members = set(
             Membership.objects.filter(
-                user_id__in={user for user, _, _ in wanted},
-                workspace_id__in={workspace for _, workspace, _ in wanted},
+                user_id__in={user for user, _, _, _ in wanted},
+                workspace_id__in={workspace for _, workspace, _, _ in wanted},
                 user__is_active=True,
-            ).values_list("user_id", "workspace_id")
+            ).values_list("user_id", "workspace_id", "role")
         )
         sessions = set(
             Session.objects.filter(
-                session_key__in={key for _, _, key in wanted}, expire_date__gt=timezone.now()
+                session_key__in={key for _, _, _, key in wanted}, expire_date__gt=timezone.now()
             ).values_list("session_key", flat=True)
         )
     finally:
         connection.close()
-    return {w for w in wanted if (w[0], w[1]) in members and w[2] in sessions}
+    return {right for right in wanted if right[:3] in members and right[3] in sessions}
 
 
 _registries: dict[int, Registry] = {}
@@ -111,12 +111,12 @@ def registry() -> Registry:
 
 def _authorise(
     user: User, workspace_id: UUID, since: datetime, changed_since: ChangedSince
-) -> tuple[bool, bool]:
-    """(may listen, something changed since). The connection goes back to the pool at once."""
+) -> tuple[str | None, bool]:
+    """(the role in which one may listen, something changed since). The connection goes back to the pool at once."""
     try:
-        if not Membership.objects.filter(user_id=user.pk, workspace_id=workspace_id).exists():
-            return False, False
-        return True, changed_since(workspace_id, since - OVERLAP)
+        members = Membership.objects.filter(user_id=user.pk, workspace_id=workspace_id)
+        role = members.values_list("role", flat=True).first()
+        return role, role is not None and changed_since(workspace_id, since - OVERLAP)
     finally:
         connection.close()
 
@@ -130,15 +130,15 @@ async def stream(
     if not isinstance(user, User):
         return HttpResponse(status=401)
     since = _moment(request.GET.get("since", ""))
-    allowed, stale = await sync_to_async(_authorise)(user, workspace_id, since, changed_since)
-    if not allowed:
+    role, stale = await sync_to_async(_authorise)(user, workspace_id, since, changed_since)
+    if role is None:
         return HttpResponse("Not found.", status=404, content_type="text/plain")
     if registry().open_for(user.pk) >= STREAMS_PER_PERSON:
         return HttpResponse(
             "Too many pages are open. Close some of them.", status=429, headers={"Retry-After": "30"}
         )
     response = StreamingHttpResponse(
-        _events(user.pk, workspace_id, request.session.session_key or "", stale=stale),
+        _events((user.pk, workspace_id, role, request.session.session_key or ""), stale=stale),
         content_type="text/event-stream",
     )
     response["Cache-Control"] = "no-store"
@@ -158,10 +158,10 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-async def _events(user_id: int, workspace_id: UUID, session_key: str, *, stale: bool) -> AsyncIterator[bytes]:
+async def _events(right: Right, *, stale: bool) -> AsyncIterator[bytes]:
     async with (
-        hub().subscribe(f"w:{workspace_id}") as subscription,
-        registry().enter(Stream(user_id, workspace_id, session_key, subscription)),
+        hub().subscribe(f"w:{right[1]}") as subscription,
+        registry().enter(Stream(right, subscription)),
     ):
         yield RESYNC if stale else PING
         while (chunk := await subscription.queue.get()) is not None:

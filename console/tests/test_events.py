@@ -16,7 +16,7 @@ from django.utils import timezone
 from console.kit import events
 from console.tests import services
 from deployments import tasks
-from workspaces import stream
+from workspaces import members, stream
 from workspaces.models import Membership
 
 REAL_PUBLISH = events.publish
@@ -185,7 +185,7 @@ def test_a_page_that_is_up_to_date_is_not_told_to_catch_up(alice, workspace, dep
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("how", ["removed", "signed out", "disabled", "too old"])
+@pytest.mark.parametrize("how", ["removed", "demoted", "signed out", "disabled", "too old"])
 def test_a_stream_ends_when_its_right_ends(alice, vera, workspace, how, monkeypatch):
     async def run():
         client, chunks = await open_stream(vera, workspace)
@@ -194,6 +194,8 @@ def test_a_stream_ends_when_its_right_ends(alice, vera, workspace, how, monkeypa
         assert await asyncio.wait_for(anext(chunks), 5) == events.PING  # still allowed
         if how == "removed":
             await Membership.objects.filter(user=vera).adelete()
+        elif how == "demoted":
+            await Membership.objects.filter(user=vera).aupdate(role="editor")  # any other role
         elif how == "signed out":
             await client.alogout()
         elif how == "disabled":
@@ -205,6 +207,22 @@ def test_a_stream_ends_when_its_right_ends(alice, vera, workspace, how, monkeypa
         with pytest.raises(StopAsyncIteration):
             await asyncio.wait_for(anext(chunks), 5)
         assert stream.registry().streams == set()
+        await close_connections()
+
+    asyncio.run(run())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_action_ends_the_stream_within_15_s_without_being_asked(alice, vera, workspace, monkeypatch):
+    assert stream.PING_SECONDS < 14
+    monkeypatch.setattr(stream, "PING_SECONDS", 0.1)
+
+    async def run():
+        _, chunks = await open_stream(vera, workspace)
+        await asyncio.wait_for(anext(chunks), 5)
+        await sync_to_async(members.remove)(workspace=workspace, by=alice, user_id=vera.pk)
+        async with asyncio.timeout(5):
+            assert {chunk async for chunk in chunks} <= {events.PING}
         await close_connections()
 
     asyncio.run(run())

@@ -3,6 +3,7 @@
 import email
 import email.policy
 import re
+import socket
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,6 @@ from aiosmtpd.controller import Controller
 from django.core import mail
 from django.utils import timezone
 
-from console.tests.installation import free_port
 from workspaces import invitations, tasks, tokens
 from workspaces.models import Invitation
 from workspaces.permissions import Role
@@ -39,7 +39,8 @@ class Inbox:
 
 @pytest.fixture
 def smtp_port() -> int:
-    return free_port()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 @pytest.fixture
