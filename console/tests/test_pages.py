@@ -3,14 +3,20 @@
 from datetime import timedelta
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from conftest import PASSWORD, make_user
 from console.tests.browser import axe_complaints, chromium, cookies_of, overflow
 from console.tests.html_rules import complaints
 from deployments.models import ComponentStatus, Deployment, Step
 from deployments.states import ComponentState, Operation, Status, StepState
+from workspaces import actions as workspace_actions
+from workspaces import invitations
+from workspaces.models import Invitation
+from workspaces.permissions import Role
 
 SIGNED_OUT = [
     "/accounts/signup/",
@@ -18,7 +24,19 @@ SIGNED_OUT = [
     "/accounts/password/reset/",
     "/accounts/password/reset/done/",
 ]
-OWN = ["/account/", "/workspaces/new/", "/accounts/email/", "/accounts/password/change/", "/accounts/logout/"]
+OWN = [
+    "/account/",
+    "/account/delete/",
+    "/workspaces/new/",
+    "/invitations/",
+    "/accounts/email/",
+    "/accounts/password/change/",
+    "/accounts/logout/",
+    "/accounts/reauthenticate/",
+    "/accounts/2fa/",
+    "/accounts/sessions/",
+]
+CONFIRMED = ["/accounts/2fa/totp/activate/", "/accounts/2fa/webauthn/add/"]  # they first ask who it is
 
 
 def in_full(deployment: Deployment) -> Deployment:
@@ -52,14 +70,34 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("deployments:list", args=here) + "?q=nothing-like-this",
         reverse("deployments:new", args=here),
         reverse("workspace_settings", args=here),
+        reverse("workspace_delete", args=here),
+        reverse("workspace_leave", args=here),
+        reverse("members", args=here),
+        reverse("members", args=here) + "?q=nothing-like-this",
+        reverse("members_invite", args=here),
+        reverse("deployments:activity", args=here),
+        reverse("deployments:activity", args=here) + "?q=nothing-like-this",
         deployment.url,
+        reverse("deployments:deployment_activity", args=[deployment.release_name]),
         reverse("deployments:settings", args=[deployment.release_name]),
         reverse("deployments:delete", args=[deployment.release_name]),
     ]
 
 
+@pytest.fixture
+def invited(workspace, alice) -> list[str]:
+    """The links of invitations in every state, and of none."""
+    emails = [f"{name}@example.org" for name in ("ready", "expired", "revoked", "used", "alice2")]
+    made = invitations.invite(workspace=workspace, by=alice, emails=emails, role=Role.EDITOR).made
+    now = timezone.now()
+    changes = {"expired": "expires_at", "revoked": "revoked_at", "used": "accepted_at"}
+    for name, field in changes.items():
+        Invitation.objects.filter(email=f"{name}@example.org").update(**{field: now})
+    return [*(reverse("invitation", args=[each.token]) for each in made), "/join/nothing/"]
+
+
 def checked(response) -> list[str]:
-    assert response.status_code in {200, 422}, response
+    assert response.status_code in {200, 404, 410, 422}, response
     return complaints(response.content.decode())
 
 
@@ -67,6 +105,31 @@ def checked(response) -> list[str]:
 @pytest.mark.parametrize("url", SIGNED_OUT)
 def test_pages_for_strangers_keep_the_rules(client, url) -> None:
     assert checked(client.get(url)) == []
+
+
+def test_every_state_of_an_invitation_keeps_the_rules(client, as_, charlie, invited) -> None:
+    for reader in (client, as_(charlie)):
+        assert [wrong for url in invited if (wrong := checked(reader.get(url)))] == []
+
+
+def test_the_answer_with_links_and_the_waiting_invitation_keep_the_rules(as_, alice, workspace) -> None:
+    made = as_(alice).post(
+        reverse("members_invite", args=[workspace.pk]), {"addresses": "a@example.org", "role": "member"}
+    )
+    other = workspace_actions.create_workspace(by=make_user("olga@example.org", "Olga"), name="Other")
+    EmailAddress.objects.create(user=alice, email=alice.email, verified=True, primary=True)
+    owner = other.members.get()
+    invitations.invite(workspace=other, by=owner, emails=[alice.email], role=Role.EDITOR)
+    waiting = as_(alice).get("/invitations/")
+    assert b"Join Other" in waiting.content
+    assert checked(made) == checked(waiting) == []
+
+
+def test_pages_that_ask_who_it_is_keep_the_rules(client, alice, workspace) -> None:
+    client.force_login(alice)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    for url in CONFIRMED:
+        assert checked(client.get(url)) == []
 
 
 @pytest.mark.parametrize("url", OWN)
@@ -89,6 +152,10 @@ def test_a_member_sees_no_button_that_would_answer_403(as_, vera, deployment) ->
     assert b"Create Deployment" not in listing.content
     assert b"Show password" not in page.content
     assert b"Settings" not in page.content
+    members = client.get(reverse("members", args=[deployment.workspace_id]))
+    assert checked(members) == []
+    assert b"Invite people" not in members.content
+    assert b"Remove" not in members.content
 
 
 def test_an_empty_list_says_what_a_deployment_is_and_who_can_make_one(as_, alice, vera, workspace) -> None:
@@ -179,7 +246,9 @@ def test_a_missing_page_and_a_forbidden_one_keep_the_rules(as_, alice, vera, dep
 
 
 @pytest.mark.browser
-def test_pages_are_accessible_in_both_themes_and_widths(live_server, as_, alice, deployment) -> None:
+def test_pages_are_accessible_in_both_themes_and_widths(
+    live_server, as_, alice, bob, deployment, invited
+) -> None:
     client = as_(alice)
     in_full(deployment)
     cookies = cookies_of(client, live_server.url)
@@ -195,7 +264,7 @@ def test_pages_are_accessible_in_both_themes_and_widths(live_server, as_, alice,
             page.on(
                 "console", lambda message: refused.append(message.text) if "Policy" in message.text else None
             )
-            for signed_in, urls in ((False, SIGNED_OUT), (True, [*OWN, *pages_of(deployment)])):
+            for signed_in, urls in ((False, [*SIGNED_OUT, *invited]), (True, [*OWN, *pages_of(deployment)])):
                 if signed_in:
                     context.add_cookies(cookies)
                 for url in urls:
@@ -205,4 +274,4 @@ def test_pages_are_accessible_in_both_themes_and_widths(live_server, as_, alice,
                     found[url, theme] = [*axe_complaints(page), *["scrolls sideways"] * bool(overflow(page))]
     assert found == {key: [] for key in found}
     assert refused == []
-    assert len(found) == len(looks) * (len(SIGNED_OUT) + len(OWN) + len(pages_of(deployment)))
+    assert len(found) == len(looks) * (len(SIGNED_OUT) + len(invited) + len(OWN) + len(pages_of(deployment)))

@@ -1,0 +1,8 @@
+"""The site with the page of kept mail, which production does not route."""
+
+from django.urls import path
+
+from console import urls
+from console.outbox import mail
+
+urlpatterns = [*urls.urlpatterns, path("mail/", mail, name="mail")]
