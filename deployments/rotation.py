@@ -1,7 +1,11 @@
 """Putting stored secrets under the newest key. Row by row, each write for itself: killed half way, it is run again."""
 
+from allauth.mfa.models import Authenticator
+
 from console.kit import crypto
 from deployments.models import Cluster, DeploymentSecret
+
+SEALED_PARTS = ("secret", "seed")  # of a second factor: the app's secret, the recovery codes' seed
 
 
 def rotate_all() -> int:
@@ -10,15 +14,34 @@ def rotate_all() -> int:
     A row that changed meanwhile is left alone: whoever changed it used the first key already. Raises
     cryptography's InvalidToken when no configured key opens a secret; what was done before stays done.
     """
+    return _deployments() + _clusters() + _second_factors()
+
+
+def _deployments() -> int:
     count = 0
     for secret in DeploymentSecret.objects.only("pk", "sealed").iterator(chunk_size=500):
-        DeploymentSecret.objects.filter(pk=secret.pk, sealed=secret.sealed).update(
-            sealed=crypto.rotate(secret.sealed)
-        )
+        same = DeploymentSecret.objects.filter(pk=secret.pk, sealed=secret.sealed)
+        same.update(sealed=crypto.rotate(secret.sealed))
         count += 1
+    return count
+
+
+def _clusters() -> int:
+    count = 0
     for cluster in Cluster.objects.only("pk", "sealed_config"):
-        Cluster.objects.filter(pk=cluster.pk, sealed_config=cluster.sealed_config).update(
-            sealed_config=crypto.rotate(cluster.sealed_config)
-        )
+        same = Cluster.objects.filter(pk=cluster.pk, sealed_config=cluster.sealed_config)
+        same.update(sealed_config=crypto.rotate(cluster.sealed_config))
         count += 1
+    return count
+
+
+def _second_factors() -> int:
+    count = 0
+    for factor in Authenticator.objects.only("pk", "data").iterator(chunk_size=500):
+        sealed = {part: factor.data[part] for part in SEALED_PARTS if part in factor.data}
+        if sealed:
+            fresh = {part: crypto.rotate(text.encode()).decode() for part, text in sealed.items()}
+            same = Authenticator.objects.filter(pk=factor.pk, data=factor.data)
+            same.update(data={**factor.data, **fresh})
+            count += 1
     return count

@@ -1,6 +1,10 @@
 """Key rotation over everything that is stored encrypted."""
 
 import pytest
+from allauth.mfa.adapter import get_adapter as get_mfa_adapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.db import models
@@ -23,6 +27,21 @@ def test_after_a_rotation_the_old_key_can_be_dropped(deployment, cluster, settin
     settings.ENCRYPTION_KEYS = [new]
     assert vault.read(deployment) == before
     assert clusters.config(Cluster.objects.get()).database_url == url
+
+
+def test_second_factors_survive_a_rotation(alice, settings):
+    totp = TOTP.activate(alice, "JBSWY3DPEHPK3PXP")
+    codes = RecoveryCodes.activate(alice).get_unused_codes()
+    sealed = dict(Authenticator.objects.values_list("type", "data"))
+    new = Fernet.generate_key().decode()
+    settings.ENCRYPTION_KEYS = [new, *settings.ENCRYPTION_KEYS]
+    assert rotate_all() == 2
+    settings.ENCRYPTION_KEYS = [new]
+    again = {factor.type: factor for factor in Authenticator.objects.all()}
+    assert get_mfa_adapter().decrypt(again["totp"].data["secret"]) == "JBSWY3DPEHPK3PXP"
+    assert RecoveryCodes(again["recovery_codes"]).get_unused_codes() == codes
+    assert again["totp"].data != sealed["totp"]
+    assert totp.instance.pk == again["totp"].pk
 
 
 def test_a_rotation_cut_short_is_completed_by_the_next(deployment, settings, monkeypatch):
