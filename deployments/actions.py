@@ -18,6 +18,10 @@ from workspaces import audit
 from workspaces.models import User, Workspace
 
 
+class WorkspaceGone(Exception):
+    """The Workspace was deleted while something was created in it."""
+
+
 class NameTaken(Exception):
     """Another living Deployment of the Workspace has this name, letter case aside."""
 
@@ -53,7 +57,7 @@ class Choices:
 def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
     """A new Deployment, to be provisioned by the reconciler. The same `form_key` twice gives the first one again.
 
-    Raises NameTaken, and ClusterClosed.
+    Raises NameTaken, WorkspaceGone, and ClusterClosed.
     """
     try:
         with transaction.atomic():
@@ -64,6 +68,8 @@ def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices
             return earlier
         if "deployment_name_once_per_workspace" in str(error):
             raise NameTaken(choices.name) from error
+        if not Workspace.objects.filter(pk=workspace.pk).exists():
+            raise WorkspaceGone(str(workspace.pk)) from error
         raise
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -113,6 +113,8 @@ def new_deployment(request: MemberRequest) -> HttpResponse:
             )
         except actions.NameTaken:
             form.name_taken()
+        except actions.WorkspaceGone:
+            raise Http404 from None
         except actions.ClusterClosed:
             form.cluster_closed()
         else:

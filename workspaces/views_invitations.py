@@ -60,7 +60,7 @@ def _belongs(user: User, invitation: Invitation) -> bool:
     return Membership.objects.filter(workspace_id=invitation.workspace_id, user=user).exists()
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])  # HEAD: mail programs look whether a link works
 @limited("accept", limit=30, seconds=300)
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Where an invitation's link leads; the POST accepts."""
