@@ -72,6 +72,9 @@ def test_the_number_of_queries_does_not_grow_with_members(
         html = page(client, workspace)
     assert html.count("Remove…") == 49  # the first of three pages, Alice's own row aside
     assert html.count("Send again") == 50
+    second = page(client, workspace, "?page=2")
+    assert second.count("Remove…") == 50
+    assert "Send again" not in second
 
 
 def test_a_member_sees_no_control_that_would_be_refused(as_, vera, workspace):
