@@ -133,8 +133,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Redis carries only hints and badges; a call to it may cost a second at most.
 REDIS_URL = secret("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
-    # Rate limits of accounts. In Postgres, so that a frozen Redis never blocks a sign-in.
-    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "console_cache"}
+    # Rate limits of accounts. In Postgres, so that a frozen Redis never blocks a sign-in; with room for many
+    # entries, or a flood of strangers would push a locked account's counter out.
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "console_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 

@@ -3,7 +3,7 @@ and a hint to the reconciler once it is committed."""
 
 from dataclasses import dataclass
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -64,8 +64,10 @@ def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices
             return _create(workspace=workspace, by=by, form_key=form_key, choices=choices)
     except IntegrityError as error:
         earlier = Deployment.objects.filter(workspace=workspace, form_key=form_key).first()
-        if earlier is not None:
+        if earlier is not None and earlier.name_key == name_key(choices.name):
             return earlier
+        if earlier is not None:  # back in the browser, and another name: a further Deployment is meant
+            return create_deployment(workspace=workspace, by=by, form_key=uuid4(), choices=choices)
         if "deployment_name_once_per_workspace" in str(error):
             raise NameTaken(choices.name) from error
         if not Workspace.objects.filter(pk=workspace.pk).exists():

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from deployments.models import Deployment
@@ -44,8 +44,14 @@ def release(claim: Claim) -> None:
 def postpone(claim: Claim, seconds: float, *, failures: int) -> None:
     """Push the row ahead before complaining: a row that breaks its pass must not break the loop."""
     Deployment.objects.filter(pk=claim.deployment.pk, lease_epoch=claim.epoch).update(
-        due_at=Now() + timedelta(seconds=seconds), failures=failures
+        due_at=next_due(claim, seconds), failures=failures
     )
+
+
+def next_due(claim: Claim, seconds: float) -> Case:
+    """`seconds` from now, unless somebody made the row due during the pass: no wish is slept over."""
+    rested = Now() + timedelta(seconds=seconds)
+    return Case(When(due_at=Value(claim.due_at), then=rested), default=F("due_at"))
 
 
 def wake(pks: list[UUID]) -> int:

@@ -229,13 +229,21 @@ class Deployment(models.Model):
         return reverse("deployments:detail", args=[self.release_name])
 
     @property
+    def badge_url(self) -> str:
+        """Its badge alone."""
+        return reverse("deployments:badge", args=[self.release_name])
+
+    @property
     def live_url(self) -> str:
         """The part of its page that moves."""
         return reverse("deployments:live", args=[self.release_name])
 
     @property
     def fresh_at(self) -> datetime:
-        """When something was last heard of it."""
+        """When something was last heard of it. The observer's word that its cluster is quiet counts for it only while
+        the reconciler keeps up: a row long overdue is not quiet, it is not looked at."""
+        if self.due_at < timezone.now() - UNKNOWN_AFTER:  # something may have changed, and nobody has looked
+            return self.observed_at
         return max(self.observed_at, self.cluster.last_seen_at or self.observed_at)
 
 

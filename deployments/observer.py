@@ -4,11 +4,14 @@ itself; a missed change costs until the row's next due time, never the truth."""
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 import structlog
+from django.db import DatabaseError
 from django.db.models.functions import Now
 
+from console.kit import crypto
 from deployments import clusters, leases, tasks
 from deployments.dataplane.base import DataPlane, DataPlaneError, Ref
 from deployments.models import Cluster, Deployment
@@ -19,6 +22,7 @@ logger = structlog.get_logger(__name__)
 TICK_SECONDS = 0.5  # Deployments on the move
 QUIET_SECONDS = 4.0  # Healthy ones, so that a page tells the truth within 10 s
 HEARTBEAT_SECONDS = 10.0
+HINT_AGAIN_SECONDS = 5.0
 
 
 @dataclass
@@ -71,22 +75,56 @@ class ClusterObserver:
 
 
 def observers() -> list[ClusterObserver]:
-    """One observer per cluster that can be read now."""
-    return [ClusterObserver(cluster.pk, clusters.plane(cluster)) for cluster in Cluster.objects.all()]
+    """One observer per cluster that can be read now; one that cannot costs the others nothing."""
+    found = []
+    for cluster in Cluster.objects.all():
+        try:
+            found.append(ClusterObserver(cluster.pk, clusters.plane(cluster)))
+        except (crypto.DecryptionError, KeyError, ValueError) as error:
+            logger.error("cluster_unreadable", cluster=str(cluster.pk), error=type(error).__name__)
+    return found
+
+
+class DueRows:
+    """Hints due rows at every tick, but one that is still due since the same moment only every five seconds: while no
+    worker takes messages they must not pile up."""
+
+    def __init__(self) -> None:
+        self._hinted: dict[tuple[UUID, datetime], float] = {}
+
+    def hint(self, now: float) -> int:
+        """Hint those that were not hinted just now; how many."""
+        self._hinted = {row: at for row, at in self._hinted.items() if now - at < HINT_AGAIN_SECONDS}
+        fresh = [row for row in tasks.due_rows() if row not in self._hinted]
+        for row in fresh:
+            self._hinted[row] = now
+            tasks.hint(row[0])
+        return len(fresh)
 
 
 def run_forever(stop: threading.Event) -> None:
     """Tick until asked to stop. Due rows are hinted at every tick as well, so that a wait of a second is one."""
     watching: list[ClusterObserver] = []
+    due = DueRows()
     refresh_at = 0.0
     while not stop.is_set():
         now = time.monotonic()
         if now >= refresh_at:
             watching, refresh_at = _refreshed(watching), now + 30.0
-        tasks.hint_due()
+        due.hint(now)
         for observer in watching:
-            observer.tick(now)
+            _tick(observer, now)
         stop.wait(max(0.0, TICK_SECONDS - (time.monotonic() - now)))
+
+
+def _tick(observer: ClusterObserver, now: float) -> None:
+    """One cluster's look. What its driver raises beside the contract is logged and delays no other cluster."""
+    try:
+        observer.tick(now)
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("cluster_look_failed", cluster=str(observer.cluster_id))
 
 
 def _refreshed(watching: list[ClusterObserver]) -> list[ClusterObserver]:

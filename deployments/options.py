@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from deployments.models import Cluster, RuntimeRelease, WorkerType
+from deployments.names import name_key
 from deployments.states import Executor
 from workspaces.models import Workspace
 
@@ -82,7 +83,7 @@ def clusters_for(workspace: Workspace) -> QuerySet[Cluster]:
 
 def version_key(version: str) -> tuple[int, ...]:
     """Orders versions by number: "3.10-1" after "3.9-2"."""
-    return tuple(int(part) for part in version.replace("-", ".").split(".") if part.isdigit())
+    return tuple(int(part) for part in version.replace("-", ".").split(".") if part.isdecimal())
 
 
 def offered_runtimes(today: date) -> tuple[RuntimeRelease, ...]:
@@ -106,6 +107,7 @@ def options_for(cluster: Cluster) -> Options:
 
 
 NAME_LENGTH = 64
+NAME_KEY_LENGTH = 256  # the column; one character may become eighteen under NFKC
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _JOINER = "\u200d"  # inside emoji
 
@@ -119,4 +121,6 @@ def clean_name(name: str) -> str:
         raise ValueError("Enter a name without line breaks or invisible characters.")
     if len(trimmed) > NAME_LENGTH:
         raise ValueError(f"Enter a name of at most {NAME_LENGTH} characters; this one has {len(trimmed)}.")
+    if len(name_key(trimmed)) > NAME_KEY_LENGTH:
+        raise ValueError("Enter a shorter name; some of its characters stand for many.")
     return trimmed

@@ -25,7 +25,7 @@ SORTS: dict[str, F | Func] = {
 }
 # What a row of the list shows, and what its status is judged by: half the time of reading whole rows.
 COLUMNS = (
-    *("name", "release_name", "executor", "updated_at", "status", "observed_at", "deleted_at"),
+    *("name", "release_name", "executor", "updated_at", "status", "observed_at", "due_at", "deleted_at"),
     *("cluster__name", "cluster__last_seen_at", "runtime__version", "runtime__airflow_version"),
     *("updated_by__name", "updated_by__email"),
 )
@@ -78,7 +78,7 @@ def _ordering(sort: str) -> list[OrderBy]:
 
 def _page_size(query: QueryDict) -> int:
     size = query.get("per_page", "")
-    return int(size) if size.isdigit() and int(size) in PAGE_SIZES else PAGE_SIZES[1]
+    return int(size) if size.isdecimal() and int(size) in PAGE_SIZES else PAGE_SIZES[1]
 
 
 def changed_since(workspace_id: UUID, moment: datetime) -> bool:

@@ -5,6 +5,7 @@ A pass is: claim -> observe -> plan -> one step -> observe -> record. Everything
 and in the data plane; nothing is remembered between passes.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -90,9 +91,12 @@ def _delete_pass(claim: Claim) -> Record:
     plane = clusters.plane(claim.deployment.cluster)
     steps = plane.delete_steps()
     ref = ref_of(claim.deployment)
-    try:
-        if not claim.deployment.steps.filter(operation=Operation.DELETE).exists():
+    if not claim.deployment.steps.filter(operation=Operation.DELETE).exists():
+        try:
             return _inventory(plane.observe(ref), steps)
+        except DataPlaneError as error:
+            return _failed(claim, error)  # without steps: the inventory is still to be made
+    try:
         progress = plane.destroy(ref)
         failpoint("reconcile.after_apply")
     except DataPlaneError as error:
@@ -136,7 +140,7 @@ def _apply_pass(claim: Claim) -> Record:
     ref = ref_of(deployment)
     progress: Progress | None = None
     steps = plane.create_steps(release)
-    operation = Operation.CREATE if deployment.first_healthy_at is None else Operation.CHANGE
+    operation = _operation(deployment)
     try:
         observation = plane.observe(ref)
         failpoint("reconcile.after_observe")
@@ -158,13 +162,28 @@ def _apply_pass(claim: Claim) -> Record:
     return Record(
         verdict,
         0.0 if more else plan.rest(verdict.status, progress, scaled=bool(release.queues)),
-        operation=operation if progress is not None or verdict.status is Status.HEALTHY else None,
+        operation=operation,
         step_names=steps,
-        progress=progress or Progress(steps[-1].key, Outcome.FINISHED, ""),
+        progress=_shown_progress(progress, steps, verdict),
         components=observation.components,
         queues=scaled,
         facts=_facts(plane, ref, release, observation, verdict),
     )
+
+
+def _shown_progress(progress: Progress | None, steps: tuple[StepName, ...], verdict: Verdict) -> Progress:
+    """Where the steps stand: all done once it is Healthy, whatever the last call still did."""
+    last = steps[-1].key
+    if progress is None or (verdict.status is Status.HEALTHY and progress.step != last):
+        return Progress(last, Outcome.FINISHED, "")
+    return replace(progress, outcome=Outcome.FINISHED) if verdict.status is Status.HEALTHY else progress
+
+
+def _operation(deployment: Deployment) -> Operation | None:
+    """Whose steps this pass moves: none while it only keeps running what was applied."""
+    if deployment.first_healthy_at is None:
+        return Operation.CREATE
+    return Operation.CHANGE if deployment.observed_generation != deployment.generation else None
 
 
 def _facts(

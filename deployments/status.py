@@ -2,21 +2,20 @@
 lease writes nothing. What changed is pushed as rendered fragments once it is committed."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit import events
 from deployments import fragments, steps, vault
 from deployments.dataplane.base import Component, Leftover, Progress, StepName
-from deployments.leases import Claim
+from deployments.leases import Claim, next_due
 from deployments.models import Cluster, ComponentStatus, Deployment, StatusChange, WorkerQueue
 from deployments.plan import Verdict
 from deployments.states import Operation, Status
@@ -65,12 +64,12 @@ def record(claim: Claim, entry: Record) -> bool:
         if row.lease_epoch != claim.epoch:
             raise LeaseLost(str(row.pk))
         now = timezone.now()
-        writes: dict[str, Any] = {"due_at": _next_due(claim, entry), "failures": entry.failures}
+        writes: dict[str, Any] = {"due_at": next_due(claim, entry.next_look), "failures": entry.failures}
         if entry.observed:
             writes["observed_at"] = Now()
         changed = False
         # Somebody may have asked to delete during this pass: what it says of creating is no longer wanted.
-        if not row.is_deleting or entry.operation is Operation.DELETE:
+        if not row.is_deleting or claim.deployment.is_deleting:
             changed = _write_parts(row, entry, now) | _write_verdict(row, entry, now, writes)
         if changed:
             writes["changed_at"] = Now()
@@ -108,11 +107,6 @@ def publish(pk: UUID) -> None:
     row = Deployment.objects.select_related("cluster", "runtime", "workspace").filter(pk=pk).first()
     if row is not None:
         events.publish(f"w:{row.workspace_id}", fragments.frames(row))
-
-
-def _next_due(claim: Claim, entry: Record) -> Case:
-    rested = Now() + timedelta(seconds=entry.next_look)
-    return Case(When(due_at=Value(claim.due_at), then=rested), default=F("due_at"))
 
 
 def _write_parts(row: Deployment, entry: Record, now: datetime) -> bool:

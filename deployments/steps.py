@@ -35,6 +35,11 @@ def write(
 
 def _ensure(row: Deployment, operation: Operation, names: tuple[StepName, ...]) -> list[Step]:
     known = {step.key: step for step in row.steps.filter(operation=operation)}
+    if operation is Operation.CHANGE and all(step.state == StepState.DONE for step in known.values()):
+        Step.objects.filter(
+            deployment=row, operation=operation
+        ).delete()  # those of the change before this one
+        known = {}
     if [n.key for n in names] != list(known):
         Step.objects.filter(deployment=row, operation=operation).exclude(
             key__in=[n.key for n in names]

@@ -2,6 +2,7 @@
 the row's due time and lease decide, and the sweep finds every due row again."""
 
 import time
+from datetime import datetime
 from uuid import UUID
 
 from celery import shared_task
@@ -27,15 +28,15 @@ def reconcile_task(pk: str) -> None:
 @shared_task(name="deployments.tasks.sweep", ignore_result=True)
 def sweep() -> int:
     """The guarantee: hint every due row that nobody works on."""
-    return hint_due()
-
-
-def hint_due() -> int:
-    """Hint due rows, longest waiting first; how many."""
-    pks = list(leases.due().values_list("pk", flat=True)[:SWEEP_BATCH])
-    for pk in pks:
+    rows = due_rows()
+    for pk, _ in rows:
         hint(pk)
-    return len(pks)
+    return len(rows)
+
+
+def due_rows() -> list[tuple[UUID, datetime]]:
+    """Rows that wait for a pass, longest first, each with the moment since which it is due."""
+    return list(leases.due().values_list("pk", "due_at")[:SWEEP_BATCH])
 
 
 def hint(pk: UUID) -> bool:

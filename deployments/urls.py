@@ -15,6 +15,7 @@ urlpatterns = [
     path("w/<uuid:workspace_id>/stream/", stream, {"changed_since": queries.changed_since}, name="stream"),
     path("deployments/<slug:release_name>/", views.detail, name="detail"),
     path("deployments/<slug:release_name>/live/", views.live, name="live"),
+    path("deployments/<slug:release_name>/badge/", views.badge, name="badge"),
     path("deployments/<slug:release_name>/credential/", views.credential, name="credential"),
     path("deployments/<slug:release_name>/retry/", views.retry, name="retry"),
     path(

@@ -18,6 +18,7 @@ from deployments.models import Deployment
 from deployments.options import clusters_for
 from deployments.presenters import consequences, facts, notes
 from deployments.states import Operation
+from deployments.templatetags import states
 from workspaces.access import MemberRequest, who_can, workspace_view
 from workspaces.permissions import Permission
 
@@ -203,6 +204,13 @@ def live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     return render(request, "deployments/_live.html", live_context(deployment))
 
 
+@require_GET
+@deployment_view(Permission.VIEW)
+def badge(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The badge alone, for a page that missed something."""
+    return HttpResponse(states.badge(deployment.shown_status))
+
+
 @require_POST
 @deployment_view(Permission.REVEAL_CREDENTIAL, alive=True)
 def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
@@ -221,7 +229,9 @@ def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 def retry(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Try the failing step again now."""
     actions.retry_now(deployment=deployment, by=request.user)
-    messages.info(request, "Trying again now.")
+    messages.info(
+        request, "Asked for another try. What has just failed may rest for a moment before it runs again."
+    )
     return see_other(deployment.url)
 
 

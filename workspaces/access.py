@@ -55,7 +55,9 @@ class MemberRequest(HtmxHttpRequest):
 
 def who_can(workspace: Workspace, permission: Permission) -> list[str]:
     """The names of at most five members who hold `permission`."""
-    holders = Membership.objects.filter(workspace=workspace, role__in=roles_with(permission))
+    holders = Membership.objects.filter(
+        workspace=workspace, role__in=roles_with(permission), user__is_active=True
+    )
     return [m.user.label for m in holders.select_related("user").order_by("created_at")[:5]]
 
 

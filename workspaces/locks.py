@@ -34,5 +34,7 @@ def lock_for(workspace_id: UUID, by: User, permission: Permission) -> Workspace:
 
 def is_last_admin(membership: Membership) -> bool:
     """Whether the Workspace would have no Admin without this one. True only under `lock`."""
-    others = Membership.objects.filter(workspace_id=membership.workspace_id, role=Role.ADMIN)
+    others = Membership.objects.filter(
+        workspace_id=membership.workspace_id, role=Role.ADMIN, user__is_active=True
+    )
     return membership.role == Role.ADMIN and not others.exclude(pk=membership.pk).exists()

@@ -41,7 +41,7 @@ def send_invitation(pk: str) -> None:
         return
     try:
         invitation_mail(invitation, token).send()
-    except (OSError, smtplib.SMTPException) as error:
+    except Exception as error:
         _failed(invitation, error)
     else:
         _settle(invitation, Invitation.Mail.SENT, "")
@@ -57,9 +57,18 @@ def _failed(invitation: Invitation, error: Exception) -> None:
         return
     pause = BACKOFF_SECONDS[invitation.mail_tries - 1]
     _same_links(invitation).update(
-        mail_sentence="The mail server does not answer. It is tried again.",
-        mail_due_at=Now() + timedelta(seconds=pause),
+        mail_sentence=_sentence(error), mail_due_at=Now() + timedelta(seconds=pause)
     )
+    if isinstance(error, OSError):
+        # The server is away: the others would only keep a worker waiting that Deployments need.
+        waiting = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=Now())
+        waiting.update(mail_due_at=Now() + timedelta(seconds=pause))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError | smtplib.SMTPException):
+        return "The mail server does not answer. It is tried again."
+    return "The mail could not be made. It is tried again; the worker's log has the reason."
 
 
 def _settle(invitation: Invitation, state: str, sentence: str) -> None:

@@ -25,7 +25,9 @@ PREFIX = "airdeck:"
 _HEARTBEAT_CHANNEL = f"{PREFIX}heartbeat"
 HEARTBEAT_SECONDS = 10.0  # own message: pub/sub health checks do not notice a half-open connection
 QUEUE_LENGTH = 8  # a reader slower than this gets one "resync" in place of what it missed
-BREAKER_SECONDS = 30.0
+BREAKER_SECONDS = 10.0  # in a web process, where people wait; others try again soon
+BREAKER_SECONDS_ELSEWHERE = 1.0
+READY_SECONDS = 1.0  # how long a new listener waits for the process's own subscription
 TIMEOUT_SECONDS = 1.0
 
 
@@ -63,7 +65,9 @@ class Breaker:
     def trip(self) -> None:
         """A call failed."""
         with self._lock:
-            self._open_until = time.monotonic() + BREAKER_SECONDS
+            patient = settings.PROCESS_ROLE in {"worker", "beat", "observer"}
+            pause = BREAKER_SECONDS_ELSEWHERE if patient else BREAKER_SECONDS
+            self._open_until = time.monotonic() + pause
 
     def reset(self) -> None:
         """A call worked."""
@@ -90,16 +94,51 @@ def publish(topic: str, frames: Iterable[Frame]) -> bool:
     """Send frames to every page that watches `topic`. Never raises, never takes longer than about a second;
     False when they were dropped (pages catch up on their next resync)."""
     if breaker.open:
+        _catch_up.note(topic)
         return False
     message = json.dumps([[frame.event, frame.html] for frame in frames])
     try:
         _redis().publish(PREFIX + topic, message)
     except (redis.RedisError, OSError) as error:
         breaker.trip()
+        _catch_up.note(topic)
         logger.warning("hint_dropped", kind="event", error=type(error).__name__)
         return False
     breaker.reset()
     return True
+
+
+class CatchUp:
+    """Topics of which something was dropped: their pages are told to ask anew as soon as Redis takes messages."""
+
+    def __init__(self) -> None:
+        self._topics: set[str] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def note(self, topic: str) -> None:
+        """Something about `topic` was dropped."""
+        with self._lock:
+            self._topics.add(topic)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="event-catch-up", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(BREAKER_SECONDS_ELSEWHERE)
+            if breaker.open:
+                continue
+            with self._lock:
+                waiting, self._topics = self._topics, set()
+                if not waiting:
+                    self._thread = None
+                    return
+            for topic in waiting:  # what fails again is noted again
+                publish(topic, [Frame("resync")])
+
+
+_catch_up = CatchUp()
 
 
 @dataclass(eq=False)
@@ -108,15 +147,17 @@ class Subscription:
 
     topic: str
     queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_LENGTH))
+    ended: bool = False
 
     def push(self, chunk: bytes | None) -> None:
         """Queue a chunk; a reader that fell behind gets one resync in place of everything missed. None ends it."""
+        self.ended = self.ended or chunk is None
         try:
             self.queue.put_nowait(chunk)
         except asyncio.QueueFull:
             while not self.queue.empty():
                 self.queue.get_nowait()
-            self.queue.put_nowait(None if chunk is None else RESYNC)
+            self.queue.put_nowait(None if self.ended else RESYNC)
 
 
 class Hub:
@@ -125,6 +166,7 @@ class Hub:
     def __init__(self) -> None:
         self._subscriptions: dict[str, set[Subscription]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
 
     @property
     def count(self) -> int:
@@ -139,6 +181,8 @@ class Hub:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="event-hub")
         try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._listening.wait(), READY_SECONDS)
             yield subscription
         finally:
             watchers = self._subscriptions[topic]
@@ -156,11 +200,6 @@ class Hub:
         for topic in list(self._subscriptions):
             self.deliver(topic, RESYNC)
 
-    def close_all(self) -> None:
-        """The process is about to stop: every stream ends now."""
-        for topic in list(self._subscriptions):
-            self.deliver(topic, None)
-
     async def _run(self) -> None:
         """Keep one subscription alive for as long as somebody listens."""
         missed = False
@@ -171,6 +210,8 @@ class Hub:
                 logger.warning("event_hub_reconnects", error=type(error).__name__)
                 missed = True
                 await asyncio.sleep(1.0)
+            finally:
+                self._listening.clear()
 
     async def _listen(self, *, resync_first: bool) -> None:
         client = redis.asyncio.Redis.from_url(
@@ -178,6 +219,7 @@ class Hub:
         )
         async with client, client.pubsub() as pubsub:
             await pubsub.psubscribe(f"{PREFIX}*")
+            self._listening.set()
             if resync_first:
                 self.resync_all()
             beat = heard = time.monotonic()

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import OperationalError, connections
 from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
@@ -80,6 +80,35 @@ def test_a_slow_reader_gets_one_resync_in_place_of_what_it_missed():
     assert drained[-1] == b"19"
 
 
+def test_an_end_is_never_lost_in_an_overflow():
+    async def run():
+        subscription = events.Subscription("w:1")
+        for n in range(events.QUEUE_LENGTH):
+            subscription.push(str(n).encode())
+        subscription.push(None)
+        for n in range(20):
+            subscription.push(str(n).encode())
+        drained = []
+        while not subscription.queue.empty():
+            drained.append(subscription.queue.get_nowait())
+        return drained
+
+    assert asyncio.run(run())[0] is None
+
+
+def test_what_was_dropped_is_made_good_by_a_resync_soon(settings):
+    settings.PROCESS_ROLE = "worker"
+
+    async def run():
+        async with events.hub().subscribe("w:1") as subscription:
+            await settled("w:1")
+            events.breaker.trip()
+            assert not await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", "lost")])
+            assert await asyncio.wait_for(subscription.queue.get(), 5) == events.RESYNC
+
+    asyncio.run(run())
+
+
 def test_nobody_listens_after_everybody_left():
     async def run():
         async with events.hub().subscribe("w:1"):
@@ -105,7 +134,6 @@ def test_after_redis_came_back_every_page_is_told_to_catch_up(redis_again):
             async with asyncio.timeout(20):
                 while await subscription.queue.get() != events.RESYNC:
                     pass
-            events.breaker.reset()
             await settled("w:1")
             await sync_to_async(events.publish)("w:1", [events.Frame("after")])
             assert await asyncio.wait_for(subscription.queue.get(), 5) == b"event: after\ndata: \n\n"
@@ -223,6 +251,24 @@ def test_an_action_ends_the_stream_within_15_s_without_being_asked(alice, vera, 
         await sync_to_async(members.remove)(workspace=workspace, by=alice, user_id=vera.pk)
         async with asyncio.timeout(5):
             assert {chunk async for chunk in chunks} <= {events.PING}
+        await close_connections()
+
+    asyncio.run(run())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_does_not_answer_ends_the_streams_and_not_the_watch(vera, workspace, monkeypatch):
+    def away(wanted):
+        raise OperationalError("the connection is lost")
+
+    async def run():
+        _, chunks = await open_stream(vera, workspace)
+        await asyncio.wait_for(anext(chunks), 5)
+        with monkeypatch.context() as broken:
+            broken.setattr(stream, "still_allowed", away)
+            await stream.registry().check()
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(chunks), 5)
         await close_connections()
 
     asyncio.run(run())

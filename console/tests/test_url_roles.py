@@ -49,6 +49,7 @@ INVITATION_URLS = {
 DEPLOYMENT_URLS = {
     ("deployments:detail", "get"): (MEMBER, 200),
     ("deployments:live", "get"): (MEMBER, 200),
+    ("deployments:badge", "get"): (MEMBER, 200),
     ("deployments:credential", "post"): (EDITOR, 200),
     ("deployments:retry", "post"): (EDITOR, 303),
     ("deployments:deployment_activity", "get"): (MEMBER, 200),

@@ -110,6 +110,7 @@ def test_local_has_no_queue_and_ignores_the_worker_fields(as_, bob, url, posted)
         ({"name": "a\x07b"}, "name", "Enter a name without line breaks or invisible characters."),
         ({"name": "a\u202eb"}, "name", "Enter a name without line breaks or invisible characters."),
         ({"name": "a\x00b"}, "name", "Enter a name without line breaks or invisible characters."),
+        ({"name": "\ufdfa" * 20}, "name", "Enter a shorter name; some of its characters stand for many."),
         ({"description": "x" * 1001}, "description", "Enter at most 1000 characters."),
         ({"runtime": "9.9-9"}, "runtime", "Choose a runtime from the list; this one is not offered."),
         ({"cluster": str(uuid4())}, "cluster", "Choose a cluster that is open to this Workspace."),
@@ -214,6 +215,13 @@ def test_the_same_form_posted_again_leads_to_the_same_deployment(as_, bob, url, 
     assert first["Location"] == second["Location"]
     assert Deployment.objects.count() == 1
     assert AuditEvent.objects.filter(verb="created", object_type="deployment").count() == 1
+
+
+def test_the_form_of_an_earlier_page_with_another_name_makes_another_deployment(as_, bob, url, posted):
+    sent = posted()
+    as_(bob).post(url, sent)
+    as_(bob).post(url, {**sent, "name": "Reports"})
+    assert sorted(Deployment.objects.values_list("name", flat=True)) == ["Analytics", "Reports"]
 
 
 @pytest.mark.django_db(transaction=True)

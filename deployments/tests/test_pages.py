@@ -70,6 +70,7 @@ def test_the_list_filters_sorts_and_pages_on_the_server(as_, alice, workspace, c
     assert names("?q=calm-orbit-0042") == ["Deployment 0042"]
     assert names("?status=unhealthy") == names("?executor=celery") == ["Deployment 0003"]
     assert len(names("?page=nonsense&sort=nonsense&per_page=7&cluster=nonsense")) == 50
+    assert len(names("?per_page=²&page=²")) == 50
     assert len(names("?per_page=25")) == 25
 
 
@@ -225,3 +226,10 @@ def test_private_pages_are_kept_out_of_caches_and_carry_the_policy(as_, alice, w
         assert "default-src 'none'" in policy
         assert answer["X-Frame-Options"] == "DENY"
         assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_badge_alone_is_there_for_a_page_that_missed_something(as_, vera, deployment):
+    assert "Creating" in as_(vera).get(deployment.badge_url).content.decode()
+    for tab in (deployment.url, f"{deployment.url}activity/"):
+        page = as_(vera).get(tab).content.decode()
+        assert f'hx-get="{deployment.badge_url}" hx-trigger="sse:resync, every 30s"' in page

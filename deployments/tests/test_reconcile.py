@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from deployments import actions, leases, status
+from deployments.dataplane.base import DataPlaneError
 from deployments.models import Deployment
 from deployments.reconcile import reconcile, ref_of
 from deployments.states import Status, StepState
@@ -266,3 +267,81 @@ def test_a_new_start_does_not_touch_what_is_being_created_or_deleted(deployment,
     assert status.begin_again(cluster) == 0
     deployment.refresh_from_db()
     assert deployment.status == Status.DELETING
+
+
+def test_a_delete_that_hears_nothing_says_so(deployment, plane, alice):
+    settle(deployment)
+    actions.delete_deployment(deployment=deployment, by=alice)
+    plane.silent = "supervisord does not answer."
+    settle(deployment, passes=1)
+    assert deployment.status == Status.DELETING
+    assert deployment.reason == "supervisord does not answer."
+    plane.silent = ""
+    assert settle(deployment).status == Status.DELETED
+
+
+def test_a_delete_that_meets_a_bug_says_so(deployment, plane, alice, monkeypatch):
+    settle(deployment)
+    actions.delete_deployment(deployment=deployment, by=alice)
+    reconcile(deployment.pk)  # the inventory
+    with monkeypatch.context() as broken:
+        broken.setattr(plane, "destroy", lambda ref: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            reconcile(deployment.pk)
+    deployment.refresh_from_db()
+    assert "unexpected ZeroDivisionError" in deployment.reason
+    assert settle(deployment).status == Status.DELETED
+
+
+def test_a_receipt_waits_for_the_first_look_that_works(deployment, plane, alice, monkeypatch):
+    settle(deployment)
+    actions.delete_deployment(deployment=deployment, by=alice)
+
+    def refuse(ref):
+        raise DataPlaneError("The primary Postgres has no free connections.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(plane, "observe", refuse)
+        settle(deployment, passes=1)
+    assert deployment.reason.startswith("The primary Postgres has no free connections. Trying again in ")
+    settle(deployment)
+    receipt = [line for step in deployment.steps.filter(operation="delete") for line in step.receipt]
+    assert receipt == ["3 processes", f"database {deployment.release_name}", "files"]
+
+
+def test_a_wish_during_a_pass_that_breaks_is_not_slept_over(deployment, plane, alice, monkeypatch):
+    def delete_and_break(ref):
+        actions.delete_deployment(deployment=deployment, by=alice)
+        return 1 / 0
+
+    monkeypatch.setattr(plane, "observe", delete_and_break)
+    with pytest.raises(ZeroDivisionError):
+        reconcile(deployment.pk)
+    deployment.refresh_from_db()
+    assert deployment.due_at <= timezone.now()
+
+
+def test_recovering_is_no_change_and_has_no_steps(deployment, plane):
+    settle(deployment)
+    plane.break_component(ref_of(deployment), "scheduler", "Scheduler ended.")
+    settle(deployment, passes=2)
+    plane.mend_component(ref_of(deployment), "scheduler")
+    settle(deployment)
+    assert deployment.steps.filter(operation="change").count() == 0
+
+
+def test_the_steps_of_a_second_change_begin_anew(deployment, plane):
+    settle(deployment)
+    for replicas in (2, 3):
+        Deployment.objects.update(generation=replicas, scheduler_replicas=replicas)
+        deployment.refresh_from_db()
+        assert settle(deployment, passes=1).status in {Status.DEPLOYING, Status.HEALTHY}
+        settle(deployment)
+        assert states(deployment, "change") == [StepState.DONE] * 3
+        deployment.steps.filter(operation="change").update(
+            started_at=timezone.now() - timedelta(days=3), finished_at=timezone.now() - timedelta(days=3)
+        )
+    Deployment.objects.update(generation=4, scheduler_replicas=4)
+    settle(deployment, passes=1)
+    running = deployment.steps.filter(operation="change", key="components").get()
+    assert timezone.now() - running.started_at < timedelta(minutes=1)

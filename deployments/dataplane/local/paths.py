@@ -151,6 +151,7 @@ class StateDir:
                 folder.chmod(mode)
 
     def forget_groups(self) -> None:
-        """Remove every group file. Only for `up`, before it starts supervisord."""
-        for file in self.groups.glob("*.conf"):
+        """Remove every group file, and the counts of starts: a new life of the installation is no crash. Only for
+        `up`, before it starts supervisord."""
+        for file in (*self.groups.glob("*.conf"), *self.deployments.glob("*/specs/*.started")):
             file.unlink(missing_ok=True)
