@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from deployments import actions
@@ -209,6 +210,14 @@ def test_a_get_never_writes(as_, alice, workspace, deployment):
     client = as_(alice)
     urls = [workspace.url, f"{workspace.url}new/", deployment.url, deployment.live_url]
     urls += [f"{deployment.url}settings/", f"{deployment.url}delete/", "/account/", "/workspaces/new/"]
+    urls += [reverse("members", args=[workspace.pk]), reverse("members_invite", args=[workspace.pk])]
+    urls += [
+        reverse("deployments:activity", args=[workspace.pk]),
+        f"{deployment.url}activity/",
+        deployment.badge_url,
+    ]
+    urls += ["/admin/", "/admin/deployments/deployment/", "/invitations/"]
+    type(alice).objects.update(is_staff=True, is_superuser=True)
     for url in urls:
         with CaptureQueriesContext(connection) as context:
             assert client.get(url).status_code == 200
