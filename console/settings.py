@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "workspaces.middleware.TimeZoneMiddleware",
+    "workspaces.middleware.LockedAccountMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"

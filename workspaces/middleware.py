@@ -1,14 +1,18 @@
-"""What every request of a signed-in person gets: their time zone, and their address in the log context."""
+"""What requests of people get: their time zone, their address in the log context, and an honest 429."""
 
 from collections.abc import Callable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
 from console.kit.http import client_ip
+
+LOCKED_SECONDS = 300  # allauth's own, for five wrong passwords of one account
 
 
 class TimeZoneMiddleware(MiddlewareMixin):
@@ -27,3 +31,20 @@ class TimeZoneMiddleware(MiddlewareMixin):
             timezone.activate(ZoneInfo(request.user.time_zone))
         except (ZoneInfoNotFoundError, ValueError):
             timezone.deactivate()
+
+
+class LockedAccountMiddleware(MiddlewareMixin):
+    """After too many wrong passwords allauth says so in the form, with status 200. Programs and proxies read the
+    status, so it becomes a 429 with a Retry-After; the page stays the same."""
+
+    def process_template_response(self, request: HttpRequest, response: TemplateResponse) -> TemplateResponse:
+        """Look for that one error."""
+        form = (response.context_data or {}).get("form")
+        if (
+            isinstance(form, BaseForm)
+            and form.is_bound
+            and form.has_error("__all__", "too_many_login_attempts")
+        ):
+            response.status_code = 429
+            response["Retry-After"] = str(LOCKED_SECONDS)
+        return response
