@@ -226,7 +226,7 @@ if env.str("EMAIL_HOST", ""):
             "username": env.str("EMAIL_USER", ""),
             "password": secret("EMAIL_PASSWORD", ""),
             "use_tls": env.bool("EMAIL_TLS", True),
-            "timeout": 10,
+            "timeout": 5,  # seconds; account mail is sent while its page waits
         },
     }
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "Airdeck <airdeck@localhost>")

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from console.embedded import postgres, redis_server
 from console.embedded.programs import BOOTSTRAP_CHANGED
-from deployments import catalogue, clusters, status
+from deployments import catalogue, clusters, rotation, status
 from deployments.dataplane.local.paths import StateDir
 
 POSTGRES_SECONDS = 60.0  # recovery after a power cut replays at most max_wal_size
@@ -54,6 +54,8 @@ class Command(BaseCommand):
         )
         catalogue.apply()
         status.begin_again(cluster)
+        if len(settings.ENCRYPTION_KEYS) > 1:
+            rotation.rotate_all()  # a new key was put before the old ones
         if _collect_static() or changed:
             sys.exit(BOOTSTRAP_CHANGED)
 
