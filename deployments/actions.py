@@ -10,11 +10,11 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from deployments import clusters, tasks, vault
+from deployments.audit import record_deployment
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
 from deployments.names import mint_release_name, name_key
 from deployments.options import clusters_for
 from deployments.states import Executor, Status
-from workspaces import audit
 from workspaces.models import User, Workspace
 
 
@@ -106,7 +106,7 @@ def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices)
             wanted_workers=choices.queue.min_workers,
         )
     vault.generate(deployment)
-    _audit(deployment, by, "created", new={"name": choices.name, "executor": choices.executor})
+    record_deployment(deployment, by, "created", new={"name": choices.name, "executor": choices.executor})
     _hint(deployment)
     return deployment
 
@@ -134,7 +134,7 @@ def describe_deployment(*, deployment: Deployment, by: User, name: str, descript
                 updated_by=by,
             )
             changed = {key for key in old if old[key] != new[key]}
-            _audit(
+            record_deployment(
                 deployment,
                 by,
                 "edited",
@@ -165,7 +165,7 @@ def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
         airflow_url="",
     )
     if asked:
-        _audit(deployment, by, "deleted")
+        record_deployment(deployment, by, "deleted")
         _hint(deployment)
     deployment.refresh_from_db()
     return deployment
@@ -174,7 +174,7 @@ def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
 @transaction.atomic
 def reveal_credential(*, deployment: Deployment, by: User) -> tuple[str, str]:
     """The Airflow login of this Deployment: user name and password. Every look is audited."""
-    _audit(deployment, by, "revealed the Airflow login of")
+    record_deployment(deployment, by, "revealed the Airflow login of")
     return vault.ADMIN_USERNAME, vault.admin_password(deployment)
 
 
@@ -182,20 +182,8 @@ def reveal_credential(*, deployment: Deployment, by: User) -> tuple[str, str]:
 def retry_now(*, deployment: Deployment, by: User) -> None:
     """Try again at once instead of after the back-off."""
     Deployment.objects.filter(pk=deployment.pk, deleted_at__isnull=True).update(due_at=Now(), failures=0)
-    _audit(deployment, by, "retried")
+    record_deployment(deployment, by, "retried")
     _hint(deployment)
-
-
-def _audit(deployment: Deployment, by: User, verb: str, **values: dict[str, object]) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="deployment",
-        object_id=deployment.pk,
-        object_label=deployment.name,
-        workspace_id=deployment.workspace_id,
-        **values,
-    )
 
 
 def _hint(deployment: Deployment) -> None:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from deployments import tasks
+from deployments.audit import record_deployment
 from deployments.models import Cluster, Deployment, RuntimeRelease
 from workspaces import audit
 from workspaces.models import User, Workspace
@@ -25,7 +26,7 @@ NAMED = 5  # Workspaces that a refusal names
 def reconcile_now(*, deployment: Deployment, by: User) -> str:
     """Make the row due now and forget its back-off. Raises Refused when it is gone."""
     _wake(deployment, failures=0)
-    _audit_deployment(deployment, by, "reconciled")
+    record_deployment(deployment, by, "reconciled")
     return f"{deployment.name} is looked at now."
 
 
@@ -36,7 +37,7 @@ def release_lease(*, deployment: Deployment, by: User) -> str:
     if not Deployment.objects.filter(pk=deployment.pk, lease_until__gt=Now()).exists():
         raise Refused(f"Nobody works on {deployment.name} now. Use Reconcile now to have it looked at.")
     _wake(deployment, lease_until=None, lease_epoch=F("lease_epoch") + 1)
-    _audit_deployment(deployment, by, "released the lease of")
+    record_deployment(deployment, by, "released the lease of")
     return f"The lease of {deployment.name} is released, and it is looked at now."
 
 
@@ -45,17 +46,6 @@ def _wake(deployment: Deployment, **changes: Any) -> None:
     if not rows.update(due_at=Now(), **changes):
         raise Refused(f"{deployment.name} is deleted. There is nothing to reconcile.")
     transaction.on_commit(partial(tasks.hint, deployment.pk), robust=True)
-
-
-def _audit_deployment(deployment: Deployment, by: User, verb: str) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="deployment",
-        object_id=deployment.pk,
-        object_label=deployment.name,
-        workspace_id=deployment.workspace_id,
-    )
 
 
 @transaction.atomic

@@ -25,7 +25,7 @@ from deployments.dataplane.base import (
     StepName,
 )
 from deployments.leases import Claim
-from deployments.models import UNKNOWN_AFTER, Deployment
+from deployments.models import UNKNOWN_AFTER, Deployment, WorkerQueue
 from deployments.plan import Verdict
 from deployments.releases import queue_spec, release_of
 from deployments.spec import Release
@@ -157,7 +157,7 @@ def _apply_pass(claim: Claim) -> Record:
         error="",
         was_healthy=deployment.first_healthy_at is not None,
     )
-    scaled = _scale(deployment, observation)
+    scaled = _scale(queues, observation)
     more = any(record.wanted_workers != workers.get(record.name) for record in scaled)
     return Record(
         verdict,
@@ -197,12 +197,12 @@ def _facts(
     return facts
 
 
-def _scale(deployment: Deployment, observation: Observation) -> tuple[QueueRecord, ...]:
+def _scale(queues: list[WorkerQueue], observation: Observation) -> tuple[QueueRecord, ...]:
     """Decide the wanted workers of every queue that was observed."""
     now: datetime = timezone.now()
     loads = {load.name: load for load in observation.queues}
     records = []
-    for queue in deployment.queues.select_related("worker_type"):
+    for queue in queues:
         load = loads.get(queue.name)
         if load is None:
             continue

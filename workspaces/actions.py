@@ -55,14 +55,7 @@ def create_workspace(*, by: User, name: str) -> Workspace:
     """A new Workspace with its creator as Admin."""
     workspace = Workspace.objects.create(name=name)
     Membership.objects.create(workspace=workspace, user=by, role=Role.ADMIN)
-    audit.record(
-        by=by,
-        verb="created",
-        object_type="workspace",
-        object_id=workspace.pk,
-        object_label=name,
-        workspace_id=workspace.pk,
-    )
+    audit.record_workspace(workspace, by, "created")
     return workspace
 
 
@@ -74,16 +67,7 @@ def rename_workspace(*, workspace: Workspace, by: User, name: str) -> Workspace:
         return locked
     old, locked.name = locked.name, name
     locked.save(update_fields=["name"])
-    audit.record(
-        by=by,
-        verb="renamed",
-        object_type="workspace",
-        object_id=locked.pk,
-        object_label=name,
-        workspace_id=locked.pk,
-        old={"name": old},
-        new={"name": name},
-    )
+    audit.record_workspace(locked, by, "renamed", old={"name": old}, new={"name": name})
     return locked
 
 
@@ -108,14 +92,7 @@ def delete_workspace(*, workspace: Workspace, by: User) -> None:
 
 
 def _delete(workspace: Workspace, by: User) -> None:
-    audit.record(
-        by=by,
-        verb="deleted",
-        object_type="workspace",
-        object_id=workspace.pk,
-        object_label=workspace.name,
-        workspace_id=workspace.pk,
-    )
+    audit.record_workspace(workspace, by, "deleted")
     hooks.forget(workspace)
     workspace.delete()
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from workspaces.models import AuditEvent, User
+from workspaces.models import AuditEvent, User, Workspace
 
 logger = structlog.get_logger(__name__)
 
@@ -38,3 +38,16 @@ def record(
     )
     logger.info("audit", verb=verb, object_type=object_type, object_id=str(object_id), actor=event.actor_id)
     return event
+
+
+def record_workspace(workspace: Workspace, by: User, verb: str, **values: dict[str, Any]) -> AuditEvent:
+    """One event about a Workspace itself; `values` are `old` and `new`."""
+    return record(
+        by=by,
+        verb=verb,
+        object_type="workspace",
+        object_id=workspace.pk,
+        object_label=workspace.name,
+        workspace_id=workspace.pk,
+        **values,
+    )

@@ -60,15 +60,7 @@ def leave(*, workspace: Workspace, by: User) -> None:
     membership = _member(locked, by.pk)
     if is_last_admin(membership):
         raise _last_admin(membership, locked)
-    audit.record(
-        by=by,
-        verb="left",
-        object_type="workspace",
-        object_id=locked.pk,
-        object_label=locked.name,
-        workspace_id=locked.pk,
-        old={"role": membership.role},
-    )
+    audit.record_workspace(locked, by, "left", old={"role": membership.role})
     membership.delete()
 
 

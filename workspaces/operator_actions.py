@@ -14,7 +14,7 @@ def suspend_workspace(*, workspace: Workspace, by: User) -> str:
     """Freeze a Workspace: its people see everything and change nothing. What runs keeps running. Twice is once."""
     if not Workspace.objects.filter(pk=workspace.pk, suspended_at=None).update(suspended_at=Now()):
         return f"{workspace.name} was suspended already."
-    _audit_workspace(workspace, by, "suspended")
+    audit.record_workspace(workspace, by, "suspended")
     return f"{workspace.name} is suspended. Its Deployments keep running."
 
 
@@ -23,19 +23,8 @@ def resume_workspace(*, workspace: Workspace, by: User) -> str:
     """Let the people of a suspended Workspace change things again. Twice is once."""
     if not Workspace.objects.filter(pk=workspace.pk, suspended_at__isnull=False).update(suspended_at=None):
         return f"{workspace.name} was not suspended."
-    _audit_workspace(workspace, by, "resumed")
+    audit.record_workspace(workspace, by, "resumed")
     return f"{workspace.name} is resumed."
-
-
-def _audit_workspace(workspace: Workspace, by: User, verb: str) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="workspace",
-        object_id=workspace.pk,
-        object_label=workspace.name,
-        workspace_id=workspace.pk,
-    )
 
 
 def _lock_two(user: User, by: User, refusal: str) -> User:

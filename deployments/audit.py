@@ -1,0 +1,20 @@
+"""Audit events about Deployments."""
+
+from typing import Any
+
+from deployments.models import Deployment
+from workspaces import audit
+from workspaces.models import AuditEvent, User
+
+
+def record_deployment(deployment: Deployment, by: User, verb: str, **values: dict[str, Any]) -> AuditEvent:
+    """One event about a Deployment; `values` are `old` and `new`. Inside the transaction of the change."""
+    return audit.record(
+        by=by,
+        verb=verb,
+        object_type="deployment",
+        object_id=deployment.pk,
+        object_label=deployment.name,
+        workspace_id=deployment.workspace_id,
+        **values,
+    )
