@@ -7,8 +7,11 @@ from workspaces import audit
 from workspaces.models import AuditEvent, User
 
 
-def record_deployment(deployment: Deployment, by: User, verb: str, **values: dict[str, Any]) -> AuditEvent:
-    """One event about a Deployment; `values` are `old` and `new`. Inside the transaction of the change."""
+def record_deployment(
+    deployment: Deployment, by: User | None, verb: str, **values: dict[str, Any]
+) -> AuditEvent:
+    """One event about a Deployment; `values` are `old` and `new`. `by` is None when Airdeck itself acted. Inside the
+    transaction of the change."""
     return audit.record(
         by=by,
         verb=verb,

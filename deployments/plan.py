@@ -15,7 +15,6 @@ BACKOFF_CAP = 60.0
 # How soon a row is looked at again when no hint comes first, in seconds.
 REST_WAITING = 1.0
 REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
-REST_HEALTHY = 30.0
 
 # Worst first: the one that a person should read about.
 _SEVERITY = (
@@ -37,7 +36,9 @@ class Verdict:
 
 def needs_apply(release: Release, observation: Observation, workers: Mapping[str, int]) -> bool:
     """Whether anything observed differs from what is wanted."""
-    if observation.digest != release.digest or not observation.ready:
+    if observation.digest != release.digest or observation.drifted:
+        return True
+    if not (observation.asleep if release.hibernating else observation.ready):
         return True
     return any(load.workers != workers.get(load.name, load.workers) for load in observation.queues)
 
@@ -60,10 +61,12 @@ def verdict(
     """The status of a Deployment that nobody asked to delete.
 
     CREATING until every component is ready for the first time; DEPLOYING while a changed Release rolls out;
-    UNHEALTHY when what was applied stopped being ready.
+    UNHEALTHY when what was applied stopped being ready; HIBERNATING when nothing runs because nothing should.
     """
     applied = observation.digest == release.digest
-    if applied and observation.ready and not error:
+    if release.hibernating and applied and observation.asleep and not error:
+        return Verdict(Status.HIBERNATING)
+    if not release.hibernating and applied and observation.ready and not error:
         return Verdict(Status.HEALTHY)
     culprit = worst(observation.components)
     if error:
@@ -86,12 +89,15 @@ def backoff(failures: int) -> float:
     return min(BACKOFF_CAP, 2.0 ** min(failures, 6)) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
 
 
-def rest(status: Status, progress: Progress | None, *, scaled: bool) -> float:
-    """Seconds until the next look when nothing happens. 0 after progress: the next step starts at once."""
+def rest(status: Status, progress: Progress | None, *, healthy: float, scaled: bool) -> float:
+    """Seconds until the next look when nothing happens: `healthy` is the data plane's `healthy_rest`. 0 after
+    progress: the next step starts at once."""
     if progress and progress.outcome is Outcome.PROGRESSED:
         return 0.0
+    if status is Status.HIBERNATING:
+        return healthy
     if status is Status.HEALTHY:
-        return REST_SCALED if scaled else REST_HEALTHY
+        return REST_SCALED if scaled else healthy
     return REST_WAITING
 
 

@@ -105,7 +105,7 @@ def _delete_pass(claim: Claim) -> Record:
     verdict = Verdict(Status.DELETED, "") if gone else Verdict(Status.DELETING, progress.sentence)
     return Record(
         verdict,
-        plan.rest(Status.DELETING, None if gone else progress, scaled=False),
+        plan.rest(Status.DELETING, None if gone else progress, healthy=plane.healthy_rest, scaled=False),
         operation=Operation.DELETE,
         step_names=steps,
         progress=progress,
@@ -161,7 +161,14 @@ def _apply_pass(claim: Claim) -> Record:
     more = any(record.wanted_workers != workers.get(record.name) for record in scaled)
     return Record(
         verdict,
-        0.0 if more else plan.rest(verdict.status, progress, scaled=bool(release.queues)),
+        0.0
+        if more
+        else plan.rest(
+            verdict.status,
+            progress,
+            healthy=plane.healthy_rest,
+            scaled=bool(release.queues) and not plane.load_wakes,
+        ),
         operation=operation,
         step_names=steps,
         progress=_shown_progress(progress, steps, verdict),

@@ -17,8 +17,9 @@ def queue_spec(queue: WorkerQueue) -> QueueSpec:
 
 
 def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
-    """The Release of the Deployment's desired state. `queues` come with their worker type loaded."""
+    """The Release of the Deployment's desired state. `queues` come with their worker type loaded. One query."""
     executor = Executor(deployment.executor)
+    variables = list(deployment.variables.all())
     return Release(
         deployment_id=str(deployment.pk),
         release_name=deployment.release_name,
@@ -28,4 +29,7 @@ def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
         scheduler=deployment.scheduler_size,
         scheduler_replicas=deployment.scheduler_replicas,
         queues=tuple(queue_spec(q) for q in queues) if executor is Executor.CELERY else (),
+        environment={row.key: row.value for row in variables if not row.is_secret},
+        secret_marks={row.key: row.mark for row in variables if row.is_secret},
+        hibernating=deployment.hibernating,
     )

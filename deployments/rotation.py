@@ -3,7 +3,7 @@
 from allauth.mfa.models import Authenticator
 
 from console.kit import crypto
-from deployments.models import Cluster, DeploymentSecret
+from deployments.models import Cluster, DeploymentSecret, EnvironmentVariable, VariableRevision
 
 SEALED_PARTS = ("secret", "seed")  # of a second factor: the app's secret, the recovery codes' seed
 
@@ -19,10 +19,11 @@ def rotate_all() -> int:
 
 def _deployments() -> int:
     count = 0
-    for secret in DeploymentSecret.objects.only("pk", "sealed").iterator(chunk_size=500):
-        same = DeploymentSecret.objects.filter(pk=secret.pk, sealed=secret.sealed)
-        same.update(sealed=crypto.rotate(secret.sealed))
-        count += 1
+    for model in (DeploymentSecret, EnvironmentVariable, VariableRevision):
+        sealed = model.objects.filter(sealed__isnull=False).values_list("pk", "sealed")
+        for pk, token in sealed.iterator(chunk_size=500):
+            model.objects.filter(pk=pk, sealed=token).update(sealed=crypto.rotate(token))
+            count += 1
     return count
 
 

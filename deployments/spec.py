@@ -73,7 +73,9 @@ class Release:
     """Everything a data plane needs to know to run one generation of a Deployment.
 
     Holds no secret: secrets travel beside it as `Secrets`, so that a Release can be logged and compared.
-    `environment` is the user's plain variables and ours. `release_name` matches ^[a-z]+-[a-z]+-[0-9]{4}$.
+    `environment` is the user's plain variables. `secret_marks` names the user's secret variables, each with a keyed
+    mark that changes with its value; the values are `Secrets.variables`. `release_name` matches
+    ^[a-z]+-[a-z]+-[0-9]{4}$. A hibernating Deployment keeps its database, files and settings, and runs nothing.
     """
 
     deployment_id: str
@@ -85,6 +87,8 @@ class Release:
     scheduler_replicas: int
     queues: tuple[QueueSpec, ...] = ()  # empty unless the executor is Celery
     environment: Mapping[str, str] = field(default_factory=dict)
+    secret_marks: Mapping[str, str] = field(default_factory=dict)
+    hibernating: bool = False
 
     @property
     def parallelism(self) -> int:
@@ -94,16 +98,22 @@ class Release:
     @property
     def digest(self) -> str:
         """Changes exactly when something that a data plane acts on changes. The generation is left out, so
-        saving the same thing twice restarts nothing."""
+        saving the same thing twice restarts nothing. A field added later counts only once it is used, so that a
+        new Airdeck restarts no Airflow."""
         document = asdict(self)
         document.pop("generation")
         document["environment"] = dict(sorted(self.environment.items()))
+        document["secret_marks"] = dict(sorted(self.secret_marks.items()))
+        for added_later in ("secret_marks", "hibernating"):
+            if not document[added_later]:
+                document.pop(added_later)
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, repr=False)
 class Secrets:
-    """The generated secrets of one Deployment, in the clear, for handing to a driver. Never logged: no repr."""
+    """The secrets of one Deployment, in the clear, for handing to a driver: the generated ones, and the values of the
+    user's secret variables. Never logged: no repr."""
 
     fernet_key: str
     jwt_secret: str
@@ -111,6 +121,7 @@ class Secrets:
     database_password: str
     redis_password: str
     admin_password: str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return "Secrets(…)"
@@ -118,12 +129,14 @@ class Secrets:
 
 @dataclass(frozen=True)
 class QueueLoad:
-    """What waits and runs on one worker queue now, and how many workers serve it."""
+    """What waits and runs on one worker queue now, how many workers serve it, and how many more are on their way out:
+    they take no new task and end when theirs are done."""
 
     name: str
     queued: int
     running: int
     workers: int
+    draining: int = 0
 
 
 def wanted_workers(queue: QueueSpec, queued: int, running: int) -> int:

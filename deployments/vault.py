@@ -1,12 +1,15 @@
-"""The generated secrets of a Deployment: made once, encrypted at rest, read only to hand them to a driver."""
+"""The secrets of a Deployment, encrypted at rest and read only to hand them to a driver: the generated ones, made once,
+and the values of its secret variables."""
 
+import hashlib
+import hmac
 import secrets as stdlib_secrets
 from collections.abc import Callable
 
 from cryptography.fernet import Fernet
 
 from console.kit import crypto
-from deployments.models import Deployment, DeploymentSecret
+from deployments.models import Deployment, DeploymentSecret, EnvironmentVariable
 from deployments.spec import Secrets
 
 ADMIN_USERNAME = "admin"
@@ -38,9 +41,31 @@ def generate(deployment: Deployment) -> None:
 def read(deployment: Deployment) -> Secrets:
     """Every secret in the clear. Raises DecryptionError; KeyError never, because `generate` made them all."""
     rows = {row.name: row.sealed for row in deployment.secrets.all()}
-    return Secrets(
-        **{name: crypto.decrypt(rows[name], place=_place(deployment, name)) for name in GENERATORS}
-    )
+    generated = {name: crypto.decrypt(rows[name], place=_place(deployment, name)) for name in GENERATORS}
+    secret = deployment.variables.filter(is_secret=True)
+    return Secrets(**generated, variables={row.key: open_variable(row) for row in secret})
+
+
+def _variable_place(deployment_id: object, key: str) -> str:
+    return f"deployment:{deployment_id}:variable:{key}"
+
+
+def seal_variable(deployment: Deployment, key: str, value: str) -> bytes:
+    """The value of a secret variable, encrypted for its row."""
+    return crypto.encrypt(value, place=_variable_place(deployment.pk, key))
+
+
+def open_variable(row: EnvironmentVariable) -> str:
+    """The value of a secret variable in the clear. Raises DecryptionError."""
+    assert row.sealed is not None  # noqa: S101 - secret rows are sealed
+    return crypto.decrypt(row.sealed, place=_variable_place(row.deployment_id, row.key))
+
+
+def mark(deployment: Deployment, key: str, value: str) -> str:
+    """A keyed mark of a secret value: equal for equal values of one variable, and telling nothing without the key."""
+    row = deployment.secrets.get(name="api_secret_key")
+    own_key = crypto.decrypt(row.sealed, place=_place(deployment, "api_secret_key"))
+    return hmac.new(own_key.encode(), f"{key}={value}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def admin_password(deployment: Deployment) -> str:

@@ -12,6 +12,7 @@ class Permission(StrEnum):
     EDIT_DEPLOYMENT = "edit_deployment"
     DELETE_DEPLOYMENT = "delete_deployment"
     REVEAL_CREDENTIAL = "reveal_credential"
+    TRANSFER_DEPLOYMENT = "transfer_deployment"
     EDIT_WORKSPACE = "edit_workspace"
     DELETE_WORKSPACE = "delete_workspace"
     MANAGE_MEMBERS = "manage_members"

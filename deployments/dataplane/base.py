@@ -5,7 +5,7 @@ be constructed anew for every call. Every method is bounded (at most `CALL_BUDGE
 started in the data plane and waited for over several calls, never inside one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +26,11 @@ class DataPlaneError(Exception):
 
 class DataPlaneUnreachable(DataPlaneError):
     """The data plane itself did not answer: nothing is known about the Deployment."""
+
+
+class UpgradeFailed(DataPlaneError):
+    """The migration to another runtime failed, and the metadata database is again as it was before it. The Release
+    with the earlier runtime can be applied. `str()` says why it failed."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,17 @@ class Observation:
     components: tuple[Component, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     queues: tuple[QueueLoad, ...] = ()
+    drifted: bool = False  # somebody else changed or removed something of ours: `apply` puts it right
 
     @property
     def ready(self) -> bool:
         """Everything that should answer answers."""
         return bool(self.components) and all(c.state is ComponentState.READY for c in self.components)
+
+    @property
+    def asleep(self) -> bool:
+        """Nothing runs, and nothing should: how a hibernating Deployment looks once it is applied."""
+        return all(c.state is ComponentState.ABSENT and not c.wanted for c in self.components)
 
 
 class Outcome(StrEnum):
@@ -100,25 +111,62 @@ class Outcome(StrEnum):
 class Progress:
     """The result of one step. `step` is a key of `create_steps`/`delete_steps`: all steps before it are done.
 
-    `sentence` says what was done or what is waited for ("Installing Airflow 3.3.2: 57 of 140 packages")."""
+    `sentence` says what was done or what is waited for ("Installing Airflow 3.3.2: 57 of 140 packages").
+    `notices` are sentences for the Activity about what this call put right that somebody else had changed."""
 
     step: str
     outcome: Outcome
     sentence: str
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of a component's log; `at` when the source says."""
+    """One line of a component's log, without colours and control characters; `at` when the source says, and the
+    instance (program, pod) that wrote it."""
 
     text: str
     at: datetime | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class LogTail:
+    """Lines of one component, oldest first, and where to read on: hand `cursor` back as `after`."""
+
+    lines: tuple[LogLine, ...] = ()
+    cursor: str = ""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One process or pod of a component, as found when somebody asks why. `sentence` says what it does or what is
+    wrong with it; `facts` are labelled texts ("Process": "4242", "Last probe": "…", "Last exit": "…")."""
+
+    name: str
+    state: ComponentState
+    sentence: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskCount:
+    """Task instances of the whole Deployment that run, and that are handed to the executor and wait."""
+
+    running: int
+    queued: int
 
 
 class DataPlane(Protocol):
-    """A cluster that can run Airflow. See the module docstring for what holds of every method."""
+    """A cluster that can run Airflow. See the module docstring for what holds of every method.
+
+    `healthy_rest` is for how many seconds a Healthy Deployment may be left alone when its fingerprint says nothing.
+    `load_wakes` says that the fingerprint tells of the queues' load too, so that nobody need look at it every 10 s.
+    """
 
     executors: tuple[Executor, ...]
+    healthy_rest: float
+    load_wakes: bool
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
         """The steps towards this Release, in order. Pure: no I/O."""
@@ -137,7 +185,10 @@ class DataPlane(Protocol):
         nothing, and a call killed at any instant is completed by the next one.
 
         `workers` is the wanted number of workers per queue name. Returns FINISHED when every object is applied
-        and every component is READY. Raises DataPlaneError when the step cannot be taken.
+        and every component is READY; for a hibernating Release, when nothing runs any more. A Release with another
+        runtime than the one that the metadata database was migrated to stops Airflow, takes a snapshot of the
+        database, migrates it, and drops the snapshot once everything is READY; when the migration fails, the
+        snapshot is put back and UpgradeFailed raised. Raises DataPlaneError when the step cannot be taken.
         """
 
     def destroy(self, ref: Ref) -> Progress:
@@ -151,8 +202,16 @@ class DataPlane(Protocol):
         """For the observer: a short text per deployment id that changes when the Deployment's observed state may
         have changed. One cheap call for all; ids that do not exist are left out."""
 
-    def logs(self, ref: Ref, component: str, *, lines: int = 200) -> Iterator[LogLine]:
-        """The most recent lines of one component, oldest first; empty when it has none."""
+    def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
+        """The most recent lines of one component, at most `lines`, oldest first; empty when it has none. With the
+        `cursor` of an earlier answer as `after`, only lines written since. A cursor that means nothing any more
+        (the log was cut) reads as none. Answers or raises DataPlaneError within 5 s."""
+
+    def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
+        """Every process or pod of one component, worst first, asked now. Empty when there is none. Within 5 s."""
+
+    def tasks(self, ref: Ref) -> TaskCount:
+        """What runs and waits now, from the metadata database. Raises DataPlaneError when it cannot be asked."""
 
     def endpoint(self, ref: Ref) -> str | None:
         """The URL at which a browser reaches this Airflow, or None while it has none."""

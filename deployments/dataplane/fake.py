@@ -2,20 +2,22 @@
 the real ones by deployments/tests/contract.py. It lives here so that its signatures are type-checked; nothing that
 ships imports it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from deployments.dataplane.base import (
     Component,
     DataPlaneError,
     DataPlaneUnreachable,
+    Instance,
     Leftover,
-    LogLine,
+    LogTail,
     Observation,
     Outcome,
     Progress,
     Ref,
     StepName,
+    TaskCount,
 )
 from deployments.spec import QueueLoad, Release, Secrets
 from deployments.states import ComponentState, Executor
@@ -49,6 +51,8 @@ class ScriptedDataPlane:
     """Every `apply` takes one step. Tests set `fail`, `silent`, `slow_start` and `worlds[...]`, and read `calls`."""
 
     executors = (Executor.CELERY, Executor.LOCAL)
+    healthy_rest = 30.0
+    load_wakes = False
 
     def __init__(self) -> None:
         self.worlds: dict[str, World] = {}
@@ -121,9 +125,18 @@ class ScriptedDataPlane:
         known = {ref: self.worlds[ref.release_name] for ref in refs if ref.release_name in self.worlds}
         return {ref.deployment_id: repr(world) for ref, world in known.items()}
 
-    def logs(self, ref: Ref, component: str, *, lines: int = 200) -> Iterator[LogLine]:
+    def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         """See the contract."""
-        return iter(())
+        return LogTail()
+
+    def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
+        """See the contract."""
+        return ()
+
+    def tasks(self, ref: Ref) -> TaskCount:
+        """See the contract."""
+        loads = self.worlds[ref.release_name].loads.values() if ref.release_name in self.worlds else ()
+        return TaskCount(sum(running for _, running in loads), sum(queued for queued, _ in loads))
 
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract."""

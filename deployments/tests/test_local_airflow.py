@@ -121,7 +121,7 @@ def test_a_dag_put_into_the_folder_runs_to_success(harness, runtime, executor) -
         said = "\n".join(
             line.text
             for component in harness.plane().observe(case.ref).components
-            for line in harness.plane().logs(case.ref, component.name)
+            for line in harness.plane().logs(case.ref, component.name).lines
         )
         assert "removed in a future" not in said
         assert "has been renamed" not in said

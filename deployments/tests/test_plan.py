@@ -140,10 +140,10 @@ def test_scaling_is_up_at_once_and_down_after_five_quiet_minutes():
 
 def test_rests():
     done = Progress("x", Outcome.PROGRESSED, "")
-    assert rest(Status.CREATING, done, scaled=False) == 0
-    assert rest(Status.CREATING, WAITING, scaled=False) == 1
-    assert rest(Status.HEALTHY, None, scaled=True) == 10
-    assert rest(Status.HEALTHY, None, scaled=False) == 30
+    assert rest(Status.CREATING, done, healthy=30, scaled=False) == 0
+    assert rest(Status.CREATING, WAITING, healthy=30, scaled=False) == 1
+    assert rest(Status.HEALTHY, None, healthy=30, scaled=True) == 10
+    assert rest(Status.HEALTHY, None, healthy=30, scaled=False) == 30
 
 
 def test_backoff_grows_to_a_minute_and_no_further():

@@ -83,5 +83,10 @@ def test_every_encrypted_column_is_rotated():
         for field in model._meta.get_fields()
         if isinstance(field, models.BinaryField)
     }
-    assert encrypted == {"DeploymentSecret.sealed", "Cluster.sealed_config"}
+    assert encrypted == {
+        "DeploymentSecret.sealed",
+        "EnvironmentVariable.sealed",
+        "VariableRevision.sealed",
+        "Cluster.sealed_config",
+    }
     assert DeploymentSecret

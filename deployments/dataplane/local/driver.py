@@ -6,7 +6,7 @@ the steps is that of `CREATE_STEPS`; each call finds the first that is not done.
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from deployments.dataplane.base import (
     ClusterConfig,
     Leftover,
     LogLine,
+    LogTail,
     Observation,
     Outcome,
     Progress,
@@ -55,6 +56,8 @@ class LocalDataPlane:
     method."""
 
     executors = (Executor.CELERY, Executor.LOCAL)
+    healthy_rest = 30.0
+    load_wakes = False
 
     def __init__(self, config: ClusterConfig) -> None:
         settings = config.settings
@@ -243,13 +246,12 @@ class LocalDataPlane:
             workers = self._connected(ref)
         return " ".join([self._applied_digest(ref), *states, words, *sorted(workers or ())])
 
-    def logs(self, ref: Ref, component: str, *, lines: int = 200) -> Iterator[LogLine]:
+    def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         """See the contract."""
         folder = self._paths.deployment(ref.release_name) / "logs"
-        for file in sorted(folder.glob("*.log")):
-            if component_of(file.stem) == component:
-                for text in probe.tail(file, lines):
-                    yield LogLine(text, _timestamp(text))
+        files = [f for f in sorted(folder.glob("*.log")) if component_of(f.stem) == component]
+        found = [LogLine(text, _timestamp(text), f.stem) for f in files for text in probe.tail(f, lines)]
+        return LogTail(tuple(found[-lines:]))
 
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract."""

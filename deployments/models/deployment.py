@@ -1,106 +1,20 @@
-"""Rows of everything that converges. Desired state is written by `actions`; observed state by `status` alone."""
+"""A Deployment and what is generated for it: desired state, observed state, and when it is looked at next."""
 
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import models
 from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.spec import RuntimeSpec, Size, au_size
-from deployments.states import ComponentState, Executor, Operation, Status, StepState
+from deployments.models.clusters import Cluster, RuntimeRelease, WorkerType
+from deployments.models.words import choices
+from deployments.spec import Size, au_size
+from deployments.states import Executor, Status
 from workspaces.models import User, Workspace
 
 UNKNOWN_AFTER = timedelta(seconds=120)  # no data for two minutes is Unknown, never the last value
-
-
-def choices(words: Any) -> list[tuple[str, str]]:
-    """Choices of a CharField from a StrEnum."""
-    return [(word.value, word.value.capitalize()) for word in words]
-
-
-class Cluster(models.Model):
-    """A place where Airflow can run: this machine, or a registered Kubernetes cluster."""
-
-    class Kind(models.TextChoices):
-        """Which driver speaks to it."""
-
-        LOCAL = "local", "This machine"
-        KUBERNETES = "kubernetes", "Kubernetes"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=64, unique=True)
-    kind = models.CharField(max_length=10, choices=Kind)
-    sealed_config = models.BinaryField()  # JSON, encrypted: database URL and driver settings
-    restricted = models.BooleanField(default=False)  # open to `workspaces` only
-    workspaces = models.ManyToManyField(Workspace, blank=True, related_name="clusters")
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_seen_at = models.DateTimeField(null=True)  # the observer's heartbeat
-
-    class Meta:
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class RuntimeRelease(models.Model):
-    """One release of Airflow that we ship: the catalogue's row."""
-
-    class Channel(models.TextChoices):
-        """How long it is maintained."""
-
-        STABLE = "stable", "Stable"
-        LTS = "lts", "Long-term support"
-
-    version = models.CharField(max_length=20, unique=True)  # "3.3-1"
-    airflow_version = models.CharField(max_length=20)  # "3.3.2"
-    image = models.CharField(max_length=255, blank=True)
-    channel = models.CharField(max_length=6, choices=Channel, default=Channel.STABLE)
-    released_on = models.DateField()
-    maintained_until = models.DateField()
-    yanked = models.BooleanField(default=False)
-
-    class Meta:
-        ordering = ["-released_on", "-version"]
-
-    def __str__(self) -> str:
-        return self.spec.label
-
-    @property
-    def spec(self) -> RuntimeSpec:
-        """The value that a data plane receives."""
-        return RuntimeSpec(self.version, self.airflow_version, self.image)
-
-
-class WorkerType(models.Model):
-    """A size of Celery worker that a cluster offers."""
-
-    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="worker_types")
-    name = models.CharField(max_length=40)
-    cpu_millis = models.PositiveIntegerField()
-    memory_mib = models.PositiveIntegerField()
-    position = models.PositiveSmallIntegerField(default=0)
-    is_default = models.BooleanField(default=False)
-
-    class Meta:
-        ordering = ["cluster", "position", "name"]
-        constraints = [
-            models.UniqueConstraint(fields=["cluster", "name"], name="worker_type_once_per_cluster"),
-            models.UniqueConstraint(
-                fields=["cluster"], condition=models.Q(is_default=True), name="one_default_worker_type"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.size.cpu_text} CPU, {self.size.memory_text} GiB)"
-
-    @property
-    def size(self) -> Size:
-        """What one worker of this type gets."""
-        return Size(self.cpu_millis, self.memory_mib)
 
 
 class ReleaseName(models.Model):
@@ -130,6 +44,14 @@ class Deployment(models.Model):
     executor = models.CharField(max_length=10, choices=choices(Executor))
     scheduler_au = models.PositiveSmallIntegerField()
     scheduler_replicas = models.PositiveSmallIntegerField()
+    hibernating = models.BooleanField(default=False)
+    hibernation_cause = models.CharField(
+        max_length=100, blank=True
+    )  # who or what asked: "Bob", "its schedule"
+    # While an upgrade is on its way: what to go back to when its migration fails.
+    upgrade_from = models.ForeignKey(
+        RuntimeRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     generation = models.PositiveIntegerField(default=1)
     delete_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -262,6 +184,8 @@ class WorkerQueue(models.Model):
     fewer_since = models.DateTimeField(null=True)
     queued = models.PositiveIntegerField(default=0)
     running = models.PositiveIntegerField(default=0)
+    live_workers = models.PositiveSmallIntegerField(default=0)
+    draining = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         ordering = ["deployment", "name"]
@@ -291,68 +215,3 @@ class DeploymentSecret(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.deployment_id}"
-
-
-class Step(models.Model):
-    """One step of creating, changing or deleting, as the page shows it. `receipt` lists what a delete removed."""
-
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="steps")
-    operation = models.CharField(max_length=6, choices=choices(Operation))
-    position = models.PositiveSmallIntegerField()
-    key = models.CharField(max_length=40)
-    title = models.CharField(max_length=100)
-    state = models.CharField(max_length=7, choices=choices(StepState), default=StepState.PENDING)
-    sentence = models.CharField(max_length=1000, blank=True)
-    receipt = models.JSONField(default=list)
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
-
-    class Meta:
-        ordering = ["deployment", "operation", "position"]
-        constraints = [
-            models.UniqueConstraint(fields=["deployment", "operation", "key"], name="step_once_per_operation")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.title}: {self.state}"
-
-
-class ComponentStatus(models.Model):
-    """What was last observed of one component."""
-
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="components")
-    position = models.PositiveSmallIntegerField()
-    name = models.CharField(max_length=80)
-    state = models.CharField(max_length=8, choices=choices(ComponentState))
-    ready = models.PositiveSmallIntegerField()
-    wanted = models.PositiveSmallIntegerField()
-    reason = models.CharField(max_length=1000, blank=True)
-    last_line = models.CharField(max_length=1000, blank=True)
-    restarts = models.PositiveIntegerField(default=0)
-
-    class Meta:
-        verbose_name = "component"
-        ordering = ["deployment", "position"]
-        constraints = [
-            models.UniqueConstraint(fields=["deployment", "name"], name="component_once_per_deployment")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.state}"
-
-
-class StatusChange(models.Model):
-    """One change of status: the Deployment's time line, and the source of expected durations."""
-
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="status_changes")
-    at = models.DateTimeField(db_default=Now())
-    old = models.CharField(max_length=12)
-    new = models.CharField(max_length=12)
-    reason = models.CharField(max_length=1000, blank=True)
-
-    class Meta:
-        ordering = ["deployment", "-at"]
-        indexes = [models.Index(fields=["deployment", "-at"], name="status_change_by_time")]
-
-    def __str__(self) -> str:
-        return f"{self.old} -> {self.new}"

@@ -1,0 +1,32 @@
+"""Rows of everything that converges. Desired state is written by `actions`; observed state by `status` alone."""
+
+from deployments.models.clusters import Cluster, RuntimeRelease, WorkerType
+from deployments.models.configuration import EnvironmentVariable, HibernationSchedule, VariableRevision
+from deployments.models.deployment import (
+    UNKNOWN_AFTER,
+    Deployment,
+    DeploymentSecret,
+    ReleaseName,
+    WorkerQueue,
+)
+from deployments.models.observed import ComponentStatus, StatusChange, Step, StepTiming
+from deployments.models.words import choices
+
+__all__ = [
+    "UNKNOWN_AFTER",
+    "Cluster",
+    "ComponentStatus",
+    "Deployment",
+    "DeploymentSecret",
+    "EnvironmentVariable",
+    "HibernationSchedule",
+    "ReleaseName",
+    "RuntimeRelease",
+    "StatusChange",
+    "Step",
+    "StepTiming",
+    "VariableRevision",
+    "WorkerQueue",
+    "WorkerType",
+    "choices",
+]

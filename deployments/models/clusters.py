@@ -1,0 +1,97 @@
+"""Where Airflow can run, which Airflow, and on what sizes of worker."""
+
+import uuid
+
+from django.db import models
+
+from deployments.spec import RuntimeSpec, Size
+from workspaces.models import Workspace
+
+
+class Cluster(models.Model):
+    """A place where Airflow can run: this machine, or a registered Kubernetes cluster."""
+
+    class Kind(models.TextChoices):
+        """Which driver speaks to it."""
+
+        LOCAL = "local", "This machine"
+        KUBERNETES = "kubernetes", "Kubernetes"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=64, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind)
+    sealed_config = models.BinaryField()  # JSON, encrypted: database URL and driver settings
+    restricted = models.BooleanField(default=False)  # open to `workspaces` only
+    workspaces = models.ManyToManyField(Workspace, blank=True, related_name="clusters")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField(null=True)  # the observer's heartbeat
+    trouble = models.CharField(max_length=1000, blank=True)  # why the observer hears nothing, as one sentence
+    checks = models.JSONField(default=list)  # what registration found, one entry per line of the page
+    checked_at = models.DateTimeField(null=True)
+
+    # Which observer leads: `leadership`.
+    observer = models.CharField(max_length=100, blank=True)
+    observer_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RuntimeRelease(models.Model):
+    """One release of Airflow that we ship: the catalogue's row."""
+
+    class Channel(models.TextChoices):
+        """How long it is maintained."""
+
+        STABLE = "stable", "Stable"
+        LTS = "lts", "Long-term support"
+
+    version = models.CharField(max_length=20, unique=True)  # "3.3-1"
+    airflow_version = models.CharField(max_length=20)  # "3.3.2"
+    image = models.CharField(max_length=255, blank=True)
+    channel = models.CharField(max_length=6, choices=Channel, default=Channel.STABLE)
+    released_on = models.DateField()
+    maintained_until = models.DateField()
+    yanked = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-released_on", "-version"]
+
+    def __str__(self) -> str:
+        return self.spec.label
+
+    @property
+    def spec(self) -> RuntimeSpec:
+        """The value that a data plane receives."""
+        return RuntimeSpec(self.version, self.airflow_version, self.image)
+
+
+class WorkerType(models.Model):
+    """A size of Celery worker that a cluster offers."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="worker_types")
+    name = models.CharField(max_length=40)
+    cpu_millis = models.PositiveIntegerField()
+    memory_mib = models.PositiveIntegerField()
+    position = models.PositiveSmallIntegerField(default=0)
+    is_default = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["cluster", "position", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "name"], name="worker_type_once_per_cluster"),
+            models.UniqueConstraint(
+                fields=["cluster"], condition=models.Q(is_default=True), name="one_default_worker_type"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.size.cpu_text} CPU, {self.size.memory_text} GiB)"
+
+    @property
+    def size(self) -> Size:
+        """What one worker of this type gets."""
+        return Size(self.cpu_millis, self.memory_mib)
