@@ -22,6 +22,7 @@ def _deployments() -> int:
     for model in (DeploymentSecret, EnvironmentVariable, VariableRevision):
         sealed = model.objects.filter(sealed__isnull=False).values_list("pk", "sealed")
         for pk, token in sealed.iterator(chunk_size=500):
+            assert token is not None  # noqa: S101 - filtered
             model.objects.filter(pk=pk, sealed=token).update(sealed=crypto.rotate(token))
             count += 1
     return count

@@ -23,7 +23,7 @@ WRITERS = {
     "workspaces/invitations.py": "people's writes",
     "workspaces/audit.py": "audit events",
     "workspaces/migrations": "migrations",
-    "deployments/actions.py": "people's writes",
+    "deployments/actions": "people's writes",
     "deployments/operator_actions.py": "operators' writes",
     "workspaces/operator_actions.py": "operators' writes",
     "deployments/tenancy.py": "what goes with a deleted Workspace",

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments import actions
+from deployments import actions, vault
 from deployments.models import Deployment
 from deployments.reconcile import reconcile
 from deployments.states import Executor, Status
@@ -129,7 +129,7 @@ def test_the_credential_is_shown_to_editors_once_and_audited(as_, bob, vera, dep
     assert "Show password" not in as_(vera).get(deployment.url).content.decode()
     client = as_(bob)
     page = client.get(deployment.url).content.decode()
-    password = actions.vault.admin_password(deployment)
+    password = vault.admin_password(deployment)
     assert password not in page
     shown = client.post(f"{deployment.url}credential/")
     assert password in shown.content.decode()

@@ -1,15 +1,14 @@
-"""What people do to Deployments: desired state only. Atomic, explicit actor, audit event in the same transaction,
-and a hint to the reconciler once it is committed."""
+"""Creating, naming, opening and deleting a Deployment."""
 
 from dataclasses import dataclass
-from functools import partial
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from deployments import clusters, tasks, vault
+from deployments import clusters, vault
+from deployments.actions.common import hint_on_commit
 from deployments.audit import record_deployment
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
 from deployments.names import mint_release_name, name_key
@@ -107,7 +106,7 @@ def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices)
         )
     vault.generate(deployment)
     record_deployment(deployment, by, "created", new={"name": choices.name, "executor": choices.executor})
-    _hint(deployment)
+    hint_on_commit(deployment)
     return deployment
 
 
@@ -166,7 +165,7 @@ def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
     )
     if asked:
         record_deployment(deployment, by, "deleted")
-        _hint(deployment)
+        hint_on_commit(deployment)
     deployment.refresh_from_db()
     return deployment
 
@@ -183,8 +182,4 @@ def retry_now(*, deployment: Deployment, by: User) -> None:
     """Try again at once instead of after the back-off."""
     Deployment.objects.filter(pk=deployment.pk, deleted_at__isnull=True).update(due_at=Now(), failures=0)
     record_deployment(deployment, by, "retried")
-    _hint(deployment)
-
-
-def _hint(deployment: Deployment) -> None:
-    transaction.on_commit(partial(tasks.hint, deployment.pk), robust=True)
+    hint_on_commit(deployment)

@@ -1,0 +1,77 @@
+"""What every change of desired state has in common: one at a time per Deployment, one generation, one hint."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from deployments import tasks
+from deployments.models import Deployment, StatusChange
+from deployments.releases import release_of
+from deployments.states import Status
+from workspaces.models import User
+
+
+class NotNow(Exception):
+    """The change cannot be made in the Deployment's present state. `str()` says why and what to do."""
+
+
+@contextmanager
+def changing(deployment: Deployment, *, by: User | None) -> Iterator[Deployment]:
+    """A transaction in which the body changes desired state of the locked, fresh row that it is given.
+
+    When the Release differs afterwards it becomes one new generation: Deploying, due now, hinted after commit. When it
+    does not, nothing restarts and no generation is made. The body writes its own audit event, and saves its columns.
+    Raises NotNow while the Deployment is being created or deleted. `by` is None when Airdeck itself acts.
+    """
+    with transaction.atomic():
+        row = (
+            Deployment.objects.select_for_update(of=("self",))
+            .select_related("cluster", "runtime", "workspace", "upgrade_from")
+            .get(pk=deployment.pk)
+        )
+        refuse_unless_settled(row)
+        before = digest_of(row)
+        yield row
+        row.refresh_from_db()
+        if digest_of(row) != before:
+            _next_generation(row, by)
+
+
+def refuse_unless_settled(deployment: Deployment) -> None:
+    """Raise NotNow unless desired state may be changed: it was Healthy once, and nobody asked for it to go."""
+    if deployment.is_deleting:
+        raise NotNow("This Deployment is being deleted. Nothing about it can be changed any more.")
+    if deployment.first_healthy_at is None:
+        raise NotNow("This Deployment is still being created. Change it once it is Healthy, or delete it.")
+
+
+def digest_of(deployment: Deployment) -> str:
+    """The digest of the Release that the rows ask for now."""
+    return release_of(deployment, list(deployment.queues.select_related("worker_type"))).digest
+
+
+def hint_on_commit(deployment: Deployment) -> None:
+    """Ask a worker to look, once the transaction is committed."""
+    transaction.on_commit(partial(tasks.hint, deployment.pk), robust=True)
+
+
+def _next_generation(row: Deployment, by: User | None) -> None:
+    said = "Waiting to be picked up."
+    if row.status != Status.DEPLOYING:
+        StatusChange.objects.create(deployment=row, old=row.status, new=Status.DEPLOYING, reason=said)
+    Deployment.objects.filter(pk=row.pk).update(
+        generation=F("generation") + 1,
+        updated_at=Now(),
+        updated_by=by or row.updated_by,
+        due_at=Now(),
+        failures=0,
+        status=Status.DEPLOYING,
+        status_reason=said,
+        status_since=Now(),
+        changed_at=Now(),
+    )
+    hint_on_commit(row)
