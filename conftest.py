@@ -7,14 +7,16 @@ why pyproject.toml names no DJANGO_SETTINGS_MODULE.
 # ruff: noqa: E402
 import os
 
-from console.tests import services
+from console.tests import parallel, services
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "console.settings"
-services.start()
+services.start(servers=not parallel.is_controller())
 
 import django
 
 django.setup()
+if parallel.is_controller():  # its workers inherit the environment, and must find their own servers first
+    del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from collections.abc import Callable, Iterator
 from uuid import UUID, uuid4
@@ -34,6 +36,11 @@ from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Role
 
 PASSWORD = "correct horse battery"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See `console.tests.parallel`."""
+    parallel.deal(items)
 
 
 @pytest.fixture(autouse=True)

@@ -85,14 +85,15 @@ def _stop() -> None:
     shutil.rmtree(STATE.root, ignore_errors=True)
 
 
-def start() -> None:
-    """Start both servers and put their addresses into the environment; they stop when this process ends."""
+def start(*, servers: bool) -> None:
+    """Start both servers and put their addresses into the environment; they stop when this process ends. Without
+    `servers`, for a process that runs no test, there are only the addresses."""
     STATE.create()
     keys.ensure(STATE, has_data=False)
     atexit.register(_stop)
-    postgres.prepare(STATE)
-    url = postgres.url(STATE, "postgres")
-    _start_postgres(url)
+    if servers:
+        postgres.prepare(STATE)
+        _start_postgres(postgres.url(STATE, "postgres"))
     static = STATE.root / "staticfiles"
     static.mkdir()
     os.environ |= {
@@ -106,4 +107,5 @@ def start() -> None:
         "BASE_URL": "http://testserver",
         "LOG_LEVEL": "WARNING",
     }
-    start_redis()
+    if servers:
+        start_redis()
