@@ -32,4 +32,5 @@ def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
         environment={row.key: row.value for row in variables if not row.is_secret},
         secret_marks={row.key: row.mark for row in variables if row.is_secret},
         hibernating=deployment.hibernating,
+        upgrade_from=deployment.upgrade_from.spec if deployment.upgrade_from else None,
     )

@@ -76,6 +76,8 @@ class Release:
     `environment` is the user's plain variables. `secret_marks` names the user's secret variables, each with a keyed
     mark that changes with its value; the values are `Secrets.variables`. `release_name` matches
     ^[a-z]+-[a-z]+-[0-9]{4}$. A hibernating Deployment keeps its database, files and settings, and runs nothing.
+    `upgrade_from` is the runtime before an upgrade that is not known to have succeeded; a Deployment with and without
+    it is the same, so it does not count in the digest.
     """
 
     deployment_id: str
@@ -89,6 +91,7 @@ class Release:
     environment: Mapping[str, str] = field(default_factory=dict)
     secret_marks: Mapping[str, str] = field(default_factory=dict)
     hibernating: bool = False
+    upgrade_from: RuntimeSpec | None = None
 
     @property
     def parallelism(self) -> int:
@@ -102,6 +105,7 @@ class Release:
         new Airdeck restarts no Airflow."""
         document = asdict(self)
         document.pop("generation")
+        document.pop("upgrade_from")
         document["environment"] = dict(sorted(self.environment.items()))
         document["secret_marks"] = dict(sorted(self.secret_marks.items()))
         for added_later in ("secret_marks", "hibernating"):

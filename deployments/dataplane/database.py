@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable
+from deployments.spec import Release
 
 CONNECT_SECONDS = 3
 STATEMENT_MS = 10_000
@@ -26,11 +27,20 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What of a Deployment is still there. `ready` says that its database was made to the end."""
+    """What of a Deployment is still there. `ready` says that its database was made to the end; `runtime` is the
+    version that it was last migrated to, "" when nobody wrote that down. `snapshot` is the runtime of the copy from
+    before an upgrade (`snapshots`): None without one, "" for one that is not finished."""
 
     database: bool
     role: bool
     ready: bool
+    runtime: str = ""
+    snapshot: str | None = None
+
+    def migrated_to(self, release: Release) -> str:
+        """The runtime of the database's tables. One that says nothing is from before upgrades were written down: it
+        is at the runtime from which this Release comes."""
+        return self.runtime or (release.upgrade_from or release.runtime).version
 
 
 def database_name(release_name: str) -> str:
@@ -43,24 +53,54 @@ def template_name(runtime_version: str) -> str:
     return "airdeck_template_" + runtime_version.replace(".", "_").replace("-", "_")
 
 
+def snapshot_name(release_name: str) -> str:
+    """The name of the copy from before an upgrade. No release name ends so."""
+    return f"{database_name(release_name)}_before"
+
+
 def tag(deployment_id: str) -> str:
     """The comment that makes a role ours."""
     return f"airdeck deployment {deployment_id}"
 
 
+def mark(deployment_id: str, runtime: str) -> str:
+    """The comment on a finished database whose tables are those of `runtime`."""
+    return f"{tag(deployment_id)} runtime {runtime}" if runtime else tag(deployment_id)
+
+
 def find(admin_url: str, release_name: str, deployment_id: str) -> Leftovers:
     """What exists of this Deployment. One query; things of the same name that are not ours do not count."""
-    name, mine = database_name(release_name), tag(deployment_id)
     with connect(admin_url) as connection:
-        row = connection.execute(
-            "SELECT d.oid IS NOT NULL, shobj_description(d.oid, 'pg_database') FROM pg_roles r "
-            "LEFT JOIN pg_database d ON d.datname = %s AND d.datdba = r.oid "
-            "WHERE r.rolname = %s AND shobj_description(r.oid, 'pg_authid') = %s",
-            (name, name, mine),
-        ).fetchone()
+        return find_by(connection, release_name, deployment_id)
+
+
+def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftovers:
+    """`find` on a connection that is there already."""
+    name, mine = database_name(release_name), tag(deployment_id)
+    row = admin.execute(
+        "SELECT d.oid IS NOT NULL, coalesce(shobj_description(d.oid, 'pg_database'), ''), "
+        "s.oid IS NOT NULL, coalesce(shobj_description(s.oid, 'pg_database'), '') FROM pg_roles r "
+        "LEFT JOIN pg_database d ON d.datname = %s AND d.datdba = r.oid "
+        "LEFT JOIN pg_database s ON s.datname = %s AND s.datdba = r.oid "
+        "WHERE r.rolname = %s AND shobj_description(r.oid, 'pg_authid') = %s",
+        (name, snapshot_name(release_name), name, mine),
+    ).fetchone()
     if row is None:
         return Leftovers(database=False, role=False, ready=False)
-    return Leftovers(database=row[0], role=True, ready=row[1] == mine)
+    there, said, copied, copy_said = row
+    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (said, copy_said))
+    return Leftovers(
+        database=there,
+        role=True,
+        ready=said == mine or bool(runtime),
+        runtime=runtime,
+        snapshot=copy_runtime if copied else None,
+    )
+
+
+def _runtime_in(comment: str, mine: str) -> str:
+    head, _, version = comment.partition(" runtime ")
+    return version if head == mine else ""
 
 
 def ensure_database(
@@ -71,25 +111,31 @@ def ensure_database(
     password: str,
     template: str,
     connection_limit: int,
+    runtime: str = "",
 ) -> None:
     """Make the Deployment's role and its database, a copy of `template` in which everything belongs to the
-    role.
+    role. `runtime` is the version whose tables the template holds.
 
     Idempotent and safe between workers; a half-made one is completed. Raises DataPlaneError when a role or a
     database of that name exists that is not this Deployment's.
     """
     name, mine = database_name(release_name), tag(deployment_id)
-    with connect(admin_url) as admin, _locked(admin, name):
+    with connect(admin_url) as admin, locked(admin, name):
         _ensure_role(admin, name, mine, password=password, connection_limit=connection_limit)
         _ensure_copy(admin, name, template)
         with connect(admin_url, database=name) as inside, inside.transaction():
             owner = sql.Identifier(template)
-            _run(inside, "REASSIGN OWNED BY {} TO {}", owner, sql.Identifier(name))
-            _run(inside, "REVOKE ALL ON SCHEMA public FROM PUBLIC, {}", owner)
+            run(inside, "REASSIGN OWNED BY {} TO {}", owner, sql.Identifier(name))
+            run(inside, "REVOKE ALL ON SCHEMA public FROM PUBLIC, {}", owner)
         with admin.transaction():
-            _run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", sql.Identifier(name))
+            run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", sql.Identifier(name))
             # Last: this comment says that nothing is missing (`Leftovers.ready`).
-            _run(admin, "COMMENT ON DATABASE {} IS {}", sql.Identifier(name), sql.Literal(mine))
+            run(
+                admin,
+                "COMMENT ON DATABASE {} IS {}",
+                sql.Identifier(name),
+                sql.Literal(mark(deployment_id, runtime)),
+            )
 
 
 def _ensure_role(admin: Connection, name: str, mine: str, *, password: str, connection_limit: int) -> None:
@@ -103,10 +149,10 @@ def _ensure_role(admin: Connection, name: str, mine: str, *, password: str, conn
     role = sql.Identifier(name)
     with admin.transaction():
         if row is None:
-            _run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION LOGIN", role)
-            _run(admin, "COMMENT ON ROLE {} IS {}", role, sql.Literal(mine))
-        _run(admin, "ALTER ROLE {} CONNECTION LIMIT {}", role, sql.Literal(connection_limit))
-        _run(admin, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(_verifier(admin, name, password)))
+            run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION LOGIN", role)
+            run(admin, "COMMENT ON ROLE {} IS {}", role, sql.Literal(mine))
+        run(admin, "ALTER ROLE {} CONNECTION LIMIT {}", role, sql.Literal(connection_limit))
+        run(admin, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(_verifier(admin, name, password)))
         _join(admin, name)
 
 
@@ -120,31 +166,34 @@ def _ensure_copy(admin: Connection, name: str, template: str) -> None:
             "Rename or drop it."
         )
     if row is not None and row[1] == -2:  # Postgres's mark of one whose creation or removal was cut short
-        _run(admin, "DROP DATABASE {}", sql.Identifier(name))
+        run(admin, "DROP DATABASE {}", sql.Identifier(name))
         row = None
     if row is None:
         names = (sql.Identifier(name), sql.Identifier(template))
-        _run(admin, "CREATE DATABASE {0} TEMPLATE {1} OWNER {0}", *names)
+        run(admin, "CREATE DATABASE {0} TEMPLATE {1} OWNER {0}", *names)
 
 
 def drop_database(admin_url: str, release_name: str, deployment_id: str) -> bool:
-    """Drop the Deployment's database, ending its connections. Returns whether there was one; never drops one
-    that is not this Deployment's."""
+    """Drop the Deployment's database and its snapshot, ending their connections. Returns whether there was one; never
+    drops one that is not this Deployment's."""
     name = database_name(release_name)
-    with connect(admin_url) as admin, _locked(admin, name):
-        if not find(admin_url, release_name, deployment_id).database:
-            return False
-        _run(admin, "DROP DATABASE {} WITH (FORCE)", sql.Identifier(name))
-    return True
+    with connect(admin_url) as admin, locked(admin, name):
+        found = find_by(admin, release_name, deployment_id)
+        # The snapshot goes first: a database without its snapshot is whole, a snapshot alone would be put back.
+        if found.snapshot is not None:
+            run(admin, "DROP DATABASE {} WITH (FORCE)", sql.Identifier(snapshot_name(release_name)))
+        if found.database:
+            run(admin, "DROP DATABASE {} WITH (FORCE)", sql.Identifier(name))
+    return found.database or found.snapshot is not None
 
 
 def drop_role(admin_url: str, release_name: str, deployment_id: str) -> bool:
     """Drop the Deployment's role, after its database. Returns whether there was one."""
     name = database_name(release_name)
-    with connect(admin_url) as admin, _locked(admin, name):
+    with connect(admin_url) as admin, locked(admin, name):
         if not find(admin_url, release_name, deployment_id).role:
             return False
-        _run(admin, "DROP ROLE {}", sql.Identifier(name))
+        run(admin, "DROP ROLE {}", sql.Identifier(name))
     return True
 
 
@@ -163,19 +212,19 @@ def begin_template(admin_url: str, template: str, password: str) -> str:
     Returns its URL for that role. It becomes the template by `finish_template`.
     """
     draft, role = sql.Identifier(f"{template}_new"), sql.Identifier(template)
-    with connect(admin_url) as admin, _locked(admin, template):
-        _run(admin, "DROP DATABASE IF EXISTS {} WITH (FORCE)", draft)
+    with connect(admin_url) as admin, locked(admin, template):
+        run(admin, "DROP DATABASE IF EXISTS {} WITH (FORCE)", draft)
         if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (template,)).fetchone() is None:
-            _run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION", role)
+            run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION", role)
         verifier = sql.Literal(_verifier(admin, template, password))
-        _run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, verifier)
+        run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, verifier)
         _join(admin, template)
         # template0: nothing that somebody added to template1 gets into every Deployment.
-        _run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
-        _run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", draft)
-        _run(admin, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}", draft, role)
+        run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
+        run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", draft)
+        run(admin, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}", draft, role)
     with connect(admin_url, database=f"{template}_new") as inside:
-        _run(inside, "GRANT ALL ON SCHEMA public TO {}", role)
+        run(inside, "GRANT ALL ON SCHEMA public TO {}", role)
     return url(admin_url, database=f"{template}_new", user=template, password=password)
 
 
@@ -183,16 +232,16 @@ def finish_template(admin_url: str, template: str) -> None:
     """Turn the migrated draft into the template: nobody can connect to it, so it can be copied at any
     time."""
     draft, name = sql.Identifier(f"{template}_new"), sql.Identifier(template)
-    with connect(admin_url) as admin, _locked(admin, template):
-        _run(admin, "ALTER ROLE {} NOLOGIN PASSWORD NULL", name)
-        _run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", draft)
+    with connect(admin_url) as admin, locked(admin, template):
+        run(admin, "ALTER ROLE {} NOLOGIN PASSWORD NULL", name)
+        run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", draft)
         admin.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
             (f"{template}_new",),
         )
         with admin.transaction():
-            _run(admin, "ALTER DATABASE {} RENAME TO {}", draft, name)
-            _run(admin, "ALTER DATABASE {} IS_TEMPLATE true", name)
+            run(admin, "ALTER DATABASE {} RENAME TO {}", draft, name)
+            run(admin, "ALTER DATABASE {} IS_TEMPLATE true", name)
 
 
 def url(admin_url: str, *, database: str, user: str, password: str) -> str:
@@ -240,10 +289,15 @@ def _reason(error: psycopg.Error) -> str:
     return (text.strip().splitlines() or ["no reason given"])[-1][:300].rstrip(".")
 
 
+def lock_key(name: str) -> int:
+    """The number of the advisory lock for a name."""
+    return int.from_bytes(hashlib.sha256(f"airdeck {name}".encode()).digest()[:8], signed=True)
+
+
 @contextmanager
-def _locked(admin: Connection, name: str) -> Iterator[None]:
+def locked(admin: Connection, name: str) -> Iterator[None]:
     """One worker at a time per name; the lock ends with the connection, whatever happens to us."""
-    key = int.from_bytes(hashlib.sha256(f"airdeck {name}".encode()).digest()[:8], signed=True)
+    key = lock_key(name)
     admin.execute("SELECT pg_advisory_lock(%s)", (key,))
     try:
         yield
@@ -256,12 +310,13 @@ def _join(admin: Connection, role: str) -> None:
     """A superuser may act for any role; anybody else becomes a member of those that it made."""
     row = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
     if row is not None and not row[0]:
-        _run(admin, "GRANT {} TO CURRENT_USER", sql.Identifier(role))
+        run(admin, "GRANT {} TO CURRENT_USER", sql.Identifier(role))
 
 
 def _verifier(admin: Connection, role: str, password: str) -> str:
     return admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
 
 
-def _run(connection: Connection, statement: LiteralString, *parts: sql.Composable) -> None:
+def run(connection: Connection, statement: LiteralString, *parts: sql.Composable) -> None:
+    """Run a statement with identifiers and literals put in safely."""
     connection.execute(sql.SQL(statement).format(*parts))
