@@ -5,7 +5,7 @@ be constructed anew for every call. Every method is bounded (at most `CALL_BUDGE
 started in the data plane and waited for over several calls, never inside one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ CALL_BUDGET_SECONDS = 15.0
 
 
 DAGS_FOLDER = "DAGs folder"  # the note that names where DAG files go
+LOG_BEGINNING = "beginning"  # in place of a cursor: the oldest lines that are kept
 
 
 class DataPlaneError(Exception):
@@ -157,6 +158,23 @@ class TaskCount:
     queued: int
 
 
+class Watcher(Protocol):
+    """Hears of changes in one data plane as they happen, for the observer. One thread at a time calls it; threads of
+    its own run from the first call of `changed` until `close`."""
+
+    def changed(self, refs: Mapping[str, Ref], wait: float) -> frozenset[str]:
+        """The ids among `refs` (every Deployment of the cluster, by id) whose observed state may have changed since
+        the last call, or since before the watcher began. Returns as soon as there is one, and after `wait` seconds at
+        the latest. Never raises for a data plane that does not answer."""
+
+    def trouble(self) -> str:
+        """Empty while everything is heard; else one sentence that says since when not, why and what to do. A change may
+        have been missed then, and nothing counts as known."""
+
+    def close(self) -> None:
+        """End; what is under way ends within a second or by itself."""
+
+
 class DataPlane(Protocol):
     """A cluster that can run Airflow. See the module docstring for what holds of every method.
 
@@ -202,10 +220,19 @@ class DataPlane(Protocol):
         """For the observer: a short text per deployment id that changes when the Deployment's observed state may
         have changed. One cheap call for all; ids that do not exist are left out."""
 
+    def watcher(self, may_write: Callable[[], bool]) -> Watcher | None:
+        """What hears of changes as they happen, or None when this data plane must be asked (`fingerprint`). Pure: it
+        begins with its first call. It asks `may_write` before it writes anything down in the data plane: only the
+        observer that leads may."""
+
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
-        """The most recent lines of one component, at most `lines`, oldest first; empty when it has none. With the
-        `cursor` of an earlier answer as `after`, only lines written since. A cursor that means nothing any more
-        (the log was cut) reads as none. Answers or raises DataPlaneError within 5 s."""
+        """The most recent lines of one component, at most `lines` (and 5,000), oldest first; empty when it has none.
+
+        With the `cursor` of an earlier answer as `after`, the lines written since, the oldest first when there are
+        more than `lines`, so that calling again reads on without loss or repeat. A cursor that means nothing any
+        more (the log was cut) reads as none. It may come from a stranger: it never names what is read. With
+        LOG_BEGINNING as `after` reading starts at the oldest line that is kept, as far back as the data plane can.
+        Answers or raises DataPlaneError within 5 s."""
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
         """Every process or pod of one component, worst first, asked now. Empty when there is none. Within 5 s."""

@@ -2,7 +2,7 @@
 the real ones by deployments/tests/contract.py. It lives here so that its signatures are type-checked; nothing that
 ships imports it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from deployments.dataplane.base import (
@@ -18,6 +18,7 @@ from deployments.dataplane.base import (
     Ref,
     StepName,
     TaskCount,
+    Watcher,
 )
 from deployments.spec import QueueLoad, Release, Secrets
 from deployments.states import ComponentState, Executor
@@ -59,6 +60,7 @@ class ScriptedDataPlane:
         self.calls: list[tuple[str, str]] = []
         self.fail: dict[str, str] = {}  # step key -> the sentence of its error
         self.silent = ""  # when set, nothing answers
+        self.hearing: Watcher | None = None  # what `watcher` gives; None: asked for fingerprints
         self.slow_start = 0  # how many calls wait for the components to answer
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
@@ -124,6 +126,10 @@ class ScriptedDataPlane:
             raise DataPlaneUnreachable(self.silent)
         known = {ref: self.worlds[ref.release_name] for ref in refs if ref.release_name in self.worlds}
         return {ref.deployment_id: repr(world) for ref, world in known.items()}
+
+    def watcher(self, may_write: Callable[[], bool]) -> Watcher | None:
+        """See the contract."""
+        return self.hearing
 
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         """See the contract."""

@@ -6,9 +6,8 @@ the steps is that of `CREATE_STEPS`; each call finds the first that is not done.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
 
 from deployments.dataplane import database
@@ -16,7 +15,6 @@ from deployments.dataplane.base import (
     DAGS_FOLDER,
     ClusterConfig,
     Leftover,
-    LogLine,
     LogTail,
     Observation,
     Outcome,
@@ -24,9 +22,9 @@ from deployments.dataplane.base import (
     Ref,
     StepName,
 )
-from deployments.dataplane.local import airflow_env, components, migrate, ports, probe, runtimes
+from deployments.dataplane.local import airflow_env, components, logs, migrate, ports, probe, runtimes
 from deployments.dataplane.local.airflow_env import API_SERVER, Place
-from deployments.dataplane.local.health import component_of, title
+from deployments.dataplane.local.health import title
 from deployments.dataplane.local.jobs import advance
 from deployments.dataplane.local.look import Look, take_look
 from deployments.dataplane.local.paths import StateDir
@@ -246,12 +244,13 @@ class LocalDataPlane:
             workers = self._connected(ref)
         return " ".join([self._applied_digest(ref), *states, words, *sorted(workers or ())])
 
+    def watcher(self, may_write: Callable[[], bool]) -> None:
+        """See the contract: processes tell nobody when they end, so this machine is asked."""
+
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         """See the contract."""
         folder = self._paths.deployment(ref.release_name) / "logs"
-        files = [f for f in sorted(folder.glob("*.log")) if component_of(f.stem) == component]
-        found = [LogLine(text, _timestamp(text), f.stem) for f in files for text in probe.tail(f, lines)]
-        return LogTail(tuple(found[-lines:]))
+        return logs.read(folder, component, lines=lines, after=after)
 
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract."""
@@ -314,11 +313,3 @@ def _instances(release: Release) -> dict[str, int]:
 
 def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
-
-
-def _timestamp(text: str) -> datetime | None:
-    """The time at the start of one of Airflow's log lines."""
-    try:
-        return datetime.fromisoformat(text.split(maxsplit=1)[0].strip("[]"))
-    except (ValueError, IndexError):
-        return None

@@ -1,0 +1,78 @@
+"""Words for people from what a cluster says. Text from a cluster is hostile: anybody who may make a pod there may put
+anything into it. Pure."""
+
+import re
+from datetime import datetime
+
+LONGEST = 600  # characters of foreign text in one sentence
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.")
+# Control characters, and those that turn the direction of what follows or cannot be stored.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
+
+_TITLES = {
+    "api-server": "API server",
+    "scheduler": "Scheduler",
+    "dag-processor": "DAG processor",
+    "triggerer": "Triggerer",
+    "redis": "Redis",
+}
+_MEMORY = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def clean(text: object, limit: int = LONGEST) -> str:
+    """One line without colours, control and direction characters, at most `limit` characters long."""
+    if not isinstance(text, str):
+        return ""
+    plain = _UNPRINTABLE.sub(" ", _ESCAPES.sub("", text[: limit * 8]))
+    plain = " ".join(plain.split())
+    return plain if len(plain) <= limit else plain[: limit - 1].rstrip() + "…"
+
+
+def clause(text: object, limit: int = LONGEST) -> str:
+    """Foreign text as the end of a sentence of ours: cleaned, and without a full stop of its own."""
+    return clean(text, limit).rstrip(" .:;,")
+
+
+def title(component: str) -> str:
+    """The component as a sentence names it: "worker-default" -> "Worker of queue default"."""
+    if component.startswith("worker-"):
+        return f"Worker of queue {component.removeprefix('worker-')}"
+    return _TITLES.get(component) or clean(component, 80) or "A pod"
+
+
+def duration(seconds: float) -> str:
+    """For people, two units at most: "45 s", "3 min 20 s", "2 h 5 min"."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    minutes = whole % 3600 // 60
+    return f"{whole // 3600} h {minutes} min" if minutes else f"{whole // 3600} h"
+
+
+def moment(value: object) -> datetime | None:
+    """A Kubernetes timestamp, with or without fractions of a second; None when there is none or it is nonsense."""
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) and value else None
+    except ValueError:
+        return None
+
+
+def cores(quantity: str) -> float | None:
+    """A CPU quantity in cores: "15500m" -> 15.5. None when it is none."""
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(m?)", quantity)
+    return float(found[1]) / (1000 if found[2] else 1) if found else None
+
+
+def memory(quantity: str) -> float | None:
+    """A memory quantity in bytes: "2Gi" -> 2147483648. None when it is none."""
+    found = re.fullmatch(r"([0-9]{1,16}(?:\.[0-9]{1,9})?)(|k|M|G|Ki|Mi|Gi|Ti)", quantity)
+    return float(found[1]) * _MEMORY[found[2]] if found else None
+
+
+def gib(size: float) -> str:
+    """Bytes for people: "2 GiB", "0.5 GiB", "384 MiB"."""
+    if size < 2**29:
+        return f"{size / 2**20:.0f} MiB"
+    return f"{size / 2**30:.2f}".rstrip("0").rstrip(".") + " GiB"
