@@ -11,12 +11,12 @@ import redis
 
 from deployments.dataplane import database
 from deployments.dataplane.base import DataPlaneError
+from deployments.dataplane.lines import clean
 from deployments.dataplane.local.health import ApiAnswer, Heartbeat
 
 HTTP_SECONDS = 2.0
 REDIS_SECONDS = 1.0
 TAIL_BYTES = 64 * 1024
-ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f\x7f]")
 ERROR_LINE = re.compile(r"error|exception|critical|fatal|denied|refused|no such|cannot|failed", re.IGNORECASE)
 
 
@@ -103,7 +103,7 @@ def tail(file: Path, lines: int) -> list[str]:
     except OSError:
         return []
     found = text.split("\n")[1 if size > TAIL_BYTES else 0 :]
-    return [clean for line in found if (clean := ANSI.sub("", line).rstrip())][-lines:]
+    return [plain for line in found if (plain := clean(line))][-lines:]
 
 
 def last_error(file: Path) -> str:

@@ -1,0 +1,58 @@
+"""Lines of logs as text: what is stripped from them, and the time at their start. Pure: no I/O, no clock."""
+
+import re
+from datetime import UTC, datetime, tzinfo
+
+LONGEST_LINE = 4000  # characters; the rest of a longer line is cut off and said to be
+
+# Colours and other terminal sequences; control characters, the C1 ones included; marks that turn the direction of
+# text, with which one line could pass for another; lone surrogates and separators that break lines in a browser.
+UNWANTED = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]"
+    r"|[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+# "2026-11-21T10:00:00.123456Z" (structlog), "[2026-11-21T10:00:00.123+0000]" and "[2026-11-21 10:00:00 +0000]" (older
+# Airflow, gunicorn), "[2026-11-21 10:00:00,123: INFO/MainProcess]" (Celery).
+ISO = re.compile(
+    r"\[?(?P<day>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d)(?:[.,](?P<part>\d{1,9}))?"
+    r" ?(?P<zone>Z|[+-]\d\d:?\d\d)?(?P<end>\]|(?=:? )|$) ?"
+)
+# "4242:M 21 Nov 2026 10:00:00.123 * Ready to accept connections" (Redis)
+REDIS = re.compile(
+    r"(?P<who>\d+:[A-Z]) (?P<day>\d\d [A-Z][a-z]{2} \d{4}) (?P<time>\d\d:\d\d:\d\d)\.(?P<part>\d{3}) "
+)
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def clean(text: str) -> str:
+    """One line without colours, control characters and what else could deceive a reader; tabs stay. At most
+    LONGEST_LINE characters."""
+    plain = UNWANTED.sub("", text).rstrip()
+    return plain if len(plain) <= LONGEST_LINE else f"{plain[:LONGEST_LINE]} … (cut)"
+
+
+def split_time(text: str, *, zone: tzinfo | None = UTC) -> tuple[datetime | None, str]:
+    """The moment at the start of a line, aware and in UTC, and the rest of the line; None and the whole line without.
+
+    A time that names no zone is one of `zone`; None means the zone of the machine that reads.
+    """
+    if found := ISO.match(text):
+        rest = text[found.end() :] if found["end"] else text[found.end() :].lstrip(": ")
+        day = found["day"]
+    elif found := REDIS.match(text):
+        number, month, year = found["day"].split()
+        if month not in MONTHS:
+            return None, text
+        day = f"{year}-{MONTHS.index(month) + 1:02}-{number}"
+        rest = text[found.end() :]
+    else:
+        return None, text
+    part = (found["part"] or "0")[:6].ljust(6, "0")
+    named = found.groupdict().get("zone") or ""
+    try:
+        moment = datetime.fromisoformat(f"{day}T{found['time']}.{part}{named}")
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone) if zone else moment.astimezone()
+        return moment.astimezone(UTC), rest
+    except (ValueError, OverflowError, OSError):
+        return None, text
