@@ -1,0 +1,278 @@
+"""A thin client of one Kubernetes API server: raw JSON over the official client's transport and sign-in.
+
+Every request is bounded, counted and safe to repeat: it reads, applies, or deletes by uid. No model objects: they
+take seventeen times as long as the JSON (docs/adr/0014).
+"""
+
+import json
+import random
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ssl import SSLError
+from typing import Any
+from urllib.parse import quote
+
+import urllib3
+
+from deployments.dataplane.base import CALL_BUDGET_SECONDS, DataPlaneError, DataPlaneUnreachable
+from deployments.dataplane.kubernetes.answers import Busy, Refused, SignInRefused, failure
+from deployments.dataplane.kubernetes.text import clause
+from deployments.dataplane.kubernetes.transport import Connection, Json
+
+FIELD_MANAGER = "airdeck"
+SCALER = "airdeck-scaler"
+READ_SECONDS = 15.0
+MARGIN_SECONDS = 1.0  # of a call's budget, for what is not a request
+TRIES, CONFLICT_TRIES = 5, 3
+SIGN_IN_REST = 30.0  # a rejected sign-in is not repeated sooner: servers lock out who knocks too often
+_DECORATION = re.compile(r"^SSLError\n|\[[A-Z]+: \w+\] |\(_ssl\.c:\d+\)|^[\w.]+\(.*?\): ", re.DOTALL)
+MAX_ANSWER = 32 * 1024 * 1024
+
+
+class Api:
+    """The requests of one driver call. All of them together end within the call's budget."""
+
+    def __init__(self, connection: Connection, budget: float = CALL_BUDGET_SECONDS - MARGIN_SECONDS) -> None:
+        self._connection = connection
+        self._deadline = time.monotonic() + budget
+
+    @property
+    def left(self) -> float:
+        """Seconds left of the budget."""
+        return self._deadline - time.monotonic()
+
+    def get(self, path: str, what: str = "the object", **query: str) -> Json | None:
+        """An object or a list; None when it is not there."""
+        try:
+            return self._json("GET", path, what, query)
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def items(self, path: str, what: str = "the list", **query: str) -> list[Json]:
+        """The objects of a list; none when the kind or the namespace is not there."""
+        found = self.get(path, what, **query) or {}
+        items = found.get("items")
+        return items if isinstance(items, list) else []
+
+    def apply(self, path: str, manifest: Json, manager: str = FIELD_MANAGER) -> Json:
+        """Server-side apply, by force: what we state is ours. The object as it is then."""
+        what = f"{manifest['kind']} {manifest['metadata']['name']}"
+        query = {"fieldManager": manager, "force": "true"}
+        return self._json("PATCH", path, what, query, json.dumps(manifest), "application/apply-patch+yaml")
+
+    def merge(self, path: str, change: Json, what: str, manager: str = FIELD_MANAGER) -> Json:
+        """JSON merge patch."""
+        return self._json(
+            "PATCH", path, what, {"fieldManager": manager}, change, "application/merge-patch+json"
+        )
+
+    def delete(self, path: str, what: str, uid: str = "") -> bool:
+        """Delete it, in the background, if it still is the object with that uid. False when it is gone already or is
+        another one by now."""
+        options: Json = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        try:
+            self._json("DELETE", path, what, {}, options, "application/json")
+        except Refused as error:
+            if error.status == 404 or (error.status == 409 and uid):
+                return False
+            raise
+        return True
+
+    def create(self, path: str, body: Json, what: str) -> Json:
+        """POST, for what is not stored: access reviews."""
+        return self._json("POST", path, what, {}, body, "application/json")
+
+    def text(self, path: str, what: str, limit: int, **query: str) -> str:
+        """A text such as a log; "" when it is not there."""
+        try:
+            raw: bytes = self._call("GET", path, what, query, None, "", limit)
+            return raw.decode(errors="replace")
+        except Refused as error:
+            if error.status == 404:
+                return ""
+            raise
+
+    @contextmanager
+    def stream(self, path: str, what: str, read: float, **query: str) -> Iterator[Iterator[bytes]]:
+        """The pieces of an answer that does not end by itself, such as a watch. `read` is the longest silence in
+        seconds. Not repeated, not held to the budget; every failure leaves as a DataPlaneError."""
+        self._connection.permit()
+        with _translated():
+            response = self._connection.send("GET", path, query, None, "", read)
+            try:
+                self._connection.requests[f"GET {response.status}"] += 1
+                if response.status >= 300:
+                    raise self._refusal(response.status, response, response.read(MAX_ANSWER), what)
+                yield iter(lambda: response.read1(65_536), b"")
+            finally:
+                response.close()
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        query: Mapping[str, str],
+        body: Json | str | None = None,
+        kind: str = "",
+    ) -> Json:
+        document: Json = self._call(method, path, what, query, body, kind, MAX_ANSWER, parse=True)
+        return document
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        query: Mapping[str, str],
+        body: Json | str | None,
+        kind: str,
+        limit: int,
+        parse: bool = False,
+    ) -> Any:
+        """Send it, and again after what passes. Every request of ours can be repeated without harm."""
+        for number in range(1, TRIES + 1):
+            self._connection.permit()
+            try:
+                with _translated():
+                    raw = self._once(method, path, what, query, body, kind, limit)
+                    return _parsed(raw) if parse else raw
+            except Refused as error:
+                if error.status != 409 or method == "DELETE" or number >= CONFLICT_TRIES:
+                    raise
+                self._pause(error, number)
+            except SignInRefused as error:
+                self._connection.hold(error, SIGN_IN_REST)
+                raise
+            except (Busy, _Lost) as error:
+                if number == TRIES:
+                    raise
+                self._pause(error, number)
+        raise AssertionError("unreachable")
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        query: Mapping[str, str],
+        body: Json | str | None,
+        kind: str,
+        limit: int,
+    ) -> bytes:
+        read = min(READ_SECONDS, self.left)
+        if read <= 0:
+            raise DataPlaneUnreachable("The cluster's API server answers too slowly.")
+        try:
+            response = self._connection.send(method, path, query, body, kind, read)
+        except Exception:
+            self._connection.requests[f"{method} lost"] += 1
+            raise
+        self._connection.requests[f"{method} {response.status}"] += 1
+        raw = self._read(response, limit, what)
+        if response.status >= 300:
+            raise self._refusal(response.status, response, raw, what)
+        return raw
+
+    def _read(self, response: urllib3.BaseHTTPResponse, limit: int, what: str) -> bytes:
+        """The whole body, in bounded time and space, however slowly it comes."""
+        pieces, size = [], 0
+        try:
+            while piece := response.read1(65_536):
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    raise DataPlaneError(f"The cluster's answer for {what} is larger than {limit >> 20} MiB.")
+                if self.left <= 0:
+                    raise _Lost("The cluster's API server answers too slowly.")
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return b"".join(pieces)
+
+    def _refusal(
+        self, status: int, response: urllib3.BaseHTTPResponse, raw: bytes, what: str
+    ) -> DataPlaneError:
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            body = {"message": raw[:500].decode(errors="replace")}
+        return failure(status, response.headers, body if isinstance(body, dict) else {}, what)
+
+    def _pause(self, error: DataPlaneError, number: int) -> None:
+        """Wait before the next try: as long as the server asks, else longer each time; never beyond the budget."""
+        asked = getattr(error, "after", 0.0)
+        seconds = max(asked, 0.2 * 2 ** (number - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        if seconds >= self.left:
+            if asked and isinstance(error, DataPlaneUnreachable):
+                self._connection.hold(error, asked)
+            raise error
+        time.sleep(seconds)
+
+
+class _Lost(DataPlaneUnreachable):
+    """No answer, or not a whole one."""
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The transport's errors as sentences."""
+    try:
+        yield
+    except (SSLError, urllib3.exceptions.SSLError) as error:
+        raise DataPlaneUnreachable(
+            f"The secure connection to the cluster's API server failed: {_root(error)}. "
+            "Check certificate-authority-data and the server's name."
+        ) from None
+    except urllib3.exceptions.NewConnectionError as error:  # also a name that does not resolve
+        raise _Lost(
+            f"The cluster's API server cannot be reached: {_root(error)}. Is it running, and is its address right?"
+        ) from None
+    except (urllib3.exceptions.TimeoutError, TimeoutError):
+        raise _Lost(
+            "The cluster's API server does not answer in time. Is it running and reachable?"
+        ) from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise _Lost(f"The answer of the cluster's API server was cut off: {_root(error)}.") from None
+
+
+def _root(error: BaseException) -> str:
+    """What went wrong at the bottom, without our URL in it: "certificate verify failed: unable to get …"."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    words = getattr(error, "strerror", None) or str(error.args[0] if error.args else error)
+    return clause(_DECORATION.sub("", words), 300) or type(error).__name__
+
+
+def _parsed(raw: bytes) -> Json:
+    try:
+        document = json.loads(raw)
+    except ValueError:
+        raise _Lost("The cluster's API server sent something that is not whole JSON.") from None
+    if not isinstance(document, dict):
+        raise DataPlaneError("The cluster's API server sent something that is not an object.")
+    return document
+
+
+# Plural names of the kinds that Airdeck touches; all are namespaced but these.
+CLUSTER_KINDS = frozenset(("Namespace",))
+PLURALS = {
+    "Ingress": "ingresses",
+    "NetworkPolicy": "networkpolicies",
+    "Endpoints": "endpoints",
+}
+
+
+def path_of(api_version: str, kind: str, namespace: str, name: str = "") -> str:
+    """The path of an object, or of the list of its kind. `namespace` "" means all of them."""
+    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    plural = PLURALS.get(kind, kind.lower() + "s")
+    place = f"/namespaces/{quote(namespace, safe='')}" if namespace and kind not in CLUSTER_KINDS else ""
+    return f"{root}{place}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
