@@ -38,8 +38,9 @@ from workspaces.permissions import Role
 PASSWORD = "correct horse battery"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """See `console.tests.parallel`."""
+    """Before pytest-xdist reads the groups: see `console.tests.parallel`."""
     parallel.deal(items)
 
 
