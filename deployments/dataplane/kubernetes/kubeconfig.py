@@ -42,6 +42,9 @@ REFUSED_IN_CLUSTER = {
 }
 
 
+_STORED = ("ca_pem", "token", "client_pem", "tls_server_name", "token_file")  # beside "server"
+
+
 class KubeconfigError(DataPlaneError):
     """A kubeconfig that cannot be used. `str()` says what to change, and holds nothing secret."""
 
@@ -62,6 +65,17 @@ class Credentials:
 
     def __repr__(self) -> str:
         return "Credentials(…)"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str]) -> "Credentials":
+        """Out of `ClusterConfig.settings`, into which `settings()` put them. Raises KeyError without a server."""
+        found = {name: settings.get(name, "") for name in _STORED}
+        return cls(server=settings["server"], **found)
+
+    def settings(self) -> dict[str, str]:
+        """For `ClusterConfig.settings`, which is sealed: what of a kubeconfig is kept, and nothing else of it."""
+        found = {name: str(getattr(self, name)) for name in ("server", *_STORED)}
+        return {name: value for name, value in found.items() if value}
 
     @property
     def key(self) -> str:
