@@ -221,7 +221,8 @@ def _scale(queues: list[WorkerQueue], observation: Observation) -> tuple[QueueRe
             fewer_since=queue.fewer_since,
             now=now,
         )
-        records.append(QueueRecord(queue.name, wanted, fewer_since, load.queued, load.running))
+        seen = (load.queued, load.running, load.workers, load.draining)
+        records.append(QueueRecord(queue.name, wanted, fewer_since, *seen))
     return tuple(records)
 
 

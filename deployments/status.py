@@ -36,6 +36,8 @@ class QueueRecord:
     fewer_since: datetime | None
     queued: int
     running: int
+    workers: int
+    draining: int
 
 
 @dataclass(frozen=True)
@@ -185,4 +187,6 @@ def _write_queue(row: Deployment, queue: QueueRecord) -> None:
         fewer_since=queue.fewer_since,
         queued=queue.queued,
         running=queue.running,
+        live_workers=queue.workers,
+        draining=queue.draining,
     )
