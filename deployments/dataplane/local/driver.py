@@ -5,15 +5,15 @@ the steps is that of `CREATE_STEPS`; each call finds the first that is not done.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from deployments.dataplane import database
+from deployments.dataplane import database, metadata
 from deployments.dataplane.base import (
     DAGS_FOLDER,
     ClusterConfig,
+    Instance,
     Leftover,
     LogTail,
     Observation,
@@ -21,14 +21,26 @@ from deployments.dataplane.base import (
     Progress,
     Ref,
     StepName,
+    TaskCount,
 )
-from deployments.dataplane.local import airflow_env, components, logs, migrate, ports, probe, runtimes
+from deployments.dataplane.local import (
+    airflow_env,
+    components,
+    logs,
+    migrate,
+    ports,
+    probe,
+    runtimes,
+    upgrade,
+)
 from deployments.dataplane.local.airflow_env import API_SERVER, Place
 from deployments.dataplane.local.health import title
+from deployments.dataplane.local.inspection import instances
 from deployments.dataplane.local.jobs import advance
-from deployments.dataplane.local.look import Look, take_look
+from deployments.dataplane.local.look import Look, gather, take_look
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes, of_release, tagged
+from deployments.dataplane.local.removal import end_processes, remove_files
 from deployments.dataplane.local.specs import base_environment, write_private
 from deployments.dataplane.local.supervisor import ProcessInfo, Supervisor
 from deployments.spec import Release, Secrets
@@ -36,10 +48,12 @@ from deployments.states import ComponentState, Executor
 
 CREATE_STEPS = (
     ("database", "Database"),
+    (upgrade.STEP, "Upgrade the metadata database"),  # only when there is one
     ("configuration", "Secrets and configuration"),
     ("components", "Airflow components"),
     ("address", "Airflow UI"),
 )
+ASLEEP_STEP = StepName("sleep", "Stop Airflow")
 DELETE_STEPS = (
     StepName("processes", "Processes"),
     StepName("database", "Database"),
@@ -47,6 +61,8 @@ DELETE_STEPS = (
     StepName("files", "Files"),
 )
 PROBES_AT_ONCE = 8
+UPGRADING = "upgrading"  # the digest of no Release: what was applied before is not any more
+INSPECT_SECONDS = 1.5  # for supervisord, when a person waits; then 2 s for everything that is asked at once
 
 
 class LocalDataPlane:
@@ -67,8 +83,11 @@ class LocalDataPlane:
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
         """See the contract."""
+        if release.hibernating:
+            return (ASLEEP_STEP,)
         first = StepName("runtime", f"Airflow {release.runtime.airflow_version} environment")
-        return (first, *(StepName(key, title) for key, title in CREATE_STEPS))
+        steps = [StepName(key, title) for key, title in CREATE_STEPS]
+        return (first, *(step for step in steps if step.key != upgrade.STEP or release.upgrade_from))
 
     def delete_steps(self) -> tuple[StepName, ...]:
         """See the contract."""
@@ -79,8 +98,11 @@ class LocalDataPlane:
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         """See the contract."""
         self._supervisor.processes()  # nothing is begun while the data plane does not answer
+        if release.hibernating:
+            return self._sleep(ref, release)
         return (
             self._runtime_step(release)
+            or self._upgrade_step(ref, release, secrets)
             or self._database_step(ref, release, secrets)
             or self._configuration_step(ref, release, secrets)
             or self._components_step(ref, release, secrets, workers)
@@ -94,6 +116,12 @@ class LocalDataPlane:
         spec = runtimes.install_spec(self._paths, version, airflow_version)
         said = advance(runtimes.install_job(self._paths, version), spec, self._supervisor, self._paths)
         return Progress("runtime", Outcome.WAITING, said)
+
+    def _upgrade_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
+        progress = self._upgrade(ref).step(release, secrets, self._processes(ref))
+        if progress is not None:
+            self._note_applied(ref, UPGRADING)
+        return progress
 
     def _database_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
         if database.find(self._admin_url, ref.release_name, ref.deployment_id).ready:
@@ -113,6 +141,7 @@ class LocalDataPlane:
             password=secrets.database_password,
             template=template,
             connection_limit=airflow_env.connection_limit(release),
+            runtime=version,
         )
         name = database.database_name(ref.release_name)
         return Progress("database", Outcome.PROGRESSED, f"Made database {name} and its role.")
@@ -156,8 +185,8 @@ class LocalDataPlane:
         ready = [c for c in look.components if c.state is ComponentState.READY]
         waited = [c for c in look.components if c not in ready]
         if not waited:
-            applied = self._paths.deployment(ref.release_name) / "applied.json"
-            write_private(applied, json.dumps({"digest": release.digest}))
+            self._upgrade(ref).finish()
+            self._note_applied(ref, release.digest)
             return Progress("address", Outcome.FINISHED, f"Airflow answers at {self._url(ref)}.")
         restarted = components.restart_silent(self._processes(ref), look.silent)
         if restarted:
@@ -167,36 +196,36 @@ class LocalDataPlane:
         step = "address" if [c.name for c in waited] == [API_SERVER] else "components"
         return Progress(step, Outcome.WAITING, said)
 
+    # -- Sleeping --
+
+    def _sleep(self, ref: Ref, release: Release) -> Progress:
+        """End every process; database and files stay. A migration that runs is not cut off."""
+        if self._upgrade(ref).running():
+            return Progress(
+                ASLEEP_STEP.key, Outcome.WAITING, "Waiting for the migration of its database to end."
+            )
+        ended = end_processes(self._paths, self._processes(ref), ref.release_name, step=ASLEEP_STEP.key)
+        if ended is not None:
+            return ended
+        self._note_applied(ref, release.digest)
+        return Progress(ASLEEP_STEP.key, Outcome.FINISHED, "Nothing of it runs.")
+
     # -- Deleting --
 
     def destroy(self, ref: Ref) -> Progress:
         """See the contract."""
         name = database.database_name(ref.release_name)
-        processes = self._processes(ref)
-        if processes.known() or tagged(self._paths.root, ref.release_name):
-            return self._end_processes(processes)
+        ended = end_processes(self._paths, self._processes(ref), ref.release_name, step="processes")
+        if ended is not None:
+            return ended
+        if not self._upgrade(ref).forget():
+            return Progress("processes", Outcome.WAITING, "Waiting for the migration of its database to end.")
         if database.drop_database(self._admin_url, ref.release_name, ref.deployment_id):
             return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
         if database.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
             return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
-        self._remove_files(ref, self._paths.deployment(ref.release_name))
+        remove_files(self._paths, ref.release_name)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
-
-    def _end_processes(self, processes: Processes) -> Progress:
-        processes.end_all()
-        left = len(processes.known())
-        if left:
-            waited = _count(left, "process", "processes")
-            return Progress("processes", Outcome.WAITING, f"Waiting for {waited} to end.")
-        return Progress("processes", Outcome.PROGRESSED, "Ended every process.")
-
-    def _remove_files(self, ref: Ref, folder: Path) -> None:
-        self._redis_socket(ref).unlink(missing_ok=True)
-        for file in self._paths.groups.glob(f"{ref.release_name}.*.conf"):
-            file.unlink(missing_ok=True)
-        ports.release_all(self._paths, ref.release_name)
-        if folder.exists():
-            shutil.rmtree(folder)
 
     # -- Looking --
 
@@ -215,10 +244,12 @@ class LocalDataPlane:
         # While supervisord knows the Deployment, its processes are counted there; orphans are looked for after.
         count = len(look.processes) or len(tagged(self._paths.root, ref.release_name))
         if count:
-            found.append(Leftover("processes", _count(count, "process", "processes")))
+            found.append(Leftover("processes", count(count, "process", "processes")))
         name = database.database_name(ref.release_name)
         there = database.find(self._admin_url, ref.release_name, ref.deployment_id)
         found += [Leftover("database", f"database {name}")] if there.database else []
+        if there.snapshot is not None:
+            found.append(Leftover("database", f"database {database.snapshot_name(ref.release_name)}"))
         found += [Leftover("role", f"role {name}")] if there.role else []
         folder = self._paths.deployment(ref.release_name)
         found += [Leftover("files", f"files in {folder}")] if folder.exists() else []
@@ -252,6 +283,17 @@ class LocalDataPlane:
         folder = self._paths.deployment(ref.release_name) / "logs"
         return logs.read(folder, component, lines=lines, after=after)
 
+    def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
+        """See the contract."""
+        supervisor = self._supervisor.patient_for(INSPECT_SECONDS)
+        processes = Processes(self._paths, supervisor, ref.release_name)
+        facts = gather(self._paths, processes, ref, self._admin_url, self._redis_socket(ref))
+        return instances(facts, component, self._paths.logs / "supervisord.log")
+
+    def tasks(self, ref: Ref) -> TaskCount:
+        """See the contract."""
+        return metadata.tasks(self._admin_url, ref.release_name)
+
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract."""
         answer, _ = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
@@ -278,6 +320,14 @@ class LocalDataPlane:
 
     def _url(self, ref: Ref) -> str:
         return f"http://{ref.release_name}.localhost:{self._console_port}/"
+
+    def _upgrade(self, ref: Ref) -> upgrade.Upgrade:
+        return upgrade.Upgrade(self._paths, self._supervisor, self._admin_url, ref)
+
+    def _note_applied(self, ref: Ref, digest: str) -> None:
+        write_private(
+            self._paths.deployment(ref.release_name) / "applied.json", json.dumps({"digest": digest})
+        )
 
     def _applied_digest(self, ref: Ref) -> str:
         try:
@@ -309,7 +359,3 @@ def _instances(release: Release) -> dict[str, int]:
     if release.executor is Executor.CELERY:
         wanted |= {"redis": 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
     return wanted
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

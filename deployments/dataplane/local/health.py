@@ -93,6 +93,12 @@ def components(facts: Facts) -> tuple[Component, ...]:
     return tuple(_component(name, facts) for name in names)
 
 
+def programs(component: str, facts: Facts) -> dict[str, tuple[ComponentState, str]]:
+    """The state of each program of a component, and why; the sentence is empty when it is READY."""
+    names = sorted(p for p in facts.processes if component_of(p) == component)
+    return {p: (v.state, v.reason) for p, v in _verdicts(component, names, facts).items()}
+
+
 def silent(facts: Facts) -> dict[str, float]:
     """Programs that run but do not answer, and for how many seconds that may go on before a restart is due: a
     minute for one that has worked in this life, three for one that may still be starting."""
@@ -176,7 +182,8 @@ def _from_process(name: str, info: ProcessInfo, *, draining: bool) -> _Verdict |
     if info.state == "BACKOFF":
         return _Verdict(ComponentState.FAILING, f"{said} ended right after its start and is started again.")
     if info.state == "EXITED":
-        return _Verdict(ComponentState.FAILING, f"{said} ended (exit status {info.exit_status}).")
+        how = f"exit status {info.exit_status}" if info.exit_status >= 0 else "ended by a signal"
+        return _Verdict(ComponentState.FAILING, f"{said} ended ({how}).")
     return None
 
 

@@ -39,9 +39,17 @@ def wanted_instances(folder: Path) -> dict[str, int]:
 
 def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> Look:
     """Look at one Deployment. Raises DataPlaneUnreachable when supervisord does not answer."""
+    facts = gather(paths, processes, ref, admin_url, redis_socket)
+    if not facts.processes:
+        return Look((), {}, (), {})
+    return Look(components(facts), facts.processes, facts.queues, silent(facts))
+
+
+def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> Facts:
+    """Ask everything that there is to ask about one Deployment. Raises DataPlaneUnreachable."""
     found = processes.known()
     if not found:
-        return Look((), {}, (), {})
+        return Facts(probe.utc_now(), {}, {})
     folder = paths.deployment(ref.release_name)
     config = folder / "secrets" / "redis.conf"
     with ThreadPoolExecutor(max_workers=3) as pool:
@@ -63,17 +71,6 @@ def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, r
         wanted[f"worker-{queue}"] = len(here)
     restarts = {program: processes.restarts(program) for program in found}
     ended = [p for p, info in found.items() if info.state in ENDED or restarts[p] >= MANY_RESTARTS]
-    facts = Facts(
-        now=probe.utc_now(),
-        processes=found,
-        wanted=wanted,
-        api=answer,
-        heartbeats=heartbeats,
-        redis_clients=connected,
-        draining=draining,
-        restarts=restarts,
-        last_lines={program: probe.last_error(processes.log_file(program)) for program in ended},
-    )
     load = tuple(
         QueueLoad(
             name=queue,
@@ -83,4 +80,15 @@ def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, r
         )
         for queue in queues
     )
-    return Look(components(facts), found, load, silent(facts))
+    return Facts(
+        now=probe.utc_now(),
+        processes=found,
+        wanted=wanted,
+        api=answer,
+        heartbeats=heartbeats,
+        redis_clients=connected,
+        draining=draining,
+        restarts=restarts,
+        last_lines={program: probe.last_error(processes.log_file(program)) for program in ended},
+        queues=load,
+    )

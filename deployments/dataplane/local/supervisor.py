@@ -198,6 +198,10 @@ class Supervisor:
         self._path = str(socket_path)
         self._timeout = timeout
 
+    def patient_for(self, seconds: float) -> "Supervisor":
+        """A client of the same supervisord with another timeout."""
+        return Supervisor(Path(self._path), seconds)
+
     def processes(self) -> list[ProcessInfo]:
         """Every process of every group, running or not."""
         return [_process_info(raw) for raw in self._call("supervisor.getAllProcessInfo")]
