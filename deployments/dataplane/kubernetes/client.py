@@ -99,12 +99,14 @@ class Api:
             raise
 
     @contextmanager
-    def stream(self, path: str, what: str, read: float, **query: str) -> Iterator[Iterator[bytes]]:
+    def stream(
+        self, path: str, what: str, read: float, accept: str = "application/json", **query: str
+    ) -> Iterator[Iterator[bytes]]:
         """The pieces of an answer that does not end by itself, such as a watch. `read` is the longest silence in
         seconds. Not repeated, not held to the budget; every failure leaves as a DataPlaneError."""
         self._connection.permit()
         with _translated():
-            response = self._connection.send("GET", path, query, None, "", read)
+            response = self._connection.send("GET", path, query, None, "", read, accept)
             try:
                 self._connection.requests[f"GET {response.status}"] += 1
                 if response.status >= 300:

@@ -4,11 +4,9 @@ anything into it. Pure."""
 import re
 from datetime import datetime
 
-LONGEST = 600  # characters of foreign text in one sentence
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.")
-# Control characters, and those that turn the direction of what follows or cannot be stored.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
+from deployments.dataplane.lines import UNWANTED
 
+LONGEST = 600  # characters of foreign text in one sentence
 _TITLES = {
     "api-server": "API server",
     "scheduler": "Scheduler",
@@ -23,8 +21,7 @@ def clean(text: object, limit: int = LONGEST) -> str:
     """One line without colours, control and direction characters, at most `limit` characters long."""
     if not isinstance(text, str):
         return ""
-    plain = _UNPRINTABLE.sub(" ", _ESCAPES.sub("", text[: limit * 8]))
-    plain = " ".join(plain.split())
+    plain = " ".join(UNWANTED.sub(" ", text[: limit * 8]).split())
     return plain if len(plain) <= limit else plain[: limit - 1].rstrip() + "…"
 
 

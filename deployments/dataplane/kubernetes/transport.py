@@ -61,9 +61,10 @@ class Connection:
         body: Json | str | None,
         kind: str,
         read: float,
+        accept: str = "application/json, */*;q=0.5",
     ) -> urllib3.BaseHTTPResponse:
         """One request, and its answer with the body still to be read. Raises urllib3's and ssl's errors."""
-        headers = {"Accept": "application/json, */*;q=0.5", "User-Agent": "airdeck"}
+        headers = {"Accept": accept, "User-Agent": "airdeck"}
         if body is not None:
             headers["Content-Type"] = kind
         request = self._client.param_serialize(
