@@ -4,7 +4,7 @@ thing and says what it did; the first that did something ends the call."""
 from collections.abc import Mapping
 
 from deployments.dataplane.local import ports
-from deployments.dataplane.local.airflow_env import API_SERVER, Place, worker_name, worker_spec
+from deployments.dataplane.local.airflow_env import API_SERVER, REDIS, Place, worker_name, worker_spec
 from deployments.dataplane.local.health import component_of, title
 from deployments.dataplane.local.processes import Processes, busy_tasks, may_start
 from deployments.dataplane.local.specs import Spec
@@ -70,6 +70,8 @@ def _end_superfluous(
             fresh = processes.draining_since(program) is None
             processes.drain(program)
             ended += [program] if fresh else []
+        elif program == REDIS and any(is_worker(other) and found[other].alive for other in found):
+            continue  # workers that finish their tasks still speak to it
         elif processes.remove(program):
             ended.append(program)
     return _sentence("Ending", ended)

@@ -112,11 +112,18 @@ class Processes:
     def drain(self, program: str) -> None:
         """Tell a worker to finish its tasks, take no new ones and end. It is not supervisord that waits for
         it, so that stopping the console is never held up by a task."""
-        if self.draining_since(program) is None:
+        since, info = self.draining_since(program), self.known().get(program)
+        if since is None or (info and _began_after(info, since)):
             self._mark_drain(program, on=True)
             self._supervisor.signal(self._full_name(program), "TERM")
-        elif time.time() - (self.draining_since(program) or 0) > DRAIN_SECONDS:
+        elif info and self.overdue(program, info):
             self.stop(program)
+
+    def overdue(self, program: str, info: ProcessInfo) -> bool:
+        """Whether a draining worker must be told again: it has had its time, or it died of the signal, because it was
+        only just starting, and supervisord has started it anew."""
+        since = self.draining_since(program)
+        return since is not None and (_began_after(info, since) or time.time() - since > DRAIN_SECONDS)
 
     def draining_since(self, program: str) -> float | None:
         """When the worker was told to drain, in Unix seconds; None when it was not."""
@@ -187,6 +194,7 @@ class Processes:
     def _mark_drain(self, program: str, *, on: bool) -> None:
         if on:
             self._drain_file(program).touch(mode=0o600)
+            os.utime(self._drain_file(program))
         else:
             self._drain_file(program).unlink(missing_ok=True)
 
@@ -194,6 +202,11 @@ class Processes:
 def of_release(processes: Iterable[ProcessInfo], release_name: str) -> dict[str, ProcessInfo]:
     """The programs of one Deployment among all that supervisord knows."""
     return {p.name: p for p in processes if p.group == f"{release_name}.{p.name}"}
+
+
+def _began_after(info: ProcessInfo, since: float) -> bool:
+    """Whether the process is younger than a moment. supervisord counts whole seconds, so the same one is younger."""
+    return info.alive and info.started >= int(since)
 
 
 def may_start(info: ProcessInfo, *, changed: bool) -> bool:
