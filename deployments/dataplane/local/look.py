@@ -26,6 +26,7 @@ class Look:
     processes: Mapping[str, ProcessInfo]
     queues: tuple[QueueLoad, ...]
     silent: Mapping[str, float]  # programs that run but do not answer: how long they may, in seconds
+    untidy: bool = False  # a worker that was told to go has ended, or must be told again: for the next step
 
 
 def wanted_instances(folder: Path) -> dict[str, int]:
@@ -42,7 +43,9 @@ def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, r
     facts = gather(paths, processes, ref, admin_url, redis_socket)
     if not facts.processes:
         return Look((), {}, (), {})
-    return Look(components(facts), facts.processes, facts.queues, silent(facts))
+    going = {program: facts.processes[program] for program in facts.draining}
+    untidy = any(not info.alive or processes.overdue(program, info) for program, info in going.items())
+    return Look(components(facts), facts.processes, facts.queues, silent(facts), untidy)
 
 
 def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> Facts:
@@ -77,6 +80,7 @@ def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redi
             queued=loads.get((queue, "queued"), 0),
             running=loads.get((queue, "running"), 0),
             workers=wanted[f"worker-{queue}"],
+            draining=sum(found[p].alive for p in draining if component_of(p) == f"worker-{queue}"),
         )
         for queue in queues
     )
