@@ -237,6 +237,7 @@ class LocalDataPlane:
             components=look.components,
             leftovers=self._leftovers(ref, look),
             queues=look.queues,
+            drifted=look.untidy,
         )
 
     def _leftovers(self, ref: Ref, look: Look) -> tuple[Leftover, ...]:
