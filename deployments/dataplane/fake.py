@@ -4,13 +4,16 @@ ships imports it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from deployments.dataplane.base import (
+    LOG_BEGINNING,
     Component,
     DataPlaneError,
     DataPlaneUnreachable,
     Instance,
     Leftover,
+    LogLine,
     LogTail,
     Observation,
     Outcome,
@@ -28,6 +31,8 @@ CREATE_STEPS = (
     StepName("database", "Database"),
     StepName("components", "Airflow components"),
 )
+UPGRADE_STEP = StepName("upgrade", "Upgrade the metadata database")
+ASLEEP_STEP = StepName("sleep", "Stop Airflow")
 DELETE_STEPS = (
     StepName("processes", "Processes"),
     StepName("database", "Database"),
@@ -41,15 +46,21 @@ class World:
 
     release: Release | None = None
     database: bool = False
+    runtime: str = ""  # what the database was migrated to
+    snapshot: str = ""  # the runtime of the copy from before an upgrade
+    rows: tuple[str, ...] = ()  # what a test put into the database
+    kept_rows: tuple[str, ...] = ()  # and what of it is in the copy
     running: bool = False
     warm: bool = False  # the components answer
     workers: dict[str, int] = field(default_factory=dict)
     loads: dict[str, tuple[int, int]] = field(default_factory=dict)  # queue -> (queued, running)
     broken: dict[str, Component] = field(default_factory=dict)  # components that a test made fail
+    lines: dict[str, list[LogLine]] = field(default_factory=dict, repr=False)  # what components wrote
 
 
 class ScriptedDataPlane:
-    """Every `apply` takes one step. Tests set `fail`, `silent`, `slow_start` and `worlds[...]`, and read `calls`."""
+    """Every `apply` takes one step. Tests set `fail`, `fail_migration`, `silent`, `slow_start` and `worlds[...]`, and
+    read `calls`."""
 
     executors = (Executor.CELERY, Executor.LOCAL)
     healthy_rest = 30.0
@@ -59,13 +70,17 @@ class ScriptedDataPlane:
         self.worlds: dict[str, World] = {}
         self.calls: list[tuple[str, str]] = []
         self.fail: dict[str, str] = {}  # step key -> the sentence of its error
+        self.fail_migration = ""  # why every migration to another runtime fails
         self.silent = ""  # when set, nothing answers
         self.hearing: Watcher | None = None  # what `watcher` gives; None: asked for fingerprints
         self.slow_start = 0  # how many calls wait for the components to answer
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
         """See the contract."""
-        return CREATE_STEPS
+        if release.hibernating:
+            return (ASLEEP_STEP,)
+        runtime, base, components = CREATE_STEPS
+        return (runtime, base, *([UPGRADE_STEP] if release.upgrade_from else []), components)
 
     def delete_steps(self) -> tuple[StepName, ...]:
         """See the contract."""
@@ -77,20 +92,52 @@ class ScriptedDataPlane:
         world = self.worlds.get(ref.release_name)
         if world is None:
             return Observation("")
-        digest = world.release.digest if world.release and world.running else ""
-        return Observation(digest, self._components(world), self._leftovers(ref, world), self._loads(world))
+        return Observation(
+            self._digest(world), self._components(world), self._leftovers(ref, world), self._loads(world)
+        )
 
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         """See the contract."""
         self._answer("apply", ref)
         world = self.worlds.setdefault(ref.release_name, World())
+        if release.hibernating:
+            return self._sleep(world, release)
         if not world.database:
             self._fail("database")
-            world.database = True
+            world.database, world.runtime = True, release.runtime.version
             return Progress("database", Outcome.PROGRESSED, "Database made.")
+        if world.runtime != release.runtime.version:
+            return self._upgrade(world, release)
+        return self._run(world, release, workers)
+
+    def _sleep(self, world: World, release: Release) -> Progress:
+        if world.running:
+            self._fail("sleep")
+            world.running = world.warm = False
+            return Progress("sleep", Outcome.PROGRESSED, "Ended every process.")
+        world.release = release
+        return Progress("sleep", Outcome.FINISHED, "Nothing of it runs.")
+
+    def _upgrade(self, world: World, release: Release) -> Progress:
+        """Stop, copy, migrate: each its own call."""
+        if world.running:
+            world.running = world.warm = False
+            return Progress("upgrade", Outcome.PROGRESSED, "Stopped Airflow.")
+        if world.snapshot != world.runtime:
+            world.snapshot, world.kept_rows = world.runtime, world.rows
+            return Progress("upgrade", Outcome.PROGRESSED, "Copied the metadata database.")
+        if self.fail_migration:
+            world.rows, world.snapshot = world.kept_rows, ""
+            raise UpgradeFailed(self.fail_migration)
+        world.runtime = release.runtime.version
+        return Progress("upgrade", Outcome.PROGRESSED, "Migrated the metadata database.")
+
+    def _run(self, world: World, release: Release, workers: Mapping[str, int]) -> Progress:
         if not world.running or world.release is None or world.release.digest != release.digest:
             self._fail("components")
             world.release, world.running, world.workers = release, True, dict(workers)
+            for name in ("api-server", "scheduler"):
+                self.write_log(ref, name, "[info     ] Starting", "[info     ] Started")
             return Progress("components", Outcome.PROGRESSED, "Components started.")
         if world.workers != dict(workers):
             world.workers = dict(workers)
@@ -101,6 +148,7 @@ class ScriptedDataPlane:
         world.warm = True
         if world.broken:
             return Progress("components", Outcome.WAITING, next(iter(world.broken.values())).reason)
+        world.snapshot = ""
         return Progress("components", Outcome.FINISHED, "Every component answers.")
 
     def destroy(self, ref: Ref) -> Progress:
@@ -115,7 +163,7 @@ class ScriptedDataPlane:
             return Progress("processes", Outcome.PROGRESSED, "Stopped.")
         if world.database:
             self._fail("drop")
-            world.database = False
+            world.database, world.snapshot = False, ""
             return Progress("database", Outcome.PROGRESSED, "Dropped.")
         del self.worlds[ref.release_name]
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
@@ -133,11 +181,27 @@ class ScriptedDataPlane:
 
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         """See the contract."""
-        return LogTail()
+        self._answer("logs", ref)
+        world = self.worlds.get(ref.release_name, World())
+        written = world.lines.get(component, [])
+        known = after.isascii() and after.isdecimal() and int(after) <= len(written)
+        if after == LOG_BEGINNING or known:
+            start = int(after) if known else 0
+            end = min(len(written), start + lines)
+        else:
+            start, end = max(0, len(written) - lines), len(written)
+        return LogTail(tuple(written[start:end]), str(end) if written else "")
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
         """See the contract."""
-        return ()
+        self._answer("inspect", ref)
+        world = self.worlds.get(ref.release_name, World())
+        facts = {"Process": "4242, running", "Last probe": "asked how it is: well", "Last exit": "none"}
+        return tuple(
+            Instance(f"{c.name}-1", c.state, c.reason or "Runs, and answered just now.", facts)
+            for c in self._components(world)
+            if c.name == component
+        )
 
     def tasks(self, ref: Ref) -> TaskCount:
         """See the contract."""
@@ -153,6 +217,17 @@ class ScriptedDataPlane:
     def notes(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
         return {"DAGs folder": f"/srv/{ref.release_name}/dags"}
+
+    def write_log(self, ref: Ref, component: str, *texts: str) -> None:
+        """Have a component write lines, each with the present time before it unless it begins with a space."""
+        now = datetime.now(UTC)
+        lines = self.worlds[ref.release_name].lines.setdefault(component, [])
+        lines += [
+            LogLine(text, None, f"{component}-1")
+            if text.startswith(" ")
+            else LogLine(f"{now:%Y-%m-%dT%H:%M:%S.%fZ} {text}", now, f"{component}-1")
+            for text in texts
+        ]
 
     def break_component(self, ref: Ref, name: str, reason: str, last_line: str = "") -> None:
         """Make one component fail until `mend_component`."""
@@ -172,6 +247,14 @@ class ScriptedDataPlane:
     def _fail(self, step: str) -> None:
         if step in self.fail:
             raise DataPlaneError(self.fail[step])
+
+    @staticmethod
+    def _digest(world: World) -> str:
+        if world.release is None:
+            return ""
+        if world.runtime != world.release.runtime.version or world.snapshot:
+            return "upgrading"
+        return world.release.digest if world.running or world.release.hibernating else ""
 
     def _components(self, world: World) -> tuple[Component, ...]:
         if not world.running:
@@ -196,4 +279,5 @@ class ScriptedDataPlane:
     def _leftovers(ref: Ref, world: World) -> tuple[Leftover, ...]:
         processes = [Leftover("processes", "3 processes")] * world.running
         database = [Leftover("database", f"database {ref.release_name}")] * world.database
+        database += [Leftover("database", f"database {ref.release_name} before")] * bool(world.snapshot)
         return (*processes, *database, Leftover("files", "files"))

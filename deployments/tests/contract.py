@@ -5,6 +5,7 @@ share one (`harness.running`), because starting it may take half a minute; no te
 """
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,6 +13,7 @@ import pytest
 
 from deployments.dataplane.base import (
     CALL_BUDGET_SECONDS,
+    LOG_BEGINNING,
     DataPlane,
     DataPlaneError,
     DataPlaneUnreachable,
@@ -19,9 +21,12 @@ from deployments.dataplane.base import (
     Outcome,
     Progress,
     Ref,
+    UpgradeFailed,
 )
 from deployments.spec import QueueSpec, Release, RuntimeSpec, Secrets, au_size
 from deployments.states import ComponentState, Executor
+
+ASKED_SECONDS = 5.0  # a person waits for it
 
 CANARIES = Secrets(
     fernet_key="Y2FuYXJ5LWZlcm5ldC1rZXktb2YtMzItYnl0ZXMtLS0=",
@@ -59,6 +64,15 @@ class Harness(Protocol):
 
     def running(self) -> Case:
         """A Deployment that is FINISHED, shared by all tests of the module, and never changed by them."""
+
+    def failing_migration(self, case: Case) -> AbstractContextManager[None]:
+        """While it lasts, the metadata database of this Deployment cannot be migrated to the newer runtime."""
+
+    def remember(self, case: Case) -> None:
+        """Put something into its metadata database."""
+
+    def remembers(self, case: Case) -> bool:
+        """Whether that is there."""
 
 
 _numbers = iter(range(1000, 9999))
@@ -199,6 +213,59 @@ class DriverContract:
         assert len(harness.plane().logs(case.ref, "scheduler", lines=5).lines) <= 5
         assert harness.plane().logs(case.ref, "no-such-component").lines == ()
 
+    def test_every_component_has_lines_and_a_cursor_reads_on(self, harness: Harness) -> None:
+        case = harness.running()
+        component = min(
+            harness.components
+        )  # the API server: it writes at its start, and whenever it is asked
+        tail = harness.plane().logs(case.ref, component, lines=3)
+        assert 0 < len(tail.lines) <= 3
+        assert tail.cursor
+        assert all(line.text and line.source for line in tail.lines)
+        seen, cursor = [], LOG_BEGINNING  # in portions of two, as in one
+        while part := harness.plane().logs(case.ref, component, lines=2, after=cursor):
+            if not part.lines:
+                break
+            seen, cursor = [*seen, *part.lines], part.cursor
+        whole = harness.plane().logs(case.ref, component, lines=5000).lines
+        assert list(whole[: len(seen)]) == seen
+
+    def test_a_cursor_that_means_nothing_reads_as_none(self, harness: Harness) -> None:
+        case, component = harness.running(), min(harness.components)
+        for cursor in ("nonsense", "../../etc/passwd", "é" * 9000, "e30="):
+            assert harness.plane().logs(case.ref, component, lines=1, after=cursor).lines
+
+    def test_every_component_can_be_inspected(self, harness: Harness) -> None:
+        case = harness.running()
+        for component in harness.components:
+            began = time.monotonic()
+            instances = harness.plane().inspect(case.ref, component)
+            assert time.monotonic() - began < ASKED_SECONDS
+            assert instances
+            for instance in instances:
+                assert instance.name
+                assert instance.state is ComponentState.READY
+                assert instance.sentence.endswith(".")
+                assert all(label and text for label, text in instance.facts.items())
+                assert "Last probe" in instance.facts
+        assert harness.plane().inspect(case.ref, "no-such-component") == ()
+        assert harness.plane().inspect(new_case().ref, "scheduler") == ()
+
+    def test_logs_and_inspect_of_an_unreachable_plane_are_a_sentence_or_an_answer_soon(
+        self, harness: Harness
+    ) -> None:
+        plane, ref = harness.unreachable(), harness.running().ref
+        for call in (lambda: plane.logs(ref, "scheduler"), lambda: plane.inspect(ref, "scheduler")):
+            began, said = time.monotonic(), "."
+            try:
+                call()
+            except DataPlaneError as error:
+                said = str(error)
+            assert said.endswith((".", "?"))
+            assert time.monotonic() - began < ASKED_SECONDS
+        with pytest.raises(DataPlaneError):
+            plane.inspect(ref, "scheduler")
+
     def test_the_fingerprint_is_stable_and_leaves_out_what_is_not_there(self, harness: Harness) -> None:
         case, other = harness.running(), new_case()
         first = harness.plane().fingerprint([case.ref, other.ref])
@@ -278,3 +345,74 @@ class DriverContract:
                 assert all(component.reason.endswith(".") for component in waiting)
         finally:
             remove(harness, case)
+
+
+OLDER, NEWER = RuntimeSpec("3.2-1", "3.2.2"), RuntimeSpec("3.3-1", "3.3.2")
+
+
+def assert_asleep(harness: Harness, case: Case) -> None:
+    """Nothing runs, the database is there, and that is what was asked for."""
+    observation = harness.plane().observe(case.ref)
+    assert observation.asleep
+    assert observation.digest == case.release.digest
+    assert {"database", "files"} & {item.step for item in observation.leftovers}
+    assert "processes" not in {item.step for item in observation.leftovers}
+    assert harness.plane().endpoint(case.ref) is None
+    assert harness.plane().tasks(case.ref).running == 0
+    assert apply_once(harness, case).outcome is Outcome.FINISHED  # twice is once
+
+
+class SleepAndUpgradeContract:
+    """Subclass me beside `DriverContract`. One Deployment goes through everything: starting one takes long."""
+
+    def test_a_deployment_sleeps_wakes_fails_an_upgrade_and_is_upgraded(self, harness: Harness) -> None:
+        case = new_case(Executor.LOCAL, runtime=OLDER)
+        converge(harness, case)
+        try:
+            harness.remember(case)
+            self._sleeps(harness, case)
+            self._wakes_into_an_upgrade_that_fails(harness, case)
+            self._is_upgraded(harness, case)
+        finally:
+            remove(harness, case)
+        assert harness.plane().observe(case.ref).leftovers == ()
+
+    def _sleeps(self, harness: Harness, case: Case) -> None:
+        asleep = replace(case, release=replace(case.release, generation=2, hibernating=True))
+        assert asleep.release.digest != case.release.digest
+        steps = [step.key for step in harness.plane().create_steps(asleep.release)]
+        assert_in_order(steps, converge(harness, asleep))
+        assert_asleep(harness, asleep)
+
+    def _wakes_into_an_upgrade_that_fails(self, harness: Harness, case: Case) -> None:
+        with harness.failing_migration(case):
+            with pytest.raises(UpgradeFailed) as caught:
+                converge(harness, replace(case, release=upgraded(case.release)))
+            assert str(caught.value)
+            assert CANARIES.database_password not in str(caught.value)
+            converge(harness, case)
+        observation = harness.plane().observe(case.ref)
+        assert observation.ready
+        assert observation.digest == case.release.digest
+        assert harness.remembers(case)
+
+    def _is_upgraded(self, harness: Harness, case: Case) -> None:
+        later = replace(case, release=upgraded(case.release))
+        steps = [step.key for step in harness.plane().create_steps(later.release)]
+        before = [step.key for step in harness.plane().create_steps(case.release)]
+        assert len(steps) == len(before) + 1  # the upgrade has a step of its own
+        before_it = len(harness.plane().observe(case.ref).leftovers)
+        assert_in_order(steps, converge(harness, later))
+        done = harness.plane().observe(case.ref)
+        assert done.ready
+        assert done.digest == later.release.digest
+        assert len(done.leftovers) == before_it  # the copy of the database is gone
+        assert harness.remembers(case)
+        cleared = replace(later, release=replace(later.release, upgrade_from=None))
+        assert apply_once(harness, cleared).outcome is Outcome.FINISHED  # restarts nothing
+        assert harness.plane().observe(case.ref).components == done.components
+
+
+def upgraded(release: Release) -> Release:
+    """The same on the newer runtime."""
+    return replace(release, generation=3, runtime=NEWER, upgrade_from=release.runtime)
