@@ -1,7 +1,8 @@
 """What each program of a Deployment runs and with which environment. Pure: no I/O, no clock.
 
 Values were checked against the configuration reference of Airflow 3.2.2 and 3.3.2
-(config_templates/config.yml). Later lines win: this machine's base, then the user's variables, then ours.
+(config_templates/config.yml). Later lines win: this machine's base, then what is only a default, then the user's
+plain variables, then the secret ones, then ours. `deployments.variables` refuses the names that are ours.
 """
 
 import json
@@ -29,6 +30,16 @@ AIRFLOW_CFG = f"""# Every other setting comes from the environment.
 [celery_broker_transport_options]
 visibility_timeout = {TASK_VISIBILITY_SECONDS}
 """
+
+# What we choose and a user's variable may choose otherwise.
+DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    "CORE": {"LOAD_EXAMPLES": "False"},
+    # A DAG put into the folder is parsed within about ten seconds.
+    "DAG_PROCESSOR": {"REFRESH_INTERVAL": "5", "MIN_FILE_PROCESS_INTERVAL": "15"},
+    # A busy laptop may take longer than the default of 5 s to answer its own tasks.
+    "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
+}
+CELERY_DEFAULTS: Mapping[str, Mapping[str, str]] = {"OPERATORS": {"DEFAULT_QUEUE": "default"}}
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,7 +93,8 @@ def static_specs(release: Release, secrets: Secrets, place: Place) -> dict[str, 
     environment = airflow_environment(release, secrets, place)
     specs = {API_SERVER: _airflow(place, environment, *_api_server_arguments(place))}
     # Nothing else reads it (checked in 3.2.2 and 3.3.2), so another number of workers restarts the scheduler alone.
-    scheduling = {**environment, "AIRFLOW__CORE__PARALLELISM": str(release.parallelism)}
+    # A user may pin it.
+    scheduling = {"AIRFLOW__CORE__PARALLELISM": str(release.parallelism), **environment}
     for number in range(1, release.scheduler_replicas + 1):
         specs[f"scheduler-{number}"] = _airflow(place, scheduling, "scheduler", "--skip-serve-logs")
     specs[DAG_PROCESSOR] = _airflow(place, environment, "dag-processor")
@@ -150,10 +162,6 @@ def airflow_environment(release: Release, secrets: Secrets, place: Place) -> dic
             "JOB_HEARTBEAT_SEC": str(HEARTBEAT_SECONDS),
         },
         "TRIGGERER": {"JOB_HEARTBEAT_SEC": str(HEARTBEAT_SECONDS)},
-        # A DAG put into the folder is parsed within about ten seconds.
-        "DAG_PROCESSOR": {"REFRESH_INTERVAL": "5", "MIN_FILE_PROCESS_INTERVAL": "15"},
-        # A busy laptop may take longer than the default of 5 s to answer its own tasks.
-        "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
         "LOGGING": {
             "BASE_LOG_FOLDER": str(place.folder / "logs" / "tasks"),
             "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(place.folder / "logs" / "dags"),
@@ -161,15 +169,21 @@ def airflow_environment(release: Release, secrets: Secrets, place: Place) -> dic
         },
         **celery,
     }
-    ours = {f"AIRFLOW__{s}__{key}": value for s, values in sections.items() for key, value in values.items()}
     return {
         **place.base,
+        **_named(DEFAULTS),
+        **(_named(CELERY_DEFAULTS) if celery else {}),
         **release.environment,
-        **ours,
+        **secrets.variables,
+        **_named(sections),
         "AIRFLOW_HOME": str(place.home),
         "SPT_NOENV": "1",  # keeps setproctitle from overwriting the environment, by which orphans are known
         **_tags(release, place),
     }
+
+
+def _named(sections: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {f"AIRFLOW__{s}__{key}": value for s, values in sections.items() for key, value in values.items()}
 
 
 def _core(release: Release, secrets: Secrets, place: Place) -> dict[str, str]:
@@ -177,7 +191,6 @@ def _core(release: Release, secrets: Secrets, place: Place) -> dict[str, str]:
         "EXECUTOR": "CeleryExecutor" if release.executor is Executor.CELERY else "LocalExecutor",
         "DAGS_FOLDER": str(place.dags),
         "PLUGINS_FOLDER": str(place.folder / "plugins"),
-        "LOAD_EXAMPLES": "False",
         "FERNET_KEY": secrets.fernet_key,
         "SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(place.passwords_file),
@@ -190,10 +203,7 @@ def _core(release: Release, secrets: Secrets, place: Place) -> dict[str, str]:
 
 def _celery(secrets: Secrets, place: Place) -> dict[str, dict[str, str]]:
     url = f"redis+socket://:{quote(secrets.redis_password, safe='')}@{quote(str(place.redis_socket))}"
-    return {
-        "CELERY": {"BROKER_URL": url, "RESULT_BACKEND": url},
-        "OPERATORS": {"DEFAULT_QUEUE": "default"},
-    }
+    return {"CELERY": {"BROKER_URL": url, "RESULT_BACKEND": url}}
 
 
 def _api_server_arguments(place: Place) -> tuple[str, ...]:

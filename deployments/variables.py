@@ -1,0 +1,318 @@
+"""The rules of environment variables, and what a change to them would do. Pure: no Django, no I/O.
+
+A name that Airdeck sets itself is refused with the setting to use instead; deployments/tests/test_variable_rules.py
+holds that no name that a data plane sets is missing here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+KEY_LENGTH = 255
+VALUE_BYTES = 32 * 1024
+TOTAL_BYTES = 1024 * 1024  # of names and values in UTF-8; what one Kubernetes Secret or ConfigMap holds
+COUNT = 500
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # tab, newline and carriage return are text
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# What our pages, or others, show in place of a secret.
+_MASK = re.compile(r"[•●∙·⋅*×xX…]{3,}|[Ss]ecret(, set .*| changed)|\[?(?i:redacted|hidden|masked)\]?")
+
+_CELERY_OPTIONS = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__"
+_LOGIN = "Airdeck manages the Airflow login. Reveal it on the Overview page of the Deployment."
+_DATABASE = "Airdeck makes the metadata database and connects Airflow to it. There is nothing to set."
+_KEYS = "Airdeck generates this key once and keeps it encrypted, so that what Airflow stored stays readable."
+_ADDRESS = "Airdeck decides where the Airflow UI answers. Open it with the button on the Overview page."
+_BROKER = "Airdeck runs the broker between scheduler and workers. Set the Worker queues instead."
+_TASK_LOGS = (
+    "Airdeck keeps task logs where its Logs page and the Airflow UI read them. There is nothing to set."
+)
+_METRICS = (
+    "Airdeck reads health from Airflow itself. Use AIRFLOW__METRICS__OTEL_ON to export metrics of your own."
+)
+_HEALTH = "Airdeck judges health by this heartbeat, so it sets the interval itself."
+_FILES = "Airdeck decides where files are. The Overview page names the folder for DAGs."
+_LINEAGE = "Use AIRFLOW__OPENLINEAGE__TRANSPORT, which holds address and key in one JSON value."
+_AWS = "Use an Airflow connection instead: AIRFLOW_CONN_AWS_DEFAULT holds key, secret and region."
+_START = "Airdeck needs it to start Airflow. Name your own paths in a variable of another name."
+_QUEUE = "Set Concurrency of the worker queue instead."
+_UI = "Airdeck names the Airflow UI after the Deployment. Change the Deployment's name in Settings instead."
+_EXECUTOR = "Choose the Executor in Settings instead."
+_NAMESPACE = "The namespace is the Deployment's release name, which never changes."
+
+# Sentence -> the names it refuses, with Airflow 2's names beside Airflow 3's, since people bring them along.
+_REFUSED: tuple[tuple[str, str], ...] = (
+    (_EXECUTOR, "AIRFLOW__CORE__EXECUTOR"),
+    (_FILES, "AIRFLOW_HOME AIRFLOW_CONFIG AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__CORE__PLUGINS_FOLDER"),
+    (
+        _KEYS,
+        "AIRFLOW__CORE__FERNET_KEY AIRFLOW__API__SECRET_KEY AIRFLOW__WEBSERVER__SECRET_KEY "
+        "AIRFLOW__API_AUTH__JWT_SECRET AIRFLOW__API_AUTH__JWT_PRIVATE_KEY_PATH "
+        "AIRFLOW__API_AUTH__TRUSTED_JWKS_URL AIRFLOW__API_AUTH__JWT_ALGORITHM",
+    ),
+    (
+        _DATABASE,
+        "AIRFLOW_CONN_AIRFLOW_DB AIRFLOW__DATABASE__SQL_ALCHEMY_CONN AIRFLOW__CORE__SQL_ALCHEMY_CONN "
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA "
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW "
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED",
+    ),
+    (
+        _LOGIN,
+        "AIRFLOW__CORE__AUTH_MANAGER AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS "
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS "
+        "AIRFLOW__WEBSERVER__UPDATE_FAB_PERMS AIRFLOW__FAB__UPDATE_FAB_PERMS",
+    ),
+    (
+        _ADDRESS,
+        "AIRFLOW__API__BASE_URL AIRFLOW__API__HOST AIRFLOW__API__PORT AIRFLOW__API__WORKERS "
+        "AIRFLOW__API__PROXY_FIX_ENABLED AIRFLOW__API__SSL_CERT AIRFLOW__API__SSL_KEY "
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL AIRFLOW__CORE__HOSTNAME_CALLABLE "
+        "AIRFLOW__WEBSERVER__BASE_URL AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX AIRFLOW__FAB__ENABLE_PROXY_FIX "
+        "AIRFLOW__WEBSERVER__COOKIE_SECURE AIRFLOW__FAB__COOKIE_SECURE",
+    ),
+    (
+        _UI,
+        "AIRFLOW__API__INSTANCE_NAME AIRFLOW__WEBSERVER__INSTANCE_NAME AIRFLOW__WEBSERVER__NAVBAR_COLOR "
+        "AIRFLOW__FAB__NAVBAR_COLOR",
+    ),
+    (
+        "The whole configuration holds secrets, so it is not shown in the Airflow UI.",
+        "AIRFLOW__API__EXPOSE_CONFIG AIRFLOW__WEBSERVER__EXPOSE_CONFIG",
+    ),
+    (_QUEUE, "AIRFLOW__CELERY__WORKER_CONCURRENCY AIRFLOW__CELERY__WORKER_AUTOSCALE"),
+    (
+        _BROKER,
+        "AIRFLOW__CELERY__BROKER_URL AIRFLOW__CELERY__RESULT_BACKEND "
+        f"{_CELERY_OPTIONS}CLIENT_NAME {_CELERY_OPTIONS}VISIBILITY_TIMEOUT {_CELERY_OPTIONS}MASTER_NAME "
+        f"{_CELERY_OPTIONS}SENTINEL_KWARGS {_CELERY_OPTIONS}GLOBAL_KEYPREFIX {_CELERY_OPTIONS}SEP "
+        f"{_CELERY_OPTIONS}PRIORITY_STEPS {_CELERY_OPTIONS}QUEUE_ORDER_STRATEGY",
+    ),
+    (_NAMESPACE, "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE AIRFLOW__KUBERNETES__NAMESPACE"),
+    (
+        _TASK_LOGS,
+        "AIRFLOW_CONN_ASTRO_S3_LOGGING AIRFLOW__LOGGING__REMOTE_LOGGING "
+        "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID "
+        "AIRFLOW__LOGGING__ENCRYPT_S3_LOGS AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS "
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER AIRFLOW__LOGGING__DAG_PROCESSOR_LOG_TARGET "
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY AIRFLOW__LOGGING__COLORED_CONSOLE_LOG "
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT",
+    ),
+    (
+        _METRICS,
+        "AIRFLOW__METRICS__STATSD_ON AIRFLOW__METRICS__STATSD_HOST AIRFLOW__METRICS__STATSD_PORT "
+        "AIRFLOW__METRICS__STATSD_PREFIX AIRFLOW__SCHEDULER__STATSD_ON AIRFLOW__SCHEDULER__STATSD_HOST "
+        "AIRFLOW__SCHEDULER__STATSD_PORT",
+    ),
+    (
+        _HEALTH,
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC "
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK "
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT",
+    ),
+    (
+        "Choose the Worker Type of the worker queue instead.",
+        "INSTANCE_TYPE",
+    ),
+    (_LINEAGE, "OPENLINEAGE_URL OPENLINEAGE_API_KEY"),
+    (_AWS, "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION"),
+    (_START, "PATH HOME SPT_NOENV"),
+    (_START, "PYTHONHOME PYTHONPLATLIBDIR PYTHONEXECUTABLE PYTHONINSPECT"),
+)
+RESERVED: Mapping[str, str] = {name: why for why, names in _REFUSED for name in names.split()}
+# Families whose every name is ours or the system's.
+_FAMILIES: tuple[tuple[str, str], ...] = (
+    (
+        "LD_",
+        "The system's loader reads it before Airflow starts. Install libraries with the runtime instead.",
+    ),
+    ("AIRDECK_", "Names that begin with AIRDECK_ are Airdeck's own. Choose another name."),
+    (
+        "KUBERNETES_SERVICE_",
+        "Kubernetes sets it, so that Airflow finds its cluster. There is nothing to set.",
+    ),
+    ("KUBERNETES_PORT", "Kubernetes sets it, so that Airflow finds its cluster. There is nothing to set."),
+    ("SUPERVISOR_", "Airdeck's process supervisor sets it. There is nothing to set."),
+)
+
+
+@dataclass(frozen=True, repr=False)
+class Setting:
+    """The value of one variable, in the clear. Never logged: no repr."""
+
+    value: str
+    secret: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Entry:
+    """One variable as a `.env` text sets it; `line` counts from 1."""
+
+    line: int
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a line, or a variable, is not taken. `key` is "" unless it is a proper name; no value is ever in it."""
+
+    line: int  # 0 when there is no line
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, repr=False)
+class Change:
+    """One variable before and after; None where it does not exist."""
+
+    key: str
+    old: Setting | None
+    new: Setting | None
+
+    @property
+    def secret(self) -> bool:
+        """Whether neither value may be shown."""
+        return any(each.secret for each in (self.old, self.new) if each)
+
+
+@dataclass(frozen=True, repr=False)
+class Difference:
+    """What applying would do. `problem` is a sentence when it cannot be applied as a whole."""
+
+    added: tuple[Change, ...] = ()
+    changed: tuple[Change, ...] = ()
+    removed: tuple[Change, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    problem: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether anything would change."""
+        return bool(self.added or self.changed or self.removed)
+
+    def names(self) -> dict[str, list[str]]:
+        """The names of what changes, by kind."""
+        kinds = {"added": self.added, "changed": self.changed, "removed": self.removed}
+        return {kind: [change.key for change in changes] for kind, changes in kinds.items()}
+
+
+def problem_of_key(key: str) -> str:
+    """Why this cannot be a variable's name; "" when it can."""
+    if not key:
+        return "Enter a key."
+    if len(key) > KEY_LENGTH:
+        return f"Enter a key of at most {KEY_LENGTH} characters; this one has {len(key)}."
+    if not _KEY.fullmatch(key):
+        return "A key is made of letters, digits and underscores, and begins with a letter or an underscore."
+    return ""
+
+
+def reserved(key: str) -> str:
+    """The sentence with which a name that is not the user's to set is refused; "" for all others. Airflow also reads
+    options from NAME_CMD and NAME_SECRET, so these are refused with NAME."""
+    for prefix, sentence in _FAMILIES:
+        if key.startswith(prefix):
+            return f"{key} cannot be set here. {sentence}"
+    for suffix in ("", "_CMD", "_SECRET"):
+        if key.endswith(suffix) and (sentence := RESERVED.get(key.removesuffix(suffix), "")):
+            return f"{key} cannot be set here. {sentence}"
+    return ""
+
+
+def problem_of_value(value: str) -> str:
+    """Why this cannot be a value; "" when it can."""
+    if "\x00" in value:
+        return "The value holds a NUL character, which no environment can hold."
+    if _CONTROL.search(value):
+        return "The value holds a control character. Only tabs and line breaks are taken."
+    if _SURROGATE.search(value):
+        return "The value holds half of a character (a lone surrogate). Enter it anew."
+    size = len(value.encode())
+    if size > VALUE_BYTES:
+        return f"The value has {size:,} bytes; a value may have {VALUE_BYTES:,} at most."
+    return ""
+
+
+def is_mask(value: str) -> bool:
+    """Whether this is what a page shows in place of a secret, not a secret."""
+    return _MASK.fullmatch(value.strip()) is not None
+
+
+def problem_of_secret(value: str) -> str:
+    """Why this cannot be the value of a secret; "" when it can."""
+    if not value:
+        return "A secret needs a value. Enter one, or make the variable plain."
+    if is_mask(value):
+        return "This is what is shown in place of a secret. Enter the secret itself."
+    return ""
+
+
+def problem_of_all(settings: Mapping[str, Setting]) -> str:
+    """Why so much cannot be set together; "" when it can."""
+    if len(settings) > COUNT:
+        return f"A Deployment has at most {COUNT} variables; this would make {len(settings)}."
+    size = sum(len(key.encode()) + len(each.value.encode()) for key, each in settings.items())
+    if size > TOTAL_BYTES:
+        return f"All variables together may have {TOTAL_BYTES:,} bytes; this would make {size:,}."
+    return ""
+
+
+def problem_of(key: str, setting: Setting) -> str:
+    """Why one variable cannot be set so; "" when it can."""
+    return (
+        problem_of_key(key)
+        or reserved(key)
+        or problem_of_value(setting.value)
+        or (problem_of_secret(setting.value) if setting.secret else "")
+    )
+
+
+def difference(
+    current: Mapping[str, Setting], wanted: Mapping[str, Setting], refused: Iterable[Refusal] = ()
+) -> Difference:
+    """What changes when `wanted` replaces everything."""
+    both = [key for key in wanted if key in current]
+    return Difference(
+        added=tuple(Change(key, None, wanted[key]) for key in sorted(wanted.keys() - current.keys())),
+        changed=tuple(Change(k, current[k], wanted[k]) for k in sorted(both) if current[k] != wanted[k]),
+        removed=tuple(Change(key, current[key], None) for key in sorted(current.keys() - wanted.keys())),
+        unchanged=tuple(sorted(key for key in both if current[key] == wanted[key])),
+        refused=tuple(refused),
+        problem=problem_of_all(wanted),
+    )
+
+
+def merged(
+    current: Mapping[str, Setting], entries: Iterable[Entry], *, secret: bool
+) -> tuple[dict[str, Setting], list[Refusal]]:
+    """`current` with a `.env` laid over it, and what of it is refused. New variables are secret when `secret`; those
+    there are keep their kind, and a secret keeps its value when the file has none, as a downloaded file does."""
+    wanted, refused = dict(current), []
+    for entry in entries:
+        old = current.get(entry.key)
+        if old is not None and old.secret and not entry.value:
+            continue
+        new = Setting(entry.value, old.secret if old else secret)
+        reason = problem_of(entry.key, new)
+        if reason:
+            refused.append(Refusal(entry.line, entry.key, reason))
+        else:
+            wanted[entry.key] = new
+    return wanted, refused
+
+
+def restored(
+    current: Mapping[str, Setting], revision: Mapping[str, Setting]
+) -> tuple[dict[str, Setting], list[Refusal]]:
+    """The variables of a revision as they can be set today: what is secret now stays secret, and a name that has been
+    reserved since is refused."""
+    wanted, refused = {}, []
+    for key, then in revision.items():
+        now = current.get(key)
+        reason = reserved(key)
+        if reason:
+            refused.append(Refusal(0, key, reason))
+        else:
+            wanted[key] = Setting(then.value, then.secret or (now is not None and now.secret))
+    return wanted, refused
