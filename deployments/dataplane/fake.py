@@ -21,6 +21,7 @@ from deployments.dataplane.base import (
     Ref,
     StepName,
     TaskCount,
+    UpgradeFailed,
     Watcher,
 )
 from deployments.spec import QueueLoad, Release, Secrets
@@ -108,7 +109,7 @@ class ScriptedDataPlane:
             return Progress("database", Outcome.PROGRESSED, "Database made.")
         if world.runtime != release.runtime.version:
             return self._upgrade(world, release)
-        return self._run(world, release, workers)
+        return self._run(ref, world, release, workers)
 
     def _sleep(self, world: World, release: Release) -> Progress:
         if world.running:
@@ -132,7 +133,7 @@ class ScriptedDataPlane:
         world.runtime = release.runtime.version
         return Progress("upgrade", Outcome.PROGRESSED, "Migrated the metadata database.")
 
-    def _run(self, world: World, release: Release, workers: Mapping[str, int]) -> Progress:
+    def _run(self, ref: Ref, world: World, release: Release, workers: Mapping[str, int]) -> Progress:
         if not world.running or world.release is None or world.release.digest != release.digest:
             self._fail("components")
             world.release, world.running, world.workers = release, True, dict(workers)

@@ -1,9 +1,11 @@
 """The driver contract, held by the scripted data plane: what the other tests stand on behaves as the real one."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from deployments.dataplane.fake import ScriptedDataPlane
-from deployments.tests.contract import Case, DriverContract, converge, new_case
+from deployments.tests.contract import Case, DriverContract, SleepAndUpgradeContract, converge, new_case
 
 
 class ScriptedHarness:
@@ -32,11 +34,23 @@ class ScriptedHarness:
             self._running = case
         return self._running
 
+    @contextmanager
+    def failing_migration(self, case: Case):
+        self._plane.fail_migration = "airflow db migrate failed: a table is in the way"
+        yield
+        self._plane.fail_migration = ""
+
+    def remember(self, case: Case) -> None:
+        self._plane.worlds[case.ref.release_name].rows = ("a row",)
+
+    def remembers(self, case: Case) -> bool:
+        return self._plane.worlds[case.ref.release_name].rows == ("a row",)
+
 
 @pytest.fixture(scope="module")
 def harness():
     return ScriptedHarness()
 
 
-class TestScriptedDataPlane(DriverContract):
+class TestScriptedDataPlane(DriverContract, SleepAndUpgradeContract):
     pass
