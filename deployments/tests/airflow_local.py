@@ -5,10 +5,16 @@ import atexit
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import LiteralString
+
+import psycopg
 
 from console.embedded import postgres, redis_server
 from console.tests.services import STATE
+from deployments.dataplane import database
 from deployments.dataplane.base import ClusterConfig, DataPlaneUnreachable
 from deployments.dataplane.local.driver import LocalDataPlane
 from deployments.dataplane.local.paths import StateDir
@@ -94,3 +100,40 @@ class LocalHarness:
             converge(self, case)
             self._running = case
         return self._running
+
+    @contextmanager
+    def failing_migration(self, case: Case) -> Iterator[None]:
+        """A table is in the way of one that the newer runtime makes."""
+        execute(case, "CREATE TABLE connection_test_request (in_the_way int)")
+        yield
+        execute(case, "DROP TABLE connection_test_request")
+
+    def remember(self, case: Case) -> None:
+        """A connection and a run, as somebody has made them."""
+        execute(
+            case, "INSERT INTO connection (conn_id, conn_type, is_encrypted) VALUES ('kept', 'http', false)"
+        )
+        execute(
+            case,
+            "INSERT INTO log (dttm, event, owner) VALUES (now(), 'kept', 'somebody')",
+        )
+
+    def remembers(self, case: Case) -> bool:
+        """Whether both are there."""
+        found = execute(
+            case,
+            "SELECT (SELECT count(*) FROM connection WHERE conn_id = 'kept'), "
+            "(SELECT count(*) FROM log WHERE event = 'kept')",
+        )
+        return found == [(1, 1)]
+
+
+def execute(case: Case, statement: LiteralString) -> list[tuple]:
+    """Run a statement in the Deployment's metadata database, as its own role would."""
+    name = database.database_name(case.ref.release_name)
+    url = database.url(
+        config().database_url, database=name, user=name, password=case.secrets.database_password
+    )
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []

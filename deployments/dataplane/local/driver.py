@@ -40,7 +40,7 @@ from deployments.dataplane.local.jobs import advance
 from deployments.dataplane.local.look import Look, gather, take_look
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes, of_release, tagged
-from deployments.dataplane.local.removal import end_processes, remove_files
+from deployments.dataplane.local.removal import count, end_processes, remove_files
 from deployments.dataplane.local.specs import base_environment, write_private
 from deployments.dataplane.local.supervisor import ProcessInfo, Supervisor
 from deployments.spec import Release, Secrets
@@ -243,14 +243,14 @@ class LocalDataPlane:
     def _leftovers(self, ref: Ref, look: Look) -> tuple[Leftover, ...]:
         found: list[Leftover] = []
         # While supervisord knows the Deployment, its processes are counted there; orphans are looked for after.
-        count = len(look.processes) or len(tagged(self._paths.root, ref.release_name))
-        if count:
-            found.append(Leftover("processes", count(count, "process", "processes")))
+        running = len(look.processes) or len(tagged(self._paths.root, ref.release_name))
+        if running:
+            found.append(Leftover("processes", count(running, "process", "processes")))
         name = database.database_name(ref.release_name)
         there = database.find(self._admin_url, ref.release_name, ref.deployment_id)
         found += [Leftover("database", f"database {name}")] if there.database else []
-        if there.snapshot is not None:
-            found.append(Leftover("database", f"database {database.snapshot_name(ref.release_name)}"))
+        copy = f"database {database.snapshot_name(ref.release_name)}"
+        found += [Leftover("database", copy)] if there.snapshot is not None else []
         found += [Leftover("role", f"role {name}")] if there.role else []
         folder = self._paths.deployment(ref.release_name)
         found += [Leftover("files", f"files in {folder}")] if folder.exists() else []

@@ -7,6 +7,7 @@ try drops the draft and begins again.
 """
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from deployments.dataplane import database
 from deployments.dataplane.base import DataPlaneError
+from deployments.dataplane.lines import clean
 from deployments.dataplane.local import runtimes
 from deployments.dataplane.local.jobs import Job, JobStatus, begin
 from deployments.dataplane.local.paths import StateDir
@@ -25,6 +27,8 @@ from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment,
 
 URL_VARIABLE = "AIRDECK_MIGRATION_DATABASE_URL"
 MIGRATION_SECONDS = 300
+# "sqlalchemy.exc.ProgrammingError: (psycopg2.errors.DuplicateTable) relation "x" already exists", "KeyError: 'x'"
+EXCEPTION_LINE = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit)\b")
 
 
 def migrate_job(paths: StateDir, version: str) -> Job:
@@ -60,7 +64,8 @@ def main(root: str, version: str, airflow_version: str) -> int:
         status = begin(job, f"Preparing the database of Airflow {airflow_version} (once per runtime).")
         try:
             if not database.template_exists(admin_url, template):
-                _migrate(paths, version, database.begin_template(admin_url, template, secrets.token_hex(24)))
+                url = database.begin_template(admin_url, template, secrets.token_hex(24))
+                run(paths, version, url, home=paths.runtime(version) / "migrate-home")
                 database.finish_template(admin_url, template)
         except DataPlaneError as error:
             job.say(replace(status, sentence=str(error), failed=True, at=time.time()))
@@ -70,9 +75,13 @@ def main(root: str, version: str, airflow_version: str) -> int:
     return 0
 
 
-def _migrate(paths: StateDir, version: str, url: str) -> None:
-    """Run `airflow db migrate` in a home of its own. Raises DataPlaneError with its last line."""
-    home = paths.runtime(version) / "migrate-home"
+class MigrationFailed(DataPlaneError):
+    """`airflow db migrate` failed. `str()` says why."""
+
+
+def run(paths: StateDir, version: str, url: str, *, home: Path, seconds: float = MIGRATION_SECONDS) -> None:
+    """Run this runtime's `airflow db migrate` on the database at `url`, in a home of its own. Raises MigrationFailed
+    with the line that tells."""
     # An airflow.cfg that is there keeps Airflow from writing one with generated secrets in it.
     write_private(home / "airflow.cfg", "")
     env = {
@@ -91,17 +100,23 @@ def _migrate(paths: StateDir, version: str, url: str) -> None:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=MIGRATION_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DataPlaneError(f"airflow db migrate was not done after {MIGRATION_SECONDS} s.") from None
+        raise MigrationFailed(f"airflow db migrate was not done after {seconds:g} s.") from None
     finally:
         shutil.rmtree(home, ignore_errors=True)
     if done.returncode != 0:
         print(done.stdout[-8000:])
-        last = (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
-        raise DataPlaneError(f"airflow db migrate failed: {last[:300]}")
+        raise MigrationFailed(f"airflow db migrate failed: {telling_line(done.stdout)}")
+
+
+def telling_line(output: str) -> str:
+    """The line of a failed command's output that says why: the last that names an exception, else the last."""
+    lines = [plain for line in output.splitlines() if (plain := clean(line).strip())]
+    telling = [line for line in lines if EXCEPTION_LINE.match(line)]
+    return (telling or lines or ["it said nothing"])[-1][:300]
 
 
 if __name__ == "__main__":

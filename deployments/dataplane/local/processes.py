@@ -162,9 +162,13 @@ class Processes:
             if left:
                 time.sleep(0.1)
         if not left:
-            for orphan in tagged(self._paths.root, self._release):
-                kill(orphan)
+            self.end_orphans()
         return len(found) - len(left)
+
+    def end_orphans(self) -> None:
+        """End what a program left behind when it was killed. Only when supervisord knows none of them any more."""
+        for orphan in tagged(self._paths.root, self._release):
+            kill(orphan)
 
     def _program(self, name: str) -> Program:
         worker = name.startswith("worker-")

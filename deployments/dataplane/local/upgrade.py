@@ -1,0 +1,168 @@
+"""Moving a Deployment's metadata database to another runtime.
+
+Airflow is stopped; the database is copied; the job (this module, run as: python -m … ROOT RELEASE DEPLOYMENT_ID
+VERSION) runs the new runtime's `airflow db migrate` and writes down that it is done. When it fails, the copy is put
+back and UpgradeFailed says why. Each call finds by itself how far an earlier one came.
+"""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deployments.dataplane import database, snapshots
+from deployments.dataplane.base import DataPlaneError, Outcome, Progress, Ref, UpgradeFailed
+from deployments.dataplane.local import migrate, runtimes
+from deployments.dataplane.local.airflow_env import API_SERVER, REDIS
+from deployments.dataplane.local.components import is_worker
+from deployments.dataplane.local.health import component_of, title
+from deployments.dataplane.local.jobs import Job, JobStatus, advance, begin
+from deployments.dataplane.local.paths import StateDir
+from deployments.dataplane.local.processes import Processes
+from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment
+from deployments.dataplane.local.supervisor import Supervisor
+from deployments.spec import Release, Secrets
+
+STEP = "upgrade"
+DATABASE_VARIABLE = "AIRDECK_UPGRADE_DATABASE_URL"
+MIGRATION_SECONDS = 3600
+MOST_ATTEMPTS = 3  # a migration that is cut short so often is not going to succeed
+# While tasks finish, workers need the API server to report to and Redis to be heard.
+LAST_TO_STOP = (API_SERVER, REDIS)
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """The upgrade of one Deployment; holds no state but what files, supervisord and Postgres say."""
+
+    paths: StateDir
+    supervisor: Supervisor
+    admin_url: str
+    ref: Ref
+
+    @property
+    def job(self) -> Job:
+        """The job that migrates. A group name with a dot is the Deployment's own, and its name is no program's."""
+        return Job(f"{self.ref.release_name}.upgrade", upgrade_folder(self.paths, self.ref.release_name))
+
+    def step(self, release: Release, secrets: Secrets, processes: Processes) -> Progress | None:
+        """The next step towards a database of this Release's runtime; None when it is. Raises UpgradeFailed."""
+        there = self._found()
+        if there.snapshot and not there.database:
+            self._give_back()  # a restore that was killed half-way
+            there = self._found()
+        if not there.ready:
+            return None
+        before, version = there.migrated_to(release), release.runtime.version
+        if before == version:
+            self.forget()
+            return None
+        status = self.job.status()
+        if status.failed or (status.attempts >= MOST_ATTEMPTS and not self.running()):
+            self._give_back()
+            raise UpgradeFailed(status.sentence if status.failed else "the migration was cut short each time")
+        waiting = stop(processes)
+        if waiting:
+            return _waiting(release, waiting)
+        if there.snapshot is None:
+            processes.end_orphans()
+        if not snapshots.take(self.admin_url, self.ref.release_name, self.ref.deployment_id, runtime=before):
+            return _waiting(release, "Copying the metadata database.")
+        return _waiting(release, advance(self.job, self._spec(release, secrets), self.supervisor, self.paths))
+
+    def finish(self) -> None:
+        """Everything answers on the new runtime: the copy from before is not needed any more."""
+        snapshots.drop(self.admin_url, self.ref.release_name, self.ref.deployment_id)
+
+    def running(self) -> bool:
+        """Whether the migration runs now."""
+        return any(p.group == self.job.name and p.alive for p in self.supervisor.processes())
+
+    def forget(self) -> bool:
+        """End and forget the job. True when nothing of it is left; False while it still ends."""
+        if not self.job.folder.exists():
+            return True
+        if not self.supervisor.remove(self.job.name):
+            return False
+        self.paths.group_file(self.job.name).unlink(missing_ok=True)
+        shutil.rmtree(self.job.folder)
+        return True
+
+    def _give_back(self) -> None:
+        snapshots.restore(self.admin_url, self.ref.release_name, self.ref.deployment_id)
+
+    def _found(self) -> database.Leftovers:
+        return database.find(self.admin_url, self.ref.release_name, self.ref.deployment_id)
+
+    def _spec(self, release: Release, secrets: Secrets, environ: Mapping[str, str] = os.environ) -> Spec:
+        name = database.database_name(self.ref.release_name)
+        url = database.url(self.admin_url, database=name, user=name, password=secrets.database_password)
+        module, version = "deployments.dataplane.local.upgrade", release.runtime.version
+        who = (self.ref.release_name, self.ref.deployment_id)
+        return Spec(
+            argv=(sys.executable, "-m", module, str(self.paths.root), *who, version),
+            cwd=runtimes.PROJECT,
+            env={
+                **base_environment(environ),
+                STATE_TAG: str(self.paths.root),
+                migrate.URL_VARIABLE: self.admin_url,
+                DATABASE_VARIABLE: url,
+            },
+        )
+
+
+def upgrade_folder(paths: StateDir, release_name: str) -> Path:
+    """Where the job's files lie."""
+    return paths.deployment(release_name) / "upgrade"
+
+
+def stop(processes: Processes) -> str:
+    """Stop a Deployment's Airflow so that no task is cut off that can end in time: first whatever starts tasks, and the
+    workers once theirs are done; then what these need. What is waited for; "" when nothing runs any more."""
+    found = processes.known()
+    first = [p for p in found if component_of(p) not in LAST_TO_STOP]
+    left = []
+    for program in first or found:
+        if is_worker(program) and found[program].alive:
+            processes.drain(program)
+            left.append(program)
+        elif not processes.remove(program):
+            left.append(program)
+    if left:
+        busy = sorted({title(component_of(program)) for program in left})
+        return f"Stopping Airflow: waiting for {', '.join(busy)} to end."
+    return "Stopping Airflow." if first else ""
+
+
+def _waiting(release: Release, sentence: str) -> Progress:
+    return Progress(STEP if release.upgrade_from else "database", Outcome.WAITING, sentence)
+
+
+def main(root: str, release_name: str, deployment_id: str, version: str) -> int:
+    """Migrate, and write it down. Returns the exit code."""
+    paths = StateDir(Path(root))
+    admin_url, url = os.environ.pop(migrate.URL_VARIABLE), os.environ.pop(DATABASE_VARIABLE)
+    job = Job(f"{release_name}.upgrade", upgrade_folder(paths, release_name))
+    with job.lock() as ours:
+        if not ours:
+            return 0
+        status = begin(job, f"Migrating the metadata database to runtime {version}.")
+        try:
+            migrate.run(paths, version, url, home=job.folder / "home", seconds=MIGRATION_SECONDS)
+            snapshots.mark_runtime(admin_url, release_name, deployment_id, version)
+        except migrate.MigrationFailed as error:
+            job.say(replace(status, sentence=str(error), failed=True, at=time.time()))
+            print(error, file=sys.stderr)
+            return 1
+        except DataPlaneError as error:  # migrated, but not written down: the next attempt does
+            job.say(replace(status, sentence=str(error), at=time.time()))
+            return 1
+        job.say(JobStatus())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
