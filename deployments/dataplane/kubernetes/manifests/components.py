@@ -1,0 +1,127 @@
+"""What runs: a Kubernetes Deployment for each component and each worker queue.
+
+A hibernating Deployment keeps all of them, at no replicas: waking is then one field, nothing is pruned, workers end
+with the grace that they always have, and the address, the quota and the keys stay where they are.
+"""
+
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.manifests import configuration as conf
+from deployments.dataplane.kubernetes.manifests import programs, sizes
+from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
+from deployments.dataplane.kubernetes.manifests.pods import (
+    REDIS_UID,
+    Program,
+    airflow_pod,
+    base_spec,
+    locked_down,
+)
+from deployments.states import Executor
+
+ONE_MORE = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+# New workers start beside the old ones, which finish their tasks.
+ALL_MORE = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
+REPLACE = {"type": "Recreate"}
+PROGRESS_SECONDS = 600  # the startup budget, and as long for a node and an image
+
+
+def objects(inputs: Inputs) -> tuple[Manifest, ...]:
+    """One Deployment per component, workers last."""
+    return (*_control(inputs), *_redis(inputs), *_workers(inputs))
+
+
+def _control(inputs: Inputs) -> list[Manifest]:
+    count = sizes.replicas(inputs.release)
+    each = (
+        programs.api_server(inputs),
+        programs.scheduler(inputs),
+        programs.dag_processor(inputs),
+        programs.triggerer(inputs),
+    )
+    return [
+        _airflow(inputs, program, replicas=count[program.component], strategy=ONE_MORE) for program in each
+    ]
+
+
+def _workers(inputs: Inputs) -> list[Manifest]:
+    """Where KEDA scales, or the caller leaves a queue out of `workers`, `replicas` is not sent: it has an owner."""
+    owned = {} if inputs.settings.keda else inputs.workers
+    if inputs.release.hibernating and not inputs.settings.keda:
+        owned = dict.fromkeys((queue.name for queue in inputs.release.queues), 0)
+    return [
+        _airflow(inputs, programs.worker(inputs, queue), replicas=owned.get(queue.name), strategy=ALL_MORE)
+        for queue in inputs.release.queues
+    ]
+
+
+def _airflow(inputs: Inputs, program: Program, *, replicas: int | None, strategy: Manifest) -> Manifest:
+    name = names.worker(program.queue) if program.queue else program.component
+    template = airflow_pod(inputs, program)
+    return _workload(
+        inputs, name, program.component, template, program.queue, replicas=replicas, strategy=strategy
+    )
+
+
+def _workload(
+    inputs: Inputs,
+    name: str,
+    component: str,
+    template: Manifest,
+    queue: str = "",
+    *,
+    replicas: int | None,
+    strategy: Manifest,
+) -> Manifest:
+    spec: Manifest = {
+        "revisionHistoryLimit": 3,
+        "progressDeadlineSeconds": PROGRESS_SECONDS,
+        "selector": {"matchLabels": names.selector(inputs.ref, component, queue=queue)},
+        "strategy": strategy,
+        "template": template,
+    }
+    if replicas is not None:
+        spec["replicas"] = 0 if inputs.release.hibernating else replicas
+    meta = inputs.meta(name, component, queue=queue)
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+
+
+def _redis(inputs: Inputs) -> tuple[Manifest, ...]:
+    """Celery's broker. What it holds lives as long as its pod: Airflow queues a task again when a new, empty one
+    takes its place ([scheduler] task_queued_timeout, 600 s). One at a time: two would split the queue."""
+    if inputs.release.executor is not Executor.CELERY:
+        return ()
+    template = {
+        "metadata": {
+            "labels": names.labels(inputs.ref, names.REDIS),
+            "annotations": {names.ANNOTATION_CHECKSUM: inputs.mark(conf.redis(inputs)["redis.conf"])},
+        },
+        "spec": {
+            **base_spec(inputs.settings, names.REDIS, uid=REDIS_UID, gid=REDIS_UID),
+            "containers": [_redis_container(inputs)],
+            "volumes": [
+                {"name": "config", "secret": {"secretName": names.REDIS_CONFIG, "defaultMode": 0o440}},
+                {"name": "data", "emptyDir": {"sizeLimit": "2Gi"}},
+            ],
+        },
+    }
+    return (_workload(inputs, names.REDIS, names.REDIS, template, replicas=1, strategy=REPLACE),)
+
+
+def _redis_container(inputs: Inputs) -> Manifest:
+    # -e: an answer such as LOADING counts as a failure. The password comes from the environment, not from arguments.
+    ping = {"exec": {"command": ["redis-cli", "-e", "ping"]}, "timeoutSeconds": 5, "periodSeconds": 10}
+    password = {"name": names.REDIS_CONFIG, "key": "password"}
+    return {
+        "name": names.REDIS,
+        "image": inputs.settings.image(inputs.settings.redis_image),
+        "args": ["redis-server", "/etc/redis/redis.conf"],
+        "env": [{"name": "REDISCLI_AUTH", "valueFrom": {"secretKeyRef": password}}],
+        "ports": [{"name": "redis", "containerPort": conf.REDIS_PORT}],
+        "resources": sizes.resources(sizes.REDIS),
+        "securityContext": {**locked_down(), "readOnlyRootFilesystem": True},
+        "volumeMounts": [
+            {"name": "config", "mountPath": "/etc/redis", "readOnly": True},
+            {"name": "data", "mountPath": "/data"},
+        ],
+        "readinessProbe": {**ping, "failureThreshold": 3},
+        "livenessProbe": {**ping, "failureThreshold": 6},
+    }

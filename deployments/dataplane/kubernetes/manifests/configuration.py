@@ -1,0 +1,162 @@
+"""Secrets and ConfigMaps: the generated keys, Airflow's settings, its files, and the user's variables.
+
+Where a name is set twice the later source wins, and ours come last: the user's variables, then `settings`, then the
+keys and each component's own. In Airflow 3 tasks ask the API server, so workers and task pods get neither the
+metadata database nor the key that signs tokens. They get the API's secret key, by which they check who reads their
+logs, and the Fernet key, with which the SDK encrypts a few kinds of results. Checked in the sources of 3.1 to 3.3.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from importlib.resources import files
+from urllib.parse import quote
+
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
+from deployments.dataplane.kubernetes.settings import ClusterSettings
+from deployments.states import Executor
+
+HOME = "/opt/airflow"
+OURS = "/opt/airdeck"  # our files in a pod
+LOGIN_FILE = "passwords.json"
+TEMPLATE_FILE = "pod_template.yaml"
+API_PORT, REDIS_PORT, WORKER_LOG_PORT, TRIGGERER_LOG_PORT, SCHEDULER_HEALTH_PORT = (
+    8080,
+    6379,
+    8793,
+    8794,
+    8974,
+)
+POOL_SIZE, POOL_OVERFLOW = 3, 7  # connections of one process to the metadata database; idle ones need about 4
+VISIBILITY_SECONDS = 86_400  # Celery hands a task out again after this; Airflow's own default for Redis
+TOKEN_SECONDS = 3_600  # a task pod may wait this long for a node; Airflow's 600 s failed such tasks (#59637)
+# The variables that are secret, by their key in the Secret.
+DATABASE_URL, FERNET_KEY, API_SECRET_KEY, JWT_SECRET, BROKER_URL, RESULT_BACKEND = (
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+    "AIRFLOW__CORE__FERNET_KEY",
+    "AIRFLOW__API__SECRET_KEY",
+    "AIRFLOW__API_AUTH__JWT_SECRET",
+    "AIRFLOW__CELERY__BROKER_URL",
+    "AIRFLOW__CELERY__RESULT_BACKEND",
+)
+# A file that is there keeps Airflow from writing one with keys of its own. Airflow 3.2 takes variables of this section
+# only when the file has the section.
+AIRFLOW_CFG = f"""# Every other setting comes from the environment.
+[celery_broker_transport_options]
+visibility_timeout = {VISIBILITY_SECONDS}
+"""
+PROBE = files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text()
+
+
+def objects(inputs: Inputs, pod_template: Manifest | None) -> tuple[Manifest, ...]:
+    """Everything that pods read; `pod_template` is that of task pods under the Kubernetes executor."""
+    release, secrets = inputs.release, inputs.secrets
+    login = {LOGIN_FILE: json.dumps({"admin": secrets.admin_password}) + "\n"}
+    found = [
+        secret(inputs.meta(names.KEYS), keys(inputs)),
+        secret(inputs.meta(names.LOGIN, names.API_SERVER), login),
+        secret(inputs.meta(names.VARIABLES), secrets.variables),
+        _config_map(inputs, names.VARIABLES, release.environment),
+        _config_map(inputs, names.SETTINGS, settings(inputs)),
+        _config_map(inputs, names.FILES, {"airflow.cfg": AIRFLOW_CFG, "probe.py": PROBE}),
+    ]
+    if release.executor is Executor.CELERY:
+        found.append(secret(inputs.meta(names.REDIS_CONFIG, names.REDIS), redis(inputs)))
+    if pod_template is not None:
+        # JSON is YAML.
+        found.append(
+            _config_map(inputs, names.POD_TEMPLATE, {TEMPLATE_FILE: json.dumps(pod_template, indent=1)})
+        )
+    if inputs.settings.pull_secret_document:
+        found.append(pull_secret(inputs.meta(names.REGISTRY), inputs.settings))
+    return tuple(found)
+
+
+def keys(inputs: Inputs) -> dict[str, str]:
+    """Our secret variables; each component names those that it gets."""
+    secrets = inputs.secrets
+    found = {
+        DATABASE_URL: sqlalchemy_url(inputs.database_url),
+        FERNET_KEY: secrets.fernet_key,
+        API_SECRET_KEY: secrets.api_secret_key,
+        JWT_SECRET: secrets.jwt_secret,
+    }
+    if inputs.release.executor is Executor.CELERY:
+        url = f"redis://:{quote(secrets.redis_password, safe='')}@{names.REDIS}:{REDIS_PORT}/0"
+        found |= {BROKER_URL: url, RESULT_BACKEND: url}
+    return found
+
+
+def settings(inputs: Inputs) -> dict[str, str]:
+    """The environment of every Airflow pod, task pods included. What only one component reads stands with that
+    component, so that a change restarts nothing else."""
+    executor = inputs.release.executor
+    sections: dict[str, Mapping[str, str]] = {
+        "CORE": {
+            "EXECUTOR": f"{executor.value.capitalize()}Executor",
+            "LOAD_EXAMPLES": "False",
+            "EXECUTION_API_SERVER_URL": f"http://{names.API_SERVER}:{API_PORT}/execution/",
+            # Pods have no names in DNS, and the API server fetches logs from the host that a task ran on.
+            "HOSTNAME_CALLABLE": "airflow.utils.net.get_host_ip_address",
+        },
+        "DATABASE": {"SQL_ALCHEMY_POOL_SIZE": str(POOL_SIZE), "SQL_ALCHEMY_MAX_OVERFLOW": str(POOL_OVERFLOW)},
+        "LOGGING": {"BASE_LOG_FOLDER": f"{HOME}/logs", "COLORED_CONSOLE_LOG": "False"},
+        "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
+        **({"OPERATORS": {"DEFAULT_QUEUE": "default"}} if executor is Executor.CELERY else {}),
+        **({"KUBERNETES_EXECUTOR": _kubernetes_executor(inputs)} if executor is Executor.KUBERNETES else {}),
+    }
+    if executor is Executor.KUBERNETES:
+        sections["EXECUTION_API"] = {"JWT_EXPIRATION_TIME": str(TOKEN_SECONDS)}
+    found = {
+        f"AIRFLOW__{name}__{key}": value
+        for name, section in sections.items()
+        for key, value in section.items()
+    }
+    # The image's entrypoint waits for the database: the console has seen to it, and workers cannot reach it.
+    return {**found, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"}
+
+
+def redis(inputs: Inputs) -> dict[str, str]:
+    """redis.conf, and the password by itself for the probe."""
+    password = inputs.secrets.redis_password
+    lines = {
+        "port": str(REDIS_PORT),
+        "protected-mode": "no",  # others reach it by its Service; the password and the NetworkPolicy guard it
+        "requirepass": json.dumps(password),  # quoted as redis.conf wants it
+        "dir": "/data",
+        "appendonly": "yes",  # queued tasks survive a restart of the container
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+    }
+    return {"redis.conf": "".join(f"{key} {value}\n" for key, value in lines.items()), "password": password}
+
+
+def _kubernetes_executor(inputs: Inputs) -> dict[str, str]:
+    return {
+        "NAMESPACE": inputs.namespace,
+        "POD_TEMPLATE_FILE": f"{OURS}/template/{TEMPLATE_FILE}",
+        "WORKER_PODS_CREATION_BATCH_SIZE": "16",  # the default starts one pod per scheduler loop
+        "TASK_PUBLISH_MAX_RETRIES": "3",  # the default fails a task at the first full quota
+    }
+
+
+def secret(meta: Manifest, values: Mapping[str, str], kind: str = "Opaque") -> Manifest:
+    """A Secret. Not by stringData: a key left out of that stays in the Secret for ever under server-side apply."""
+    data = {key: b64encode(value.encode()).decode() for key, value in values.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": kind, "data": data}
+
+
+def pull_secret(meta: Manifest, settings: ClusterSettings) -> Manifest:
+    """The Secret by which images are pulled."""
+    document = {".dockerconfigjson": settings.pull_secret_document}
+    return secret(meta, document, kind="kubernetes.io/dockerconfigjson")
+
+
+def sqlalchemy_url(url: str) -> str:
+    """A database's URL as Airflow reads it."""
+    return url.replace("postgresql:", "postgresql+psycopg2:", 1)
+
+
+def _config_map(inputs: Inputs, name: str, values: Mapping[str, str]) -> Manifest:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": inputs.meta(name), "data": dict(values)}

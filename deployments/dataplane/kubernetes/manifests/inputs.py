@@ -1,0 +1,63 @@
+"""What manifests are made from, and the few helpers that every kind of object needs."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployments.dataplane.base import Ref
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.settings import ClusterSettings
+from deployments.spec import Release, Secrets
+
+type Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, repr=False)
+class Inputs:
+    """One Deployment to render. `database_url` is its own, with its password, as pods reach it. `workers` is the
+    wanted number per queue; a queue that it lacks gets no `replicas`, because a scaler owns them. No repr: secrets."""
+
+    release: Release
+    secrets: Secrets
+    settings: ClusterSettings
+    database_url: str
+    workers: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> Ref:
+        """Which Deployment."""
+        return Ref(self.release.deployment_id, self.release.release_name)
+
+    @property
+    def namespace(self) -> str:
+        """The Deployment's namespace."""
+        return names.namespace(self.settings.namespace_prefix, self.release.release_name)
+
+    @property
+    def image(self) -> str:
+        """Airflow's image: the catalogue's, or the official one of that version."""
+        runtime = self.release.runtime
+        return self.settings.image(runtime.image or f"apache/airflow:{runtime.airflow_version}")
+
+    def meta(
+        self, name: str, component: str = "", *, queue: str = "", annotations: Mapping[str, str] | None = None
+    ) -> Manifest:
+        """The metadata of a namespaced object."""
+        labels = names.labels(self.ref, component, queue=queue)
+        labels[names.LABEL_VERSION] = self.release.runtime.airflow_version
+        found: Manifest = {"name": name, "namespace": self.namespace, "labels": labels}
+        return {**found, "annotations": dict(annotations)} if annotations else found
+
+    def mark(self, *secret: str) -> str:
+        """A text that changes with a secret and tells nothing about it: keyed, so that a short secret cannot be guessed
+        from it by who may read pods but no Secrets."""
+        text = json.dumps(secret).encode()
+        return hmac.new(self.secrets.fernet_key.encode(), text, hashlib.sha256).hexdigest()[:16]
+
+
+def checksum(document: object) -> str:
+    """A short text that changes with the document. Never for secrets (`Inputs.mark`)."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,205 @@
+"""Pods: every one passes the restricted Pod Security Standard."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.manifests import configuration as conf
+from deployments.dataplane.kubernetes.manifests import sizes
+from deployments.dataplane.kubernetes.manifests.access import roles
+from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, checksum
+from deployments.dataplane.kubernetes.settings import ClusterSettings
+from deployments.spec import Size
+
+AIRFLOW_UID, REDIS_UID = 50_000, 999  # as their images make them
+LOGS_LIMIT = "10Gi"  # a pod whose logs outgrow this is evicted rather than filling its node's disk
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one container of Airflow runs. `keys` are the secret variables that it gets, `settings` those that are its
+    alone; `probes` are merged into the container, `files` are ConfigMaps mounted under conf.OURS by folder."""
+
+    component: str
+    args: tuple[str, ...]
+    size: Size
+    keys: tuple[str, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    probes: Mapping[str, Any] = field(default_factory=dict)
+    queue: str = ""
+    grace: int = 60
+    spread: bool = False  # several of them should not share a node
+    keep: bool = False  # a node is not emptied under it: it runs tasks
+    login: bool = False
+    pod_template: str = ""  # marks the template of task pods that it reads; "" when it reads none
+
+
+def airflow_pod(inputs: Inputs, program: Program) -> Manifest:
+    """The pod template of a component of Airflow."""
+    meta: Manifest = {
+        "labels": names.labels(inputs.ref, program.component, queue=program.queue),
+        "annotations": {names.ANNOTATION_CHECKSUM: _checksum(inputs, program), **_eviction(program)},
+    }
+    token = program.component in roles(inputs.release)
+    spec: Manifest = {
+        **base_spec(inputs.settings, program.component, uid=AIRFLOW_UID, gid=0, token=token),
+        "terminationGracePeriodSeconds": program.grace,
+        "containers": [airflow_container(inputs, program, program.component)],
+        "volumes": _volumes(program),
+    }
+    if program.login:
+        spec["initContainers"] = [_login_copy(inputs)]
+    if program.spread:
+        spec |= _apart(names.selector(inputs.ref, program.component, queue=program.queue))
+    return {"metadata": meta, "spec": spec}
+
+
+def base_spec(
+    settings: ClusterSettings, account: str, *, uid: int, gid: int, token: bool = False
+) -> Manifest:
+    """What holds for every pod of ours. `token` says that it speaks to the Kubernetes API."""
+    spec: Manifest = {
+        "serviceAccountName": account,
+        "automountServiceAccountToken": token,
+        "enableServiceLinks": False,  # injected variables collide with Airflow's settings (#67447)
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": uid,
+            "runAsGroup": gid,
+            "fsGroup": gid,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    if settings.pull_secret_name:
+        spec["imagePullSecrets"] = [{"name": settings.pull_secret_name}]
+    return spec
+
+
+def locked_down() -> Manifest:
+    """A container's security context."""
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def airflow_container(inputs: Inputs, program: Program, name: str) -> Manifest:
+    """One container of Airflow. The user's variables come first, so that ours win; they are never written as `value`,
+    in which Kubernetes would expand $(NAME)."""
+    sources = [{kind: {"name": source}} for kind, source in SOURCES]
+    secret = [
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": names.KEYS, "key": key}}} for key in program.keys
+    ]
+    plain = [{"name": key, "value": value} for key, value in sorted(program.settings.items())]
+    pod = [
+        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+    ]
+    container: Manifest = {
+        "name": name,
+        "image": inputs.image,
+        "envFrom": sources,
+        "env": [*pod, *secret, *plain],
+        "resources": sizes.resources(program.size),
+        "securityContext": locked_down(),
+        "volumeMounts": _mounts(program),
+        **program.probes,
+    }
+    if program.args:
+        container["args"] = list(program.args)
+    if program.ports:
+        container["ports"] = [
+            {"name": port, "containerPort": number} for port, number in program.ports.items()
+        ]
+    return container
+
+
+SOURCES = (
+    ("configMapRef", names.VARIABLES),
+    ("secretRef", names.VARIABLES),
+    ("configMapRef", names.SETTINGS),
+)
+
+
+def _checksum(inputs: Inputs, program: Program) -> str:
+    """Changes with what the pod reads when it starts, and with nothing else."""
+    keys = conf.keys(inputs)
+    return checksum(
+        {
+            "settings": conf.settings(inputs),
+            "files": [conf.AIRFLOW_CFG, conf.PROBE],
+            "keys": {key: inputs.mark(keys[key]) for key in program.keys},
+            "environment": dict(inputs.release.environment),
+            "variables": {key: inputs.mark(value) for key, value in inputs.secrets.variables.items()},
+            "login": inputs.mark(inputs.secrets.admin_password) if program.login else "",
+            "pod_template": program.pod_template,
+        }
+    )
+
+
+def _eviction(program: Program) -> dict[str, str]:
+    return {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"} if program.keep else {}
+
+
+def _volumes(program: Program) -> list[Manifest]:
+    volumes: list[Manifest] = [
+        {"name": "files", "configMap": {"name": names.FILES}},
+        {"name": "logs", "emptyDir": {"sizeLimit": LOGS_LIMIT}},
+    ]
+    if program.pod_template:
+        volumes.append({"name": "template", "configMap": {"name": names.POD_TEMPLATE}})
+    if program.login:
+        volumes.append({"name": "login", "secret": {"secretName": names.LOGIN, "defaultMode": 0o440}})
+        volumes.append({"name": "login-copy", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})
+    return volumes
+
+
+def _mounts(program: Program) -> list[Manifest]:
+    mounts: list[Manifest] = [
+        {
+            "name": "files",
+            "mountPath": f"{conf.HOME}/airflow.cfg",
+            "subPath": "airflow.cfg",
+            "readOnly": True,
+        },
+        {"name": "files", "mountPath": f"{conf.OURS}/files", "readOnly": True},
+        {"name": "logs", "mountPath": f"{conf.HOME}/logs"},
+    ]
+    if program.pod_template:
+        mounts.append({"name": "template", "mountPath": f"{conf.OURS}/template", "readOnly": True})
+    if program.login:
+        mounts.append({"name": "login-copy", "mountPath": LOGIN_COPY})
+    return mounts
+
+
+LOGIN_COPY = f"{conf.OURS}/login"
+
+
+def _login_copy(inputs: Inputs) -> Manifest:
+    """Airflow's simple auth manager opens its password file for writing, and a Secret is mounted read-only."""
+    return {
+        "name": "login",
+        "image": inputs.image,
+        "command": ["cp", f"{conf.OURS}/secret/{conf.LOGIN_FILE}", f"{LOGIN_COPY}/{conf.LOGIN_FILE}"],
+        "resources": sizes.resources(Size(50, 64)),
+        "securityContext": locked_down(),
+        "volumeMounts": [
+            {"name": "login", "mountPath": f"{conf.OURS}/secret", "readOnly": True},
+            {"name": "login-copy", "mountPath": LOGIN_COPY},
+        ],
+    }
+
+
+def _apart(selector: Mapping[str, str]) -> Manifest:
+    """Other nodes and other zones when there are any. Preferred, not required: a rollout must also succeed where every
+    node has one already."""
+    labels = {"labelSelector": {"matchLabels": dict(selector)}}
+    term = {"weight": 100, "podAffinityTerm": {**labels, "topologyKey": "kubernetes.io/hostname"}}
+    zones = {
+        "maxSkew": 1,
+        "topologyKey": "topology.kubernetes.io/zone",
+        "whenUnsatisfiable": "ScheduleAnyway",
+    }
+    return {
+        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}},
+        "topologySpreadConstraints": [{**zones, **labels}],
+    }
