@@ -12,22 +12,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from deployments.dataplane.kubernetes.names import MANAGER, SCALER
 from deployments.dataplane.kubernetes.text import clean
 
 type Raw = Mapping[str, Any]
 
-MANAGER = "airdeck"  # applies every object of a Deployment
-SCALER = "airdeck-scaler"  # sets `replicas` of workers
 OBSERVER = "airdeck-observer"  # puts ANNOTATION on the inventory
 ANNOTATION = "airdeck.io/drift"
-INVENTORY = "airdeck-inventory"  # the ConfigMap in each Deployment's namespace
-INVENTORY_KEY = "objects"  # its entry that holds `dump(entries)`
+INVENTORY_KEY = "objects"  # the entry of ConfigMap names.INVENTORY that holds `dump(entries)`
 
 # Who may own `spec.replicas` beside us: our scaler, KEDA, and the horizontal autoscaler.
 SCALERS = frozenset({MANAGER, SCALER, "keda", "keda-operator", "kube-controller-manager"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One applied object, as the inventory remembers it. Made by `entry` from the answer to the apply."""
 
