@@ -23,6 +23,7 @@ reads on inside an unclosed quote, and takes time quadratic in a run of blanks, 
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployments.variables import COUNT, Entry, Refusal, problem_of_key, problem_of_value
@@ -38,6 +39,7 @@ _ESCAPES = {'"': re.compile(r"\\([\\'\"abfnrtv])"), "'": re.compile(r"\\([\\'])"
 _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _COMMENT = re.compile(r"[^\S\n]#")
 _REST = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")
+_SAFE = re.compile(r"[A-Za-z0-9_./:@%+,=~-]*")
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 
 
@@ -160,3 +162,17 @@ def parse(text: str) -> Parsed:
         tuple(several[0] for several in entries.values() if len(several) == 1),
         tuple(sorted(refusals, key=lambda each: each.line)),
     )
+
+
+def write(values: Mapping[str, str | None]) -> str:
+    """A `.env` that `parse` reads back as these values. None is a secret: it is named, and has no value."""
+    lines = []
+    for key, value in sorted(values.items()):
+        if value is None:
+            lines.append(f"# {key} is secret. Its value is not in this file.")
+        elif _SAFE.fullmatch(value):
+            lines.append(f"{key}={value}")
+        else:
+            text = value.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r")
+            lines.append(f'{key}="{text}"')
+    return "".join(f"{line}\n" for line in lines)

@@ -3,14 +3,16 @@ and the values of its secret variables."""
 
 import hashlib
 import hmac
+import json
 import secrets as stdlib_secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cryptography.fernet import Fernet
 
 from console.kit import crypto
-from deployments.models import Deployment, DeploymentSecret, EnvironmentVariable
+from deployments.models import Deployment, DeploymentSecret, EnvironmentVariable, VariableRevision
 from deployments.spec import Secrets
+from deployments.variables import Setting
 
 ADMIN_USERNAME = "admin"
 
@@ -61,11 +63,41 @@ def open_variable(row: EnvironmentVariable) -> str:
     return crypto.decrypt(row.sealed, place=_variable_place(row.deployment_id, row.key))
 
 
-def mark(deployment: Deployment, key: str, value: str) -> str:
-    """A keyed mark of a secret value: equal for equal values of one variable, and telling nothing without the key."""
+def marker(deployment: Deployment) -> Callable[[str, str], str]:
+    """Makes marks from key and value. A mark is equal for equal values of one variable, and tells nothing without the
+    Deployment's own key."""
     row = deployment.secrets.get(name="api_secret_key")
-    own_key = crypto.decrypt(row.sealed, place=_place(deployment, "api_secret_key"))
-    return hmac.new(own_key.encode(), f"{key}={value}".encode(), hashlib.sha256).hexdigest()[:32]
+    own_key = crypto.decrypt(row.sealed, place=_place(deployment, "api_secret_key")).encode()
+    return lambda key, value: hmac.new(own_key, f"{key}={value}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def mark(deployment: Deployment, key: str, value: str) -> str:
+    """The mark of one secret value; see `marker`."""
+    return marker(deployment)(key, value)
+
+
+def settings(deployment: Deployment) -> dict[str, Setting]:
+    """Every variable that the user set, secret ones in the clear. One query. Raises DecryptionError."""
+    rows = deployment.variables.all()
+    return {
+        row.key: Setting(open_variable(row) if row.is_secret else row.value, row.is_secret) for row in rows
+    }
+
+
+def _revision_place(deployment: Deployment, number: int) -> str:
+    return f"deployment:{deployment.pk}:variables:{number}"
+
+
+def seal_revision(deployment: Deployment, number: int, values: Mapping[str, Setting]) -> bytes:
+    """All variables, encrypted for the revision's row."""
+    text = json.dumps({key: [each.value, each.secret] for key, each in values.items()})
+    return crypto.encrypt(text, place=_revision_place(deployment, number))
+
+
+def open_revision(deployment: Deployment, revision: VariableRevision) -> dict[str, Setting]:
+    """All variables as the revision left them, in the clear. Raises DecryptionError."""
+    text = crypto.decrypt(revision.sealed, place=_revision_place(deployment, revision.number))
+    return {key: Setting(*values) for key, values in json.loads(text).items()}
 
 
 def admin_password(deployment: Deployment) -> str:
@@ -75,5 +107,7 @@ def admin_password(deployment: Deployment) -> str:
 
 
 def forget(deployment: Deployment) -> None:
-    """Remove every secret: the Deployment is gone."""
+    """Remove every secret, and the variables with their revisions: the Deployment is gone."""
     deployment.secrets.all().delete()
+    deployment.variables.all().delete()
+    deployment.variable_revisions.all().delete()

@@ -11,7 +11,7 @@ from dotenv.parser import parse_stream
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deployments.dotenv import MOST, parse
+from deployments.dotenv import MOST, parse, write
 from deployments.variables import VALUE_BYTES
 
 GOLDEN = Path(__file__).with_name("golden") / "dotenv.json"
@@ -90,6 +90,15 @@ def escaped(value: str) -> str:
 def test_what_is_quoted_as_told_is_read_back(values: list[str]) -> None:
     text = "".join(f"KEY_{n}={escaped(value)}\n" for n, value in enumerate(values))
     assert [each.value for each in parse(text).entries] == values
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from(["A", "B_1", "_c", "Z"]), QUOTED | st.just("a\r\nb") | st.none()))
+@example({"A": "", "B": "# x", "C": " x ", "D": None, "E": "'", "F": "\\n"})
+def test_what_is_written_is_read_back(values: dict[str, str | None]) -> None:
+    parsed = parse(write(values))
+    assert parsed.refusals == ()
+    assert {e.key: e.value for e in parsed.entries} == {k: v for k, v in values.items() if v is not None}
 
 
 WORDS = st.text(st.sampled_from("aB1 =#'\"\\$\t-é"), max_size=12)

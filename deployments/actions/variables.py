@@ -1,0 +1,185 @@
+"""Changing environment variables. Each change that changes something is one revision, one generation and one audit
+event; saving the same again is none of them."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from django.db.models import Max
+from django.utils import timezone
+
+from deployments import vault
+from deployments.actions.common import changing
+from deployments.audit import record_deployment
+from deployments.models import Deployment, EnvironmentVariable, VariableRevision
+from deployments.variables import (
+    Change,
+    Difference,
+    Entry,
+    Setting,
+    difference,
+    merged,
+    problem_of,
+    problem_of_key,
+    reserved,
+    restored,
+)
+from workspaces.models import User
+
+REVISIONS_KEPT = 50
+TOLD_NAMES = 20  # in one audit event
+TOLD_CHARACTERS = 80  # of a plain value
+
+
+class RefusedVariable(Exception):
+    """What is asked for breaks a rule. `str()` says which; `field` is "key", "value" or "" for the whole."""
+
+    def __init__(self, sentence: str, field: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+class VariablesMoved(Exception):
+    """Somebody else changed what this change was based on: look at the difference again."""
+
+
+def latest_revision(deployment: Deployment) -> int:
+    """The number of the newest revision; 0 before the first. What a shown difference is based on."""
+    newest: int | None = deployment.variable_revisions.aggregate(newest=Max("number"))["newest"]
+    return newest or 0
+
+
+def set_variable(
+    *,
+    deployment: Deployment,
+    by: User,
+    key: str,
+    value: str | None,
+    secret: bool,
+    seen: datetime | None,
+) -> VariableRevision | None:
+    """Add a variable, or change the one that was last changed at `seen`. No `value` keeps the one there is; what is
+    secret stays secret. The new revision, or None when nothing changed.
+
+    Raises RefusedVariable, VariablesMoved and NotNow.
+    """
+    with changing(deployment, by=by) as row:
+        current = vault.settings(row)
+        old = current.get(key)
+        if seen is None and old is not None:
+            raise RefusedVariable(f"{key} exists already. Edit it instead.", "key")
+        if seen is not None and not row.variables.filter(key=key, updated_at=seen).exists():
+            raise VariablesMoved
+        if value is None:
+            value = old.value if old else ""
+        new = Setting(value, secret or (old is not None and old.secret))
+        if new != old and (problem := problem_of(key, new)):
+            raise RefusedVariable(problem, "key" if problem_of_key(key) or reserved(key) else "value")
+        return _write(row, by, current, {**current, key: new})
+
+
+def delete_variables(*, deployment: Deployment, by: User, keys: Iterable[str]) -> VariableRevision | None:
+    """Remove variables; those that are gone already count as removed. Raises NotNow."""
+    gone = set(keys)
+    with changing(deployment, by=by) as row:
+        current = vault.settings(row)
+        return _write(row, by, current, {key: each for key, each in current.items() if key not in gone})
+
+
+def apply_dotenv(
+    *, deployment: Deployment, by: User, entries: Iterable[Entry], secret: bool, base: int
+) -> VariableRevision | None:
+    """Add and overwrite what a `.env` sets; refused lines are left out. `base` is the revision that the difference was
+    shown against. Raises VariablesMoved, RefusedVariable and NotNow."""
+    with changing(deployment, by=by) as row:
+        current = vault.settings(row)
+        wanted, _ = merged(current, entries, secret=secret)
+        return _write(row, by, current, wanted, base=base)
+
+
+def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int) -> VariableRevision | None:
+    """Make the variables what a revision left them, as a new revision. Raises VariableRevision.DoesNotExist, and as
+    `apply_dotenv`."""
+    with changing(deployment, by=by) as row:
+        current = vault.settings(row)
+        then = vault.open_revision(row, row.variable_revisions.get(number=number))
+        wanted, _ = restored(current, then)
+        return _write(row, by, current, wanted, base=base)
+
+
+def _write(
+    row: Deployment,
+    by: User,
+    current: Mapping[str, Setting],
+    wanted: Mapping[str, Setting],
+    *,
+    base: int | None = None,
+) -> VariableRevision | None:
+    """Make the rows what is wanted. Under the Deployment's lock."""
+    found = difference(current, wanted)
+    if not found:
+        return None
+    latest = latest_revision(row)
+    if base not in {None, latest}:
+        raise VariablesMoved
+    if found.problem:
+        raise RefusedVariable(found.problem)
+    _write_rows(row, by, found)
+    revision = VariableRevision.objects.create(
+        deployment=row,
+        number=latest + 1,
+        by=by,
+        changes=found.names(),
+        sealed=vault.seal_revision(row, latest + 1, wanted),
+    )
+    row.variable_revisions.filter(number__lte=revision.number - REVISIONS_KEPT).delete()
+    record_deployment(row, by, "changed the variables of", new={**_told(found), "revision": revision.number})
+    return revision
+
+
+def _write_rows(row: Deployment, by: User, found: Difference) -> None:
+    mark = vault.marker(row)
+    gone = [change.key for change in (*found.changed, *found.removed)]
+    row.variables.filter(key__in=gone).delete()
+    now = timezone.now()
+    rows = []
+    for change in (*found.added, *found.changed):
+        new = change.new
+        assert new is not None  # noqa: S101 - added and changed have one
+        fields = {"deployment": row, "key": change.key, "is_secret": new.secret, "updated_by": by}
+        if new.secret:
+            fields |= {
+                "sealed": vault.seal_variable(row, change.key, new.value),
+                "mark": mark(change.key, new.value),
+            }
+        else:
+            fields["value"] = new.value
+        rows.append(EnvironmentVariable(**fields, updated_at=now))
+    EnvironmentVariable.objects.bulk_create(rows)
+
+
+def _told(found: Difference) -> dict[str, str]:
+    """What the audit event says. No secret value, and of a plain one its beginning."""
+    kinds = {"added": found.added, "changed": found.changed, "removed": found.removed}
+    said = {}
+    for kind, changes in kinds.items():
+        names = [_tell(change) for change in changes[:TOLD_NAMES]]
+        if len(changes) > TOLD_NAMES:
+            names.append(f"{len(changes) - TOLD_NAMES} more")
+        if names:
+            said[kind] = ", ".join(names)
+    return said
+
+
+def _tell(change: Change) -> str:
+    old, new = change.old, change.new
+    if new is None:
+        return change.key
+    if change.secret:
+        return f"{change.key} (secret)" if old is None else f"{change.key} (secret changed)"
+    was = f"{_short(old.value)} → " if old else ""
+    return f"{change.key} = {was}{_short(new.value)}"
+
+
+def _short(value: str) -> str:
+    line = " ".join(value.split()) or "nothing"
+    return line if len(line) <= TOLD_CHARACTERS else f"{line[:TOLD_CHARACTERS]}…"
