@@ -17,7 +17,7 @@ CELERY_KEYS = (conf.BROKER_URL, conf.RESULT_BACKEND)
 
 def api_server(inputs: Inputs) -> Program:
     """The API server: one process per pod. Its probes ask for its version, which needs no database: an outage of that
-    restarts nothing. It asks Redis for nothing, but Airflow reads the executor's settings to find logs."""
+    restarts nothing."""
     settings = {
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__PORT": str(conf.API_PORT),
@@ -29,12 +29,11 @@ def api_server(inputs: Inputs) -> Program:
     if inputs.settings.ingress_domain:
         host = names.host(inputs.release.release_name, inputs.settings.ingress_domain)
         settings["AIRFLOW__API__BASE_URL"] = f"https://{host}"
-    celery = CELERY_KEYS if inputs.release.executor is Executor.CELERY else ()
     return Program(
         names.API_SERVER,
         ("api-server", "--proxy-headers"),
         sizes.API_SERVER,
-        (conf.DATABASE_URL, conf.JWT_SECRET, *SHARED_KEYS, *celery),
+        (conf.DATABASE_URL, conf.JWT_SECRET, *SHARED_KEYS),
         settings=settings,
         ports={"http": conf.API_PORT},
         probes=_http_probes("/api/v2/version", conf.API_PORT, liveness_period=20),
