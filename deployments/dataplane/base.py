@@ -168,8 +168,8 @@ class Watcher(Protocol):
         the latest. Never raises for a data plane that does not answer."""
 
     def trouble(self) -> str:
-        """Empty while everything is heard; else one sentence that says since when not, why and what to do. A change may
-        have been missed then, and nothing counts as known."""
+        """Empty while everything is heard; else one sentence that says why not, and what to do. A change may have been
+        missed then, and nothing counts as known."""
 
     def close(self) -> None:
         """End; what is under way ends within a second or by itself."""
