@@ -1,6 +1,7 @@
 """The catalogue that ships: runtime releases, and the embedded cluster's worker types. Applied at every start;
 what an operator changed (yanked, dates) stays."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from django.db import transaction
@@ -11,6 +12,8 @@ RELEASES = (
     # version, Airflow, released, end of maintenance (six months after release, last day of the month)
     ("3.3-1", "3.3.2", date(2026, 10, 20), date(2027, 4, 30)),
     ("3.2-1", "3.2.2", date(2026, 6, 15), date(2026, 12, 31)),
+    # On Kubernetes only. Airflow mends 3.1 no more, so it gets two months instead of six.
+    ("3.1-1", "3.1.8", date(2026, 11, 20), date(2027, 1, 31)),
 )
 
 # The embedded default shares one machine: a worker type is what a worker's tasks may count on, not a fence.
@@ -20,6 +23,10 @@ LOCAL_WORKER_TYPES = (
     ("A10", 2000, 4096),
     ("A20", 4000, 8192),
 )
+
+
+# On Kubernetes it is what the scheduler sets aside on a node.
+KUBERNETES_WORKER_TYPES = (*LOCAL_WORKER_TYPES, ("A40", 8000, 16384))
 
 
 @transaction.atomic
@@ -36,14 +43,19 @@ def apply() -> None:
             },
         )
     for cluster in Cluster.objects.filter(kind=Cluster.Kind.LOCAL, worker_types__isnull=True):
-        for position, (name, cpu, memory) in enumerate(LOCAL_WORKER_TYPES):
-            WorkerType.objects.get_or_create(
-                cluster=cluster,
-                name=name,
-                defaults={
-                    "cpu_millis": cpu,
-                    "memory_mib": memory,
-                    "position": position,
-                    "is_default": position == 0,
-                },
-            )
+        add_worker_types(cluster, LOCAL_WORKER_TYPES)
+
+
+def add_worker_types(cluster: Cluster, types: Sequence[tuple[str, int, int]]) -> None:
+    """Give a cluster these worker types; the first is preselected."""
+    WorkerType.objects.bulk_create(
+        WorkerType(
+            cluster=cluster,
+            name=name,
+            cpu_millis=cpu,
+            memory_mib=memory,
+            position=position,
+            is_default=not position,
+        )
+        for position, (name, cpu, memory) in enumerate(types)
+    )

@@ -77,7 +77,7 @@ class ClusterObserver:
 def observers() -> list[ClusterObserver]:
     """One observer per cluster that can be read now; one that cannot costs the others nothing."""
     found = []
-    for cluster in Cluster.objects.all():
+    for cluster in Cluster.objects.registered():
         try:
             found.append(ClusterObserver(cluster.pk, clusters.plane(cluster)))
         except (crypto.DecryptionError, KeyError, ValueError) as error:

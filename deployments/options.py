@@ -10,6 +10,7 @@ from datetime import date
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from deployments.dataplane.local.runtimes import locked_versions
 from deployments.models import Cluster, RuntimeRelease, WorkerType
 from deployments.names import name_key
 from deployments.states import Executor
@@ -77,8 +78,9 @@ class Options:
 
 
 def clusters_for(workspace: Workspace) -> QuerySet[Cluster]:
-    """The clusters on which this Workspace may create Deployments."""
-    return Cluster.objects.filter(Q(restricted=False) | Q(workspaces=workspace)).distinct().order_by("name")
+    """The clusters on which this Workspace may create Deployments. One that misses something is not offered."""
+    allowed = Q(restricted=False) | Q(workspaces=workspace)
+    return Cluster.objects.sound().filter(allowed).distinct().order_by("name")
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -86,10 +88,18 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.replace("-", ".").split(".") if part.isdecimal())
 
 
-def offered_runtimes(today: date) -> tuple[RuntimeRelease, ...]:
-    """The newest patch of each maintained minor, newest first. Never a yanked or a deprecated one."""
+def runs_on(kind: str, release: RuntimeRelease) -> bool:
+    """Whether clusters of this kind can run it: Kubernetes from its image, this machine from a lock file of ours."""
+    return bool(release.image) if kind == Cluster.Kind.KUBERNETES else release.version in locked_versions()
+
+
+def offered_runtimes(today: date, kind: str = Cluster.Kind.LOCAL) -> tuple[RuntimeRelease, ...]:
+    """The newest patch of each maintained minor, newest first. Never a yanked or a deprecated one, nor one that this
+    kind of cluster cannot run."""
     newest: dict[tuple[int, ...], RuntimeRelease] = {}
     for release in RuntimeRelease.objects.filter(yanked=False, maintained_until__gte=today):
+        if not runs_on(kind, release):
+            continue
         minor = version_key(release.airflow_version)[:2]
         if minor not in newest or version_key(newest[minor].version) < version_key(release.version):
             newest[minor] = release
@@ -101,7 +111,7 @@ def options_for(cluster: Cluster) -> Options:
     return Options(
         cluster=cluster,
         executors=tuple(EXECUTORS[e] for e in OFFERED[Cluster.Kind(cluster.kind)]),
-        runtimes=offered_runtimes(timezone.now().date()),
+        runtimes=offered_runtimes(timezone.now().date(), cluster.kind),
         worker_types=tuple(cluster.worker_types.all()),
     )
 

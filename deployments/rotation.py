@@ -30,7 +30,7 @@ def _deployments() -> int:
 
 def _clusters() -> int:
     count = 0
-    for cluster in Cluster.objects.only("pk", "sealed_config"):
+    for cluster in Cluster.objects.registered().only("pk", "sealed_config"):
         same = Cluster.objects.filter(pk=cluster.pk, sealed_config=cluster.sealed_config)
         same.update(sealed_config=crypto.rotate(cluster.sealed_config))
         count += 1

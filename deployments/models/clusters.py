@@ -7,6 +7,22 @@ from django.db import models
 from deployments.spec import RuntimeSpec, Size
 from workspaces.models import Workspace
 
+MISSING = "missing"  # the state of a check: something without which nothing can run there
+
+
+class ClusterQuerySet(models.QuerySet["Cluster"]):
+    """Clusters by what they may be used for."""
+
+    def registered(self) -> "ClusterQuerySet":
+        """Those that were not deregistered."""
+        return self.filter(deregistered_at__isnull=True)
+
+    def sound(self) -> "ClusterQuerySet":
+        """Those on which something can run, as far as we looked: a Kubernetes cluster was checked, and misses
+        nothing."""
+        checked = models.Q(checked_at__isnull=False) & ~models.Q(checks__contains=[{"state": MISSING}])
+        return self.registered().filter(models.Q(kind=Cluster.Kind.LOCAL) | checked)
+
 
 class Cluster(models.Model):
     """A place where Airflow can run: this machine, or a registered Kubernetes cluster."""
@@ -18,23 +34,32 @@ class Cluster(models.Model):
         KUBERNETES = "kubernetes", "Kubernetes"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=64, unique=True)
+    name = models.CharField(max_length=64)
     kind = models.CharField(max_length=10, choices=Kind)
     sealed_config = models.BinaryField()  # JSON, encrypted: database URL and driver settings
     restricted = models.BooleanField(default=False)  # open to `workspaces` only
     workspaces = models.ManyToManyField(Workspace, blank=True, related_name="clusters")
     created_at = models.DateTimeField(auto_now_add=True)
+    deregistered_at = models.DateTimeField(null=True)  # then only the history of deleted Deployments names it
     last_seen_at = models.DateTimeField(null=True)  # the observer's heartbeat
     trouble = models.CharField(max_length=1000, blank=True)  # why the observer hears nothing, as one sentence
-    checks = models.JSONField(default=list)  # what registration found, one entry per line of the page
+    checks = models.JSONField(default=list)  # what was found out about it, one entry per line of the page
     checked_at = models.DateTimeField(null=True)
+    checking_since = models.DateTimeField(null=True)  # while a check runs
 
     # Which observer leads: `leadership`.
     observer = models.CharField(max_length=100, blank=True)
     observer_until = models.DateTimeField(null=True)
 
+    objects = ClusterQuerySet.as_manager()
+
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"], condition=models.Q(deregistered_at__isnull=True), name="cluster_name_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -187,7 +187,8 @@ def test_a_deprecated_or_yanked_runtime_is_not_offered(as_, bob, url, posted):
     assert as_(bob).post(url, posted(runtime="3.2-1")).status_code == 422
 
 
-def test_only_the_newest_patch_of_each_minor_is_offered_newest_first(as_, bob, url, cluster):
+def test_only_the_newest_patch_of_each_minor_is_offered_newest_first(as_, bob, url, cluster, monkeypatch):
+    monkeypatch.setattr("deployments.options.locked_versions", lambda: {"3.3-1", "3.3-2", "3.2-1"})
     newest = RuntimeRelease.objects.get(version="3.3-1")
     RuntimeRelease.objects.create(
         version="3.3-2",
@@ -197,6 +198,20 @@ def test_only_the_newest_patch_of_each_minor_is_offered_newest_first(as_, bob, u
     )
     offered = [value for value, _ in as_(bob).get(url).context["form"].fields["runtime"].choices]
     assert offered == ["3.3-2", "3.2-1"]
+
+
+def test_this_machine_offers_what_it_can_install_alone(as_, bob, url, posted, cluster):
+    newest = RuntimeRelease.objects.get(version="3.3-1")
+    RuntimeRelease.objects.create(
+        version="3.3-9",
+        airflow_version="3.3.9",
+        image="registry.example/airflow:3.3.9",
+        released_on=newest.released_on,
+        maintained_until=newest.maintained_until,
+    )
+    offered = [value for value, _ in as_(bob).get(url).context["form"].fields["runtime"].choices]
+    assert offered == ["3.3-1", "3.2-1"]
+    assert as_(bob).post(url, posted(runtime="3.1-1")).status_code == 422
 
 
 def test_a_cluster_that_is_closed_to_the_workspace_is_not_offered(as_, bob, url, posted, cluster):

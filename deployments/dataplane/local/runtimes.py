@@ -27,12 +27,18 @@ NETWORK_VARIABLES = re.compile(
 MIB_NEEDED = 1200  # 350 MiB installed, as much again in the package cache, and room to breathe
 
 
+@cache
+def locked_versions() -> frozenset[str]:
+    """The runtimes that this console can install."""
+    return frozenset(file.stem for file in LOCKS.glob("*.txt"))
+
+
 def lock_file(version: str) -> Path:
     """The requirements of a runtime, with hashes. Raises DataPlaneError for a runtime that this console
     lacks."""
     file = LOCKS / f"{version}.txt"
     if not file.is_file():
-        offered = ", ".join(sorted(f.stem for f in LOCKS.glob("*.txt")))
+        offered = ", ".join(sorted(locked_versions()))
         raise DataPlaneError(
             f"Runtime {version} is not available on this machine. Choose one of {offered}, "
             "or update the console."
