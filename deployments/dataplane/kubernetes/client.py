@@ -84,9 +84,9 @@ class Api:
             raise
         return True
 
-    def create(self, path: str, body: Json, what: str) -> Json:
-        """POST, for what is not stored: access reviews."""
-        return self._json("POST", path, what, {}, body, "application/json")
+    def create(self, path: str, body: Json, what: str, **query: str) -> Json:
+        """POST, for what is not stored: access reviews, and objects with dryRun=All."""
+        return self._json("POST", path, what, query, body, "application/json")
 
     def text(self, path: str, what: str, limit: int, **query: str) -> str:
         """A text such as a log; "" when it is not there."""

@@ -65,7 +65,7 @@ RULES = (
     Rule(
         RBAC,
         ("clusterroles",),
-        ("bind",),
+        ("bind", "get"),
         "these may be lent, and no others",
         named=(names.POD_LAUNCHER, names.POD_LOG_READER, names.POD_CLEANER),
     ),
