@@ -62,7 +62,14 @@ KINDS = (
 )
 
 
-_WORKLOAD = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+_WORKLOAD = (
+    "observedGeneration",
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "terminatingReplicas",
+)
 _JOB = ("active", "succeeded", "failed")
 
 

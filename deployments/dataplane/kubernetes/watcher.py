@@ -23,7 +23,7 @@ JUDGE_SECONDS = 0.5
 STUCK_SECONDS = 120.0
 
 
-class KubernetesWatcher:
+class ClusterWatcher:
     """See `base.Watcher`."""
 
     def __init__(self, api: Callable[[], Api], database_url: str, may_write: Callable[[], bool]) -> None:
