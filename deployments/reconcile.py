@@ -13,7 +13,7 @@ import structlog
 from django.utils import timezone
 
 from console.kit.failpoints import failpoint
-from deployments import clusters, leases, plan, status, vault
+from deployments import clusters, leases, plan, status, upgrades, vault
 from deployments.dataplane.base import (
     DataPlane,
     DataPlaneError,
@@ -23,6 +23,7 @@ from deployments.dataplane.base import (
     Progress,
     Ref,
     StepName,
+    UpgradeFailed,
 )
 from deployments.leases import Claim
 from deployments.models import UNKNOWN_AFTER, Deployment, WorkerQueue
@@ -148,6 +149,8 @@ def _apply_pass(claim: Claim) -> Record:
             progress = plane.apply(ref, release, vault.read(deployment), workers)
             failpoint("reconcile.after_apply")
             observation = plane.observe(ref)
+    except UpgradeFailed as error:
+        return _upgrade_failed(claim, error, operation=operation, step_names=steps)
     except DataPlaneError as error:
         return _failed(claim, error, operation=operation, step_names=steps)
     verdict = plan.verdict(
@@ -198,7 +201,8 @@ def _facts(
 ) -> dict[str, object]:
     """What else the page shows. Airflow can be opened once it was Healthy and while its API server answers."""
     facts: dict[str, object] = {"notes": plane.notes(ref)}
-    facts["airflow_url"] = (plane.endpoint(ref) or "") if verdict.status is not Status.CREATING else ""
+    open_to_people = verdict.status is not Status.CREATING and not release.hibernating
+    facts["airflow_url"] = (plane.endpoint(ref) or "") if open_to_people else ""
     if observation.digest == release.digest:
         facts["observed_generation"] = release.generation
     return facts
@@ -239,6 +243,21 @@ def _failed(claim: Claim, error: DataPlaneError, **of: object) -> Record:
         seconds,
         error=sentence,
         failures=failures,
+        **of,  # type: ignore[arg-type]
+    )
+
+
+def _upgrade_failed(claim: Claim, error: UpgradeFailed, **of: object) -> Record:
+    """The database is as before the upgrade; the next pass, at once, goes on with the earlier runtime."""
+    deployment = claim.deployment
+    if deployment.upgrade_from is None:  # no way back is known: an error like any other
+        return _failed(claim, error, **of)
+    said = upgrades.sentence(deployment.runtime.version, deployment.upgrade_from.version, str(error))
+    return Record(
+        Verdict(Status.DEPLOYING, said),
+        0.0,
+        error=said,
+        upgrade_failed=str(error),
         **of,  # type: ignore[arg-type]
     )
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit import events
-from deployments import fragments, steps, vault
+from deployments import fragments, steps, upgrades, vault
 from deployments.dataplane.base import Component, Leftover, Progress, StepName
 from deployments.leases import Claim, next_due
 from deployments.models import Cluster, ComponentStatus, Deployment, StatusChange, WorkerQueue
@@ -56,6 +56,7 @@ class Record:
     facts: dict[str, Any] = field(default_factory=dict)  # airflow_url, notes, observed_generation
     observed: bool = True  # whether the data plane answered
     failures: int = 0
+    upgrade_failed: str = ""  # why: the earlier runtime is wanted again
     gone: bool = False  # nothing is left of it
 
 
@@ -73,6 +74,7 @@ def record(claim: Claim, entry: Record) -> bool:
         # Somebody may have asked to delete during this pass: what it says of creating is no longer wanted.
         if not row.is_deleting or claim.deployment.is_deleting:
             changed = _write_parts(row, entry, now) | _write_verdict(row, entry, now, writes)
+            _end_upgrade(claim, row, entry)
         if changed:
             writes["changed_at"] = Now()
             transaction.on_commit(partial(publish, row.pk), robust=True)
@@ -87,6 +89,7 @@ def begin_again(cluster: Cluster) -> int:
     worker runs."""
     rows = Deployment.objects.filter(cluster=cluster, deleted_at__isnull=True)
     rows.update(lease_until=None, due_at=Now(), failures=0)
+    rows = rows.filter(hibernating=False)  # the others sleep on
     ran = rows.filter(status__in=[Status.HEALTHY, Status.UNHEALTHY, Status.DEPLOYING, Status.UNKNOWN])
     reason = "Airdeck was started again, and starts this Airflow again."
     StatusChange.objects.bulk_create(
@@ -102,6 +105,16 @@ def begin_again(cluster: Cluster) -> int:
         observed_at=Now(),
         airflow_url="",
     )
+
+
+def _end_upgrade(claim: Claim, row: Deployment, entry: Record) -> None:
+    """Settle the upgrade that this pass was about; somebody may have asked for something else meanwhile."""
+    if row.upgrade_from_id is None or row.runtime_id != claim.deployment.runtime_id:
+        return
+    if entry.upgrade_failed:
+        upgrades.give_up(row, entry.upgrade_failed)
+    elif entry.verdict.status is Status.HEALTHY:
+        upgrades.completed(row)
 
 
 def publish(pk: UUID) -> None:

@@ -1,5 +1,8 @@
 """What people configure beside the Deployment's own columns: environment variables and sleep."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from django.db import models
 
 from deployments.models.deployment import Deployment
@@ -64,3 +67,7 @@ class HibernationSchedule(models.Model):
 
     def __str__(self) -> str:
         return f"Schedule of {self.deployment_id}"
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment as the clocks of the schedule's time zone show it."""
+        return moment.astimezone(ZoneInfo(self.time_zone))

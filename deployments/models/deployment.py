@@ -52,6 +52,7 @@ class Deployment(models.Model):
     upgrade_from = models.ForeignKey(
         RuntimeRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    upgrade_trouble = models.CharField(max_length=1000, blank=True)  # why the last upgrade was given up
     generation = models.PositiveIntegerField(default=1)
     delete_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -143,7 +144,19 @@ class Deployment(models.Model):
                 f"Nothing was heard from cluster {self.cluster.name} since {self.fresh_at:%Y-%m-%d %H:%M:%S} UTC. "
                 "Check that it runs and that the observer and a worker run."
             )
+        if self.shown_status is Status.HIBERNATING:
+            return self.asleep_sentence
         return self.status_reason
+
+    @property
+    def asleep_sentence(self) -> str:
+        """Who put it to sleep, and when it wakes. One query."""
+        asked = f"Put to sleep by {self.hibernation_cause}." if self.hibernation_cause else "Asleep."
+        schedule = getattr(self, "schedule", None)
+        if schedule is None or not schedule.enabled or schedule.next_wake_at is None:
+            return f"{asked} It sleeps until somebody wakes it. Nothing is lost."
+        at = schedule.local(schedule.next_wake_at)
+        return f"{asked} It wakes on {at:%A, %d %B at %H:%M} ({schedule.time_zone}). Nothing is lost."
 
     @property
     def url(self) -> str:

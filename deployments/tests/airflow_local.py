@@ -109,14 +109,13 @@ class LocalHarness:
         execute(case, "DROP TABLE connection_test_request")
 
     def remember(self, case: Case) -> None:
-        """A connection and a run, as somebody has made them."""
-        execute(
-            case, "INSERT INTO connection (conn_id, conn_type, is_encrypted) VALUES ('kept', 'http', false)"
-        )
+        """A connection and a log entry, as somebody has made them."""
         execute(
             case,
-            "INSERT INTO log (dttm, event, owner) VALUES (now(), 'kept', 'somebody')",
+            "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) "
+            "VALUES ('kept', 'http', false, false)",
         )
+        execute(case, "INSERT INTO log (dttm, event, owner) VALUES (now(), 'kept', 'somebody')")
 
     def remembers(self, case: Case) -> bool:
         """Whether both are there."""

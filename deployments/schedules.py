@@ -1,0 +1,98 @@
+"""When a Deployment sleeps and wakes by itself: cron expressions in a time zone. Pure: no Django, no clock.
+
+Daylight saving follows Debian's cron: what falls into the hour that is skipped comes right after it, and what falls
+into the hour that comes twice comes once.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo, available_timezones
+
+from cron_descriptor import ExpressionDescriptor, FormatError, Options
+from cronsim import CronSim, CronSimError
+
+LEAST_GAP = timedelta(minutes=30)  # falling asleep and waking take minutes
+FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
+PREVIEWED = 3
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A schedule that many want, offered with one click."""
+
+    key: str
+    label: str
+    hibernate_cron: str
+    wake_cron: str
+
+
+SUGGESTIONS = (
+    Suggestion("nights", "Weekday nights and weekends", "0 20 * * 1-5", "0 7 * * 1-5"),
+    Suggestion("weekends", "Weekends", "0 20 * * 5", "0 7 * * 1"),
+    Suggestion("every-night", "Every night", "0 20 * * *", "0 7 * * *"),
+)
+
+
+@cache
+def zones() -> tuple[str, ...]:
+    """The time zones that may be chosen, UTC first."""
+    named = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
+    return ("UTC", *named)
+
+
+def clean_cron(text: str) -> str:
+    """The expression as stored, its fields one space apart. Raises ValueError with the sentence for the field."""
+    parts = text.split()
+    if len(parts) != len(FIELDS):
+        listed = ", ".join(FIELDS)
+        raise ValueError(
+            f"Enter five fields with a space between: {listed}. “0 20 * * 5” is Friday at 20:00."
+        )
+    cron = " ".join(parts)
+    try:
+        # From a fixed moment, so that the answer does not depend on the day.
+        soon = upcoming(cron, "UTC", datetime(2024, 1, 1, tzinfo=ZoneInfo("UTC")), 50)
+        words(cron)
+    except (CronSimError, FormatError, AssertionError) as error:
+        part = str(error).removeprefix("Bad ").replace("-", " ").replace("day of month", FIELDS[2])
+        named = part if part in FIELDS else "day of the week" if "week" in part else ""
+        what = f"The {named} cannot be read" if named else "This cannot be read as times"
+        raise ValueError(f"{what}. “0 20 * * 5” is Friday at 20:00.") from None
+    if not soon:
+        raise ValueError("This time never comes. Choose a day that exists.")
+    if any(later - earlier < LEAST_GAP for earlier, later in pairwise(soon)):
+        raise ValueError("Enter times that are at least 30 minutes apart.")
+    return cron
+
+
+def words(cron: str) -> str:
+    """The expression in words: "At 20:00, only on Friday". Raises FormatError."""
+    options = Options()
+    options.use_24hour_time_format = True
+    options.locale_code = "en_US"
+    return str(ExpressionDescriptor(cron, options).get_description())
+
+
+def upcoming(cron: str, zone: str, after: datetime, count: int = PREVIEWED) -> list[datetime]:
+    """The next `count` times strictly after an aware moment, in that zone. Raises CronSimError."""
+    if not cron:
+        return []
+    return list(islice(CronSim(cron, after.astimezone(ZoneInfo(zone))), count))
+
+
+def following(cron: str, zone: str, after: datetime) -> datetime | None:
+    """The next time strictly after an aware moment; None without an expression."""
+    return next(iter(upcoming(cron, zone, after, 1)), None)
+
+
+def latest(cron: str, zone: str, first: datetime, now: datetime) -> datetime:
+    """The last time from `first`, which is one and not after `now`, until `now`."""
+    found = first
+    for moment in CronSim(cron, first.astimezone(ZoneInfo(zone))):
+        at = moment.astimezone(UTC)  # two times of one zone compare by the clock on the wall
+        if at > now:
+            break
+        found = at
+    return found
