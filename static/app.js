@@ -74,6 +74,11 @@
   addEventListener("offline", () => { if (stream) show("offline"); });
   document.addEventListener("visibilitychange", wake);
 
+  // Nothing waits for ever: a part that could not be fetched says so
+  ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((name) => addEventListener(name, (event) => {
+    all("[data-waits]", event.target).forEach((each) => { each.textContent = each.dataset.waits; });
+  }));
+
   // Speaks once per change: the region says what to say in data-announce
   let spoken = new Map(all("[data-announce]").map((each) => [each.dataset.subject, each.dataset.announce]));
   addEventListener("htmx:afterSettle", (event) => {
