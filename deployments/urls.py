@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from deployments import queries, views, views_activity
+from deployments import queries, views, views_activity, views_components, views_logs, views_variables
 from workspaces.stream import stream
 
 app_name = "deployments"
@@ -18,6 +18,18 @@ urlpatterns = [
     path("deployments/<slug:release_name>/badge/", views.badge, name="badge"),
     path("deployments/<slug:release_name>/credential/", views.credential, name="credential"),
     path("deployments/<slug:release_name>/retry/", views.retry, name="retry"),
+    path("deployments/<slug:release_name>/why/", views_components.why, name="why"),
+    path(
+        "deployments/<slug:release_name>/components/<str:name>/", views_components.component, name="component"
+    ),
+    path(
+        "deployments/<slug:release_name>/components/<str:name>/now/",
+        views_components.component_now,
+        name="component_now",
+    ),
+    path("deployments/<slug:release_name>/logs/", views_logs.log_page, name="logs"),
+    path("deployments/<slug:release_name>/logs/lines/", views_logs.log_lines, name="log_lines"),
+    path("deployments/<slug:release_name>/logs/download/", views_logs.log_download, name="log_download"),
     path(
         "deployments/<slug:release_name>/activity/",
         views_activity.deployment_activity,
@@ -27,6 +39,38 @@ urlpatterns = [
         "deployments/<slug:release_name>/activity/csv/",
         views_activity.deployment_activity_csv,
         name="deployment_activity_csv",
+    ),
+    path("deployments/<slug:release_name>/variables/", views_variables.variable_list, name="variables"),
+    path("deployments/<slug:release_name>/variables/new/", views_variables.variable_new, name="variable_new"),
+    path(
+        "deployments/<slug:release_name>/variables/download/",
+        views_variables.variables_download,
+        name="variables_download",
+    ),
+    path(
+        "deployments/<slug:release_name>/variables/delete/",
+        views_variables.variables_delete,
+        name="variables_delete",
+    ),
+    path(
+        "deployments/<slug:release_name>/variables/import/",
+        views_variables.variables_import,
+        name="variables_import",
+    ),
+    path(
+        "deployments/<slug:release_name>/variables/import/<uuid:token>/",
+        views_variables.variables_draft,
+        name="variables_draft",
+    ),
+    path(
+        "deployments/<slug:release_name>/variables/revisions/<int:number>/",
+        views_variables.variables_revision,
+        name="variables_revision",
+    ),
+    path(
+        "deployments/<slug:release_name>/variables/edit/<slug:key>/",
+        views_variables.variable_edit,
+        name="variable_edit",
     ),
     path("deployments/<slug:release_name>/settings/", views.settings, name="settings"),
     path("deployments/<slug:release_name>/delete/", views.delete, name="delete"),

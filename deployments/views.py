@@ -162,15 +162,9 @@ def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 
 def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> dict[str, Any]:
     """What the head of each page of a Deployment needs; `tab` is the current one."""
-    tabs = [
-        ("Overview", deployment.url),
-        ("Activity", reverse("deployments:deployment_activity", args=[deployment.release_name])),
-    ]
-    if request.can(Permission.EDIT_DEPLOYMENT) and deployment.deleted_at is None:
-        tabs.append(("Settings", reverse("deployments:settings", args=[deployment.release_name])))
     return {
         "d": deployment,
-        "tabs": [{"label": label, "url": url, "current": label == tab} for label, url in tabs],
+        "tabs": [{**each, "current": each["label"] == tab} for each in _tabs(request, deployment)],
         "list_url": request.workspace.url,
         "stream_url": _stream_url(request),
         "notes": notes(deployment),
@@ -179,6 +173,23 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
         if deployment.failures and request.can(Permission.EDIT_DEPLOYMENT)
         else None,
     }
+
+
+def _tabs(request: MemberRequest, deployment: Deployment) -> list[dict[str, Any]]:
+    """Overview · Worker queues · Variables · Logs · Activity · Settings, as far as there are any."""
+
+    def tab(label: str, name: str, **more: Any) -> dict[str, Any]:
+        return {"label": label, "url": reverse(f"deployments:{name}", args=[deployment.release_name]), **more}
+
+    alive = deployment.deleted_at is None
+    tabs = [tab("Overview", "detail")]
+    if alive:
+        tabs.append(tab("Variables", "variables", count=deployment.variables.count()))
+        tabs.append(tab("Logs", "logs"))
+    tabs.append(tab("Activity", "deployment_activity"))
+    if alive and request.can(Permission.EDIT_DEPLOYMENT):
+        tabs.append(tab("Settings", "settings"))
+    return tabs
 
 
 def _credential(

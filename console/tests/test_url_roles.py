@@ -12,6 +12,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from deployments import vault
 from workspaces import invitations
 from workspaces.models import User
 from workspaces.permissions import Role
@@ -55,12 +56,35 @@ DEPLOYMENT_URLS = {
     ("deployments:retry", "post"): (EDITOR, 303),
     ("deployments:deployment_activity", "get"): (MEMBER, 200),
     ("deployments:deployment_activity_csv", "get"): (MEMBER, 200),
+    ("deployments:variables", "get"): (MEMBER, 200),
+    ("deployments:variables_download", "get"): (MEMBER, 200),
+    ("deployments:variable_new", "get"): (EDITOR, 200),
+    ("deployments:variable_new", "post"): (EDITOR, 422),
+    ("deployments:variables_import", "get"): (EDITOR, 200),
+    ("deployments:variables_import", "post"): (EDITOR, 422),
+    ("deployments:variables_delete", "get"): (EDITOR, 303),  # without a choice: back to the list
+    ("deployments:variables_delete", "post"): (EDITOR, 303),
     ("deployments:settings", "get"): (EDITOR, 200),
     ("deployments:settings", "post"): (EDITOR, 422),
     ("deployments:delete", "get"): (EDITOR, 200),
     ("deployments:delete", "post"): (EDITOR, 422),
 }
+# Those of one thing of a Deployment: a second argument.
+VARIABLE_URLS = {
+    ("deployments:variable_edit", "get"): (EDITOR, 200),
+    ("deployments:variable_edit", "post"): (EDITOR, 422),
+}
+DRAFT_URLS = {  # a draft is its author's own; another's, or none, has expired
+    ("deployments:variables_draft", "get"): (EDITOR, 410),
+    ("deployments:variables_draft", "post"): (EDITOR, 410),
+}
+REVISION_URLS = {
+    ("deployments:variables_revision", "get"): (EDITOR, 200),
+    ("deployments:variables_revision", "post"): (EDITOR, 409),  # while it is created
+}
 WRONG_METHOD = {
+    ("deployments:variables", "post"),
+    ("deployments:variables_download", "post"),
     ("deployments:list", "post"),
     ("deployments:summary", "get"),
     ("deployments:detail", "post"),
@@ -81,7 +105,9 @@ SIGNED_IN = {"account": 200, "account_delete": 200, "workspace_new": 200, "invit
 INVITED = {"invitation", "invitation_ask", "invitation_accept", "invitation_decline"}
 PUBLIC = {"home": 302, "health_live": 200, "health_ready": 200}
 STREAM = {"deployments:stream"}
+PARTS = (VARIABLE_URLS, DRAFT_URLS, REVISION_URLS)
 ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **DEPLOYMENT_URLS}
+ALL_URLS |= {key: each for table in PARTS for key, each in table.items()}
 ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's own, tested by it; ours are the templates
 ELSEWHERE = {"admin", "gallery"}  # test_url_roles_admin.py; routed for developers only
 
@@ -126,7 +152,16 @@ def people(alice, bob, vera, charlie, operator):
 
 
 @pytest.fixture
-def url_of(workspace, deployment, alice, bob):
+def parts(deployment):
+    """The second argument of what is one thing of the Deployment, by its table."""
+    deployment.variables.create(key="REGION", value="eu")
+    sealed = vault.seal_revision(deployment, 1, {})
+    deployment.variable_revisions.create(number=1, sealed=sealed)
+    return tuple(zip(PARTS, ("REGION", uuid4(), 1), strict=True))
+
+
+@pytest.fixture
+def url_of(workspace, deployment, parts, alice, bob):
     """The URL of a name in the table; with `missing`, of something that does not exist."""
     invitation = (
         invitations.invite(workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.MEMBER)
@@ -143,7 +178,11 @@ def url_of(workspace, deployment, alice, bob):
         ):
             if any(name == listed for listed, _ in table):
                 return reverse(name, args=args)
-        return reverse(name, args=["no-such-0000" if missing else deployment.release_name])
+        release = "no-such-0000" if missing else deployment.release_name
+        for table, part in parts:
+            if any(name == listed for listed, _ in table):
+                return reverse(name, args=[release, part])
+        return reverse(name, args=[release])
 
     return make
 
