@@ -1,7 +1,8 @@
 """What people do to Deployments: desired state only. Atomic, explicit actor, audit event in the same transaction,
 and a hint to the reconciler once it is committed."""
 
-from deployments.actions.common import NotNow, changing
+from deployments.actions.common import NotNow, changing, refuse_unless_settled
+from deployments.actions.editing import ChangedMeanwhile, edit_deployment
 from deployments.actions.lifecycle import (
     Choices,
     ClusterClosed,
@@ -14,18 +15,27 @@ from deployments.actions.lifecycle import (
     retry_now,
     reveal_credential,
 )
+from deployments.actions.queues import QueueExists, QueueGone, add_queue, delete_queue, edit_queue
 
 __all__ = [
+    "ChangedMeanwhile",
     "Choices",
     "ClusterClosed",
     "NameTaken",
     "NotNow",
     "QueueChoice",
+    "QueueExists",
+    "QueueGone",
     "WorkspaceGone",
+    "add_queue",
     "changing",
     "create_deployment",
     "delete_deployment",
+    "delete_queue",
     "describe_deployment",
+    "edit_deployment",
+    "edit_queue",
+    "refuse_unless_settled",
     "retry_now",
     "reveal_credential",
 ]
