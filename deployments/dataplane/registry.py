@@ -8,7 +8,10 @@ from deployments.dataplane.base import ClusterConfig, DataPlane
 
 type Factory = Callable[[ClusterConfig], DataPlane]
 
-DRIVERS: dict[str, str | Factory] = {"local": "deployments.dataplane.local.driver:LocalDataPlane"}
+DRIVERS: dict[str, str | Factory] = {
+    "local": "deployments.dataplane.local.driver:LocalDataPlane",
+    "kubernetes": "deployments.dataplane.kubernetes.driver:KubernetesDataPlane",
+}
 
 
 def driver_for(config: ClusterConfig) -> DataPlane:

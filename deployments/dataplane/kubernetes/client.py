@@ -234,7 +234,7 @@ def _translated() -> Iterator[None]:
             "Check certificate-authority-data and the server's name."
         ) from None
     except urllib3.exceptions.NewConnectionError as error:  # also a name that does not resolve
-        raise _Lost(
+        raise DataPlaneUnreachable(
             f"The cluster's API server cannot be reached: {_root(error)}. Is it running, and is its address right?"
         ) from None
     except (urllib3.exceptions.TimeoutError, TimeoutError):

@@ -42,6 +42,7 @@ class Connection:
         self._client = ApiClient(configuration)
         self._client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = _tls(credentials)
         self.requests: Counter[str] = Counter()  # "GET 200" -> how many; "GET lost" without an answer
+        self.keda = (0.0, False)  # until when it counts, and whether the cluster has KEDA
         self._hold_until, self._hold = 0.0, DataPlaneUnreachable("")
 
     def permit(self) -> None:

@@ -1,0 +1,198 @@
+"""The Kubernetes data plane: every Deployment is a namespace of objects in a cluster, applied server-side, and a
+database in the cluster's primary Postgres.
+
+What exists is what the API server and Postgres say; nothing is kept in memory but the connection. One call does as
+much as its budget allows, in the order of the steps.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from deployments.dataplane import metadata
+from deployments.dataplane.base import (
+    DAGS_FOLDER,
+    ClusterConfig,
+    Instance,
+    LogTail,
+    Observation,
+    Outcome,
+    Progress,
+    Ref,
+    StepName,
+    TaskCount,
+    Watcher,
+)
+from deployments.dataplane.kubernetes import creating, instances, logs, look, names, removal, upgrade
+from deployments.dataplane.kubernetes.client import Api, path_of
+from deployments.dataplane.kubernetes.kubeconfig import credentials_of
+from deployments.dataplane.kubernetes.place import Place
+from deployments.dataplane.kubernetes.settings import ClusterSettings
+from deployments.dataplane.kubernetes.transport import Connection, Json, connection_to
+from deployments.dataplane.kubernetes.watcher import ClusterWatcher
+from deployments.spec import Release, Secrets
+from deployments.states import ComponentState, Executor
+
+CREATE_STEPS = (
+    StepName("namespace", "Namespace"),
+    StepName("database", "Database"),
+    StepName("configuration", "Secrets and configuration"),
+    StepName("components", "Airflow components"),
+    StepName("address", "Airflow UI"),
+)
+UPGRADE_STEP = StepName(upgrade.STEP, "Snapshot and migration of the database")
+ASLEEP_STEP = StepName("sleep", "Stop Airflow")
+DELETE_STEPS = (
+    StepName("components", "Scheduler and autoscaling"),
+    StepName("namespace", "Namespace"),
+    StepName("database", "Database"),
+    StepName("role", "Database role"),
+)
+QUICK_SECONDS = 4.5  # somebody waits on a page
+FRESH_SECONDS = 2.0  # one pass of the reconciler
+KEDA_PATH, KEDA_FRESH = "/apis/keda.sh/v1alpha1", 600.0
+
+
+class KubernetesDataPlane:
+    """The DataPlane of a registered cluster. See `deployments.dataplane.base` for what holds of every method."""
+
+    executors = (Executor.CELERY, Executor.KUBERNETES, Executor.LOCAL)
+    healthy_rest = 1500.0
+    load_wakes = True
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self._admin_url = config.database_url
+        self._raw = config.settings
+        self._settings = ClusterSettings.of(config.settings)
+        # What was seen a moment ago, so that one pass of the reconciler asks nothing twice. Each is used once.
+        self._for_apply: dict[Ref, tuple[float, look.Look]] = {}
+        self._for_observe: dict[Ref, tuple[float, look.Look]] = {}
+        self._answering: dict[
+            Ref, tuple[float, bool]
+        ] = {}  # whether the API server answered, and when that was seen
+
+    def create_steps(self, release: Release) -> tuple[StepName, ...]:
+        """See the contract."""
+        if release.hibernating:
+            return (ASLEEP_STEP,)
+        if not release.upgrade_from:
+            return CREATE_STEPS
+        return (*CREATE_STEPS[:2], UPGRADE_STEP, *CREATE_STEPS[2:])
+
+    def delete_steps(self) -> tuple[StepName, ...]:
+        """See the contract."""
+        return DELETE_STEPS
+
+    def observe(self, ref: Ref) -> Observation:
+        """See the contract."""
+        found = _fresh(self._for_observe.pop(ref, None)) or self._look(self._place(ref))
+        self._for_apply[ref] = (time.monotonic(), found)
+        return found.observation
+
+    def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
+        """See the contract."""
+        place = self._place(ref)
+        seen = _fresh(self._for_apply.pop(ref, None))
+        task = creating.Task(place, release, secrets, workers, self._has_keda(place.api), seen)
+        if progress := task.step():
+            return progress
+        found = seen or self._look(place)
+        progress = task.readiness(found)
+        if progress.outcome is Outcome.WAITING:
+            self._for_observe[ref] = (time.monotonic(), found)
+        return progress
+
+    def destroy(self, ref: Ref) -> Progress:
+        """See the contract."""
+        return removal.step(self._place(ref))
+
+    def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
+        """See the contract. One request for the whole cluster; the watcher makes it needless."""
+        selector = f"{names.LABEL_MANAGED_BY}={names.MANAGER}"
+        found = self._api().items(
+            path_of("apps/v1", "Deployment", ""), "its workloads", labelSelector=selector
+        )
+        texts: dict[str, list[str]] = {}
+        for workload in found:
+            owner = str(workload["metadata"]["labels"].get(names.LABEL_DEPLOYMENT, ""))
+            texts.setdefault(owner, []).append(_state(workload))
+        return {
+            ref.deployment_id: " ".join(sorted(texts[ref.deployment_id]))
+            for ref in refs
+            if ref.deployment_id in texts
+        }
+
+    def watcher(self, may_write: Callable[[], bool]) -> Watcher | None:
+        """See the contract."""
+        return ClusterWatcher(self._api, self._admin_url, may_write)
+
+    def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
+        """See the contract."""
+        return logs.read(self._place(ref, QUICK_SECONDS), component, lines=lines, after=after)
+
+    def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
+        """See the contract."""
+        place = self._place(ref, QUICK_SECONDS)
+        facts = look.facts_of((), *look.airflows_word(place))
+        facts = replace(facts, pods=place.pods(component), events=place.events())
+        return instances.instances(facts, component)
+
+    def tasks(self, ref: Ref) -> TaskCount:
+        """See the contract."""
+        return metadata.tasks(self._admin_url, ref.release_name)
+
+    def endpoint(self, ref: Ref) -> str | None:
+        """See the contract. Answered from what this driver saw a moment ago, where it looked."""
+        if not self._settings.ingress_domain:
+            return None
+        at, ready = self._answering.get(ref, (-FRESH_SECONDS, False))
+        if time.monotonic() - at > FRESH_SECONDS:
+            self._look(self._place(ref, QUICK_SECONDS))
+            _, ready = self._answering[ref]
+        return f"https://{names.host(ref.release_name, self._settings.ingress_domain)}/" if ready else None
+
+    def notes(self, ref: Ref) -> dict[str, str]:
+        """See the contract."""
+        return {
+            DAGS_FOLDER: "/opt/airflow/dags in the image of its runtime",
+            "Namespace": names.namespace(self._settings.namespace_prefix, ref.release_name),
+        }
+
+    def _look(self, place: Place) -> look.Look:
+        found = look.take(place)
+        api_servers = [c for c in found.observation.components if c.name == names.API_SERVER]
+        ready = any(c.ready and c.state is not ComponentState.ABSENT for c in api_servers)
+        self._answering[place.ref] = (time.monotonic(), ready)
+        return found
+
+    def _place(self, ref: Ref, budget: float | None = None) -> Place:
+        return Place(self._api(budget), ref, self._settings, self._admin_url)
+
+    def _api(self, budget: float | None = None) -> Api:
+        return Api(self.connection) if budget is None else Api(self.connection, budget)
+
+    @property
+    def connection(self) -> Connection:
+        """This process's connection to the cluster."""
+        return connection_to(credentials_of(self._raw))
+
+    def _has_keda(self, api: Api) -> bool:
+        """Whether to leave scaling to KEDA: the settings say so, and the cluster has it."""
+        if not self._settings.keda:
+            return False
+        until, found = self.connection.keda
+        if time.monotonic() > until:
+            found = api.get(KEDA_PATH, "KEDA") is not None
+            self.connection.keda = (time.monotonic() + KEDA_FRESH, found)
+        return found
+
+
+def _fresh(memo: tuple[float, look.Look] | None) -> look.Look | None:
+    return memo[1] if memo and time.monotonic() - memo[0] < FRESH_SECONDS else None
+
+
+def _state(workload: Json) -> str:
+    """What of a workload changes when something of it does."""
+    status, meta = workload.get("status") or {}, workload["metadata"]
+    counts = [str(status.get(key, 0)) for key in ("updatedReplicas", "readyReplicas", "availableReplicas")]
+    return f"{meta['namespace']}/{meta['name']}={meta.get('generation')}/{'/'.join(counts)}"

@@ -1,0 +1,146 @@
+"""One look at a Deployment: two requests while all is well, and the reasons when it is not. No side effect."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from deployments.dataplane import database, metadata
+from deployments.dataplane.base import DataPlaneError, Leftover, Observation
+from deployments.dataplane.kubernetes import health, inventory
+from deployments.dataplane.kubernetes.inventory import Inventory
+from deployments.dataplane.kubernetes.place import Place, component_of, replicas
+from deployments.dataplane.kubernetes.scaling import queue_of
+from deployments.dataplane.kubernetes.transport import Json
+from deployments.dataplane.lines import clean
+from deployments.spec import QueueLoad
+
+CRASH_LOGS = 3  # pods whose last line is read in one look
+LOG_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen."""
+
+    observation: Observation
+    inventory: Inventory
+    workloads: tuple[Json, ...]
+
+
+def take(place: Place) -> Look:
+    """Look at the Deployment. Raises DataPlaneUnreachable when the cluster does not answer."""
+    with ThreadPoolExecutor(max_workers=1) as pool:  # the database is asked meanwhile
+        asked = pool.submit(_ask_databases, place)
+        known = inventory.read(place.api, place.ref, place.namespace)
+        ours = known.found or place.own_namespace() is not None
+        workloads = place.workloads() if ours else []
+        there, word, trouble = asked.result()
+    facts = facts_of(workloads, word, trouble)
+    if health.needs_pods(facts) or any(_ending(w) for w in workloads):
+        facts = with_pods(place, facts)
+    observation = Observation(
+        digest=known.digest if ours else "",
+        components=health.components(facts),
+        leftovers=_leftovers(place, there, ours, len(workloads)),
+        queues=tuple(_load(w, word.loads if word else {}, facts) for w in workloads if queue_of(w)),
+        drifted=bool(known.drifts),
+    )
+    return Look(observation, known, tuple(workloads))
+
+
+def with_pods(place: Place, facts: health.Facts) -> health.Facts:
+    """The facts, with all that can say why something is not ready."""
+    pods = place.pods()
+    crashed = [p for p in pods if _crashed(p)][:CRASH_LOGS]
+    return replace(
+        facts,
+        pods=pods,
+        replica_sets=place.replica_sets(),
+        events=place.events(),
+        last_lines={str(p["metadata"]["name"]): _last_line(place, p) for p in crashed},
+    )
+
+
+def airflows_word(place: Place) -> tuple[metadata.Look | None, str]:
+    """What its metadata database says, or why it says nothing."""
+    try:
+        return metadata.look(place.admin_url, place.ref.release_name), ""
+    except DataPlaneError as error:
+        return None, str(error)
+
+
+def facts_of(workloads: Sequence[Json], word: metadata.Look | None, trouble: str) -> health.Facts:
+    """The facts that cost no further request."""
+    return health.Facts(
+        now=word.now if word else datetime.now(UTC),
+        workloads=workloads,
+        heartbeats=word.heartbeats if word else None,
+        database_trouble=trouble,
+    )
+
+
+def _ask_databases(place: Place) -> tuple[database.Leftovers, metadata.Look | None, str]:
+    there = database.find(place.admin_url, place.ref.release_name, place.ref.deployment_id)
+    if not there.ready:
+        return there, None, "Its metadata database is not made yet."
+    return there, *airflows_word(place)
+
+
+def _leftovers(place: Place, there: database.Leftovers, ours: bool, workloads: int) -> tuple[Leftover, ...]:
+    found = []
+    if workloads:
+        found.append(Leftover("components", f"{workloads} component{'s'[: workloads != 1]}"))
+    if ours:
+        found.append(Leftover("namespace", f"namespace {place.namespace}"))
+    name = database.database_name(place.ref.release_name)
+    found += [Leftover("database", f"database {name}")] if there.database else []
+    copy = database.snapshot_name(place.ref.release_name)
+    found += [Leftover("database", f"database {copy}")] if there.snapshot is not None else []
+    found += [Leftover("role", f"role {name}")] if there.role else []
+    return tuple(found)
+
+
+def _load(workload: Json, loads: Mapping[tuple[str, str], int], facts: health.Facts) -> QueueLoad:
+    queue = queue_of(workload)
+    draining = _ending(workload)
+    if facts.pods is not None:
+        draining = health.draining(facts.pods, component_of(workload))
+    return QueueLoad(
+        name=queue,
+        queued=loads.get((queue, "queued"), 0),
+        running=loads.get((queue, "running"), 0),
+        workers=replicas(workload),
+        draining=draining,
+    )
+
+
+def _ending(workload: Json) -> int:
+    """Pods that finish what they do and end, as newer clusters count them."""
+    count = (workload.get("status") or {}).get("terminatingReplicas", 0)
+    return count if isinstance(count, int) else 0
+
+
+def _crashed(pod: Json) -> bool:
+    status = pod.get("status") or {}
+    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return any(
+        "terminated" in (one.get("lastState") or {}) or "terminated" in (one.get("state") or {})
+        for one in states
+    )
+
+
+def _last_line(place: Place, pod: Json) -> str:
+    """The last line that the pod wrote before it ended; of the present run when the one before is forgotten."""
+    path = place.path("v1", "Pod", str(pod["metadata"]["name"])) + "/log"
+    for previous in ("true", "false"):
+        try:
+            text = place.api.text(
+                path, "a log", LOG_BYTES * 2, tailLines="20", limitBytes=str(LOG_BYTES), previous=previous
+            )
+        except DataPlaneError:
+            continue
+        lines = [line for raw in text.splitlines() if (line := clean(raw))]
+        if lines:
+            return lines[-1][:1000]
+    return ""

@@ -1,0 +1,88 @@
+"""Leaving nothing of a Deployment: what scales, the scheduler, the namespace with all in it, the database, the role.
+
+A finalizer that holds something is somebody's promise to clean up elsewhere: it is named and never stripped.
+"""
+
+from datetime import UTC, datetime
+
+from deployments.dataplane import database
+from deployments.dataplane.base import DataPlaneError, Outcome, Progress
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.client import path_of
+from deployments.dataplane.kubernetes.manifests.autoscaling import GROUP as KEDA
+from deployments.dataplane.kubernetes.place import Place, component_of, condition, replicas
+from deployments.dataplane.kubernetes.text import clause, moment
+from deployments.dataplane.kubernetes.transport import Json
+
+STUCK_SECONDS = 120.0  # after this, a namespace that is still there waits for somebody
+# What the namespace controller says, in the order in which it helps.
+BLOCKERS = (
+    "NamespaceFinalizersRemaining",
+    "NamespaceContentRemaining",
+    "NamespaceDeletionDiscoveryFailure",
+    "NamespaceDeletionGroupVersionParsingFailure",
+    "NamespaceDeletionContentFailure",
+)
+
+
+def step(place: Place) -> Progress:
+    """The next step towards nothing left."""
+    namespace = place.own_namespace()
+    if namespace is not None:
+        if "deletionTimestamp" in namespace["metadata"]:
+            return _ending(place, namespace)
+        return _quiet(place) or _delete(place, namespace)
+    name, admin_url = database.database_name(place.ref.release_name), place.admin_url
+    if database.drop_database(admin_url, place.ref.release_name, place.ref.deployment_id):
+        return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
+    if database.drop_role(admin_url, place.ref.release_name, place.ref.deployment_id):
+        return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
+    return Progress("role", Outcome.FINISHED, "Nothing is left.")
+
+
+def _quiet(place: Place) -> Progress | None:
+    """No new task starts, and KEDA has let go: its finalizer would hold the namespace for half an hour."""
+    for workload in place.workloads():
+        if component_of(workload) == names.SCHEDULER and replicas(workload):
+            place.scale(workload, 0, names.SCALER)
+    scaled = place.api.items(place.path(KEDA, "ScaledObject"), "its ScaledObjects")
+    for one in scaled:
+        if "deletionTimestamp" not in one["metadata"]:
+            name = str(one["metadata"]["name"])
+            place.api.delete(
+                place.path(KEDA, "ScaledObject", name), f"ScaledObject {name}", one["metadata"]["uid"]
+            )
+    if not scaled or not place.api.items(place.path(KEDA, "ScaledObject"), "its ScaledObjects"):
+        return None
+    held = sorted({clause(f, 100) for one in scaled for f in one["metadata"].get("finalizers") or ()})
+    text = f"Deletion waits for {len(scaled)} ScaledObject{'s'[: len(scaled) != 1]}"
+    return Progress(
+        "components", Outcome.WAITING, f"{text} with finalizer {', '.join(held)}." if held else f"{text}."
+    )
+
+
+def _delete(place: Place, namespace: Json) -> Progress:
+    path = path_of("v1", "Namespace", "", place.namespace)
+    place.api.delete(path, f"namespace {place.namespace}", str(namespace["metadata"]["uid"]))
+    return Progress(
+        "namespace", Outcome.PROGRESSED, f"Told the cluster to remove namespace {place.namespace}."
+    )
+
+
+def _ending(place: Place, namespace: Json) -> Progress:
+    """What the namespace waits for; an error once it waits for more than pods that finish."""
+    why = blocker(namespace)
+    since = moment(namespace["metadata"].get("deletionTimestamp")) or datetime.now(UTC)
+    if why and (datetime.now(UTC) - since).total_seconds() > STUCK_SECONDS:
+        raise DataPlaneError(
+            f"Namespace {place.namespace} cannot end. {why} Remove what holds it in the cluster."
+        )
+    said = why or f"Waiting for namespace {place.namespace} to end."
+    return Progress("namespace", Outcome.WAITING, said)
+
+
+def blocker(namespace: Json) -> str:
+    """What the cluster says keeps the namespace, in a sentence; "" when it says nothing."""
+    found = [one for kind in BLOCKERS if (one := condition(namespace, kind))]
+    said = [clause(str(one.get("message", "")), 300) for one in found]
+    return f"Deletion waits: {'; '.join(filter(None, said))}." if any(said) else ""
