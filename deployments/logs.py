@@ -10,6 +10,7 @@ from deployments.dataplane.base import LogLine
 from deployments.dataplane.lines import split_time
 
 LONGEST_CARRY = 2000  # characters
+SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")  # a program's or a pod's name
 
 
 class Level(StrEnum):
@@ -156,4 +157,4 @@ def unpack(text: str) -> dict[str, Level]:
     if len(text) > LONGEST_CARRY:
         return {}
     pairs = (part.rpartition(":") for part in text.split(","))
-    return {source: Level(word) for source, _, word in pairs if source and word in set(Level)}
+    return {name: Level(word) for name, _, word in pairs if SOURCE.fullmatch(name) and word in set(Level)}

@@ -82,7 +82,7 @@ def test_instances_do_not_lend_each_other_their_levels_and_the_next_lines_go_on(
     assert [(line.source, line.level) for line in lines] == [("a", Level.ERROR), ("b", Level.INFO)]
 
 
-@pytest.mark.parametrize("text", ["", "a", ":error", "a:loud", "a:error" * 1000, ",,,:"])
+@pytest.mark.parametrize("text", ["", "a", ":error", "a:loud", "a:error" * 1000, ",,,:", "a\r\nX:error"])
 def test_levels_from_a_stranger_are_left_out(text):
     assert unpack(text) == {}
 
