@@ -58,7 +58,9 @@ KINDS = (
     WatchedKind("NetworkPolicy", "networking.k8s.io/v1"),
     WatchedKind("RoleBinding", "rbac.authorization.k8s.io/v1"),
     WatchedKind("PodDisruptionBudget", "policy/v1"),
+    WatchedKind("CronJob", "batch/v1"),
     WatchedKind("ScaledObject", "keda.sh/v1alpha1", optional=True),
+    WatchedKind("TriggerAuthentication", "keda.sh/v1alpha1", optional=True),
 )
 
 

@@ -109,10 +109,11 @@ def migration_job(*parts: str) -> str:
 
 
 def _bounded(name: str, longest: int) -> str:
-    if len(name) <= longest:
+    """Names that fit pass; others, and those as long as a cut one, are cut and hashed. So both never meet."""
+    if len(name) < longest:
         return name
     mark = _short_hash(name)
-    return f"{name[: longest - len(mark) - 1].rstrip('-')}-{mark}"
+    return f"{name[: longest - len(mark) - 1]}-{mark}"
 
 
 def _short_hash(*parts: str) -> str:

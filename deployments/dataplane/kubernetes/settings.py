@@ -10,6 +10,7 @@ from deployments.dataplane.kubernetes import names
 
 DOMAIN = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
 OBJECT = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
+IMAGE = re.compile(r"^[a-z0-9][\w.:/@-]*$")
 REDIS_IMAGE = "redis:7.2-bookworm"  # runs as uid 999; the last line under the BSD licence
 # What pods may not reach on their own: private networks and the clouds' metadata services.
 PRIVATE_CIDRS = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
@@ -59,9 +60,9 @@ class ClusterSettings:
             ingress_issuer=_matching(raw, "ingress_issuer", OBJECT, "the name of a ClusterIssuer"),
             ingress_annotations=_texts(raw, "ingress_annotations"),
             namespace_prefix=_prefix(raw),
-            image_prefix=raw.get("image_prefix", "").strip().rstrip("/"),
+            image_prefix=_matching(raw, "image_prefix", IMAGE, "a registry").rstrip("/"),
             image_pull_secret=_pull_secret(raw),
-            redis_image=raw.get("redis_image", "").strip() or REDIS_IMAGE,
+            redis_image=_matching(raw, "redis_image", IMAGE, "an image") or REDIS_IMAGE,
             keda=raw.get("keda", "").strip().lower() == "true",
             worker_grace=_number(raw, "worker_grace", 600, 0, 86_400),
             extra_capacity_au=_number(raw, "extra_capacity_au", 10, 0, 400),
@@ -125,7 +126,7 @@ def _texts(raw: Mapping[str, str], key: str) -> dict[str, str]:
     except ValueError:
         document = None
     if not isinstance(document, dict) or not all(isinstance(v, str) for v in document.values()):
-        raise ValueError(f'{key}: give a JSON object of texts, as {{"name": "value"}}.')
+        raise ValueError(f"{key}: give a JSON object of texts.")
     return document
 
 

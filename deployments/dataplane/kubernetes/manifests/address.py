@@ -22,7 +22,7 @@ def ingress(inputs: Inputs) -> tuple[Manifest, ...]:
     settings = inputs.settings
     if not settings.ingress_domain:
         return ()
-    host = names.host(inputs.release.release_name, settings.ingress_domain)
+    host = inputs.address.removeprefix("https://")
     service = {"name": names.API_SERVER, "port": {"name": "http"}}
     path = {"path": "/", "pathType": "Prefix", "backend": {"service": service}}
     tls: Manifest = {"hosts": [host]}

@@ -115,7 +115,7 @@ def _redis_container(inputs: Inputs) -> Manifest:
         "image": inputs.settings.image(inputs.settings.redis_image),
         "args": ["redis-server", "/etc/redis/redis.conf"],
         "env": [{"name": "REDISCLI_AUTH", "valueFrom": {"secretKeyRef": password}}],
-        "ports": [{"name": "redis", "containerPort": conf.REDIS_PORT}],
+        "ports": [{"name": "redis", "containerPort": conf.REDIS_PORT, "protocol": "TCP"}],
         "resources": sizes.resources(sizes.REDIS),
         "securityContext": {**locked_down(), "readOnlyRootFilesystem": True},
         "volumeMounts": [

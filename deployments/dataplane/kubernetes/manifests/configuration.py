@@ -2,8 +2,9 @@
 
 Where a name is set twice the later source wins, and ours come last: the user's variables, then `settings`, then the
 keys and each component's own. In Airflow 3 tasks ask the API server, so workers and task pods get neither the
-metadata database nor the key that signs tokens. They get the API's secret key, by which they check who reads their
-logs, and the Fernet key, with which the SDK encrypts a few kinds of results. Checked in the sources of 3.1 to 3.3.
+metadata database nor the key that signs tokens. They get the Fernet key, with which the SDK encrypts a few kinds of
+results; whoever serves logs also gets the API's secret key, by which it checks who reads them. Checked in the sources
+of 3.1 to 3.3.
 """
 
 import json
@@ -13,6 +14,7 @@ from importlib.resources import files
 from urllib.parse import quote
 
 from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
 from deployments.dataplane.kubernetes.settings import ClusterSettings
 from deployments.states import Executor
@@ -28,7 +30,6 @@ API_PORT, REDIS_PORT, WORKER_LOG_PORT, TRIGGERER_LOG_PORT, SCHEDULER_HEALTH_PORT
     8794,
     8974,
 )
-POOL_SIZE, POOL_OVERFLOW = 3, 7  # connections of one process to the metadata database; idle ones need about 4
 VISIBILITY_SECONDS = 86_400  # Celery hands a task out again after this; Airflow's own default for Redis
 TOKEN_SECONDS = 3_600  # a task pod may wait this long for a node; Airflow's 600 s failed such tasks (#59637)
 # The variables that are secret, by their key in the Secret.
@@ -92,7 +93,7 @@ def settings(inputs: Inputs) -> dict[str, str]:
     """The environment of every Airflow pod, task pods included. What only one component reads stands with that
     component, so that a change restarts nothing else."""
     executor = inputs.release.executor
-    sections: dict[str, Mapping[str, str]] = {
+    sections: dict[str, dict[str, str]] = {
         "CORE": {
             "EXECUTOR": f"{executor.value.capitalize()}Executor",
             "LOAD_EXAMPLES": "False",
@@ -100,12 +101,17 @@ def settings(inputs: Inputs) -> dict[str, str]:
             # Pods have no names in DNS, and the API server fetches logs from the host that a task ran on.
             "HOSTNAME_CALLABLE": "airflow.utils.net.get_host_ip_address",
         },
-        "DATABASE": {"SQL_ALCHEMY_POOL_SIZE": str(POOL_SIZE), "SQL_ALCHEMY_MAX_OVERFLOW": str(POOL_OVERFLOW)},
+        "DATABASE": {
+            "SQL_ALCHEMY_POOL_SIZE": str(sizes.POOL_SIZE),
+            "SQL_ALCHEMY_MAX_OVERFLOW": str(sizes.POOL_OVERFLOW),
+        },
         "LOGGING": {"BASE_LOG_FOLDER": f"{HOME}/logs", "COLORED_CONSOLE_LOG": "False"},
         "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
         **({"OPERATORS": {"DEFAULT_QUEUE": "default"}} if executor is Executor.CELERY else {}),
         **({"KUBERNETES_EXECUTOR": _kubernetes_executor(inputs)} if executor is Executor.KUBERNETES else {}),
     }
+    if inputs.settings.ingress_domain:
+        sections["API"] = {"BASE_URL": inputs.address}
     if executor is Executor.KUBERNETES:
         sections["EXECUTION_API"] = {"JWT_EXPIRATION_TIME": str(TOKEN_SECONDS)}
     found = {

@@ -42,6 +42,12 @@ class Inputs:
         runtime = self.release.runtime
         return self.settings.image(runtime.image or f"apache/airflow:{runtime.airflow_version}")
 
+    @property
+    def address(self) -> str:
+        """Where a browser finds the Airflow UI; "" in a cluster without a domain."""
+        domain = self.settings.ingress_domain
+        return f"https://{names.host(self.release.release_name, domain)}" if domain else ""
+
     def meta(
         self, name: str, component: str = "", *, queue: str = "", annotations: Mapping[str, str] | None = None
     ) -> Manifest:

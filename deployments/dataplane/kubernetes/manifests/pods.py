@@ -108,7 +108,8 @@ def airflow_container(inputs: Inputs, program: Program, name: str) -> Manifest:
         container["args"] = list(program.args)
     if program.ports:
         container["ports"] = [
-            {"name": port, "containerPort": number} for port, number in program.ports.items()
+            {"name": port, "containerPort": number, "protocol": "TCP"}
+            for port, number in program.ports.items()
         ]
     return container
 

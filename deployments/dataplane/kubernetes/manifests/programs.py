@@ -11,8 +11,7 @@ from deployments.spec import QueueSpec
 from deployments.states import Executor
 
 STARTS_SECONDS = 300  # a first answer may take this long: API servers behind slow disks do (#44159)
-SHARED_KEYS = (conf.FERNET_KEY, conf.API_SECRET_KEY)
-CELERY_KEYS = (conf.BROKER_URL, conf.RESULT_BACKEND)
+BROKER_KEYS = (conf.BROKER_URL, conf.RESULT_BACKEND)
 
 
 def api_server(inputs: Inputs) -> Program:
@@ -26,14 +25,11 @@ def api_server(inputs: Inputs) -> Program:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{LOGIN_COPY}/{conf.LOGIN_FILE}",
         "FORWARDED_ALLOW_IPS": "*",  # the ingress controller; the NetworkPolicy keeps others away
     }
-    if inputs.settings.ingress_domain:
-        host = names.host(inputs.release.release_name, inputs.settings.ingress_domain)
-        settings["AIRFLOW__API__BASE_URL"] = f"https://{host}"
     return Program(
         names.API_SERVER,
         ("api-server", "--proxy-headers"),
         sizes.API_SERVER,
-        (conf.DATABASE_URL, conf.JWT_SECRET, *SHARED_KEYS),
+        (conf.DATABASE_URL, conf.FERNET_KEY, conf.JWT_SECRET, conf.API_SECRET_KEY),
         settings=settings,
         ports={"http": conf.API_PORT},
         probes=_http_probes("/api/v2/version", conf.API_PORT, liveness_period=20),
@@ -52,13 +48,17 @@ def scheduler(inputs: Inputs) -> Program:
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(conf.SCHEDULER_HEALTH_PORT),
     }
     ports = {"health": conf.SCHEDULER_HEALTH_PORT, **({"logs": conf.WORKER_LOG_PORT} if local else {})}
-    celery = CELERY_KEYS if executor is Executor.CELERY else ()
+    own: dict[Executor, tuple[str, ...]] = {
+        Executor.CELERY: BROKER_KEYS,
+        Executor.LOCAL: (conf.API_SECRET_KEY,),
+        Executor.KUBERNETES: (),
+    }
     template = checksum(task_pod(inputs)) if executor is Executor.KUBERNETES else ""
     return Program(
         names.SCHEDULER,
         ("scheduler",),
         inputs.release.scheduler,
-        (conf.DATABASE_URL, conf.JWT_SECRET, *SHARED_KEYS, *celery),
+        (conf.DATABASE_URL, conf.FERNET_KEY, conf.JWT_SECRET, *own[executor]),
         settings=settings,
         ports=ports,
         probes=_http_probes("/health", conf.SCHEDULER_HEALTH_PORT, liveness_period=60),
@@ -76,7 +76,7 @@ def dag_processor(inputs: Inputs) -> Program:
         names.DAG_PROCESSOR,
         ("dag-processor",),
         sizes.DAG_PROCESSOR,
-        (conf.DATABASE_URL, *SHARED_KEYS),
+        (conf.DATABASE_URL, conf.FERNET_KEY, conf.API_SECRET_KEY),
         probes=probes,
     )
 
@@ -87,7 +87,7 @@ def triggerer(inputs: Inputs) -> Program:
         names.TRIGGERER,
         ("triggerer",),
         sizes.TRIGGERER,
-        (conf.DATABASE_URL, *SHARED_KEYS),
+        (conf.DATABASE_URL, conf.FERNET_KEY, conf.API_SECRET_KEY),
         ports={"logs": conf.TRIGGERER_LOG_PORT},
         probes=_exec_probes("job", "TriggererJob"),
         spread=True,
@@ -102,7 +102,7 @@ def worker(inputs: Inputs, queue: QueueSpec) -> Program:
         names.WORKER,
         (*arguments, "--without-gossip", "--without-mingle"),
         queue.size,
-        (*SHARED_KEYS, *CELERY_KEYS),
+        (conf.FERNET_KEY, conf.API_SECRET_KEY, *BROKER_KEYS),
         settings={
             # SIGTERM then reaches the worker alone and not its tasks: a warm shutdown.
             "DUMB_INIT_SETSID": "0",
@@ -119,7 +119,9 @@ def worker(inputs: Inputs, queue: QueueSpec) -> Program:
 def task_pod(inputs: Inputs) -> Manifest:
     """The pod of one task under the Kubernetes executor, which fills in name and arguments. Airflow wants the container
     to be called `base`."""
-    program = Program(names.TASK, (), sizes.TASK, SHARED_KEYS, grace=inputs.settings.worker_grace, keep=True)
+    program = Program(
+        names.TASK, (), sizes.TASK, (conf.FERNET_KEY,), grace=inputs.settings.worker_grace, keep=True
+    )
     pod = airflow_pod(inputs, program)
     pod["spec"]["restartPolicy"] = "Never"
     pod["spec"]["containers"][0]["name"] = "base"

@@ -11,6 +11,10 @@ API_SERVER = DAG_PROCESSOR = TRIGGERER = MIGRATION = au_size(5)
 REDIS = au_size(2)
 TASK = au_size(5)  # a task's own pod under the Kubernetes executor, and any pod that names no resources
 CLEANUP = au_size(3)
+POOL_SIZE, POOL_OVERFLOW = (
+    3,
+    7,
+)  # connections of one process to the metadata database; an idle one needs about 4
 
 
 def replicas(release: Release) -> dict[str, int]:
@@ -49,6 +53,14 @@ def total(inputs: Inputs) -> tuple[Size, int]:
     for each, number in parts:
         size += each * number
     return size, sum(number for _, number in parts)
+
+
+def connection_limit(release: Release) -> int:
+    """How many connections the Deployment's role may hold: for each pod that asks the metadata database, old and new
+    ones of a rollout together, its pool and a probe; and two pools that overflow. Workers and task pods ask the API
+    server instead, so this does not grow with them."""
+    asking = [count for name, count in replicas(release).items() if name != names.REDIS]
+    return sum(count + 1 for count in asking) * (POOL_SIZE + 1) + 2 * POOL_OVERFLOW
 
 
 def cpu(size: Size) -> str:
