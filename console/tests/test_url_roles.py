@@ -56,6 +56,10 @@ DEPLOYMENT_URLS = {
     ("deployments:retry", "post"): (EDITOR, 303),
     ("deployments:deployment_activity", "get"): (MEMBER, 200),
     ("deployments:deployment_activity_csv", "get"): (MEMBER, 200),
+    ("deployments:why", "get"): (MEMBER, 302),
+    ("deployments:logs", "get"): (MEMBER, 200),
+    ("deployments:log_lines", "get"): (MEMBER, 200),
+    ("deployments:log_download", "get"): (MEMBER, 200),
     ("deployments:variables", "get"): (MEMBER, 200),
     ("deployments:variables_download", "get"): (MEMBER, 200),
     ("deployments:variable_new", "get"): (EDITOR, 200),
@@ -64,8 +68,14 @@ DEPLOYMENT_URLS = {
     ("deployments:variables_import", "post"): (EDITOR, 422),
     ("deployments:variables_delete", "get"): (EDITOR, 303),  # without a choice: back to the list
     ("deployments:variables_delete", "post"): (EDITOR, 303),
+    ("deployments:edit", "get"): (EDITOR, 200),  # says that it is still being created
+    ("deployments:edit", "post"): (EDITOR, 409),
+    ("deployments:edit_summary", "post"): (EDITOR, 200),
+    ("deployments:queues", "get"): (MEMBER, 200),
+    ("deployments:queues_live", "get"): (MEMBER, 200),
+    ("deployments:queue_new", "get"): (EDITOR, 200),
+    ("deployments:queue_new", "post"): (EDITOR, 409),
     ("deployments:settings", "get"): (EDITOR, 200),
-    ("deployments:settings", "post"): (EDITOR, 422),
     ("deployments:delete", "get"): (EDITOR, 200),
     ("deployments:delete", "post"): (EDITOR, 422),
 }
@@ -82,7 +92,26 @@ REVISION_URLS = {
     ("deployments:variables_revision", "get"): (EDITOR, 200),
     ("deployments:variables_revision", "post"): (EDITOR, 409),  # while it is created
 }
+COMPONENT_URLS = {
+    ("deployments:component", "get"): (MEMBER, 200),
+    ("deployments:component_now", "get"): (MEMBER, 200),
+}
+QUEUE_URLS = {  # while it is created they say so
+    ("deployments:queue_edit", "get"): (EDITOR, 200),
+    ("deployments:queue_edit", "post"): (EDITOR, 409),
+    ("deployments:queue_delete", "get"): (EDITOR, 200),
+    ("deployments:queue_delete", "post"): (EDITOR, 409),
+}
 WRONG_METHOD = {
+    ("deployments:edit_summary", "get"),
+    ("deployments:queues", "post"),
+    ("deployments:queues_live", "post"),
+    ("deployments:why", "post"),
+    ("deployments:logs", "post"),
+    ("deployments:log_lines", "post"),
+    ("deployments:log_download", "post"),
+    ("deployments:component", "post"),
+    ("deployments:component_now", "post"),
     ("deployments:variables", "post"),
     ("deployments:variables_download", "post"),
     ("deployments:list", "post"),
@@ -91,6 +120,7 @@ WRONG_METHOD = {
     ("deployments:live", "post"),
     ("deployments:credential", "get"),
     ("deployments:retry", "get"),
+    ("deployments:settings", "post"),
     ("deployments:activity", "post"),
     ("deployments:activity_csv", "post"),
     ("deployments:deployment_activity", "post"),
@@ -105,7 +135,7 @@ SIGNED_IN = {"account": 200, "account_delete": 200, "workspace_new": 200, "invit
 INVITED = {"invitation", "invitation_ask", "invitation_accept", "invitation_decline"}
 PUBLIC = {"home": 302, "health_live": 200, "health_ready": 200}
 STREAM = {"deployments:stream"}
-PARTS = (VARIABLE_URLS, DRAFT_URLS, REVISION_URLS)
+PARTS = (QUEUE_URLS, VARIABLE_URLS, DRAFT_URLS, REVISION_URLS, COMPONENT_URLS)
 ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **DEPLOYMENT_URLS}
 ALL_URLS |= {key: each for table in PARTS for key, each in table.items()}
 ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's own, tested by it; ours are the templates
@@ -157,7 +187,7 @@ def parts(deployment):
     deployment.variables.create(key="REGION", value="eu")
     sealed = vault.seal_revision(deployment, 1, {})
     deployment.variable_revisions.create(number=1, sealed=sealed)
-    return tuple(zip(PARTS, ("REGION", uuid4(), 1), strict=True))
+    return tuple(zip(PARTS, ("REGION", uuid4(), 1, "scheduler"), strict=True))
 
 
 @pytest.fixture
