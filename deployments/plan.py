@@ -1,7 +1,8 @@
 """What to do and what to say, decided from plain values. Pure: no Django, no I/O, no clock."""
 
+import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ BACKOFF_CAP = 60.0
 
 # How soon a row is looked at again when no hint comes first, in seconds.
 REST_WAITING = 1.0
+REST_HEARD = 5.0  # while waiting for what the data plane tells of by itself
 REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
 
 # Worst first: the one that a person should read about.
@@ -89,16 +91,26 @@ def backoff(failures: int) -> float:
     return min(BACKOFF_CAP, 2.0 ** min(failures, 6)) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
 
 
-def rest(status: Status, progress: Progress | None, *, healthy: float, scaled: bool) -> float:
-    """Seconds until the next look when nothing happens: `healthy` is the data plane's `healthy_rest`. 0 after
-    progress: the next step starts at once."""
+def rest(
+    status: Status, progress: Progress | None, *, healthy: float, scaled: bool, heard: bool = False
+) -> float:
+    """Seconds until the next look when nothing happens: `healthy` is the data plane's `healthy_rest`; `heard` when it
+    tells of changes by itself. 0 after progress: the next step starts at once."""
     if progress and progress.outcome is Outcome.PROGRESSED:
         return 0.0
     if status is Status.HIBERNATING:
         return healthy
     if status is Status.HEALTHY:
         return REST_SCALED if scaled else healthy
-    return REST_WAITING
+    return REST_HEARD if heard else REST_WAITING
+
+
+def until_fewer(fewer_since: Iterable[datetime | None], now: datetime) -> float:
+    """Seconds until the first queue for which fewer workers would do may have fewer; infinite when none waits."""
+    return min(
+        (max(0.0, (since + SCALE_DOWN_AFTER - now).total_seconds()) for since in fewer_since if since),
+        default=math.inf,
+    )
 
 
 def scale(

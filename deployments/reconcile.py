@@ -6,7 +6,7 @@ and in the data plane; nothing is remembered between passes.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -35,6 +35,8 @@ from deployments.status import LeaseLost, QueueRecord, Record
 
 logger = structlog.get_logger(__name__)
 
+SILENT_AFTER = timedelta(seconds=60)
+
 
 def reconcile(pk: UUID) -> bool:
     """Run one pass over the row if it is due and free; whether it is worth running another at once."""
@@ -51,7 +53,10 @@ def reconcile(pk: UUID) -> bool:
 def _guarded_pass(claim: Claim) -> bool:
     try:
         failpoint("reconcile.after_claim")
-        entry = _delete_pass(claim) if claim.deployment.is_deleting else _apply_pass(claim)
+        if silence := _known_silence(claim.deployment):
+            entry = _failed(claim, DataPlaneUnreachable(silence))
+        else:
+            entry = _delete_pass(claim) if claim.deployment.is_deleting else _apply_pass(claim)
         failpoint("reconcile.before_record")
         status.record(claim, entry)
         failpoint("reconcile.after_record")
@@ -62,6 +67,16 @@ def _guarded_pass(claim: Claim) -> bool:
         _record_surprise(claim, error)
         raise
     return entry.next_look == 0.0
+
+
+def _known_silence(deployment: Deployment) -> str:
+    """Why the cluster need not even be asked: an observer that lives has heard nothing of it for a minute. So the
+    passes of a dead cluster cost nothing, and hold up nobody else's."""
+    cluster, now = deployment.cluster, timezone.now()
+    if not cluster.trouble or cluster.last_seen_at is None or cluster.observer_until is None:
+        return ""
+    known = cluster.observer_until > now and now - cluster.last_seen_at > SILENT_AFTER
+    return cluster.trouble if known else ""
 
 
 def _record_surprise(claim: Claim, error: Exception) -> None:
@@ -164,21 +179,33 @@ def _apply_pass(claim: Claim) -> Record:
     more = any(record.wanted_workers != workers.get(record.name) for record in scaled)
     return Record(
         verdict,
-        0.0
-        if more
-        else plan.rest(
-            verdict.status,
-            progress,
-            healthy=plane.healthy_rest,
-            scaled=bool(release.queues) and not plane.load_wakes,
-        ),
+        0.0 if more else _rest(plane, release, verdict, progress, scaled),
         operation=operation,
         step_names=steps,
         progress=_shown_progress(progress, steps, verdict),
+        notices=progress.notices if progress else (),
         components=observation.components,
         queues=scaled,
         facts=_facts(plane, ref, release, observation, verdict),
     )
+
+
+def _rest(
+    plane: DataPlane,
+    release: Release,
+    verdict: Verdict,
+    progress: Progress | None,
+    scaled: tuple[QueueRecord, ...],
+) -> float:
+    """When to look next if nothing is heard before: also when a queue may have fewer workers, which nobody tells."""
+    seconds = plan.rest(
+        verdict.status,
+        progress,
+        healthy=plane.healthy_rest,
+        scaled=bool(release.queues) and not plane.load_wakes,
+        heard=plane.load_wakes,
+    )
+    return min(seconds, plan.until_fewer((queue.fewer_since for queue in scaled), timezone.now()))
 
 
 def _shown_progress(progress: Progress | None, steps: tuple[StepName, ...], verdict: Verdict) -> Progress:

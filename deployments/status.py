@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from console.kit import events
 from deployments import fragments, steps, upgrades, vault
+from deployments.audit import record_deployment
 from deployments.dataplane.base import Component, Leftover, Progress, StepName
 from deployments.leases import Claim, next_due
 from deployments.models import Cluster, ComponentStatus, Deployment, StatusChange, WorkerQueue
@@ -53,6 +54,7 @@ class Record:
     inventory: tuple[Leftover, ...] = ()  # what a delete is about to remove: its receipt
     components: tuple[Component, ...] | None = None
     queues: tuple[QueueRecord, ...] = ()
+    notices: tuple[str, ...] = ()  # what was put right, for the Activity
     facts: dict[str, Any] = field(default_factory=dict)  # airflow_url, notes, observed_generation
     observed: bool = True  # whether the data plane answered
     failures: int = 0
@@ -140,6 +142,8 @@ def _write_parts(row: Deployment, entry: Record, now: datetime) -> bool:
         changed |= _write_components(row, entry.components)
     for queue in entry.queues:
         _write_queue(row, queue)
+    for notice in entry.notices:
+        record_deployment(row, None, "repaired", new={"repair": notice[:1000]})
     if entry.gone:
         vault.forget(row)
     return changed

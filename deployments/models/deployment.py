@@ -140,9 +140,10 @@ class Deployment(models.Model):
     def reason(self) -> str:
         """The sentence beside the status; empty when Healthy."""
         if self.shown_status is Status.UNKNOWN:
+            advice = self.cluster.trouble or "Check that it runs and that the observer and a worker run."
             return (
                 f"Nothing was heard from cluster {self.cluster.name} since {self.fresh_at:%Y-%m-%d %H:%M:%S} UTC. "
-                "Check that it runs and that the observer and a worker run."
+                f"{advice}"
             )
         if self.shown_status is Status.HIBERNATING:
             return self.asleep_sentence

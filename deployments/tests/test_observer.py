@@ -1,23 +1,36 @@
 """The observer: what changed becomes due, what is quiet stays quiet, and one bad cluster costs the others nothing."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from deployments import clusters
+from deployments import leadership
 from deployments.models import UNKNOWN_AFTER, Cluster, Deployment
-from deployments.observer import QUIET_SECONDS, ClusterObserver, DueRows, _tick, observers
+from deployments.observer import QUIET_SECONDS, ClusterObserver, DueRows, observer_of
 from deployments.reconcile import reconcile, ref_of
 from deployments.states import Status
 from deployments.tests.test_reconcile import settle
+
+
+def eventually(holds, seconds: float = 10.0) -> None:
+    """Wait until `holds()`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.01)
+
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def watching(cluster, plane) -> ClusterObserver:
-    return ClusterObserver(cluster.pk, plane)
+    observer = ClusterObserver(cluster.pk, plane, "this process")
+    assert leadership.lead(cluster.pk, observer.holder)
+    return observer
 
 
 def test_a_change_in_the_data_plane_makes_its_row_due(deployment, plane, watching, hints):
@@ -60,20 +73,36 @@ def test_a_cluster_that_does_not_answer_gives_no_heartbeat(plane, watching, clus
     plane.silent = "supervisord does not answer."
     assert watching.tick(0.0) == 0
     assert Cluster.objects.get().last_seen_at is None
+    assert Cluster.objects.get().trouble == "supervisord does not answer."
+    plane.silent = ""
+    watching.tick(0.5)
+    assert Cluster.objects.get().last_seen_at is not None
+    assert Cluster.objects.get().trouble == ""
 
 
-def test_a_driver_that_breaks_its_contract_is_logged_and_passed_over(
-    plane, watching, deployment, monkeypatch
-):
-    monkeypatch.setattr(plane, "fingerprint", lambda refs: 1 / 0)
-    _tick(watching, 0.0)
+def test_a_driver_that_breaks_its_contract_is_logged_and_tried_again(plane, cluster, monkeypatch):
+    stop, calls = threading.Event(), []
+
+    def broken(refs):
+        calls.append(refs)
+        return 1 / 0
+
+    monkeypatch.setattr(plane, "fingerprint", broken)
+    observer = ClusterObserver(cluster.pk, plane)
+    thread = threading.Thread(target=observer.run, args=(stop,))
+    thread.start()
+    eventually(lambda: len(calls) >= 2)
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert Cluster.objects.get().observer == ""  # resigned: who stands by need not wait
 
 
 def test_a_cluster_whose_configuration_cannot_be_opened_is_passed_over(cluster, plane):
     broken = Cluster(name="Broken", kind=Cluster.Kind.LOCAL, sealed_config=b"nonsense")
     broken.save()
-    assert [o.cluster_id for o in observers()] == [cluster.pk]
-    assert clusters.config(cluster)
+    assert observer_of(broken, "me") is None
+    assert observer_of(cluster, "me").cluster_id == cluster.pk
 
 
 def test_a_due_row_is_hinted_at_once_and_then_every_five_seconds(deployment, plane, hints):
@@ -83,3 +112,92 @@ def test_a_due_row_is_hinted_at_once_and_then_every_five_seconds(deployment, pla
     Deployment.objects.update(due_at=timezone.now())  # due anew: it waited a second, or something changed
     assert due.hint(5.5) == 1
     assert len(hints) == 3
+
+
+# -- A data plane that tells of changes --
+
+
+class Hearing:
+    """A scripted watcher."""
+
+    def __init__(self) -> None:
+        self.news: set[str] = set()
+        self.silence = ""
+        self.closed = False
+
+    def changed(self, refs, wait):
+        found = self.news & refs.keys()
+        self.news -= found
+        return frozenset(found)
+
+    def trouble(self):
+        return self.silence
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def hearing(plane) -> Hearing:
+    plane.hearing = Hearing()
+    return plane.hearing
+
+
+def test_what_a_watcher_tells_makes_its_row_due_and_nothing_is_asked(
+    deployment, plane, hearing, watching, hints
+):
+    settle(deployment)
+    watching.step(time.monotonic(), threading.Event())
+    hints.clear()
+    plane.calls.clear()
+    assert watching.hear(time.monotonic()) == 0
+    hearing.news.add(str(deployment.pk))
+    assert watching.hear(time.monotonic()) == 1
+    assert hints == [deployment.pk]
+    assert plane.calls == []
+
+
+def test_a_row_that_changes_in_many_steps_is_woken_at_the_first_and_again_a_little_later(
+    deployment, hearing, watching
+):
+    watching.step(time.monotonic(), threading.Event())
+    hearing.news.add(str(deployment.pk))
+    assert watching.hear(time.monotonic()) == 1
+    hearing.news.add(str(deployment.pk))
+    assert watching.hear(time.monotonic()) == 0
+    eventually(lambda: watching.hear(time.monotonic()) == 1)
+
+
+def test_a_cluster_that_is_not_heard_says_why_on_every_page_and_only_then(
+    deployment, hearing, watching, plane
+):
+    settle(deployment)
+    hearing.silence = "The cluster rejects Airdeck's credentials (401). Register the cluster again."
+    watching.step(time.monotonic(), threading.Event())
+    assert Cluster.objects.get().last_seen_at is None
+    long_ago = timezone.now() - UNKNOWN_AFTER - timedelta(seconds=5)
+    Deployment.objects.update(observed_at=long_ago)
+    shown = Deployment.objects.select_related("cluster").get()
+    assert shown.shown_status is Status.UNKNOWN
+    assert shown.reason.endswith(hearing.silence)
+    hearing.silence = ""
+    watching.hear(time.monotonic())
+    assert Cluster.objects.get().trouble == ""
+    assert Deployment.objects.select_related("cluster").get().shown_status is Status.HEALTHY
+
+
+def test_a_cluster_known_to_be_silent_is_not_even_asked(deployment, cluster, plane):
+    settle(deployment)
+    leadership.lead(cluster.pk, "somebody")
+    Cluster.objects.update(
+        trouble="The cluster's API server does not answer.",
+        last_seen_at=timezone.now() - timedelta(seconds=61),
+    )
+    plane.calls.clear()
+    Deployment.objects.update(due_at=timezone.now())
+    reconcile(deployment.pk)
+    assert plane.calls == []
+    leadership.resign(cluster.pk, "somebody")  # nobody watches it: then it is asked
+    Deployment.objects.update(due_at=timezone.now())
+    reconcile(deployment.pk)
+    assert plane.calls != []

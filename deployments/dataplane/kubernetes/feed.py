@@ -110,7 +110,9 @@ class Feed:
     def _fail(self, error: DataPlaneError, failures: int) -> float:
         """Note why; how long to wait. A watch that was cut is resumed once, and listed anew after that."""
         status = error.status if isinstance(error, Refused) else 0
-        if status == 404 and self.kind.optional:
+        if (
+            status in (403, 404) and self.kind.optional
+        ):  # an unknown kind may be forbidden before it is looked for
             self.objects, self._version = {}, ""
             self._alive()
             self.heard_at += UNKNOWN_KIND_REST
