@@ -81,8 +81,21 @@ def mail_hints(monkeypatch) -> list[UUID]:
     return sent
 
 
+@pytest.fixture
+def check_hints(monkeypatch) -> list[UUID]:
+    """The clusters that a worker would have been asked to look at."""
+    sent: list[UUID] = []
+
+    def remember(pk: UUID) -> bool:
+        sent.append(pk)
+        return True
+
+    monkeypatch.setattr("deployments.tasks.hint_check", remember)
+    return sent
+
+
 @pytest.fixture(autouse=True)
-def _no_worker(hints, mail_hints) -> None:
+def _no_worker(hints, mail_hints, check_hints) -> None:
     """Nothing is sent to a real broker unless a test starts one."""
 
 

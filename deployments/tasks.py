@@ -8,7 +8,7 @@ from uuid import UUID
 from celery import shared_task
 
 from console.kit import hints
-from deployments import leases
+from deployments import checking, leases
 from deployments.reconcile import reconcile
 
 TASK_BUDGET_SECONDS = 20.0  # one Deployment's passes in a row, before others get their turn
@@ -27,7 +27,9 @@ def reconcile_task(pk: str) -> None:
 
 @shared_task(name="deployments.tasks.sweep", ignore_result=True)
 def sweep() -> int:
-    """The guarantee: hint every due row that nobody works on."""
+    """The guarantee: hint every due row that nobody works on, and every cluster that is to be looked at."""
+    for pk in checking.due().values_list("pk", flat=True):
+        hint_check(pk)
     rows = due_rows()
     for pk, _ in rows:
         hint(pk)
@@ -42,3 +44,14 @@ def due_rows() -> list[tuple[UUID, datetime]]:
 def hint(pk: UUID) -> bool:
     """Ask a worker to look at a row now; see `hints.send`."""
     return hints.send(reconcile_task, pk)
+
+
+@shared_task(name="deployments.tasks.check_cluster", ignore_result=True, time_limit=240, soft_time_limit=230)
+def check_cluster_task(pk: str) -> None:
+    """Look at a cluster: seconds, and up to three minutes with the test of network isolation."""
+    checking.check(UUID(pk))
+
+
+def hint_check(pk: UUID) -> bool:
+    """Ask a worker to look at a cluster now; see `hints.send`."""
+    return hints.send(check_cluster_task, pk)

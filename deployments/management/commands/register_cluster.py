@@ -1,0 +1,65 @@
+"""`manage.py register_cluster`: a Kubernetes cluster on which Deployments can run."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from deployments import checking, registration
+from deployments.dataplane.base import ClusterConfig
+from deployments.management.reaching import add_options, reach_of, report
+from deployments.models.clusters import MISSING
+from deployments.registration import Reach
+from workspaces.refusals import Refused
+
+
+class Command(BaseCommand):
+    """Checks it, stores what is needed of the kubeconfig encrypted, and has a worker test network isolation."""
+
+    help = "Register a Kubernetes cluster, or with --replace change how a registered one is reached."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """See docs/kubernetes.md."""
+        parser.add_argument("name", help="what people see in the create form")
+        add_options(parser)
+        parser.add_argument(
+            "--replace", action="store_true", help="change a registered cluster; what is not given stays"
+        )
+        parser.add_argument("--check-only", action="store_true", help="check, and store nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Ends with 1 when something is missing; a cluster is registered all the same, and offered to nobody until
+        it is there."""
+        reach = reach_of(options)
+        try:
+            if options["check_only"]:
+                rows = self._look(self._config(options["name"], reach))
+            else:
+                act = registration.replace if options["replace"] else registration.register
+                cluster = act(name=options["name"], reach=reach, by=None)
+                self.stdout.write(
+                    f"{cluster.name} is registered. Checking it; the isolation test takes up to 2 minutes."
+                )
+                checking.settle(cluster.pk)
+                cluster.refresh_from_db()
+                rows = cluster.checks
+        except Refused as refusal:
+            raise CommandError(str(refusal)) from None
+        self.stdout.write(report(rows))
+        if any(row["state"] == MISSING for row in rows):
+            raise CommandError(
+                "Something is missing. Until it is there, nobody can create a Deployment on it."
+            )
+
+    def _config(self, name: str, reach: Reach) -> ClusterConfig:
+        if reach.credentials is None or reach.database_url is None:
+            raise CommandError("Give --kubeconfig or --in-cluster, and the URL of the primary Postgres.")
+        settings = registration.checked_settings(reach.settings or {})
+        url = registration.checked_url(reach.database_url)
+        return ClusterConfig(name, "kubernetes", url, {**settings, **reach.credentials.settings()})
+
+    def _look(self, config: ClusterConfig) -> list[dict[str, str]]:
+        found = list(checking.examine(config))
+        if not any(one.state == MISSING for one in found):
+            found += checking.try_out(config)
+        return [one.row() for one in found]
