@@ -1,0 +1,129 @@
+"""The log page in a real browser: it follows, leaves whoever scrolls up in peace, and says when nothing answers."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from console.tests.browser import axe_complaints, chromium, cookies_of, overflow
+from deployments.dataplane.base import LogLine
+from deployments.reconcile import ref_of
+from deployments.tests.test_reconcile import settle
+
+pytestmark = pytest.mark.browser
+
+PAUSED = re.compile("Paused, .* new lines? ↓")
+
+
+@pytest.fixture
+def running(deployment):
+    """Analytics, Healthy."""
+    return settle(deployment)
+
+
+@pytest.fixture
+def write(running, plane):
+    ref = ref_of(running)
+
+    def more(*texts: str) -> None:
+        plane.write_log(ref, "scheduler", *texts)
+
+    return more
+
+
+def top(page: Page) -> float:
+    return page.locator("[data-log-lines]").evaluate("each => each.scrollTop")
+
+
+def to_end(page: Page) -> float:
+    return page.locator("[data-log-lines]").evaluate("e => e.scrollHeight - e.scrollTop - e.clientHeight")
+
+
+def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, running, plane, write):
+    write(
+        *(f"[info     ] tick {n}" for n in range(300)),
+        "[error    ] Boom <script>alert(1)</script>",
+        "  trace",
+    )
+    cookies = cookies_of(as_(vera), live_server.url)
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=live_server.url)
+        context.route("**/stream/**", lambda route: route.abort())
+        context.add_cookies(cookies)
+        page = context.new_page()
+        asked: list[str] = []
+        page.on("dialog", lambda dialog: asked.append(dialog.message))
+        page.on("console", lambda said: asked.append(said.text) if "Policy" in said.text else None)
+        page.goto(f"/deployments/{running.release_name}/logs/?component=scheduler")
+        lines, resume = page.locator("[data-log-lines]"), page.locator("[data-log-resume]")
+        expect(page.locator("[data-log-state]")).to_have_text("Following")
+        expect(lines).to_contain_text("Boom <script>alert(1)</script>")
+        assert to_end(page) <= 32
+        assert axe_complaints(page) == []
+
+        write("[info     ] fresh")
+        expect(lines.locator(".logline").last).to_contain_text("fresh")
+        assert to_end(page) <= 32  # it stays at the end
+
+        lines.hover()
+        page.mouse.wheel(0, -400)
+        expect(resume).to_be_visible()
+        page.wait_for_function(
+            "() => { const t = document.querySelector('[data-log-lines]').scrollTop; "
+            "const still = window.lastTop === t; window.lastTop = t; return still; }",
+            polling=200,
+        )
+        before = top(page)
+        write(*(f"[warning  ] more {n}" for n in range(100)))
+        expect(resume).to_have_text("Paused, 100 new lines ↓")
+        assert top(page) == before
+        assert "more 99" not in lines.inner_text()
+        assert axe_complaints(page) == []
+
+        resume.click()
+        expect(resume).to_be_hidden()
+        expect(lines.locator(".logline").last).to_contain_text("more 99")
+        assert to_end(page) <= 32
+        assert lines.evaluate("each => each === document.activeElement")
+        page.keyboard.press("PageUp")
+        expect(resume).to_be_visible()
+        page.keyboard.press("End")
+        expect(resume).to_be_hidden()
+
+        plane.silent = "The cluster is silent."
+        began = time.monotonic()
+        expect(page.locator("[data-log-trouble]")).to_contain_text("The cluster is silent.", timeout=5000)
+        assert time.monotonic() - began < 5
+        plane.silent = ""
+        write("[info     ] back")
+        page.get_by_role("button", name="Retry").click()
+        expect(lines.locator(".logline").last).to_contain_text("back")
+        expect(page.locator("[data-log-trouble] .banner")).to_have_count(0)
+
+        page.get_by_label("Level").select_option("error")  # in place, and in the address
+        expect(lines.locator(".logline")).to_have_count(2)
+        expect(page).to_have_url(re.compile("level=error"))
+        write("[info     ] not asked for", "[error    ] Bang")
+        expect(lines.locator(".logline")).to_have_count(3)
+        page.reload()
+        expect(lines.locator(".logline")).to_have_count(3)
+        assert asked == []
+
+
+def test_a_page_holds_five_thousand_lines_at_most(live_server, as_, vera, running, plane, write):
+    written = plane.worlds[running.release_name].lines["scheduler"]
+    cookies = cookies_of(as_(vera), live_server.url)
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 390, "height": 800}, base_url=live_server.url)
+        context.route("**/stream/**", lambda route: route.abort())
+        context.add_cookies(cookies)
+        page = context.new_page()
+        page.goto(f"/deployments/{running.release_name}/logs/?component=scheduler")
+        expect(page.locator("[data-log-state]")).to_have_text("Following")
+        written += [LogLine(f"line {n}", None, "scheduler-1") for n in range(12_000)]
+        lines = page.locator("[data-log-lines]")
+        expect(lines.locator(".logline").last).to_contain_text("line 11999", timeout=20_000)
+        assert lines.evaluate("each => each.childElementCount") == 5000
+        assert to_end(page) <= 32
+        assert overflow(page) == 0
