@@ -90,6 +90,15 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     ),
     (_NAMESPACE, "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE AIRFLOW__KUBERNETES__NAMESPACE"),
     (
+        "Airdeck writes the template of task pods. Use executor_config in a DAG to change the pod of a task.",
+        "AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE AIRFLOW__KUBERNETES__POD_TEMPLATE_FILE",
+    ),
+    (
+        "Tasks prove to the API server who they are with tokens that Airdeck gives long enough a life.",
+        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME",
+    ),
+    (_START, "POD_NAME POD_IP FORWARDED_ALLOW_IPS DUMB_INIT_SETSID CONNECTION_CHECK_MAX_COUNT"),
+    (
         _TASK_LOGS,
         "AIRFLOW_CONN_ASTRO_S3_LOGGING AIRFLOW__LOGGING__REMOTE_LOGGING "
         "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID "
@@ -120,6 +129,19 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     (_START, "PYTHONHOME PYTHONPLATLIBDIR PYTHONEXECUTABLE PYTHONINSPECT"),
 )
 RESERVED: Mapping[str, str] = {name: why for why, names in _REFUSED for name in names.split()}
+# What a data plane sets and a user may set otherwise: theirs then stands.
+OVERRIDABLE = frozenset(
+    {
+        "AIRFLOW__CORE__PARALLELISM",
+        "AIRFLOW__CORE__LOAD_EXAMPLES",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT",
+        "AIRFLOW__OPERATORS__DEFAULT_QUEUE",
+        "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_PODS_CREATION_BATCH_SIZE",
+        "AIRFLOW__KUBERNETES_EXECUTOR__TASK_PUBLISH_MAX_RETRIES",
+    }
+)
 # Families whose every name is ours or the system's.
 _FAMILIES: tuple[tuple[str, str], ...] = (
     (

@@ -1,11 +1,16 @@
 """What a variable may be called and hold, and what a change to variables would do."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from deployments import variables
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.local import airflow_env
 from deployments.dataplane.local.specs import BASE_ENVIRONMENT
 from deployments.states import Executor
+from deployments.tests.kubernetes import samples
 from deployments.tests.test_local_env import SECRETS, place, release
 from deployments.variables import Entry, Setting
 
@@ -26,11 +31,11 @@ AIRFLOW__API__BASE_URL AIRFLOW__API__INSTANCE_NAME AIRFLOW__API__EXPOSE_CONFIG A
 INSTANCE_TYPE OPENLINEAGE_URL OPENLINEAGE_API_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION
 """.split()
 # What a driver sets and a user may set otherwise: a default of ours, or of this machine.
-OVERRIDABLE = {
-    "AIRFLOW__CORE__PARALLELISM",
+OVERRIDABLE = variables.OVERRIDABLE | (set(BASE_ENVIRONMENT) - {"PATH", "HOME"})
+LOCAL_DEFAULTS = {
     *airflow_env._named(airflow_env.DEFAULTS),
     *airflow_env._named(airflow_env.CELERY_DEFAULTS),
-    *(set(BASE_ENVIRONMENT) - {"PATH", "HOME"}),
+    "AIRFLOW__CORE__PARALLELISM",
 }
 
 
@@ -45,8 +50,37 @@ def local_names() -> set[str]:
     return names
 
 
-def test_every_name_that_the_local_data_plane_sets_is_refused() -> None:
-    ours = local_names() - OVERRIDABLE
+def kubernetes_names() -> set[str]:
+    found = set()
+    for executor in Executor:
+        given = samples.inputs(executor, "smallest", settings=samples.RICH)
+        given = replace(given, secrets=replace(given.secrets, variables={}))
+        manifests = samples.documents(given)
+        airflows = [c for each in manifests for c in containers(each) if c.get("envFrom")]  # Redis gets none
+        found |= {each["name"] for container in airflows for each in container["env"]}
+        for manifest in manifests:
+            if manifest["kind"] == "ConfigMap" and manifest["metadata"]["name"] == names.SETTINGS:
+                found |= manifest["data"].keys()
+    return found
+
+
+def containers(document):
+    """Every container in a manifest, and in the pod template that one holds as text."""
+    if isinstance(document, dict):
+        for key in ("containers", "initContainers"):
+            yield from document.get(key, ())
+        for value in document.values():
+            yield from containers(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from containers(value)
+    elif isinstance(document, str) and document.startswith("{"):
+        yield from containers(json.loads(document) if document.endswith("}") else {})
+
+
+@pytest.mark.parametrize("ours", [local_names, kubernetes_names])
+def test_every_name_that_a_data_plane_sets_is_refused(ours) -> None:
+    ours = ours() - OVERRIDABLE
     assert len(ours) > 25
     assert {name for name in ours if not variables.reserved(name)} == set()
 
@@ -95,9 +129,27 @@ def test_other_names_are_the_users(name: str) -> None:
 @pytest.mark.parametrize("executor", [Executor.CELERY, Executor.LOCAL])
 def test_what_may_be_set_otherwise_is_not_set_back(executor: Executor) -> None:
     given = release(executor)
-    given = type(given)(**{**vars(given), "environment": dict.fromkeys(OVERRIDABLE, "theirs")})
+    given = replace(given, environment=dict.fromkeys(OVERRIDABLE, "theirs"))
     spec = airflow_env.static_specs(given, SECRETS, place())["scheduler-1"]
     assert {name: spec.env[name] for name in OVERRIDABLE} == dict.fromkeys(OVERRIDABLE, "theirs")
+    assert LOCAL_DEFAULTS <= variables.OVERRIDABLE
+
+
+def test_what_may_be_set_otherwise_is_not_set_back_on_kubernetes() -> None:
+    given = samples.inputs(Executor.KUBERNETES)
+    theirs = dict.fromkeys(OVERRIDABLE, "theirs")
+    given = replace(given, release=replace(given.release, environment=theirs))
+    set_by_us = {
+        each["name"] for m in samples.documents(given) for c in containers(m) for each in c.get("env", ())
+    }
+    assert set_by_us
+    assert not set_by_us & OVERRIDABLE
+    settings = [
+        m
+        for m in samples.documents(given)
+        if m["kind"] == "ConfigMap" and m["metadata"]["name"] == names.SETTINGS
+    ]
+    assert not settings[0]["data"].keys() & OVERRIDABLE
 
 
 @pytest.mark.parametrize(

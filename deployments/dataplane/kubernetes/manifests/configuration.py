@@ -18,6 +18,7 @@ from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
 from deployments.dataplane.kubernetes.settings import ClusterSettings
 from deployments.states import Executor
+from deployments.variables import OVERRIDABLE
 
 HOME = "/opt/airflow"
 OURS = "/opt/airdeck"  # our files in a pod
@@ -120,7 +121,13 @@ def settings(inputs: Inputs) -> dict[str, str]:
         for key, value in section.items()
     }
     # The image's entrypoint waits for the database: the console has seen to it, and workers cannot reach it.
-    return {**found, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"}
+    return unless_set(inputs, {**found, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"})
+
+
+def unless_set(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:
+    """`settings` without those that a user may choose otherwise, and has."""
+    users = OVERRIDABLE & (inputs.release.environment.keys() | inputs.secrets.variables.keys())
+    return {key: value for key, value in settings.items() if key not in users}
 
 
 def redis(inputs: Inputs) -> dict[str, str]:

@@ -59,7 +59,7 @@ def scheduler(inputs: Inputs) -> Program:
         ("scheduler",),
         inputs.release.scheduler,
         (conf.DATABASE_URL, conf.FERNET_KEY, conf.JWT_SECRET, *own[executor]),
-        settings=settings,
+        settings=conf.unless_set(inputs, settings),
         ports=ports,
         probes=_http_probes("/health", conf.SCHEDULER_HEALTH_PORT, liveness_period=60),
         grace=inputs.settings.worker_grace if local else 60,
