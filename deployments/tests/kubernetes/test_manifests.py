@@ -67,6 +67,21 @@ def test_every_name_and_label_is_legal(objects):
         assert all(LABEL_VALUE.match(value) for value in labels.values())
 
 
+def test_no_list_is_sent_empty(objects):
+    """The API server drops it, so that every apply of it would count as a change (NetworkPolicy of 1.36 did)."""
+
+    def lists(value):
+        if isinstance(value, dict):
+            for each in value.values():
+                yield from lists(each)
+        elif isinstance(value, list):
+            yield value
+            for each in value:
+                yield from lists(each)
+
+    assert all(found for each in objects for found in lists(each))
+
+
 def test_no_secret_occurs_outside_a_secret(asked, objects):
     """Nor anything from which a short one could be guessed."""
     values = [v for each in objects if each["kind"] == "Secret" for v in samples.decoded(each).values()]
@@ -227,7 +242,7 @@ def test_a_policy_selects_pods_and_opens_only_ports_that_they_have(objects):
             continue
         component = each["spec"]["podSelector"]["matchLabels"][names.LABEL_COMPONENT]
         assert component in {labels[names.LABEL_COMPONENT] for _, labels, _ in samples.pods(objects)}
-        for rule in each["spec"]["ingress"]:
+        for rule in each["spec"].get("ingress", ()):
             assert {port["port"] for port in rule["ports"]} <= set(ports[component].values())
 
 

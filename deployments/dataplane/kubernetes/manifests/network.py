@@ -67,11 +67,12 @@ def _common(meta: Callable[[str], Manifest]) -> tuple[Manifest, Manifest]:
 
 
 def _policy(inputs: Inputs, component: str) -> Manifest:
+    """An empty list of rules is left out: the API server drops it, and every apply would look like a change."""
+    rules = {"ingress": _ingress(inputs, component), "egress": _egress(inputs, component)}
     spec = {
         "podSelector": {"matchLabels": names.selector(inputs.ref, component)},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": _ingress(inputs, component),
-        "egress": _egress(inputs, component),
+        **{way: found for way, found in rules.items() if found},
     }
     return _object(inputs.meta(component, component), spec)
 
