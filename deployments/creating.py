@@ -5,13 +5,14 @@ from typing import Any
 from django.forms import BoundField
 from django.utils.datastructures import MultiValueDict
 
-from deployments.forms import CreateForm
+from deployments.forms import CreateForm, SizedForm
 from deployments.models import Cluster
 from deployments.options import clusters_for, options_for
 from deployments.resources import Asked, Line, summary
 from workspaces.models import Workspace
 
-SECTIONS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
+Sections = tuple[tuple[str, str, tuple[str, ...], bool], ...]
+SECTIONS: Sections = (
     # legend, hint, fields, folded
     ("Basics", "", ("name", "description", "runtime"), False),
     ("Where", "", ("cluster",), False),
@@ -39,17 +40,17 @@ def _chosen(clusters: list[Cluster], wanted: str) -> Cluster:
     return next((c for c in clusters if str(c.pk) == wanted), clusters[0])
 
 
-def sections(form: CreateForm) -> list[dict[str, Any]]:
+def sections(form: SizedForm, shown: Sections = SECTIONS) -> list[dict[str, Any]]:
     """The form's fields by section. A folded section with an error in it is open."""
     result = []
-    for legend, hint, names, folded in SECTIONS:
+    for legend, hint, names, folded in shown:
         fields: list[BoundField] = [form[name] for name in names]
         wrong = any(field.errors for field in fields)
         result.append({"legend": legend, "hint": hint, "fields": fields, "folded": folded, "open": wrong})
     return result
 
 
-def summary_of(form: CreateForm) -> list[Line]:
+def summary_of(form: SizedForm) -> list[Line]:
     """The figures for what the form holds, valid or not."""
     options = form.options
     worker = next((t for t in options.worker_types if t.name == form["worker_type"].value()), None)
@@ -63,11 +64,12 @@ def summary_of(form: CreateForm) -> list[Line]:
             min_workers=_number(form, "min_workers"),
             max_workers=_number(form, "max_workers"),
             concurrency=_number(form, "concurrency"),
+            others=form.others,
         )
     )
 
 
-def _number(form: CreateForm, name: str) -> int | None:
+def _number(form: SizedForm, name: str) -> int | None:
     """The field's value when it alone is valid."""
     if not form.is_bound:
         return int(form[name].value())

@@ -11,9 +11,10 @@ from deployments.actions import Choices, QueueChoice
 from deployments.models import Cluster, Deployment, RuntimeRelease, WorkerType
 from deployments.options import DESCRIPTION_LENGTH, NAME_LENGTH, Options, Range, clean_name
 from deployments.queries import SHOWN_STATUSES
+from deployments.spec import QueueSpec
 from deployments.states import Executor
 
-_NAME_TAKEN = "Enter a name that no other Deployment in this Workspace uses."
+NAME_TAKEN = "Enter a name that no other Deployment in this Workspace uses."
 
 
 def number_field(label: str, bounds: Range, help_text: str = "") -> forms.IntegerField:
@@ -76,7 +77,76 @@ class OfferedFieldsForm(forms.Form):
         return cleaned
 
 
-class CreateForm(OfferedFieldsForm):
+def executor_field(options: Options) -> forms.ChoiceField:
+    """The executors that the cluster offers, as cards."""
+    return forms.ChoiceField(
+        label="Executor",
+        choices=[(e.value.value, f"{e.value.label}\n{e.sentence}") for e in options.executors],
+        initial=options.executors[0].value.value,
+        widget=forms.RadioSelect,
+        error_messages={"invalid_choice": "Choose an executor that this cluster offers."},
+    )
+
+
+def worker_fields(options: Options, help_text: str) -> Mapping[str, forms.Field]:
+    """What one worker queue is made of."""
+    return {
+        "worker_type": forms.ChoiceField(
+            label="Worker Type",
+            choices=[(t.name, str(t)) for t in options.worker_types],
+            initial=options.default_worker_type.name if options.default_worker_type else None,
+            help_text=help_text,
+            error_messages={"invalid_choice": "Choose a worker type that this cluster offers."},
+        ),
+        "min_workers": number_field("Min workers", options.min_workers),
+        "max_workers": number_field("Max workers", options.max_workers),
+        "concurrency": number_field(
+            "Concurrency", options.concurrency, "Tasks that one worker runs at once."
+        ),
+    }
+
+
+def scheduler_fields(options: Options) -> Mapping[str, forms.Field]:
+    """Size and number of schedulers."""
+    return {
+        "scheduler_au": number_field(
+            "Scheduler AU", options.scheduler_au, "1 AU is 0.1 CPU and 0.375 GiB of memory."
+        ),
+        "scheduler_replicas": number_field(
+            "Scheduler replicas", options.scheduler_replicas, "Two or more keep scheduling when one fails."
+        ),
+    }
+
+
+class SizedForm(OfferedFieldsForm):
+    """A form with fields of `worker_fields`, and perhaps those of `executor_field` and `scheduler_fields`."""
+
+    options: Options
+    others: tuple[QueueSpec, ...] = ()  # worker queues that this form does not change, for the summary
+
+    @property
+    def celery(self) -> bool:
+        """Whether worker queues matter: under another executor their fields are not looked at."""
+        return "executor" not in self.fields or bool(self["executor"].value() == Executor.CELERY)
+
+    def clean(self) -> dict[str, Any]:
+        """min <= max; and without Celery no worker field can be wrong."""
+        cleaned = super().clean()
+        if not self.celery:
+            for name in ("worker_type", "min_workers", "max_workers", "concurrency"):
+                self.errors.pop(name, None)
+            return cleaned
+        low, high = cleaned.get("min_workers"), cleaned.get("max_workers")
+        if low is not None and high is not None and low > high:
+            self.add_error("min_workers", f"Enter a number that is at most the {high} of Max workers.")
+        return cleaned
+
+    def worker_type(self) -> WorkerType:
+        """The chosen worker type. Raises StopIteration when it is not offered: ask a valid form only."""
+        return next(t for t in self.options.worker_types if t.name == self.cleaned_data["worker_type"])
+
+
+class CreateForm(SizedForm):
     """Everything about a new Deployment. Only Name has no default."""
 
     def __init__(
@@ -85,7 +155,9 @@ class CreateForm(OfferedFieldsForm):
         super().__init__(data)
         self.options = options
         self.fields.update(self._basics(options, clusters))
-        self.fields.update(self._sizes(options))
+        self.fields["executor"] = executor_field(options)
+        self.fields.update(worker_fields(options, "The size of each Celery worker of the default queue."))
+        self.fields.update(scheduler_fields(options))
 
     @staticmethod
     def _basics(options: Options, clusters: list[Cluster]) -> Mapping[str, forms.Field]:
@@ -106,60 +178,11 @@ class CreateForm(OfferedFieldsForm):
                 help_text="Where it runs. This cannot be changed later.",
                 error_messages={"invalid_choice": "Choose a cluster that is open to this Workspace."},
             ),
-            "executor": forms.ChoiceField(
-                label="Executor",
-                choices=[(e.value.value, f"{e.value.label}\n{e.sentence}") for e in options.executors],
-                initial=options.executors[0].value.value,
-                widget=forms.RadioSelect,
-                error_messages={"invalid_choice": "Choose an executor that this cluster offers."},
-            ),
-            "worker_type": forms.ChoiceField(
-                label="Worker Type",
-                choices=[(t.name, str(t)) for t in options.worker_types],
-                initial=options.default_worker_type.name if options.default_worker_type else None,
-                help_text="The size of each Celery worker of the default queue.",
-                error_messages={"invalid_choice": "Choose a worker type that this cluster offers."},
-            ),
         }
-
-    @staticmethod
-    def _sizes(options: Options) -> Mapping[str, forms.Field]:
-        return {
-            "min_workers": number_field("Min workers", options.min_workers),
-            "max_workers": number_field("Max workers", options.max_workers),
-            "concurrency": number_field(
-                "Concurrency", options.concurrency, "Tasks that one worker runs at once."
-            ),
-            "scheduler_au": number_field(
-                "Scheduler AU", options.scheduler_au, "1 AU is 0.1 CPU and 0.375 GiB of memory."
-            ),
-            "scheduler_replicas": number_field(
-                "Scheduler replicas",
-                options.scheduler_replicas,
-                "Two or more keep scheduling when one fails.",
-            ),
-        }
-
-    @property
-    def celery(self) -> bool:
-        """Whether worker queues matter: under another executor their fields are not looked at."""
-        return bool(self["executor"].value() == Executor.CELERY)
-
-    def clean(self) -> dict[str, Any]:
-        """min <= max; and without Celery no worker field can be wrong."""
-        cleaned = super().clean()
-        if not self.celery:
-            for name in ("worker_type", "min_workers", "max_workers", "concurrency"):
-                self.errors.pop(name, None)
-            return cleaned
-        low, high = cleaned.get("min_workers"), cleaned.get("max_workers")
-        if low is not None and high is not None and low > high:
-            self.add_error("min_workers", f"Enter a number that is at most the {high} of Max workers.")
-        return cleaned
 
     def name_taken(self) -> None:
         """Say that another Deployment has this name."""
-        self.add_error("name", _NAME_TAKEN)
+        self.add_error("name", NAME_TAKEN)
 
     def cluster_closed(self) -> None:
         """Say that the chosen cluster is not open to the Workspace any more."""
@@ -188,21 +211,6 @@ class CreateForm(OfferedFieldsForm):
             max_workers=cleaned["max_workers"],
             concurrency=cleaned["concurrency"],
         )
-
-    def worker_type(self) -> WorkerType:
-        """The chosen worker type. Raises StopIteration when it is not offered: ask a valid form only."""
-        return next(t for t in self.options.worker_types if t.name == self.cleaned_data["worker_type"])
-
-
-class DescribeForm(OfferedFieldsForm):
-    """Name and description of an existing Deployment."""
-
-    name = NameField()
-    description = description_field()
-
-    def name_taken(self) -> None:
-        """Say that another Deployment has this name."""
-        self.add_error("name", _NAME_TAKEN)
 
 
 class DeleteForm(OfferedFieldsForm):

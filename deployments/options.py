@@ -17,6 +17,7 @@ from deployments.states import Executor
 from workspaces.models import Workspace
 
 DESCRIPTION_LENGTH = 1000
+QUEUE_NAME = r"^[a-z][a-z0-9-]{0,62}\Z"  # of a worker queue
 
 
 @dataclass(frozen=True)

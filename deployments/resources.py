@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from deployments.spec import Size, au_size
+from deployments.spec import QueueSpec, Size, au_size
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Asked:
     min_workers: int | None = None
     max_workers: int | None = None
     concurrency: int | None = None
+    others: tuple[QueueSpec, ...] = ()  # further worker queues, which the form leaves as they are
 
 
 MISSING = "–"
@@ -58,11 +59,16 @@ def summary(asked: Asked, *, local_parallelism: int = 32) -> list[Line]:
         )
     )
     lines.append(Line("Workers' resources at most", size_text(workers) if workers else MISSING))
-    total = workers + scheduler if workers and scheduler else None
-    lines.append(Line("In all at most", size_text(total) if total else MISSING))
     tasks = at_most * asked.concurrency if at_most and asked.concurrency else None
     detail = f"{at_most} workers × {asked.concurrency}" if tasks else ""
-    return [*lines, Line("Tasks at once", str(tasks) if tasks else MISSING, detail)]
+    others = sum((queue.size * queue.max_workers for queue in asked.others), Size(0, 0))
+    more = sum(queue.max_workers * queue.concurrency for queue in asked.others)
+    if asked.others:
+        detail = f"{tasks} here, {more} on other queues" if tasks else ""
+        lines.append(Line("Other queues at most", size_text(others), f"{len(asked.others)} besides default"))
+    total = workers + scheduler + others if workers and scheduler else None
+    lines.append(Line("In all at most", size_text(total) if total else MISSING))
+    return [*lines, Line("Tasks at once", str(tasks + more) if tasks else MISSING, detail)]
 
 
 def _scheduler(asked: Asked) -> Size | None:

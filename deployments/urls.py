@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from deployments import queries, views, views_activity, views_components, views_logs, views_variables
+from deployments import (
+    queries,
+    views,
+    views_activity,
+    views_components,
+    views_editing,
+    views_logs,
+    views_queues,
+    views_variables,
+)
 from workspaces.stream import stream
 
 app_name = "deployments"
@@ -71,6 +80,21 @@ urlpatterns = [
         "deployments/<slug:release_name>/variables/edit/<slug:key>/",
         views_variables.variable_edit,
         name="variable_edit",
+    ),
+    path("deployments/<slug:release_name>/edit/", views_editing.edit, name="edit"),
+    path("deployments/<slug:release_name>/edit/summary/", views_editing.edit_summary, name="edit_summary"),
+    path("deployments/<slug:release_name>/queues/", views_queues.queues, name="queues"),
+    path("deployments/<slug:release_name>/queues/live/", views_queues.queues_live, name="queues_live"),
+    path("deployments/<slug:release_name>/queues/new/", views_queues.queue_new, name="queue_new"),
+    path(
+        "deployments/<slug:release_name>/queues/edit/<slug:queue>/",
+        views_queues.queue_edit,
+        name="queue_edit",
+    ),
+    path(
+        "deployments/<slug:release_name>/queues/delete/<slug:queue>/",
+        views_queues.queue_delete,
+        name="queue_delete",
     ),
     path("deployments/<slug:release_name>/settings/", views.settings, name="settings"),
     path("deployments/<slug:release_name>/delete/", views.delete, name="delete"),

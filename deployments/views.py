@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from console.kit.http import posted, see_other
 from deployments import actions, creating, queries, vault
 from deployments.access import deployment_view
-from deployments.forms import DeleteForm, DescribeForm, FilterForm
+from deployments.forms import DeleteForm, FilterForm
 from deployments.fragments import live_context, step_context
 from deployments.models import Deployment
 from deployments.options import clusters_for
@@ -149,6 +149,7 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **page_context(request, deployment, "Overview"),
         **live_context(deployment),
         "credential": _credential(request, deployment, revealed=None),
+        "edit_url": _edit_url(request, deployment),
     }
     return render(request, "deployments/detail.html", context)
 
@@ -184,12 +185,21 @@ def _tabs(request: MemberRequest, deployment: Deployment) -> list[dict[str, Any]
     alive = deployment.deleted_at is None
     tabs = [tab("Overview", "detail")]
     if alive:
+        tabs.append(tab("Worker queues", "queues"))
         tabs.append(tab("Variables", "variables", count=deployment.variables.count()))
         tabs.append(tab("Logs", "logs"))
     tabs.append(tab("Activity", "deployment_activity"))
     if alive and request.can(Permission.EDIT_DEPLOYMENT):
         tabs.append(tab("Settings", "settings"))
     return tabs
+
+
+def _edit_url(request: MemberRequest, deployment: Deployment) -> str | None:
+    """Where the settings are changed, for those who may, while that can be done."""
+    settled = deployment.first_healthy_at is not None and not deployment.is_deleting
+    if not settled or not request.can(Permission.EDIT_DEPLOYMENT):
+        return None
+    return reverse("deployments:edit", args=[deployment.release_name])
 
 
 def _credential(
@@ -231,6 +241,7 @@ def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **page_context(request, deployment, "Overview"),
         **live_context(deployment),
         "credential": _credential(request, deployment, revealed=password),
+        "edit_url": _edit_url(request, deployment),
     }
     return render(request, "deployments/detail.html", context)
 
@@ -246,27 +257,16 @@ def retry(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     return see_other(deployment.url)
 
 
-@require_http_methods(["GET", "POST"])
+@require_GET
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """Name and description; and the way to deletion."""
-    initial = {"name": deployment.name, "description": deployment.description}
-    form = DescribeForm(posted(request), initial=initial)
-    if form.is_bound and form.is_valid():
-        try:
-            actions.describe_deployment(deployment=deployment, by=request.user, **form.cleaned_data)
-        except actions.NameTaken:
-            form.name_taken()
-        else:
-            messages.success(request, "Your changes are saved.")
-            return see_other(reverse("deployments:settings", args=[deployment.release_name]))
+    """What is done to a Deployment as a whole."""
     context = {
         **page_context(request, deployment, "Settings"),
-        "form": form,
         "delete_url": reverse("deployments:delete", args=[deployment.release_name]),
         "can_delete": request.can(Permission.DELETE_DEPLOYMENT) and not deployment.is_deleting,
     }
-    return render(request, "deployments/settings.html", context, status=422 if form.is_bound else 200)
+    return render(request, "deployments/settings.html", context)
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,5 +1,6 @@
 """Forms as a browser would send them: every field with the value that the page shows."""
 
+import re
 from html.parser import HTMLParser
 
 
@@ -39,6 +40,9 @@ class _Forms(HTMLParser):
             self.found[-1][1][self._area] += data
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea" and self._area:
+            fields = self.found[-1][1]
+            fields[self._area] = re.sub(r"^\r?\n", "", fields[self._area])  # the first line end is not part of it
         if tag == "form":
             self._inside = False
         elif tag == "select":
@@ -51,4 +55,7 @@ def posted_forms(html: str) -> list[tuple[str, dict[str, str]]]:
     """(action, fields) of every form that is posted, in the order of the page; CSRF token included."""
     parser = _Forms()
     parser.feed(html)
-    return parser.found
+    return [
+        (action, {name: re.sub(r"\r\n|\r|\n", "\r\n", value) for name, value in fields.items()})
+        for action, fields in parser.found
+    ]

@@ -76,6 +76,17 @@ DEPLOYMENT_URLS = {
     ("deployments:queue_new", "get"): (EDITOR, 200),
     ("deployments:queue_new", "post"): (EDITOR, 409),
     ("deployments:settings", "get"): (EDITOR, 200),
+    ("deployments:upgrade", "get"): (EDITOR, 200),
+    ("deployments:upgrade", "post"): (EDITOR, 422),
+    ("deployments:hibernate", "get"): (EDITOR, 200),
+    ("deployments:hibernate", "post"): (EDITOR, 303),
+    ("deployments:wake", "post"): (EDITOR, 303),
+    ("deployments:tasks", "get"): (MEMBER, 200),
+    ("deployments:schedule", "get"): (EDITOR, 200),
+    ("deployments:schedule", "post"): (EDITOR, 422),
+    ("deployments:schedule_preview", "post"): (EDITOR, 200),
+    ("deployments:transfer", "get"): (ADMIN, 200),
+    ("deployments:transfer", "post"): (ADMIN, 422),
     ("deployments:delete", "get"): (EDITOR, 200),
     ("deployments:delete", "post"): (EDITOR, 422),
 }
@@ -120,6 +131,9 @@ WRONG_METHOD = {
     ("deployments:live", "post"),
     ("deployments:credential", "get"),
     ("deployments:retry", "get"),
+    ("deployments:wake", "get"),
+    ("deployments:tasks", "post"),
+    ("deployments:schedule_preview", "get"),
     ("deployments:settings", "post"),
     ("deployments:activity", "post"),
     ("deployments:activity_csv", "post"),
@@ -187,7 +201,7 @@ def parts(deployment):
     deployment.variables.create(key="REGION", value="eu")
     sealed = vault.seal_revision(deployment, 1, {})
     deployment.variable_revisions.create(number=1, sealed=sealed)
-    return tuple(zip(PARTS, ("REGION", uuid4(), 1, "scheduler"), strict=True))
+    return tuple(zip(PARTS, ("default", "REGION", uuid4(), 1, "scheduler"), strict=True))
 
 
 @pytest.fixture

@@ -1,0 +1,125 @@
+"""The edit form's pages: its sections, what would change and what that does, and the difference when somebody else
+saved first."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deployments import consequences
+from deployments.actions.editing import OTHER_QUEUES, WORKERS, Settings
+from deployments.creating import Sections
+from deployments.forms_editing import ReviewedForm
+from deployments.models import Cluster, Deployment, WorkerQueue, WorkerType
+from deployments.releases import release_of
+from deployments.spec import QueueLoad, QueueSpec, Release, au_size
+from deployments.states import Executor
+
+SECTIONS: Sections = (
+    ("Basics", "", ("name", "description"), False),
+    ("Executor", "", ("executor",), False),
+    (
+        "Default worker queue",
+        "For the Celery executor. The number of workers follows the load between these bounds.",
+        WORKERS,
+        False,
+    ),
+    ("Scheduler", "", ("scheduler_au", "scheduler_replicas"), False),
+)
+NOTHING = "–"
+LABELS = {OTHER_QUEUES: "Other worker queues"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line of a review, or of a difference: `saved` is what somebody else made of it meanwhile."""
+
+    label: str
+    was: str
+    yours: str
+    saved: str = ""
+
+
+def queues_of(deployment: Deployment) -> list[WorkerQueue]:
+    """The worker queues with their types. One query."""
+    return list(deployment.queues.select_related("worker_type"))
+
+
+def loads_of(queues: Iterable[WorkerQueue]) -> dict[str, QueueLoad]:
+    """What was last seen of each queue."""
+    return {
+        queue.name: QueueLoad(queue.name, queue.queued, queue.running, queue.live_workers, queue.draining)
+        for queue in queues
+    }
+
+
+def edited_release(old: Release, wanted: Settings, types: Sequence[WorkerType]) -> Release:
+    """The Release after the edit form is saved."""
+    executor = Executor(str(wanted["executor"]))
+    queues: tuple[QueueSpec, ...] = ()
+    if executor is Executor.CELERY:
+        default = queue_after("default", wanted, types)
+        queues = tuple(default if queue.name == "default" else queue for queue in old.queues) or (default,)
+    return replace(
+        old,
+        executor=executor,
+        scheduler=au_size(int(wanted["scheduler_au"])),
+        scheduler_replicas=int(wanted["scheduler_replicas"]),
+        queues=queues,
+    )
+
+
+def queue_after(name: str, wanted: Settings, types: Sequence[WorkerType]) -> QueueSpec:
+    """One worker queue as a form asks for it."""
+    size = next(each.size for each in types if each.name == wanted["worker_type"])
+    low, high, concurrency = (int(wanted[field]) for field in WORKERS[1:])
+    return QueueSpec(name, low, high, concurrency, size)
+
+
+def with_queue(old: Release, queue: QueueSpec) -> Release:
+    """The Release after a queue is added or changed."""
+    if any(each.name == queue.name for each in old.queues):
+        return replace(old, queues=tuple(queue if each.name == queue.name else each for each in old.queues))
+    return replace(old, queues=(*old.queues, queue))
+
+
+def without_queue(old: Release, name: str) -> Release:
+    """The Release after a queue is deleted."""
+    return replace(old, queues=tuple(each for each in old.queues if each.name != name))
+
+
+def effects(deployment: Deployment, queues: list[WorkerQueue], new: Release) -> list[str]:
+    """What going to `new` does to running work, in sentences."""
+    sized = deployment.cluster.kind == Cluster.Kind.KUBERNETES
+    return consequences.sentences(release_of(deployment, queues), new, loads_of(queues), sized=sized)
+
+
+def changes(form: ReviewedForm) -> list[Change]:
+    """What a valid form changes, field by field."""
+    was, wanted = form.shown, form.wanted
+    return [
+        Change(_label(form, name), _text(name, was.get(name)), _text(name, value))
+        for name, value in wanted.items()
+        if was.get(name) != value
+    ]
+
+
+def differences(form: ReviewedForm, now: Settings) -> list[Change]:
+    """Where what is stored `now`, what this reader was shown and what they want are not all the same."""
+    was, wanted = form.shown, form.wanted
+    found = []
+    for name in dict.fromkeys((*was, *now, *wanted)):
+        yours = wanted.get(name, was.get(name) if name == OTHER_QUEUES else None)
+        if not was.get(name) == now.get(name) == yours:
+            texts = (_text(name, was.get(name)), _text(name, yours), _text(name, now.get(name)))
+            found.append(Change(_label(form, name), *texts))
+    return found
+
+
+def _label(form: ReviewedForm, name: str) -> str:
+    return str(form.fields[name].label) if name in form.fields else LABELS[name]
+
+
+def _text(name: str, value: Any) -> str:
+    if value in (None, ""):
+        return NOTHING
+    return Executor(value).label if name == "executor" else str(value)

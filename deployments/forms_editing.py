@@ -1,0 +1,209 @@
+"""Forms that change what runs. Each carries what its reader was shown, signed, and whether they have seen what the
+change does: so nothing is overwritten silently and nothing restarts unannounced."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from django import forms
+from django.core import signing
+from django.http import QueryDict
+
+from deployments.actions.editing import OWN, WORKERS, Settings
+from deployments.forms import (
+    NAME_TAKEN,
+    NameField,
+    OfferedFieldsForm,
+    SizedForm,
+    description_field,
+    executor_field,
+    scheduler_fields,
+    worker_fields,
+)
+from deployments.models import Deployment, WorkerQueue
+from deployments.options import EXECUTORS, QUEUE_NAME, Options
+from deployments.releases import queue_spec
+from deployments.states import Executor
+
+_OLD_PAGE = "This page is not complete. Reload it and try again."
+
+
+class ReviewedForm(SizedForm):
+    """A form over stored settings. `settings` are those of now; `about` names what they belong to, so that a form of
+    one Deployment says nothing about another."""
+
+    names: tuple[str, ...] = WORKERS
+
+    def __init__(self, data: QueryDict | None, *, options: Options, settings: Settings, about: str) -> None:
+        super().__init__(data, initial=dict(settings))
+        self.options = options
+        self.settings = settings
+        self._salt = f"airdeck.edit.{about}"
+        hidden = forms.HiddenInput
+        self.fields["shown"] = forms.CharField(
+            widget=hidden, required=False, initial=lambda: signing.dumps(settings, salt=self._salt)
+        )
+        self.fields["reviewed"] = forms.CharField(widget=hidden, required=False, initial="")
+        self.fields["again"] = forms.CharField(widget=hidden, required=False, initial="")
+
+    def clean_shown(self) -> Settings:
+        """What the reader was shown. A form without it is refused: it could overwrite what nobody has seen."""
+        try:
+            shown: Settings = signing.loads(self.cleaned_data["shown"], salt=self._salt)
+        except signing.BadSignature:
+            raise forms.ValidationError(_OLD_PAGE) from None
+        return shown
+
+    def clean(self) -> dict[str, Any]:
+        """A hidden field cannot be pointed at: what is wrong with it stands on top."""
+        cleaned = super().clean()
+        if self.errors.pop("shown", None):
+            self.add_error(None, _OLD_PAGE)
+        return cleaned
+
+    @property
+    def shown(self) -> Settings:
+        """What the reader of a valid form was shown."""
+        found: Settings = self.cleaned_data["shown"]
+        return found
+
+    @property
+    def wanted(self) -> Settings:
+        """What a valid form asks for. A text that differs in its line ends alone is the one that was shown."""
+        names = self.names if self.celery else [name for name in self.names if name not in WORKERS]
+        wanted: Settings = {name: self.cleaned_data[name] for name in names}
+        before = self.shown.get("description")
+        if "description" in wanted and _lines(before) == _lines(wanted["description"]):
+            wanted["description"] = before or ""
+        return wanted
+
+    @property
+    def going_back(self) -> bool:
+        """Whether the reader wants to change something more before saving."""
+        return bool(self.data.get("again"))
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether exactly this change was shown with its consequences."""
+        return str(self.cleaned_data["reviewed"]) == self._review_mark()
+
+    def for_review(self) -> None:
+        """From now on the hidden fields say that this change was shown with its consequences."""
+        self._refill(reviewed=self._review_mark(), again="")
+
+    def for_editing(self) -> None:
+        """Show the fields again, as they were filled in."""
+        self._refill(reviewed="", again="")
+
+    def merge(self, now: Settings) -> None:
+        """What is stored has changed to `now`: take it, but for the fields that this reader has changed."""
+        was, yours = self.shown, self.wanted
+        taken = {
+            name: str(now[name]) for name in self.names if name in now and yours.get(name) == was.get(name)
+        }
+        shown = signing.dumps(now, salt=self._salt)
+        self._refill(**taken, shown=shown, reviewed="", again="")
+
+    def _review_mark(self) -> str:
+        text = json.dumps([self.shown, self.wanted], sort_keys=True)
+        return signing.Signer(salt=f"{self._salt}.reviewed").signature(text)
+
+    def _refill(self, **values: str) -> None:
+        data = QueryDict(mutable=True)
+        data.update({name: self.data.get(name, "") for name in self.fields})
+        for name, value in values.items():
+            data[name] = value
+        self.data = data
+
+
+class EditForm(ReviewedForm):
+    """Everything about a Deployment that can be changed after it was created."""
+
+    names = (*OWN, *WORKERS)
+
+    def __init__(
+        self,
+        data: QueryDict | None,
+        *,
+        options: Options,
+        deployment: Deployment,
+        settings: Settings,
+        queues: list[WorkerQueue],
+    ) -> None:
+        super().__init__(data, options=options, settings=settings, about=str(deployment.pk))
+        self.others = tuple(queue_spec(queue) for queue in queues if queue.name != "default")
+        self.fields["name"] = NameField()
+        self.fields["name"].help_text = "Your team sees it."
+        self.fields["description"] = description_field()
+        offered = {option.value: option for option in options.executors}
+        kept = EXECUTORS[Executor(deployment.executor)]  # also when the cluster offers it no more
+        everything = replace(options, executors=tuple({**offered, kept.value: kept}.values()))
+        self.fields["executor"] = executor_field(everything)
+        self.fields.update(worker_fields(options, "The size of each worker of the default queue."))
+        self.fields.update(scheduler_fields(options))
+
+    def name_taken(self) -> None:
+        """Say that another Deployment has this name."""
+        self.add_error("name", NAME_TAKEN)
+
+
+class QueueForm(ReviewedForm):
+    """A worker queue that exists, or with `adding` a new one: only then it has a name to choose."""
+
+    def __init__(
+        self,
+        data: QueryDict | None,
+        *,
+        options: Options,
+        settings: Settings,
+        about: str,
+        adding: bool = False,
+    ) -> None:
+        super().__init__(data, options=options, settings=settings, about=about)
+        if adding:
+            sentence = (
+                "Enter a lowercase letter, then lowercase letters, digits and hyphens; at most 63 in all."
+            )
+            self.fields["name"] = forms.RegexField(
+                QUEUE_NAME,
+                label="Name",
+                help_text="Tasks name it in their argument queue. It cannot be changed later.",
+                widget=forms.TextInput(
+                    attrs={
+                        "maxlength": 63,
+                        "autocomplete": "off",
+                        "autocapitalize": "none",
+                        "spellcheck": "false",
+                    }
+                ),
+                error_messages=dict.fromkeys(("required", "invalid"), sentence),
+            )
+        self.fields.update(worker_fields(options, "The size of each worker of this queue."))
+
+    def taken(self, name: str) -> None:
+        """Say that there is a queue of this name."""
+        self.add_error("name", f"There is a queue {name} already. Enter another name.")
+
+
+class DeleteQueueForm(OfferedFieldsForm):
+    """Typing the queue's name is the confirmation."""
+
+    confirm = forms.CharField(strip=True, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+    def __init__(self, data: QueryDict | None, *, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+        self.fields["confirm"].label = f"Type {name} to confirm"
+        self.fields["confirm"].error_messages["required"] = f"Type {name} to confirm."
+
+    def clean_confirm(self) -> str:
+        """Exactly the name."""
+        typed: str = self.cleaned_data["confirm"]
+        if typed != self.name:
+            raise forms.ValidationError(f"This is not its name. Type {self.name} to confirm.")
+        return typed
+
+
+def _lines(text: Any) -> str:
+    """A text as a browser gives it back: without regard to line ends, and trimmed."""
+    return str(text or "").replace("\r\n", "\n").replace("\r", "\n").strip()
