@@ -12,7 +12,8 @@ from django.http import QueryDict
 
 from deployments.models import Deployment
 from deployments.states import Status
-from workspaces.models import Workspace
+from workspaces.models import User, Workspace
+from workspaces.permissions import Permission, roles_with
 
 PAGE_SIZES = (25, 50, 100)
 SORTS: dict[str, F | Func] = {
@@ -79,6 +80,20 @@ def _ordering(sort: str) -> list[OrderBy]:
 def _page_size(query: QueryDict) -> int:
     size = query.get("per_page", "")
     return int(size) if size.isdecimal() and int(size) in PAGE_SIZES else PAGE_SIZES[1]
+
+
+def transfer_targets(user: User, deployment: Deployment) -> list[Workspace]:
+    """The Workspaces to which this user may move the Deployment: not its own, Editor or Admin there, not suspended, and
+    its cluster open to them. One query."""
+    cluster = deployment.cluster
+    rows = Workspace.objects.filter(
+        memberships__user=user,
+        memberships__role__in=roles_with(Permission.CREATE_DEPLOYMENT),
+        suspended_at__isnull=True,
+    ).exclude(pk=deployment.workspace_id)
+    if cluster.restricted:
+        rows = rows.filter(clusters=cluster)
+    return list(rows.order_by(Lower("name")))
 
 
 def changed_since(workspace_id: UUID, moment: datetime) -> bool:

@@ -8,8 +8,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from deployments.audit import record_deployment
-from deployments.models import Deployment, RuntimeRelease
+from deployments.models import Deployment, RuntimeRelease, StepTiming
 from deployments.options import offered_runtimes, version_key
+from deployments.states import Operation
 
 
 def newer(deployment: Deployment) -> list[RuntimeRelease]:
@@ -47,3 +48,23 @@ def completed(row: Deployment) -> None:
 def sentence(failed: str, old: str, why: str) -> str:
     """What people read when an upgrade failed."""
     return f"Upgrade to {failed} failed: {why.rstrip('.')}. It runs {old} again with its data as before."
+
+
+def under_way(deployment: Deployment) -> str:
+    """Why no other upgrade can be asked for now; "" when one can."""
+    if deployment.upgrade_from_id is None:
+        return ""
+    version = deployment.runtime.version
+    if deployment.hibernating:
+        return f"The upgrade to {version} begins when it wakes. Another one can be asked for after that."
+    return f"An upgrade to {version} is under way. Another one can be asked for once it has ended."
+
+
+def last_duration(deployment: Deployment) -> str:
+    """How long the last upgrade's step took on this cluster, for people; "" when none is known. One query."""
+    rows = StepTiming.objects.filter(cluster=deployment.cluster_id, operation=Operation.CHANGE, key="upgrade")
+    seconds = rows.order_by("-at").values_list("seconds", flat=True).first()
+    if seconds is None:
+        return ""
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes > 1 else f"{max(1, round(seconds))} seconds"

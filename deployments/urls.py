@@ -12,6 +12,7 @@ from deployments import (
     views_queues,
     views_variables,
 )
+from deployments.urls_running import urls as running_urls
 from workspaces.stream import stream
 
 app_name = "deployments"
@@ -98,4 +99,5 @@ urlpatterns = [
     ),
     path("deployments/<slug:release_name>/settings/", views.settings, name="settings"),
     path("deployments/<slug:release_name>/delete/", views.delete, name="delete"),
+    *running_urls,
 ]

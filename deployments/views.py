@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
-from deployments import actions, creating, queries, vault
+from deployments import actions, creating, queries, running_words, vault
 from deployments.access import deployment_view
 from deployments.forms import DeleteForm, FilterForm
 from deployments.fragments import live_context, step_context
@@ -170,6 +170,7 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
         "stream_url": _stream_url(request),
         "notes": notes(deployment),
         "facts": facts(deployment),
+        "whole_menu": running_words.menu(request, deployment),
         "retry_url": reverse("deployments:retry", args=[deployment.release_name])
         if deployment.failures and request.can(Permission.EDIT_DEPLOYMENT)
         else None,

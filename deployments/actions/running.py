@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from console.kit import events
@@ -10,8 +11,7 @@ from deployments import clusters, schedules, upgrades
 from deployments.actions.common import NotNow, changing
 from deployments.actions.lifecycle import ClusterClosed, NameTaken, WorkspaceGone
 from deployments.audit import record_deployment
-from deployments.models import Deployment, HibernationSchedule, RuntimeRelease
-from deployments.options import clusters_for
+from deployments.models import Cluster, Deployment, HibernationSchedule, RuntimeRelease
 from workspaces.access import may
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Permission
@@ -63,7 +63,7 @@ def _fall_asleep(row: Deployment, by: User | None, cause: str) -> bool:
         return False
     row.hibernating, row.hibernation_cause, row.airflow_url = True, cause[:100], ""
     row.save(update_fields=["hibernating", "hibernation_cause", "airflow_url"])
-    record_deployment(row, by, "put to sleep", new={} if by else {"because": "of its schedule"})
+    record_deployment(row, by, "hibernated", new={} if by else {"because": "of its schedule"})
     return True
 
 
@@ -173,7 +173,8 @@ def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> D
             if membership is None or not may(membership, Permission.CREATE_DEPLOYMENT):
                 raise NotOpenToYou(to.name)
             clusters.hold(row.cluster)
-            if not clusters_for(to).filter(pk=row.cluster_id).exists():
+            open_to = Q(restricted=False) | Q(workspaces=to)
+            if not Cluster.objects.filter(open_to, pk=row.cluster_id).exists():
                 raise ClusterClosed(row.cluster.name)
             values = {"old": {"workspace": source.name}, "new": {"workspace": to.name}}
             record_deployment(row, by, "transferred", **values)

@@ -56,7 +56,7 @@ def test_it_sleeps_with_a_sentence_and_wakes_to_healthy(healthy, bob, plane):
     assert (healthy.status, healthy.hibernation_cause) == (Status.HEALTHY, "")
     assert healthy.airflow_url
     assert plane.worlds[healthy.release_name].rows == ("a run",)
-    assert verbs(healthy)[-2:] == ["put to sleep", "woke"]
+    assert verbs(healthy)[-2:] == ["hibernated", "woke"]
 
 
 @transactional
@@ -67,7 +67,7 @@ def test_twice_is_once(healthy, bob):
     assert Deployment.objects.get(pk=healthy.pk).generation == before
     assert running.wake(deployment=healthy, by=bob)
     assert not running.wake(deployment=healthy, by=bob)
-    assert verbs(healthy)[1:] == ["put to sleep", "woke"]
+    assert verbs(healthy)[1:] == ["hibernated", "woke"]
 
 
 @transactional

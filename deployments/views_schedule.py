@@ -1,0 +1,78 @@
+"""The page of a Deployment's hibernation schedule."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from console.kit.http import posted, see_other
+from deployments import schedules
+from deployments.access import deployment_view
+from deployments.actions import running
+from deployments.actions.common import NotNow
+from deployments.forms_running import ScheduleForm
+from deployments.models import Deployment, HibernationSchedule
+from deployments.views import page_context
+from deployments.views_running import not_now, refused
+from workspaces.access import MemberRequest
+from workspaces.permissions import Permission
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def schedule(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """When it sleeps and wakes by itself, with the next times of both."""
+    saved = HibernationSchedule.objects.filter(deployment=deployment).first()
+    initial = ScheduleForm.initial_of(saved, request.GET.get("suggest", ""))
+    form = ScheduleForm(posted(request), initial=initial)
+    here = reverse("deployments:schedule", args=[deployment.release_name])
+    if form.is_bound and form.is_valid():
+        try:
+            running.set_schedule(deployment=deployment, by=request.user, **form.cleaned_data)
+        except NotNow as error:
+            return refused(request, deployment, error)
+        messages.success(request, "The schedule is saved.")
+        return see_other(here)
+    context = {
+        **page_context(request, deployment, "Settings"),
+        "form": form,
+        "suggestions": [{"label": s.label, "url": f"{here}?suggest={s.key}"} for s in schedules.SUGGESTIONS],
+        "preview": preview_of(form),
+        "preview_url": reverse("deployments:schedule_preview", args=[deployment.release_name]),
+        "not_now": not_now(deployment),
+    }
+    return render(request, "deployments/schedule.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def preview(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The schedule in words and its next times, for what is typed so far. Saves nothing."""
+    return render(
+        request, "deployments/_schedule_preview.html", {"preview": preview_of(ScheduleForm(request.POST))}
+    )
+
+
+def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:
+    """For both expressions as shown in the form: in words, with the next times in its zone, or what is wrong."""
+    zone = str(form["time_zone"].value())
+    if zone not in schedules.zones():
+        zone = "UTC"
+    now = running.database_now()
+    found = []
+    for name, title in (("hibernate_cron", "Hibernates"), ("wake_cron", "Wakes")):
+        typed = str(form[name].value() or "")
+        line: dict[str, Any] = {"title": title, "zone": zone, "words": "", "times": [], "trouble": ""}
+        try:
+            if typed.strip():
+                cron = schedules.clean_cron(typed)
+                times = schedules.upcoming(cron, zone, now)
+                shown = [{"iso": at.isoformat(), "text": f"{at:%A, %d %B %Y, %H:%M}"} for at in times]
+                line |= {"words": schedules.words(cron), "times": shown}
+        except ValueError as error:
+            line["trouble"] = str(error)
+        found.append(line)
+    return found
