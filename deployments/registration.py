@@ -121,6 +121,12 @@ def registered(name: str, *, locked: bool = False) -> Cluster:
     return found
 
 
+def shown_settings(cluster: Cluster) -> dict[str, str]:
+    """What an operator said about it, for a page: without credentials, and without what may hold a password."""
+    stored = clusters.config(cluster).settings
+    return _shown({key: value for key, value in stored.items() if key in SETTINGS})
+
+
 def checked_settings(raw: Mapping[str, str]) -> dict[str, str]:
     """What an operator says about a cluster, without what is empty."""
     if strange := sorted(set(raw) - set(SETTINGS)):

@@ -91,6 +91,7 @@ class OperatorAdmin(ModelAdmin):
     view_on_site = False
     save_as = False
     editable: tuple[str, ...] = ()
+    addable: tuple[str, ...] = ()  # what a new row is made of; without them none can be made here
     csv_fields: tuple[str, ...] = ()
     audited_as = ""  # the `object_type` of its audit events
 
@@ -107,8 +108,8 @@ class OperatorAdmin(ModelAdmin):
         return self.admin_site.has_permission(request)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Rows are made by actions."""
-        return False
+        """Where there is something to fill in; `save_model` calls an action."""
+        return bool(self.addable) and self.admin_site.has_permission(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Rows are removed by actions."""
@@ -120,8 +121,14 @@ class OperatorAdmin(ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """All that is shown, but what is editable."""
+        if obj is None:
+            return []
         shown = flatten_fieldsets(self.get_fieldsets(request, obj))
         return [str(field) for field in shown if field not in self.editable]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Of a new row, what it is made of."""
+        return self.addable if obj is None and self.addable else super().get_fields(request, obj)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """What an action refuses while it saves changes nothing, and is said."""
@@ -153,6 +160,9 @@ class OperatorAdmin(ModelAdmin):
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Nothing: the action wrote the audit event."""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Likewise."""
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Its audit events."""

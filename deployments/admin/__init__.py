@@ -1,3 +1,3 @@
 """Everything that converges, for operators."""
 
-from deployments.admin import clusters, deployments  # noqa: F401 - registers
+from deployments.admin import catalogue, clusters, deployments  # noqa: F401 - registers

@@ -1,14 +1,16 @@
-"""Clusters, the runtimes and the worker types that they offer."""
+"""Clusters: who may use them, what was found out about them, how they are reached."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
-from django.utils import timezone
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path
 
-from deployments import operator_actions
-from deployments.models import Cluster, RuntimeRelease, WorkerType
+from deployments import operator_actions, registration
+from deployments.admin import reaching
+from deployments.models import Cluster
+from deployments.models.clusters import MISSING
 from workspaces.operators import OperatorAdmin, button, export_csv, operator
 
 
@@ -40,16 +42,73 @@ class ClusterAdmin(OperatorAdmin):
 
     audited_as = "cluster"
     form = ClusterForm
-    list_display = ("name", "kind", "restricted", "last_seen_at", "created_at")
+    change_form_template = "admin/cluster.html"
+    list_display = ("name", "kind", "state", "restricted", "last_seen_at", "created_at")
     list_filter = ("kind", "restricted")
     date_hierarchy = "created_at"
     search_fields = ("name", "id")
     search_help_text = "Search by name or id."
-    fields = ("name", "id", "kind", "created_at", "last_seen_at", "restricted", "workspaces")
+    fieldsets = (
+        (None, {"fields": ("name", "id", "kind", "state", "created_at", "last_seen_at", "trouble")}),
+        ("Who may use it", {"fields": ("restricted", "workspaces")}),
+    )
     editable = ("restricted", "workspaces")
     autocomplete_fields = ("workspaces",)
     csv_fields = ("id", "name", "kind", "restricted", "created_at", "last_seen_at")
-    actions = (export_csv,)
+    actions = (
+        button("Check again", lambda cluster, by: registration.check_again(cluster=cluster, by=by)),
+        button(
+            "Deregister",
+            lambda cluster, by: registration.deregister(cluster=cluster, by=by),
+            ask="Airdeck forgets how to reach it, and offers it to nobody. Nothing in the cluster is touched. It is "
+            "refused while Deployments are on it.",
+        ),
+        export_csv,
+    )
+
+    @admin.display(description="State")
+    def state(self, cluster: Cluster) -> str:
+        """Whether people can create Deployments on it, in a word."""
+        if cluster.deregistered_at is not None:
+            return f"Deregistered on {cluster.deregistered_at:%Y-%m-%d}"
+        if cluster.kind == Cluster.Kind.LOCAL:
+            return "Ready"
+        if cluster.checked_at is None:
+            return "Not checked yet: offered to nobody"
+        missing = sum(check["state"] == MISSING for check in cluster.checks)
+        return f"{missing} missing: offered to nobody" if missing else "Ready"
+
+    def get_urls(self) -> list[Any]:
+        """And the page on which an operator says how it is reached."""
+        reach = self.admin_site.admin_view(self.reach_view)
+        own = path("<path:object_id>/reach/", reach, name="deployments_cluster_reach")
+        return [own, *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Kubernetes clusters are registered here."""
+        return self.admin_site.has_permission(request)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """The form that registers one."""
+        return reaching.page(self, request, None)
+
+    def reach_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The form that changes how it is reached. Anything but a registered Kubernetes cluster has none."""
+        cluster = self.get_object(request, object_id)
+        if cluster is None or cluster.kind != Cluster.Kind.KUBERNETES or cluster.deregistered_at is not None:
+            raise Http404
+        return reaching.page(self, request, cluster)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """With the checks, one line each. Right after they were asked for, the page follows them by itself."""
+        cluster = self.get_object(request, object_id)
+        context = {"shown": cluster, "reachable": cluster is not None and cluster.deregistered_at is None}
+        answer = super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        if "watch" in request.GET and cluster is not None and cluster.checking_since is not None:
+            answer["Refresh"] = "3"
+        return answer
 
     def save_model(self, request: HttpRequest, obj: Cluster, form: Any, change: bool) -> None:
         """Through the action."""
@@ -62,63 +121,3 @@ class ClusterAdmin(OperatorAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing is left to save."""
-
-
-@admin.register(RuntimeRelease)
-class RuntimeAdmin(OperatorAdmin):
-    """The catalogue: what Deployments can run, and how long it is maintained."""
-
-    audited_as = "runtime"
-    list_display = ("version", "airflow_version", "channel", "released_on", "maintained_until", "offered")
-    list_filter = ("channel", "yanked")
-    date_hierarchy = "released_on"
-    search_fields = ("version", "airflow_version")
-    search_help_text = "Search by version of the runtime or of Airflow."
-    fields = ("version", "airflow_version", "image", "channel", "released_on", "yanked", "maintained_until")
-    editable = ("maintained_until",)
-    csv_fields = ("version", "airflow_version", "channel", "released_on", "maintained_until", "yanked")
-    actions = (
-        button(
-            "Mark deprecated",
-            lambda runtime, by: operator_actions.deprecate(runtime=runtime, by=by),
-            ask="Its maintenance ends: nobody can create a Deployment with it any more. Those that have it keep "
-            "running. A later day in “Maintained until” takes this back.",
-        ),
-        button(
-            "Mark yanked",
-            lambda runtime, by: operator_actions.set_yanked(runtime=runtime, by=by, yanked=True),
-            ask="It should never have been used: nobody can create a Deployment with it any more. Those that have "
-            "it keep running.",
-        ),
-        button(
-            "Mark not yanked",
-            lambda runtime, by: operator_actions.set_yanked(runtime=runtime, by=by, yanked=False),
-        ),
-        export_csv,
-    )
-
-    @admin.display(description="State")
-    def offered(self, runtime: RuntimeRelease) -> str:
-        """Whether it may be chosen, in a word. Of several patches of a minor release only the newest is."""
-        if runtime.yanked:
-            return "Yanked"
-        return "Deprecated" if runtime.maintained_until < timezone.now().date() else "Maintained"
-
-    def save_model(self, request: HttpRequest, obj: RuntimeRelease, form: Any, change: bool) -> None:
-        """Through the action."""
-        until = form.cleaned_data["maintained_until"]
-        operator_actions.maintain(runtime=obj, by=operator(request), until=until)
-
-
-@admin.register(WorkerType)
-class WorkerTypeAdmin(OperatorAdmin):
-    """Sizes of Celery workers. They come with the cluster: another size would restart what runs."""
-
-    list_display = ("name", "cluster", "cpu_millis", "memory_mib", "position", "is_default")
-    list_filter = (("cluster", admin.RelatedOnlyFieldListFilter),)
-    list_select_related = ("cluster",)
-    search_fields = ("name", "cluster__name")
-    search_help_text = "Search by name or cluster."
-    fields = ("name", "cluster", "cpu_millis", "memory_mib", "position", "is_default")
-    csv_fields = ("cluster__name", "name", "cpu_millis", "memory_mib", "is_default")
-    actions = (export_csv,)

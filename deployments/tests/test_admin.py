@@ -279,7 +279,8 @@ def test_a_deprecated_runtime_is_offered_again_with_a_later_day(as_, olga, clust
     assert newest not in offered_runtimes(today)
     assert last_event().old == {"maintained_until": until.isoformat()}
     answer = client.post(
-        page_url(newest), {"maintained_until": until.isoformat(), "yanked": "on", "version": "9"}
+        page_url(newest),
+            {"maintained_until": until.isoformat(), "image": newest.image, "yanked": "on", "version": "9"},
     )
     assert answer.status_code == 302
     newest.refresh_from_db()
@@ -427,7 +428,6 @@ def test_observed_and_desired_state_cannot_be_typed_over(as_, olga, one_of_each,
         Step.objects.get(),
         ComponentStatus.objects.get(),
         StatusChange.objects.get(),
-        WorkerType.objects.first(),
     ):
         before = type(row).objects.filter(pk=row.pk).values().get()
         assert client.post(page_url(row), everything).status_code == 403
