@@ -13,7 +13,6 @@ from deployments.dataplane.kubernetes.client import path_of
 from deployments.dataplane.kubernetes.kinds import KINDS
 from deployments.dataplane.kubernetes.manifests import Manifest, sizes
 from deployments.spec import Size
-from deployments.states import Executor
 from deployments.tests.kubernetes import samples
 
 LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
@@ -314,15 +313,6 @@ def test_the_template_namespace_holds_one_job_that_reaches_the_database_alone(as
     assert value.startswith("postgresql+psycopg2://airdeck_template_3_3_1:marked-template-password@10.9.0.5/")
     public = json.dumps([each for each in objects if each["kind"] != "Secret"])
     assert "marked" not in public
-
-
-@pytest.mark.parametrize("executor", Executor)
-def test_the_limit_of_connections_covers_every_pool_that_is_half_used(executor):
-    release = samples.release(executor, "largest")
-    asking = sizes.replicas(release).keys() - {names.REDIS}
-    pools = sum(sizes.replicas(release)[name] for name in asking)
-    assert sizes.connection_limit(release) >= pools * sizes.POOL_SIZE + 2 * sizes.POOL_OVERFLOW
-    assert sizes.connection_limit(release) < 100
 
 
 def test_sizes_are_written_as_kubernetes_writes_them():

@@ -55,14 +55,6 @@ def total(inputs: Inputs) -> tuple[Size, int]:
     return size, sum(number for _, number in parts)
 
 
-def connection_limit(release: Release) -> int:
-    """How many connections the Deployment's role may hold: for each pod that asks the metadata database, old and new
-    ones of a rollout together, its pool and a probe; and two pools that overflow. Workers and task pods ask the API
-    server instead, so this does not grow with them."""
-    asking = [count for name, count in replicas(release).items() if name != names.REDIS]
-    return sum(count + 1 for count in asking) * (POOL_SIZE + 1) + 2 * POOL_OVERFLOW
-
-
 def cpu(size: Size) -> str:
     """As Kubernetes writes it: "500m", "2"."""
     cores, rest = divmod(size.cpu_millis, 1000)
