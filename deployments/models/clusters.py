@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.utils import timezone
 
 from deployments.spec import RuntimeSpec, Size
 from workspaces.models import Workspace
@@ -92,6 +93,29 @@ class RuntimeRelease(models.Model):
     def spec(self) -> RuntimeSpec:
         """The value that a data plane receives."""
         return RuntimeSpec(self.version, self.airflow_version, self.image)
+
+    @property
+    def deprecated(self) -> bool:
+        """Its maintenance has ended."""
+        return self.maintained_until < timezone.now().date()
+
+    @property
+    def warning(self) -> str:
+        """What whoever runs it should know; "" while it is maintained."""
+        if self.yanked:
+            return f"Runtime {self.version} was withdrawn: it has a fault that newer ones have not. Upgrade soon."
+        if self.deprecated:
+            until = f"{self.maintained_until.day} {self.maintained_until:%B %Y}"
+            return f"Runtime {self.version} is not maintained since {until}: it gets no more fixes. Upgrade it."
+        return ""
+
+    @property
+    def warning_label(self) -> str:
+        """The same in two words for a row of a list."""
+        if self.yanked:
+            return "Withdrawn"
+        until = f"{self.maintained_until.day} {self.maintained_until:%b %Y}"
+        return f"Deprecated since {until}" if self.deprecated else ""
 
 
 class WorkerType(models.Model):
