@@ -152,7 +152,7 @@ class Task:
         )
         if not done.sentence and not done.notices:
             return None
-        reached = step if done.complete else "configuration"
+        reached = "configuration" if step == "components" and not done.complete else step
         return Progress(reached, Outcome.PROGRESSED, done.sentence, done.notices)
 
     def _note(self, known: Inventory) -> None:

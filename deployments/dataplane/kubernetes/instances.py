@@ -53,6 +53,7 @@ def _facts(pod: Raw, facts: Facts) -> dict[str, str]:
         "Address": clause(status.get("podIP"), 60),
         "Image": clause(main.get("image"), 300),
         "Running since": _at(pods.running_since(main)),
+        "Last probe": _probe(pod),
         "Restarts": str(pods.restarts(pod) or ""),
         "Last exit": _exit(over) if over else "",
         "Last failed check": f"{_at(checks[-1].at)} {clause(checks[-1].message, 300)}".strip()
@@ -60,6 +61,14 @@ def _facts(pod: Raw, facts: Facts) -> dict[str, str]:
         else "",
     }
     return {label: text for label, text in found.items() if text}
+
+
+def _probe(pod: Raw) -> str:
+    """What the kubelet's readiness probe found last."""
+    if since := pods.ready_since(pod):
+        return f"passed; ready since {_at(since)}"
+    said = clause(pods.condition(pod, "Ready").get("message"), 300)
+    return f"not passed ({said})" if said else "not passed"
 
 
 def _exit(over: Ended) -> str:

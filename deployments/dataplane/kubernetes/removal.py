@@ -35,8 +35,7 @@ def step(place: Place) -> Progress:
     name, admin_url = database.database_name(place.ref.release_name), place.admin_url
     if database.drop_database(admin_url, place.ref.release_name, place.ref.deployment_id):
         return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
-    if database.drop_role(admin_url, place.ref.release_name, place.ref.deployment_id):
-        return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
+    database.drop_role(admin_url, place.ref.release_name, place.ref.deployment_id)
     return Progress("role", Outcome.FINISHED, "Nothing is left.")
 
 

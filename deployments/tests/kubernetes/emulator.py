@@ -6,6 +6,7 @@ Where it is simpler than the real one, the same suite against a real one says so
 
 import json
 import re
+import socket
 import ssl
 import tempfile
 import threading
@@ -129,6 +130,7 @@ class _Server(ThreadingHTTPServer):
     context: ssl.SSLContext
 
     def finish_request(self, request: Any, client_address: Any) -> None:
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two writes
         try:
             with self.context.wrap_socket(request, server_side=True) as secure:
                 super().finish_request(secure, client_address)
@@ -327,6 +329,10 @@ def _selected(item: Json, query: dict[str, str]) -> bool:
     labels = item["metadata"].get("labels") or {}
     for term in filter(None, re.split(r",(?![^(]*\))", query.get("labelSelector", ""))):
         key, _, value = term.replace("==", "=").partition("=")
+        if key.endswith("!"):
+            if labels.get(key.removesuffix("!")) == value:
+                return False
+            continue
         if among := re.match(r"(\S+) in \((.*)\)", term):
             if labels.get(among[1]) not in [w.strip() for w in among[2].split(",")]:
                 return False

@@ -1,6 +1,6 @@
 """What an API server stores, for the emulator: objects, their versions and owners, watches, and how things end."""
 
-import copy
+import json
 import threading
 import uuid
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class Place:
 
 @dataclass
 class Store:
-    """Every method takes the lock; what it returns is a copy."""
+    """Every method takes the lock. What is stored is never changed, only replaced, so it can be handed out as it is."""
 
     objects: dict[Place, Json] = field(default_factory=dict)
     history: list[tuple[int, str, Place, Json]] = field(default_factory=list)
@@ -46,12 +46,12 @@ class Store:
         with self.lock:
             if place not in self.objects:
                 raise Refusal(404, "NotFound", f'{place.plural} "{place.name}" not found')
-            return copy.deepcopy(self.objects[place])
+            return self.objects[place]
 
     def listed(self, api: str, plural: str, namespace: str) -> tuple[list[Json], int]:
         with self.lock:
             found = [
-                copy.deepcopy(self.objects[place])
+                self.objects[place]
                 for place in sorted(self.objects, key=lambda p: (p.namespace, p.name))
                 if (place.api, place.plural) == (api, plural) and namespace in ("", place.namespace)
             ]
@@ -61,7 +61,7 @@ class Store:
         """Server-side apply by force. The object, and whether it was made."""
         with self.lock:
             made = place not in self.objects
-            live = self._new(place, manifest) if made else copy.deepcopy(self.objects[place])
+            live = self._new(place, manifest) if made else copied(self.objects[place])
             self._check_immutable(place, live, manifest, made)
             wanted = fields.leaves(manifest)
             owners = self._owners(live)
@@ -77,12 +77,12 @@ class Store:
                 fields.put(live, path, value)
             owners[mine] = set(wanted)
             self._save(place, live, owners, mine)
-            return copy.deepcopy(self.objects[place]), made
+            return self.objects[place], made
 
     def change(self, place: Place, manager: str, change: Json, subresource: str = "") -> Json:
         """A JSON merge patch, as kubectl, controllers and scalers write."""
         with self.lock:
-            live = self.get(place)
+            live = copied(self.get(place))
             before = fields.leaves(live)
             changed = merged(live, change)
             self._check_immutable(place, live, changed, False)
@@ -96,11 +96,11 @@ class Store:
             owners[mine] = owners.get(mine, set()) | touched
             self._save(place, changed, owners, mine)
             self._end_if_free(place)
-            return copy.deepcopy(self.objects.get(place, changed))
+            return self.objects.get(place, changed)
 
     def delete(self, place: Place, uid: str = "") -> Json:
         with self.lock:
-            live = self.get(place)
+            live = copied(self.get(place))
             if uid and live["metadata"]["uid"] != uid:
                 raise Refusal(409, "Conflict", "Precondition failed: UID in precondition does not match")
             if "deletionTimestamp" not in live["metadata"]:
@@ -205,7 +205,7 @@ class Store:
             self.objects.pop(place, None)
         else:
             self.objects[place] = live
-        self.history.append((self.version, kind, place, copy.deepcopy(live)))
+        self.history.append((self.version, kind, place, live))
         self.lock.notify_all()
 
     def _end_if_free(self, place: Place) -> None:
@@ -217,7 +217,7 @@ class Store:
             home = place
         else:
             if not live["metadata"].get("finalizers"):
-                self._put(place, live, "DELETED")
+                self._put(place, copied(live), "DELETED")
             home = Place("v1", "namespaces", "", place.namespace)
         if "deletionTimestamp" in self.objects.get(home, {"metadata": {}})["metadata"]:
             self._empty(home)
@@ -225,12 +225,11 @@ class Store:
     def _empty(self, home: Place) -> None:
         inside = [place for place in self.objects if place.namespace == home.name]
         for place in inside:
-            live = self.objects[place]
+            live = copied(self.objects[place])
             live["metadata"].setdefault("deletionTimestamp", now())
-            if not live["metadata"].get("finalizers"):
-                self._put(place, live, "DELETED")
+            self._put(place, live, "MODIFIED" if live["metadata"].get("finalizers") else "DELETED")
         held = [(p, f) for p in self.objects if p.namespace == home.name for f in self._finalizers(p)]
-        namespace = self.objects[home]
+        namespace = copied(self.objects[home])
         if not held:
             self._put(home, namespace, "DELETED")
             return
@@ -262,7 +261,7 @@ class Store:
 def merged(target: Any, change: Any) -> Any:
     """JSON merge patch (RFC 7386)."""
     if not isinstance(change, dict):
-        return copy.deepcopy(change)
+        return copied(change)
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in change.items():
         if value is None:
@@ -270,6 +269,11 @@ def merged(target: Any, change: Any) -> Any:
         else:
             result[key] = merged(result.get(key), value)
     return result
+
+
+def copied(document: Any) -> Any:
+    """A deep copy, several times as fast as `copy.deepcopy`."""
+    return json.loads(json.dumps(document))
 
 
 def now() -> str:

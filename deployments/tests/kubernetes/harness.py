@@ -1,0 +1,115 @@
+"""What the contract suite needs of a Kubernetes cluster: the emulator, or a real API server (KUBECONFIG_TEST)."""
+
+import os
+import secrets
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import psycopg
+
+from console.embedded import postgres
+from console.tests.services import STATE
+from deployments.dataplane import database
+from deployments.dataplane.base import ClusterConfig
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.client import Api, path_of
+from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
+from deployments.dataplane.kubernetes.kubeconfig import parse
+from deployments.dataplane.kubernetes.transport import connection_to
+from deployments.tests.contract import NEWER, OLDER, Case, converge, new_case
+from deployments.tests.kubernetes.emulator import Emulator
+from deployments.tests.kubernetes.kubelet import Kubelet, stamped
+
+ADMIN = postgres.url(STATE, "postgres")
+DOMAIN = "airflow.example"
+REAL = os.environ.get("KUBECONFIG_TEST", "")
+
+
+class KubernetesHarness:
+    """See `contract.Harness`."""
+
+    components = frozenset(
+        ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker-default")
+    )
+
+    def __init__(self, kubeconfig: str, *, emulator: Emulator | None) -> None:
+        self.kubeconfig, self.emulator = kubeconfig, emulator
+        self.patience, self.pause = (20.0, 0.0) if emulator else (90.0, 0.2)
+        self.prefix = "t" + secrets.token_hex(3) + "-"
+        self.connection = connection_to(parse(kubeconfig))
+        self.kubelet = Kubelet(self.api, ADMIN, self.prefix, controllers=emulator is not None)
+        if emulator:
+            self.kubelet.log = self._log
+            self.kubelet.version = lambda: emulator.store.version
+        self._running: Case | None = None
+
+    def config(self, **settings: str) -> ClusterConfig:
+        """The cluster as the console would have it registered."""
+        document = {"kubeconfig": self.kubeconfig, "namespace_prefix": self.prefix, "ingress_domain": DOMAIN}
+        return ClusterConfig("c1", "kubernetes", ADMIN, {**document, **settings})
+
+    def api(self) -> Api:
+        return Api(self.connection, 60.0)
+
+    def driver(self, **settings: str) -> KubernetesDataPlane:
+        """A driver, without anything having gone on in the cluster meanwhile."""
+        return KubernetesDataPlane(self.config(**settings))
+
+    def plane(self) -> KubernetesDataPlane:
+        self.kubelet.play()
+        return self.driver()
+
+    def unreachable(self) -> KubernetesDataPlane:
+        server = parse(self.kubeconfig).server
+        return self.driver(kubeconfig=self.kubeconfig.replace(server, "https://127.0.0.1:1"))
+
+    def running(self) -> Case:
+        if self._running is None:
+            case = new_case()
+            converge(self, case)
+            self._running = case
+        return self._running
+
+    def namespace(self, case: Case) -> str:
+        return names.namespace(self.prefix, case.ref.release_name)
+
+    def failing_migration(self, case: Case) -> AbstractContextManager[None]:
+        return self.kubelet.failing_migration(self.namespace(case))
+
+    def remember(self, case: Case) -> None:
+        with self._inside(case) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+
+    def remembers(self, case: Case) -> bool:
+        with self._inside(case) as connection:
+            return connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+    def close(self) -> None:
+        """Leave nothing in the cluster, nor of its templates in Postgres."""
+        api = self.api()
+        for found in api.items(path_of("v1", "Namespace", "")):
+            if found["metadata"]["name"].startswith(self.prefix):
+                api.delete(path_of("v1", "Namespace", "", found["metadata"]["name"]), "namespace")
+        with psycopg.connect(ADMIN, autocommit=True) as connection:
+            for runtime in (OLDER, NEWER):
+                template = database.template_name(runtime.version)
+                found = connection.execute(
+                    "SELECT 1 FROM pg_database WHERE datname = %s", (template,)
+                ).fetchone()
+                if found:
+                    connection.execute(f"ALTER DATABASE {template} IS_TEMPLATE false")
+                connection.execute(f"DROP DATABASE IF EXISTS {template}")
+                connection.execute(f"DROP DATABASE IF EXISTS {template}_new")
+                connection.execute(f"DROP ROLE IF EXISTS {template}")
+
+    def _inside(self, case: Case) -> psycopg.Connection:
+        return psycopg.connect(ADMIN, dbname=database.database_name(case.ref.release_name), autocommit=True)
+
+    def _log(self, namespace: str, pod: str, text: str) -> None:
+        logs, key = self.emulator.logs, (namespace, pod, False)
+        logs[key] = logs.get(key, "") + stamped(text)
+
+
+def real_kubeconfig() -> str:
+    """The kubeconfig of the real API server to test with."""
+    return Path(REAL).read_text()
