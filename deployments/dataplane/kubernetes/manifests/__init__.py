@@ -22,9 +22,8 @@ from deployments.dataplane.kubernetes.manifests import (
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
 from deployments.states import Executor
 
-__all__ = ["DAGS_NOTE", "Inputs", "Manifest", "Phase", "Rendered", "render", "template_objects"]
+__all__ = ["Inputs", "Manifest", "Phase", "Rendered", "render", "template_objects"]
 
-DAGS_NOTE = f"{configuration.HOME}/dags in the image of the runtime"  # for `notes`
 template_objects = migration.template_objects
 
 
