@@ -17,7 +17,9 @@ _NUL = {"null_characters_not_allowed": "Remove the NUL character; no environment
 
 
 def _text(rows: int, **attrs: str) -> forms.Textarea:
-    return forms.Textarea(attrs={"rows": rows, "spellcheck": "false", "autocomplete": "off", **attrs})
+    return forms.Textarea(
+        attrs={"rows": rows, "class": "mono", "spellcheck": "false", "autocomplete": "off", **attrs}
+    )
 
 
 def as_sent(value: str) -> str:

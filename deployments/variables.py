@@ -36,8 +36,8 @@ _LINEAGE = "Use AIRFLOW__OPENLINEAGE__TRANSPORT, which holds address and key in 
 _AWS = "Use an Airflow connection instead: AIRFLOW_CONN_AWS_DEFAULT holds key, secret and region."
 _START = "Airdeck needs it to start Airflow. Name your own paths in a variable of another name."
 _QUEUE = "Set Concurrency of the worker queue instead."
-_UI = "Airdeck names the Airflow UI after the Deployment. Change the Deployment's name in Settings instead."
-_EXECUTOR = "Choose the Executor in Settings instead."
+_UI = "The Airflow UI carries the release name, so that people see which Deployment they are in."
+_EXECUTOR = "Choose the Executor with Edit on the Overview page instead."
 _NAMESPACE = "The namespace is the Deployment's release name, which never changes."
 
 # Sentence -> the names it refuses, with Airflow 2's names beside Airflow 3's, since people bring them along.

@@ -59,6 +59,7 @@ def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dic
     return {
         **page_context(request, deployment, "Variables"),
         "variables_url": variables_url(deployment),
+        "crumb": f"Variables of {deployment.name}",
         **more,
     }
 

@@ -1,5 +1,5 @@
 // Conveniences over pages that work without any of this: clocks that tick, a stream that reconnects and says so,
-// copy buttons, focus on errors, no double submit.
+// copy buttons, focus on errors, no double submit, a question before unsaved changes are left.
 "use strict";
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -125,6 +125,15 @@
     delete form.dataset.sent;
     all("[aria-disabled]", form).forEach((each) => each.removeAttribute("aria-disabled"));
   }));
+
+  // A guarded form with unsaved changes asks before its page is left; sending it is no leaving
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-guard]");
+    if (form) form.dataset.touched = "yes";
+  });
+  addEventListener("beforeunload", (event) => {
+    if (document.querySelector("form[data-touched]:not([data-sent])")) event.preventDefault();
+  });
 
   document.querySelector("[data-focus]")?.focus();
   reveal(document);
