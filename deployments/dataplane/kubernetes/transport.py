@@ -32,7 +32,7 @@ class Connection:
         configuration.proxy = None  # never one from the environment
         configuration.retries = False  # ours, below; and no redirects
         configuration.tls_server_name = credentials.tls_server_name or None
-        configuration.connection_pool_maxsize = 8
+        configuration.connection_pool_maxsize = 24  # the observer watches each kind on one of its own
         if credentials.token:
             configuration.api_key = {"BearerToken": credentials.token}
             configuration.api_key_prefix = {"BearerToken": "Bearer"}
