@@ -25,7 +25,7 @@ from deployments.dataplane.base import (
 )
 from deployments.dataplane.kubernetes import creating, instances, logs, look, names, removal, upgrade
 from deployments.dataplane.kubernetes.client import Api, path_of
-from deployments.dataplane.kubernetes.kubeconfig import credentials_of
+from deployments.dataplane.kubernetes.kubeconfig import Credentials
 from deployments.dataplane.kubernetes.place import Place
 from deployments.dataplane.kubernetes.settings import ClusterSettings
 from deployments.dataplane.kubernetes.transport import Connection, Json, connection_to
@@ -174,7 +174,7 @@ class KubernetesDataPlane:
     @property
     def connection(self) -> Connection:
         """This process's connection to the cluster."""
-        return connection_to(credentials_of(self._raw))
+        return connection_to(Credentials.of(self._raw))
 
     def _has_keda(self, api: Api) -> bool:
         """Whether to leave scaling to KEDA: the settings say so, and the cluster has it."""

@@ -7,7 +7,6 @@ only a server, inline certificates and a token come out of it. Whatever would ru
 import base64
 import binascii
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,13 +91,6 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise KubeconfigError("The kubeconfig uses YAML aliases, which it does not need. Write it out.")
         return super().compose_node(parent, index)
-
-
-def credentials_of(settings: Mapping[str, str]) -> Credentials:
-    """From a cluster's settings: "kubeconfig" (the text) with "context", or "in_cluster" ("true")."""
-    if settings.get("in_cluster") == "true":
-        return in_cluster(os.environ)
-    return parse(settings.get("kubeconfig", ""), settings.get("context", ""))
 
 
 def parse(text: str, context: str = "") -> Credentials:

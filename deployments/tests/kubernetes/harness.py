@@ -45,8 +45,9 @@ class KubernetesHarness:
 
     def config(self, **settings: str) -> ClusterConfig:
         """The cluster as the console would have it registered."""
-        document = {"kubeconfig": self.kubeconfig, "namespace_prefix": self.prefix, "ingress_domain": DOMAIN}
-        return ClusterConfig("c1", "kubernetes", ADMIN, {**document, **settings})
+        document = {"namespace_prefix": self.prefix, "ingress_domain": DOMAIN}
+        stored = parse(self.kubeconfig).settings()
+        return ClusterConfig("c1", "kubernetes", ADMIN, {**stored, **document, **settings})
 
     def api(self) -> Api:
         return Api(self.connection, 60.0)
@@ -60,8 +61,7 @@ class KubernetesHarness:
         return self.driver()
 
     def unreachable(self) -> KubernetesDataPlane:
-        server = parse(self.kubeconfig).server
-        return self.driver(kubeconfig=self.kubeconfig.replace(server, "https://127.0.0.1:1"))
+        return self.driver(server="https://127.0.0.1:1")
 
     def running(self) -> Case:
         if self._running is None:
