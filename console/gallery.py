@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from deployments.pace import Pace
 from deployments.states import ComponentState, Executor, Status, StepState
 
 FIXED = datetime(2026, 11, 21, 19, 32, 4, tzinfo=UTC)
@@ -32,6 +33,8 @@ class Row:
     url: str = "#main"
     reason: str = ""
     updated_by_label: str = "Alice"
+    badge_url: str = "#main"
+    pace: Pace | None = None
     cluster: dict[str, str] = field(default_factory=lambda: {"name": "This machine"})
 
     @property

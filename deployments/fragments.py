@@ -8,21 +8,14 @@ from django.template.loader import render_to_string
 from console.kit.events import Frame
 from deployments.dataplane.base import DAGS_FOLDER
 from deployments.models import Deployment, Step
-from deployments.states import Operation, Status, StepState
-from deployments.templatetags.states import badge
+from deployments.pace import Pace
+from deployments.stalled import attach, current_operation
+from deployments.states import StepState
+from deployments.templatetags.states import status_badge
 
 
-def current_operation(deployment: Deployment) -> Operation | None:
-    """Whose steps the page shows: deleting, creating until first Healthy, then the change under way if any."""
-    if deployment.is_deleting:
-        return Operation.DELETE
-    if deployment.first_healthy_at is None:
-        return Operation.CREATE
-    return Operation.CHANGE if deployment.shown_status is Status.DEPLOYING else None
-
-
-def step_context(step: Step) -> dict[str, Any]:
-    """One step as the templates want it."""
+def step_context(step: Step, pace: Pace | None = None) -> dict[str, Any]:
+    """One step as the templates want it; `pace` is that of the step at work."""
     return {
         "key": step.key,
         "title": step.title,
@@ -32,6 +25,7 @@ def step_context(step: Step) -> dict[str, Any]:
         "started_at": step.started_at,
         "finished_at": step.finished_at,
         "running": step.state == StepState.RUNNING,
+        "usual": pace.usual.text if pace and pace.key == step.key else "",
     }
 
 
@@ -41,13 +35,16 @@ def _takes_dags(deployment: Deployment) -> bool:
 
 
 def live_context(deployment: Deployment) -> dict[str, Any]:
-    """The context of deployments/_live.html. Two queries."""
+    """The context of deployments/_live.html. Two queries, a third while something is under way."""
+    attach([deployment])
     operation = current_operation(deployment)
     steps = [s for s in deployment.steps.all() if s.operation == operation] if operation else []
     return {
         "d": deployment,
         "operation": operation,
-        "steps": [step_context(step) for step in steps],
+        "pace": deployment.pace,
+        "live_id": f"live-{deployment.pk}",
+        "steps": [step_context(step, deployment.pace) for step in steps],
         "components": list(deployment.components.all()),
         "airflow_url": deployment.airflow_url or None,
         "dags_folder": deployment.notes.get(DAGS_FOLDER) if _takes_dags(deployment) else None,
@@ -56,7 +53,8 @@ def live_context(deployment: Deployment) -> dict[str, Any]:
 
 def frames(deployment: Deployment) -> list[Frame]:
     """The events that bring every open page up to date about this Deployment."""
+    live = render_to_string("deployments/_live.html", live_context(deployment))  # attaches its pace
     return [
-        Frame(f"badge-{deployment.pk}", badge(deployment.shown_status)),
-        Frame(f"live-{deployment.pk}", render_to_string("deployments/_live.html", live_context(deployment))),
+        Frame(f"badge-{deployment.pk}", status_badge(deployment)),
+        Frame(f"live-{deployment.pk}", live),
     ]

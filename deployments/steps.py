@@ -5,6 +5,7 @@ from typing import Any
 
 from deployments.dataplane.base import Leftover, Outcome, Progress, StepName
 from deployments.models import Deployment, Step
+from deployments.stalled import note
 from deployments.states import Operation, StepState
 
 
@@ -28,6 +29,8 @@ def write(
     changed = False
     for index, step in enumerate(rows):
         wanted = _wanted(step, index, current, progress, error, now)
+        if wanted.get("state") == StepState.DONE:
+            note(row, step, now)
         receipt = [item.text for item in inventory if item.step == step.key]
         changed |= _save_if_different(step, {**wanted, "receipt": receipt} if receipt else wanted)
     return changed

@@ -17,6 +17,7 @@ from deployments.fragments import live_context, step_context
 from deployments.models import Deployment
 from deployments.options import clusters_for
 from deployments.presenters import consequences, facts, notes
+from deployments.stalled import BUSY, attach
 from deployments.states import Operation
 from deployments.templatetags import states
 from workspaces.access import MemberRequest, who_can, workspace_view
@@ -37,9 +38,11 @@ def deployment_list(request: MemberRequest) -> HttpResponse:
     chosen = form.values()
     listing = queries.listing(request.workspace, chosen, request.GET)
     can_create = request.can(Permission.CREATE_DEPLOYMENT)
+    rows = list(listing.page.object_list)
+    attach(rows)
     context = {
         "page": listing.page,
-        "rows": listing.page.object_list,
+        "rows": rows,
         "filters": form,
         "counts": _count_links(request, listing.counts),
         "sorts": _sort_links(request, listing.sort),
@@ -148,10 +151,25 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     context = {
         **page_context(request, deployment, "Overview"),
         **live_context(deployment),
+        **_ways_out(request, deployment),
         "credential": _credential(request, deployment, revealed=None),
         "edit_url": _edit_url(request, deployment),
     }
     return render(request, "deployments/detail.html", context)
+
+
+def _ways_out(request: MemberRequest, deployment: Deployment) -> dict[str, str | None]:
+    """What somebody may do about a Deployment that is stalled. The page shows it as soon as it is."""
+    busy = deployment.shown_status in BUSY
+    retry = (
+        busy and not deployment.failures and request.can(Permission.EDIT_DEPLOYMENT)
+    )  # else it is offered anyway
+    delete = busy and not deployment.is_deleting and request.can(Permission.DELETE_DEPLOYMENT)
+    here = [deployment.release_name]
+    return {
+        "stalled_retry_url": reverse("deployments:retry", args=here) if retry else None,
+        "stalled_delete_url": reverse("deployments:delete", args=here) if delete else None,
+    }
 
 
 def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
@@ -163,6 +181,7 @@ def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 
 def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> dict[str, Any]:
     """What the head of each page of a Deployment needs; `tab` is the current one."""
+    attach([deployment])
     return {
         "d": deployment,
         "tabs": [{**each, "current": each["label"] == tab} for each in _tabs(request, deployment)],
@@ -230,7 +249,8 @@ def live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.VIEW)
 def badge(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The badge alone, for a page that missed something."""
-    return HttpResponse(states.badge(deployment.shown_status))
+    attach([deployment])
+    return HttpResponse(states.status_badge(deployment))
 
 
 @require_POST

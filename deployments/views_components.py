@@ -21,7 +21,7 @@ from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
 READ_LINES = 1000  # in which the telling ones are looked for
-TELLING_LINES = 20
+TELLING_LINES = 15
 
 
 @require_GET

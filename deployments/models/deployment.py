@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from deployments.models.clusters import Cluster, RuntimeRelease, WorkerType
 from deployments.models.words import choices
+from deployments.pace import Pace
 from deployments.spec import Size, au_size
 from deployments.states import Executor, Status
 from workspaces.models import User, Workspace
@@ -71,6 +72,9 @@ class Deployment(models.Model):
     deleted_at = models.DateTimeField(null=True)
     airflow_url = models.CharField(max_length=255, blank=True)
     notes = models.JSONField(default=dict)  # facts of the data plane for the page, by label
+
+    # For pages: how the step at work does. Not stored; put here by `stalled.attach`.
+    pace: Pace | None = None
 
     # The reconciler's own: when to look next, who is looking now.
     due_at = models.DateTimeField(db_default=Now())

@@ -4,9 +4,12 @@ from functools import cache
 
 from django import template
 from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from console.kit.templatetags.ui import icon
+from deployments.models import Deployment
 from deployments.states import COMPONENT_LOOK, STATUS_LOOK, STEP_LOOK, ComponentState, Look, Status, StepState
 
 register = template.Library()
@@ -41,6 +44,42 @@ def badge(status: Status | str) -> SafeString:
     """The badge of a Deployment's status; the same for every viewer, so it may be streamed."""
     status = Status(status)
     return _badge(STATUS_LOOK[status], status.label)
+
+
+NOTHING_TO_EXPLAIN = {Status.HEALTHY, Status.HIBERNATING, Status.DELETED}
+STALLED = Look("warn", "triangle-alert")
+
+
+@register.simple_tag
+def status_badge(deployment: Deployment) -> SafeString:
+    """The badge of a Deployment, a second one when it is stalled, and the way to the reason; the same for every viewer,
+    so it may be streamed. What will be stalled in a while asks for itself again then."""
+    status = deployment.shown_status
+    if status in NOTHING_TO_EXPLAIN:
+        return badge(status)
+    pace = deployment.pace
+    return format_html(
+        '{}{}<a class="why" href="{}">Why?<span class="sr"> {} is {}</span></a>{}',
+        badge(status),
+        _badge(STALLED, "Stalled") if pace and pace.stalled else "",
+        reverse("deployments:why", args=[deployment.release_name]),
+        deployment.name,
+        status.label,
+        ask_again(deployment.badge_url, f"badge-{deployment.pk}", pace.due_in)
+        if pace and pace.due_in
+        else "",
+    )
+
+
+@register.simple_tag
+def ask_again(url: str, target: str, seconds: int) -> SafeString:
+    """Has the page fetch a part of itself anew at a known moment. A part that is replaced sooner asks no more."""
+    return format_html(
+        '<span hidden hx-get="{}" hx-target="#{}" hx-swap="innerHTML" hx-trigger="load delay:{}s"></span>',
+        url,
+        target,
+        seconds,
+    )
 
 
 @register.simple_tag

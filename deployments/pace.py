@@ -1,0 +1,72 @@
+"""How long a step usually takes, and when it takes so long that somebody should look. Pure: no I/O, no clock."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+FEWEST_SAMPLES = 5  # fewer tell nothing
+MOST_SAMPLES = 50  # what is kept of each step
+TIMES = 3  # the usual p95, and a step is stalled
+FLOOR_SECONDS = 10.0  # below this nothing is: a step of half a second may take five
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What the last runs of a step took, in seconds."""
+
+    median: float
+    p95: float
+
+    @property
+    def limit(self) -> timedelta:
+        """What runs longer is stalled."""
+        return timedelta(seconds=max(FLOOR_SECONDS, TIMES * self.p95))
+
+    @property
+    def text(self) -> str:
+        """The usual time for people."""
+        return span(self.median)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the step at work does against what is usual. `waits_for` is its own sentence."""
+
+    key: str
+    title: str
+    waits_for: str
+    since: datetime
+    usual: Usual
+    now: datetime
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it is past its time."""
+        return self.now - self.since > self.usual.limit
+
+    @property
+    def due_in(self) -> int | None:
+        """In how many whole seconds it will be past its time; None when it is."""
+        left = self.usual.limit - (self.now - self.since)
+        return None if self.stalled else max(1, math.ceil(left.total_seconds()) + 1)
+
+
+def usual(seconds: Sequence[float]) -> Usual | None:
+    """What is usual, from the last runs; None when there are too few. Percentiles by nearest rank."""
+    if len(seconds) < FEWEST_SAMPLES:
+        return None
+    ranked = sorted(seconds)
+    return Usual(_percentile(ranked, 0.5), _percentile(ranked, 0.95))
+
+
+def _percentile(ranked: Sequence[float], part: float) -> float:
+    return ranked[max(0, math.ceil(part * len(ranked)) - 1)]
+
+
+def span(seconds: float) -> str:
+    """A rough time for people: "8 s", "2 min", "1 h"."""
+    whole = max(1, round(seconds))
+    if whole < 90:
+        return f"{whole} s"
+    return f"{round(whole / 60)} min" if whole < 5400 else f"{round(whole / 3600)} h"
