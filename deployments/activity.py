@@ -88,7 +88,9 @@ def _role(values: Mapping[str, Any]) -> str:
 
 
 def _change(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    old, new = (str(values.get(key) or "nothing") for values in (before, after))
+    old, new = (
+        "nothing" if values.get(key) in (None, "") else str(values[key]) for values in (before, after)
+    )
     name = key.replace("_", " ")
     return (
         f"{name}: {old} → {new}"

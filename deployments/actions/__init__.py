@@ -11,7 +11,6 @@ from deployments.actions.lifecycle import (
     WorkspaceGone,
     create_deployment,
     delete_deployment,
-    describe_deployment,
     retry_now,
     reveal_credential,
 )
@@ -32,7 +31,6 @@ __all__ = [
     "create_deployment",
     "delete_deployment",
     "delete_queue",
-    "describe_deployment",
     "edit_deployment",
     "edit_queue",
     "refuse_unless_settled",

@@ -72,7 +72,6 @@ def _save(row: Deployment, by: User, values: dict[str, Any]) -> None:
     if "name" in values:
         values["name_key"] = name_key(str(values["name"]))
     Deployment.objects.filter(pk=row.pk).update(**values, updated_at=Now(), updated_by=by)
-    row.name = values.get("name", row.name)
 
 
 def _save_queues(row: Deployment, now: Settings, values: Settings, wanted: Settings) -> dict[str, Any]:

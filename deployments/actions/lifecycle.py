@@ -117,35 +117,6 @@ def _mint() -> str:
             return row.name
 
 
-def describe_deployment(*, deployment: Deployment, by: User, name: str, description: str) -> Deployment:
-    """Change name and description; nothing restarts. Saying the same again writes nothing. Raises NameTaken."""
-    old = {"name": deployment.name, "description": deployment.description}
-    new = {"name": name, "description": description}
-    if old == new:
-        return deployment
-    try:
-        with transaction.atomic():
-            Deployment.objects.filter(pk=deployment.pk).update(
-                name=name,
-                name_key=name_key(name),
-                description=description,
-                updated_at=Now(),
-                updated_by=by,
-            )
-            changed = {key for key in old if old[key] != new[key]}
-            record_deployment(
-                deployment,
-                by,
-                "edited",
-                old={key: old[key] for key in changed},
-                new={key: new[key] for key in changed},
-            )
-    except IntegrityError as error:
-        raise NameTaken(name) from error
-    deployment.refresh_from_db()
-    return deployment
-
-
 @transaction.atomic
 def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
     """Ask for the Deployment to go. Desired state: the row says Deleting until nothing is left. Twice is once."""

@@ -7,10 +7,13 @@ from uuid import uuid4
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from deployments import actions, activity
+from deployments.actions.editing import settings_of
 from deployments.activity import Entry, Filters
-from deployments.models import StatusChange
+from deployments.editing import queues_of
+from deployments.models import Deployment, StatusChange
 from workspaces import actions as workspace_actions
 from workspaces import invitations, members
 from workspaces.models import AuditEvent
@@ -23,13 +26,20 @@ def sentences(workspace, deployment=None, **filters) -> list[str]:
     return [each.sentence for each in activity.entries(workspace, deployment, Filters(**filters))]
 
 
+def edit(deployment, by, **changes) -> None:
+    Deployment.objects.filter(pk=deployment.pk).update(first_healthy_at=timezone.now())
+    deployment.refresh_from_db()
+    shown = settings_of(deployment, queues_of(deployment))
+    actions.edit_deployment(deployment=deployment, by=by, shown=shown, wanted={**shown, **changes})
+
+
 def changed(deployment, old: str, new: str, reason: str = "") -> StatusChange:
     return StatusChange.objects.create(deployment=deployment, old=old, new=new, reason=reason)
 
 
 def test_one_sentence_per_event_newest_first(alice, bob, deployment, workspace):
     changed(deployment, "creating", "healthy")
-    actions.describe_deployment(deployment=deployment, by=bob, name="Analytics EU", description="")
+    edit(deployment, bob, name="Analytics EU", description="")
     members.change_role(workspace=workspace, by=alice, user_id=bob.pk, role=Role.ADMIN)
     made = invitations.invite(workspace=workspace, by=bob, emails=["ida@example.org"], role=Role.EDITOR)
     invitations.revoke(workspace=workspace, by=bob, invitation_id=made.made[0].invitation.pk)
@@ -49,7 +59,7 @@ def test_one_sentence_per_event_newest_first(alice, bob, deployment, workspace):
 
 
 def test_old_and_new_values_are_told(alice, deployment, workspace):
-    actions.describe_deployment(deployment=deployment, by=alice, name="Analytics", description="For us")
+    edit(deployment, alice, name="Analytics", description="For us")
     newest = activity.entries(workspace, None, Filters())[0]
     assert newest.details == ["description: nothing → For us"]
 
@@ -95,7 +105,7 @@ def test_filters(alice, bob, deployment, workspace, filters, expected):
 
 
 def test_the_person_filter_offers_who_acted_and_leaves_out_the_others(as_, alice, bob, deployment, workspace):
-    actions.describe_deployment(deployment=deployment, by=bob, name="Renamed", description="")
+    edit(deployment, bob, name="Renamed", description="")
     assert activity.people(workspace, None) == [(str(alice.pk), "Alice"), (str(bob.pk), "Bob")]
     html = (
         as_(alice)
@@ -159,8 +169,8 @@ def test_a_page_costs_the_same_at_any_length(
 
 
 def test_the_file_holds_what_the_filters_leave_and_runs_no_formula(as_, alice, deployment, workspace):
-    actions.describe_deployment(deployment=deployment, by=alice, name="=HYPERLINK(1)", description="")
-    actions.describe_deployment(deployment=deployment, by=alice, name="=HYPERLINK(1)", description="-1")
+    edit(deployment, alice, name="=HYPERLINK(1)", description="")
+    edit(deployment, alice, name="=HYPERLINK(1)", description="-1")
     url = reverse("deployments:activity_csv", args=[workspace.pk])
     answer = as_(alice).get(url, {"kind": "deployment"})
     assert answer["Content-Type"].startswith("text/csv")

@@ -140,25 +140,6 @@ def test_the_credential_is_shown_to_editors_once_and_audited(as_, bob, vera, dep
     assert password not in str(event.old) + str(event.new)
 
 
-def test_name_and_description_can_be_changed(as_, bob, deployment):
-    client = as_(bob)
-    answer = client.post(f"{deployment.url}settings/", {"name": "Reports", "description": "New words"})
-    assert answer.status_code == 303
-    deployment.refresh_from_db()
-    assert (deployment.name, deployment.description, deployment.generation) == ("Reports", "New words", 1)
-    event = AuditEvent.objects.get(verb="edited")
-    assert event.old == {"name": "Analytics", "description": ""}
-    client.post(f"{deployment.url}settings/", {"name": "Reports", "description": "New words"})
-    assert AuditEvent.objects.filter(verb="edited").count() == 1  # the same again is nothing
-
-
-def test_a_rename_to_a_taken_name_is_refused_beside_the_field(as_, bob, workspace, deployment, choices):
-    actions.create_deployment(workspace=workspace, by=bob, form_key=uuid4(), choices=choices("Reports"))
-    answer = as_(bob).post(f"{deployment.url}settings/", {"name": "reports", "description": ""})
-    assert answer.status_code == 422
-    assert "no other Deployment" in answer.content.decode()
-
-
 def test_deleting_asks_for_the_name(as_, bob, deployment, plane):
     client = as_(bob)
     page = client.get(f"{deployment.url}delete/").content.decode()
