@@ -55,6 +55,7 @@ class World:
     warm: bool = False  # the components answer
     workers: dict[str, int] = field(default_factory=dict)
     loads: dict[str, tuple[int, int]] = field(default_factory=dict)  # queue -> (queued, running)
+    draining: dict[str, int] = field(default_factory=dict)  # queue -> workers on their way out
     broken: dict[str, Component] = field(default_factory=dict)  # components that a test made fail
     lines: dict[str, list[LogLine]] = field(default_factory=dict, repr=False)  # what components wrote
 
@@ -272,7 +273,12 @@ class ScriptedDataPlane:
         if not world.running or world.release is None:
             return ()
         return tuple(
-            QueueLoad(q.name, *world.loads.get(q.name, (0, 0)), world.workers.get(q.name, 0))
+            QueueLoad(
+                q.name,
+                *world.loads.get(q.name, (0, 0)),
+                world.workers.get(q.name, 0),
+                world.draining.get(q.name, 0),
+            )
             for q in world.release.queues
         )
 
