@@ -59,7 +59,9 @@ def main(path: str) -> None:
     os.umask(0o077)
     os.chdir(spec["cwd"])
     _note(spec["started"], spec["digest"])
-    os.execve(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - never through a shell
+    # In UTF-8 whatever the locale: a value arrives byte for byte as it was set.
+    env = {key.encode(): value.encode(errors="surrogateescape") for key, value in spec["env"].items()}
+    os.execve(spec["argv"][0], spec["argv"], env)  # noqa: S606 - never through a shell
 
 
 if __name__ == "__main__":
