@@ -9,7 +9,7 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ssl import SSLError
 from typing import Any
 from urllib.parse import quote
@@ -101,9 +101,9 @@ class Api:
     @contextmanager
     def stream(
         self, path: str, what: str, read: float, accept: str = "application/json", **query: str
-    ) -> Iterator[Iterator[bytes]]:
-        """The pieces of an answer that does not end by itself, such as a watch. `read` is the longest silence in
-        seconds. Not repeated, not held to the budget; every failure leaves as a DataPlaneError."""
+    ) -> Iterator["Stream"]:
+        """An answer that does not end by itself, such as a watch. `read` is the longest silence in seconds. Not
+        repeated, not held to the budget; every failure leaves as a DataPlaneError."""
         self._connection.permit()
         with _translated():
             response = self._connection.send("GET", path, query, None, "", read, accept)
@@ -111,7 +111,7 @@ class Api:
                 self._connection.requests[f"GET {response.status}"] += 1
                 if response.status >= 300:
                     raise self._refusal(response.status, response, response.read(MAX_ANSWER), what)
-                yield iter(lambda: response.read1(65_536), b"")
+                yield Stream(response)
             finally:
                 response.close()
 
@@ -217,6 +217,21 @@ class Api:
                 self._connection.hold(error, asked)
             raise error
         time.sleep(seconds)
+
+
+class Stream:
+    """The pieces of an answer, as they come. `cut` ends the wait for the next one, from any thread."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self._response.read1(65_536), b"")
+
+    def cut(self) -> None:
+        """End it."""
+        with suppress(OSError, ValueError):  # it has ended already
+            self._response.shutdown()
 
 
 class _Lost(DataPlaneUnreachable):

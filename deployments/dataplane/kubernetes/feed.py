@@ -7,7 +7,7 @@ Nothing is decided by a cache but whom to wake and what to look at anew.
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import structlog
 from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable
 from deployments.dataplane.kubernetes import drift, kinds
 from deployments.dataplane.kubernetes.answers import Refused, SignInRefused
-from deployments.dataplane.kubernetes.client import Api, path_of
+from deployments.dataplane.kubernetes.client import Api, Stream, path_of
 from deployments.dataplane.kubernetes.kinds import WatchedKind
 from deployments.dataplane.kubernetes.pulse import Pulse
 
@@ -80,6 +80,7 @@ class Feed:
         self.error = ""  # why it is not live
         self.listed = 0  # how many times, for tests and the bench
         self.heard_at = time.monotonic()
+        self._stream: Stream | None = None
         self._version = ""  # where to watch on from; "": list first
         self._api, self._tell, self._pulse = api, tell, pulse
         self._forbidden = forbidden  # the kinds that were refused by 403, of all feeds
@@ -90,6 +91,7 @@ class Feed:
         """Until the pulse is stopped. Nothing but its end gets out of here."""
         failures = 0
         while not self._pulse.stopped:
+            self._stream = None
             try:
                 began = time.monotonic()
                 self._watch() if self._version else self._list()
@@ -106,6 +108,11 @@ class Feed:
                 rest, failures = _backoff(failures + 3), failures + 1
             if rest:
                 self._pulse.wait(rest)
+
+    def close(self) -> None:
+        """End the wait for the next event; the pulse is stopped."""
+        if self._stream is not None:
+            self._stream.cut()
 
     def _fail(self, error: DataPlaneError, failures: int) -> float:
         """Note why; how long to wait. A watch that was cut is resumed once, and listed anew after that."""
@@ -207,6 +214,7 @@ class Feed:
                 self._path, self._what, SILENCE_SECONDS, self.kind.accept, **query
             ) as stream:
                 self._alive()
+                self._stream = stream
                 for line in _lines(stream):
                     if self._pulse.stopped:
                         return
@@ -264,7 +272,7 @@ def _version(found: dict[str, Any]) -> str:
     return str((found.get("metadata") or {}).get("resourceVersion") or "")
 
 
-def _lines(stream: Iterator[bytes]) -> Iterator[bytes]:
+def _lines(stream: Iterable[bytes]) -> Iterator[bytes]:
     """Whole lines; what follows the last line break of a stream that was cut is no event."""
     rest = b""
     for piece in stream:

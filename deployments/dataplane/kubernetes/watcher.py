@@ -77,6 +77,8 @@ class ClusterWatcher:
     def close(self) -> None:
         """See the contract."""
         self._pulse.stop()
+        for feed in self._feeds:
+            feed.close()
         self._loads.close()
         with self._changed:
             self._changed.notify_all()
