@@ -1,14 +1,21 @@
-"""The log page in a real browser: it follows, leaves whoever scrolls up in peace, and says when nothing answers."""
+"""The log page in a real browser: it follows, leaves whoever scrolls up in peace, and says when nothing answers. And
+what a person sees who asks why: from a badge to the lines that tell."""
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from console.tests.browser import axe_complaints, chromium, cookies_of, overflow
 from deployments.dataplane.base import LogLine
-from deployments.reconcile import ref_of
+from deployments.models import Deployment, Step, StepTiming
+from deployments.pace import FLOOR_SECONDS
+from deployments.reconcile import reconcile, ref_of
 from deployments.tests.test_reconcile import settle
 
 pytestmark = pytest.mark.browser
@@ -127,3 +134,67 @@ def test_a_page_holds_five_thousand_lines_at_most(live_server, as_, vera, runnin
         assert lines.evaluate("each => each.childElementCount") == 5000
         assert to_end(page) <= 32
         assert overflow(page) == 0
+
+
+def test_from_a_badge_to_the_lines_that_tell(live_server, as_, vera, running, plane, write):
+    write("[info     ] fine", "[error    ] Boom", "  trace", "[info     ] going on")
+    plane.break_component(ref_of(running), "scheduler", "Scheduler ended (exit status 1).")
+    Deployment.objects.filter(pk=running.pk).update(due_at=timezone.now() - timedelta(seconds=1))
+    reconcile(running.pk)
+    listing = running.workspace.url
+    cookies = cookies_of(as_(vera), live_server.url)
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=live_server.url)
+        context.route("**/stream/**", lambda route: route.abort())
+        context.add_cookies(cookies)
+        page = context.new_page()
+        page.goto(listing)
+        page.get_by_role("link", name="Why?").click()
+        expect(page.get_by_role("heading", name="Scheduler", exact=True)).to_be_visible()
+        expect(page.locator("main")).to_contain_text("Scheduler ended (exit status 1).")
+        expect(page.locator("#now")).to_contain_text("Last probe")  # fetched by the page
+        assert page.locator("#now .logline").all_inner_texts()[-1].strip() == "trace"
+        assert axe_complaints(page) == []
+        page.get_by_role("link", name="All its errors").click()
+        expect(page.locator("[data-log-lines] .logline")).to_have_count(2)
+        expect(page.get_by_label("Level")).to_have_value("error")
+
+
+def test_stalled_appears_by_itself_and_brings_what_to_do(live_server, as_, bob, deployment, cluster):
+    for _ in range(5):
+        StepTiming.objects.create(cluster=cluster, operation="create", key="database", seconds=1.0)
+    step = {"operation": "create", "position": 0, "key": "database", "title": "Database", "state": "running"}
+    cookies = cookies_of(as_(bob), live_server.url)
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=live_server.url)
+        context.route("**/stream/**", lambda route: route.abort())
+        context.add_cookies(cookies)
+        page = context.new_page()
+        begun = timezone.now() - timedelta(seconds=FLOOR_SECONDS - 3)
+        asyncio_free(lambda: Step.objects.create(deployment=deployment, started_at=begun, **step))
+        page.goto(deployment.url)
+        retry = page.get_by_role("button", name="Retry")
+        expect(page.locator(".step")).to_contain_text("usually 1 s")
+        expect(retry).to_be_hidden()
+        page.evaluate("window.neverReloaded = true")
+        expect(page.locator("[data-stalled]")).to_contain_text(
+            "Stalled: Database has run for", timeout=10_000
+        )
+        expect(page.locator(".page-head .badge")).to_have_text(["Creating", "Stalled"], timeout=5000)
+        expect(retry).to_be_visible()
+        expect(page.get_by_role("link", name="Delete Deployment…")).to_be_visible()
+        assert page.evaluate("window.neverReloaded")
+        assert axe_complaints(page) == []
+
+
+def asyncio_free(act) -> None:
+    """Do something with the database while a browser is open: its driver keeps an event loop in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_and_close, act).result()
+
+
+def _and_close(act) -> None:
+    try:
+        act()
+    finally:
+        connection.close()

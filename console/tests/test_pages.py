@@ -79,6 +79,11 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("deployments:activity", args=here) + "?q=nothing-like-this",
         deployment.url,
         reverse("deployments:deployment_activity", args=[deployment.release_name]),
+        reverse("deployments:logs", args=[deployment.release_name]),
+        reverse("deployments:logs", args=[deployment.release_name])
+        + "?component=triggerer&level=error&q=nothing",
+        reverse("deployments:component", args=[deployment.release_name, "scheduler"]),
+        reverse("deployments:component_now", args=[deployment.release_name, "scheduler"]),
         reverse("deployments:settings", args=[deployment.release_name]),
         reverse("deployments:delete", args=[deployment.release_name]),
     ]
