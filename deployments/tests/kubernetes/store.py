@@ -84,6 +84,11 @@ class Store:
         with self.lock:
             live = copied(self.get(place))
             before = fields.leaves(live)
+            held = (change.get("metadata") or {}).get("resourceVersion")
+            if held and held != live["metadata"]["resourceVersion"]:
+                raise Refusal(
+                    409, "Conflict", "the object has been modified; please apply your changes to the latest"
+                )
             changed = merged(live, change)
             self._check_immutable(place, live, changed, False)
             after = fields.leaves(changed)
