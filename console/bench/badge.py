@@ -30,7 +30,7 @@ WATCH = """(id) => {
   window.benchSeen = [];
   new MutationObserver(() => {
     const now = performance.timeOrigin + performance.now();
-    window.benchSeen.push([document.getElementById(id).textContent.trim(), now]);
+    window.benchSeen.push([document.getElementById(id).querySelector(".badge").textContent.trim(), now]);
   }).observe(document.getElementById("rows"), {childList: true, subtree: true, characterData: true});
 }"""
 SKEW = "() => performance.timeOrigin + performance.now() - Date.now()"

@@ -62,7 +62,7 @@ def sign_in(browser: Browser, it: Installation) -> Page:
 
 
 def badge(page: Page):
-    return page.locator(".page-head .badge")
+    return page.locator(".page-head .badge").first  # a second one says that it is stalled
 
 
 def watch_until_healthy(page: Page) -> list[str]:

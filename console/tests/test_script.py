@@ -53,7 +53,7 @@ def opened(window: BrowserContext, url: str) -> Page:
 def test_a_pushed_badge_is_swapped_in_and_a_pushed_change_is_spoken_once(window, addresses) -> None:
     page = opened(window, addresses["detail"])
     badge, spoken = page.locator(f"#badge-{addresses['pk']}"), page.locator("#announce")
-    expect(badge).to_have_text("Creating")
+    expect(badge.locator(".badge")).to_have_text("Creating")
     expect(spoken).to_be_empty()
     healthy = '<div data-subject="x" data-announce="Analytics is Healthy.">fine</div>'
     play(
