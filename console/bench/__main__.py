@@ -18,8 +18,9 @@ ROWS = {
     "list": "listing",
     "idle": "idle",
     "restart": "restart",
+    "logs": "logs",
 }
-ORDER = ("create", "idle", "restart", "badge", "streams", "list")  # first those that share an Airflow
+ORDER = ("create", "idle", "restart", "badge", "streams", "list", "logs")  # first those that share an Airflow
 
 
 def main(arguments: list[str]) -> int:
