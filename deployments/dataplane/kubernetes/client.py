@@ -264,7 +264,8 @@ def _root(error: BaseException) -> str:
     """What went wrong at the bottom, without our URL in it: "certificate verify failed: unable to get …"."""
     while error.__cause__ is not None:
         error = error.__cause__
-    words = getattr(error, "strerror", None) or str(error.args[0] if error.args else error)
+    first = error.args[0] if error.args else ""
+    words = getattr(error, "strerror", None) or (first if isinstance(first, str) and first else repr(error))
     return clause(_DECORATION.sub("", words), 300) or type(error).__name__
 
 
