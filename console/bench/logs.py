@@ -21,7 +21,7 @@ MUST_FIRST, MUST_FRAME, MUST_LINES = 500.0, 200.0, 5_000
 METHOD = (
     f"A scheduler's log of {LINES:,} lines of about 130 bytes lies in a Deployment's folder. Chromium opens its log "
     f"page {LOADS} times (once more before, unmeasured): from the start of the navigation to the first frame after a "
-    f"line of the log is in the document. Then, while the page follows, {BURSTS} times {BURST:,} more lines are written, "
+    f"line of the log is in the document. Then, while the page follows, {BURSTS} times {BURST:,} more are written, "
     "one burst a second; the page is scrolled up, left paused for a burst, and resumed. The longest time between two "
     "frames (requestAnimationFrame) during all of that, and the most lines that the document held."
 )
