@@ -4,7 +4,10 @@ import base64
 import hashlib
 import json
 import re
+import stat
+import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -313,6 +316,22 @@ def test_the_template_namespace_holds_one_job_that_reaches_the_database_alone(as
     assert value.startswith("postgresql+psycopg2://airdeck_template_3_3_1:marked-template-password@10.9.0.5/")
     public = json.dumps([each for each in objects if each["kind"] != "Secret"])
     assert "marked" not in public
+
+
+def test_the_copy_of_the_login_can_be_written_by_its_owner(tmp_path):
+    """Airflow opens it for writing; the mounted original is read-only, and so would be what `cp` makes of it."""
+    asked = samples.inputs(shape="smallest")
+    pod = samples.lasting(asked)["Deployment", names.API_SERVER]["spec"]["template"]["spec"]
+    copy, reader = pod["initContainers"][0], pod["containers"][0]
+    for folder in ("secret", "login"):
+        (tmp_path / folder).mkdir()
+    original = tmp_path / "secret" / "passwords.json"
+    original.write_text("{}")
+    original.chmod(0o440)
+    subprocess.run([part.replace("/opt/airdeck", str(tmp_path)) for part in copy["command"]], check=True)
+    wanted = {each["name"]: each.get("value", "") for each in reader["env"]}
+    file = wanted["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"].replace("/opt/airdeck", str(tmp_path))
+    assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
 
 
 def test_sizes_are_written_as_kubernetes_writes_them():

@@ -176,11 +176,13 @@ LOGIN_COPY = f"{conf.OURS}/login"
 
 
 def _login_copy(inputs: Inputs) -> Manifest:
-    """Airflow's simple auth manager opens its password file for writing, and a Secret is mounted read-only."""
+    """Airflow's simple auth manager opens its password file for writing, and a Secret is mounted read-only. Not `cp`:
+    that would keep the mode in which nobody may write."""
+    source, target = f"{conf.OURS}/secret/{conf.LOGIN_FILE}", f"{LOGIN_COPY}/{conf.LOGIN_FILE}"
     return {
         "name": "login",
         "image": inputs.image,
-        "command": ["cp", f"{conf.OURS}/secret/{conf.LOGIN_FILE}", f"{LOGIN_COPY}/{conf.LOGIN_FILE}"],
+        "command": ["install", "-m", "600", source, target],
         "resources": sizes.resources(Size(50, 64)),
         "securityContext": locked_down(),
         "volumeMounts": [
