@@ -115,11 +115,10 @@ def _quota(said: str, name: str, requested: str, used: str, limited: str) -> str
     asked, taken, most = (_amounts(text) for text in (requested, used, limited))
     for resource, amount in asked.items():
         have, room = taken.get(resource, ""), most.get(resource, "")
-        words = _amount(resource, amount), _amount(resource, have), _amount(resource, room)
         if room and _exceeds(resource, amount, have, room):
             return (
-                f"Quota {clause(name, 253)} allows {words[2]}, {words[1]} is used; a pod of {said} needs {words[0]}. "
-                "Free some, or have the quota raised."
+                f"Quota {clause(name, 253)} allows {_amount(resource, room, unit=True)}; {_amount(resource, have)} "
+                f"taken, and a pod of {said} needs {_amount(resource, amount)} more. Free some, or have it raised."
             )
     return f"Quota {clause(name, 253)} has no room for a pod of {said} ({clause(requested, 200)} asked)."
 
@@ -138,12 +137,13 @@ def _amounts(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs if value}
 
 
-def _amount(resource: str, value: str) -> str:
+def _amount(resource: str, value: str, *, unit: bool = False) -> str:
+    """A quantity for people; with its `unit` where a bare number would not tell."""
+    if resource.endswith(("memory", "storage")):
+        return _memory(value) or clause(value, 40)
     if resource.endswith("cpu"):
-        return _cpu(value) or value
-    if resource.endswith("memory") or resource.endswith("storage"):
-        return _memory(value) or value
-    return f"{clause(value, 40)} {clause(resource, 80)}"
+        return (_cpu(value) or clause(value, 40)).removesuffix("" if unit else " CPU")
+    return f"{clause(value, 40)} {clause(resource, 80)}" if unit else clause(value, 40)
 
 
 def _cpu(quantity: str) -> str:

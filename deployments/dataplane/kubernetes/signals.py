@@ -5,7 +5,7 @@ ended, and events only where the objects say nothing themselves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -133,7 +133,7 @@ def of_job(job: Raw, job_pods: Sequence[Raw], events: Sequence[Raw], now: dateti
     found += [Finding(80, FAILING, causes.creation("the migration", text)) for text in creation[-1:]]
     bad = worst(one for one in found if one.state is FAILING)
     if bad is not None:
-        return bad
+        return replace(bad, sentence=f"{bad.sentence[0].upper()}{bad.sentence[1:]}")
     began = moment((job.get("status") or {}).get("startTime")) or now
     sentence = f"Waiting for the database migration (running for {duration((now - began).total_seconds())})."
     return Finding(20, STARTING, sentence)
