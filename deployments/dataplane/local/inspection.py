@@ -62,7 +62,9 @@ def _probe(facts: Facts, component: str, program: str) -> str:
         asked, came = "GET /api/v2/monitor/health", _api_answer(facts)
     elif component == REDIS:
         asked = "CLIENT LIST of this Redis"
-        came = "no answer" if facts.redis_clients is None else f"{len(facts.redis_clients)} workers listen"
+        came = (
+            "no answer" if facts.redis_clients is None else f"workers that listen: {len(facts.redis_clients)}"
+        )
     elif component in JOB_TYPES:
         asked, came = (
             f"newest {JOB_TYPES[component]} heartbeat in Airflow's database",
