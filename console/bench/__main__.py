@@ -19,8 +19,20 @@ ROWS = {
     "idle": "idle",
     "restart": "restart",
     "logs": "logs",
+    "edit": "editing",
+    "summary": "summary",
 }
-ORDER = ("create", "idle", "restart", "badge", "streams", "list", "logs")  # first those that share an Airflow
+ORDER = (
+    "create",
+    "idle",
+    "edit",
+    "restart",
+    "badge",
+    "streams",
+    "list",
+    "summary",
+    "logs",
+)  # first those that share an Airflow
 
 
 def main(arguments: list[str]) -> int:
