@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.forms import BoundField
+from django.forms import BoundField, Field, ValidationError
+from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
 from deployments.forms import CreateForm, SizedForm
@@ -11,6 +12,7 @@ from deployments.options import clusters_for, options_for
 from deployments.resources import Asked, Line, summary
 from workspaces.models import Workspace
 
+OFFERED_CHOICES = ("runtime", "executor", "worker_type")  # what depends on the cluster
 Sections = tuple[tuple[str, str, tuple[str, ...], bool], ...]
 SECTIONS: Sections = (
     # legend, hint, fields, folded
@@ -36,17 +38,37 @@ def form_for(workspace: Workspace, data: MultiValueDict[str, Any] | None) -> Cre
     return CreateForm(data, options=options_for(chosen), clusters=clusters)
 
 
+def switched(workspace: Workspace, typed: QueryDict) -> tuple[CreateForm | None, list[str]]:
+    """The form for another cluster, with all that was typed; what that cluster does not offer becomes its default, and
+    a sentence says so. Nothing is judged yet."""
+    fresh = form_for(workspace, typed)
+    if fresh is None:
+        return None, []
+    kept: dict[str, Any] = {name: typed[name] for name in fresh.fields if name in typed}
+    kept["cluster"] = str(fresh.options.cluster.pk)
+    said = []
+    for name in OFFERED_CHOICES:
+        field = fresh.fields[name]
+        offered = {str(value) for value, _ in field.choices}  # type: ignore[attr-defined]
+        if name in kept and kept[name] not in offered:
+            lost, new = kept.pop(name), field.initial
+            instead = f"{new} is chosen instead" if new else "it offers none"
+            said.append(f"{fresh.options.cluster.name} does not offer {field.label} {lost[:40]}: {instead}.")
+    clusters = list(clusters_for(workspace))
+    return CreateForm(None, options=fresh.options, clusters=clusters, initial=kept), said
+
+
 def _chosen(clusters: list[Cluster], wanted: str) -> Cluster:
     return next((c for c in clusters if str(c.pk) == wanted), clusters[0])
 
 
 def sections(form: SizedForm, shown: Sections = SECTIONS) -> list[dict[str, Any]]:
-    """The form's fields by section. A folded section with an error in it is open."""
+    """The form's fields by section. A folded section is open with an error in it, or with something of its own."""
     result = []
     for legend, hint, names, folded in shown:
         fields: list[BoundField] = [form[name] for name in names]
-        wrong = any(field.errors for field in fields)
-        result.append({"legend": legend, "hint": hint, "fields": fields, "folded": folded, "open": wrong})
+        opened = any(field.errors or _changed(form, field) for field in fields)
+        result.append({"legend": legend, "hint": hint, "fields": fields, "folded": folded, "open": opened})
     return result
 
 
@@ -72,7 +94,22 @@ def summary_of(form: SizedForm) -> list[Line]:
 def _number(form: SizedForm, name: str) -> int | None:
     """The field's value when it alone is valid."""
     if not form.is_bound:
-        return int(form[name].value())
+        return _within(form.fields[name], form[name].value())
     form.is_valid()
     value = form.cleaned_data.get(name)
     return value if isinstance(value, int) else None
+
+
+def _within(field: Field, value: object) -> int | None:
+    try:
+        number = field.clean(value)
+    except ValidationError:
+        return None
+    return number if isinstance(number, int) else None
+
+
+def _changed(form: SizedForm, field: BoundField) -> bool:
+    """Whether a form that was typed into, and is shown for another cluster, differs from the default here."""
+    return not form.is_bound and str(form.initial.get(field.name, field.field.initial)) != str(
+        field.field.initial
+    )

@@ -150,9 +150,14 @@ class CreateForm(SizedForm):
     """Everything about a new Deployment. Only Name has no default."""
 
     def __init__(
-        self, data: MultiValueDict[str, Any] | None, *, options: Options, clusters: list[Cluster]
+        self,
+        data: MultiValueDict[str, Any] | None,
+        *,
+        options: Options,
+        clusters: list[Cluster],
+        initial: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(data)
+        super().__init__(data, initial=initial)
         self.options = options
         self.fields.update(self._basics(options, clusters))
         self.fields["executor"] = executor_field(options)

@@ -20,6 +20,7 @@ urlpatterns = [
     path("w/<uuid:workspace_id>/deployments/", views.deployment_list, name="list"),
     path("w/<uuid:workspace_id>/deployments/new/", views.new_deployment, name="new"),
     path("w/<uuid:workspace_id>/deployments/new/summary/", views.summary, name="summary"),
+    path("w/<uuid:workspace_id>/deployments/new/options/", views.new_options, name="new_options"),
     path("w/<uuid:workspace_id>/activity/", views_activity.workspace_activity, name="activity"),
     path("w/<uuid:workspace_id>/activity/csv/", views_activity.workspace_activity_csv, name="activity_csv"),
     path("w/<uuid:workspace_id>/stream/", stream, {"changed_since": queries.changed_since}, name="stream"),

@@ -1,5 +1,6 @@
 """Pages of Deployments: guard, load, act, render."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from console.kit.http import posted, see_other
 from deployments import actions, creating, queries, running_words, vault
 from deployments.access import deployment_view
-from deployments.forms import DeleteForm, FilterForm
+from deployments.forms import CreateForm, DeleteForm, FilterForm
 from deployments.fragments import live_context, step_context
 from deployments.models import Deployment
 from deployments.options import clusters_for
@@ -22,6 +23,16 @@ from deployments.states import Operation
 from deployments.templatetags import states
 from workspaces.access import MemberRequest, who_can, workspace_view
 from workspaces.permissions import Permission
+
+# Choosing another cluster brings what it offers. A sync of its own: the form's would cancel it for the summary.
+SWITCHES = {
+    "hx-trigger": "change",
+    "hx-target": "#options",
+    "hx-select": "#options",
+    "hx-select-oob": "#summary",
+    "hx-swap": "outerHTML",
+    "hx-sync": "this:replace",
+}
 
 
 def _stream_url(request: MemberRequest) -> str:
@@ -123,14 +134,39 @@ def new_deployment(request: MemberRequest) -> HttpResponse:
             form.cluster_closed()
         else:
             return see_other(deployment.url)
+    return _new_page(request, form, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@workspace_view(Permission.CREATE_DEPLOYMENT)
+def new_options(request: MemberRequest) -> HttpResponse:
+    """The create form as typed so far, with what the chosen cluster offers. Creates nothing."""
+    form, said = creating.switched(request.workspace, request.POST)
+    if form is None:
+        return render(request, "deployments/no_cluster.html", {})
+    return _new_page(request, form, said)
+
+
+def _new_page(
+    request: MemberRequest, form: CreateForm, said: Sequence[str] = (), status: int = 200
+) -> HttpResponse:
+    here = [request.workspace.pk]
+    options_url = reverse("deployments:new_options", args=here)
+    several = len(form.fields["cluster"].choices) > 1  # type: ignore[attr-defined]
+    if several:
+        form.fields["cluster"].widget.attrs.update(SWITCHES, **{"hx-post": options_url})
     context = {
         "form": form,
         "sections": creating.sections(form),
         "summary": creating.summary_of(form),
-        "preview_url": reverse("deployments:summary", args=[request.workspace.pk]),
+        "said": said,
+        "several": several,
+        "preview_url": reverse("deployments:summary", args=here),
+        "options_url": options_url,
+        "new_url": reverse("deployments:new", args=here),
         "cancel_url": request.workspace.url,
     }
-    return render(request, "deployments/new.html", context, status=422 if form.is_bound else 200)
+    return render(request, "deployments/new.html", context, status=status)
 
 
 @require_POST

@@ -26,6 +26,7 @@ WORKSPACE_URLS = {
     ("deployments:new", "get"): (EDITOR, 200),
     ("deployments:new", "post"): (EDITOR, 422),
     ("deployments:summary", "post"): (EDITOR, 200),
+    ("deployments:new_options", "post"): (EDITOR, 200),
     ("deployments:activity", "get"): (MEMBER, 200),
     ("deployments:activity_csv", "get"): (MEMBER, 200),
     ("workspace_settings", "get"): (ADMIN, 200),

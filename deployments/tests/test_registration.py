@@ -502,6 +502,73 @@ def test_buttons_check_again_and_deregister(
     assert f"Deregistered on {timezone.now():%Y-%m-%d}" in page
 
 
+# -- The create form with two clusters --
+
+
+def typed(cluster: Cluster, **changes) -> dict[str, str]:
+    values = {
+        "form_key": str(uuid4()),
+        "name": "Analytics",
+        "description": "For the team",
+        "runtime": "3.2-1",
+        "cluster": str(cluster.pk),
+        "executor": "local",
+        "worker_type": "A10",
+        "min_workers": "2",
+        "max_workers": "ten",
+        "concurrency": "16",
+        "scheduler_au": "5",
+        "scheduler_replicas": "1",
+    }
+    return {**values, **changes}
+
+
+def test_another_cluster_brings_its_choices_and_loses_nothing_typed(as_, bob, workspace, production, cluster):
+    url = reverse("deployments:new_options", args=[workspace.pk])
+    sent = typed(production)
+    answer = as_(bob).post(url, sent)
+    form = answer.context["form"]
+    assert (answer.status_code, answer.context["said"], form.errors) == (200, [], {})
+    assert {name: form[name].value() for name in form.fields} == sent
+    assert "kubernetes" in dict(form.fields["executor"].choices)
+    assert "3.1-1" in dict(form.fields["runtime"].choices)
+    assert [s["open"] for s in answer.context["sections"] if s["folded"]] == [True, False]
+    assert not Deployment.objects.exists()
+
+
+def test_what_the_other_cluster_does_not_offer_is_replaced_and_said(as_, bob, workspace, production, cluster):
+    url = reverse("deployments:new_options", args=[workspace.pk])
+    answer = as_(bob).post(url, typed(cluster, runtime="3.1-1", executor="kubernetes", worker_type="A40"))
+    form = answer.context["form"]
+    assert (form["runtime"].value(), form["executor"].value(), form["worker_type"].value()) == (
+        "3.3-1",
+        "celery",
+        "A5",
+    )
+    assert answer.context["said"] == [
+        "This machine does not offer Runtime 3.1-1: 3.3-1 is chosen instead.",
+        "This machine does not offer Executor kubernetes: celery is chosen instead.",
+        "This machine does not offer Worker Type A40: A5 is chosen instead.",
+    ]
+    assert form["name"].value() == "Analytics"
+
+
+def test_a_deployment_is_created_on_the_cluster_chosen(as_, bob, workspace, production, cluster):
+    url = reverse("deployments:new", args=[workspace.pk])
+    page = as_(bob).get(url).content.decode()
+    assert "<noscript><button" in page
+    answer = as_(bob).post(url, typed(production, runtime="3.1-1", executor="kubernetes", max_workers="3"))
+    assert answer.status_code == 303
+    made = Deployment.objects.get()
+    assert (made.cluster, made.runtime.version, made.executor) == (production, "3.1-1", "kubernetes")
+
+
+def test_with_one_cluster_there_is_nothing_to_switch(as_, bob, workspace, cluster):
+    page = as_(bob).get(reverse("deployments:new", args=[workspace.pk])).content.decode()
+    assert "<noscript>" not in page
+    assert "new/options/" not in page
+
+
 # -- The catalogue --
 
 
