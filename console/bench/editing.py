@@ -22,10 +22,10 @@ PROGRAM = "scheduler-2"
 METHOD = (
     f"On a Healthy Deployment under the Local executor, in turn, {REPEATS} times. Save: from the press of Apply "
     "changes on a review that only makes one scheduler two, until the row says Healthy again, applied as that "
-    "generation. It is the edit under this executor that starts one scheduler and touches nothing else, for this machine enforces no "
-    "sizes. Bare: the second scheduler's process is killed, supervisord starts it again, and the clock stops at "
-    "the first heartbeat after the one with which its new job began, which is what Healthy asks for too. Then the "
-    "second scheduler is taken away again."
+    "generation. It is the edit under this executor that starts one scheduler and touches nothing else, for this "
+    "machine enforces no sizes. Bare: the second scheduler's process is killed, supervisord starts it again, and "
+    "the clock stops at the first heartbeat after the one with which its new job began, which is what Healthy asks "
+    "for too. Then the second scheduler is taken away again."
 )
 BEAT = (
     "SELECT count(*) FROM job WHERE job_type = 'SchedulerJob' AND latest_heartbeat > start_date "
