@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import Inputs, Manifest, render, template_objects
 from deployments.dataplane.kubernetes.settings import ClusterSettings
 from deployments.spec import QueueSpec, Release, RuntimeSpec, Secrets, au_size
@@ -149,3 +150,22 @@ def containers(spec: Manifest) -> list[Manifest]:
 def decoded(secret: Manifest) -> dict[str, str]:
     """The values of a Secret."""
     return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+
+def key_references(container: Manifest) -> list[Manifest]:
+    """The keys of Secrets that become its variables."""
+    sources = [each.get("valueFrom", {}) for each in container.get("env", ())]
+    return [source["secretKeyRef"] for source in sources if "secretKeyRef" in source]
+
+
+def ports(objects: list[Manifest]) -> dict[str, dict[str, int]]:
+    """Named ports of containers, by component."""
+    found: dict[str, dict[str, int]] = {}
+    for _, labels, spec in pods(objects):
+        own = found.setdefault(labels[names.LABEL_COMPONENT], {})
+        own |= {
+            port["name"]: port["containerPort"]
+            for container in containers(spec)
+            for port in container.get("ports", ())
+        }
+    return found

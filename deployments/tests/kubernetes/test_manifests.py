@@ -143,7 +143,7 @@ def test_what_a_pod_refers_to_is_there(objects):
             for source in container.get("envFrom", ()):
                 kind = "ConfigMap" if "configMapRef" in source else "Secret"
                 assert (kind, next(iter(source.values()))["name"]) in there
-            for reference in _key_references(container):
+            for reference in samples.key_references(container):
                 assert reference["key"] in there["Secret", reference["name"]]["data"]
         for pull in spec.get("imagePullSecrets", ()):
             assert there["Secret", pull["name"]]["type"] == "kubernetes.io/dockerconfigjson"
@@ -174,7 +174,7 @@ def test_workers_and_task_pods_get_neither_the_database_nor_the_signing_key(obje
     seen = set()
     for _, labels, spec in samples.pods(objects):
         component = labels[names.LABEL_COMPONENT]
-        keys = {each["key"] for container in spec["containers"] for each in _key_references(container)}
+        keys = {each["key"] for container in spec["containers"] for each in samples.key_references(container)}
         if component in (names.WORKER, names.TASK, names.CLEANUP, names.REDIS):
             assert not keys & {DATABASE, JWT}
         if JWT in keys:
@@ -221,7 +221,7 @@ def test_the_quota_has_room_for_all_workers_and_a_rollout(asked, objects):
 
 
 def test_services_and_the_ingress_lead_to_a_port_of_a_container(asked, objects):
-    ports = _ports(objects)
+    ports = samples.ports(objects)
     services = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "Service"}
     for name, spec in services.items():
         for port in spec["ports"]:
@@ -235,49 +235,6 @@ def test_services_and_the_ingress_lead_to_a_port_of_a_container(asked, objects):
         assert f"https://{rule['host']}" == asked.address
         settings = samples.by_id(objects)["ConfigMap", names.SETTINGS]["data"]
         assert settings["AIRFLOW__API__BASE_URL"] == asked.address
-
-
-def test_a_policy_selects_pods_and_opens_only_ports_that_they_have(objects):
-    ports = _ports(objects)
-    for each in objects:
-        if each["kind"] != "NetworkPolicy" or each["metadata"]["name"] in ("default-deny", "dns"):
-            continue
-        component = each["spec"]["podSelector"]["matchLabels"][names.LABEL_COMPONENT]
-        assert component in {labels[names.LABEL_COMPONENT] for _, labels, _ in samples.pods(objects)}
-        for rule in each["spec"].get("ingress", ()):
-            assert {port["port"] for port in rule["ports"]} <= set(ports[component].values())
-
-
-def test_both_ends_of_a_connection_inside_the_namespace_allow_it(objects):
-    flows: dict[str, set[tuple[str, str, int]]] = {"ingress": set(), "egress": set()}
-    for each in objects:
-        if each["kind"] != "NetworkPolicy":
-            continue
-        own = each["spec"]["podSelector"].get("matchLabels", {}).get(names.LABEL_COMPONENT, "")
-        for way, side in (("ingress", "from"), ("egress", "to")):
-            for rule in each["spec"].get(way, ()):
-                for peer in rule.get(side, ()):
-                    if "podSelector" in peer:
-                        other = peer["podSelector"]["matchLabels"][names.LABEL_COMPONENT]
-                        ends = (other, own) if way == "ingress" else (own, other)
-                        flows[way] |= {(*ends, port["port"]) for port in rule["ports"]}
-    assert flows["ingress"] == flows["egress"] != set()
-
-
-def test_whoever_asks_the_database_may_reach_it_and_nobody_else(objects):
-    with_url = {
-        labels[names.LABEL_COMPONENT]
-        for _, labels, spec in samples.pods(objects)
-        if DATABASE
-        in {each["key"] for container in spec["containers"] for each in _key_references(container)}
-    }
-    reaching = {
-        each["metadata"]["name"]
-        for each in objects
-        if each["kind"] == "NetworkPolicy" and '"port": 5433' in json.dumps(each["spec"].get("egress", []))
-    }
-    assert reaching == with_url
-    assert {names.API_SERVER, names.SCHEDULER, names.MIGRATION} <= with_url
 
 
 def test_the_console_may_make_watch_and_remove_every_kind(objects):
@@ -311,7 +268,7 @@ def test_the_template_namespace_holds_one_job_that_reaches_the_database_alone(as
     policy = samples.by_id(objects)["NetworkPolicy", names.MIGRATION]["spec"]
     assert policy["podSelector"]["matchLabels"].items() <= pod_labels.items()
     assert policy["egress"][0]["ports"] == [{"protocol": "TCP", "port": 5432}]
-    reference = _key_references(spec["containers"][0])[0]
+    reference = samples.key_references(spec["containers"][0])[0]
     value = samples.decoded(samples.by_id(objects)["Secret", reference["name"]])[reference["key"]]
     assert value.startswith("postgresql+psycopg2://airdeck_template_3_3_1:marked-template-password@10.9.0.5/")
     public = json.dumps([each for each in objects if each["kind"] != "Secret"])
@@ -340,24 +297,6 @@ def test_sizes_are_written_as_kubernetes_writes_them():
         "limits": {"memory": "1920Mi"},
     }
     assert sizes.cpu(Size(3000, 1)) == "3"
-
-
-def _key_references(container: Manifest) -> list[Manifest]:
-    sources = [each.get("valueFrom", {}) for each in container.get("env", ())]
-    return [source["secretKeyRef"] for source in sources if "secretKeyRef" in source]
-
-
-def _ports(objects: list[Manifest]) -> dict[str, dict[str, int]]:
-    """Named ports of containers, by component."""
-    found: dict[str, dict[str, int]] = {}
-    for _, labels, spec in samples.pods(objects):
-        own = found.setdefault(labels[names.LABEL_COMPONENT], {})
-        own |= {
-            port["name"]: port["containerPort"]
-            for container in samples.containers(spec)
-            for port in container.get("ports", ())
-        }
-    return found
 
 
 def _cpu(text: str) -> int:
