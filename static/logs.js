@@ -63,13 +63,12 @@
       const template = document.createElement("template");
       template.innerHTML = html;
       const lines = [...template.content.children];
-      if (!lines.length) return 0;
+      if (!lines.length) return;
       this.#waiting.push(...lines);
       if (this.#waiting.length > MOST_LINES) this.#waiting.splice(0, this.#waiting.length - MOST_LINES);
       if (this.#following && this.#selected()) this.#pause();
       if (this.#following) this.#add();
       else { this.#missed += lines.length; this.#say(); }
-      return lines.length;
     }
     #add() {
       if (this.#adding || !this.#waiting.length) { if (!this.#adding) this.#toEnd(); return; }
@@ -109,7 +108,8 @@
         this.#root.dataset.cursor = answer.headers.get("X-Log-Cursor") ?? "";
         this.#root.dataset.carry = answer.headers.get("X-Log-Carry") ?? "";
         this.#trouble("");
-        return this.#receive(html) >= 1000 ? 0 : EVERY;
+        this.#receive(html);
+        return answer.headers.has("X-Log-More") ? 0 : EVERY;
       } catch {
         return this.#ended ? 0 : this.#trouble(navigator.onLine ? "Airdeck did not answer within 5 s." : "This computer is offline.");
       } finally {
