@@ -90,5 +90,5 @@ def transfer_consequences(deployment: Deployment, source: Workspace) -> list[str
         "Nothing restarts, and no task is interrupted. Its address, database, files and release name stay.",
         f"Members of {source.name} who are not members of the other Workspace cannot see it any more.",
         "Members of the other Workspace get the access of their role there.",
-        "Its history moves with it; who moved it stands in the Activity of both Workspaces.",
+        f"What people did to it so far stays in the Activity of {source.name}; the transfer stands in both.",
     ]

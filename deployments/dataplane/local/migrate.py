@@ -27,8 +27,8 @@ from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment,
 
 URL_VARIABLE = "AIRDECK_MIGRATION_DATABASE_URL"
 MIGRATION_SECONDS = 300
-# "sqlalchemy.exc.ProgrammingError: (psycopg2.errors.DuplicateTable) relation "x" already exists", "KeyError: 'x'"
-EXCEPTION_LINE = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit)\b")
+# "psycopg2.errors.DuplicateTable: relation "x" already exists", "KeyError: 'x'"
+EXCEPTION_LINE = re.compile(r"(?:(?:\w+\.)+[A-Z]\w*|[A-Z]\w*(?:Error|Exception|Exit))(?::|$)")
 
 
 def migrate_job(paths: StateDir, version: str) -> Job:
