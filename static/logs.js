@@ -16,6 +16,7 @@
       this.#box.addEventListener("wheel", (event) => { if (event.deltaY < 0) this.#pause(); }, { passive: true });
       this.#box.addEventListener("touchmove", () => this.#pause(), { passive: true });
       this.#box.addEventListener("keydown", (event) => { if (up(event)) this.#pause(); });
+      this.#box.addEventListener("pointerdown", (event) => { if (event.offsetX > this.#box.clientWidth) this.#pause(); });
       this.#box.addEventListener("scroll", () => this.#scrolled(), { passive: true });
       this.#resume.addEventListener("click", () => { this.#follow(); this.#box.focus({ preventScroll: true }); });
       root.addEventListener("click", (event) => { if (event.target.closest("[data-log-retry]")) this.poll(); });
@@ -39,6 +40,7 @@
     #pause() {
       if (!this.#following || this.#box.scrollHeight <= this.#box.clientHeight) return;
       this.#following = false;
+      this.#missed = this.#waiting.length;
       this.#say();
     }
     #follow() {
@@ -74,14 +76,15 @@
       if (this.#adding || !this.#waiting.length) { if (!this.#adding) this.#toEnd(); return; }
       this.#adding = true;
       requestAnimationFrame(() => {
+        this.#adding = false;
+        if (!this.#following) return; // paused meanwhile: nothing moves any more
         this.#box.append(...this.#waiting.splice(0, AT_ONCE));
         for (let surplus = this.#box.childElementCount - MOST_LINES; surplus > 0; surplus--) this.#box.firstElementChild.remove();
         this.#toEnd();
         this.#root.querySelector("[data-log-empty]")?.remove();
         const count = this.#box.childElementCount;
         this.#root.querySelector("[data-log-count]").textContent = count === 1 ? "1 line" : `The last ${count.toLocaleString("en")} lines`;
-        this.#adding = false;
-        if (this.#following) this.#add();
+        if (this.#waiting.length) this.#add();
       });
     }
 
