@@ -21,9 +21,11 @@ ROWS = {
     "logs": "logs",
     "edit": "editing",
     "summary": "summary",
+    "wake": "waking",
 }
 ORDER = (
     "create",
+    "wake",
     "idle",
     "edit",
     "restart",

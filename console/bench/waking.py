@@ -1,0 +1,59 @@
+"""Waking from hibernation, against the creation of the same Deployment."""
+
+import time
+
+from console.bench import airflow
+from console.bench.result import Figure, Result, each, median
+from console.tests.installation import Installation, wait_until
+
+REPEATS = 3
+MUST_RATIO = 1.0
+LIMIT_SECONDS = 180.0
+POLL_SECONDS = 0.05
+
+METHOD = (
+    f"Under the Local executor, {REPEATS} times, each with a Deployment of its own and the runtime's environment and "
+    "template database there already. Creation: from the press of Create Deployment until the row says Healthy for "
+    "the first time. Then it is put to sleep; once it is Hibernating, from the press of Wake up until the row says "
+    "Healthy, applied as that generation. Then it is deleted."
+)
+ROW = "SELECT status, generation = observed_generation FROM deployments_deployment WHERE release_name = %s"
+
+
+def measure(at: Installation) -> Result:
+    """Create, sleep, wake, delete."""
+    airflow.ensure_healthy(at)  # whatever is made once per runtime is made
+    created, slept, woken = [], [], []
+    for _ in range(REPEATS):
+        airflow.ensure_none(at)
+        made = airflow.create(at)
+        created.append(made.recorded)
+        slept.append(_press(at, made.release_name, "hibernating"))
+        woken.append(_press(at, made.release_name, "healthy"))
+    ratio = median(woken) / median(created)
+    figure = Figure(
+        "Wake from hibernation to Healthy, against the first creation",
+        f"at most {MUST_RATIO:.1f} times",
+        f"{ratio:.2f} times ({median(woken):.1f} s against {median(created):.1f} s)",
+        ratio <= MUST_RATIO,
+    )
+    details = (
+        f"Creations took {each(created, 's')}, wakes {each(woken, 's')}.",
+        f"Falling asleep took {each(slept, 's')}.",
+    )
+    return Result((figure,), METHOD, details)
+
+
+def _press(at: Installation, release: str, status: str) -> float:
+    """Seconds from the press of Hibernate, or of Wake up when it sleeps, until the row says `status`, applied."""
+    begun = time.monotonic()
+    answer = at.submit(f"/deployments/{release}/hibernate/", {})
+    assert answer.status_code == 303, answer.text
+    with at.database() as rows:
+        wait_until(
+            lambda: rows.execute(ROW, [release]).fetchone() == (status, True),
+            LIMIT_SECONDS,
+            lambda: at.story(release),
+            POLL_SECONDS,
+        )
+    return time.monotonic() - begun
