@@ -21,6 +21,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
 }
 PORT_KEYS = ({"containerPort": ("containerPort", "protocol")}, {"port": ("port", "protocol")})
+REPLICAS: Path = ("f:spec", "f:replicas")
 UNOWNED = frozenset(
     ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
 )

@@ -18,7 +18,9 @@ from deployments.dataplane.kubernetes.kubeconfig import parse
 from deployments.dataplane.kubernetes.transport import connection_to
 from deployments.tests.contract import NEWER, OLDER, Case, converge, new_case
 from deployments.tests.kubernetes.emulator import Emulator
-from deployments.tests.kubernetes.kubelet import Kubelet, stamped
+from deployments.tests.kubernetes.kubelet import Kubelet
+from deployments.tests.kubernetes.node import Node
+from deployments.tests.kubernetes.store import stamped
 
 ADMIN = postgres.url(STATE, "postgres")
 DOMAIN = "airflow.example"
@@ -41,6 +43,9 @@ class KubernetesHarness:
         if emulator:
             self.kubelet.log = self._log
             self.kubelet.version = lambda: emulator.store.version
+        else:
+            self.kubelet.node = Node()
+            self.kubelet.log = self.kubelet.node.log
         self._running: Case | None = None
 
     def config(self, **settings: str) -> ClusterConfig:
@@ -87,6 +92,8 @@ class KubernetesHarness:
     def close(self) -> None:
         """Leave nothing in the cluster, nor of its templates in Postgres."""
         api = self.api()
+        if self.kubelet.node:
+            self.kubelet.node.close(api)
         for found in api.items(path_of("v1", "Namespace", "")):
             if found["metadata"]["name"].startswith(self.prefix):
                 api.delete(path_of("v1", "Namespace", "", found["metadata"]["name"]), "namespace")

@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -16,6 +15,7 @@ import psycopg
 from deployments.dataplane import database
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.client import Api, path_of
+from deployments.tests.kubernetes.node import Node
 from deployments.tests.kubernetes.store import now
 
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
@@ -44,6 +44,7 @@ class Kubelet:
         self.failing: set[str] = set()  # namespaces whose migrations fail
         self.broken: set[str] = set()  # components whose pods do not get ready
         self.log: Callable[[str, str, str], None] = lambda namespace, pod, text: None
+        self.node: Node | None = None
         self.version: Callable[[], object] = time.monotonic  # changes when something in the cluster does
         self._number, self._done = 0, (0.0, None)
 
@@ -55,8 +56,9 @@ class Kubelet:
         self._api = self._new_api()
         if self._controllers:
             self._reconcile()
-        pods = self._list("v1", "Pod")
-        for pod in pods:
+        if self.node:
+            self.node.beat(self._api)
+        for pod in self._list("v1", "Pod"):
             self._start(pod)
         self._beat()
         if self._controllers:
@@ -157,6 +159,8 @@ class Kubelet:
 
     def _start(self, pod: Json) -> None:
         meta, labels = pod["metadata"], pod["metadata"]["labels"]
+        if self.node and not self.node.takes(self._api, pod):
+            return
         if (pod.get("status") or {}).get("phase") in ("Running", "Succeeded", "Failed"):
             return
         component = names.component_of(labels)
@@ -258,8 +262,3 @@ def _decoded(data: str) -> str:
     import base64
 
     return base64.b64decode(data).decode()
-
-
-def stamped(text: str) -> str:
-    """A line as the API hands it out with timestamps."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z {text}\n"

@@ -94,11 +94,14 @@ class Store:
             after = fields.leaves(changed)
             mine = (manager, "Update", subresource)
             owners = self._owners(live)
+            owned_before = [set(owned) for owned in owners.values()]
             touched = {p for p in after if before.get(p, ...) != after[p]}
             gone = set(before) - set(after)
             for who in owners:
                 owners[who] -= touched | gone
-            owners[mine] = owners.get(mine, set()) | touched
+            # As the real one: a scale of replicas that nobody owns is not written down.
+            if subresource != "scale" or any(fields.REPLICAS in owned for owned in owned_before):
+                owners[mine] = owners.get(mine, set()) | touched
             self._save(place, changed, owners, mine)
             self._end_if_free(place)
             return self.objects.get(place, changed)
@@ -284,3 +287,8 @@ def copied(document: Any) -> Any:
 def now() -> str:
     """The present, as Kubernetes writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def stamped(text: str) -> str:
+    """A line as the API hands it out with timestamps."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z {text}\n"

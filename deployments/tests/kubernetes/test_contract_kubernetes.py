@@ -1,14 +1,65 @@
 """The driver contract, held by the Kubernetes data plane over HTTPS: against the emulator, and against a real API
 server when KUBECONFIG_TEST names a kubeconfig."""
 
+from dataclasses import replace
+
 import pytest
 
-from deployments.tests.contract import DriverContract, SleepAndUpgradeContract, remove
+from deployments.dataplane.kubernetes import drift, inventory
+from deployments.dataplane.kubernetes.client import path_of
+from deployments.states import Executor
+from deployments.tests.contract import DriverContract, SleepAndUpgradeContract, converge, new_case, remove
 from deployments.tests.kubernetes.emulator import Emulator
 from deployments.tests.kubernetes.harness import REAL, KubernetesHarness, real_kubeconfig
 
 
-class TestEmulated(DriverContract, SleepAndUpgradeContract):
+class OnKubernetes:
+    """What must hold of any API server, and what an emulator would be the first to get wrong."""
+
+    def test_nothing_that_happens_by_itself_counts_as_drift(self, harness: KubernetesHarness) -> None:
+        case = harness.running()
+        harness.kubelet.play()
+        namespace = harness.namespace(case)
+        known = inventory.read(harness.api(), case.ref, namespace)
+        assert {key[1:] for key in known.rendered} == set(known.entries)
+        for version, kind, name in known.rendered:
+            found = harness.api().get(path_of(version, kind, "" if kind == "Namespace" else namespace, name))
+            assert found, (kind, name)
+            assert drift.judge(known.entries[kind, name], drift.seen(found)) is None, (kind, name)
+
+    def test_workers_sleep_and_come_back_in_their_number(self, harness: KubernetesHarness) -> None:
+        case = replace(new_case(), workers={"default": 2})
+        try:
+            converge(harness, case)
+            converge(harness, replace(case, release=replace(case.release, generation=2, hibernating=True)))
+            assert harness.plane().observe(case.ref).queues[0].workers == 0
+            converge(harness, case)
+            path = path_of("apps/v1", "Deployment", harness.namespace(case), "worker-default")
+            found = harness.api().get(path)
+            assert found["spec"]["replicas"] == 2
+            owners = [
+                m["manager"]
+                for m in found["metadata"]["managedFields"]
+                if "f:replicas" in m["fieldsV1"].get("f:spec", {})
+            ]
+            assert owners in ([], ["airdeck-scaler"])  # a scale of what nobody owned is not written down
+        finally:
+            remove(harness, case)
+
+    def test_a_field_that_is_not_rendered_any_more_is_taken_out(self, harness: KubernetesHarness) -> None:
+        case = new_case(Executor.LOCAL)
+        try:
+            converge(harness, case)
+            bare = replace(case, release=replace(case.release, generation=2, environment={}))
+            converge(harness, replace(bare, secrets=replace(case.secrets, variables={})))
+            for kind in ("ConfigMap", "Secret"):
+                found = harness.api().get(path_of("v1", kind, harness.namespace(case), "variables"))
+                assert not found.get("data"), kind
+        finally:
+            remove(harness, case)
+
+
+class TestEmulated(DriverContract, SleepAndUpgradeContract, OnKubernetes):
     @pytest.fixture(scope="class")
     @classmethod
     def harness(cls):
@@ -22,7 +73,7 @@ class TestEmulated(DriverContract, SleepAndUpgradeContract):
 
 if REAL:
 
-    class TestReal(DriverContract, SleepAndUpgradeContract):
+    class TestReal(DriverContract, SleepAndUpgradeContract, OnKubernetes):
         @pytest.fixture(scope="class")
         @classmethod
         def harness(cls):
