@@ -103,6 +103,7 @@ class ReviewedForm(SizedForm):
         }
         shown = signing.dumps(now, salt=self._salt)
         self._refill(**taken, shown=shown, reviewed="", again="")
+        self.full_clean()  # theirs and yours together may be wrong
 
     def _review_mark(self) -> str:
         text = json.dumps([self.shown, self.wanted], sort_keys=True)
