@@ -23,6 +23,7 @@ def facts(deployment: Deployment) -> list[dict[str, str]]:
                 f"{queue.concurrency} tasks each"
             )
             rows.append((f"Worker queue {queue.name}", value))
+    rows += [(label, value) for label, value in deployment.notes.items() if label != DAGS_FOLDER]
     return [{"label": label, "value": value} for label, value in rows]
 
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from deployments.dataplane import metadata
 from deployments.dataplane.base import (
-    DAGS_FOLDER,
     ClusterConfig,
     Instance,
     LogTail,
@@ -154,7 +153,7 @@ class KubernetesDataPlane:
     def notes(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
         return {
-            DAGS_FOLDER: "/opt/airflow/dags in the image of its runtime",
+            "DAGs": "/opt/airflow/dags in the image of its runtime",
             "Namespace": names.namespace(self._settings.namespace_prefix, ref.release_name),
         }
 
