@@ -104,7 +104,11 @@ class ClusterAdmin(OperatorAdmin):
     ) -> HttpResponse:
         """With the checks, one line each. Right after they were asked for, the page follows them by itself."""
         cluster = self.get_object(request, object_id)
-        context = {"shown": cluster, "reachable": cluster is not None and cluster.deregistered_at is None}
+        context = {
+            "shown": cluster,
+            "reachable": cluster is not None and cluster.deregistered_at is None,
+            "show_save_and_add_another": False,
+        }
         answer = super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
         if "watch" in request.GET and cluster is not None and cluster.checking_since is not None:
             answer["Refresh"] = "3"

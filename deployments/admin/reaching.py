@@ -54,7 +54,10 @@ class ReachForm(forms.Form):
         help_text="The primary Postgres: postgresql://user:password@host:5432/postgres. Pods use the same name.",
     )
     ingress_domain = forms.CharField(
-        required=False, max_length=200, help_text="Airflow answers at https://<release name>.<domain>."
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"size": 40}),
+        help_text="Airflow answers at https://<release name>.<domain>.",
     )
     ingress_class = forms.CharField(
         required=False, max_length=253, label="IngressClass", help_text="Empty: the cluster's default."
