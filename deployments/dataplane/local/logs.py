@@ -117,7 +117,9 @@ def read(folder: Path, component: str, *, lines: int, after: str) -> LogTail:
             # A program without a mark is new to a reader who goes on, and a mark that means nothing reads as none.
             start = stream.place(marks[program]) if program in marks else 0 if going_on else None
             starts[program] = _recent(stream, lines, budget) if start is None else start
-            part, ends[program] = _forward(program, stream, starts[program], budget)
+            part, ends[program] = _forward(
+                program, stream, starts[program], budget, lines if going_on else None
+            )
             found.append(part)
         merged = list(heapq.merge(*found, key=lambda each: each.key))
         shown = merged[:lines] if going_on else merged[max(0, len(merged) - lines) :]
@@ -146,9 +148,16 @@ def _recent(stream: Stream, lines: int, budget: int) -> int:
     return start + at
 
 
-def _forward(program: str, stream: Stream, start: int, budget: int) -> tuple[list[_Line], int]:
-    """The whole lines from `start`, at most `budget` bytes of them, and where they end."""
-    data = stream.read(start, budget)
+def _forward(
+    program: str, stream: Stream, start: int, budget: int, lines: int | None
+) -> tuple[list[_Line], int]:
+    """The whole lines from `start`, at most `budget` bytes of them and not many more than `lines` (None: all), and
+    where they end. A reader who is far behind comes again and again: what is not for this answer is not read."""
+    block = budget if lines is None else min(budget, FIRST_BLOCK)
+    data = stream.read(start, block)
+    while len(data) == block < budget and data.count(b"\n") < (lines or 0):
+        block = min(budget, 4 * block)
+        data = stream.read(start, block)
     at_end = start + len(data) == stream.size
     whole = data.rfind(b"\n") + 1
     if whole < len(data) and (stream.quiet_for > UNFINISHED_SECONDS if at_end else whole == 0):
