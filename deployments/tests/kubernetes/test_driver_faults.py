@@ -1,0 +1,116 @@
+"""What every fault between two requests of the Kubernetes driver leaves behind."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from deployments.dataplane import database
+from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable, Outcome
+from deployments.dataplane.kubernetes import inventory, names
+from deployments.dataplane.kubernetes.client import path_of
+from deployments.spec import QueueSpec, au_size
+from deployments.tests.contract import converge, new_case, remove
+from deployments.tests.kubernetes.emulator import Answer
+from deployments.tests.kubernetes.harness import ADMIN
+from deployments.tests.kubernetes.store import Place
+from deployments.tests.kubernetes.words import api, changed, get
+
+
+def test_what_holds_a_namespace_is_named_and_never_stripped(harness, own) -> None:
+    path = path_of("v1", "ConfigMap", harness.namespace(own), "theirs")
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "theirs", "finalizers": ["example/keep"]},
+    }
+    api(harness).apply(path, theirs, "somebody")
+    while (progress := harness.plane().destroy(own.ref)).outcome is Outcome.PROGRESSED:
+        pass
+    assert progress.outcome is Outcome.WAITING
+    assert "example/keep" in progress.sentence
+    assert harness.plane().observe(own.ref).leftovers[0].step == "namespace"
+    place = Place("v1", "namespaces", "", harness.namespace(own))
+    old = (datetime.now(UTC) - timedelta(minutes=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    harness.emulator.store.objects[place]["metadata"]["deletionTimestamp"] = old
+    with pytest.raises(DataPlaneError, match=r"cannot end.*example/keep"):
+        harness.plane().destroy(own.ref)
+    assert api(harness).get(path)["metadata"]["finalizers"] == ["example/keep"]
+    api(harness).merge(path, {"metadata": {"finalizers": None}}, "it", "somebody")
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 15, 36])
+def test_whatever_request_is_the_last_the_next_call_completes_it(harness, cases, number: int) -> None:
+    """As if the worker had been killed there: answers are lost, and no request follows."""
+    case = new_case()
+    cases.append(case)
+    harness.emulator.script(
+        "(GET|PATCH|DELETE) ", *[Answer("pass")] * number, Answer(status=500), always=True
+    )
+    with pytest.raises(DataPlaneUnreachable):
+        harness.driver().apply(case.ref, case.release, case.secrets, case.workers)
+    harness.emulator.heal()
+    converge(harness, case)
+    known = inventory.read(api(harness), case.ref, harness.namespace(case))
+    assert known.digest == case.release.digest
+    assert all(known.rendered.values())
+
+
+def test_what_was_about_to_be_made_is_pruned_too(harness, case) -> None:
+    extra = QueueSpec("heavy", 1, 1, 4, au_size(5))
+    both = replace(changed(case, queues=(*case.release.queues, extra)), workers={"default": 1, "heavy": 1})
+    harness.emulator.script(
+        "PATCH .*/deployments/worker-heavy", Answer("lose"), Answer(status=500), always=True
+    )
+    with pytest.raises(DataPlaneUnreachable):
+        harness.driver().apply(both.ref, both.release, both.secrets, both.workers)
+    harness.emulator.heal()
+    assert get(harness, case, ("apps/v1", "Deployment", "worker-heavy")) is not None
+    converge(harness, case)
+    assert get(harness, case, ("apps/v1", "Deployment", "worker-heavy")) is None
+
+
+def test_a_quota_that_refuses_is_told_with_the_object(harness, cases) -> None:
+    case = new_case()
+    cases.append(case)
+    text = 'deployments "scheduler" is forbidden: exceeded quota: theirs, requested: count=1, used: count=4'
+    harness.emulator.script("PATCH .*/deployments/scheduler", Answer(status=403, message=text), always=True)
+    with pytest.raises(
+        DataPlaneError, match=r"quota does not allow Deployment scheduler: .*exceeded quota: theirs"
+    ):
+        harness.driver().apply(case.ref, case.release, case.secrets, case.workers)
+
+
+def test_a_call_without_time_left_stops_between_two_objects(harness, cases, monkeypatch) -> None:
+    case = new_case()
+    cases.append(case)
+    monkeypatch.setattr("deployments.dataplane.kubernetes.apply.ENOUGH_SECONDS", 1000.0)
+    progress = harness.driver().apply(case.ref, case.release, case.secrets, case.workers)
+    assert (progress.step, progress.outcome) == ("configuration", Outcome.PROGRESSED)
+    assert progress.sentence.startswith("Applied 0 of ")
+    monkeypatch.undo()
+    converge(harness, case)
+
+
+def test_a_template_that_cannot_be_migrated_says_why_and_is_tried_again(harness, cases) -> None:
+    case = new_case(runtime=replace(new_case().release.runtime, version="3.9-1"))
+    template = database.template_name("3.9-1")
+    with (
+        harness.kubelet.failing_migration(names.template_namespace(harness.prefix)),
+        pytest.raises(DataPlaneError, match=r"Preparing a database for Airflow 3.3.2 failed: .*surprise"),
+    ):
+        converge(harness, case)
+    cases.append(case)
+    converge(harness, case)
+    with psycopg.connect(ADMIN, autocommit=True) as admin:
+        remove(harness, cases.pop())
+        admin.execute(f"ALTER DATABASE {template} IS_TEMPLATE false")
+        admin.execute(f"DROP DATABASE {template}")
+        admin.execute(f"DROP ROLE {template}")
+    left = {
+        p.plural
+        for p in harness.emulator.store.objects
+        if p.namespace == names.template_namespace(harness.prefix)
+    }
+    assert not left & {"jobs", "secrets"}
