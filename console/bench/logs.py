@@ -106,7 +106,7 @@ def _open(context: BrowserContext, url: str) -> Page:
     page = context.new_page()
     page.add_init_script(f"({WATCH})()")
     page.goto(f"{url}logs/?component=scheduler", wait_until="commit")
-    page.wait_for_function("() => window.benchFirst > 0", timeout=15_000)
+    page.wait_for_function("() => window.benchFirst > 0", timeout=60_000)
     return page
 
 
@@ -133,5 +133,5 @@ def _follow(context: BrowserContext, url: str, log: Path) -> tuple[float, int]:
         start = LINES + burst * BURST
         _write(log, start, BURST)
         page.wait_for_timeout(1000)
-    page.wait_for_function(LAST, arg=f"Line {LINES + BURSTS * BURST - 1} ", timeout=30_000)
+    page.wait_for_function(LAST, arg=f"Line {LINES + BURSTS * BURST - 1} ", timeout=120_000)
     return float(page.evaluate("() => window.benchGap")), int(page.evaluate("() => window.benchMost"))
