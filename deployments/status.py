@@ -77,6 +77,7 @@ def record(claim: Claim, entry: Record) -> bool:
         if not row.is_deleting or claim.deployment.is_deleting:
             changed = _write_parts(row, entry, now) | _write_verdict(row, entry, now, writes)
             _end_upgrade(claim, row, entry)
+            _still_queues(row, entry)
         if changed:
             writes["changed_at"] = Now()
             transaction.on_commit(partial(publish, row.pk), robust=True)
@@ -107,6 +108,12 @@ def begin_again(cluster: Cluster) -> int:
         observed_at=Now(),
         airflow_url="",
     )
+
+
+def _still_queues(row: Deployment, entry: Record) -> None:
+    """Of one that sleeps no queue is observed: what was seen last is over."""
+    if entry.verdict.status is Status.HIBERNATING and row.status != Status.HIBERNATING:
+        row.queues.update(queued=0, running=0, live_workers=0, draining=0, fewer_since=None)
 
 
 def _end_upgrade(claim: Claim, row: Deployment, entry: Record) -> None:

@@ -109,20 +109,24 @@ class LocalHarness:
         execute(case, "DROP TABLE connection_test_request")
 
     def remember(self, case: Case) -> None:
-        """A connection and a log entry, as somebody has made them."""
+        """A connection and a run, as somebody has made them."""
         execute(
             case,
             "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) "
             "VALUES ('kept', 'http', false, false)",
         )
-        execute(case, "INSERT INTO log (dttm, event, owner) VALUES (now(), 'kept', 'somebody')")
+        execute(
+            case,
+            "INSERT INTO dag_run (dag_id, run_id, run_type, run_after, state, span_status) "
+            "VALUES ('kept', 'kept', 'manual', now(), 'success', 'ended')",
+        )
 
     def remembers(self, case: Case) -> bool:
         """Whether both are there."""
         found = execute(
             case,
             "SELECT (SELECT count(*) FROM connection WHERE conn_id = 'kept'), "
-            "(SELECT count(*) FROM log WHERE event = 'kept')",
+            "(SELECT count(*) FROM dag_run WHERE run_id = 'kept' AND state = 'success')",
         )
         return found == [(1, 1)]
 

@@ -42,6 +42,7 @@ def verbs(deployment):
 @transactional
 def test_it_sleeps_with_a_sentence_and_wakes_to_healthy(healthy, bob, plane):
     plane.worlds[healthy.release_name].rows = ("a run",)
+    healthy.queues.update(live_workers=3, running=2)
     assert running.hibernate(deployment=healthy, by=bob)
     healthy.refresh_from_db()
     assert (healthy.status, healthy.airflow_url) == (Status.DEPLOYING, "")
@@ -50,6 +51,7 @@ def test_it_sleeps_with_a_sentence_and_wakes_to_healthy(healthy, bob, plane):
     assert healthy.reason == "Put to sleep by Bob. It sleeps until somebody wakes it. Nothing is lost."
     assert healthy.airflow_url == ""
     assert list(healthy.components.all()) == []
+    assert list(healthy.queues.values_list("live_workers", "running")) == [(0, 0)]
     assert plane.observe(ref_of(healthy)).asleep
     assert running.wake(deployment=healthy, by=bob)
     settle(healthy)
