@@ -163,7 +163,6 @@ SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60.0)
 MAIL_SWEEP_SECONDS = 15.0  # how late a mail may be whose hint was lost, and the first pause after a failure
 SCHEDULE_SECONDS = 10.0  # how late a Deployment may fall asleep or wake by its schedule
-CELERY_IMPORTS = ("deployments.schedule_tasks",)  # above actions, so not in deployments.tasks
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "deployments.tasks.sweep",
