@@ -65,7 +65,7 @@ def test_a_scheduler_that_beats_says_when_it_last_did(daemon_log):
         ("api-server", {"api": ApiAnswer(healthy=True)}, "HTTP 200, metadata database healthy"),
         ("api-server", {"api": ApiAnswer(healthy=False)}, "HTTP 200, metadata database unhealthy"),
         ("api-server", {"api": ApiAnswer(healthy=False, problem="HTTP 500")}, "HTTP 500"),
-        ("api-server", {}, "no answer within 2 s"),
+        ("api-server", {}, "no answer"),
         ("triggerer", {}, "the database did not answer"),
         ("triggerer", {"heartbeats": ()}, "none in two minutes"),
         ("redis", {}, "no answer"),
