@@ -27,7 +27,7 @@ class NamespaceEnding(Refused):
 class Busy(DataPlaneUnreachable):
     """The API server asks us to come back later (429, 503, 504). `after` is in seconds, 0 when it says nothing."""
 
-    def __init__(self, sentence: str, after: float) -> None:
+    def __init__(self, sentence: str, after: float = 0.0) -> None:
         super().__init__(sentence)
         self.after = after
 

@@ -66,9 +66,8 @@ class KubernetesDataPlane:
         # What was seen a moment ago, so that one pass of the reconciler asks nothing twice. Each is used once.
         self._for_apply: dict[Ref, tuple[float, look.Look]] = {}
         self._for_observe: dict[Ref, tuple[float, look.Look]] = {}
-        self._answering: dict[
-            Ref, tuple[float, bool]
-        ] = {}  # whether the API server answered, and when that was seen
+        # Whether the API server answered, and when that was seen.
+        self._answering: dict[Ref, tuple[float, bool]] = {}
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
         """See the contract."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from ssl import SSLContext, SSLError, create_default_context
 from typing import Any
@@ -48,7 +49,7 @@ class Connection:
     def permit(self) -> None:
         """Raise the server's last refusal while it asked for rest."""
         if time.monotonic() < self._hold_until:
-            raise self._hold
+            raise copy(self._hold)  # a fresh one: tracebacks grow on what is raised again and again
 
     def hold(self, error: DataPlaneUnreachable, seconds: float) -> None:
         """Send nothing for so long; callers get `error`."""
