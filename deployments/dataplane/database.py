@@ -9,7 +9,7 @@ Passwords reach the server as SCRAM verifiers computed here, so that no server l
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, LiteralString
 from urllib.parse import quote, urlencode
 
@@ -36,6 +36,7 @@ class Leftovers:
     ready: bool
     runtime: str = ""
     snapshot: str | None = None
+    connection_limit: int = field(default=-1, compare=False)  # of the role
 
     def migrated_to(self, release: Release) -> str:
         """The runtime of the database's tables. One that says nothing is from before upgrades were written down: it
@@ -79,7 +80,7 @@ def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftove
     name, mine = database_name(release_name), tag(deployment_id)
     row = admin.execute(
         "SELECT d.oid IS NOT NULL, coalesce(shobj_description(d.oid, 'pg_database'), ''), "
-        "s.oid IS NOT NULL, coalesce(shobj_description(s.oid, 'pg_database'), '') FROM pg_roles r "
+        "s.oid IS NOT NULL, coalesce(shobj_description(s.oid, 'pg_database'), ''), r.rolconnlimit FROM pg_roles r "
         "LEFT JOIN pg_database d ON d.datname = %s AND d.datdba = r.oid "
         "LEFT JOIN pg_database s ON s.datname = %s AND s.datdba = r.oid "
         "WHERE r.rolname = %s AND shobj_description(r.oid, 'pg_authid') = %s",
@@ -87,7 +88,7 @@ def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftove
     ).fetchone()
     if row is None:
         return Leftovers(database=False, role=False, ready=False)
-    there, said, copied, copy_said = row
+    there, said, copied, copy_said, limit = row
     runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (said, copy_said))
     return Leftovers(
         database=there,
@@ -95,6 +96,7 @@ def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftove
         ready=said == mine or bool(runtime),
         runtime=runtime,
         snapshot=copy_runtime if copied else None,
+        connection_limit=limit,
     )
 
 
@@ -136,6 +138,13 @@ def ensure_database(
                 sql.Identifier(name),
                 sql.Literal(mark(deployment_id, runtime)),
             )
+
+
+def limit_connections(admin_url: str, release_name: str, limit: int) -> None:
+    """Let the Deployment's role, which exists, hold this many connections from now on: more schedulers need more."""
+    with connect(admin_url) as admin:
+        role = sql.Identifier(database_name(release_name))
+        run(admin, "ALTER ROLE {} CONNECTION LIMIT {}", role, sql.Literal(limit))
 
 
 def _ensure_role(admin: Connection, name: str, mine: str, *, password: str, connection_limit: int) -> None:

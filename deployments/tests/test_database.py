@@ -94,6 +94,12 @@ def test_making_it_twice_changes_nothing(admin, made) -> None:
     assert database.find(admin, RELEASE, ID) == database.Leftovers(database=True, role=True, ready=True)
 
 
+def test_how_many_connections_it_may_hold_can_be_changed(admin, made) -> None:
+    before = database.find(admin, RELEASE, ID).connection_limit
+    database.limit_connections(admin, RELEASE, before + 10)
+    assert database.find(admin, RELEASE, ID).connection_limit == before + 10 > 10
+
+
 def test_workers_that_make_it_at_once_make_one(admin) -> None:
     failures: list[BaseException] = []
 

@@ -124,7 +124,11 @@ class LocalDataPlane:
         return progress
 
     def _database_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
-        if database.find(self._admin_url, ref.release_name, ref.deployment_id).ready:
+        found = database.find(self._admin_url, ref.release_name, ref.deployment_id)
+        if found.ready:
+            limit = airflow_env.connection_limit(release)
+            if found.connection_limit != limit:
+                database.limit_connections(self._admin_url, ref.release_name, limit)
             return None
         version = release.runtime.version
         template = database.template_name(version)
