@@ -51,9 +51,9 @@ def switched(workspace: Workspace, typed: QueryDict) -> tuple[CreateForm | None,
         field = fresh.fields[name]
         offered = {str(value) for value, _ in field.choices}  # type: ignore[attr-defined]
         if name in kept and kept[name] not in offered:
-            lost, new = kept.pop(name), field.initial
+            lost, new = _word(name, kept.pop(name)[:40]), _word(name, field.initial)
             instead = f"{new} is chosen instead" if new else "it offers none"
-            said.append(f"{fresh.options.cluster.name} does not offer {field.label} {lost[:40]}: {instead}.")
+            said.append(f"{fresh.options.cluster.name} does not offer {field.label} {lost}: {instead}.")
     clusters = list(clusters_for(workspace))
     return CreateForm(None, options=fresh.options, clusters=clusters, initial=kept), said
 
@@ -98,6 +98,11 @@ def _number(form: SizedForm, name: str) -> int | None:
     form.is_valid()
     value = form.cleaned_data.get(name)
     return value if isinstance(value, int) else None
+
+
+def _word(name: str, value: str | None) -> str:
+    """A choice as people know it."""
+    return (value or "").capitalize() if name == "executor" else value or ""
 
 
 def _within(field: Field, value: object) -> int | None:
