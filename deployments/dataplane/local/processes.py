@@ -93,7 +93,8 @@ class Processes:
         self._supervisor.start(self._full_name(program))
 
     def stop(self, program: str) -> None:
-        """Ask a program to end; supervisord kills its whole group after 10 s."""
+        """Ask a program to end; supervisord kills its whole group after 10 s. Its successor's silence is its own."""
+        self.spec_file(program).with_suffix(".silent").unlink(missing_ok=True)
         self._supervisor.stop(self._full_name(program))
 
     def changed(self, program: str, info: ProcessInfo, spec: Spec) -> bool:
