@@ -107,12 +107,14 @@ class ClusterObserver:
         self.known.clear()
 
     def may_write(self) -> bool:
-        """Whether this process leads at this moment, whatever it thinks."""
+        """Whether this process leads at this moment, whatever it thinks. For the watcher's threads, which use the
+        database for nothing else and so keep no connection."""
         try:
             return leadership.is_leading(self.cluster_id, self.holder)
         except DatabaseError:
-            connection.close()
             return False
+        finally:
+            connection.close()
 
     # -- A data plane that tells --
 
