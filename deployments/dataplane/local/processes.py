@@ -199,7 +199,7 @@ class Processes:
     def _mark_drain(self, program: str, *, on: bool) -> None:
         if on:
             self._drain_file(program).touch(mode=0o600)
-            os.utime(self._drain_file(program))
+            os.utime(self._drain_file(program), (time.time(),) * 2)
         else:
             self._drain_file(program).unlink(missing_ok=True)
 
