@@ -96,13 +96,14 @@ from datetime import timedelta
 from uuid import UUID
 import django
 django.setup()
-from deployments import leadership
+from deployments import leadership, observer
 from deployments.dataplane.fake import ScriptedDataPlane
 from deployments.observer import ClusterObserver
+observer.HEARTBEAT_SECONDS = 0.5
 leadership.LEASE, leadership.RENEW_SECONDS = timedelta(seconds=2), 0.5
-observer = ClusterObserver(UUID(sys.argv[1]), ScriptedDataPlane(), sys.argv[2])
+watching = ClusterObserver(UUID(sys.argv[1]), ScriptedDataPlane(), sys.argv[2])
 print("begun", flush=True)
-observer.run(threading.Event())
+watching.run(threading.Event())
 """
 
 

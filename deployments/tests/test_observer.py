@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from deployments import leadership
+from deployments import clusters, leadership
+from deployments.dataplane.fake import ScriptedDataPlane
 from deployments.models import UNKNOWN_AFTER, Cluster, Deployment
-from deployments.observer import QUIET_SECONDS, ClusterObserver, DueRows, observer_of
+from deployments.observer import QUIET_SECONDS, ClusterObserver, DueRows, Watch, observer_of
 from deployments.reconcile import reconcile, ref_of
 from deployments.states import Status
 from deployments.tests.test_reconcile import settle
@@ -103,6 +104,46 @@ def test_a_cluster_whose_configuration_cannot_be_opened_is_passed_over(cluster, 
     broken.save()
     assert observer_of(broken, "me") is None
     assert observer_of(cluster, "me").cluster_id == cluster.pk
+
+
+def test_clusters_are_watched_as_they_come_change_and_go_and_one_that_hangs_delays_none(
+    cluster, plane, monkeypatch
+):
+    hanging = threading.Event()
+    other = Cluster(name="Hanging", kind=Cluster.Kind.LOCAL)
+    clusters.seal(other, database_url="postgresql://nobody@nowhere/none", settings={})
+    other.save()
+
+    def plane_of(found):
+        if found.pk == cluster.pk:
+            return plane
+        hung = ScriptedDataPlane()
+        hung.fingerprint = lambda refs: hanging.wait(30) or {}
+        return hung
+
+    monkeypatch.setattr(clusters, "plane", plane_of)
+    watch = Watch()
+    try:
+        watch.refresh()
+        eventually(lambda: Cluster.objects.get(pk=cluster.pk).last_seen_at)
+        assert watch.leading
+        assert Cluster.objects.get(pk=other.pk).last_seen_at is None
+        first = watch._running[cluster.pk]
+        watch.refresh()
+        assert watch._running[cluster.pk] is first
+        clusters.seal(cluster, database_url="postgresql://nobody@nowhere/none", settings={"new": "yes"})
+        cluster.save()
+        watch.refresh()
+        assert watch._running[cluster.pk] is not first
+        first[2].join(5)
+        assert not first[2].is_alive()
+        hanging.set()
+        Cluster.objects.filter(pk=other.pk).delete()
+        watch.refresh()
+        assert set(watch._running) == {cluster.pk}
+    finally:
+        hanging.set()
+        watch.close(10)
 
 
 def test_a_due_row_is_hinted_at_once_and_then_every_five_seconds(deployment, plane, hints):
