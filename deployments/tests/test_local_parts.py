@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from deployments.dataplane.local import ports, runtimes
 from deployments.dataplane.local.components import restart_silent
 from deployments.dataplane.local.jobs import Job, JobStatus, begin
 from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.processes import Processes
+from deployments.dataplane.local.processes import DRAIN_SECONDS, Processes
 from deployments.dataplane.local.specs import (
     LAUNCHER,
     Spec,
@@ -26,6 +27,7 @@ from deployments.dataplane.local.specs import (
     write_private,
     write_spec,
 )
+from deployments.dataplane.local.supervisor import ProcessInfo
 
 SHOW = "import json, os; print(json.dumps([dict(os.environ), os.getcwd(), os.getpid()]))"
 
@@ -235,3 +237,54 @@ def test_what_stays_silent_is_restarted_and_old_silence_never_adds_up(paths: Sta
     assert supervisor.stopped == ["calm-orbit-0012.scheduler-1:scheduler-1"]
     assert look(200) == ""  # nobody looked for two minutes: it answered meanwhile, or the machine slept
     assert look(225) == ""
+
+
+def test_what_was_restarted_for_its_silence_gets_its_whole_time_again(paths: StateDir, time_machine) -> None:
+    supervisor = StoppedPrograms()
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    for second in range(0, 123, 10):
+        time_machine.move_to(start + timedelta(seconds=second), tick=False)
+        restart_silent(processes, {"scheduler-1": 60.0})
+    assert len(supervisor.stopped) == 1
+
+
+class DrainedPrograms(StoppedPrograms):
+    """One worker as supervisord would tell of it, and the signals that it got."""
+
+    def __init__(self, worker: ProcessInfo) -> None:
+        super().__init__()
+        self.worker = worker
+        self.signals: list[str] = []
+
+    def processes(self) -> list[ProcessInfo]:
+        return [self.worker]
+
+    def signal(self, name: str, what: str) -> None:
+        self.signals.append(what)
+
+
+def test_a_worker_is_told_to_drain_once_and_again_when_it_was_started_anew(
+    paths: StateDir, time_machine
+) -> None:
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    time_machine.move_to(start, tick=False)
+    begun = int(start.timestamp()) - 100
+    name = "worker-default-01"
+    worker = ProcessInfo(f"calm-orbit-0012.{name}", name, "RUNNING", 7, begun, 0, begun + 100, 0, "", "")
+    supervisor = DrainedPrograms(worker)
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    processes.spec_file(name).parent.mkdir(parents=True)
+    processes.drain(name)
+    processes.drain(name)
+    assert (supervisor.signals, processes.overdue(name, worker)) == (["TERM"], False)
+    # It died of the signal, for it was still starting, and supervisord made it anew two seconds later.
+    supervisor.worker = replace(worker, pid=8, started=begun + 102)
+    assert processes.overdue(name, supervisor.worker)
+    time_machine.move_to(start + timedelta(seconds=5), tick=False)
+    processes.drain(name)
+    processes.drain(name)
+    assert (supervisor.signals, supervisor.stopped) == (["TERM", "TERM"], [])
+    time_machine.move_to(start + timedelta(seconds=5 + DRAIN_SECONDS + 1), tick=False)
+    processes.drain(name)
+    assert supervisor.stopped == [f"calm-orbit-0012.{name}:{name}"]
