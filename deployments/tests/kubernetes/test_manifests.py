@@ -275,6 +275,21 @@ def test_the_template_namespace_holds_one_job_that_reaches_the_database_alone(as
     assert "marked" not in public
 
 
+@pytest.mark.parametrize(
+    ("shape", "several"),
+    [
+        ("smallest", set()),
+        ("high-availability", {"api-server", "scheduler", "triggerer", "worker-default", "worker-heavy"}),
+    ],
+)
+def test_a_budget_stands_where_two_pods_are_and_nowhere_else(shape, several):
+    """On a single pod it would block the drain of a node for ever."""
+    found = samples.lasting(samples.inputs(shape=shape))
+    budgets = {name: each["spec"] for (kind, name), each in found.items() if kind == "PodDisruptionBudget"}
+    assert budgets.keys() == several
+    assert all(spec["maxUnavailable"] == 1 and "minAvailable" not in spec for spec in budgets.values())
+
+
 def test_the_copy_of_the_login_can_be_written_by_its_owner(tmp_path):
     """Airflow opens it for writing; the mounted original is read-only, and so would be what `cp` makes of it."""
     asked = samples.inputs(shape="smallest")
