@@ -3,9 +3,12 @@
 import os
 import secrets
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
+import yaml
+from django.conf import settings
 
 from console.embedded import postgres
 from console.tests.services import STATE
@@ -14,7 +17,7 @@ from deployments.dataplane.base import ClusterConfig
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.client import Api, path_of
 from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
-from deployments.dataplane.kubernetes.kubeconfig import parse
+from deployments.dataplane.kubernetes.kubeconfig import Credentials, parse
 from deployments.dataplane.kubernetes.transport import connection_to
 from deployments.tests.contract import NEWER, OLDER, Case, converge, new_case
 from deployments.tests.kubernetes.emulator import Emulator
@@ -24,6 +27,7 @@ from deployments.tests.kubernetes.store import stamped
 
 ADMIN = postgres.url(STATE, "postgres")
 DOMAIN = "airflow.example"
+RIGHTS = Path(settings.BASE_DIR) / "deploy" / "kubernetes" / "airdeck-clusterrole.yaml"
 REAL = os.environ.get("KUBECONFIG_TEST", "")
 
 
@@ -38,28 +42,32 @@ class KubernetesHarness:
         self.kubeconfig, self.emulator = kubeconfig, emulator
         self.patience, self.pause = (20.0, 0.0) if emulator else (90.0, 0.2)
         self.prefix = "t" + secrets.token_hex(3) + "-"
-        self.connection = connection_to(parse(kubeconfig))
+        self.credentials = parse(
+            kubeconfig
+        )  # of the console; ours, and the kubelet's, are an administrator's
+        self.connection = connection_to(self.credentials)
         self.kubelet = Kubelet(self.api, ADMIN, self.prefix, controllers=emulator is not None)
         if emulator:
             self.kubelet.log = self._log
             self.kubelet.version = lambda: emulator.store.version
         else:
+            self.credentials = with_shipped_rights(self.api(), self.credentials)
             self.kubelet.node = Node()
             self.kubelet.log = self.kubelet.node.log
         self._running: Case | None = None
 
-    def config(self, **settings: str) -> ClusterConfig:
+    def config(self, **more: str) -> ClusterConfig:
         """The cluster as the console would have it registered."""
         document = {"namespace_prefix": self.prefix, "ingress_domain": DOMAIN}
-        stored = parse(self.kubeconfig).settings()
-        return ClusterConfig("c1", "kubernetes", ADMIN, {**stored, **document, **settings})
+        stored = self.credentials.settings()
+        return ClusterConfig("c1", "kubernetes", ADMIN, {**stored, **document, **more})
 
     def api(self) -> Api:
         return Api(self.connection, 60.0)
 
-    def driver(self, **settings: str) -> KubernetesDataPlane:
+    def driver(self, **more: str) -> KubernetesDataPlane:
         """A driver, without anything having gone on in the cluster meanwhile."""
-        return KubernetesDataPlane(self.config(**settings))
+        return KubernetesDataPlane(self.config(**more))
 
     def plane(self) -> KubernetesDataPlane:
         self.kubelet.play()
@@ -115,6 +123,21 @@ class KubernetesHarness:
     def _log(self, namespace: str, pod: str, text: str) -> None:
         logs, key = self.emulator.logs, (namespace, pod, False)
         logs[key] = logs.get(key, "") + stamped(text)
+
+
+def with_shipped_rights(api: Api, credentials: Credentials) -> Credentials:
+    """The account of the shipped ClusterRole: what it may not do, the driver cannot."""
+    for document in yaml.safe_load_all(RIGHTS.read_text()):
+        meta = document["metadata"]
+        path = path_of(document["apiVersion"], document["kind"], meta.get("namespace", ""), meta["name"])
+        api.apply(path, document, "tests")
+    request = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 3600},
+    }
+    answer = api.create(path_of("v1", "ServiceAccount", "airdeck", "airdeck") + "/token", request, "a token")
+    return replace(credentials, token=answer["status"]["token"], client_pem="")
 
 
 def real_kubeconfig() -> str:
