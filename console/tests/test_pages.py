@@ -84,6 +84,9 @@ def pages_of(deployment: Deployment) -> list[str]:
         + "?component=triggerer&level=error&q=nothing",
         reverse("deployments:component", args=[deployment.release_name, "scheduler"]),
         reverse("deployments:component_now", args=[deployment.release_name, "scheduler"]),
+        reverse("deployments:variables", args=[deployment.release_name]),
+        reverse("deployments:variable_new", args=[deployment.release_name]),
+        reverse("deployments:variables_import", args=[deployment.release_name]),
         reverse("deployments:settings", args=[deployment.release_name]),
         reverse("deployments:delete", args=[deployment.release_name]),
     ]

@@ -65,7 +65,10 @@ def set_variable(
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
         old = current.get(key)
-        if seen is None and old is not None:
+        if seen is None and old not in {
+            None,
+            Setting(value or "", secret),
+        }:  # the same form sent twice is once
             raise RefusedVariable(f"{key} exists already. Edit it instead.", "key")
         if seen is not None and not row.variables.filter(key=key, updated_at=seen).exists():
             raise VariablesMoved

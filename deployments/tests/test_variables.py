@@ -168,6 +168,9 @@ def test_an_existing_key_is_not_added_again(healthy, bob):
     add(healthy, bob, "A", "1")
     with pytest.raises(RefusedVariable, match="exists already"):
         add(healthy, bob, "A", "2")
+    with pytest.raises(RefusedVariable, match="exists already"):
+        add(healthy, bob, "A", "1", secret=True)
+    assert add(healthy, bob, "A", "1") is None  # the same form sent twice
 
 
 def test_whoever_saves_second_is_told(healthy, alice, bob):
