@@ -151,7 +151,7 @@ def _recent(stream: Stream, lines: int, budget: int) -> int:
 def _forward(
     program: str, stream: Stream, start: int, budget: int, lines: int | None
 ) -> tuple[list[_Line], int]:
-    """The whole lines from `start`, at most `budget` bytes of them and not many more than `lines` (None: all), and
+    """The whole lines from `start`, at most `budget` bytes and `lines` of them (None: all), and
     where they end. A reader who is far behind comes again and again: what is not for this answer is not read."""
     block = budget if lines is None else min(budget, FIRST_BLOCK)
     data = stream.read(start, block)
@@ -165,6 +165,8 @@ def _forward(
     found: list[_Line] = []
     key, end = LONG_AGO, start
     for raw in data[:whole].splitlines(keepends=True):
+        if len(found) == lines:
+            return found, end
         end += len(raw)
         if text := clean(raw.decode(errors="replace")):
             at, _ = split_time(text, zone=None)
