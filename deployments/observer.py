@@ -105,6 +105,7 @@ class ClusterObserver:
             self.watcher.close()
         self.watcher, self.leading = None, False
         self.known.clear()
+        self.pending.clear()
 
     def may_write(self) -> bool:
         """Whether this process leads at this moment, whatever it thinks. For the watcher's threads, which use the
@@ -130,12 +131,12 @@ class ClusterObserver:
         now = time.monotonic()
         self.woken = {pk: at for pk, at in self.woken.items() if now - at < AGAIN_SECONDS}
         ready = [pk for pk in self.pending if pk not in self.woken][:WAKE_AT_ONCE]
-        count = self._wake(ready)
-        for pk in ready:
-            self.pending.pop(pk)
-            self.woken[pk] = now
+        if self._wake(ready):
+            for pk in ready:
+                self.pending.pop(pk)
+                self.woken[pk] = now
         self._heartbeat(now, self.watcher.trouble())
-        return count
+        return len(ready)
 
     # -- A data plane that must be asked --
 
@@ -166,16 +167,22 @@ class ClusterObserver:
         self.known = dict(seen) if forget else {**self.known, **seen}
         for gone in set(changed) - seen.keys():
             self.known.pop(gone, None)
-        return self._wake(changed)
+        return len(changed) if self._wake(changed) else 0
 
     # -- What is written --
 
-    def _wake(self, ids: list[str]) -> int:
+    def _wake(self, ids: list[str]) -> bool:
+        """Make rows due and hint them; False when this process does not lead any more, and so wrote nothing."""
         pks = [UUID(pk) for pk in ids]
-        if pks and leases.wake(pks, leadership.leads(self.holder, "cluster__")):
-            for pk in pks:
-                tasks.hint(pk)
-        return len(pks)
+        if pks and not leases.wake(pks, leadership.leads(self.holder, "cluster__")):
+            if not leadership.is_leading(self.cluster_id, self.holder):
+                self.renew_at = 0.0
+                self.known.clear()
+                return False
+            return True  # they are gone
+        for pk in pks:
+            tasks.hint(pk)
+        return True
 
     def _heartbeat(self, now: float, trouble: str) -> None:
         """Say at times that the cluster is heard; at once when it is no longer, and why."""
@@ -210,7 +217,6 @@ class Watch:
     """The threads of this process, one per cluster that can be read."""
 
     def __init__(self) -> None:
-        self.holder = leadership.new_holder()
         self._running: dict[UUID, tuple[bytes, ClusterObserver, threading.Thread, threading.Event]] = {}
 
     @property
@@ -227,7 +233,7 @@ class Watch:
                 stop.set()
                 del self._running[pk]
         for pk in there.keys() - self._running.keys():
-            observer = observer_of(there[pk], self.holder)
+            observer = observer_of(there[pk])
             if observer is not None:
                 stop = threading.Event()
                 thread = threading.Thread(
@@ -246,10 +252,10 @@ class Watch:
         self._running.clear()
 
 
-def observer_of(cluster: Cluster, holder: str) -> ClusterObserver | None:
+def observer_of(cluster: Cluster) -> ClusterObserver | None:
     """The observer of one cluster; None, and a line in the log, when its configuration cannot be read."""
     try:
-        return ClusterObserver(cluster.pk, clusters.plane(cluster), holder)
+        return ClusterObserver(cluster.pk, clusters.plane(cluster))
     except (crypto.DecryptionError, DataPlaneError, KeyError, ValueError) as error:
         logger.error("cluster_unreadable", cluster=str(cluster.pk), error=type(error).__name__)
         return None

@@ -102,8 +102,8 @@ def test_a_driver_that_breaks_its_contract_is_logged_and_tried_again(plane, clus
 def test_a_cluster_whose_configuration_cannot_be_opened_is_passed_over(cluster, plane):
     broken = Cluster(name="Broken", kind=Cluster.Kind.LOCAL, sealed_config=b"nonsense")
     broken.save()
-    assert observer_of(broken, "me") is None
-    assert observer_of(cluster, "me").cluster_id == cluster.pk
+    assert observer_of(broken) is None
+    assert observer_of(cluster).cluster_id == cluster.pk
 
 
 def test_clusters_are_watched_as_they_come_change_and_go_and_one_that_hangs_delays_none(
@@ -207,6 +207,17 @@ def test_a_row_that_changes_in_many_steps_is_woken_at_the_first_and_again_a_litt
     hearing.news.add(str(deployment.pk))
     assert watching.hear(time.monotonic()) == 0
     eventually(lambda: watching.hear(time.monotonic()) == 1)
+
+
+def test_what_a_leader_could_not_write_is_not_forgotten(deployment, hearing, watching, cluster, hints):
+    watching.step(time.monotonic(), threading.Event())
+    leadership.resign(cluster.pk, watching.holder)
+    hints.clear()
+    hearing.news.add(str(deployment.pk))
+    watching.hear(time.monotonic())
+    assert hints == []
+    watching.step(time.monotonic(), threading.Event())  # leads again, as nobody else did
+    assert hints == [deployment.pk]
 
 
 def test_a_cluster_that_is_not_heard_says_why_on_every_page_and_only_then(
