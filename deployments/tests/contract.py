@@ -272,6 +272,23 @@ class DriverContract:
         assert set(first) == {case.ref.deployment_id}
         assert harness.plane().fingerprint([other.ref, case.ref]) == first
 
+    def test_a_watcher_tells_of_every_deployment_once_and_is_quiet_then(self, harness: Harness) -> None:
+        case = harness.running()
+        watcher = harness.plane().watcher(lambda: False)
+        if watcher is None:
+            return  # this data plane is asked for fingerprints
+        refs = {case.ref.deployment_id: case.ref}
+        deadline = time.monotonic() + harness.patience
+        told: list[str] = []
+        try:
+            while watcher.trouble() or not told:
+                assert time.monotonic() < deadline, watcher.trouble()
+                told += watcher.changed(refs, 0.1)
+            assert set(told) == refs.keys()
+            assert watcher.changed({}, 0.0) == frozenset()
+        finally:
+            watcher.close()
+
     @pytest.mark.parametrize("calls", [1, 2, 3, 4])
     def test_a_deployment_half_created_is_removed_whole(self, harness: Harness, calls: int) -> None:
         case = new_case()
