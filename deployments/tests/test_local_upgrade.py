@@ -16,9 +16,9 @@ from deployments.dataplane import database
 from deployments.dataplane.base import DataPlaneError, Outcome, Ref, UpgradeFailed
 from deployments.dataplane.local import migrate
 from deployments.dataplane.local.components import is_worker
-from deployments.dataplane.local.jobs import JobStatus
+from deployments.dataplane.local.jobs import Job, JobStatus
 from deployments.dataplane.local.processes import Processes
-from deployments.dataplane.local.upgrade import Upgrade, stop
+from deployments.dataplane.local.upgrade import Upgrade, given_up_after, stop
 from deployments.spec import Release, RuntimeSpec, au_size
 from deployments.states import Executor
 from deployments.tests.airflow_local import config, start_supervisord
@@ -204,6 +204,23 @@ def test_nothing_of_it_is_in_an_argument_list(upgrade, migration, tmp_path):
     assert CANARIES.database_password not in (tmp_path / "argv").read_text()
     for file in upgrade.job.folder.rglob("*"):
         assert file.stat().st_mode & 0o077 == 0
+
+
+def test_an_environment_that_cannot_be_installed_fails_the_upgrade_while_the_old_airflow_runs_on(tmp_path):
+    job = Job("runtime-0.2-1", tmp_path)
+    job.say(JobStatus("Installing Airflow 0.2 failed: the disk is full.", attempts=2, failed=True))
+    with pytest.raises(DataPlaneError, match="The next try") as caught, given_up_after(job, RELEASE):
+        raise DataPlaneError("The next try is in 10 s.")
+    assert not isinstance(caught.value, UpgradeFailed)
+    job.say(JobStatus("Installing Airflow 0.2 failed: the disk is full.", attempts=3, failed=True))
+    with pytest.raises(UpgradeFailed, match="the disk is full"), given_up_after(job, RELEASE):
+        raise DataPlaneError("The next try is in 20 s.")
+    assert job.status() == JobStatus()  # the next upgrade tries at once
+    job.say(JobStatus("No disk.", attempts=9, failed=True))
+    new = Release(*vars(REF).values(), 1, NEW, Executor.LOCAL, au_size(5), 1)
+    with pytest.raises(DataPlaneError) as caught, given_up_after(job, new):  # a new Deployment goes on trying
+        raise DataPlaneError("The next try is in 300 s.")
+    assert not isinstance(caught.value, UpgradeFailed)
 
 
 class Recorded:

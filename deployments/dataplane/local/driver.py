@@ -14,7 +14,6 @@ from deployments.dataplane.base import (
     DAGS_FOLDER,
     ClusterConfig,
     Instance,
-    Leftover,
     LogTail,
     Observation,
     Outcome,
@@ -39,8 +38,8 @@ from deployments.dataplane.local.inspection import instances
 from deployments.dataplane.local.jobs import advance
 from deployments.dataplane.local.look import Look, gather, take_look
 from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.processes import Processes, of_release, tagged
-from deployments.dataplane.local.removal import count, end_processes, remove_files
+from deployments.dataplane.local.processes import Processes, of_release
+from deployments.dataplane.local.removal import end_processes, leftovers, remove_files
 from deployments.dataplane.local.specs import base_environment, write_private
 from deployments.dataplane.local.supervisor import ProcessInfo, Supervisor
 from deployments.spec import Release, Secrets
@@ -114,8 +113,8 @@ class LocalDataPlane:
         if runtimes.installed(self._paths, version):
             return None
         spec = runtimes.install_spec(self._paths, version, airflow_version)
-        said = advance(runtimes.install_job(self._paths, version), spec, self._supervisor, self._paths)
-        return Progress("runtime", Outcome.WAITING, said)
+        with upgrade.given_up_after(runtimes.install_job(self._paths, version), release) as job:
+            return Progress("runtime", Outcome.WAITING, advance(job, spec, self._supervisor, self._paths))
 
     def _upgrade_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
         progress = self._upgrade(ref).step(release, secrets, self._processes(ref))
@@ -239,26 +238,10 @@ class LocalDataPlane:
         return Observation(
             digest=self._applied_digest(ref),
             components=look.components,
-            leftovers=self._leftovers(ref, look),
+            leftovers=leftovers(self._paths, self._admin_url, ref, len(look.processes)),
             queues=look.queues,
             drifted=look.untidy,
         )
-
-    def _leftovers(self, ref: Ref, look: Look) -> tuple[Leftover, ...]:
-        found: list[Leftover] = []
-        # While supervisord knows the Deployment, its processes are counted there; orphans are looked for after.
-        running = len(look.processes) or len(tagged(self._paths.root, ref.release_name))
-        if running:
-            found.append(Leftover("processes", count(running, "process", "processes")))
-        name = database.database_name(ref.release_name)
-        there = database.find(self._admin_url, ref.release_name, ref.deployment_id)
-        found += [Leftover("database", f"database {name}")] if there.database else []
-        copy = f"database {database.snapshot_name(ref.release_name)}"
-        found += [Leftover("database", copy)] if there.snapshot is not None else []
-        found += [Leftover("role", f"role {name}")] if there.role else []
-        folder = self._paths.deployment(ref.release_name)
-        found += [Leftover("files", f"files in {folder}")] if folder.exists() else []
-        return tuple(found)
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
         """See the contract."""

@@ -2,7 +2,8 @@
 
 import shutil
 
-from deployments.dataplane.base import Outcome, Progress
+from deployments.dataplane import database
+from deployments.dataplane.base import Leftover, Outcome, Progress, Ref
 from deployments.dataplane.local import ports
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes, tagged
@@ -31,6 +32,24 @@ def remove_files(paths: StateDir, release_name: str) -> None:
     folder = paths.deployment(release_name)
     if folder.exists():
         shutil.rmtree(folder)
+
+
+def leftovers(paths: StateDir, admin_url: str, ref: Ref, known: int) -> tuple[Leftover, ...]:
+    """All that still exists of it. `known` is how many of its processes supervisord knows; orphans are looked for
+    when it knows none."""
+    found: list[Leftover] = []
+    running = known or len(tagged(paths.root, ref.release_name))
+    if running:
+        found.append(Leftover("processes", count(running, "process", "processes")))
+    name = database.database_name(ref.release_name)
+    there = database.find(admin_url, ref.release_name, ref.deployment_id)
+    found += [Leftover("database", f"database {name}")] if there.database else []
+    copy = f"database {database.snapshot_name(ref.release_name)}"
+    found += [Leftover("database", copy)] if there.snapshot is not None else []
+    found += [Leftover("role", f"role {name}")] if there.role else []
+    folder = paths.deployment(ref.release_name)
+    found += [Leftover("files", f"files in {folder}")] if folder.exists() else []
+    return tuple(found)
 
 
 def count(number: int, one: str, many: str) -> str:

@@ -9,12 +9,20 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployments.dataplane import database, snapshots
-from deployments.dataplane.base import DataPlaneError, Outcome, Progress, Ref, UpgradeFailed
+from deployments.dataplane.base import (
+    DataPlaneError,
+    DataPlaneUnreachable,
+    Outcome,
+    Progress,
+    Ref,
+    UpgradeFailed,
+)
 from deployments.dataplane.local import migrate, runtimes
 from deployments.dataplane.local.airflow_env import API_SERVER, REDIS
 from deployments.dataplane.local.components import is_worker
@@ -69,7 +77,7 @@ class Upgrade:
             return _waiting(release, waiting)
         if there.snapshot is None:
             processes.end_orphans()
-        if not snapshots.take(self.admin_url, self.ref.release_name, self.ref.deployment_id, runtime=before):
+        if not self.running() and not self._copied(before):
             return _waiting(release, "Copying the metadata database.")
         return _waiting(release, advance(self.job, self._spec(release, secrets), self.supervisor, self.paths))
 
@@ -90,6 +98,9 @@ class Upgrade:
         self.paths.group_file(self.job.name).unlink(missing_ok=True)
         shutil.rmtree(self.job.folder)
         return True
+
+    def _copied(self, before: str) -> bool:
+        return snapshots.take(self.admin_url, self.ref.release_name, self.ref.deployment_id, runtime=before)
 
     def _give_back(self) -> None:
         snapshots.restore(self.admin_url, self.ref.release_name, self.ref.deployment_id)
@@ -117,6 +128,22 @@ class Upgrade:
 def upgrade_folder(paths: StateDir, release_name: str) -> Path:
     """Where the job's files lie."""
     return paths.deployment(release_name) / "upgrade"
+
+
+@contextmanager
+def given_up_after(job: Job, release: Release) -> Iterator[Job]:
+    """An upgrade waits for its runtime's environment while the earlier Airflow runs on, but not for ever: after some
+    attempts of the job it has failed, with nothing changed. Raises UpgradeFailed."""
+    try:
+        yield job
+    except DataPlaneUnreachable:
+        raise
+    except DataPlaneError:
+        status = job.status()
+        if release.upgrade_from is None or status.attempts < MOST_ATTEMPTS:
+            raise
+        job.say(JobStatus())  # whoever asks for it again starts anew
+        raise UpgradeFailed(status.sentence) from None
 
 
 def stop(processes: Processes) -> str:
