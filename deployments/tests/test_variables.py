@@ -1,6 +1,10 @@
 """Changing environment variables: revisions, generations, audit, and what reaches the data plane."""
 
+import threading
+
 import pytest
+from cryptography.fernet import Fernet
+from django.db import connection
 
 from deployments import vault
 from deployments.actions import NotNow, delete_deployment
@@ -17,6 +21,7 @@ from deployments.actions.variables import (
 from deployments.dotenv import parse
 from deployments.reconcile import reconcile
 from deployments.releases import release_of
+from deployments.rotation import rotate_all
 from deployments.tests.test_reconcile import settle
 from deployments.variables import Setting
 from workspaces.models import AuditEvent
@@ -185,6 +190,45 @@ def test_whoever_saves_second_is_told(healthy, alice, bob):
     with pytest.raises(VariablesMoved):
         import_(healthy, bob, "A=3\n", base=1)
     assert vault.settings(healthy) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_imports_at_the_same_moment_one_wins_and_one_is_told(deployment, alice, bob, plane):
+    settle(deployment)
+    barrier, ended = threading.Barrier(2), []
+
+    def go(by, text):
+        try:
+            barrier.wait(10)
+            ended.append(import_(deployment, by, text, base=0).number)
+        except VariablesMoved:
+            ended.append("moved")
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=go, args=each) for each in ((alice, "A=1\nB=1\n"), (bob, "A=2\nC=2\n"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(ended, key=str) == [1, "moved"]
+    values = {key: each.value for key, each in vault.settings(deployment).items()}
+    assert values in ({"A": "1", "B": "1"}, {"A": "2", "C": "2"})
+
+
+def test_values_and_revisions_survive_a_rotation_of_the_key(healthy, bob, settings):
+    add(healthy, bob, "TOKEN", CANARY, secret=True)
+    marked = release(healthy).secret_marks
+    new = Fernet.generate_key().decode()
+    settings.ENCRYPTION_KEYS = [new, *settings.ENCRYPTION_KEYS]
+    rotate_all()
+    settings.ENCRYPTION_KEYS = [new]
+    assert vault.read(healthy).variables == {"TOKEN": CANARY}
+    assert vault.open_revision(healthy, healthy.variable_revisions.get()) == {"TOKEN": Setting(CANARY, True)}
+    assert release(healthy).secret_marks == marked
+    assert change(healthy, bob, "TOKEN", CANARY) is None  # nothing restarts for a new key
 
 
 def test_all_together_are_bounded_and_nothing_is_half_done(healthy, bob):
