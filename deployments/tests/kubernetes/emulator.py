@@ -12,16 +12,20 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from deployments.dataplane.kubernetes import permissions
 from deployments.dataplane.kubernetes.kubeconfig import Credentials
 from deployments.tests.kubernetes.pki import Authority
+from deployments.tests.kubernetes.selecting import selected
 from deployments.tests.kubernetes.store import Json, Place, Refusal, Store
 
 TOKEN = "emulator-token"
+CONSOLE_TOKEN = "console-token"  # may do what `permissions` lists, and nothing else
+VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
 ROUTE = re.compile(
     r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))(?:/namespaces/(?P<namespace>[^/]+)(?=/[^/]+))?"
     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>status|scale|log))?$"
@@ -99,6 +103,11 @@ class Emulator:
         return Credentials(
             f"https://127.0.0.1:{self._server.server_address[1]}", self._authority.ca_pem, TOKEN
         )
+
+    @property
+    def console_credentials(self) -> Credentials:
+        """An account with the rights that the console needs, and no others."""
+        return replace(self.credentials, token=CONSOLE_TOKEN)
 
     @property
     def kubeconfig(self) -> str:
@@ -180,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
                 refusal = Refusal(answer.status, answer.reason, answer.message, answer.causes)
                 self._send(refusal.status, refusal.body, answer.headers)
                 return
-            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            if self.headers.get("Authorization") not in (f"Bearer {TOKEN}", f"Bearer {CONSOLE_TOKEN}"):
                 raise Refusal(401, "Unauthorized", "Unauthorized")
             status, body = self._route(unquote(parts.path), dict(parse_qsl(parts.query)), raw)
         except Refusal as refusal:
@@ -207,6 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
         place = Place(
             found["core"] or found["group"], found["plural"], found["namespace"] or "", found["name"] or ""
         )
+        self._authorize(place, found["sub"] or "", query)
         if found["sub"] == "log":
             return 200, self._log(place, query)
         if found["sub"] == "scale":
@@ -218,6 +228,18 @@ class _Handler(BaseHTTPRequestHandler):
                 else (200, self._list(place, query))
             )
         return self._object(place, query, raw, found["sub"] or "")
+
+    def _authorize(self, place: Place, sub: str, query: dict[str, str]) -> None:
+        """The console's account may do what the list of its rights says."""
+        if self.headers["Authorization"] != f"Bearer {CONSOLE_TOKEN}":
+            return
+        verb = VERBS[self.command]
+        if verb == "get" and not place.name:
+            verb = "watch" if "watch" in query else "list"
+        group = place.api.rpartition("/")[0]
+        resource = f"{place.plural}/{sub}" if sub else place.plural
+        if not permissions.allowed(group, resource, verb):
+            raise Refusal(403, "Forbidden", f"User cannot {verb} resource {resource} in API group {group}")
 
     def _object(self, place: Place, query: dict[str, str], raw: bytes, sub: str) -> tuple[int, Json]:
         store, manager = self.server.emulator.store, query.get("fieldManager", "unknown")
@@ -251,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self, place: Place, query: dict[str, str]) -> Json:
         found, version = self.server.emulator.store.listed(place.api, place.plural, place.namespace)
-        found = [item for item in found if _selected(item, query)]
+        found = [item for item in found if selected(item, query)]
         start, limit = int(query.get("continue") or 0), int(query.get("limit") or 0)
         page = found[start : start + limit] if limit else found
         meta = {"resourceVersion": str(version)}
@@ -289,7 +311,7 @@ class _Handler(BaseHTTPRequestHandler):
             if cut:
                 self.close_connection = True
                 return 200, None
-            if _selected(item, query):
+            if selected(item, query):
                 self._chunk(json.dumps({"type": kind, "object": item}) + "\n")
             if self.server.emulator.ended.is_set():
                 break
@@ -323,26 +345,3 @@ class _Handler(BaseHTTPRequestHandler):
         piece = b" " * (1 << 20)
         while not self.server.emulator.ended.is_set():
             self.wfile.write(piece)
-
-
-def _selected(item: Json, query: dict[str, str]) -> bool:
-    labels = item["metadata"].get("labels") or {}
-    for term in filter(None, re.split(r",(?![^(]*\))", query.get("labelSelector", ""))):
-        key, _, value = term.replace("==", "=").partition("=")
-        if key.endswith("!"):
-            if labels.get(key.removesuffix("!")) == value:
-                return False
-            continue
-        if among := re.match(r"(\S+) in \((.*)\)", term):
-            if labels.get(among[1]) not in [w.strip() for w in among[2].split(",")]:
-                return False
-        elif ("=" not in term and key not in labels) or ("=" in term and labels.get(key) != value):
-            return False
-    for term in filter(None, query.get("fieldSelector", "").split(",")):
-        path, _, value = term.partition("=")
-        here: Any = item
-        for part in path.split("."):
-            here = (here or {}).get(part)
-        if str(here) != value:
-            return False
-    return True

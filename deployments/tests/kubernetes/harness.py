@@ -29,6 +29,7 @@ ADMIN = postgres.url(STATE, "postgres")
 DOMAIN = "airflow.example"
 RIGHTS = Path(settings.BASE_DIR) / "deploy" / "kubernetes" / "airdeck-clusterrole.yaml"
 REAL = os.environ.get("KUBECONFIG_TEST", "")
+ACCOUNT = os.environ.get("KUBECONFIG_TEST_ACCOUNT", "")  # the driver's own there, with no more than its ClusterRole
 
 
 class KubernetesHarness:
@@ -48,6 +49,7 @@ class KubernetesHarness:
         self.connection = connection_to(self.credentials)
         self.kubelet = Kubelet(self.api, ADMIN, self.prefix, controllers=emulator is not None)
         if emulator:
+            self.credentials = emulator.console_credentials
             self.kubelet.log = self._log
             self.kubelet.version = lambda: emulator.store.version
         else:
