@@ -22,11 +22,11 @@ _CELERY_OPTIONS = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__"
 _LOGIN = "Airdeck manages the Airflow login. Reveal it on the Overview page of the Deployment."
 _DATABASE = "Airdeck makes the metadata database and connects Airflow to it. There is nothing to set."
 _KEYS = "Airdeck generates this key once and keeps it encrypted, so that what Airflow stored stays readable."
-_ADDRESS = "Airdeck decides where the Airflow UI answers. Open it with the button on the Overview page."
-_BROKER = "Airdeck runs the broker between scheduler and workers. Set the Worker queues instead."
-_TASK_LOGS = (
-    "Airdeck keeps task logs where its Logs page and the Airflow UI read them. There is nothing to set."
+_ADDRESS = (
+    "Airdeck decides at which addresses Airflow answers. Open its UI with the button on the Overview page."
 )
+_BROKER = "Airdeck runs the broker between scheduler and workers. Set the Worker queues instead."
+_TASK_LOGS = "Airdeck keeps logs where its Logs page and the Airflow UI read them. There is nothing to set."
 _METRICS = (
     "Airdeck reads health from Airflow itself. Use AIRFLOW__METRICS__OTEL_ON to export metrics of your own."
 )
@@ -65,7 +65,7 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     ),
     (
         _ADDRESS,
-        "AIRFLOW__API__BASE_URL AIRFLOW__API__HOST AIRFLOW__API__PORT AIRFLOW__API__WORKERS "
+        "AIRFLOW__API__BASE_URL AIRFLOW__API__HOST AIRFLOW__API__PORT "
         "AIRFLOW__API__PROXY_FIX_ENABLED AIRFLOW__API__SSL_CERT AIRFLOW__API__SSL_KEY "
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL AIRFLOW__CORE__HOSTNAME_CALLABLE "
         "AIRFLOW__WEBSERVER__BASE_URL AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX AIRFLOW__FAB__ENABLE_PROXY_FIX "
@@ -80,6 +80,7 @@ _REFUSED: tuple[tuple[str, str], ...] = (
         "The whole configuration holds secrets, so it is not shown in the Airflow UI.",
         "AIRFLOW__API__EXPOSE_CONFIG AIRFLOW__WEBSERVER__EXPOSE_CONFIG",
     ),
+    ("Airdeck runs one process per API server. There is nothing to set.", "AIRFLOW__API__WORKERS"),
     (_QUEUE, "AIRFLOW__CELERY__WORKER_CONCURRENCY AIRFLOW__CELERY__WORKER_AUTOSCALE"),
     (
         _BROKER,
@@ -148,6 +149,8 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
         "LD_",
         "The system's loader reads it before Airflow starts. Install libraries with the runtime instead.",
     ),
+    ("_AIRFLOW_", "Airflow sets it for its own processes. There is nothing to set."),
+    ("__AIRFLOW_", "Airflow sets it for its own processes. There is nothing to set."),
     ("AIRDECK_", "Names that begin with AIRDECK_ are Airdeck's own. Choose another name."),
     (
         "KUBERNETES_SERVICE_",
