@@ -70,7 +70,9 @@ def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:
             if typed.strip():
                 cron = schedules.clean_cron(typed)
                 times = schedules.upcoming(cron, zone, now)
-                shown = [{"iso": at.isoformat(), "text": f"{at:%A, %d %B %Y, %H:%M}"} for at in times]
+                shown = [
+                    {"iso": at.isoformat(), "text": f"{at:%A}, {at.day} {at:%B %Y, %H:%M}"} for at in times
+                ]
                 line |= {"words": schedules.words(cron), "times": shown}
         except ValueError as error:
             line["trouble"] = str(error)

@@ -161,7 +161,9 @@ class Deployment(models.Model):
         if schedule is None or not schedule.enabled or schedule.next_wake_at is None:
             return f"{asked} It sleeps until somebody wakes it. Nothing is lost."
         at = schedule.local(schedule.next_wake_at)
-        return f"{asked} It wakes on {at:%A, %d %B at %H:%M} ({schedule.time_zone}). Nothing is lost."
+        return (
+            f"{asked} It wakes on {at:%A}, {at.day} {at:%B at %H:%M} ({schedule.time_zone}). Nothing is lost."
+        )
 
     @property
     def url(self) -> str:
