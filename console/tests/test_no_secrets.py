@@ -113,18 +113,24 @@ def drive(client, url, deployment, collector, plane, monkeypatch) -> str:
     )
     waiting = applied(f"WAITING={SECRETS['waiting']}\n", apply=False)
     crash(client, url, collector, monkeypatch)
-    for _ in range(3):  # a change on its way, a data plane in trouble, a surprise
-        settle(deployment)
+    trouble(client, url, deployment, plane, monkeypatch)
+    return waiting
+
+
+def trouble(client, url, deployment, plane, monkeypatch) -> None:
+    """What the console says of a change on its way, of a data plane that is silent, and of a bug."""
+    settle(deployment)
     plane.silent = "Nothing answers."
     due(deployment)
     reconcile(deployment.pk)
     plane.silent = ""
     monkeypatch.setattr(plane, "apply", explode)
-    deployment_changed = client.post(url("variable_new"), {"key": "LAST", "value": SECRETS["raised"], **on})
+    deployment_changed = client.post(
+        url("variable_new"), {"key": "LAST", "value": SECRETS["raised"], "secret": "on"}
+    )
     assert deployment_changed.status_code == 303
     due(deployment)
     tasks.reconcile_task.apply(args=(str(deployment.pk),))  # as a worker runs it, and logs how it ended
-    return waiting
 
 
 def explode(ref, release, secrets, workers):
