@@ -26,6 +26,7 @@ SCALER = "airdeck-scaler"
 READ_SECONDS = 15.0
 MARGIN_SECONDS = 1.0  # of a call's budget, for what is not a request
 TRIES, CONFLICT_TRIES = 5, 3
+SILENT_REST = 5.0  # a server that hangs costs one call its budget, not every call of this process
 SIGN_IN_REST = 30.0  # a rejected sign-in is not repeated sooner: servers lock out who knocks too often
 _DECORATION = re.compile(r"^SSLError\n|\[[A-Z]+: \w+\] |\(_ssl\.c:\d+\)|^[\w.]+\(.*?\): ", re.DOTALL)
 MAX_ANSWER = 32 * 1024 * 1024
@@ -213,8 +214,9 @@ class Api:
         asked = getattr(error, "after", 0.0)
         seconds = max(asked, 0.2 * 2 ** (number - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         if seconds >= self.left:
-            if asked and isinstance(error, DataPlaneUnreachable):
-                self._connection.hold(error, asked)
+            rest = asked or (SILENT_REST if isinstance(error, _Silent) else 0.0)
+            if rest and isinstance(error, DataPlaneUnreachable):
+                self._connection.hold(error, rest)
             raise error
         time.sleep(seconds)
 
@@ -238,6 +240,10 @@ class _Lost(DataPlaneUnreachable):
     """No answer, or not a whole one."""
 
 
+class _Silent(_Lost):
+    """Nobody answered in all the time that there was."""
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """The transport's errors as sentences."""
@@ -253,7 +259,7 @@ def _translated() -> Iterator[None]:
             f"The cluster's API server cannot be reached: {_root(error)}. Is it running, and is its address right?"
         ) from None
     except (urllib3.exceptions.TimeoutError, TimeoutError):
-        raise _Lost(
+        raise _Silent(
             "The cluster's API server does not answer in time. Is it running and reachable?"
         ) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
