@@ -59,7 +59,6 @@ def _save(at: Installation, release: str, *, replicas: int) -> float:
     review = at.submit(path, {"scheduler_replicas": str(replicas)})
     assert review.status_code == 200, review.text
     fields = next(fields for _, fields in posted_forms(review.text) if "reviewed" in fields)
-    fields.pop("again")
     begun = time.monotonic()
     answer = at.client.post(path, data=fields, headers={"Origin": at.url})
     assert answer.status_code == 303, answer.text

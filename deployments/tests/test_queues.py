@@ -3,6 +3,7 @@
 import pytest
 
 from console.tests.forms import posted_forms
+from console.tests.html_rules import complaints
 from deployments import actions
 from deployments.actions.queues import DEFAULT_STAYS
 from deployments.models import Deployment, WorkerQueue
@@ -68,6 +69,7 @@ def test_the_page_shows_what_was_last_seen_to_every_member(as_, bob, vera, healt
     for person, may in ((bob, True), (vera, False)):
         for page in (as_(person).get(url), as_(person).get(f"{url}live/")):
             text = page.content.decode()
+            assert "<main" not in text or complaints(text) == []
             assert "20 running + 12 queued / 16 per worker: 2 workers" in text
             assert (f"{url}edit/default/" in text) is may
         assert (f"{url}new/" in as_(person).get(url).content.decode()) is may
@@ -167,6 +169,7 @@ def test_deleting_a_queue_says_what_it_does_and_asks_for_its_name(as_, bob, heal
     settle(healthy)
     WorkerQueue.objects.filter(name="etl").update(live_workers=2, running=3)
     page = client.get(f"{url}delete/etl/").content.decode()
+    assert complaints(page) == complaints(client.get(f"{url}edit/etl/").content.decode()) == []
     assert "Queue etl is dropped; tasks waiting for it stay queued." in page
     assert "2 workers of etl drain; 3 running tasks get 10 minutes to finish first." in page
     assert client.post(f"{url}delete/etl/", {"confirm": "ETL"}).status_code == 422
@@ -190,6 +193,7 @@ def test_without_celery_the_page_says_how_to_get_queues(as_, bob, vera, healthy,
     Deployment.objects.filter(pk=healthy.pk).update(executor=Executor.LOCAL)
     WorkerQueue.objects.all().delete()
     page = as_(bob).get(url).content.decode()
+    assert complaints(page) == []
     assert "Only the Celery executor has worker queues." in page
     assert f'href="{healthy.url}edit/"' in page
     assert f'href="{healthy.url}edit/"' not in as_(vera).get(url).content.decode()
