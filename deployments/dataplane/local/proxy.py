@@ -100,7 +100,7 @@ class AirflowProxy:
         try:
             response = await self._transport.handle_async_request(request)
         except (httpx.ConnectError, httpx.TimeoutException):
-            sentence = f"The Airflow of {release} does not answer yet. Try again in a moment."
+            sentence = f"The Airflow of {release} does not answer yet. It may be starting, or hibernating: see Airdeck."
             await self._page(send, 503, sentence)
             return
         except httpx.HTTPError:
