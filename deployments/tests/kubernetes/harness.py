@@ -29,7 +29,6 @@ ADMIN = postgres.url(STATE, "postgres")
 DOMAIN = "airflow.example"
 RIGHTS = Path(settings.BASE_DIR) / "deploy" / "kubernetes" / "airdeck-clusterrole.yaml"
 REAL = os.environ.get("KUBECONFIG_TEST", "")
-ACCOUNT = os.environ.get("KUBECONFIG_TEST_ACCOUNT", "")  # the driver's own there, with no more than its ClusterRole
 
 
 class KubernetesHarness:
