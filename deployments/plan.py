@@ -15,7 +15,7 @@ BACKOFF_CAP = 60.0
 
 # How soon a row is looked at again when no hint comes first, in seconds.
 REST_WAITING = 1.0
-REST_HEARD = 5.0  # while waiting for what the data plane tells of by itself
+REST_HEARD = 3.0  # while waiting for what the data plane tells of by itself
 REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
 
 # Worst first: the one that a person should read about.
