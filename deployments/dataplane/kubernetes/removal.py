@@ -3,6 +3,7 @@
 A finalizer that holds something is somebody's promise to clean up elsewhere: it is named and never stripped.
 """
 
+import re
 from datetime import UTC, datetime
 
 from deployments.dataplane import database
@@ -15,10 +16,14 @@ from deployments.dataplane.kubernetes.text import clause, moment
 from deployments.dataplane.kubernetes.transport import Json
 
 STUCK_SECONDS = 120.0  # after this, a namespace that is still there waits for somebody
+# As the namespace controller writes: "configmaps. has 1 resource instances", "example.org/x in 1 resource instances".
+CONTENT = re.compile(r"([a-z][a-z0-9.-]*[a-z0-9])\.? has (\d+) resource instances")
+FINALIZER = re.compile(r"(\S+) in \d+ resource instances")
 # What the namespace controller says, in the order in which it helps.
+FINALIZERS_HOLD, CONTENT_REMAINS = "NamespaceFinalizersRemaining", "NamespaceContentRemaining"
 BLOCKERS = (
-    "NamespaceFinalizersRemaining",
-    "NamespaceContentRemaining",
+    FINALIZERS_HOLD,
+    CONTENT_REMAINS,
     "NamespaceDeletionDiscoveryFailure",
     "NamespaceDeletionGroupVersionParsingFailure",
     "NamespaceDeletionContentFailure",
@@ -69,10 +74,11 @@ def _delete(place: Place, namespace: Json) -> Progress:
 
 
 def _ending(place: Place, namespace: Json) -> Progress:
-    """What the namespace waits for; an error once it waits for more than pods that finish."""
+    """What the namespace waits for; an error once that is more than pods that finish what they do."""
     why = blocker(namespace)
+    stuck = any(condition(namespace, kind) for kind in BLOCKERS if kind != CONTENT_REMAINS)
     since = moment(namespace["metadata"].get("deletionTimestamp")) or datetime.now(UTC)
-    if why and (datetime.now(UTC) - since).total_seconds() > STUCK_SECONDS:
+    if stuck and (datetime.now(UTC) - since).total_seconds() > STUCK_SECONDS:
         raise DataPlaneError(
             f"Namespace {place.namespace} cannot end. {why} Remove what holds it in the cluster."
         )
@@ -82,6 +88,12 @@ def _ending(place: Place, namespace: Json) -> Progress:
 
 def blocker(namespace: Json) -> str:
     """What the cluster says keeps the namespace, in a sentence; "" when it says nothing."""
-    found = [one for kind in BLOCKERS if (one := condition(namespace, kind))]
-    said = [clause(str(one.get("message", "")), 300) for one in found]
-    return f"Deletion waits: {'; '.join(filter(None, said))}." if any(said) else ""
+    said = {kind: str(one.get("message", "")) for kind in BLOCKERS if (one := condition(namespace, kind))}
+    left = CONTENT.findall(said.get(CONTENT_REMAINS, ""))
+    held = FINALIZER.findall(said.get(FINALIZERS_HOLD, ""))
+    if left:
+        kinds = ", ".join(f"{clause(kind, 100)} ({count})" for kind, count in left[:5])
+        by = f" with finalizer {', '.join(clause(name, 100) for name in held[:5])}" if held else ""
+        return f"Deletion waits for {kinds}{by}."
+    text = "; ".join(clause(one, 300) for one in said.values())
+    return f"Deletion waits: {text}." if text else ""

@@ -241,7 +241,7 @@ class Store:
         if not held:
             self._put(home, namespace, "DELETED")
             return
-        kinds = ", ".join(sorted({f"{p.plural}.{p.api.split('/')[0]}" for p, _ in held}))
+        kinds = ", ".join(sorted({f"{p.plural}.{p.api.rpartition('/')[0]}" for p, _ in held}))
         names = ", ".join(f"{f} in {len(held)} resource instances" for f in sorted({f for _, f in held}))
         remaining = f"Some resources are remaining: {kinds} has {len(held)} resource instances"
         text = f"Some content in the namespace has finalizers remaining: {names}"

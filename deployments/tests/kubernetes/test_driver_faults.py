@@ -8,7 +8,7 @@ import pytest
 
 from deployments.dataplane import database
 from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable, Outcome
-from deployments.dataplane.kubernetes import inventory, names
+from deployments.dataplane.kubernetes import inventory, names, removal
 from deployments.dataplane.kubernetes.client import path_of
 from deployments.spec import QueueSpec, au_size
 from deployments.tests.contract import converge, new_case, remove
@@ -29,7 +29,7 @@ def test_what_holds_a_namespace_is_named_and_never_stripped(harness, own) -> Non
     while (progress := harness.plane().destroy(own.ref)).outcome is Outcome.PROGRESSED:
         pass
     assert progress.outcome is Outcome.WAITING
-    assert "example/keep" in progress.sentence
+    assert progress.sentence == "Deletion waits for configmaps (1) with finalizer example/keep."
     assert harness.plane().observe(own.ref).leftovers[0].step == "namespace"
     place = Place("v1", "namespaces", "", harness.namespace(own))
     old = (datetime.now(UTC) - timedelta(minutes=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -114,3 +114,21 @@ def test_a_template_that_cannot_be_migrated_says_why_and_is_tried_again(harness,
         if p.namespace == names.template_namespace(harness.prefix)
     }
     assert not left & {"jobs", "secrets"}
+
+
+def test_pods_that_finish_what_they_do_are_waited_for_however_long() -> None:
+    remaining = (
+        "Some resources are remaining: pods. has 2 resource instances, configmaps. has 1 resource instances"
+    )
+    content = {"type": "NamespaceContentRemaining", "status": "True", "message": remaining}
+    assert (
+        removal.blocker({"status": {"conditions": [content]}})
+        == "Deletion waits for pods (2), configmaps (1)."
+    )
+    broken = {
+        "type": "NamespaceDeletionDiscoveryFailure",
+        "status": "True",
+        "message": "metrics.k8s.io: stale",
+    }
+    assert removal.blocker({"status": {"conditions": [broken]}}) == "Deletion waits: metrics.k8s.io: stale."
+    assert removal.blocker({"status": {"conditions": [{**broken, "status": "False"}]}}) == ""
