@@ -38,6 +38,7 @@ WRITERS = {
     "deployments/catalogue.py": "what ships",
     "deployments/clusters.py": "the embedded cluster's row",
     "deployments/observer.py": "the cluster's heartbeat",
+    "deployments/leadership.py": "who watches a cluster",
 }
 
 
