@@ -41,6 +41,22 @@ with DAG("proof", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_u
 """
 
 
+TASKS = 200
+LOAD = f"""
+from datetime import datetime
+from airflow.sdk import DAG, task
+
+with DAG(
+    "load", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_upon_creation=False,
+    max_active_tasks={TASKS},
+):
+    @task
+    def work(number):
+        return None
+    work.expand(number=list(range({TASKS})))
+"""
+
+
 @pytest.fixture(scope="module")
 def harness() -> LocalHarness:
     return LocalHarness()
@@ -136,6 +152,7 @@ def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
         _killed_with_its_children(harness, case)
         case = _more_workers_and_schedulers(harness, case)
         _fewer_workers_idle_first(harness, case)
+        _changing_workers_under_a_steady_load_loses_no_task(harness, case)
         _new_variables_restart_airflow_but_not_redis(harness, case)
     assert tagged(harness.plane()._paths.root, case.ref.release_name) == []
 
@@ -203,6 +220,45 @@ def _fewer_workers_idle_first(harness, case: Case) -> None:
     done = until(lambda: rows(case, "SELECT state FROM dag_run WHERE state IN ('success', 'failed')"))
     assert done == [("success",)]
     assert rows(case, "SELECT max(try_number) FROM task_instance") == [(1,)]
+
+
+def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> None:
+    """200 short tasks while min, max and concurrency change: schedulers restart, workers come, drain and go."""
+    folder = harness.plane().notes(case.ref)["DAGs folder"]
+    with open(f"{folder}/load.py", "w") as file:
+        file.write(LOAD)
+
+    def finished() -> int:
+        query = "SELECT count(*) FROM task_instance WHERE dag_id = 'load' AND state IN ('success', 'failed')"
+        return int(rows(case, query)[0][0])
+
+    queue = case.release.queues[0]
+    for reached, low, high, concurrency, workers in (
+        (1, 1, 3, 2, 2),
+        (30, 2, 4, 2, 3),  # more of both
+        (70, 0, 1, 2, 1),  # fewer than run
+        (110, 1, 3, 4, 2),  # each worker is replaced
+        (150, 1, 2, 2, 1),
+    ):
+        until(
+            lambda reached=reached: finished() >= reached,
+            between=lambda case=case: apply_once(harness, case),
+        )
+        changed = replace(queue, min_workers=low, max_workers=high, concurrency=concurrency)
+        case = replace(case, release=replace(case.release, queues=(changed,)), workers={"default": workers})
+        apply_once(harness, case)
+    until(lambda: finished() == TASKS, seconds=240, between=lambda: apply_once(harness, case))
+    states = rows(
+        case, "SELECT state, max(try_number), count(*) FROM task_instance WHERE dag_id = 'load' GROUP BY 1"
+    )
+    assert states == [("success", 1, TASKS)], task_logs(folder)
+    until(  # and whoever was told to go has gone
+        lambda: len([p for p in processes(harness, case) if p.startswith("worker-")]) == 1,
+        between=lambda: apply_once(harness, case),
+    )
+    converge(harness, case)
+    load = harness.plane().observe(case.ref).queues[0]
+    assert (load.workers, load.draining, load.queued, load.running) == (1, 0, 0, 0)
 
 
 def _new_variables_restart_airflow_but_not_redis(harness, case: Case) -> None:
