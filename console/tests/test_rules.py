@@ -32,6 +32,7 @@ WRITERS = {
     "deployments/tenancy.py": "what goes with a deleted Workspace",
     "deployments/status.py": "observed state",
     "deployments/steps.py": "observed state, called by status",
+    "deployments/upgrades.py": "how an upgrade ends, called by status",
     "deployments/leases.py": "claims",
     "deployments/vault.py": "generated secrets, called by actions and status",
     "deployments/rotation.py": "key rotation",
