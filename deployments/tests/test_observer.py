@@ -5,12 +5,13 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from deployments import clusters, leadership
 from deployments.dataplane.fake import ScriptedDataPlane
 from deployments.models import UNKNOWN_AFTER, Cluster, Deployment
-from deployments.observer import QUIET_SECONDS, ClusterObserver, DueRows, Watch, observer_of
+from deployments.observer import QUIET_SECONDS, ClusterObserver, DueRows, Watch, observer_of, run_forever
 from deployments.reconcile import reconcile, ref_of
 from deployments.states import Status
 from deployments.tests.test_reconcile import settle
@@ -144,6 +145,19 @@ def test_clusters_are_watched_as_they_come_change_and_go_and_one_that_hangs_dela
     finally:
         hanging.set()
         watch.close(10)
+
+
+def test_the_observer_process_watches_hints_and_ends_when_it_is_asked_to(deployment, cluster, hints):
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: (run_forever(stop), connection.close()))
+    hints.clear()
+    thread.start()
+    eventually(lambda: Cluster.objects.get().last_seen_at)
+    eventually(lambda: deployment.pk in hints)  # it is due
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert Cluster.objects.get().observer == ""
 
 
 def test_a_due_row_is_hinted_at_once_and_then_every_five_seconds(deployment, plane, hints):
