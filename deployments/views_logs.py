@@ -115,8 +115,9 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "filtered": filters != Filters(),
         "clear_url": f"{request.path}?component={component}",
     }
+    read = READ_LINES if context["filtered"] else SHOWN_LINES
     try:
-        tail = asking.ask(deployment, partial(_tail, component=component, lines=READ_LINES, after=""))
+        tail = asking.ask(deployment, partial(_tail, component=component, lines=read, after=""))
     except DataPlaneError as error:
         context["trouble"] = str(error)
         return render(request, "deployments/logs.html", context)
@@ -124,9 +125,8 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     matching = [line for line in lines if filters.match(line)]
     context |= {
         "lines": matching[-SHOWN_LINES:],
-        "matching": len(matching),
         "searched": len(lines),
-        "older": len(matching) > SHOWN_LINES or len(lines) == READ_LINES,
+        "older": len(matching) > SHOWN_LINES or len(lines) == read,
         "many": len({line.source for line in lines}) > 1,
         "cursor": tail.cursor,
         "carry": logs.pack(carry),

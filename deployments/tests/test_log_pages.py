@@ -76,7 +76,7 @@ def test_the_last_lines_stand_in_the_page_as_text(as_, vera, url, write):
     found = lines_of(html)
     assert len(found) == 500
     assert found[-2:] == [("error", "Boom"), ("error", "  trace")]
-    assert '<b class="logline__level">ERROR</b>' in html  # a word, not a colour only
+    assert '<b class="logline__level">ERROR   </b>' in html  # a word, not a colour only
     assert re.search(r'<time datetime="[^"]+\+00:00"><span class="logline__day">\d{4}-', html)
 
 
