@@ -33,6 +33,7 @@ WRITERS = {
     "deployments/status.py": "observed state",
     "deployments/steps.py": "observed state, called by status",
     "deployments/upgrades.py": "how an upgrade ends, called by status",
+    "deployments/stalled.py": "how long steps took, called by status",
     "deployments/leases.py": "claims",
     "deployments/vault.py": "generated secrets, called by actions and status",
     "deployments/rotation.py": "key rotation",
