@@ -53,8 +53,8 @@ def sentences(old: Release, new: Release, loads: Mapping[str, QueueLoad], *, siz
     done = effects(old, new, sized=sized)
     said = [
         *_executor(old, new, loads),
-        *_restarts(old, done),
-        *_schedulers(old, new, done),
+        *_restarts(old, new, done, sized=sized),
+        *_schedulers(old, done, sized=sized),
         *_queues(old, new, done, loads),
     ]
     if not done.restarts:
@@ -103,25 +103,32 @@ def _executor(old: Release, new: Release, loads: Mapping[str, QueueLoad]) -> lis
     return said
 
 
-def _restarts(old: Release, done: Effects) -> list[str]:
+def _inside(what: str, *, sized: bool) -> str:
+    """What becomes of tasks under the Local executor. Kubernetes lets a scheduler end slowly, this machine does not."""
+    if sized:
+        return f"Tasks that run inside {what} get {DRAIN_MINUTES} minutes to finish first."
+    return f"Tasks that run inside {what} are cut off; Airflow starts them again."
+
+
+def _restarts(old: Release, new: Release, done: Effects, *, sized: bool) -> list[str]:
     if not done.restarts:
         return []
     said = [f"Restarts {listed('the ' + TITLES.get(name, name) for name in done.restarts)}."]
-    if old.executor is Executor.LOCAL:
-        said.append("Tasks that run inside the scheduler are cut off; Airflow starts them again.")
+    if old.executor is new.executor is Executor.LOCAL:
+        said.append(_inside("the scheduler", sized=sized))
     elif "scheduler" in done.restarts:
         said.append("No new task starts until the scheduler is back, which takes some seconds.")
     return said
 
 
-def _schedulers(old: Release, new: Release, done: Effects) -> list[str]:
+def _schedulers(old: Release, done: Effects, *, sized: bool) -> list[str]:
     if not done.schedulers:
         return []
     if done.schedulers > 0:
         return [f"Starts {_number(done.schedulers, 'more scheduler')}."]
     said = [f"Ends {_number(-done.schedulers, 'scheduler')}."]
     if old.executor is Executor.LOCAL and not done.restarts:
-        said.append("Tasks that run inside it are cut off; Airflow starts them again.")
+        said.append(_inside("it", sized=sized))
     return said
 
 

@@ -31,6 +31,7 @@ KUBERNETES = replace(LOCAL, executor=Executor.KUBERNETES)
 LOADS = {"default": QueueLoad("default", 0, 3, 2), "etl": QueueLoad("etl", 1, 0, 1)}
 WAIT = "No new task starts until the scheduler is back, which takes some seconds."
 CUT = "Tasks that run inside the scheduler are cut off; Airflow starts them again."
+LONGER = "Tasks that run inside the scheduler get 10 minutes to finish first."
 SIZES = "This machine does not enforce sizes, so the new ones change the figures alone."
 DRAINS = "2 workers of default drain and are replaced; 3 running tasks get 10 minutes to finish first."
 
@@ -43,7 +44,13 @@ TABLE = [
     (CELERY, replace(CELERY, generation=2), True, ["Nothing restarts."]),
     (CELERY, replace(CELERY, scheduler=au_size(6)), True, ["Restarts the scheduler.", WAIT]),
     (CELERY, replace(CELERY, scheduler=au_size(6)), False, ["Nothing restarts.", SIZES]),
-    (LOCAL, replace(LOCAL, scheduler=au_size(6)), True, ["Restarts the scheduler.", CUT]),
+    (LOCAL, replace(LOCAL, scheduler=au_size(6)), True, ["Restarts the scheduler.", LONGER]),
+    (
+        LOCAL,
+        replace(LOCAL, environment={"A": "b"}),
+        False,
+        ["Restarts the API server, the scheduler, the DAG processor and the triggerer.", CUT],
+    ),
     (LOCAL, replace(LOCAL, scheduler_replicas=3), False, ["Nothing restarts.", "Starts 2 more schedulers."]),
     (CELERY, replace(CELERY, scheduler_replicas=2), True, ["Nothing restarts.", "Starts 1 more scheduler."]),
     (
@@ -124,6 +131,18 @@ TABLE = [
         ],
     ),
     (
+        LOCAL,
+        queues(DEFAULT),
+        False,
+        [
+            "Changes the executor from Local to Celery.",
+            "Tasks that run now are cut off and start again under the new executor.",
+            "Restarts the API server, the scheduler, the DAG processor and the triggerer.",
+            WAIT,
+            "Starts queue default with 1 worker.",
+        ],
+    ),
+    (
         CELERY,
         replace(CELERY, environment={"A": "b"}),
         True,
@@ -160,8 +179,8 @@ def queue_specs(name: str) -> st.SearchStrategy[QueueSpec]:
 
 
 @st.composite
-def releases(draw: st.DrawFn) -> Release:
-    executor = draw(st.sampled_from([Executor.CELERY, Executor.CELERY, Executor.LOCAL]))
+def releases(draw: st.DrawFn, *more: Executor) -> Release:
+    executor = draw(st.sampled_from([Executor.CELERY, Executor.CELERY, Executor.LOCAL, *more]))
     names = ["default", *draw(st.lists(st.sampled_from(["etl", "ml"]), unique=True, max_size=2))]
     return replace(
         CELERY,
@@ -189,7 +208,7 @@ def queue_names(programs: Mapping[str, str] | set[str]) -> set[str]:
 
 
 @given(releases(), releases())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_effects_are_what_the_local_driver_does(old: Release, new: Release) -> None:
     before, after = local_programs(old), local_programs(new)
     changed = {name for name in before if name in after and before[name] != after[name]}
@@ -204,7 +223,7 @@ def test_the_effects_are_what_the_local_driver_does(old: Release, new: Release) 
 
 
 @given(releases(), releases())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_same_release_has_no_effect_and_every_change_is_told(old: Release, new: Release) -> None:
     assert effects(old, replace(old, generation=99), sized=True) == Effects()
     assert sentences(old, new, LOADS, sized=True)
