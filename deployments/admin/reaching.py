@@ -142,7 +142,7 @@ class ReachForm(forms.Form):
             found["image_pull_secret"] = secret
         for name, value in found.items():
             field = name if name in self.fields else "other"
-            self._checked(field, lambda name=name, value=value: registration.checked_settings({name: value}))  # type: ignore[misc]
+            self._checked(field, lambda name=name, value=value: registration.checked_settings({name: value}))
         if self.current is not None:  # a line that was taken out
             gone = registration.shown_settings(self.current).keys() - found.keys()
             found |= dict.fromkeys(gone, "")
