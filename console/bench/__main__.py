@@ -22,6 +22,7 @@ ROWS = {
     "edit": "editing",
     "summary": "summary",
     "wake": "waking",
+    "kubernetes": "kubernetes",
 }
 ORDER = (
     "create",
@@ -34,6 +35,7 @@ ORDER = (
     "list",
     "summary",
     "logs",
+    "kubernetes",
 )  # first those that share an Airflow
 
 

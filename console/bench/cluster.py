@@ -1,0 +1,148 @@
+"""The Kubernetes cluster of KUBECONFIG_TEST, registered in the bench's installation, with somebody who plays the
+kubelet where it has no nodes."""
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import psycopg
+
+from console.bench import rows
+from console.embedded import postgres
+from console.tests.installation import Installation
+from deployments import registration
+from deployments.actions import Choices, QueueChoice, create_deployment, delete_deployment
+from deployments.dataplane.base import DataPlaneError, Ref
+from deployments.dataplane.kubernetes import inventory, names
+from deployments.dataplane.kubernetes.client import Api
+from deployments.dataplane.kubernetes.inventory import Inventory
+from deployments.dataplane.kubernetes.kubeconfig import parse
+from deployments.dataplane.kubernetes.transport import Connection
+from deployments.models import Cluster, Deployment
+from deployments.options import clusters_for, options_for
+from deployments.states import Executor, Status
+from deployments.tests.kubernetes.kubelet import Kubelet
+from deployments.tests.kubernetes.node import Node
+
+KUBECONFIG = os.environ.get("KUBECONFIG_TEST", "")
+DOMAIN = "airflow.example"
+PLAY_SECONDS = 0.2
+
+
+class Registered:
+    """A context: the cluster is registered and offered; Deployments made here are gone at the end."""
+
+    def __init__(self, at: Installation) -> None:
+        self.credentials = parse(Path(KUBECONFIG).read_text())
+        self.connection = Connection(self.credentials)  # not the driver's own, whose requests are counted
+        self.prefix = f"b{secrets.token_hex(3)}-"
+        self.database_url = postgres.url(at.state, "postgres")
+        self.kubelet = Kubelet(self.api, self.database_url, self.prefix, controllers=False)
+        self.kubelet.node = Node()
+        self.kubelet.log = self.kubelet.node.log
+        self.workspace, _ = rows.make_workspace(1)
+        self.user = self.workspace.members.all()[0]
+        self._playing, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+
+    def __enter__(self) -> Self:
+        self.cluster = self.register("Bench", self.credentials.settings())
+        self._thread.start()
+        wait(lambda: clusters_for(self.workspace).filter(pk=self.cluster.pk).exists(), 200, "the checks")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._playing.set()
+        for row in Deployment.objects.filter(workspace=self.workspace, deleted_at__isnull=True):
+            delete_deployment(deployment=row, by=self.user)
+        wait(lambda: not self._left(), 300, "every Deployment gone")
+        self._stop.set()
+        self._thread.join()
+        assert self.kubelet.node is not None
+        self.kubelet.node.close(self.api())
+
+    def register(self, name: str, stored: dict[str, str]) -> Cluster:
+        """A cluster of these credentials; its checks run in a worker."""
+        settings = {"namespace_prefix": self.prefix, "ingress_domain": DOMAIN}
+        reach = registration.Reach(
+            type(self.credentials).of(stored), self.database_url.replace("@/", "@localhost/", 1), settings
+        )
+        return registration.register(name=f"{name} {self.prefix}", reach=reach, by=None)
+
+    def api(self) -> Api:
+        """For the bench's own questions."""
+        return Api(self.connection, 60.0)
+
+    def play(self, on: bool) -> None:
+        """Whether pods start by themselves."""
+        (self._playing.set if on else self._playing.clear)()
+
+    def create(self, executor: Executor = Executor.CELERY, cluster: Cluster | None = None) -> Deployment:
+        """Ask for a Deployment, as the form does."""
+        options = options_for(cluster or self.cluster)
+        queue = QueueChoice(options.worker_types[0], 1, 10, 16) if executor is Executor.CELERY else None
+        choices = Choices(
+            name=f"Bench {uuid4().hex[:8]}",
+            description="",
+            cluster=cluster or self.cluster,
+            runtime=options.runtimes[0],
+            executor=executor,
+            scheduler_au=5,
+            scheduler_replicas=1,
+            queue=queue,
+        )
+        return create_deployment(workspace=self.workspace, by=self.user, form_key=uuid4(), choices=choices)
+
+    def create_healthy(self, executor: Executor = Executor.CELERY) -> Deployment:
+        """One that is Healthy."""
+        made = self.create(executor)
+        self.play(True)
+        wait(lambda: status(made) == Status.HEALTHY, 300, f"{made.release_name} Healthy")
+        return made
+
+    def remove(self, deployment: Deployment) -> None:
+        """Delete it and wait until it is gone."""
+        delete_deployment(deployment=deployment, by=self.user)
+        wait(lambda: status(deployment) == Status.DELETED, 200, f"{deployment.release_name} gone")
+
+    def inventory(self, deployment: Deployment) -> Inventory:
+        """What the driver says it applied."""
+        ref = Ref(str(deployment.pk), deployment.release_name)
+        return inventory.read(self.api(), ref, self.namespace(deployment.release_name))
+
+    def namespace(self, release_name: str) -> str:
+        """Where its objects are."""
+        return names.namespace(self.prefix, release_name)
+
+    def _left(self) -> bool:
+        return Deployment.objects.filter(workspace=self.workspace, deleted_at__isnull=True).exists()
+
+    def _play(self) -> None:
+        while not self._stop.wait(PLAY_SECONDS):
+            if not self._playing.is_set():
+                continue
+            try:
+                self.kubelet.play()
+            except (
+                DataPlaneError,
+                psycopg.Error,
+            ) as error:  # what went between two looks comes right at the next
+                print(f"  kubelet: {error}", flush=True)
+
+
+def status(deployment: Deployment) -> str:
+    """As recorded now."""
+    return str(Deployment.objects.values_list("status", flat=True).get(pk=deployment.pk))
+
+
+def wait(fine: Callable[[], bool], seconds: float, what: str, pause: float = 0.1) -> None:
+    """Until something holds."""
+    deadline = time.monotonic() + seconds
+    while not fine():
+        assert time.monotonic() < deadline, f"{what} took longer than {seconds:.0f} s"
+        time.sleep(pause)
