@@ -400,7 +400,7 @@ def test_nobody_creates_edits_or_deletes_in_a_suspended_workspace(as_, bob, olga
     name = [deployment.release_name]
     for url in (
         reverse("deployments:new", args=[workspace.pk]),
-        reverse("deployments:settings", args=name),
+        reverse("deployments:edit", args=name),
         reverse("deployments:delete", args=name),
         reverse("deployments:retry", args=name),
     ):
