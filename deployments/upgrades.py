@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from deployments.audit import record_deployment
+from deployments.dataplane.base import UPGRADE_STEP
 from deployments.models import Deployment, RuntimeRelease, StepTiming
 from deployments.options import offered_runtimes, version_key
 from deployments.states import Operation
@@ -62,7 +63,9 @@ def under_way(deployment: Deployment) -> str:
 
 def last_duration(deployment: Deployment) -> str:
     """How long the last upgrade's step took on this cluster, for people; "" when none is known. One query."""
-    rows = StepTiming.objects.filter(cluster=deployment.cluster_id, operation=Operation.CHANGE, key="upgrade")
+    rows = StepTiming.objects.filter(
+        cluster=deployment.cluster_id, operation=Operation.CHANGE, key=UPGRADE_STEP
+    )
     seconds = rows.order_by("-at").values_list("seconds", flat=True).first()
     if seconds is None:
         return ""

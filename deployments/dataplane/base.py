@@ -18,6 +18,7 @@ CALL_BUDGET_SECONDS = 15.0
 
 
 DAGS_FOLDER = "DAGs folder"  # the note that names where DAG files go
+UPGRADE_STEP = "upgrade"  # the key of the step that moves a metadata database to another runtime
 LOG_BEGINNING = "beginning"  # in place of a cursor: the oldest lines that are kept
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from deployments.dataplane.base import (
     LOG_BEGINNING,
+    UPGRADE_STEP,
     Component,
     DataPlaneError,
     DataPlaneUnreachable,
@@ -32,7 +33,7 @@ CREATE_STEPS = (
     StepName("database", "Database"),
     StepName("components", "Airflow components"),
 )
-UPGRADE_STEP = StepName("upgrade", "Upgrade the metadata database")
+UPGRADING = StepName(UPGRADE_STEP, "Upgrade the metadata database")
 ASLEEP_STEP = StepName("sleep", "Stop Airflow")
 DELETE_STEPS = (
     StepName("processes", "Processes"),
@@ -82,7 +83,7 @@ class ScriptedDataPlane:
         if release.hibernating:
             return (ASLEEP_STEP,)
         runtime, base, components = CREATE_STEPS
-        return (runtime, base, *([UPGRADE_STEP] if release.upgrade_from else []), components)
+        return (runtime, base, *([UPGRADING] if release.upgrade_from else []), components)
 
     def delete_steps(self) -> tuple[StepName, ...]:
         """See the contract."""
@@ -124,15 +125,15 @@ class ScriptedDataPlane:
         """Stop, copy, migrate: each its own call."""
         if world.running:
             world.running = world.warm = False
-            return Progress("upgrade", Outcome.PROGRESSED, "Stopped Airflow.")
+            return Progress(UPGRADE_STEP, Outcome.PROGRESSED, "Stopped Airflow.")
         if world.snapshot != world.runtime:
             world.snapshot, world.kept_rows = world.runtime, world.rows
-            return Progress("upgrade", Outcome.PROGRESSED, "Copied the metadata database.")
+            return Progress(UPGRADE_STEP, Outcome.PROGRESSED, "Copied the metadata database.")
         if self.fail_migration:
             world.rows, world.snapshot = world.kept_rows, ""
             raise UpgradeFailed(self.fail_migration)
         world.runtime = release.runtime.version
-        return Progress("upgrade", Outcome.PROGRESSED, "Migrated the metadata database.")
+        return Progress(UPGRADE_STEP, Outcome.PROGRESSED, "Migrated the metadata database.")
 
     def _run(self, ref: Ref, world: World, release: Release, workers: Mapping[str, int]) -> Progress:
         if not world.running or world.release is None or world.release.digest != release.digest:

@@ -14,6 +14,7 @@ import pytest
 from deployments.dataplane.base import (
     CALL_BUDGET_SECONDS,
     LOG_BEGINNING,
+    UPGRADE_STEP,
     DataPlane,
     DataPlaneError,
     DataPlaneUnreachable,
@@ -417,7 +418,8 @@ class SleepAndUpgradeContract:
         later = replace(case, release=upgraded(case.release))
         steps = [step.key for step in harness.plane().create_steps(later.release)]
         before = [step.key for step in harness.plane().create_steps(case.release)]
-        assert len(steps) == len(before) + 1  # the upgrade has a step of its own
+        assert len(steps) == len(before) + 1
+        assert set(steps) - set(before) == {UPGRADE_STEP}  # by which its duration is found
         before_it = len(harness.plane().observe(case.ref).leftovers)
         assert_in_order(steps, converge(harness, later))
         done = harness.plane().observe(case.ref)

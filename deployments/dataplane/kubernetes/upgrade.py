@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from deployments.dataplane import database, snapshots
-from deployments.dataplane.base import Outcome, Progress, UpgradeFailed
+from deployments.dataplane.base import UPGRADE_STEP, Outcome, Progress, UpgradeFailed
 from deployments.dataplane.kubernetes import inventory as inv
 from deployments.dataplane.kubernetes import jobs, scaling
 from deployments.dataplane.kubernetes.inventory import Inventory
@@ -17,7 +17,7 @@ from deployments.dataplane.kubernetes.place import Place, replicas
 from deployments.dataplane.kubernetes.transport import Json
 from deployments.spec import Release
 
-STEP = "migration"
+STEP = UPGRADE_STEP
 STOPPED = "stopped"  # the digest of a Deployment that was taken down on the way to another Release
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from deployments.dataplane import database, snapshots
 from deployments.dataplane.base import (
+    UPGRADE_STEP,
     DataPlaneError,
     DataPlaneUnreachable,
     Outcome,
@@ -34,7 +35,7 @@ from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment
 from deployments.dataplane.local.supervisor import Supervisor
 from deployments.spec import Release, Secrets
 
-STEP = "upgrade"
+STEP = UPGRADE_STEP
 DATABASE_VARIABLE = "AIRDECK_UPGRADE_DATABASE_URL"
 MIGRATION_SECONDS = 3600
 MOST_ATTEMPTS = 3  # a migration that is cut short so often is not going to succeed
