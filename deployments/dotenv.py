@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from deployments.variables import COUNT, Entry, Refusal, problem_of_key, problem_of_value
 
 MOST = 2 * COUNT
-_EXPORT = re.compile(r"export\s+")
+_EXPORT = re.compile(r"\Aexport\s+")
 _BLANKS = re.compile(r"[^\S\n]*")
 _QUOTED = {
     '"': re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL),
