@@ -176,7 +176,10 @@ class ImportForm(OfferedFieldsForm):
 
     def parsed(self) -> Parsed:
         """What a valid form's text sets."""
-        return parse(self.cleaned_data["text"] or self.cleaned_data["file"])
+        text: str = self.cleaned_data[
+            "text"
+        ]  # may be blank beside a file: browsers send an untouched area so, too
+        return parse(text if text.strip() else self.cleaned_data["file"])
 
     def hide_text(self) -> None:
         """What was pasted may hold secrets: it is not sent back."""

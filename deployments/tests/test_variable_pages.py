@@ -251,6 +251,12 @@ def test_a_draft_sealed_with_a_lost_key_has_expired(as_, bob, healthy, settings)
     assert as_(bob).get(address).status_code == 410
 
 
+def test_a_file_is_read_although_a_blank_line_stands_in_the_text_area(as_, bob, healthy):
+    file = SimpleUploadedFile(".env", b"A=1\n")
+    answer = as_(bob).post(url(healthy, "variables_import"), {"text": "\r\n ", "file": file})
+    assert "Apply 1 change" in text(as_(bob).get(answer["Location"]))
+
+
 def test_a_file_may_come_from_windows(as_, bob, healthy):
     client = as_(bob)
     file = SimpleUploadedFile(".env", b"\xef\xbb\xbfA=1\r\nB=\xc3\xa9\r\n")
