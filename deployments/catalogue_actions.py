@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from deployments.models import Cluster, Deployment, RuntimeRelease, WorkerQueue, WorkerType
 from deployments.options import version_key
@@ -94,14 +95,15 @@ def add_runtime(*, runtime: Runtime, by: User) -> RuntimeRelease:
 
 @transaction.atomic
 def set_image(*, runtime: RuntimeRelease, by: User, image: str) -> None:
-    """Run it from another image. Refused while Deployments have it: they would all restart at once. Saying the same
-    again writes nothing."""
+    """Run it from another image. Refused while Deployments have it, or would go back to it when their upgrade fails:
+    they would all restart at once. Saying the same again writes nothing."""
     locked = RuntimeRelease.objects.select_for_update().get(pk=runtime.pk)
     if locked.image == image:
         return
     if error := image_error(image):
         raise Refused(error)
-    if Deployment.objects.filter(runtime=locked, deleted_at__isnull=True).exists():
+    wanted = Q(runtime=locked) | Q(upgrade_from=locked)
+    if Deployment.objects.filter(wanted, deleted_at__isnull=True).exists():
         raise Refused(in_use(locked))
     old, locked.image = locked.image, image
     locked.save(update_fields=["image"])
@@ -214,7 +216,8 @@ def _refuse_used(row: WorkerType) -> None:
 
 
 def _hold(cluster: Cluster) -> None:
-    """Nobody creates a Deployment there until this transaction ends (`clusters.hold`)."""
+    """Nobody creates a Deployment there, or edits the worker queues of one, until this transaction ends
+    (`clusters.hold`)."""
     Cluster.objects.select_for_update().get(pk=cluster.pk)
 
 

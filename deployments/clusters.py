@@ -50,7 +50,8 @@ def ensure_embedded(*, database_url: str, settings: dict[str, str]) -> Cluster:
 
 
 def hold(cluster: Cluster) -> None:
-    """Keep operators from restricting the cluster until this transaction ends. Others may hold it too, and the
-    observer may still write its heartbeat. (The foreign key's own lock comes at COMMIT only: it is deferred.)"""
+    """Keep operators from restricting the cluster and from changing its worker types until this transaction ends.
+    Others may hold it too, and the observer may still write its heartbeat. (The foreign key's own lock comes at COMMIT
+    only: it is deferred.)"""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM deployments_cluster WHERE id = %s FOR KEY SHARE", [cluster.pk])

@@ -334,7 +334,10 @@ def delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Ask for the name, say what goes, then ask for it to go."""
     form = DeleteForm(posted(request), deployment=deployment)
     if form.is_bound and form.is_valid():
-        actions.delete_deployment(deployment=deployment, by=request.user)
+        try:
+            actions.delete_deployment(deployment=deployment, by=request.user)
+        except actions.NotNow as why:
+            messages.error(request, str(why))
         return see_other(deployment.url)
     context = {
         **page_context(request, deployment, "Settings"),

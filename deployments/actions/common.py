@@ -14,6 +14,8 @@ from deployments.releases import release_of
 from deployments.states import Status
 from workspaces.models import User
 
+MOVED = "This Deployment was transferred to another Workspace meanwhile. Open it there to change it."
+
 
 class NotNow(Exception):
     """The change cannot be made in the Deployment's present state. `str()` says why and what to do."""
@@ -25,7 +27,8 @@ def changing(deployment: Deployment, *, by: User | None) -> Iterator[Deployment]
 
     When the Release differs afterwards it becomes one new generation: Deploying, due now, hinted after commit. When it
     does not, nothing restarts and no generation is made. The body writes its own audit event, and saves its columns.
-    Raises NotNow while the Deployment is being created or deleted. `by` is None when Airdeck itself acts.
+    Raises NotNow while the Deployment is being created or deleted, and when it went to another Workspace since the
+    caller's row was read: whoever asks was let in by the earlier one. `by` is None when Airdeck itself acts.
     """
     with transaction.atomic():
         row = (
@@ -33,6 +36,8 @@ def changing(deployment: Deployment, *, by: User | None) -> Iterator[Deployment]
             .select_related("cluster", "runtime", "workspace", "upgrade_from")
             .get(pk=deployment.pk)
         )
+        if row.workspace_id != deployment.workspace_id:
+            raise NotNow(MOVED)
         refuse_unless_settled(row)
         before = digest_of(row)
         yield row

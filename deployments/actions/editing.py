@@ -7,10 +7,11 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.models.functions import Now
 
-from deployments.actions.common import changing
+from deployments import clusters
+from deployments.actions.common import NotNow, changing
 from deployments.actions.lifecycle import NameTaken
 from deployments.audit import record_deployment
-from deployments.models import Deployment, WorkerQueue
+from deployments.models import Deployment, WorkerQueue, WorkerType
 from deployments.names import name_key
 from deployments.states import Executor
 from workspaces.models import User
@@ -19,7 +20,9 @@ Settings = dict[str, str | int]  # by field of the edit form; those of workers o
 DEFAULT_QUEUE = "default"
 OWN = ("name", "description", "executor", "scheduler_au", "scheduler_replicas")
 WORKERS = ("worker_type", "min_workers", "max_workers", "concurrency")
-OTHER_QUEUES = "other_queues"  # not a field: dropping the executor drops them, so whoever edits must have seen them
+OTHER_QUEUES = (
+    "other_queues"  # not a field: dropping the executor drops them, so whoever edits must have seen them
+)
 
 
 class ChangedMeanwhile(Exception):
@@ -50,6 +53,9 @@ def edit_deployment(*, deployment: Deployment, by: User, shown: Settings, wanted
     restarts nothing. Raises ChangedMeanwhile, NameTaken and NotNow."""
     try:
         with changing(deployment, by=by) as row:
+            clusters.hold(
+                row.cluster
+            )  # an operator who changes a worker type waits, and then sees this queue
             now = settings_of(row, list(row.queues.select_related("worker_type")))
             if now != shown:
                 raise ChangedMeanwhile(now)
@@ -57,7 +63,9 @@ def edit_deployment(*, deployment: Deployment, by: User, shown: Settings, wanted
             if not changed:
                 return False
             _save(row, by, {name: wanted[name] for name in changed if name in OWN})
-            dropped = _save_queues(row, now, {name: wanted[name] for name in changed if name in WORKERS}, wanted)
+            dropped = _save_queues(
+                row, now, {name: wanted[name] for name in changed if name in WORKERS}, wanted
+            )
             old = {name: now[name] for name in changed if name in now} | dropped
             record_deployment(row, by, "edited", old=old, new={name: wanted[name] for name in changed})
     except IntegrityError as error:
@@ -97,8 +105,12 @@ def make_queue(row: Deployment, name: str, wanted: Settings) -> WorkerQueue:
 
 
 def columns(row: Deployment, values: Settings) -> dict[str, Any]:
-    """Fields of a form as columns of a queue."""
+    """Fields of a form as columns of a queue. The cluster is held. Raises NotNow when it lost the worker type."""
     found: dict[str, Any] = dict(values)
     if "worker_type" in found:
-        found["worker_type"] = row.cluster.worker_types.get(name=found["worker_type"])
+        try:
+            found["worker_type"] = row.cluster.worker_types.get(name=found["worker_type"])
+        except WorkerType.DoesNotExist:
+            gone = f"{row.cluster} has no worker type {found['worker_type']} any more. Choose another one."
+            raise NotNow(gone) from None
     return found

@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from deployments import clusters, vault
-from deployments.actions.common import hint_on_commit
+from deployments.actions.common import MOVED, NotNow, hint_on_commit
 from deployments.audit import record_deployment
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
 from deployments.names import mint_release_name, name_key
@@ -119,9 +119,14 @@ def _mint() -> str:
 
 @transaction.atomic
 def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
-    """Ask for the Deployment to go. Desired state: the row says Deleting until nothing is left. Twice is once."""
+    """Ask for the Deployment to go. Desired state: the row says Deleting until nothing is left. Twice is once. Raises
+    NotNow when it went to another Workspace since it was read."""
+    workspace_id = deployment.workspace_id
     asked = Deployment.objects.filter(
-        pk=deployment.pk, delete_requested_at__isnull=True, deleted_at__isnull=True
+        pk=deployment.pk,
+        workspace=workspace_id,
+        delete_requested_at__isnull=True,
+        deleted_at__isnull=True,
     ).update(
         delete_requested_at=Now(),
         generation=F("generation") + 1,
@@ -138,6 +143,8 @@ def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
         record_deployment(deployment, by, "deleted")
         hint_on_commit(deployment)
     deployment.refresh_from_db()
+    if deployment.workspace_id != workspace_id:
+        raise NotNow(MOVED)
     return deployment
 
 

@@ -2,6 +2,7 @@
 
 from django.db.models.functions import Now
 
+from deployments import clusters
 from deployments.actions.common import NotNow, changing
 from deployments.actions.editing import (
     DEFAULT_QUEUE,
@@ -29,6 +30,7 @@ class QueueGone(Exception):
 def add_queue(*, deployment: Deployment, by: User, name: str, wanted: Settings) -> None:
     """One more worker queue. Raises QueueExists and NotNow."""
     with changing(deployment, by=by) as row:
+        clusters.hold(row.cluster)
         _refuse_unless_celery(row)
         if row.queues.filter(name=name).exists():
             raise QueueExists(name)
@@ -42,6 +44,7 @@ def edit_queue(*, deployment: Deployment, by: User, name: str, shown: Settings, 
     """Make the queue as `wanted`, if it still is as `shown`; whether anything differed. Raises ChangedMeanwhile,
     QueueGone and NotNow."""
     with changing(deployment, by=by) as row:
+        clusters.hold(row.cluster)
         now = queue_settings(_queue(row, name))
         if now != shown:
             raise ChangedMeanwhile(now)
