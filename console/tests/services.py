@@ -17,6 +17,8 @@ import psycopg
 from console.embedded import keys, postgres, redis_server
 from deployments.dataplane.local.paths import StateDir
 
+# Nothing outlives the run, so nothing need reach the disk. `make run` in tests has a durable server of its own.
+THROWAWAY = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 STATE = StateDir(Path(tempfile.mkdtemp(prefix="airdeck-test-", dir="/tmp")))
 _running: list[subprocess.Popen[bytes]] = []
 
@@ -60,7 +62,7 @@ def restart_redis() -> None:
 
 def _start_postgres(url: str) -> None:
     program = postgres.program(STATE, ())
-    process = _spawn(program.argv, STATE.logs / "postgres.log")
+    process = _spawn((*program.argv, *THROWAWAY), STATE.logs / "postgres.log")
     deadline = time.monotonic() + 30
     while True:
         try:
