@@ -154,6 +154,41 @@ def test_a_failure_that_nobody_heard_of_is_told_again_and_forgotten_on_the_way_b
     assert found().runtime == "0.2-1"
 
 
+def test_a_failure_that_was_told_says_nothing_about_the_next_upgrade(upgrade, migration):
+    """It may sleep in between, so that nothing is done on the way back."""
+    migration("exit 1")
+    with pytest.raises(UpgradeFailed):
+        until_done(upgrade)
+    migration("exit 0")
+    until_done(upgrade)
+    assert (found().runtime, found().snapshot) == ("0.2-1", "0.1-1")
+
+
+def test_a_last_attempt_that_succeeds_while_it_is_judged_is_not_undone(
+    upgrade, migration, tmp_path, monkeypatch
+):
+    migration(
+        f"test -e {tmp_path}/go && exit 0; touch {tmp_path}/begun; while ! test -e {tmp_path}/go; do sleep .02; done"
+    )
+    while not (tmp_path / "begun").exists():
+        step(upgrade)
+    upgrade.job.say(JobStatus("Migrating.", attempts=3, at=time.time()))
+    read = Job.status
+
+    def ends_just_now(job):
+        before = read(job)
+        (tmp_path / "go").touch()
+        while upgrade.running():
+            time.sleep(0.02)
+        return before
+
+    monkeypatch.setattr(Job, "status", ends_just_now)
+    assert step(upgrade) is not None
+    monkeypatch.undo()
+    until_done(upgrade)
+    assert (found().runtime, found().snapshot) == ("0.2-1", "0.1-1")
+
+
 def test_a_migration_that_is_killed_is_begun_again(upgrade, migration, tmp_path):
     migration(f"test -e {tmp_path}/again && exit 0; touch {tmp_path}/again; sleep 60")
 

@@ -59,6 +59,7 @@ class Upgrade:
 
     def step(self, release: Release, secrets: Secrets, processes: Processes) -> Progress | None:
         """The next step towards a database of this Release's runtime; None when it is. Raises UpgradeFailed."""
+        running = self.running()  # asked first: a job that has ended wrote down all that is read below
         there = self._found()
         if there.snapshot and not there.database:
             self._give_back()  # a restore that was killed half-way
@@ -70,15 +71,16 @@ class Upgrade:
             self.forget()
             return None
         status = self.job.status()
-        if status.failed or (status.attempts >= MOST_ATTEMPTS and not self.running()):
+        if status.failed or (status.attempts >= MOST_ATTEMPTS and not running):
             self._give_back()
+            self.job.say(JobStatus())  # the next upgrade begins anew
             raise UpgradeFailed(status.sentence if status.failed else "the migration was cut short each time")
         waiting = stop(processes)
         if waiting:
             return _waiting(release, waiting)
         if there.snapshot is None:
             processes.end_orphans()
-        if not self.running() and not self._copied(before):
+        if not running and not self._copied(before):
             return _waiting(release, "Copying the metadata database.")
         return _waiting(release, advance(self.job, self._spec(release, secrets), self.supervisor, self.paths))
 
