@@ -39,14 +39,19 @@ class CronField(forms.CharField):
     """A cron expression; `schedules.clean_cron` is the rule. Empty means never."""
 
     def __init__(self, label: str, help_text: str) -> None:
-        attrs = {"maxlength": 100, "autocomplete": "off", "spellcheck": "false", "class": "mono"}
+        attrs = {
+            "maxlength": schedules.LONGEST,
+            "autocomplete": "off",
+            "spellcheck": "false",
+            "class": "mono",
+        }
         super().__init__(
             label=label,
             help_text=help_text,
             required=False,
-            max_length=100,
+            max_length=schedules.LONGEST,
             widget=forms.TextInput(attrs=attrs),
-            error_messages={"max_length": "Enter at most 100 characters."},
+            error_messages={"max_length": f"Enter at most {schedules.LONGEST} characters."},
         )
 
     def clean(self, value: Any) -> str:

@@ -16,6 +16,7 @@ from cronsim import CronSim, CronSimError
 LEAST_GAP = timedelta(minutes=30)  # falling asleep and waking take minutes
 FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 PREVIEWED = 3
+LONGEST = 100  # characters of an expression; what reads it takes ever longer for longer ones
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ def zones() -> tuple[str, ...]:
 
 def clean_cron(text: str) -> str:
     """The expression as stored, its fields one space apart. Raises ValueError with the sentence for the field."""
+    if len(text) > LONGEST:
+        raise ValueError(f"Enter at most {LONGEST} characters.")
     parts = text.split()
     if len(parts) != len(FIELDS):
         listed = ", ".join(FIELDS)

@@ -229,6 +229,13 @@ def test_the_preview_tells_what_is_typed_and_saves_nothing(as_, bob, settled):
     assert not HibernationSchedule.objects.exists()
 
 
+def test_an_expression_that_is_too_long_is_not_even_read(as_, bob, settled, monkeypatch):
+    monkeypatch.setattr("deployments.schedules.upcoming", lambda *_: pytest.fail("it was read"))
+    long = f"{','.join(['0'] * 5000)} 20 * * 5"
+    answer = as_(bob).post(url("schedule_preview", settled), fields(hibernate_cron=long, wake_cron=""))
+    assert "Enter at most 100 characters." in answer.content.decode()
+
+
 # -- Transfer --
 
 
