@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -17,8 +18,9 @@ from deployments.dataplane.base import DataPlaneError, Outcome, Ref, UpgradeFail
 from deployments.dataplane.local import migrate
 from deployments.dataplane.local.components import is_worker
 from deployments.dataplane.local.jobs import Job, JobStatus
+from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes
-from deployments.dataplane.local.upgrade import Upgrade, given_up_after, stop
+from deployments.dataplane.local.upgrade import Upgrade, stop
 from deployments.spec import Release, RuntimeSpec, au_size
 from deployments.states import Executor
 from deployments.tests.airflow_local import config, start_supervisord
@@ -242,20 +244,43 @@ def test_nothing_of_it_is_in_an_argument_list(upgrade, migration, tmp_path):
 
 
 def test_an_environment_that_cannot_be_installed_fails_the_upgrade_while_the_old_airflow_runs_on(tmp_path):
-    job = Job("runtime-0.2-1", tmp_path)
-    job.say(JobStatus("Installing Airflow 0.2 failed: the disk is full.", attempts=2, failed=True))
-    with pytest.raises(DataPlaneError, match="The next try") as caught, given_up_after(job, RELEASE):
-        raise DataPlaneError("The next try is in 10 s.")
-    assert not isinstance(caught.value, UpgradeFailed)
-    job.say(JobStatus("Installing Airflow 0.2 failed: the disk is full.", attempts=3, failed=True))
-    with pytest.raises(UpgradeFailed, match="the disk is full"), given_up_after(job, RELEASE):
-        raise DataPlaneError("The next try is in 20 s.")
-    assert job.status() == JobStatus()  # the next upgrade tries at once
-    job.say(JobStatus("No disk.", attempts=9, failed=True))
+    job, waits = Job("runtime-0.2-1", tmp_path), waiting(tmp_path)
+    for attempts in (0, 1, 2):
+        goes_on(waits, job, RELEASE, attempts=attempts)
+    with pytest.raises(UpgradeFailed, match="the disk is full"):
+        ask(waits, job, RELEASE, attempts=3)
+    with pytest.raises(UpgradeFailed, match="the disk is full"):  # whoever heard it first was killed
+        ask(waits, job, RELEASE, attempts=3)
+    assert job.status().attempts == 3  # others wait for the same runtime
+
+
+def test_attempts_from_before_an_upgrade_do_not_count_against_it(tmp_path):
+    job, waits = Job("runtime-0.2-1", tmp_path), waiting(tmp_path)
+    for attempts in (9, 10, 11):
+        goes_on(waits, job, RELEASE, attempts=attempts)
+    with pytest.raises(UpgradeFailed):
+        ask(waits, job, RELEASE, attempts=12)
+    again = replace(RELEASE, generation=RELEASE.generation + 2)
+    goes_on(waits, job, again, attempts=12)
     new = Release(*vars(REF).values(), 1, NEW, Executor.LOCAL, au_size(5), 1)
-    with pytest.raises(DataPlaneError) as caught, given_up_after(job, new):  # a new Deployment goes on trying
-        raise DataPlaneError("The next try is in 300 s.")
-    assert not isinstance(caught.value, UpgradeFailed)
+    goes_on(waiting(tmp_path / "new"), job, new, attempts=99)  # a new Deployment goes on trying
+
+
+def waiting(root):
+    return Upgrade(StateDir(root), start_supervisord(), ADMIN, REF)
+
+
+def ask(waits, job, release, *, attempts):
+    """One call that finds the job waiting for its next try."""
+    job.say(JobStatus("Installing Airflow 0.2 failed: the disk is full.", attempts=attempts, failed=True))
+    with waits.waiting_for(job, release):
+        raise DataPlaneError("The next try is in 10 s.")
+
+
+def goes_on(waits, job, release, *, attempts):
+    """One such call, after which the upgrade still waits."""
+    with pytest.raises(DataPlaneError, match="The next try"):
+        ask(waits, job, release, attempts=attempts)
 
 
 class Recorded:

@@ -100,7 +100,7 @@ class LocalDataPlane:
         if release.hibernating:
             return self._sleep(ref, release)
         return (
-            self._runtime_step(release)
+            self._runtime_step(ref, release)
             or self._upgrade_step(ref, release, secrets)
             or self._database_step(ref, release, secrets)
             or self._configuration_step(ref, release, secrets)
@@ -108,12 +108,12 @@ class LocalDataPlane:
             or self._readiness(ref, release)
         )
 
-    def _runtime_step(self, release: Release) -> Progress | None:
+    def _runtime_step(self, ref: Ref, release: Release) -> Progress | None:
         version, airflow_version = release.runtime.version, release.runtime.airflow_version
         if runtimes.installed(self._paths, version):
             return None
         spec = runtimes.install_spec(self._paths, version, airflow_version)
-        with upgrade.given_up_after(runtimes.install_job(self._paths, version), release) as job:
+        with self._upgrade(ref).waiting_for(runtimes.install_job(self._paths, version), release) as job:
             return Progress("runtime", Outcome.WAITING, advance(job, spec, self._supervisor, self._paths))
 
     def _upgrade_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:

@@ -5,6 +5,7 @@ VERSION) runs the new runtime's `airflow db migrate` and writes down that it is 
 back and UpgradeFailed says why. Each call finds by itself how far an earlier one came.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -31,7 +32,7 @@ from deployments.dataplane.local.health import component_of, title
 from deployments.dataplane.local.jobs import Job, JobStatus, advance, begin
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes
-from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment
+from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment, write_private
 from deployments.dataplane.local.supervisor import Supervisor
 from deployments.spec import Release, Secrets
 
@@ -84,6 +85,34 @@ class Upgrade:
             return _waiting(release, "Copying the metadata database.")
         return _waiting(release, advance(self.job, self._spec(release, secrets), self.supervisor, self.paths))
 
+    @contextmanager
+    def waiting_for(self, install: Job, release: Release) -> Iterator[Job]:
+        """An upgrade waits for its runtime's environment while the earlier Airflow runs on, but not for ever: after
+        some attempts since it was asked for it has failed, with nothing changed. The job is that of everybody who waits
+        for this runtime, so its own count may be high already, and stays. Raises UpgradeFailed."""
+        begun = self._attempts_before(install, release) if release.upgrade_from else 0
+        try:
+            yield install
+        except DataPlaneUnreachable:
+            raise
+        except DataPlaneError:
+            status = install.status()
+            if release.upgrade_from is None or status.attempts - begun < MOST_ATTEMPTS:
+                raise
+            raise UpgradeFailed(status.sentence) from None
+
+    def _attempts_before(self, install: Job, release: Release) -> int:
+        """How many attempts of the job there had been when this upgrade first asked for it."""
+        file = self.job.folder / "asked.json"
+        try:
+            held = json.loads(file.read_text())
+        except (OSError, ValueError):
+            held = {}
+        if held.get("generation") != release.generation:
+            held = {"generation": release.generation, "attempts": install.status().attempts}
+            write_private(file, json.dumps(held))
+        return int(held["attempts"])
+
     def finish(self) -> None:
         """Everything answers on the new runtime: the copy from before is not needed any more."""
         snapshots.drop(self.admin_url, self.ref.release_name, self.ref.deployment_id)
@@ -131,22 +160,6 @@ class Upgrade:
 def upgrade_folder(paths: StateDir, release_name: str) -> Path:
     """Where the job's files lie."""
     return paths.deployment(release_name) / "upgrade"
-
-
-@contextmanager
-def given_up_after(job: Job, release: Release) -> Iterator[Job]:
-    """An upgrade waits for its runtime's environment while the earlier Airflow runs on, but not for ever: after some
-    attempts of the job it has failed, with nothing changed. Raises UpgradeFailed."""
-    try:
-        yield job
-    except DataPlaneUnreachable:
-        raise
-    except DataPlaneError:
-        status = job.status()
-        if release.upgrade_from is None or status.attempts < MOST_ATTEMPTS:
-            raise
-        job.say(JobStatus())  # whoever asks for it again starts anew
-        raise UpgradeFailed(status.sentence) from None
 
 
 def stop(processes: Processes) -> str:
