@@ -19,6 +19,7 @@ CALL_BUDGET_SECONDS = 15.0
 
 DAGS_FOLDER = "DAGs folder"  # the note that names where DAG files go
 UPGRADE_STEP = "upgrade"  # the key of the step that moves a metadata database to another runtime
+UNDER_WAY = "under way"  # an observed digest of no Release: what was applied is being changed
 LOG_BEGINNING = "beginning"  # in place of a cursor: the oldest lines that are kept
 
 
@@ -78,7 +79,8 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Observation:
-    """What exists now. `digest` is that of the Release last applied in full, or "" when none was.
+    """What exists now. `digest` is that of the Release last applied in full, "" when none was, and UNDER_WAY from the
+    first change towards another one on: whoever goes back half-way must be applied too.
 
     `leftovers` is all that still exists of the Deployment; it is empty exactly when nothing is left. What is there
     before a delete begins becomes its receipt. A converged Deployment has every component READY.

@@ -140,6 +140,14 @@ def ensure_database(
             )
 
 
+def missing(release_name: str) -> DataPlaneError:
+    """For a Deployment that was applied before: an empty database in place of its own would look like success."""
+    return DataPlaneError(
+        f"Its metadata database {database_name(release_name)} is not on the database server, and no empty one is made "
+        "in its place. Put it back, or correct the database URL of the cluster."
+    )
+
+
 def limit_connections(admin_url: str, release_name: str, limit: int) -> None:
     """Let the Deployment's role, which exists, hold this many connections from now on: more schedulers need more."""
     with connect(admin_url) as admin:

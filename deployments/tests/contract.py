@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pytest
 
+from deployments import plan
 from deployments.dataplane.base import (
     CALL_BUDGET_SECONDS,
     LOG_BEGINNING,
@@ -388,12 +389,21 @@ class SleepAndUpgradeContract:
         converge(harness, case)
         try:
             harness.remember(case)
+            self._goes_back_half_way(harness, case)
             self._sleeps(harness, case)
             self._wakes_into_an_upgrade_that_fails(harness, case)
             self._is_upgraded(harness, case)
         finally:
             remove(harness, case)
         assert harness.plane().observe(case.ref).leftovers == ()
+
+    def _goes_back_half_way(self, harness: Harness, case: Case) -> None:
+        """A worker is killed after its first change, and the change is taken back: that has to be applied too."""
+        other = replace(case, release=replace(case.release, generation=2, environment={"COLOUR": "red"}))
+        assert apply_once(harness, other).outcome is Outcome.PROGRESSED
+        assert plan.needs_apply(case.release, harness.plane().observe(case.ref), case.workers)
+        converge(harness, case)
+        assert not plan.needs_apply(case.release, harness.plane().observe(case.ref), case.workers)
 
     def _sleeps(self, harness: Harness, case: Case) -> None:
         asleep = replace(case, release=replace(case.release, generation=2, hibernating=True))

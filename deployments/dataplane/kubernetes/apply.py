@@ -4,7 +4,7 @@ wanted is pruned, what somebody else changed is put back. Nothing that is as it 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from deployments.dataplane.base import Ref
+from deployments.dataplane.base import UNDER_WAY, Ref
 from deployments.dataplane.kubernetes import drift, names
 from deployments.dataplane.kubernetes import inventory as inv
 from deployments.dataplane.kubernetes.answers import Refused
@@ -50,9 +50,11 @@ def converge(
     surplus = [one for one in known.rendered if prune and one not in wanted and _prunable(one)]
     if not todo and not surplus and not known.drifts and known.applied == digest:
         return Applied(known, complete=True)
-    if any(one not in known.rendered for one in todo):
-        intent = {**known.rendered, **{one: known.rendered.get(one, "") for one in todo}}
-        known = inv.write(api, ref, namespace, replace(known, rendered=intent))
+    intent = {**known.rendered, **{one: known.rendered.get(one, "") for one in todo}}
+    leaving = bool(todo or surplus) and known.digest not in ("", digest)
+    noted = replace(known, rendered=intent, digest=UNDER_WAY if leaving else known.digest)
+    if noted != known:
+        known = inv.write(api, ref, namespace, noted)
     done = known
     for number, one in enumerate(todo):
         if api.left < ENOUGH_SECONDS:

@@ -41,7 +41,7 @@ class Task:
         known = self.seen.inventory if self.seen else inv.read(place.api, place.ref, place.namespace)
         if not known.found and (progress := self._namespace()):
             return progress
-        if progress := self._database():
+        if progress := self._database(known):
             return progress
         rendered = self._rendered()
         if self.release.hibernating:
@@ -89,12 +89,14 @@ class Task:
             return Progress("namespace", Outcome.WAITING, said)
         return None
 
-    def _database(self) -> Progress | None:
+    def _database(self, known: Inventory) -> Progress | None:
         place, runtime = self.place, self.release.runtime
         name, own = place.ref.release_name, place.ref.deployment_id
         found = database.find(place.admin_url, name, own)
         if found.ready or found.snapshot:
             return None
+        if not found.database and (known.digest or known.applied):
+            raise database.missing(name)
         if waiting := template.ensure(place, runtime):
             return Progress("database", Outcome.WAITING, waiting)
         database.ensure_database(

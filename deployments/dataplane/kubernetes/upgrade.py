@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from deployments.dataplane import database, snapshots
-from deployments.dataplane.base import UPGRADE_STEP, Outcome, Progress, UpgradeFailed
+from deployments.dataplane.base import UNDER_WAY, UPGRADE_STEP, Outcome, Progress, UpgradeFailed
 from deployments.dataplane.kubernetes import inventory as inv
 from deployments.dataplane.kubernetes import jobs, scaling
 from deployments.dataplane.kubernetes.inventory import Inventory
@@ -18,7 +18,6 @@ from deployments.dataplane.kubernetes.transport import Json
 from deployments.spec import Release
 
 STEP = UPGRADE_STEP
-STOPPED = "stopped"  # the digest of a Deployment that was taken down on the way to another Release
 
 
 def step(
@@ -81,13 +80,13 @@ def stopped(place: Place, known: Inventory) -> str:
     workloads = place.workloads()
     up = [w for w in workloads if replicas(w)]
     unmarked = {one: "" if one[1] == "Deployment" else mark for one, mark in known.rendered.items()}
-    if up and known.found and (unmarked != dict(known.rendered) or known.digest != STOPPED):
+    if up and known.found and (unmarked != dict(known.rendered) or known.digest != UNDER_WAY):
         # First of all: whatever comes next, every workload is applied anew.
         inv.write(
             place.api,
             place.ref,
             place.namespace,
-            replace(known, rendered=unmarked, digest=STOPPED, applied=""),
+            replace(known, rendered=unmarked, digest=UNDER_WAY, applied=""),
         )
     return scaling.stop(place, workloads)
 

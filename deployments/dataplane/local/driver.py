@@ -12,6 +12,7 @@ from pathlib import Path
 from deployments.dataplane import database, metadata
 from deployments.dataplane.base import (
     DAGS_FOLDER,
+    UNDER_WAY,
     ClusterConfig,
     Instance,
     LogTail,
@@ -24,6 +25,7 @@ from deployments.dataplane.base import (
 )
 from deployments.dataplane.local import (
     airflow_env,
+    applied,
     components,
     logs,
     migrate,
@@ -60,7 +62,6 @@ DELETE_STEPS = (
     StepName("files", "Files"),
 )
 PROBES_AT_ONCE = 8
-UPGRADING = "upgrading"  # the digest of no Release: what was applied before is not any more
 INSPECT_SECONDS = 1.5  # for supervisord, when a person waits; then 2 s for everything that is asked at once
 
 
@@ -119,7 +120,7 @@ class LocalDataPlane:
     def _upgrade_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
         progress = self._upgrade(ref).step(release, secrets, self._processes(ref))
         if progress is not None:
-            self._note_applied(ref, UPGRADING)
+            applied.note(self._paths.deployment(ref.release_name), UNDER_WAY)
         return progress
 
     def _database_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
@@ -129,6 +130,8 @@ class LocalDataPlane:
             if found.connection_limit != limit:
                 database.limit_connections(self._admin_url, ref.release_name, limit)
             return None
+        if not found.database and applied.digest(self._paths.deployment(ref.release_name)):
+            raise database.missing(ref.release_name)
         version = release.runtime.version
         template = database.template_name(version)
         if not database.template_exists(self._admin_url, template):
@@ -151,6 +154,7 @@ class LocalDataPlane:
 
     def _configuration_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
         folder = self._paths.deployment(ref.release_name)
+        applied.leave(folder, release.digest)
         for name in ("dags", "plugins", "logs", "redis"):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         held = ports.upstream(self._paths.root, ref.release_name)
@@ -189,7 +193,7 @@ class LocalDataPlane:
         waited = [c for c in look.components if c not in ready]
         if not waited:
             self._upgrade(ref).finish()
-            self._note_applied(ref, release.digest)
+            applied.note(self._paths.deployment(ref.release_name), release.digest)
             return Progress("address", Outcome.FINISHED, f"Airflow answers at {self._url(ref)}.")
         restarted = components.restart_silent(self._processes(ref), look.silent)
         if restarted:
@@ -207,10 +211,12 @@ class LocalDataPlane:
             return Progress(
                 ASLEEP_STEP.key, Outcome.WAITING, "Waiting for the migration of its database to end."
             )
+        folder = self._paths.deployment(ref.release_name)
+        applied.leave(folder, release.digest)
         ended = end_processes(self._paths, self._processes(ref), ref.release_name, step=ASLEEP_STEP.key)
         if ended is not None:
             return ended
-        self._note_applied(ref, release.digest)
+        applied.note(folder, release.digest)
         return Progress(ASLEEP_STEP.key, Outcome.FINISHED, "Nothing of it runs.")
 
     # -- Deleting --
@@ -236,7 +242,7 @@ class LocalDataPlane:
         """See the contract."""
         look = self._look(ref)
         return Observation(
-            digest=self._applied_digest(ref),
+            digest=applied.digest(self._paths.deployment(ref.release_name)),
             components=look.components,
             leftovers=leftovers(self._paths, self._admin_url, ref, len(look.processes)),
             queues=look.queues,
@@ -261,7 +267,7 @@ class LocalDataPlane:
         workers: frozenset[str] | None = None
         if "redis" in processes:
             workers = self._connected(ref)
-        return " ".join([self._applied_digest(ref), *states, words, *sorted(workers or ())])
+        return " ".join([applied.digest(folder), *states, words, *sorted(workers or ())])
 
     def watcher(self, may_write: Callable[[], bool]) -> None:
         """See the contract: processes tell nobody when they end, so this machine is asked."""
@@ -311,18 +317,6 @@ class LocalDataPlane:
 
     def _upgrade(self, ref: Ref) -> upgrade.Upgrade:
         return upgrade.Upgrade(self._paths, self._supervisor, self._admin_url, ref)
-
-    def _note_applied(self, ref: Ref, digest: str) -> None:
-        write_private(
-            self._paths.deployment(ref.release_name) / "applied.json", json.dumps({"digest": digest})
-        )
-
-    def _applied_digest(self, ref: Ref) -> str:
-        try:
-            applied = json.loads((self._paths.deployment(ref.release_name) / "applied.json").read_text())
-        except (OSError, ValueError):
-            return ""
-        return str(applied["digest"])
 
     def _place(self, ref: Ref, release: Release, secrets: Secrets, port: int) -> Place:
         name = database.database_name(ref.release_name)

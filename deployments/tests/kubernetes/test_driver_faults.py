@@ -71,6 +71,18 @@ def test_what_was_about_to_be_made_is_pruned_too(harness, case) -> None:
     assert get(harness, case, ("apps/v1", "Deployment", "worker-heavy")) is None
 
 
+def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one(harness, own) -> None:
+    with psycopg.connect(ADMIN, autocommit=True) as admin:
+        name = database.database_name(own.ref.release_name)
+        admin.execute(f"ALTER DATABASE {name} RENAME TO {name}_away")
+        for release in (own.release, changed(own, hibernating=True).release):
+            with pytest.raises(DataPlaneError, match=rf"{name} is not on the database server.* Put it back"):
+                harness.driver().apply(own.ref, release, own.secrets, own.workers)
+        assert not database.find(ADMIN, own.ref.release_name, own.ref.deployment_id).database
+        admin.execute(f"ALTER DATABASE {name}_away RENAME TO {name}")
+    converge(harness, own)
+
+
 def test_a_quota_that_refuses_is_told_with_the_object(harness, cases) -> None:
     case = new_case()
     cases.append(case)

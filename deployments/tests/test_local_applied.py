@@ -1,0 +1,58 @@
+"""What the local data plane makes of what was applied before: no Airflow, but real supervisord and Postgres."""
+
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from console.embedded import postgres
+from console.tests.services import STATE
+from deployments.dataplane import database
+from deployments.dataplane.base import UNDER_WAY, DataPlaneError
+from deployments.dataplane.local import applied
+from deployments.dataplane.local.driver import LocalDataPlane
+from deployments.spec import RuntimeSpec
+from deployments.states import Executor
+from deployments.tests.airflow_local import config, start_supervisord
+from deployments.tests.contract import new_case
+
+
+def test_on_the_way_to_another_release_nothing_counts_as_applied(tmp_path) -> None:
+    applied.leave(tmp_path, "red")
+    assert applied.digest(tmp_path) == ""
+    applied.note(tmp_path, "blue")
+    applied.leave(tmp_path, "blue")
+    assert applied.digest(tmp_path) == "blue"
+    applied.leave(tmp_path, "red")
+    assert applied.digest(tmp_path) == UNDER_WAY
+
+
+def test_a_file_that_somebody_broke_reads_as_never_applied(tmp_path) -> None:
+    for text in ("", "[]", "{}", "{"):
+        (tmp_path / "applied.json").write_text(text)
+        assert applied.digest(tmp_path) == ""
+
+
+def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one() -> None:
+    start_supervisord()
+    case = new_case(Executor.LOCAL, runtime=RuntimeSpec("0.3-1", "0.3"))
+    python = STATE.runtime("0.3-1") / "current" / "bin" / "python"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.touch()
+    folder = STATE.deployment(case.ref.release_name)
+    name = database.template_name("0.3-1")
+    with psycopg.connect(database.begin_template(postgres.url(STATE, "postgres"), name, "secret")):
+        pass
+    database.finish_template(postgres.url(STATE, "postgres"), name)
+    try:
+        applied.note(folder, case.release.digest)
+        for release in (case.release, replace(case.release, environment={})):
+            with pytest.raises(DataPlaneError, match=r"is not on the database server.* Put it back"):
+                LocalDataPlane(config()).apply(case.ref, release, case.secrets, case.workers)
+        assert LocalDataPlane(config()).observe(case.ref).digest == case.release.digest
+    finally:
+        LocalDataPlane(config()).destroy(case.ref)
+        with psycopg.connect(postgres.url(STATE, "postgres"), autocommit=True) as admin:
+            admin.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
+            admin.execute(f"DROP DATABASE {name}")
+            admin.execute(f"DROP ROLE {name}")
