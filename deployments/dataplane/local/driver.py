@@ -127,7 +127,7 @@ class LocalDataPlane:
         found = database.find(self._admin_url, ref.release_name, ref.deployment_id)
         if found.ready:
             limit = airflow_env.connection_limit(release)
-            if found.connection_limit != limit:
+            if found.connection_limit < limit:  # a lower one has to wait until nothing needs more
                 database.limit_connections(self._admin_url, ref.release_name, limit)
             return None
         if not found.database and applied.digest(self._paths.deployment(ref.release_name)):
@@ -193,6 +193,8 @@ class LocalDataPlane:
         waited = [c for c in look.components if c not in ready]
         if not waited:
             self._upgrade(ref).finish()
+            limit = airflow_env.connection_limit(release)
+            database.limit_connections(self._admin_url, ref.release_name, limit)
             applied.note(self._paths.deployment(ref.release_name), release.digest)
             return Progress("address", Outcome.FINISHED, f"Airflow answers at {self._url(ref)}.")
         restarted = components.restart_silent(self._processes(ref), look.silent)
