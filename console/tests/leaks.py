@@ -125,13 +125,12 @@ def read_database(collector) -> None:
             collector.add(f"table {table}", "\n".join(row for (row,) in cursor.fetchall()))
 
 
-def read_processes(collector) -> None:
+def read_processes(collector, place: str = "process") -> None:
     """The argument lists of this process and of all that it started."""
     me = psutil.Process(os.getpid())
     for process in (me, *me.children(recursive=True)):
         try:
-            collector.add(
-                "process", Path(f"/proc/{process.pid}/cmdline").read_bytes().decode(errors="replace")
-            )
+            arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode(errors="replace")
+            collector.add(place, arguments.replace("\0", " "))
         except FileNotFoundError:
             continue

@@ -19,6 +19,8 @@ from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from console.kit.crypto import decrypt
+from console.tests import leak_driving, leak_planes
+from console.tests.leak_driving import PLAIN, QUEUE, REFUSED, SECRETS, TYPED
 from console.tests.leaks import (
     Collector,
     as_text,
@@ -30,20 +32,13 @@ from console.tests.leaks import (
 )
 from deployments import tasks, vault
 from deployments.dataplane import registry
-from deployments.models import Deployment
-from deployments.reconcile import reconcile
+from deployments.models import Deployment, RuntimeRelease
+from deployments.releases import release_of
 from deployments.tests.test_reconcile import settle
 from workspaces import invitations
+from workspaces.actions import create_workspace
 from workspaces.permissions import Role
 
-PLAIN = "plainmark31337"  # must be found: what finds nothing proves nothing
-# Letters and digits alone: URL, HTML and JSON spell them as they are, whatever stands around.
-SECRETS = {
-    way: f"canary{number}x{way}q7f3"
-    for number, way in enumerate(
-        ("added", "replaced", "refused", "imported", "waiting", "raised", "deleted", "mistyped", "crashed")
-    )
-}
 NOT_ASKED = {"deployments:stream"}  # its frames are read where they are published
 ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's addresses with arguments: not about Deployments
 
@@ -69,7 +64,9 @@ def test_the_search_finds_a_secret_in_every_spelling(before, after) -> None:
 
 @pytest.fixture
 def healthy(deployment, plane, monkeypatch):
+    """Analytics, running, on a runtime that is not the newest."""
     monkeypatch.setitem(registry.DRIVERS, "local", lambda config: plane)
+    Deployment.objects.filter(pk=deployment.pk).update(runtime=RuntimeRelease.objects.get(version="3.2-1"))
     return settle(deployment)
 
 
@@ -78,84 +75,35 @@ def url(healthy):
     return lambda name, *more: reverse(f"deployments:{name}", args=[healthy.release_name, *more])
 
 
-def drive(client, url, deployment, collector, plane, monkeypatch) -> str:
-    """Set every marked value, in every way; the address of the import that still waits."""
+@pytest.fixture
+def configure(as_, bob, healthy, url):
+    """Sets variables, settings and worker queues; the Editor who did, and the address of the import that waits."""
 
-    def post(name, data, *more, status=303):
-        response = client.post(url(name, *more), data)
-        assert response.status_code == status, (name, response.status_code)
-        collector.add(f"response to driving {name}", as_text(response))
-        return response
+    def do(collector) -> tuple[leak_driving.Person, str]:
+        editor = leak_driving.Person(as_(bob), url, collector)
+        waiting = leak_driving.set_variables(editor, healthy)
+        leak_driving.edit(editor, healthy)
+        leak_driving.change_queues(editor, healthy)
+        return editor, waiting
 
-    def seen(key):
-        return deployment.variables.get(key=key).updated_at.isoformat()
-
-    def applied(text, *, apply=True):
-        address = client.post(url("variables_import"), {"text": text, "secret": "on"})["Location"]
-        page = client.get(address)
-        collector.add("response to an import", as_text(page))
-        base = re.search(r'name="base" value="(\d+)"', page.content.decode())[1]
-        if apply:
-            collector.add("response to an import", as_text(client.post(address, {"base": base})))
-        return address
-
-    on = {"secret": "on"}
-    post("variable_new", {"key": "PLAIN", "value": PLAIN})
-    post("variable_new", {"key": "TOKEN", "value": SECRETS["added"], **on})
-    post("variable_edit", {"value": SECRETS["replaced"], "seen": seen("TOKEN")}, "TOKEN")
-    post("variable_edit", {"value": f"{SECRETS['refused']}\x07", "seen": seen("TOKEN")}, "TOKEN", status=422)
-    post("variable_new", {"key": "NOT-A-KEY", "value": SECRETS["mistyped"], **on}, status=422)
-    post("variable_new", {"key": "GONE", "value": SECRETS["deleted"], **on})
-    post("variables_delete", {"key": "GONE"})
-    mistyped = SECRETS["mistyped"]
-    applied(
-        f"IMPORTED={SECRETS['imported']}\nPATH={mistyped}\n{mistyped}\nA-B={mistyped}\nTOKEN='{mistyped}' x\n"
-    )
-    waiting = applied(f"WAITING={SECRETS['waiting']}\n", apply=False)
-    crash(client, url, collector, monkeypatch)
-    trouble(client, url, deployment, plane, monkeypatch)
-    return waiting
+    return do
 
 
-def trouble(client, url, deployment, plane, monkeypatch) -> None:
-    """What the console says of a change on its way, of a data plane that is silent, and of a bug."""
-    settle(deployment)
-    plane.silent = "Nothing answers."
-    due(deployment)
-    reconcile(deployment.pk)
-    plane.silent = ""
-    monkeypatch.setattr(plane, "apply", explode)
-    deployment_changed = client.post(
-        url("variable_new"), {"key": "LAST", "value": SECRETS["raised"], "secret": "on"}
-    )
-    assert deployment_changed.status_code == 303
-    due(deployment)
-    tasks.reconcile_task.apply(args=(str(deployment.pk),))  # as a worker runs it, and logs how it ended
+@pytest.fixture
+def drive(as_, alice, configure, healthy, plane, url, monkeypatch):
+    """Does everything that can be done to the Deployment; the address of the import that still waits."""
 
+    def do(collector) -> str:
+        editor, waiting = configure(collector)
+        admin = leak_driving.Person(as_(alice), url, collector)
+        leak_driving.schedule(editor)
+        leak_driving.upgrade_and_sleep(editor, healthy)
+        leak_driving.transfer(admin, healthy, create_workspace(by=alice, name="Second"))
+        leak_driving.crash(editor, monkeypatch)
+        leak_driving.trouble(editor, healthy, plane, monkeypatch)
+        return waiting
 
-def explode(ref, release, secrets, workers):
-    local = dict(secrets.variables)  # what a traceback with local variables would print
-    raise RuntimeError(f"Bug after reading {len(local)} variables: {secrets}")
-
-
-def due(deployment) -> None:
-    Deployment.objects.filter(pk=deployment.pk).update(due_at="2026-01-01T00:00Z")
-
-
-def crash(client, url, collector, monkeypatch) -> None:
-    """A bug while a secret is saved: the page and the log tell of it, without the secret."""
-
-    def fail(*args, **kwargs):
-        raise RuntimeError("Bug while saving.")
-
-    client.raise_request_exception = False
-    with monkeypatch.context() as patch:
-        patch.setattr(vault, "marker", fail)
-        data = {"key": "CRASHED", "value": SECRETS["crashed"], "secret": "on"}
-        response = client.post(url("variable_new"), data)
-    client.raise_request_exception = True
-    assert response.status_code == 500
-    collector.add("response to a crash", as_text(response))
+    return do
 
 
 def addresses(arguments) -> list[tuple[str, str]]:
@@ -190,7 +138,7 @@ def arguments(healthy, workspace, alice, bob):
         "invitation_id": [made.invitation.pk],
         "token": [made.token],
         "release_name": [healthy.release_name],
-        "queue": ["default"],
+        "queue": ["default", QUEUE],
         "name": ["scheduler", "api-server"],
         "app_label": ["deployments"],
         "content_type_id": [1],
@@ -255,12 +203,12 @@ def ask_everybody(as_, client, people, found, collector) -> dict[str, int]:
 
 @pytest.mark.django_db(transaction=True)
 def test_no_secret_comes_out_anywhere(
-    as_, client, alice, bob, vera, charlie, olga, healthy, plane, url, arguments, monkeypatch
+    as_, client, alice, bob, vera, charlie, olga, healthy, drive, arguments, monkeypatch
 ):
     collector = Collector()
     with everything_sent(collector, monkeypatch):
         with everything_logged(collector, sql=True):
-            waiting = drive(as_(bob), url, healthy, collector, plane, monkeypatch)
+            waiting = drive(collector)
         with everything_logged(collector, sql=False):
             collector.add("response to a draft", as_text(as_(bob).get(waiting)))
             found = addresses(arguments)
@@ -269,18 +217,59 @@ def test_no_secret_comes_out_anywhere(
         read_processes(collector)
     read_database(collector)
 
-    generated, secrets = vault.read(healthy), dict(SECRETS)
-    for name in vault.GENERATORS:
-        secrets[name] = getattr(generated, name)
+    generated = {name: getattr(vault.read(healthy), name) for name in vault.GENERATORS}
     shown_on_purpose = re.compile(r"response to admin post deployments:credential")
     leaked = {
         place: names
-        for place, texts in collector.found.items()
-        if (names := set(leaks("\n".join(texts), secrets)))
-        and not (shown_on_purpose.match(place) and names == {"admin_password"})
+        for place, names in leaking(collector, {**SECRETS, **generated}).items()
+        if not (shown_on_purpose.match(place) and names == {"admin_password"})
     }
     assert leaked == {}
+    assert_typed_text_stays(collector)
     assert_searched(collector, healthy, found, fine)
+
+
+def leaking(collector, secrets: dict[str, str]) -> dict[str, set[str]]:
+    """Which of the texts stand where."""
+    found = {place: set(leaks("\n".join(texts), secrets)) for place, texts in collector.found.items()}
+    return {place: names for place, names in found.items() if names}
+
+
+def assert_typed_text_stays(collector) -> None:
+    """A name and a description are shown and kept, and sent nowhere; what was refused only goes back."""
+    kept = ("response", "table deployments_deployment", "table workspaces_auditevent", "log")
+    places = leaking(collector, TYPED)
+    assert {place: names for place, names in places.items() if not place.startswith(kept)} == {
+        "redis": {"name"}  # in the badges that are pushed to open pages
+    }
+    assert places["table deployments_deployment"] == places["table workspaces_auditevent"] == set(TYPED)
+    back = leaking(collector, REFUSED)
+    assert [place for place in back if not place.startswith("response to driving")] == []
+    assert set().union(*back.values()) >= {"size", "queue", "queuename", "cron"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_secret_is_where_a_data_plane_shows_it(healthy, configure):
+    """Neither on this machine, but in files that are their owner's alone, nor in Kubernetes, but in Secrets."""
+    configure(Collector())
+    collector, given = Collector(), vault.read(healthy)
+    release = release_of(healthy, list(healthy.queues.select_related("worker_type")))
+    with everything_logged(collector, sql=False):
+        leak_planes.run_locally(collector, release, given)
+        leak_planes.render_manifests(collector, release, given)
+
+    generated = {name: getattr(given, name) for name in vault.GENERATORS}
+    planes = {"registry": leak_planes.REGISTRY, "template": leak_planes.TEMPLATE}
+    assert leaking(collector, {**SECRETS, **generated, **planes, **TYPED, **REFUSED}) == {}
+    assert {"local group", "local file", "local process", "local said", "repr"} <= set(collector.found)
+    assert set(given.variables) == {"TOKEN", "IMPORTED"}
+    assert PLAIN in collector.all("manifest ConfigMap")
+    assert QUEUE in collector.all("manifest Deployment")
+    for program in ("scheduler --skip", f"celery worker --queues {QUEUE}", "local.upgrade /tmp"):
+        assert program in collector.all("local file"), program
+    assert f"celery worker --queues {QUEUE}" in collector.all("local process")
+    assert f"[group:{healthy.release_name}.worker-{QUEUE}-01]" in collector.all("local group")
+    assert "db migrate" in collector.all("local file")
 
 
 def assert_searched(collector, healthy, found, fine) -> None:

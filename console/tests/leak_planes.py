@@ -1,0 +1,140 @@
+"""What data planes are handed of a Deployment: the files and processes of this machine, and Kubernetes manifests."""
+
+import json
+import stat
+import time
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from console.embedded import postgres
+from console.tests.leaks import leaks, read_processes
+from console.tests.services import STATE
+from deployments.dataplane import database
+from deployments.dataplane.base import ClusterConfig, Outcome, Ref
+from deployments.dataplane.kubernetes.manifests import Inputs, render, template_objects
+from deployments.dataplane.kubernetes.settings import ClusterSettings
+from deployments.dataplane.local.driver import LocalDataPlane
+from deployments.dataplane.local.paths import StateDir
+from deployments.dataplane.local.runtimes import python
+from deployments.spec import Release, RuntimeSpec, Secrets
+from deployments.states import Executor
+from deployments.tests.airflow_local import start_supervisord
+from deployments.tests.kubernetes.samples import RICH
+
+RUNTIMES = (RuntimeSpec("0.1-1", "0.1.1"), RuntimeSpec("0.2-1", "0.2.1"))
+# Stands for Python with Airflow, and for Redis: it migrates at once, never answers, and keeps what it was called with.
+PROGRAM = """#!/bin/sh
+echo "$0 $*" >> {kept}
+case "$*" in *"db migrate"*) exit 0 ;; esac
+sleep 600
+"""
+REGISTRY, TEMPLATE = "canaryxregistryq7f3", "canaryxtemplateq7f3"
+PATIENCE = 60.0
+
+
+def run_locally(collector, release: Release, secrets: Secrets) -> None:
+    """The real driver, supervisord and Postgres: make the Deployment, move it to another runtime, and remove it."""
+    with TemporaryDirectory(prefix="airdeck-leaks-", dir="/tmp") as folder:
+        state = StateDir(Path(folder))
+        state.create()
+        _make_programs(state)
+        supervisor = start_supervisord(state)
+        plane = LocalDataPlane(_config(state))
+        ref = Ref(release.deployment_id, release.release_name)
+        older, newer = (replace(release, runtime=runtime) for runtime in RUNTIMES)
+        try:
+            for asked in (older, replace(newer, upgrade_from=older.runtime)):
+                _until("components", lambda: plane.apply(ref, asked, secrets, {}), collector, state)  # noqa: B023
+                collector.add("local said", repr(plane.observe(ref)))
+                read_processes(collector, "local process")
+        finally:
+            _until("files", lambda: plane.destroy(ref), collector, state)
+            supervisor.shutdown()
+            _wait_for(lambda: not state.supervisor_pid.exists())
+
+
+def _config(state: StateDir) -> ClusterConfig:
+    settings = {
+        "state_dir": str(state.root),
+        "supervisor_socket": str(state.supervisor_socket),
+        "redis_server": str(state.root / "redis-server"),
+        "console_port": "8000",
+    }
+    return ClusterConfig("local", "local", postgres.url(STATE, "postgres"), settings)
+
+
+def _make_programs(state: StateDir) -> None:
+    for file in (*(python(state, runtime.version) for runtime in RUNTIMES), state.root / "redis-server"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(PROGRAM.format(kept=state.root / "called"))
+        file.chmod(0o700)
+
+
+def _until(reached: str, step, collector, state: StateDir) -> None:
+    """Take steps until nothing but `reached` is waited for; after each, collect what there is."""
+
+    def done() -> bool:
+        progress = step()
+        collector.add("local said", repr(progress))
+        read_files(collector, state)
+        return progress.step == reached and progress.outcome is not Outcome.PROGRESSED
+
+    _wait_for(done)
+
+
+def _wait_for(done) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def read_files(collector, state: StateDir) -> None:
+    """Every name and every content, but what programs read who are to know: environments in spec files, and secrets/.
+    Both are their owner's alone."""
+    for file in state.root.rglob("*"):
+        collector.add("local file", str(file))
+        try:
+            if not file.is_file():
+                continue
+            text, mode = file.read_text(errors="replace"), stat.S_IMODE(file.stat().st_mode)
+        except FileNotFoundError:
+            continue  # jobs run meanwhile
+        if file.parent.name == "secrets":
+            assert mode == 0o600, file
+        elif file.suffix == ".json" and "env" in (spec := json.loads(text)):
+            assert mode == 0o600, file
+            spec.pop("env")
+            collector.add("local file", f"{' '.join(spec['argv'])}\n{json.dumps(spec)}")
+        else:
+            collector.add("local group" if file.parent == state.groups else "local file", text)
+
+
+def render_manifests(collector, release: Release, secrets: Secrets) -> None:
+    """Under every executor, awake and asleep, in a cluster in which everything is set, with a registry's password."""
+    registry = json.dumps({"auths": {"mirror.example": {"auth": REGISTRY}}})
+    settings = ClusterSettings.of({**RICH, "image_pull_secret": registry})
+    admin = "postgresql://admin@10.9.0.5/postgres"
+    name = database.database_name(release.release_name)
+    url = database.url(admin, database=name, user=name, password=secrets.database_password)
+    draft = database.url(admin, database="draft", user="draft", password=TEMPLATE)
+    found = list(template_objects(release.runtime, settings, draft))
+    for executor in Executor:
+        queues = release.queues if executor is Executor.CELERY else ()
+        for hibernating in (False, True):
+            asked = replace(release, executor=executor, queues=queues, hibernating=hibernating)
+            inputs = Inputs(asked, secrets, settings, url)
+            rendered = render(inputs)
+            collector.add("repr", repr((asked, secrets, settings, inputs, rendered)))
+            found += [each for _, objects in rendered.phases for each in objects]
+    for each in found:
+        if each["kind"] != "Secret":
+            collector.add(f"manifest {each['kind']}", json.dumps(each))
+    inside = {
+        **{name: value for name, value in vars(secrets).items() if name != "variables"},
+        **secrets.variables,
+    }
+    inside |= {"registry": REGISTRY, "template": TEMPLATE}
+    stored = json.dumps([each for each in found if each["kind"] == "Secret"])
+    assert set(leaks(stored, inside)) == set(inside)  # the search finds what is there
