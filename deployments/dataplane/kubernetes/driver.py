@@ -83,21 +83,22 @@ class KubernetesDataPlane:
 
     def observe(self, ref: Ref) -> Observation:
         """See the contract."""
-        found = _fresh(self._for_observe.pop(ref, None)) or self._look(self._place(ref))
-        self._for_apply[ref] = (time.monotonic(), found)
-        return found.observation
+        memo = _fresh(self._for_observe.pop(ref, None)) or (time.monotonic(), self._look(self._place(ref)))
+        self._for_apply[ref] = memo
+        return memo[1].observation
 
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         """See the contract."""
         place = self._place(ref)
-        seen = _fresh(self._for_apply.pop(ref, None))
+        memo = _fresh(self._for_apply.pop(ref, None))
+        seen = memo[1] if memo else None
         task = creating.Task(place, release, secrets, workers, self._has_keda(place.api), seen)
         if progress := task.step():
             return progress
         found = seen or self._look(place)
         progress = task.readiness(found)
         if progress.outcome is Outcome.WAITING:
-            self._for_observe[ref] = (time.monotonic(), found)
+            self._for_observe[ref] = memo or (time.monotonic(), found)
         return progress
 
     def destroy(self, ref: Ref) -> Progress:
@@ -185,8 +186,9 @@ class KubernetesDataPlane:
         return found
 
 
-def _fresh(memo: tuple[float, look.Look] | None) -> look.Look | None:
-    return memo[1] if memo and time.monotonic() - memo[0] < FRESH_SECONDS else None
+def _fresh(memo: tuple[float, look.Look] | None) -> tuple[float, look.Look] | None:
+    """The memo while it is fresh. It keeps the time of its look, however often it is handed on."""
+    return memo if memo and time.monotonic() - memo[0] < FRESH_SECONDS else None
 
 
 def _state(workload: Json) -> str:

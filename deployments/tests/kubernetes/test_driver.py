@@ -1,13 +1,14 @@
 """How little the Kubernetes driver asks, how it scales, and where no secret is."""
 
 import json
+import time
 from dataclasses import replace
 
 import psycopg
 
 from deployments.dataplane import database
 from deployments.dataplane.base import Outcome
-from deployments.dataplane.kubernetes import creating, inventory, names
+from deployments.dataplane.kubernetes import creating, driver, inventory, names
 from deployments.dataplane.kubernetes.client import path_of
 from deployments.dataplane.kubernetes.manifests import Inputs, render
 from deployments.dataplane.kubernetes.settings import ClusterSettings
@@ -53,6 +54,17 @@ def test_applying_what_is_there_sends_nothing(harness) -> None:
     plane, since = harness.plane(), len(harness.emulator.calls)
     assert plane.apply(case.ref, case.release, case.secrets, case.workers).outcome is Outcome.FINISHED
     assert {call.split()[0] for call in calls(harness, since)} == {"GET"}
+
+
+def test_a_driver_that_is_kept_does_not_believe_an_old_look_for_ever(harness, cases, monkeypatch) -> None:
+    monkeypatch.setattr(driver, "FRESH_SECONDS", 0.2)
+    case, plane = new_case(), harness.driver()
+    cases.append(case)
+    deadline = time.monotonic() + harness.patience
+    while plane.apply(case.ref, case.release, case.secrets, case.workers).outcome is not Outcome.FINISHED:
+        assert time.monotonic() < deadline
+        harness.kubelet.play()
+        plane.observe(case.ref)
 
 
 def test_a_changed_scheduler_size_patches_the_scheduler_and_the_quota_only(harness, case) -> None:
