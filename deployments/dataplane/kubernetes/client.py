@@ -24,6 +24,9 @@ from deployments.dataplane.kubernetes.transport import Connection, Json
 FIELD_MANAGER = "airdeck"
 SCALER = "airdeck-scaler"
 READ_SECONDS = 15.0
+LOG_SECONDS = (
+    2.0  # between two pieces of a log: its pod's node sends them, and a silent node holds up nothing else
+)
 MARGIN_SECONDS = 1.0  # of a call's budget, for what is not a request
 TRIES, CONFLICT_TRIES = 5, 3
 SILENT_REST = 5.0  # a server that hangs costs one call its budget, not every call of this process
@@ -90,10 +93,16 @@ class Api:
         return self._json("POST", path, what, query, body, "application/json")
 
     def text(self, path: str, what: str, limit: int, **query: str) -> str:
-        """A text such as a log; "" when it is not there."""
+        """A pod's log; "" when it is not there. Raises NodeSilent when only the pod's node does not answer."""
         try:
             raw: bytes = self._call("GET", path, what, query, None, "", limit)
             return raw.decode(errors="replace")
+        except _Unconnected:
+            raise
+        except _Silent:
+            raise NodeSilent(
+                f"{what[:1].upper()}{what[1:]} does not come. Is the node of its pod up?"
+            ) from None
         except Refused as error:
             if error.status == 404:
                 return ""
@@ -144,7 +153,8 @@ class Api:
             self._connection.permit()
             try:
                 with _translated():
-                    raw = self._once(method, path, what, query, body, kind, limit)
+                    patience = READ_SECONDS if parse else LOG_SECONDS
+                    raw = self._once(method, path, what, query, body, kind, limit, patience)
                     return _parsed(raw) if parse else raw
             except Refused as error:
                 if error.status != 409 or method == "DELETE" or number >= CONFLICT_TRIES:
@@ -154,9 +164,9 @@ class Api:
                 self._connection.hold(error, SIGN_IN_REST)
                 raise
             except (Busy, _Lost) as error:
-                if number == TRIES:
+                if number == TRIES or (type(error) is _Silent and not parse):
                     raise
-                self._pause(error, number)
+                self._pause(error, number, tells=_tells(error, method, log=not parse))
         raise AssertionError("unreachable")
 
     def _once(
@@ -168,8 +178,9 @@ class Api:
         body: Json | str | None,
         kind: str,
         limit: int,
+        patience: float,
     ) -> bytes:
-        read = min(READ_SECONDS, self.left)
+        read = min(patience, self.left)
         if read <= 0:
             raise DataPlaneUnreachable("The cluster's API server answers too slowly.")
         try:
@@ -209,13 +220,14 @@ class Api:
             body = {"message": raw[:500].decode(errors="replace")}
         return failure(status, response.headers, body if isinstance(body, dict) else {}, what)
 
-    def _pause(self, error: DataPlaneError, number: int) -> None:
-        """Wait before the next try: as long as the server asks, else longer each time; never beyond the budget."""
+    def _pause(self, error: DataPlaneError, number: int, *, tells: bool = False) -> None:
+        """Wait before the next try: as long as the server asks, else longer each time; never beyond the budget. Where
+        the error `tells` of the whole server, nobody asks it meanwhile."""
         asked = getattr(error, "after", 0.0)
         seconds = max(asked, 0.2 * 2 ** (number - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         if seconds >= self.left:
             rest = asked or (SILENT_REST if isinstance(error, _Silent) else 0.0)
-            if rest and isinstance(error, DataPlaneUnreachable):
+            if rest and tells and isinstance(error, DataPlaneUnreachable):
                 self._connection.hold(error, rest)
             raise error
         time.sleep(seconds)
@@ -244,6 +256,14 @@ class _Silent(_Lost):
     """Nobody answered in all the time that there was."""
 
 
+class _Unconnected(_Silent):
+    """Not even to the connection."""
+
+
+class NodeSilent(DataPlaneError):
+    """The API server answers, and the node that it asks for a log does not."""
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """The transport's errors as sentences."""
@@ -258,12 +278,18 @@ def _translated() -> Iterator[None]:
         raise DataPlaneUnreachable(
             f"The cluster's API server cannot be reached: {_root(error)}. Is it running, and is its address right?"
         ) from None
-    except (urllib3.exceptions.TimeoutError, TimeoutError):
-        raise _Silent(
-            "The cluster's API server does not answer in time. Is it running and reachable?"
-        ) from None
+    except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
+        kind = _Unconnected if isinstance(error, urllib3.exceptions.ConnectTimeoutError) else _Silent
+        raise kind("The cluster's API server does not answer in time. Is it running and reachable?") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _Lost(f"The answer of the cluster's API server was cut off: {_root(error)}.") from None
+
+
+def _tells(error: DataPlaneError, method: str, *, log: bool) -> bool:
+    """Whether it tells of the whole API server: a write may wait for somebody's webhook, a log for its pod's node."""
+    if isinstance(error, _Unconnected):
+        return True
+    return not log and (method == "GET" or not isinstance(error, _Silent))
 
 
 def _root(error: BaseException) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from deployments.dataplane import database, metadata
 from deployments.dataplane.base import DataPlaneError, Leftover, Observation
 from deployments.dataplane.kubernetes import health, inventory
+from deployments.dataplane.kubernetes.client import NodeSilent
 from deployments.dataplane.kubernetes.inventory import Inventory
 from deployments.dataplane.kubernetes.place import Place, component_of, replicas
 from deployments.dataplane.kubernetes.scaling import queue_of
@@ -58,7 +60,7 @@ def with_pods(place: Place, facts: health.Facts) -> health.Facts:
         pods=pods,
         replica_sets=place.replica_sets(),
         events=place.events(),
-        last_lines={str(p["metadata"]["name"]): _last_line(place, p) for p in crashed},
+        last_lines=_last_lines(place, crashed),
     )
 
 
@@ -130,6 +132,15 @@ def _crashed(pod: Json) -> bool:
     )
 
 
+def _last_lines(place: Place, pods: Sequence[Json]) -> dict[str, str]:
+    """By pod. A node that does not answer is waited for once: the pass has more to do."""
+    lines: dict[str, str] = {}
+    with suppress(NodeSilent):
+        for pod in pods:
+            lines[str(pod["metadata"]["name"])] = _last_line(place, pod)
+    return lines
+
+
 def _last_line(place: Place, pod: Json) -> str:
     """The last line that the pod wrote before it ended; of the present run when the one before is forgotten."""
     path = place.path("v1", "Pod", str(pod["metadata"]["name"])) + "/log"
@@ -138,6 +149,8 @@ def _last_line(place: Place, pod: Json) -> str:
             text = place.api.text(
                 path, "a log", LOG_BYTES * 2, tailLines="20", limitBytes=str(LOG_BYTES), previous=previous
             )
+        except NodeSilent:
+            raise
         except DataPlaneError:
             continue
         lines = [line for raw in text.splitlines() if (line := clean(raw))]

@@ -9,7 +9,7 @@ import pytest
 from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable
 from deployments.dataplane.kubernetes import client
 from deployments.dataplane.kubernetes.answers import NamespaceEnding, Refused, SignInRefused
-from deployments.dataplane.kubernetes.client import Api, path_of
+from deployments.dataplane.kubernetes.client import Api, NodeSilent, path_of
 from deployments.dataplane.kubernetes.transport import Connection
 from deployments.tests.kubernetes.emulator import Answer, Emulator
 from deployments.tests.kubernetes.pki import Authority
@@ -159,6 +159,22 @@ def test_a_hanging_server_costs_no_more_than_the_budget(emulator, connection) ->
         Api(connection, 1.0).get(PATH)  # and is left alone for a moment
     assert time.monotonic() - began < 3.0  # one budget and a loaded machine, not two
     assert count(emulator) == 1
+
+
+@pytest.mark.parametrize("path", ["GET .*/log", "PATCH"])
+def test_one_node_or_one_webhook_that_hangs_silences_nobody_else(emulator, connection, path: str) -> None:
+    emulator.script(path, Answer("hang"), always=True)
+    began = time.monotonic()
+    log = path_of("v1", "Pod", "default", "p") + "/log"
+    if path == "PATCH":
+        with pytest.raises(DataPlaneUnreachable, match="does not answer in time"):
+            Api(connection, 1.0).apply(PATH, THING)
+    else:
+        with pytest.raises(NodeSilent, match=r"The log of p does not come. Is the node of its pod up?"):
+            Api(connection).text(log, "the log of p", 1000)
+    assert time.monotonic() - began < 4.0
+    assert count(emulator) == 1
+    assert Api(connection).get("/version")["major"] == "1"
 
 
 def test_an_endless_answer_is_left(emulator, connection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,14 @@ import pytest
 
 from deployments.dataplane import database
 from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable, Outcome
-from deployments.dataplane.kubernetes import inventory, names, removal
+from deployments.dataplane.kubernetes import inventory, look, names, removal
 from deployments.dataplane.kubernetes.client import path_of
 from deployments.spec import QueueSpec, au_size
 from deployments.tests.contract import converge, new_case, remove
 from deployments.tests.kubernetes.emulator import Answer
 from deployments.tests.kubernetes.harness import ADMIN
 from deployments.tests.kubernetes.store import Place
-from deployments.tests.kubernetes.words import api, changed, get
+from deployments.tests.kubernetes.words import api, calls, changed, get
 
 
 def test_what_holds_a_namespace_is_named_and_never_stripped(harness, own) -> None:
@@ -81,6 +81,16 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one(harnes
         assert not database.find(ADMIN, own.ref.release_name, own.ref.deployment_id).database
         admin.execute(f"ALTER DATABASE {name}_away RENAME TO {name}")
     converge(harness, own)
+
+
+def test_a_node_that_does_not_answer_is_waited_for_once_in_a_look(harness) -> None:
+    case = harness.running()
+    place, since = harness.driver()._place(case.ref), len(harness.emulator.calls)
+    harness.emulator.script("GET .*/log", Answer("hang"), always=True)
+    assert look._last_lines(place, place.pods()[:3]) == {}
+    assert [call for call in calls(harness, since) if "/log" in call][1:] == []
+    harness.emulator.heal()
+    assert all(look._last_lines(place, place.pods()[:3]).values())
 
 
 def test_a_quota_that_refuses_is_told_with_the_object(harness, cases) -> None:
