@@ -69,13 +69,18 @@ def record(claim: Claim, entry: Record) -> bool:
         if row.lease_epoch != claim.epoch:
             raise LeaseLost(str(row.pk))
         now = timezone.now()
-        writes: dict[str, Any] = {"due_at": next_due(claim, entry.next_look), "failures": entry.failures}
+        writes: dict[str, Any] = {"due_at": next_due(claim, entry.next_look)}
         if entry.observed:
             writes["observed_at"] = Now()
+        # Somebody may have asked for something else during this pass. What it saw is so; what it says of the wish
+        # before that one, and how often that failed, is no longer asked.
+        current = row.generation == claim.deployment.generation
         changed = False
-        # Somebody may have asked to delete during this pass: what it says of creating is no longer wanted.
+        if current:
+            writes["failures"] = entry.failures
+            changed = _write_steps(row, entry, now) | _write_verdict(row, entry, now, writes)
         if not row.is_deleting or claim.deployment.is_deleting:
-            changed = _write_parts(row, entry, now) | _write_verdict(row, entry, now, writes)
+            changed |= _write_parts(row, entry)
             _end_upgrade(claim, row, entry)
             _still_queues(row, entry)
         if changed:
@@ -133,18 +138,23 @@ def publish(pk: UUID) -> None:
         events.publish(f"w:{row.workspace_id}", fragments.frames(row))
 
 
-def _write_parts(row: Deployment, entry: Record, now: datetime) -> bool:
+def _write_steps(row: Deployment, entry: Record, now: datetime) -> bool:
+    if entry.operation is None or not entry.step_names:
+        return False
+    return steps.write(
+        row,
+        entry.operation,
+        entry.step_names,
+        progress=entry.progress,
+        error=entry.error,
+        now=now,
+        inventory=entry.inventory,
+    )
+
+
+def _write_parts(row: Deployment, entry: Record) -> bool:
+    """What was seen and put right, whatever was wanted."""
     changed = False
-    if entry.operation is not None and entry.step_names:
-        changed |= steps.write(
-            row,
-            entry.operation,
-            entry.step_names,
-            progress=entry.progress,
-            error=entry.error,
-            now=now,
-            inventory=entry.inventory,
-        )
     if entry.components is not None:
         changed |= _write_components(row, entry.components)
     for queue in entry.queues:

@@ -122,6 +122,49 @@ def test_a_wish_during_a_pass_is_not_slept_over(deployment, plane, alice, monkey
     assert deployment.due_at <= timezone.now()
 
 
+def test_a_pass_in_flight_says_what_it_saw_but_nothing_of_a_newer_wish(deployment, plane, alice, monkeypatch):
+    settle(deployment)
+    original = plane.observe
+
+    def edit_meanwhile(ref):
+        seen = original(ref)
+        with actions.changing(deployment, by=alice) as row:
+            Deployment.objects.filter(pk=row.pk).update(scheduler_au=9)
+        plane.observe = original
+        return seen
+
+    plane.observe = edit_meanwhile
+    plane.break_component(ref_of(deployment), "scheduler", "Scheduler keeps crashing.", "boom")
+    Deployment.objects.filter(pk=deployment.pk).update(due_at=timezone.now(), failures=3)
+    reconcile(deployment.pk)
+    deployment.refresh_from_db()
+    assert (deployment.status, deployment.reason) == (Status.DEPLOYING, "Waiting to be picked up.")
+    assert deployment.status_changes.latest("at").new == Status.DEPLOYING
+    assert deployment.due_at <= timezone.now()
+    assert deployment.observed_generation == deployment.generation - 1
+    assert states(deployment, "change") == []
+    assert deployment.components.get(name="scheduler").reason == "Scheduler keeps crashing."
+    plane.mend_component(ref_of(deployment), "scheduler")
+    assert settle(deployment).status == Status.HEALTHY
+
+
+def test_an_error_of_an_earlier_wish_does_not_put_off_the_newer_one(deployment, plane, alice, monkeypatch):
+    settle(deployment)
+
+    def edit_and_fail(ref):
+        with actions.changing(deployment, by=alice) as row:
+            Deployment.objects.filter(pk=row.pk).update(scheduler_au=9)
+        raise DataPlaneError("The primary Postgres has no free connections.")
+
+    monkeypatch.setattr(plane, "observe", edit_and_fail)
+    Deployment.objects.filter(pk=deployment.pk).update(due_at=timezone.now(), failures=3)
+    reconcile(deployment.pk)
+    deployment.refresh_from_db()
+    assert (deployment.status, deployment.reason) == (Status.DEPLOYING, "Waiting to be picked up.")
+    assert deployment.failures == 0
+    assert deployment.due_at <= timezone.now()
+
+
 def test_a_failing_step_says_why_and_backs_off(deployment, plane):
     plane.fail["database"] = "The primary Postgres has no free connections."
     reconcile(deployment.pk)
