@@ -9,7 +9,7 @@ from console.kit.events import Frame
 from deployments.dataplane.base import DAGS_FOLDER
 from deployments.models import Deployment, Step
 from deployments.pace import Pace
-from deployments.stalled import attach, current_operation
+from deployments.stalled import attach, current_operation, current_steps
 from deployments.states import StepState
 from deployments.templatetags.states import status_badge
 
@@ -37,14 +37,12 @@ def _takes_dags(deployment: Deployment) -> bool:
 def live_context(deployment: Deployment) -> dict[str, Any]:
     """The context of deployments/_live.html. Two queries, a third while something is under way."""
     attach([deployment])
-    operation = current_operation(deployment)
-    steps = [s for s in deployment.steps.all() if s.operation == operation] if operation else []
     return {
         "d": deployment,
-        "operation": operation,
+        "operation": current_operation(deployment),
         "pace": deployment.pace,
         "live_id": f"live-{deployment.pk}",
-        "steps": [step_context(step, deployment.pace) for step in steps],
+        "steps": [step_context(step, deployment.pace) for step in current_steps(deployment)],
         "components": list(deployment.components.all()),
         "airflow_url": deployment.airflow_url or None,
         "dags_folder": deployment.notes.get(DAGS_FOLDER) if _takes_dags(deployment) else None,

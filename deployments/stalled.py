@@ -26,6 +26,18 @@ def current_operation(deployment: Deployment) -> Operation | None:
     return Operation.CHANGE if deployment.shown_status is Status.DEPLOYING else None
 
 
+def current_steps(deployment: Deployment) -> list[Step]:
+    """The steps that the page shows: of what is under way, and of a change only those of this very one. One query,
+    none when they are prefetched."""
+    operation = current_operation(deployment)
+    if operation is None:
+        return []
+    found = [step for step in deployment.steps.all() if step.operation == operation]
+    if operation is Operation.CHANGE:
+        return [step for step in found if step.generation == deployment.generation]
+    return found
+
+
 def note(row: Deployment, step: Step, now: datetime) -> None:
     """Remember how long a step took that is done now. For `steps` alone. One that was done as soon as it was looked at
     tells nothing about how long it takes."""
@@ -82,6 +94,5 @@ def _key(row: Deployment, step: Step) -> Key:
 
 def _step_at_work(row: Deployment) -> Step | None:
     """The step that has begun and is not done: it runs, or waits for its next try."""
-    operation = current_operation(row)
     at_work = {StepState.RUNNING.value, StepState.FAILED.value}
-    return next((s for s in row.steps.all() if s.operation == operation and s.state in at_work), None)
+    return next((step for step in current_steps(row) if step.state in at_work), None)

@@ -37,12 +37,9 @@ def write(
 
 
 def _ensure(row: Deployment, operation: Operation, names: tuple[StepName, ...]) -> list[Step]:
+    if operation is Operation.CHANGE:  # those of the change before this one, however far it came
+        row.steps.filter(operation=operation).exclude(generation=row.generation).delete()
     known = {step.key: step for step in row.steps.filter(operation=operation)}
-    if operation is Operation.CHANGE and all(step.state == StepState.DONE for step in known.values()):
-        Step.objects.filter(
-            deployment=row, operation=operation
-        ).delete()  # those of the change before this one
-        known = {}
     if [n.key for n in names] != list(known):
         Step.objects.filter(deployment=row, operation=operation).exclude(
             key__in=[n.key for n in names]
@@ -52,7 +49,7 @@ def _ensure(row: Deployment, operation: Operation, names: tuple[StepName, ...]) 
                 deployment=row,
                 operation=operation,
                 key=name.key,
-                defaults={"position": position, "title": name.title},
+                defaults={"position": position, "title": name.title, "generation": row.generation},
             )
     return [known[name.key] for name in names]
 

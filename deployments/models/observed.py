@@ -10,10 +10,12 @@ from deployments.states import ComponentState, Operation, StepState
 
 
 class Step(models.Model):
-    """One step of creating, changing or deleting, as the page shows it. `receipt` lists what a delete removed."""
+    """One step of creating, changing or deleting, as the page shows it. `receipt` lists what a delete removed.
+    `generation` is the Deployment's that the step works for: those of an earlier change tell nothing of a later one."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="steps")
     operation = models.CharField(max_length=6, choices=choices(Operation))
+    generation = models.PositiveIntegerField(default=0)
     position = models.PositiveSmallIntegerField()
     key = models.CharField(max_length=40)
     title = models.CharField(max_length=100)

@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from console.tests.html_rules import complaints
 from deployments import stalled, status
+from deployments.actions import changing
+from deployments.dataplane.base import Outcome, Progress
 from deployments.models import Deployment, Step, StepTiming
 from deployments.pace import MOST_SAMPLES, Pace, Usual, span, usual
 from deployments.reconcile import reconcile
@@ -96,6 +98,31 @@ def test_the_time_of_a_step_is_kept_when_it_is_done(deployment, plane):
     count = StepTiming.objects.count()
     settle(deployment)
     assert StepTiming.objects.count() == count  # once
+
+
+def test_a_second_change_is_not_measured_from_the_first_one_that_it_overtook(
+    as_, alice, deployment, cluster, plane, monkeypatch
+):
+    def edit(size):
+        with changing(deployment, by=alice) as row:
+            Deployment.objects.filter(pk=row.pk).update(scheduler_au=size)
+        deployment.refresh_from_db()
+
+    settle(deployment)
+    StepTiming.objects.all().delete()
+    taken(cluster, key="components", operation=Operation.CHANGE)
+    edit(8)
+    with monkeypatch.context() as slow:
+        slow.setattr(plane, "apply", lambda *of: Progress("components", Outcome.WAITING, "Waits."))
+        settle(deployment, passes=1)
+    begun(deployment, timedelta(hours=1))
+    assert "Stalled" in as_(alice).get(deployment.url).content.decode()
+    edit(9)
+    assert "Stalled" not in as_(alice).get(deployment.url).content.decode()
+    settle(deployment, passes=1)
+    assert "Stalled" not in as_(alice).get(deployment.url).content.decode()
+    assert settle(deployment).status == Status.HEALTHY
+    assert max(timing.seconds for timing in StepTiming.objects.all()) < 60
 
 
 def test_of_each_step_only_the_last_are_kept(deployment, cluster):
