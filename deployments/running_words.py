@@ -69,6 +69,12 @@ def upgrade_consequences(deployment: Deployment, took: str) -> list[str]:
     ]
     if took:
         sentences.append(f"The last upgrade on this cluster took {took} for its database.")
+    if deployment.upgrade_from is not None:
+        sentences.insert(
+            0,
+            f"The upgrade to {own} migrated its database, but it is not Healthy yet. This one begins there; the copy "
+            f"from {deployment.upgrade_from.version} is dropped.",
+        )
     if deployment.hibernating:
         sentences.insert(0, "It sleeps: all of this happens when it wakes.")
     return sentences

@@ -11,7 +11,7 @@ from deployments.audit import record_deployment
 from deployments.dataplane.base import UPGRADE_STEP
 from deployments.models import Deployment, RuntimeRelease, StepTiming
 from deployments.options import offered_runtimes, version_key
-from deployments.states import Operation
+from deployments.states import Operation, StepState
 
 
 def newer(deployment: Deployment) -> list[RuntimeRelease]:
@@ -51,9 +51,16 @@ def sentence(failed: str, old: str, why: str) -> str:
     return f"Upgrade to {failed} failed: {why.rstrip('.')}. It runs {old} again with its data as before."
 
 
+def migrated(deployment: Deployment) -> bool:
+    """Whether the upgrade under way has its database at the new runtime already: from there it does not go back by
+    itself, so another one may begin. One query."""
+    steps = deployment.steps.filter(operation=Operation.CHANGE, generation=deployment.generation)
+    return steps.filter(key=UPGRADE_STEP, state=StepState.DONE).exists()
+
+
 def under_way(deployment: Deployment) -> str:
-    """Why no other upgrade can be asked for now; "" when one can."""
-    if deployment.upgrade_from_id is None:
+    """Why no other upgrade can be asked for now; "" when one can. At most one query."""
+    if deployment.upgrade_from_id is None or migrated(deployment):
         return ""
     version = deployment.runtime.version
     if deployment.hibernating:

@@ -29,12 +29,13 @@ class NotOpenToYou(Exception):
 
 def upgrade_runtime(*, deployment: Deployment, by: User, to: RuntimeRelease) -> bool:
     """Ask for a newer runtime; whether that differs from what is asked already. The metadata database is migrated, and
-    when that fails the reconciler goes back. Raises RuntimeNotOffered and NotNow."""
+    when that fails the reconciler goes back: to the runtime that the database is at now, also when that one never
+    became Healthy. Raises RuntimeNotOffered and NotNow."""
     with changing(deployment, by=by) as row:
         if row.runtime_id == to.pk:
             return False
-        if row.upgrade_from is not None:
-            raise NotNow(f"An upgrade to {row.runtime.version} is under way. Wait until it has ended.")
+        if said := upgrades.under_way(row):
+            raise NotNow(said)
         if to not in upgrades.newer(row):
             raise RuntimeNotOffered(to.version)
         old = row.runtime

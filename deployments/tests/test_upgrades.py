@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from deployments.actions import running
 from deployments.actions.common import NotNow
+from deployments.dataplane.base import Component
 from deployments.models import RuntimeRelease
-from deployments.states import Status, StepState
+from deployments.states import ComponentState, Status, StepState
 from deployments.tests.test_reconcile import settle
 from workspaces.models import AuditEvent
 
@@ -26,6 +28,18 @@ def old(deployment, plane):
 @pytest.fixture
 def newest(cluster):
     return RuntimeRelease.objects.get(version="3.3-1")
+
+
+@pytest.fixture
+def later(cluster, monkeypatch):
+    """One that is newer still, and that this machine could run."""
+    monkeypatch.setattr("deployments.options.runs_on", lambda kind, release: True)
+    return RuntimeRelease.objects.create(
+        version="3.4-1",
+        airflow_version="3.4.0",
+        released_on=timezone.now(),
+        maintained_until=timezone.now().date() + timedelta(days=90),
+    )
 
 
 def acts(deployment):
@@ -109,7 +123,7 @@ def test_only_newer_offered_runtimes_are_taken(old, newest, alice, plane):
         running.upgrade_runtime(deployment=old, by=alice, to=older)
 
 
-def test_one_upgrade_at_a_time_and_none_while_creating(deployment, newest, alice, plane):
+def test_one_upgrade_at_a_time_and_none_while_creating(deployment, newest, later, alice, plane):
     deployment.runtime = RuntimeRelease.objects.get(version="3.2-1")
     deployment.save(update_fields=["runtime"])
     with pytest.raises(NotNow):
@@ -119,14 +133,59 @@ def test_one_upgrade_at_a_time_and_none_while_creating(deployment, newest, alice
     assert not running.upgrade_runtime(
         deployment=deployment, by=alice, to=newest
     )  # the same again: twice is once
-    later = RuntimeRelease.objects.create(
-        version="3.4-1",
-        airflow_version="3.4.0",
-        released_on=timezone.now(),
-        maintained_until=timezone.now().date() + timedelta(days=90),
-    )
     with pytest.raises(NotNow, match=r"3\.3-1 is under way"):
         running.upgrade_runtime(deployment=deployment, by=alice, to=later)
+
+
+@pytest.fixture
+def stuck(old, newest, alice, plane):
+    """Migrated to 3.3-1, on which its scheduler does not start."""
+    world = plane.worlds[old.release_name]
+    world.rows = ("a run",)
+    world.broken["scheduler"] = Component("scheduler", ComponentState.FAILING, 0, 1, "The scheduler ended.")
+    running.upgrade_runtime(deployment=old, by=alice, to=newest)
+    settle(old)
+    assert (world.runtime, old.status, old.upgrade_from.version) == ("3.3-1", Status.DEPLOYING, "3.2-1")
+    return old
+
+
+def test_one_that_migrated_but_never_gets_healthy_may_go_on_to_a_newer_runtime(
+    stuck, later, alice, as_, plane
+):
+    page = reverse("deployments:upgrade", args=[stuck.release_name])
+    assert "This one begins there; the copy from 3.2-1 is dropped." in as_(alice).get(page).content.decode()
+    assert running.upgrade_runtime(deployment=stuck, by=alice, to=later)
+    stuck.refresh_from_db()
+    assert (stuck.runtime, stuck.upgrade_from.version) == (later, "3.3-1")
+    plane.worlds[stuck.release_name].broken.clear()
+    settle(stuck)
+    assert (stuck.status, stuck.runtime, stuck.upgrade_from) == (Status.HEALTHY, later, None)
+    assert plane.worlds[stuck.release_name].rows == ("a run",)
+
+
+def test_when_that_fails_too_it_is_back_where_its_database_was(stuck, later, alice, plane):
+    plane.fail_migration = "no disk"
+    running.upgrade_runtime(deployment=stuck, by=alice, to=later)
+    settle(stuck)
+    world = plane.worlds[stuck.release_name]
+    assert (stuck.runtime.version, stuck.upgrade_from, world.runtime) == ("3.3-1", None, "3.3-1")
+    assert "It runs 3.3-1 again with its data as before." in stuck.upgrade_trouble
+    assert world.rows == ("a run",)
+
+
+def test_what_an_earlier_upgrade_reached_says_nothing_about_this_one(old, newest, later, alice, plane):
+    running.upgrade_runtime(deployment=old, by=alice, to=newest)
+    settle(old)
+    assert old.status == Status.HEALTHY
+    RuntimeRelease.objects.create(
+        version="3.5-1",
+        airflow_version="3.5.0",
+        released_on=timezone.now(),
+        maintained_until=later.maintained_until,
+    )
+    running.upgrade_runtime(deployment=old, by=alice, to=later)
+    with pytest.raises(NotNow, match=r"3\.4-1 is under way"):
+        running.upgrade_runtime(deployment=old, by=alice, to=RuntimeRelease.objects.get(version="3.5-1"))
 
 
 def test_a_change_during_an_upgrade_is_kept_when_it_fails(old, newest, alice, plane):
