@@ -9,6 +9,8 @@ import base64
 import binascii
 import json
 import re
+from bisect import bisect_right
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from deployments.dataplane.base import LOG_BEGINNING, LogLine, LogTail
@@ -20,9 +22,19 @@ from deployments.dataplane.lines import clean
 MOST_LINES = 5_000
 MOST_PODS = 12  # the newest; older ones have ended or are about to
 MOST_BYTES = 4 * 1024 * 1024  # of one pod
+LEAST_BYTES, LINE_BYTES = 64 * 1024, 256  # with its time; most are shorter
 STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z ?(.*)$", re.DOTALL)
 
 type Line = tuple[str, str, str]  # the time with nine digits, the pod, the text
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was read of one pod: its lines, the time of the last one read, and whether more were there."""
+
+    lines: list[Line]
+    reach: str = ""
+    cut: bool = False
 
 
 def read(place: Place, component: str, *, lines: int, after: str) -> LogTail:
@@ -32,35 +44,57 @@ def read(place: Place, component: str, *, lines: int, after: str) -> LogTail:
         -MOST_PODS:
     ]
     seen = _opened(after)
-    found: list[Line] = []
-    for pod in pods:
-        found += _of_pod(place, pod, seen, lines=lines, beginning=after == LOG_BEGINNING)
-    found.sort(key=lambda line: line[0])
-    forwards = seen is not None or after == LOG_BEGINNING
-    chosen = found[:lines] if forwards else found[len(found) - min(lines, len(found)) :]
-    last = dict(seen or {})
-    for stamp, name, _ in chosen:
-        last[name] = max(stamp, last.get(name, ""))
-    alive = {str(pod["metadata"]["name"]) for pod in pods}
-    cursor = _sealed({name: stamp for name, stamp in last.items() if name in alive})
-    return LogTail(tuple(_line(line) for line in chosen), cursor)
+    onwards = seen is not None or after == LOG_BEGINNING
+    known = seen or {}
+    parts = {
+        name: _of_pod(place, pod, known.get(name, ""), lines=lines, onwards=onwards)
+        for pod in pods
+        if (name := str(pod["metadata"]["name"]))
+    }
+    found = sorted((line for part in parts.values() for line in part.lines), key=lambda line: line[0])
+    last = {name: part.reach or known.get(name, "") for name, part in parts.items()}
+    if not onwards:
+        return LogTail(tuple(map(_line, found[len(found) - min(lines, len(found)) :])), _sealed(last))
+    # What a pod wrote after the end of a part is not known yet: no line of another pod may come before it.
+    horizon = min((part.reach for part in parts.values() if part.cut), default=found[-1][0] if found else "")
+    end = min(lines, bisect_right(found, horizon, key=lambda line: line[0]))
+    left = {name for _, name, _ in found[end:]}
+    last |= {name: known.get(name, "") for name in left}
+    last |= {name: stamp for stamp, name, _ in found[:end] if name in left}
+    return LogTail(tuple(map(_line, found[:end])), _sealed(last))
 
 
-def _of_pod(
-    place: Place, pod: Json, seen: dict[str, str] | None, *, lines: int, beginning: bool
-) -> list[Line]:
-    """The lines of one pod; of the run before its last restart too, where reading does not go on from a line."""
+def _of_pod(place: Place, pod: Json, since: str, *, lines: int, onwards: bool) -> Part:
+    """Of one pod, what it wrote after `since`; the run before its last restart comes first."""
     name = str(pod["metadata"]["name"])
-    since = (seen or {}).get(name, "")
-    query = {"timestamps": "true", "limitBytes": str(MOST_BYTES)}
+    query = {"timestamps": "true"}
     if since:
         query["sinceTime"] = f"{since[:19]}Z"
-    elif seen is None and not beginning:
+    elif not onwards:
         query["tailLines"] = str(lines)
-    texts = [_text(place, name, {**query, "previous": "true"})] if _restarted(pod) and not since else []
-    texts.append(_text(place, name, query))
-    found = [parsed for text in texts for raw in text.split("\n") if (parsed := _parsed(raw, name))]
-    return [line for line in found if line[0] > since]
+    whole: list[Line] = []
+    reach = ""
+    for run in ("true", "false") if _restarted(pod, since) else ("false",):
+        part = _of_run(place, name, {**query, "previous": run}, since, lines=lines, onwards=onwards)
+        whole, reach = whole + part.lines, part.reach or reach
+        if part.cut:
+            return Part(whole, reach, cut=True)
+    return Part(whole, reach)
+
+
+def _of_run(place: Place, name: str, query: dict[str, str], since: str, *, lines: int, onwards: bool) -> Part:
+    """Reading onwards, about as much as `lines` need: the rest would be read again by the next call."""
+    small = min(MOST_BYTES, max(LEAST_BYTES, lines * LINE_BYTES))
+    part = Part([])
+    for limit in (small, MOST_BYTES) if onwards else (MOST_BYTES,):
+        text = _text(place, name, {**query, "limitBytes": str(limit)})
+        cut = onwards and len(text.encode()) >= limit
+        whole = text[: text.rfind("\n") + 1] if cut else text
+        read = [parsed for raw in whole.split("\n") if (parsed := _parsed(raw, name)) and parsed[0] > since]
+        part = Part([line for line in read if line[2]], read[-1][0] if read else "", cut and bool(read))
+        if read or not cut:
+            break  # else one second holds more than that: times are asked for in whole seconds
+    return part
 
 
 def _text(place: Place, name: str, query: dict[str, str]) -> str:
@@ -76,9 +110,9 @@ def _text(place: Place, name: str, query: dict[str, str]) -> str:
 
 def _parsed(raw: str, name: str) -> Line | None:
     found = STAMP.match(raw)
-    if not found or not (text := clean(found[3])):
+    if not found:
         return None
-    return f"{found[1]}.{(found[2] or '').ljust(9, '0')}", name, text
+    return f"{found[1]}.{(found[2] or '').ljust(9, '0')}", name, clean(found[3])
 
 
 def _line(line: Line) -> LogLine:
@@ -86,12 +120,15 @@ def _line(line: Line) -> LogLine:
     return LogLine(text, datetime.fromisoformat(stamp[:26]).replace(tzinfo=UTC), name)
 
 
-def _restarted(pod: Json) -> bool:
+def _restarted(pod: Json, since: str) -> bool:
+    """Whether it was started again after that moment."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    return any("terminated" in (one.get("lastState") or {}) for one in statuses)
+    ended = [(one.get("lastState") or {}).get("terminated") for one in statuses]
+    return any(one is not None and str(one.get("finishedAt") or "9")[:19] >= since[:19] for one in ended)
 
 
 def _sealed(last: dict[str, str]) -> str:
+    last = {name: stamp for name, stamp in last.items() if stamp}
     return base64.urlsafe_b64encode(json.dumps(last, sort_keys=True).encode()).decode() if last else ""
 
 
