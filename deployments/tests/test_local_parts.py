@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.dataplane.local import ports, runtimes
+from deployments.dataplane.local import ports, probe, runtimes
 from deployments.dataplane.local.components import restart_silent
 from deployments.dataplane.local.jobs import Job, JobStatus, begin
 from deployments.dataplane.local.paths import StateDir
@@ -138,6 +138,18 @@ def test_a_port_that_a_stranger_holds_is_not_given(paths: StateDir) -> None:
 @pytest.mark.parametrize("name", ["../../etc", "calm-orbit-0001/../x", "", "nobody-here-0000", "x\n"])
 def test_the_proxy_finds_no_port_for_a_name_that_is_none(paths: StateDir, name: str) -> None:
     assert ports.upstream(paths.root, name) is None
+
+
+@pytest.mark.parametrize("listening", [False, True])
+def test_a_redis_that_is_not_there_or_hangs_holds_up_no_look(tmp_path: Path, *, listening: bool) -> None:
+    path = tmp_path / "redis.sock"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        if listening:
+            silent.listen()
+        began = time.monotonic()
+        assert probe.connected_workers(path, "password") is None
+        assert time.monotonic() - began < 2.5 * probe.REDIS_SECONDS
 
 
 def test_a_job_that_fails_waits_longer_each_time_and_one_that_was_killed_is_repeated_at_once(

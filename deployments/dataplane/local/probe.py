@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from deployments.dataplane import database
 from deployments.dataplane.base import DataPlaneError
@@ -46,7 +48,11 @@ def api_answer(port: int | None) -> tuple[ApiAnswer | None, str]:
 def connected_workers(redis_socket: Path, password: str) -> frozenset[str] | None:
     """Names of the Celery workers whose consumer is connected to the Deployment's Redis. None: no answer."""
     client = redis.Redis(
-        unix_socket_path=str(redis_socket), password=password, socket_timeout=REDIS_SECONDS, protocol=2
+        unix_socket_path=str(redis_socket),
+        password=password,
+        socket_timeout=REDIS_SECONDS,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),  # by itself it waits for seconds, and every look with it
     )
     try:
         listed = client.client_list()
