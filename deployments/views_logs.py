@@ -182,24 +182,35 @@ async def _portions(deployment: Deployment, component: str, filters: Filters) ->
     after, sent = LOG_BEGINNING, 0
     carry: dict[str, Level] = {}
     while sent < DOWNLOAD_BYTES:
-        question = partial(_tail, component=component, lines=READ_LINES, after=after)
+        question = partial(_portion, component=component, after=after, filters=filters, carry=carry)
         try:
             asked = asking.begin(deployment, question)
-            tail = await asyncio.wait_for(asyncio.wrap_future(asked), asking.SECONDS)
+            cursor, carry, text = await asyncio.wait_for(asyncio.wrap_future(asked), asking.SECONDS)
         except TimeoutError:
             yield f"(The file ends here: {asking.silence(deployment)})\n".encode()
             return
         except DataPlaneError as error:
             yield f"(The file ends here: {error})\n".encode()
             return
-        if not tail.lines or tail.cursor == after:
+        if cursor in ("", after):
             return
-        lines, carry = logs.read(tail.lines, carry)
-        text = "".join(f"{line.whole}\n" for line in lines if filters.match(line)).encode(errors="replace")
-        sent, after = sent + len(text), tail.cursor
+        sent, after = sent + len(text), cursor
         if text:
             yield text
     yield b"(The file ends here: it is too large. Filter by level, time or text.)\n"
+
+
+def _portion(
+    plane: DataPlane, ref: Ref, *, component: str, after: str, filters: Filters, carry: dict[str, Level]
+) -> tuple[str, dict[str, Level], bytes]:
+    """The next lines that match, with the cursor after them ("" at the end) and the levels in force there. All of it on
+    the thread that asks: thousands of lines in the event loop would hold up every other page."""
+    tail = _tail(plane, ref, component=component, lines=READ_LINES, after=after)
+    if not tail.lines:
+        return "", carry, b""
+    lines, carry = logs.read(tail.lines, carry)
+    text = "".join(f"{line.whole}\n" for line in lines if filters.match(line))
+    return tail.cursor, carry, text.encode(errors="replace")
 
 
 def _url(name: str, deployment: Deployment, request: HttpRequest, component: str) -> str:

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from console.tests.html_rules import complaints
 from deployments import asking
+from deployments.logs import Filters
 from deployments.models import ComponentStatus
 from deployments.reconcile import ref_of
 from deployments.states import ComponentState
@@ -165,6 +166,20 @@ def test_the_download_holds_everything_that_matches(as_, vera, url, write, runni
     assert len(found) == 6000
     assert found[0].endswith("[error    ] line 1")
     assert found[-1].endswith("[error    ] line 11999")
+
+
+def test_a_download_works_outside_the_event_loop(as_, vera, url, write, running, monkeypatch):
+    """What matches is decided and written on the threads that ask: in the loop it would hold up every other page."""
+    write(*(f"[error    ] line {n}" for n in range(10)))
+    threads = set()
+    match = Filters.match
+    monkeypatch.setattr(
+        Filters, "match", lambda self, line: threads.add(threading.current_thread().name) or match(self, line)
+    )
+    text = asyncio.run(_whole(as_(vera).get(url("log_download", level="error"))))
+    assert len(text.splitlines()) == 10
+    assert all(name.startswith("asking-") for name in threads)
+    assert threads
 
 
 async def _whole(answer) -> bytes:
