@@ -9,6 +9,7 @@ from deployments import consequences
 from deployments.actions.editing import OTHER_QUEUES, WORKERS, Settings
 from deployments.creating import Sections
 from deployments.forms_editing import ReviewedForm
+from deployments.forms_shown import ShownForm
 from deployments.models import Cluster, Deployment, WorkerQueue, WorkerType
 from deployments.releases import release_of
 from deployments.spec import QueueLoad, QueueSpec, Release, au_size
@@ -103,7 +104,7 @@ def changes(form: ReviewedForm) -> list[Change]:
     ]
 
 
-def differences(form: ReviewedForm, now: Settings) -> list[Change]:
+def differences(form: ShownForm, now: Settings) -> list[Change]:
     """Where what is stored `now`, what this reader was shown and what they want are not all the same."""
     was, wanted = form.shown, form.wanted
     found = []
@@ -115,11 +116,13 @@ def differences(form: ReviewedForm, now: Settings) -> list[Change]:
     return found
 
 
-def _label(form: ReviewedForm, name: str) -> str:
+def _label(form: ShownForm, name: str) -> str:
     return str(form.fields[name].label) if name in form.fields else LABELS[name]
 
 
 def _text(name: str, value: Any) -> str:
     if value in (None, ""):
         return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return Executor(value).label if name == "executor" else str(value)

@@ -20,15 +20,14 @@ from deployments.forms import (
     scheduler_fields,
     worker_fields,
 )
+from deployments.forms_shown import ShownForm
 from deployments.models import Deployment, WorkerQueue
 from deployments.options import EXECUTORS, QUEUE_NAME, Options
 from deployments.releases import queue_spec
 from deployments.states import Executor
 
-_OLD_PAGE = "This page is not complete. Reload it and try again."
 
-
-class ReviewedForm(SizedForm):
+class ReviewedForm(ShownForm, SizedForm):
     """A form over stored settings. `settings` are those of now; `about` names what they belong to, so that a form of
     one Deployment says nothing about another."""
 
@@ -38,34 +37,8 @@ class ReviewedForm(SizedForm):
         super().__init__(data, initial=dict(settings))
         self.options = options
         self.settings = settings
-        self._salt = f"airdeck.edit.{about}"
-        hidden = forms.HiddenInput
-        self.fields["shown"] = forms.CharField(
-            widget=hidden, required=False, initial=lambda: signing.dumps(settings, salt=self._salt)
-        )
-        self.fields["reviewed"] = forms.CharField(widget=hidden, required=False, initial="")
-        self.fields["again"] = forms.CharField(widget=hidden, required=False, initial="")
-
-    def clean_shown(self) -> Settings:
-        """What the reader was shown. A form without it is refused: it could overwrite what nobody has seen."""
-        try:
-            shown: Settings = signing.loads(self.cleaned_data["shown"], salt=self._salt)
-        except signing.BadSignature:
-            raise forms.ValidationError(_OLD_PAGE) from None
-        return shown
-
-    def clean(self) -> dict[str, Any]:
-        """A hidden field cannot be pointed at: what is wrong with it stands on top."""
-        cleaned = super().clean()
-        if self.errors.pop("shown", None):
-            self.add_error(None, _OLD_PAGE)
-        return cleaned
-
-    @property
-    def shown(self) -> Settings:
-        """What the reader of a valid form was shown."""
-        found: Settings = self.cleaned_data["shown"]
-        return found
+        self.carry(settings, about)
+        self.fields["reviewed"], self.fields["again"] = self.hidden(), self.hidden()
 
     @property
     def wanted(self) -> Settings:
@@ -89,32 +62,20 @@ class ReviewedForm(SizedForm):
 
     def for_review(self) -> None:
         """From now on the hidden fields say that this change was shown with its consequences."""
-        self._refill(reviewed=self._review_mark(), again="")
+        self.refill(reviewed=self._review_mark(), again="")
 
     def for_editing(self) -> None:
         """Show the fields again, as they were filled in."""
-        self._refill(reviewed="", again="")
+        self.refill(reviewed="", again="")
 
     def merge(self, now: Settings) -> None:
         """What is stored has changed to `now`: take it, but for the fields that this reader has changed."""
-        was, yours = self.shown, self.wanted
-        taken = {
-            name: str(now[name]) for name in self.names if name in now and yours.get(name) == was.get(name)
-        }
-        shown = signing.dumps(now, salt=self._salt)
-        self._refill(**taken, shown=shown, reviewed="", again="")
-        self.full_clean()  # theirs and yours together may be wrong
+        super().merge(now)
+        self.refill(reviewed="", again="")
 
     def _review_mark(self) -> str:
         text = json.dumps([self.shown, self.wanted], sort_keys=True)
         return signing.Signer(salt=f"{self._salt}.reviewed").signature(text)
-
-    def _refill(self, **values: str) -> None:
-        data = QueryDict(mutable=True)
-        data.update({name: self.data.get(name, "") for name in self.fields})
-        for name, value in values.items():
-            data[name] = value
-        self.data = data
 
 
 class EditForm(ReviewedForm):

@@ -6,8 +6,11 @@ from typing import Any
 from django import forms
 
 from deployments import schedules
+from deployments.actions.editing import Settings
+from deployments.actions.running import SCHEDULE
 from deployments.forms import OfferedFieldsForm
-from deployments.models import Deployment, HibernationSchedule, RuntimeRelease
+from deployments.forms_shown import ShownForm
+from deployments.models import Deployment, RuntimeRelease
 from workspaces.models import Workspace
 
 
@@ -63,9 +66,10 @@ class CronField(forms.CharField):
             raise forms.ValidationError(str(error)) from None
 
 
-class ScheduleForm(OfferedFieldsForm):
+class ScheduleForm(ShownForm):
     """When it sleeps and wakes by itself."""
 
+    names = SCHEDULE
     hibernate_cron = CronField("Hibernate at", "Minute, hour, day of the month, month, day of the week.")
     wake_cron = CronField("Wake at", "Leave it empty to wake it by hand.")
     time_zone = forms.ChoiceField(
@@ -76,6 +80,10 @@ class ScheduleForm(OfferedFieldsForm):
     )
     enabled = forms.BooleanField(label="Follow this schedule", required=False, initial=True)
 
+    def __init__(self, data: Any, *, deployment: Deployment, settings: Settings, suggested: str = "") -> None:
+        super().__init__(data, initial={**settings, **_suggestion(suggested)})
+        self.carry(settings, f"schedule.{deployment.pk}")
+
     def clean(self) -> dict[str, Any]:
         """A schedule that is followed says at least when to hibernate or to wake."""
         cleaned = super().clean()
@@ -84,16 +92,15 @@ class ScheduleForm(OfferedFieldsForm):
             self.add_error("hibernate_cron", "Enter when to hibernate, or when to wake, or do not follow it.")
         return cleaned
 
-    @staticmethod
-    def initial_of(schedule: HibernationSchedule | None, suggested: str) -> dict[str, Any]:
-        """What the form shows first: the saved schedule, with the suggestion that was clicked put in."""
-        shown: dict[str, Any] = {}
-        if schedule is not None:
-            shown = {name: getattr(schedule, name) for name in ScheduleForm.base_fields}
-        for suggestion in schedules.SUGGESTIONS:
-            if suggestion.key == suggested:
-                shown |= {"hibernate_cron": suggestion.hibernate_cron, "wake_cron": suggestion.wake_cron}
-        return shown
+
+def _suggestion(key: str) -> Settings:
+    """The suggestion that was clicked, to be put into the form."""
+    return {
+        name: value
+        for each in schedules.SUGGESTIONS
+        if each.key == key
+        for name, value in (("hibernate_cron", each.hibernate_cron), ("wake_cron", each.wake_cron))
+    }
 
 
 class TransferForm(OfferedFieldsForm):

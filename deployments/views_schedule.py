@@ -9,10 +9,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
-from deployments import schedules
+from deployments import editing, schedules
 from deployments.access import deployment_view
 from deployments.actions import running
 from deployments.actions.common import NotNow
+from deployments.actions.editing import ChangedMeanwhile
 from deployments.forms_running import ScheduleForm
 from deployments.models import Deployment, HibernationSchedule
 from deployments.views import page_context
@@ -25,17 +26,36 @@ from workspaces.permissions import Permission
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def schedule(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """When it sleeps and wakes by itself, with the next times of both."""
-    saved = HibernationSchedule.objects.filter(deployment=deployment).first()
-    initial = ScheduleForm.initial_of(saved, request.GET.get("suggest", ""))
-    form = ScheduleForm(posted(request), initial=initial)
-    here = reverse("deployments:schedule", args=[deployment.release_name])
+    form = _form(request, deployment)
     if form.is_bound and form.is_valid():
         try:
-            running.set_schedule(deployment=deployment, by=request.user, **form.cleaned_data)
+            running.set_schedule(deployment=deployment, by=request.user, shown=form.shown, wanted=form.wanted)
+        except ChangedMeanwhile as other:
+            differences = editing.differences(form, other.now)
+            form.merge(other.now)
+            deployment.refresh_from_db()
+            return _page(request, deployment, form, status=409, differences=differences)
         except NotNow as error:
             return refused(request, deployment, error)
         messages.success(request, "The schedule is saved.")
-        return see_other(here)
+        return see_other(reverse("deployments:schedule", args=[deployment.release_name]))
+    return _page(request, deployment, form, status=422 if form.is_bound else 200)
+
+
+def _form(request: MemberRequest, deployment: Deployment) -> ScheduleForm:
+    saved = HibernationSchedule.objects.filter(deployment=deployment).first()
+    return ScheduleForm(
+        posted(request),
+        deployment=deployment,
+        settings=running.schedule_settings(saved),
+        suggested=request.GET.get("suggest", ""),
+    )
+
+
+def _page(
+    request: MemberRequest, deployment: Deployment, form: ScheduleForm, *, status: int, **more: Any
+) -> HttpResponse:
+    here = reverse("deployments:schedule", args=[deployment.release_name])
     context = {
         **page_context(request, deployment, "Settings"),
         "form": form,
@@ -43,17 +63,17 @@ def schedule(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "preview": preview_of(form),
         "preview_url": reverse("deployments:schedule_preview", args=[deployment.release_name]),
         "not_now": not_now(deployment),
+        **more,
     }
-    return render(request, "deployments/schedule.html", context, status=422 if form.is_bound else 200)
+    return render(request, "deployments/schedule.html", context, status=status)
 
 
 @require_POST
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def preview(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The schedule in words and its next times, for what is typed so far. Saves nothing."""
-    return render(
-        request, "deployments/_schedule_preview.html", {"preview": preview_of(ScheduleForm(request.POST))}
-    )
+    context = {"preview": preview_of(_form(request, deployment))}
+    return render(request, "deployments/_schedule_preview.html", context)
 
 
 def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:

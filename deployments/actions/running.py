@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from console.kit import events
 from deployments import clusters, schedules, upgrades
 from deployments.actions.common import NotNow, changing
+from deployments.actions.editing import ChangedMeanwhile, Settings
 from deployments.actions.lifecycle import ClusterClosed, NameTaken, WorkspaceGone
 from deployments.audit import record_deployment
 from deployments.models import Cluster, Deployment, HibernationSchedule, RuntimeRelease
@@ -17,6 +18,7 @@ from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Permission
 
 ITS_SCHEDULE = "its schedule"
+SCHEDULE = ("hibernate_cron", "wake_cron", "time_zone", "enabled")
 
 
 class RuntimeNotOffered(Exception):
@@ -77,29 +79,31 @@ def _wake_up(row: Deployment, by: User | None) -> bool:
     return True
 
 
+def schedule_settings(schedule: HibernationSchedule | None) -> Settings:
+    """What the form of a schedule shows; empty without one."""
+    return {name: getattr(schedule, name) for name in SCHEDULE} if schedule else {}
+
+
 def set_schedule(
-    *, deployment: Deployment, by: User, hibernate_cron: str, wake_cron: str, time_zone: str, enabled: bool
+    *, deployment: Deployment, by: User, shown: Settings, wanted: Settings
 ) -> HibernationSchedule:
-    """When it sleeps and wakes by itself; expressions come from `schedules.clean_cron`, and either may be empty.
-    Nothing happens before the next time. Raises NotNow."""
-    wanted = {
-        "hibernate_cron": hibernate_cron,
-        "wake_cron": wake_cron,
-        "time_zone": time_zone,
-        "enabled": enabled,
-    }
+    """When it sleeps and wakes by itself, if that still is as `shown`. Expressions come from `schedules.clean_cron`;
+    either may be empty. Nothing happens before the next time. Raises ChangedMeanwhile and NotNow."""
     with changing(deployment, by=by) as row:
         held = HibernationSchedule.objects.filter(deployment=row).first()
-        old = {name: getattr(held, name) for name in wanted} if held else {}
+        old = schedule_settings(held)
         if held is not None and old == wanted:
             return held
+        if old != shown:
+            raise ChangedMeanwhile(old)
         now = database_now()
+        zone = str(wanted["time_zone"])
         times = {
-            "next_hibernate_at": schedules.following(hibernate_cron, time_zone, now),
-            "next_wake_at": schedules.following(wake_cron, time_zone, now),
+            "next_hibernate_at": schedules.following(str(wanted["hibernate_cron"]), zone, now),
+            "next_wake_at": schedules.following(str(wanted["wake_cron"]), zone, now),
         }
         saved, _ = HibernationSchedule.objects.update_or_create(
-            deployment=row, defaults={**wanted, **(times if enabled else dict.fromkeys(times))}
+            deployment=row, defaults={**wanted, **(times if wanted["enabled"] else dict.fromkeys(times))}
         )
         Deployment.objects.filter(pk=row.pk).update(updated_at=Now(), updated_by=by)
         changed = {name for name in wanted if old.get(name) != wanted[name]}

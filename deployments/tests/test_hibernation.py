@@ -254,7 +254,10 @@ def plan_sleep(deployment, by, **changes):
         "time_zone": "UTC",
         "enabled": True,
     }
-    return running.set_schedule(deployment=deployment, by=by, **{**values, **changes})
+    saved = HibernationSchedule.objects.filter(deployment=deployment).first()
+    return running.set_schedule(
+        deployment=deployment, by=by, shown=running.schedule_settings(saved), wanted=values | changes
+    )
 
 
 @pytest.fixture
