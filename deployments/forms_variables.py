@@ -1,6 +1,7 @@
 """Forms of environment variables. They judge the shape; the rules are those of `deployments.variables`, asked by the
 actions. A secret that was typed is never sent back, not even beside an error."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -99,9 +100,11 @@ class EditVariableForm(VariableForm):
     """An existing variable: its key stays, and what is secret stays secret."""
 
     seen = forms.DateTimeField(widget=forms.HiddenInput, input_formats=["iso-8601"])
+    plain = forms.CharField(required=False, widget=forms.HiddenInput)  # "1" when the page showed the value
 
     def __init__(self, data: MultiValueDict[str, Any] | None, *, row: EnvironmentVariable) -> None:
         initial = {"value": row.value, "secret": row.is_secret, "seen": row.updated_at.isoformat()}
+        initial["plain"] = "" if row.is_secret else "1"
         super().__init__(data, initial=initial)
         self.row = row
         del self.fields["key"]
@@ -122,6 +125,17 @@ class EditVariableForm(VariableForm):
         if self.row.is_secret:
             return sent.rstrip() or None
         return None if sent == as_sent(self.row.value) else sent.rstrip()
+
+
+def anew(key: str, typed: Mapping[str, Any]) -> VariableForm:
+    """The form that adds a variable which was deleted while its page was filled in, with what was typed there. What
+    is not known to be plain is secret, and so not sent back."""
+    secret = "on" if typed.get("secret") or typed.get("plain") != "1" else ""
+    data = MultiValueDict({"key": [key], "value": [typed.get("value", "")], "secret": [secret]})
+    form = VariableForm(data)
+    form.add_problem(f"{key} was deleted after you opened this page. Add it again if you need it.", "")
+    form.hide_secret()
+    return form
 
 
 class ImportForm(OfferedFieldsForm):

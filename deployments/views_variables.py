@@ -27,7 +27,7 @@ from deployments.actions.variables import (
     reapply_revision,
     set_variable,
 )
-from deployments.forms_variables import BaseForm, EditVariableForm, ImportForm, VariableForm
+from deployments.forms_variables import BaseForm, EditVariableForm, ImportForm, VariableForm, anew
 from deployments.models import Cluster, Deployment, EnvironmentVariable, VariableRevision
 from deployments.releases import release_of
 from deployments.spec import QueueLoad
@@ -37,6 +37,7 @@ from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
 SHOWN_REFUSALS = 100
+_MOVED_DELETE = "The variables changed after this page was shown. Below is what would be deleted now."
 _MOVED = "The variables changed after this page was shown. Below is the difference to what there is now."
 
 
@@ -120,8 +121,20 @@ def variable_new(request: MemberRequest, deployment: Deployment) -> HttpResponse
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def variable_edit(request: MemberRequest, deployment: Deployment, key: str) -> HttpResponse:
     """Change one variable, or replace its secret."""
-    row = get_object_or_404(deployment.variables.select_related("updated_by"), key=key)
-    return _set(request, deployment, EditVariableForm(posted(request), row=row), row)
+    row = deployment.variables.select_related("updated_by").filter(key=key).first()
+    if row is not None:
+        return _set(request, deployment, EditVariableForm(posted(request), row=row), row)
+    if request.method == "GET":
+        raise Http404
+    return _gone(request, deployment, key)
+
+
+def _gone(request: MemberRequest, deployment: Deployment, key: str) -> HttpResponse:
+    """Somebody deleted it while its page was filled in: what was typed stands in the form that adds it."""
+    action = reverse("deployments:variable_new", args=[deployment.release_name])
+    form = anew(key, request.POST)
+    context = _context(request, deployment, form=form, row=None, action=action, impact=impact(deployment))
+    return render(request, "deployments/variable.html", context, status=422)
 
 
 def _set(
@@ -141,7 +154,10 @@ def _set(
         except RefusedVariable as error:
             form.add_problem(str(error), error.field)
         except VariablesMoved:
-            form.add_problem(_who_moved(deployment, key), "")
+            now = deployment.variables.select_related("updated_by").filter(key=key).first()
+            if now is None:
+                return _gone(request, deployment, key)
+            form.add_problem(_who_moved(now), "")
         except NotNow as error:
             form.add_problem(str(error), "")
         else:
@@ -152,12 +168,9 @@ def _set(
     return render(request, "deployments/variable.html", context, status=422 if form.is_bound else 200)
 
 
-def _who_moved(deployment: Deployment, key: str) -> str:
-    row = deployment.variables.select_related("updated_by").filter(key=key).first()
-    if row is None:
-        return f"{key} was deleted after you opened this page. Go back and add it anew if you need it."
+def _who_moved(row: EnvironmentVariable) -> str:
     who = row.updated_by.label if row.updated_by else "Somebody"
-    return f"{who} changed {key} after you opened this page. Open it again to see what there is now."
+    return f"{who} changed {row.key} after you opened this page. Open it again to see what there is now."
 
 
 @require_http_methods(["GET", "POST"])
@@ -165,21 +178,29 @@ def _who_moved(deployment: Deployment, key: str) -> str:
 def variables_delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Say what goes, then delete it; the keys stand in the address, then in the form."""
     keys = (request.POST if request.method == "POST" else request.GET).getlist("key")
-    found = list(deployment.variables.filter(key__in=keys).defer("sealed"))
+    trouble = ""
+    if request.method == "POST" and keys:
+        try:
+            shown = BaseForm(request.POST).shown()
+            made = delete_variables(deployment=deployment, by=request.user, keys=keys, base=shown)
+        except VariablesMoved:
+            trouble = _MOVED_DELETE
+        except NotNow as error:
+            messages.error(request, str(error))
+            return see_other(variables_url(deployment))
+        else:
+            count = len(made.changes["removed"]) if made else 0
+            said = "1 variable is deleted." if count == 1 else f"{count} variables are deleted."
+            messages.success(request, said if made else "Nothing changed: they were deleted already.")
+            return see_other(variables_url(deployment))
+    base = latest_revision(deployment)  # before the rows: a change in between is told, never hidden
+    found = list(deployment.variables.select_related("updated_by").filter(key__in=keys).defer("sealed"))
     if not found:
         messages.info(request, "Choose the variables to delete first.")
         return see_other(variables_url(deployment))
-    if request.method == "POST":
-        try:
-            delete_variables(deployment=deployment, by=request.user, keys=keys)
-        except NotNow as error:
-            messages.error(request, str(error))
-        else:
-            count = "1 variable is" if len(found) == 1 else f"{len(found)} variables are"
-            messages.success(request, f"{count} deleted.")
-        return see_other(variables_url(deployment))
-    context = _context(request, deployment, rows=found, impact=impact(deployment))
-    return render(request, "deployments/variables_delete.html", context)
+    context = _context(request, deployment, rows=found, base=base, trouble=trouble, impact=impact(deployment))
+    status = 409 if trouble else 200
+    return render(request, "deployments/variables_delete.html", context, status=status)
 
 
 @sensitive_post_parameters("text")

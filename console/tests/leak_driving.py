@@ -5,6 +5,7 @@ import re
 from console.tests.forms import posted_forms
 from console.tests.leaks import as_text
 from deployments import tasks, vault
+from deployments.actions.variables import latest_revision
 from deployments.models import Deployment
 from deployments.reconcile import reconcile
 from deployments.tests.test_reconcile import settle
@@ -79,7 +80,9 @@ def set_variables(bob: Person, deployment) -> str:
     bob.post("variable_edit", wrong, "TOKEN", status=422)
     bob.post("variable_new", {"key": "NOT-A-KEY", "value": mistyped, **on}, status=422)
     bob.post("variable_new", {"key": "GONE", "value": SECRETS["deleted"], **on})
-    bob.post("variables_delete", {"key": "GONE"})
+    bob.post("variables_delete", {"key": "GONE"}, status=409)
+    bob.post("variables_delete", {"key": "GONE", "base": latest_revision(deployment)})
+    bob.post("variable_edit", {"value": mistyped, "seen": "x"}, "GONE", status=422)
     applied(
         f"IMPORTED={SECRETS['imported']}\nPATH={mistyped}\n{mistyped}\nA-B={mistyped}\nTOKEN='{mistyped}' x\n"
     )

@@ -80,12 +80,16 @@ def set_variable(
         return _write(row, by, current, {**current, key: new})
 
 
-def delete_variables(*, deployment: Deployment, by: User, keys: Iterable[str]) -> VariableRevision | None:
-    """Remove variables; those that are gone already count as removed. Raises NotNow."""
+def delete_variables(
+    *, deployment: Deployment, by: User, keys: Iterable[str], base: int
+) -> VariableRevision | None:
+    """Remove variables; those that are gone already count as removed. `base` is the revision that they were shown
+    at. Raises VariablesMoved and NotNow."""
     gone = set(keys)
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
-        return _write(row, by, current, {key: each for key, each in current.items() if key not in gone})
+        kept = {key: each for key, each in current.items() if key not in gone}
+        return _write(row, by, current, kept, base=base)
 
 
 def apply_dotenv(

@@ -10,9 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from console.tests.forms import posted_forms
 from console.tests.html_rules import complaints
 from deployments import drafts, vault
-from deployments.actions.variables import delete_variables, set_variable
+from deployments.actions.variables import delete_variables, latest_revision, set_variable
 from deployments.models import VariableRevision
 from deployments.tests.test_reconcile import settle
 from deployments.variables import Setting
@@ -169,11 +170,55 @@ def test_several_are_deleted_after_a_page_that_says_what_goes(as_, bob, healthy)
     assert "Delete 2 variables?" in text(page)
     assert "Restarts the API server, the scheduler" in text(page)
     assert settings(healthy).keys() == {"REGION", "TOKEN"}
-    assert client.post(address, {"key": ["REGION", "TOKEN"]}).status_code == 303
+    assert client.post(address, {"key": ["REGION", "TOKEN"], "base": base_of(page)}).status_code == 303
     assert settings(healthy) == {}
     empty = client.get(url(healthy))
     assert "2 variables are deleted." in text(empty)
     assert "No variables yet" in text(empty)
+
+
+def test_what_changed_after_it_was_confirmed_is_not_deleted(as_, alice, bob, healthy):
+    client, address = as_(bob), url(healthy, "variables_delete")
+    shown = client.get(address, {"key": ["REGION", "TOKEN"]})
+    seen = healthy.variables.get(key="REGION").updated_at
+    set_variable(deployment=healthy, by=alice, key="REGION", value="mars", secret=False, seen=seen)
+    for base in ({"base": base_of(shown)}, {}):
+        page = client.post(address, {"key": ["REGION", "TOKEN"], **base})
+        assert page.status_code == 409
+        assert settings(healthy)["REGION"].value == "mars"
+        assert "The variables changed after this page was shown" in text(page)
+        assert "by Alice" in text(page)
+        assert complaints(page.content.decode()) == []
+    assert client.post(address, {"key": ["REGION", "TOKEN"], "base": base_of(page)}).status_code == 303
+    assert settings(healthy) == {}
+    again = client.post(address, {"key": ["REGION", "TOKEN"], "base": base_of(page)}, follow=True)
+    assert "they were deleted already" in text(again)
+
+
+def fields_of(page):
+    return next(fields for _, fields in posted_forms(page.content.decode()) if "value" in fields)
+
+
+def test_what_was_typed_for_a_variable_deleted_meanwhile_can_be_added_again(as_, alice, bob, healthy):
+    client = as_(bob)
+    opened = {key: fields_of(client.get(url(healthy, "variable_edit", key))) for key in ("REGION", "TOKEN")}
+    base = latest_revision(healthy)
+    delete_variables(deployment=healthy, by=alice, keys=opened, base=base)
+    page = client.post(url(healthy, "variable_edit", "REGION"), {**opened["REGION"], "value": "typed-text"})
+    assert page.status_code == 422
+    assert "REGION was deleted after you opened this page. Add it again if you need it." in text(page)
+    assert complaints(page.content.decode()) == []
+    assert fields_of(page)["value"] == "typed-text"
+    [action] = [action for action, fields in posted_forms(page.content.decode()) if "value" in fields]
+    assert client.post(action, fields_of(page)).status_code == 303
+    assert settings(healthy) == {"REGION": Setting("typed-text", False)}
+    for typed in (opened["TOKEN"], {**opened["REGION"], "secret": "on"}, {"seen": "x"}):
+        page = client.post(url(healthy, "variable_edit", "TOKEN"), {**typed, "value": CANARY})
+        assert page.status_code == 422
+        assert CANARY not in page.content.decode()
+        assert "secret" in fields_of(page)
+        assert "Enter the value again" in text(page)
+    assert client.get(url(healthy, "variable_edit", "TOKEN")).status_code == 404
 
 
 def test_an_import_is_shown_before_it_is_applied(as_, bob, healthy):
@@ -217,7 +262,7 @@ def test_a_difference_that_moved_is_shown_again_and_not_applied(as_, alice, bob,
     client = as_(bob)
     address = pasted(client, healthy, "REGION=us\n")
     base = base_of(client.get(address))
-    delete_variables(deployment=healthy, by=alice, keys=["REGION"])
+    delete_variables(deployment=healthy, by=alice, keys=["REGION"], base=latest_revision(healthy))
     page = client.post(address, {"base": base})
     assert page.status_code == 409
     assert "changed after this page was shown" in text(page)

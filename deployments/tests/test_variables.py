@@ -111,9 +111,11 @@ def test_removing_all_that_a_dotenv_added_returns_the_release_to_what_it_was(hea
     before = release(healthy).digest
     import_(healthy, bob, "A=1\nB=2\nREGION=eu\n")
     assert release(healthy).digest != before
-    delete_variables(deployment=healthy, by=bob, keys=["A", "B"])
+    delete_variables(deployment=healthy, by=bob, keys=["A", "B"], base=latest_revision(healthy))
     assert release(healthy).digest == before
-    assert delete_variables(deployment=healthy, by=bob, keys=["A", "B"]) is None
+    assert (
+        delete_variables(deployment=healthy, by=bob, keys=["A", "B"], base=latest_revision(healthy)) is None
+    )
 
 
 def test_a_dotenv_merges_in_one_revision_and_one_generation(healthy, bob):
@@ -184,7 +186,7 @@ def test_whoever_saves_second_is_told(healthy, alice, bob):
     change(healthy, alice, "A", "2")
     with pytest.raises(VariablesMoved):
         set_variable(deployment=healthy, by=bob, key="A", value="3", secret=False, seen=seen)
-    delete_variables(deployment=healthy, by=alice, keys=["A"])
+    delete_variables(deployment=healthy, by=alice, keys=["A"], base=latest_revision(healthy))
     with pytest.raises(VariablesMoved):
         set_variable(deployment=healthy, by=bob, key="A", value="3", secret=False, seen=seen)
     with pytest.raises(VariablesMoved):
