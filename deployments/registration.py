@@ -23,17 +23,20 @@ from workspaces.models import User
 from workspaces.refusals import Refused
 
 NAMED = 5  # Deployments that a refusal names
+_ADDRESS = (("host", ""), ("hostaddr", ""), ("port", "5432"))  # of a Postgres, with what libpq assumes
 SETTINGS = tuple(field.name for field in fields(ClusterSettings))
 
 
 @dataclass(frozen=True, repr=False)
 class Reach:
     """How to reach a cluster and its primary Postgres, and what an operator says about it (`ClusterSettings`). Holds
-    secrets: no repr. On replacing, what is None or not in `settings` stays as it is."""
+    secrets: no repr. On replacing, what is None or not in `settings` stays as it is; `moved` says that other addresses are
+    of the same cluster and the same Postgres."""
 
     credentials: Credentials | None = None
     database_url: str | None = None
     settings: Mapping[str, str] | None = None
+    moved: bool = False
 
 
 def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
@@ -67,10 +70,16 @@ def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
         kept = {key: value for key, value in old.settings.items() if key in SETTINGS}
         stored = checked_settings({**kept, **(reach.settings or {})})
         url = old.database_url if reach.database_url is None else checked_url(reach.database_url)
-        moved = stored.get("namespace_prefix", "") != kept.get("namespace_prefix", "")
-        if moved and (some := _in_words(_living(cluster))):
+        some = _in_words(_living(cluster))
+        if some and stored.get("namespace_prefix", "") != kept.get("namespace_prefix", ""):
             raise Refused(
                 f"The namespace prefix cannot change while Deployments are in its namespaces: {some}."
+            )
+        before = (Credentials.of(old.settings).server, old.database_url)
+        if some and not reach.moved and (elsewhere := _elsewhere(before, (credentials.server, url))):
+            raise Refused(
+                f"This is another {elsewhere}, and Deployments are on the one from before: {some}. Delete them first, "
+                "or say that it is the same one at another address: tick “Moved”, or give --moved."
             )
         clusters.seal(cluster, database_url=url, settings={**stored, **credentials.settings()})
         cluster.save(update_fields=["sealed_config"])
@@ -153,6 +162,15 @@ def checked_url(url: str) -> str:
     if not parts.get("host") or not parts.get("user"):
         raise Refused("The database URL needs a user and a host: postgresql://user:password@host/postgres.")
     return url
+
+
+def _elsewhere(before: tuple[str, str], after: tuple[str, str]) -> str:
+    """What is at another address: "API server", "database server" or ""."""
+    if before[0] != after[0]:
+        return "API server"
+    old, new = (conninfo_to_dict(url) for _, url in (before, after))
+    same = all(str(old.get(key) or default) == str(new.get(key) or default) for key, default in _ADDRESS)
+    return "" if same else "database server"
 
 
 def _name(name: str) -> str:

@@ -53,6 +53,11 @@ class ReachForm(forms.Form):
         widget=forms.PasswordInput(attrs={"size": 80, **SECRET, "autocomplete": "new-password"}),
         help_text="The primary Postgres: postgresql://user:password@host:5432/postgres. Pods use the same name.",
     )
+    moved = forms.BooleanField(
+        required=False,
+        label="Moved: the same cluster and Postgres, at another address",
+        help_text="Another address is refused without it while Deployments are there.",
+    )
     ingress_domain = forms.CharField(
         required=False,
         max_length=200,
@@ -90,6 +95,7 @@ class ReachForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.current = current
         if current is None:
+            del self.fields["moved"]
             return
         stays = " Empty: what is stored stays."
         del self.fields["name"]
@@ -158,7 +164,8 @@ class ReachForm(forms.Form):
     def reach(self) -> Reach:
         """What a valid form says."""
         cleaned = self.cleaned_data
-        return Reach(cleaned["credentials"], cleaned.get("database_url") or None, cleaned["settings"])
+        url, moved = cleaned.get("database_url") or None, cleaned.get("moved", False)
+        return Reach(cleaned["credentials"], url, cleaned["settings"], moved)
 
 
 def page(window: OperatorAdmin, request: HttpRequest, current: Cluster | None) -> HttpResponse:

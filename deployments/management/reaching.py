@@ -62,7 +62,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def reach_of(options: Mapping[str, Any]) -> Reach:
     """What the options say. Raises CommandError."""
-    return Reach(credentials_of(options), database_url_of(options), settings_of(options))
+    return Reach(credentials_of(options), database_url_of(options), settings_of(options), options["moved"])
 
 
 def credentials_of(options: Mapping[str, Any]) -> Credentials | None:

@@ -1,6 +1,7 @@
 """The commands and the pages by which operators register, check and deregister clusters."""
 
 import io
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -8,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments import checking, clusters
+from deployments.actions import create_deployment
 from deployments.dataplane.kubernetes.checks import Check, State
 from deployments.models import Cluster
 from deployments.options import clusters_for
@@ -162,6 +164,18 @@ def test_how_it_is_reached_is_changed_without_being_shown(as_, olga, production)
     assert config.settings["token"] == TOKEN
     assert (config.settings["ingress_domain"], config.database_url) == ("b.example", URL)
     assert last_event().verb == "changed how to reach"
+
+
+def test_another_server_is_taken_on_the_page_only_as_the_same_one_moved(
+    as_, olga, production, workspace, alice, on_production
+):
+    create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
+    client, url = as_(olga), reverse("admin:deployments_cluster_reach", args=[production.pk])
+    asked = {"namespace_prefix": "airflow-", "database_url": URL.replace("db.example", "db2.example")}
+    answer = client.post(url, asked)
+    assert answer.status_code == 422
+    assert "another database server" in answer.content.decode()
+    assert client.post(url, {**asked, "moved": "on"}).status_code == 302
 
 
 def test_buttons_check_again_and_deregister(

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -109,6 +110,25 @@ def test_the_prefix_of_namespaces_stays_while_deployments_are_in_them(
     with pytest.raises(Refused, match=r"namespace prefix cannot change .* Analytics"):
         registration.replace(name="Production", reach=Reach(None, None, {"namespace_prefix": "b-"}), by=None)
     registration.replace(name="Production", reach=Reach(None, None, {"ingress_domain": "b.example"}), by=None)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Reach(credentials("https://10.0.0.2:6443")), "another API server"),
+        (Reach(None, URL.replace("db.example", "db2.example")), "another database server"),
+        (Reach(None, URL.replace("5432", "5433")), "another database server"),
+    ],
+)
+def test_another_server_is_refused_while_deployments_are_there_unless_it_only_moved(
+    production, workspace, alice, on_production, other, words
+):
+    create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
+    with pytest.raises(Refused, match=rf"This is {words}, .* Analytics .*--moved"):
+        registration.replace(name="Production", reach=other, by=None)
+    same = Reach(None, "postgresql://other:new@db.example/postgres")
+    registration.replace(name="Production", reach=same, by=None)
+    registration.replace(name="Production", reach=replace(other, moved=True), by=None)
 
 
 def test_only_a_registered_kubernetes_cluster_can_be_replaced(cluster):

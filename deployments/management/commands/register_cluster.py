@@ -25,6 +25,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--replace", action="store_true", help="change a registered cluster; what is not given stays"
         )
+        parser.add_argument(
+            "--moved",
+            action="store_true",
+            help="with --replace: the cluster and its Postgres are the same as before, at another address",
+        )
         parser.add_argument("--check-only", action="store_true", help="check, and store nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
