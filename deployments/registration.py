@@ -30,8 +30,8 @@ SETTINGS = tuple(field.name for field in fields(ClusterSettings))
 @dataclass(frozen=True, repr=False)
 class Reach:
     """How to reach a cluster and its primary Postgres, and what an operator says about it (`ClusterSettings`). Holds
-    secrets: no repr. On replacing, what is None or not in `settings` stays as it is; `moved` says that other addresses are
-    of the same cluster and the same Postgres."""
+    secrets: no repr. On replacing, what is None or not in `settings` stays as it is; `moved` says that an address is
+    new, and the cluster or the Postgres behind it is not."""
 
     credentials: Credentials | None = None
     database_url: str | None = None
