@@ -97,4 +97,5 @@ def transfer_consequences(deployment: Deployment, source: Workspace) -> list[str
         f"Members of {source.name} who are not members of the other Workspace cannot see it any more.",
         "Members of the other Workspace get the access of their role there.",
         f"What people did to it so far stays in the Activity of {source.name}; the transfer stands in both.",
+        "Its changes of status go with it: the other Workspace sees all of them, with their reasons.",
     ]

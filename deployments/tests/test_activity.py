@@ -10,10 +10,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments import actions, activity
+from deployments.actions import running
 from deployments.actions.editing import settings_of
 from deployments.activity import Entry, Filters
 from deployments.editing import queues_of
 from deployments.models import Deployment, StatusChange
+from deployments.running_words import transfer_consequences
 from workspaces import actions as workspace_actions
 from workspaces import invitations, members
 from workspaces.models import AuditEvent
@@ -55,6 +57,26 @@ def test_one_sentence_per_event_newest_first(alice, bob, deployment, workspace):
         "Analytics EU went from Creating to Healthy",
         "Alice created Deployment Analytics",
         "Alice created Workspace Acme Data",
+    ]
+
+
+def test_a_transfer_takes_changes_of_status_along_and_leaves_acts_behind(alice, deployment, workspace):
+    changed(deployment, "creating", "healthy")
+    Deployment.objects.filter(pk=deployment.pk).update(first_healthy_at=timezone.now())
+    second = workspace_actions.create_workspace(by=alice, name="Second")
+    acts, statuses = transfer_consequences(deployment, workspace)[-2:]
+    assert "stays in the Activity of Acme Data; the transfer stands in both" in acts
+    assert "Its changes of status go with it" in statuses
+    running.transfer_deployment(deployment=deployment, by=alice, to=second)
+    assert sentences(workspace) == [
+        "Alice transferred Deployment Analytics",
+        "Alice created Deployment Analytics",
+        "Alice created Workspace Acme Data",
+    ]
+    assert sentences(second) == [
+        "Alice transferred Deployment Analytics",
+        "Alice created Workspace Second",
+        "Analytics went from Creating to Healthy",
     ]
 
 
