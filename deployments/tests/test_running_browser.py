@@ -44,6 +44,7 @@ def test_a_schedule_is_previewed_and_saved_and_it_sleeps_and_wakes_by_hand(
         page.get_by_text("Actions", exact=True).click()
         page.get_by_role("link", name="Hibernation schedule").click()
         page.get_by_role("link", name="Weekends", exact=True).click()
+        page.wait_for_url("**?suggest=weekends")  # the page before it has the same fields
         page.get_by_label("Time zone").select_option("Europe/Berlin")
         page.get_by_text("At 20:00, only on Friday, Europe/Berlin.").wait_for()
         page.get_by_label("Wake at").fill("30 6 * *")
