@@ -42,7 +42,9 @@ class _Forms(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "textarea" and self._area:
             fields = self.found[-1][1]
-            fields[self._area] = re.sub(r"^\r?\n", "", fields[self._area])  # the first line end is not part of it
+            fields[self._area] = re.sub(
+                r"^\r?\n", "", fields[self._area]
+            )  # the first line end is not part of it
         if tag == "form":
             self._inside = False
         elif tag == "select":

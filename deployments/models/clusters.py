@@ -106,7 +106,9 @@ class RuntimeRelease(models.Model):
             return f"Runtime {self.version} was withdrawn: it has a fault that newer ones have not. Upgrade soon."
         if self.deprecated:
             until = f"{self.maintained_until.day} {self.maintained_until:%B %Y}"
-            return f"Runtime {self.version} is not maintained since {until}: it gets no more fixes. Upgrade it."
+            return (
+                f"Runtime {self.version} is not maintained since {until}: it gets no more fixes. Upgrade it."
+            )
         return ""
 
     @property

@@ -280,7 +280,7 @@ def test_a_deprecated_runtime_is_offered_again_with_a_later_day(as_, olga, clust
     assert last_event().old == {"maintained_until": until.isoformat()}
     answer = client.post(
         page_url(newest),
-            {"maintained_until": until.isoformat(), "image": newest.image, "yanked": "on", "version": "9"},
+        {"maintained_until": until.isoformat(), "image": newest.image, "yanked": "on", "version": "9"},
     )
     assert answer.status_code == 302
     newest.refresh_from_db()
