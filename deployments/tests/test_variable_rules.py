@@ -111,7 +111,7 @@ def test_names_that_would_break_or_steal_the_launch_are_refused(name: str) -> No
 @pytest.mark.parametrize(
     "name",
     [
-        *OVERRIDABLE,
+        *sorted(OVERRIDABLE),
         *(
             "AIRFLOW_CONN_WAREHOUSE",
             "AIRFLOW_VAR_REGION",
