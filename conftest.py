@@ -38,10 +38,14 @@ from workspaces.permissions import Role
 PASSWORD = "correct horse battery"
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Before pytest-xdist reads the groups: see `console.tests.parallel`."""
-    parallel.deal(items)
+    """See `console.tests.parallel`."""
+    parallel.order(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> parallel.Scheduling:
+    """See `console.tests.parallel`."""
+    return parallel.Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ The tests that hold the console to seconds come last: by then the other process 
 
 import os
 import sys
-from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # In this order.
 MACHINE = (
@@ -21,19 +21,23 @@ MACHINE = (
     "console/tests/test_up.py",
     "console/tests/test_main_job.py",
 )
-ROOT = Path(__file__).resolve().parents[2]
 
 
-def deal(items: list[pytest.Item]) -> None:
-    """Order the tests, and mark which ones stay together."""
-    places = {name: index for index, name in enumerate(MACHINE)}
+def order(items: list[pytest.Item]) -> None:
+    """Put those of MACHINE first, in their order; the others stay as collected."""
+    items.sort(key=lambda item: _place(item.nodeid))
 
-    def file(item: pytest.Item) -> str:
-        return str(item.path.relative_to(ROOT))
 
-    items.sort(key=lambda item: places.get(file(item), len(MACHINE)))  # stable: otherwise as collected
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("machine" if file(item) in places else file(item)))
+def _place(nodeid: str) -> int:
+    file = nodeid.partition("::")[0]
+    return MACHINE.index(file) if file in MACHINE else len(MACHINE)
+
+
+class Scheduling(LoadScopeScheduling):
+    """Files stay whole, and those of MACHINE stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "machine" if _place(nodeid) < len(MACHINE) else nodeid.partition("::")[0]
 
 
 def is_controller() -> bool:
