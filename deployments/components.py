@@ -3,17 +3,10 @@
 from django.db.models import prefetch_related_objects
 
 from deployments.models import ComponentStatus, Deployment
-from deployments.states import ComponentState, Executor
+from deployments.states import WORST_FIRST, ComponentState, Executor
 from deployments.templatetags.states import component_name
 
 ALWAYS = ("scheduler", "api-server", "dag-processor", "triggerer")
-WORST_FIRST = (
-    ComponentState.FAILING,
-    ComponentState.ABSENT,
-    ComponentState.STARTING,
-    ComponentState.STOPPING,
-    ComponentState.READY,
-)
 
 
 def component_names(deployment: Deployment) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from deployments.dataplane.base import Component, Observation, Outcome, Progress
 from deployments.spec import QueueSpec, Release, wanted_workers
-from deployments.states import ComponentState, Status
+from deployments.states import WORST_FIRST, ComponentState, Status
 
 SCALE_DOWN_AFTER = timedelta(minutes=5)
 BACKOFF_CAP = 60.0
@@ -17,15 +17,6 @@ BACKOFF_CAP = 60.0
 REST_WAITING = 1.0
 REST_HEARD = 3.0  # while waiting for what the data plane tells of by itself
 REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
-
-# Worst first: the one that a person should read about.
-_SEVERITY = (
-    ComponentState.FAILING,
-    ComponentState.ABSENT,
-    ComponentState.STARTING,
-    ComponentState.STOPPING,
-    ComponentState.READY,
-)
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ def needs_apply(release: Release, observation: Observation, workers: Mapping[str
 def worst(components: tuple[Component, ...]) -> Component | None:
     """The component that keeps the Deployment from being Healthy, or None."""
     bad = [c for c in components if c.state is not ComponentState.READY]
-    return min(bad, key=lambda c: _SEVERITY.index(c.state), default=None)
+    return min(bad, key=lambda c: WORST_FIRST.index(c.state), default=None)
 
 
 def component_sentence(component: Component) -> str:

@@ -45,6 +45,16 @@ class ComponentState(StrEnum):
     STOPPING = "stopping"  # told to end, not gone yet
 
 
+# The first of these is the one that a person should read about.
+WORST_FIRST = (
+    ComponentState.FAILING,
+    ComponentState.ABSENT,
+    ComponentState.STARTING,
+    ComponentState.STOPPING,
+    ComponentState.READY,
+)
+
+
 class StepState(StrEnum):
     """What one step of creating, changing or deleting is doing."""
 

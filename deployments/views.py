@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from console.kit.http import posted, see_other
+from console.kit.http import posted, see_other, this_url
 from deployments import actions, creating, queries, running_words, vault
 from deployments.access import deployment_view
 from deployments.forms import CreateForm, DeleteForm, FilterForm
@@ -86,7 +86,7 @@ def _count_links(request: MemberRequest, counts: dict[str, int]) -> list[dict[st
     return [
         {
             **row,
-            "url": _with(request, status=str(row["status"]), page=""),
+            "url": this_url(request, status=str(row["status"]), page=""),
             "current": row["status"] == current,
         }
         for row in shown
@@ -98,19 +98,8 @@ def _sort_links(request: MemberRequest, sort: str) -> dict[str, dict[str, str]]:
     for key in queries.SORTS:
         ascending = sort == key or (key == "name" and not sort)
         aria = "ascending" if ascending else "descending" if sort == f"-{key}" else "none"
-        links[key] = {"url": _with(request, sort=f"-{key}" if ascending else key, page=""), "aria": aria}
+        links[key] = {"url": this_url(request, sort=f"-{key}" if ascending else key, page=""), "aria": aria}
     return links
-
-
-def _with(request: HttpRequest, **changes: str) -> str:
-    """This page's URL with some of its query changed; an empty value leaves the key out."""
-    query = request.GET.copy()
-    for key, value in changes.items():
-        if value:
-            query[key] = value
-        else:
-            query.pop(key, None)
-    return f"{request.path}?{query.urlencode()}" if query else request.path
 
 
 @require_http_methods(["GET", "POST"])

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from console.kit.http import this_url
 from deployments import asking, logs
 from deployments.access import deployment_view
 from deployments.components import component_names, component_title, first_to_read
@@ -105,9 +106,9 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "component_title": component_title(component),
         "kept": {name: request.GET[name] for name in ("wrap", "times") if request.GET.get(name)},
         "wrap": wrap,
-        "wrap_url": _with(request, wrap="off" if wrap else ""),
+        "wrap_url": this_url(request, wrap="off" if wrap else ""),
         "local": local,
-        "times_url": _with(request, times="" if local else "local"),
+        "times_url": this_url(request, times="" if local else "local"),
         "follows": deployment.shown_status not in {Status.DELETED, Status.HIBERNATING},
         "lines_url": _url("log_lines", deployment, request, component),
         "download_url": _url("log_download", deployment, request, component),
@@ -219,13 +220,3 @@ def _url(name: str, deployment: Deployment, request: HttpRequest, component: str
     query["component"] = component
     query.pop("wrap", None)
     return f"{reverse(f'deployments:{name}', args=[deployment.release_name])}?{query.urlencode()}"
-
-
-def _with(request: HttpRequest, **changes: str) -> str:
-    query = request.GET.copy()
-    for key, value in changes.items():
-        if value:
-            query[key] = value
-        else:
-            query.pop(key, None)
-    return f"{request.path}?{query.urlencode()}" if query else request.path

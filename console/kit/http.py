@@ -65,6 +65,17 @@ def see_other(url: str) -> HttpResponse:
     return HttpResponseSeeOther(url)
 
 
+def this_url(request: HttpRequest, **changes: str) -> str:
+    """This page's URL with some of its query changed; an empty value leaves the key out."""
+    query = request.GET.copy()
+    for key, value in changes.items():
+        if value:
+            query[key] = value
+        else:
+            query.pop(key, None)
+    return f"{request.path}?{query.urlencode()}" if query else request.path
+
+
 def posted(request: HttpRequest) -> QueryDict | None:
     """What was posted, for a form: also when that is nothing at all (an empty POST is still a POST)."""
     return request.POST if request.method == "POST" else None

@@ -21,8 +21,9 @@ from deployments.spec import Release, RuntimeSpec, Secrets
 from deployments.states import Executor
 from deployments.tests.airflow_local import start_supervisord
 from deployments.tests.kubernetes.samples import RICH
+from deployments.tests.templates import drop_template
 
-RUNTIMES = (RuntimeSpec("0.1-1", "0.1.1"), RuntimeSpec("0.2-1", "0.2.1"))
+RUNTIMES = (RuntimeSpec("0.4-1", "0.4.1"), RuntimeSpec("0.5-1", "0.5.1"))
 # Stands for Python with Airflow, and for Redis: it migrates at once, never answers, and keeps what it was called with.
 PROGRAM = """#!/bin/sh
 echo "$0 $*" >> {kept}
@@ -52,6 +53,8 @@ def run_locally(collector, release: Release, secrets: Secrets) -> None:
             _until("files", lambda: plane.destroy(ref), collector, state)
             supervisor.shutdown()
             _wait_for(lambda: not state.supervisor_pid.exists())
+            for runtime in RUNTIMES:
+                drop_template(postgres.url(STATE, "postgres"), runtime.version)
 
 
 def _config(state: StateDir) -> ClusterConfig:

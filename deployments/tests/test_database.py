@@ -11,9 +11,11 @@ from console.embedded import postgres
 from console.tests.services import STATE
 from deployments.dataplane import database
 from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable
+from deployments.tests.templates import drop_template
 
 RELEASE, NAME, ID = "quiet-harbor-0001", "d_quiet_harbor_0001", "11111111-0000-0000-0000-000000000001"
-TEMPLATE = database.template_name("0.0-1")
+VERSION = "0.0-1"
+TEMPLATE = database.template_name(VERSION)
 ADMIN = postgres.url(STATE, "postgres")
 MANAGED = "managed_admin"
 
@@ -37,9 +39,7 @@ def admin(request) -> Iterator[str]:
     assert not database.template_exists(url, TEMPLATE)
     database.finish_template(url, TEMPLATE)
     yield url
-    sql(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE false")
-    sql(f"DROP DATABASE {TEMPLATE}")
-    sql(f"DROP ROLE {TEMPLATE}")
+    drop_template(ADMIN, VERSION)
     if request.param == "managed":
         sql(f"DROP ROLE {MANAGED}")
 

@@ -15,6 +15,7 @@ from deployments.spec import RuntimeSpec
 from deployments.states import Executor
 from deployments.tests.airflow_local import config, start_supervisord
 from deployments.tests.contract import new_case
+from deployments.tests.templates import drop_template
 
 
 def test_on_the_way_to_another_release_nothing_counts_as_applied(tmp_path) -> None:
@@ -52,7 +53,4 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one() -> N
         assert LocalDataPlane(config()).observe(case.ref).digest == case.release.digest
     finally:
         LocalDataPlane(config()).destroy(case.ref)
-        with psycopg.connect(postgres.url(STATE, "postgres"), autocommit=True) as admin:
-            admin.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
-            admin.execute(f"DROP DATABASE {name}")
-            admin.execute(f"DROP ROLE {name}")
+        drop_template(postgres.url(STATE, "postgres"), "0.3-1")

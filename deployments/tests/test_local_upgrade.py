@@ -25,6 +25,7 @@ from deployments.spec import Release, RuntimeSpec, au_size
 from deployments.states import Executor
 from deployments.tests.airflow_local import config, start_supervisord
 from deployments.tests.contract import CANARIES
+from deployments.tests.templates import drop_template
 
 OLD, NEW = RuntimeSpec("0.1-1", "0.1"), RuntimeSpec("0.2-1", "0.2")
 REF = Ref("33333333-0000-0000-0000-000000000003", "quiet-valley-0003")
@@ -64,10 +65,7 @@ def template():
         connection.execute("CREATE TABLE thing AS SELECT 'kept' AS word")
     database.finish_template(ADMIN, name)
     yield name
-    with psycopg.connect(ADMIN, autocommit=True) as connection:
-        connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
-        connection.execute(f"DROP DATABASE {name}")
-        connection.execute(f"DROP ROLE {name}")
+    drop_template(ADMIN, OLD.version)
 
 
 @pytest.fixture

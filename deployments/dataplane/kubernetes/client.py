@@ -8,7 +8,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ssl import SSLError
 from typing import Any
@@ -19,14 +19,13 @@ import urllib3
 from deployments.dataplane.base import CALL_BUDGET_SECONDS, DataPlaneError, DataPlaneUnreachable
 from deployments.dataplane.kubernetes.answers import Busy, Refused, SignInRefused, failure
 from deployments.dataplane.kubernetes.text import clause
-from deployments.dataplane.kubernetes.transport import Connection, Json
+from deployments.dataplane.kubernetes.transport import Connection, Json, Request
 
 FIELD_MANAGER = "airdeck"
 SCALER = "airdeck-scaler"
 READ_SECONDS = 15.0
-LOG_SECONDS = (
-    2.0  # between two pieces of a log: its pod's node sends them, and a silent node holds up nothing else
-)
+# Between two pieces of a log: its pod's node sends them, and a silent node holds up nothing else.
+LOG_SECONDS = 2.0
 MARGIN_SECONDS = 1.0  # of a call's budget, for what is not a request
 TRIES, CONFLICT_TRIES = 5, 3
 SILENT_REST = 5.0  # a server that hangs costs one call its budget, not every call of this process
@@ -50,7 +49,7 @@ class Api:
     def get(self, path: str, what: str = "the object", **query: str) -> Json | None:
         """An object or a list; None when it is not there."""
         try:
-            return self._json("GET", path, what, query)
+            return self._json(Request("GET", path, what, query))
         except Refused as error:
             if error.status == 404:
                 return None
@@ -66,13 +65,13 @@ class Api:
         """Server-side apply, by force: what we state is ours. The object as it is then."""
         what = f"{manifest['kind']} {manifest['metadata']['name']}"
         query = {"fieldManager": manager, "force": "true"}
-        return self._json("PATCH", path, what, query, json.dumps(manifest), "application/apply-patch+yaml")
+        body = json.dumps(manifest)
+        return self._json(Request("PATCH", path, what, query, body, "application/apply-patch+yaml"))
 
     def merge(self, path: str, change: Json, what: str, manager: str = FIELD_MANAGER) -> Json:
         """JSON merge patch."""
-        return self._json(
-            "PATCH", path, what, {"fieldManager": manager}, change, "application/merge-patch+json"
-        )
+        query = {"fieldManager": manager}
+        return self._json(Request("PATCH", path, what, query, change, "application/merge-patch+json"))
 
     def delete(self, path: str, what: str, uid: str = "") -> bool:
         """Delete it, in the background, if it still is the object with that uid. False when it is gone already or is
@@ -81,7 +80,7 @@ class Api:
         if uid:
             options["preconditions"] = {"uid": uid}
         try:
-            self._json("DELETE", path, what, {}, options, "application/json")
+            self._json(Request("DELETE", path, what, body=options))
         except Refused as error:
             if error.status == 404 or (error.status == 409 and uid):
                 return False
@@ -90,12 +89,12 @@ class Api:
 
     def create(self, path: str, body: Json, what: str, **query: str) -> Json:
         """POST, for what is not stored: access reviews, and objects with dryRun=All."""
-        return self._json("POST", path, what, query, body, "application/json")
+        return self._json(Request("POST", path, what, query, body))
 
     def text(self, path: str, what: str, limit: int, **query: str) -> str:
         """A pod's log; "" when it is not there. Raises NodeSilent when only the pod's node does not answer."""
         try:
-            raw: bytes = self._call("GET", path, what, query, None, "", limit)
+            raw: bytes = self._call(Request("GET", path, what, query), limit)
             return raw.decode(errors="replace")
         except _Unconnected:
             raise
@@ -116,48 +115,30 @@ class Api:
         repeated, not held to the budget; every failure leaves as a DataPlaneError."""
         self._connection.permit()
         with _translated():
-            response = self._connection.send("GET", path, query, None, "", read, accept)
+            response = self._connection.send(Request("GET", path, what, query, accept=accept), read)
             try:
                 self._connection.requests[f"GET {response.status}"] += 1
                 if response.status >= 300:
-                    raise self._refusal(response.status, response, response.read(MAX_ANSWER), what)
+                    raise self._refusal(response, response.read(MAX_ANSWER), what)
                 yield Stream(response)
             finally:
                 response.close()
 
-    def _json(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        query: Mapping[str, str],
-        body: Json | str | None = None,
-        kind: str = "",
-    ) -> Json:
-        document: Json = self._call(method, path, what, query, body, kind, MAX_ANSWER, parse=True)
+    def _json(self, request: Request) -> Json:
+        document: Json = self._call(request, MAX_ANSWER, parse=True)
         return document
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        query: Mapping[str, str],
-        body: Json | str | None,
-        kind: str,
-        limit: int,
-        parse: bool = False,
-    ) -> Any:
+    def _call(self, request: Request, limit: int, *, parse: bool = False) -> Any:
         """Send it, and again after what passes. Every request of ours can be repeated without harm."""
         for number in range(1, TRIES + 1):
             self._connection.permit()
             try:
                 with _translated():
                     patience = READ_SECONDS if parse else LOG_SECONDS
-                    raw = self._once(method, path, what, query, body, kind, limit, patience)
+                    raw = self._once(request, limit, patience)
                     return _parsed(raw) if parse else raw
             except Refused as error:
-                if error.status != 409 or method == "DELETE" or number >= CONFLICT_TRIES:
+                if error.status != 409 or request.method == "DELETE" or number >= CONFLICT_TRIES:
                     raise
                 self._pause(error, number)
             except SignInRefused as error:
@@ -166,32 +147,22 @@ class Api:
             except (Busy, _Lost) as error:
                 if number == TRIES or (type(error) is _Silent and not parse):
                     raise
-                self._pause(error, number, tells=_tells(error, method, log=not parse))
+                self._pause(error, number, tells=_tells(error, request.method, log=not parse))
         raise AssertionError("unreachable")
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        query: Mapping[str, str],
-        body: Json | str | None,
-        kind: str,
-        limit: int,
-        patience: float,
-    ) -> bytes:
+    def _once(self, request: Request, limit: int, patience: float) -> bytes:
         read = min(patience, self.left)
         if read <= 0:
             raise DataPlaneUnreachable("The cluster's API server answers too slowly.")
         try:
-            response = self._connection.send(method, path, query, body, kind, read)
+            response = self._connection.send(request, read)
         except Exception:
-            self._connection.requests[f"{method} lost"] += 1
+            self._connection.requests[f"{request.method} lost"] += 1
             raise
-        self._connection.requests[f"{method} {response.status}"] += 1
-        raw = self._read(response, limit, what)
+        self._connection.requests[f"{request.method} {response.status}"] += 1
+        raw = self._read(response, limit, request.what)
         if response.status >= 300:
-            raise self._refusal(response.status, response, raw, what)
+            raise self._refusal(response, raw, request.what)
         return raw
 
     def _read(self, response: urllib3.BaseHTTPResponse, limit: int, what: str) -> bytes:
@@ -211,14 +182,12 @@ class Api:
         response.release_conn()
         return b"".join(pieces)
 
-    def _refusal(
-        self, status: int, response: urllib3.BaseHTTPResponse, raw: bytes, what: str
-    ) -> DataPlaneError:
+    def _refusal(self, response: urllib3.BaseHTTPResponse, raw: bytes, what: str) -> DataPlaneError:
         try:
             body = json.loads(raw)
         except ValueError:
             body = {"message": raw[:500].decode(errors="replace")}
-        return failure(status, response.headers, body if isinstance(body, dict) else {}, what)
+        return failure(response.status, response.headers, body if isinstance(body, dict) else {}, what)
 
     def _pause(self, error: DataPlaneError, number: int, *, tells: bool = False) -> None:
         """Wait before the next try: as long as the server asks, else longer each time; never beyond the budget. Where

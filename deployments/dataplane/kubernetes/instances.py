@@ -7,22 +7,14 @@ from deployments.dataplane.kubernetes import health, pods, signals
 from deployments.dataplane.kubernetes.health import Facts
 from deployments.dataplane.kubernetes.pods import Ended, Raw
 from deployments.dataplane.kubernetes.text import clause, title
-from deployments.states import ComponentState
-
-_WORST_FIRST = (
-    ComponentState.FAILING,
-    ComponentState.STARTING,
-    ComponentState.STOPPING,
-    ComponentState.READY,
-    ComponentState.ABSENT,
-)
+from deployments.states import WORST_FIRST, ComponentState
 
 
 def instances(facts: Facts, component: str) -> tuple[Instance, ...]:
     """Every pod of one component, worst first. `facts` come with pods and events."""
     mine = [pod for pod in facts.pods or () if health.component_of(pod) == component]
     found = [_instance(pod, component, facts) for pod in mine]
-    return tuple(sorted(found, key=lambda one: (_WORST_FIRST.index(one.state), one.name)))
+    return tuple(sorted(found, key=lambda one: (WORST_FIRST.index(one.state), one.name)))
 
 
 def _instance(pod: Raw, component: str, facts: Facts) -> Instance:

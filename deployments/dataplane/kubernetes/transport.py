@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext, SSLError, create_default_context
 from typing import Any
@@ -23,6 +24,19 @@ CONNECT_SECONDS = 3.0
 TOKEN_SECONDS = 60.0  # how often the in-cluster token is read again
 
 type Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an API server. `what` names it in sentences; `kind` is the body's content type."""
+
+    method: str
+    path: str
+    what: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Json | str | None = None
+    kind: str = "application/json"
+    accept: str = "application/json, */*;q=0.5"
 
 
 class Connection:
@@ -55,30 +69,22 @@ class Connection:
         """Send nothing for so long; callers get `error`."""
         self._hold_until, self._hold = time.monotonic() + seconds, error
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        body: Json | str | None,
-        kind: str,
-        read: float,
-        accept: str = "application/json, */*;q=0.5",
-    ) -> urllib3.BaseHTTPResponse:
-        """One request, and its answer with the body still to be read. Raises urllib3's and ssl's errors."""
-        headers = {"Accept": accept, "User-Agent": "airdeck"}
-        if body is not None:
-            headers["Content-Type"] = kind
-        request = self._client.param_serialize(
-            method,
-            path,
-            query_params=list(query.items()),
+    def send(self, request: Request, read: float) -> urllib3.BaseHTTPResponse:
+        """One request, and its answer with the body still to be read. `read` is the longest silence in seconds. Raises
+        urllib3's and ssl's errors."""
+        headers = {"Accept": request.accept, "User-Agent": "airdeck"}
+        if request.body is not None:
+            headers["Content-Type"] = request.kind
+        serialized = self._client.param_serialize(
+            request.method,
+            request.path,
+            query_params=list(request.query.items()),
             header_params=headers,
-            body=body,
+            body=request.body,
             auth_settings=["BearerToken"],
         )
         try:
-            answer = self._client.call_api(*request, _request_timeout=(CONNECT_SECONDS, read))
+            answer = self._client.call_api(*serialized, _request_timeout=(CONNECT_SECONDS, read))
         except ApiException as error:  # how the client passes an SSLError on
             raise SSLError(error.reason) from None
         response: urllib3.BaseHTTPResponse = answer.response

@@ -11,15 +11,8 @@ from deployments.dataplane.local import health, probe
 from deployments.dataplane.local.airflow_env import API_SERVER, REDIS
 from deployments.dataplane.local.health import JOB_TYPES, Facts
 from deployments.dataplane.local.supervisor import ProcessInfo
-from deployments.states import ComponentState
+from deployments.states import WORST_FIRST
 
-WORST_FIRST = (
-    ComponentState.FAILING,
-    ComponentState.ABSENT,
-    ComponentState.STARTING,
-    ComponentState.STOPPING,
-    ComponentState.READY,
-)
 ENDED = re.compile(r"(?:exited|stopped): (?P<program>[^ ]+) \((?P<how>[^;]+)(?:; [a-z ]+)?\)$")
 WORDS = {"STARTING": "starting", "RUNNING": "running", "STOPPING": "ending"}
 

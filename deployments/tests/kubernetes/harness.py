@@ -24,6 +24,7 @@ from deployments.tests.kubernetes.emulator import Emulator
 from deployments.tests.kubernetes.kubelet import Kubelet
 from deployments.tests.kubernetes.node import Node
 from deployments.tests.kubernetes.store import stamped
+from deployments.tests.templates import drop_template
 
 ADMIN = postgres.url(STATE, "postgres")
 DOMAIN = "airflow.example"
@@ -106,17 +107,8 @@ class KubernetesHarness:
         for found in api.items(path_of("v1", "Namespace", "")):
             if found["metadata"]["name"].startswith(self.prefix):
                 api.delete(path_of("v1", "Namespace", "", found["metadata"]["name"]), "namespace")
-        with psycopg.connect(ADMIN, autocommit=True) as connection:
-            for runtime in (OLDER, NEWER):
-                template = database.template_name(runtime.version)
-                found = connection.execute(
-                    "SELECT 1 FROM pg_database WHERE datname = %s", (template,)
-                ).fetchone()
-                if found:
-                    connection.execute(f"ALTER DATABASE {template} IS_TEMPLATE false")
-                connection.execute(f"DROP DATABASE IF EXISTS {template}")
-                connection.execute(f"DROP DATABASE IF EXISTS {template}_new")
-                connection.execute(f"DROP ROLE IF EXISTS {template}")
+        for runtime in (OLDER, NEWER):
+            drop_template(ADMIN, runtime.version)
 
     def _inside(self, case: Case) -> psycopg.Connection:
         return psycopg.connect(ADMIN, dbname=database.database_name(case.ref.release_name), autocommit=True)

@@ -16,6 +16,7 @@ from deployments.tests.kubernetes.emulator import Answer
 from deployments.tests.kubernetes.harness import ADMIN
 from deployments.tests.kubernetes.store import Place
 from deployments.tests.kubernetes.words import api, calls, changed, get
+from deployments.tests.templates import drop_template
 
 
 def test_what_holds_a_namespace_is_named_and_never_stripped(harness, own) -> None:
@@ -117,7 +118,6 @@ def test_a_call_without_time_left_stops_between_two_objects(harness, cases, monk
 
 def test_a_template_that_cannot_be_migrated_says_why_and_is_tried_again(harness, cases) -> None:
     case = new_case(runtime=replace(new_case().release.runtime, version="3.9-1"))
-    template = database.template_name("3.9-1")
     with (
         harness.kubelet.failing_migration(names.template_namespace(harness.prefix)),
         pytest.raises(DataPlaneError, match=r"Preparing a database for Airflow 3.3.2 failed: .*surprise"),
@@ -125,11 +125,8 @@ def test_a_template_that_cannot_be_migrated_says_why_and_is_tried_again(harness,
         converge(harness, case)
     cases.append(case)
     converge(harness, case)
-    with psycopg.connect(ADMIN, autocommit=True) as admin:
-        remove(harness, cases.pop())
-        admin.execute(f"ALTER DATABASE {template} IS_TEMPLATE false")
-        admin.execute(f"DROP DATABASE {template}")
-        admin.execute(f"DROP ROLE {template}")
+    remove(harness, cases.pop())
+    drop_template(ADMIN, "3.9-1")
     left = {
         p.plural
         for p in harness.emulator.store.objects

@@ -15,7 +15,7 @@ from deployments.dataplane.kubernetes import kubeconfig
 from deployments.dataplane.kubernetes.client import CLUSTER_KINDS, FIELD_MANAGER, path_of
 from deployments.dataplane.kubernetes.manifests import Inputs, Manifest
 from deployments.dataplane.kubernetes.settings import ClusterSettings
-from deployments.dataplane.kubernetes.transport import Connection
+from deployments.dataplane.kubernetes.transport import Connection, Request
 from deployments.states import Executor
 from deployments.tests.kubernetes import samples
 
@@ -106,7 +106,7 @@ def _send(
     cluster: Connection, method: str, path: str, body: Any = None, kind: str = WHOLE, **query: str
 ) -> tuple[int, Manifest, str]:
     sent = json.dumps(body) if kind == APPLY else body  # the client writes plain JSON itself
-    response = cluster.send(method, path, query, sent, kind, 15.0)
+    response = cluster.send(Request(method, path, "it", query, sent, kind), 15.0)
     try:
         return response.status, json.loads(response.read()), response.headers.get("Warning", "")
     finally:
