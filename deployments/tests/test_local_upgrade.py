@@ -189,6 +189,20 @@ def test_a_last_attempt_that_succeeds_while_it_is_judged_is_not_undone(
     assert (found().runtime, found().snapshot) == ("0.2-1", "0.1-1")
 
 
+def test_a_migration_that_failed_is_undone_only_when_its_process_has_ended(upgrade, migration, tmp_path):
+    """Else the next upgrade, asked for at once, would take the old process for its own and make no copy."""
+    migration(f"touch {tmp_path}/begun; while ! test -e {tmp_path}/go; do sleep .02; done; exit 1")
+    while not (tmp_path / "begun").exists():
+        step(upgrade)
+    upgrade.job.say(JobStatus("boom", attempts=1, at=time.time(), failed=True))
+    assert step(upgrade).sentence == "The migration failed: waiting for its process to end."
+    assert found().snapshot == "0.1-1"
+    (tmp_path / "go").touch()
+    with pytest.raises(UpgradeFailed):
+        until_done(upgrade)
+    assert (found().runtime, found().snapshot) == ("0.1-1", None)
+
+
 def test_a_migration_that_is_killed_is_begun_again(upgrade, migration, tmp_path):
     migration(f"test -e {tmp_path}/again && exit 0; touch {tmp_path}/again; sleep 60")
 

@@ -72,7 +72,9 @@ class Upgrade:
             self.forget()
             return None
         status = self.job.status()
-        if status.failed or (status.attempts >= MOST_ATTEMPTS and not running):
+        if status.failed and running:  # the next upgrade would take it for its own
+            return _waiting(release, "The migration failed: waiting for its process to end.")
+        if not running and (status.failed or status.attempts >= MOST_ATTEMPTS):
             self._give_back()
             self.job.say(JobStatus())  # the next upgrade begins anew
             raise UpgradeFailed(status.sentence if status.failed else "the migration was cut short each time")
