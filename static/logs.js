@@ -15,7 +15,10 @@
       const up = (event) => ["ArrowUp", "PageUp", "Home"].includes(event.key) || (event.key === " " && event.shiftKey);
       this.#box.addEventListener("wheel", (event) => { if (event.deltaY < 0) this.#pause(); }, { passive: true });
       this.#box.addEventListener("touchmove", () => this.#pause(), { passive: true });
-      this.#box.addEventListener("keydown", (event) => { if (up(event)) this.#pause(); });
+      this.#box.addEventListener("keydown", (event) => {
+        if (up(event)) this.#pause();
+        else if (event.key === "End" && !this.#following) this.#follow(); // where nothing moves, no scroll is told
+      });
       this.#box.addEventListener("pointerdown", (event) => { if (event.offsetX > this.#box.clientWidth) this.#pause(); });
       this.#box.addEventListener("scroll", () => this.#scrolled(), { passive: true });
       this.#resume.addEventListener("click", () => { this.#follow(); this.#box.focus({ preventScroll: true }); });

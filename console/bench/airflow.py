@@ -12,6 +12,10 @@ from deployments.dataplane.local import ports
 NAME = "Bench"
 FIRST_SECONDS = 600.0  # the first one downloads and installs the runtime
 LIMIT_SECONDS = 180.0
+APPLIED = (
+    "SELECT status, generation = observed_generation FROM deployments_deployment WHERE release_name = %s"
+)
+APPLIED_POLL_SECONDS = 0.05
 RECORDED = (
     "SELECT coalesce(extract(epoch FROM first_healthy_at), 0)::float8 "
     "FROM deployments_deployment WHERE release_name = %s"
@@ -60,6 +64,17 @@ def wait_answering(at: Installation) -> float:
     with httpx.Client(timeout=5) as client:
         wait_until(healthy, LIMIT_SECONDS, lambda: at.story(release), POLL_SECONDS)
     return time.monotonic() - begun
+
+
+def wait_applied(at: Installation, release: str, status: str) -> None:
+    """Wait until the row has that status, observed of the generation that is asked for."""
+    with at.database() as rows:
+        wait_until(
+            lambda: rows.execute(APPLIED, [release]).fetchone() == (status, True),
+            LIMIT_SECONDS,
+            lambda: at.story(release),
+            APPLIED_POLL_SECONDS,
+        )
 
 
 def names(at: Installation) -> list[str]:

@@ -31,7 +31,6 @@ BEAT = (
     "SELECT count(*) FROM job WHERE job_type = 'SchedulerJob' AND latest_heartbeat > start_date "
     "AND start_date > to_timestamp(%s)"
 )
-ROW = "SELECT status, generation = observed_generation FROM deployments_deployment WHERE release_name = %s"
 
 
 def measure(at: Installation) -> Result:
@@ -62,13 +61,7 @@ def _save(at: Installation, release: str, *, replicas: int) -> float:
     begun = time.monotonic()
     answer = at.client.post(path, data=fields, headers={"Origin": at.url})
     assert answer.status_code == 303, answer.text
-    with at.database() as rows:
-        wait_until(
-            lambda: rows.execute(ROW, [release]).fetchone() == ("healthy", True),
-            LIMIT_SECONDS,
-            lambda: at.story(release),
-            POLL_SECONDS,
-        )
+    airflow.wait_applied(at, release, "healthy")
     return time.monotonic() - begun
 
 

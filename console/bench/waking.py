@@ -4,12 +4,10 @@ import time
 
 from console.bench import airflow
 from console.bench.result import Figure, Result, each, median
-from console.tests.installation import Installation, wait_until
+from console.tests.installation import Installation
 
 REPEATS = 3
 MUST_RATIO = 1.0
-LIMIT_SECONDS = 180.0
-POLL_SECONDS = 0.05
 
 METHOD = (
     f"Under the Local executor, {REPEATS} times, each with a Deployment of its own and the runtime's environment and "
@@ -17,7 +15,6 @@ METHOD = (
     "the first time. Then it is put to sleep; once it is Hibernating, from the press of Wake up until the row says "
     "Healthy, applied as that generation. Then it is deleted."
 )
-ROW = "SELECT status, generation = observed_generation FROM deployments_deployment WHERE release_name = %s"
 
 
 def measure(at: Installation) -> Result:
@@ -49,11 +46,5 @@ def _press(at: Installation, release: str, status: str) -> float:
     begun = time.monotonic()
     answer = at.submit(f"/deployments/{release}/hibernate/", {})
     assert answer.status_code == 303, answer.text
-    with at.database() as rows:
-        wait_until(
-            lambda: rows.execute(ROW, [release]).fetchone() == (status, True),
-            LIMIT_SECONDS,
-            lambda: at.story(release),
-            POLL_SECONDS,
-        )
+    airflow.wait_applied(at, release, status)
     return time.monotonic() - begun

@@ -21,6 +21,14 @@ FLAGS = [
 ]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
+# Colours change in a moment: take them as they will be. What turns for ever cannot be finished.
+SETTLE = """async () => {
+  for (let frame = 0; frame < 2; frame++) {
+    await new Promise(requestAnimationFrame);
+    document.getAnimations().forEach(each => { try { each.finish(); } catch { each.cancel(); } });
+  }
+}"""
+
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
@@ -42,6 +50,13 @@ def axe_complaints(page: Page) -> list[str]:
     """What axe-core holds against the page as it stands: the rule, and the element."""
     found = Axe().run(page, options={**RULES, "resultTypes": ["violations"]}).response["violations"]
     return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+
+
+def turn(page: Page, width: int, theme: str) -> None:
+    """Show the page as it stands at another width and in the other theme, which costs no second request."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+    page.evaluate(SETTLE)
 
 
 def overflow(page: Page) -> int:

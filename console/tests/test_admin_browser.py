@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from console.tests.browser import chromium, cookies_of, overflow
+from console.tests.browser import chromium, cookies_of, overflow, turn
 from console.tests.test_pages import in_full
 from deployments.models import Cluster
 from workspaces.models import AuditEvent
@@ -43,24 +43,24 @@ def test_pages_work_under_the_policy_in_both_themes_and_widths(live_server, as_,
     cookies = cookies_of(as_(olga), live_server.url)
     complaints, wide = [], []
     with chromium() as browser:
-        for width, theme in ((1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")):
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-            context.add_cookies(cookies)
-            page = context.new_page()
-            page.on("console", lambda message: complaints.append(message.text))
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on(
-                "response",
-                lambda answer: (
-                    complaints.append(f"{answer.status} {answer.url}") if answer.status > 399 else None
-                ),
-            )
-            for name, url in pages.items():
-                page.goto(live_server.url + url)
+        context = browser.new_context()
+        context.add_cookies(cookies)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "response",
+            lambda answer: (
+                complaints.append(f"{answer.status} {answer.url}") if answer.status > 399 else None
+            ),
+        )
+        for name, url in pages.items():
+            page.goto(live_server.url + url)
+            for width, theme in ((1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")):
+                turn(page, width, theme)
                 wide += [f"{name} at {width}"] * bool(overflow(page))
                 if SHOTS:
                     page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{theme}.png", full_page=True)
-            context.close()
     assert complaints == []
     assert wide == []
 

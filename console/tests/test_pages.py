@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from conftest import PASSWORD, make_user
-from console.tests.browser import axe_complaints, chromium, cookies_of, overflow
+from console.tests.browser import axe_complaints, chromium, cookies_of, overflow, turn
 from console.tests.html_rules import complaints
 from deployments.models import ComponentStatus, Deployment, Step
 from deployments.states import ComponentState, Operation, Status, StepState
@@ -263,22 +263,19 @@ def test_pages_are_accessible_in_both_themes_and_widths(
     looks = [(1280, "light"), (390, "dark")]
     found, refused = {}, []
     with chromium() as browser:
-        for width, theme in looks:
-            context = browser.new_context(
-                viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
-            )
-            context.route("**/stream/**", lambda route: route.abort())
-            page = context.new_page()
-            page.on(
-                "console", lambda message: refused.append(message.text) if "Policy" in message.text else None
-            )
-            for signed_in, urls in ((False, [*SIGNED_OUT, *invited]), (True, [*OWN, *pages_of(deployment)])):
-                if signed_in:
-                    context.add_cookies(cookies)
-                for url in urls:
-                    page.goto(live_server.url + url)
-                    assert page.url == live_server.url + url
-                    page.locator("details.card").evaluate_all("all => all.forEach(each => each.open = true)")
+        context = browser.new_context()
+        context.route("**/stream/**", lambda route: route.abort())
+        page = context.new_page()
+        page.on("console", lambda message: refused.append(message.text) if "Policy" in message.text else None)
+        for signed_in, urls in ((False, [*SIGNED_OUT, *invited]), (True, [*OWN, *pages_of(deployment)])):
+            if signed_in:
+                context.add_cookies(cookies)
+            for url in urls:
+                page.goto(live_server.url + url)
+                assert page.url == live_server.url + url
+                page.locator("details.card").evaluate_all("all => all.forEach(each => each.open = true)")
+                for width, theme in looks:
+                    turn(page, width, theme)
                     found[url, theme] = [*axe_complaints(page), *["scrolls sideways"] * bool(overflow(page))]
     assert found == {key: [] for key in found}
     assert refused == []

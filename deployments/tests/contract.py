@@ -171,18 +171,6 @@ class DriverContract:
         progress = harness.plane().destroy(new_case().ref)
         assert progress.outcome is Outcome.FINISHED
 
-    def test_steps_are_taken_in_the_listed_order_until_finished(self, harness: Harness) -> None:
-        case = new_case(Executor.LOCAL)
-        steps = [step.key for step in harness.plane().create_steps(case.release)]
-        seen = converge(harness, case)
-        try:
-            assert_in_order(steps, seen)
-            assert all(progress.sentence.endswith(".") for progress in seen)
-        finally:
-            gone = remove(harness, case)
-        assert_in_order([step.key for step in harness.plane().delete_steps()], gone)
-        assert harness.plane().observe(case.ref) == Observation("")
-
     def test_finished_means_applied_in_full_and_ready(self, harness: Harness) -> None:
         case = harness.running()
         observation = harness.plane().observe(case.ref)
@@ -381,12 +369,14 @@ def assert_asleep(harness: Harness, case: Case) -> None:
     assert apply_once(harness, case).outcome is Outcome.FINISHED  # twice is once
 
 
-class SleepAndUpgradeContract:
+class LifeContract:
     """Subclass me beside `DriverContract`. One Deployment goes through everything: starting one takes long."""
 
-    def test_a_deployment_sleeps_wakes_fails_an_upgrade_and_is_upgraded(self, harness: Harness) -> None:
+    def test_a_deployment_sleeps_wakes_fails_an_upgrade_is_upgraded_and_removed(
+        self, harness: Harness
+    ) -> None:
         case = new_case(Executor.LOCAL, runtime=OLDER)
-        converge(harness, case)
+        self._is_created(harness, case)
         try:
             harness.remember(case)
             self._goes_back_half_way(harness, case)
@@ -394,8 +384,16 @@ class SleepAndUpgradeContract:
             self._wakes_into_an_upgrade_that_fails(harness, case)
             self._is_upgraded(harness, case)
         finally:
-            remove(harness, case)
-        assert harness.plane().observe(case.ref).leftovers == ()
+            gone = remove(harness, case)
+        assert_in_order([step.key for step in harness.plane().delete_steps()], gone)
+        assert harness.plane().observe(case.ref) == Observation("")
+
+    def _is_created(self, harness: Harness, case: Case) -> None:
+        """In the listed steps, each with a sentence."""
+        steps = [step.key for step in harness.plane().create_steps(case.release)]
+        seen = converge(harness, case)
+        assert_in_order(steps, seen)
+        assert all(progress.sentence.endswith(".") for progress in seen)
 
     def _goes_back_half_way(self, harness: Harness, case: Case) -> None:
         """A worker is killed after its first change, and the change is taken back: that has to be applied too."""

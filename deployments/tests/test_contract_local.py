@@ -3,7 +3,7 @@
 import pytest
 
 from deployments.tests.airflow_local import LocalHarness
-from deployments.tests.contract import DriverContract, SleepAndUpgradeContract, remove
+from deployments.tests.contract import DriverContract, LifeContract, remove
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -16,5 +16,5 @@ def harness():
     remove(made, made.running())
 
 
-class TestLocalDataPlane(DriverContract, SleepAndUpgradeContract):
+class TestLocalDataPlane(DriverContract, LifeContract):
     pass

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from deployments.dataplane.fake import ScriptedDataPlane
-from deployments.tests.contract import Case, DriverContract, SleepAndUpgradeContract, converge, new_case
+from deployments.tests.contract import Case, DriverContract, LifeContract, converge, new_case
 
 
 class ScriptedHarness:
@@ -52,5 +52,5 @@ def harness():
     return ScriptedHarness()
 
 
-class TestScriptedDataPlane(DriverContract, SleepAndUpgradeContract):
+class TestScriptedDataPlane(DriverContract, LifeContract):
     pass

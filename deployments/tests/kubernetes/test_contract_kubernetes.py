@@ -8,7 +8,7 @@ import pytest
 from deployments.dataplane.kubernetes import drift, inventory
 from deployments.dataplane.kubernetes.client import path_of
 from deployments.states import Executor
-from deployments.tests.contract import DriverContract, SleepAndUpgradeContract, converge, new_case, remove
+from deployments.tests.contract import DriverContract, LifeContract, converge, new_case, remove
 from deployments.tests.kubernetes.emulator import Emulator
 from deployments.tests.kubernetes.harness import REAL, KubernetesHarness, real_kubeconfig
 
@@ -59,7 +59,7 @@ class OnKubernetes:
             remove(harness, case)
 
 
-class TestEmulated(DriverContract, SleepAndUpgradeContract, OnKubernetes):
+class TestEmulated(DriverContract, LifeContract, OnKubernetes):
     @pytest.fixture(scope="class")
     @classmethod
     def harness(cls):
@@ -73,7 +73,7 @@ class TestEmulated(DriverContract, SleepAndUpgradeContract, OnKubernetes):
 
 if REAL:
 
-    class TestReal(DriverContract, SleepAndUpgradeContract, OnKubernetes):
+    class TestReal(DriverContract, LifeContract, OnKubernetes):
         @pytest.fixture(scope="class")
         @classmethod
         def harness(cls):

@@ -66,10 +66,10 @@ def seen(harness, monkeypatch) -> set[Use]:
     found: set[Use] = set()
     ours, send = harness.driver(**OURS).connection, Connection.send
 
-    def spy(self, method, path, query, *rest, **more):
-        answer = send(self, method, path, query, *rest, **more)
+    def spy(self, request, read):
+        answer = send(self, request, read)
         if self is ours:
-            found.update(uses(method, path, dict(query), answer.status))
+            found.update(uses(request.method, request.path, dict(request.query), answer.status))
         return answer
 
     monkeypatch.setattr(Connection, "send", spy)
