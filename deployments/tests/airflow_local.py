@@ -5,7 +5,7 @@ import atexit
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import LiteralString
@@ -21,6 +21,32 @@ from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import kill, tagged
 from deployments.dataplane.local.supervisor import Supervisor, render_main
 from deployments.tests.contract import Case, converge, new_case
+
+DAG = """
+from datetime import datetime
+from airflow.sdk import DAG, task
+
+with DAG("proof", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_upon_creation=False):
+    @task
+    def first():
+        print("the task speaks")
+        return 41
+    @task
+    def second(number):
+        assert number == 41
+    second(first())
+"""
+
+
+def until(condition: Callable[[], object], seconds: float = 120, between: Callable[[], object] | None = None):
+    """The first true value of `condition`; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        if between:
+            between()
+        time.sleep(0.3)
+    return value
 
 
 def start_supervisord(state: StateDir = STATE) -> Supervisor:
@@ -109,24 +135,23 @@ class LocalHarness:
         execute(case, "DROP TABLE connection_test_request")
 
     def remember(self, case: Case) -> None:
-        """A connection and a run, as somebody has made them."""
+        """A connection, and a run of a DAG that Airflow ran."""
         execute(
             case,
             "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) "
             "VALUES ('kept', 'http', false, false)",
         )
-        execute(
-            case,
-            "INSERT INTO dag_run (dag_id, run_id, run_type, run_after, state, span_status) "
-            "VALUES ('kept', 'kept', 'manual', now(), 'success', 'ended')",
-        )
+        folder = Path(self.plane().notes(case.ref)["DAGs folder"])
+        (folder / "kept.py").write_text(DAG.replace("proof", "kept"))
+        ended = "SELECT state FROM dag_run WHERE dag_id = 'kept' AND state IN ('success', 'failed')"
+        assert until(lambda: execute(case, ended)) == [("success",)]
 
     def remembers(self, case: Case) -> bool:
         """Whether both are there."""
         found = execute(
             case,
             "SELECT (SELECT count(*) FROM connection WHERE conn_id = 'kept'), "
-            "(SELECT count(*) FROM dag_run WHERE run_id = 'kept' AND state = 'success')",
+            "(SELECT count(*) FROM dag_run WHERE dag_id = 'kept' AND state = 'success')",
         )
         return found == [(1, 1)]
 

@@ -6,8 +6,7 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,27 +19,11 @@ from deployments.dataplane.local.processes import tagged
 from deployments.dataplane.local.supervisor import ProcessInfo
 from deployments.spec import RuntimeSpec
 from deployments.states import ComponentState, Executor
-from deployments.tests.airflow_local import LocalHarness, config
+from deployments.tests.airflow_local import DAG, LocalHarness, config, until
 from deployments.tests.contract import Case, apply_once, converge, new_case, remove
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 OLDER = RuntimeSpec("3.2-1", "3.2.2")
-DAG = """
-from datetime import datetime
-from airflow.sdk import DAG, task
-
-with DAG("proof", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_upon_creation=False):
-    @task
-    def first():
-        print("the task speaks")
-        return 41
-    @task
-    def second(number):
-        assert number == 41
-    second(first())
-"""
-
-
 # The scheduler looks for free workers once in so many seconds when it has nothing else to do; short tasks, of which
 # no more may wait than there are workers, would mostly wait for that.
 EAGER = {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25"}
@@ -74,17 +57,6 @@ def deployment(harness: LocalHarness, executor: Executor, **changes) -> Iterator
         yield case
     finally:
         remove(harness, case)
-
-
-def until(condition: Callable[[], object], seconds: float = 120, between: Callable[[], object] | None = None):
-    """The first true value of `condition`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not come to pass"
-        if between:
-            between()
-        time.sleep(0.3)
-    return value
 
 
 def rows(case: Case, query: str) -> list[tuple]:
@@ -123,10 +95,10 @@ def assert_no_setting_is_outdated(harness: LocalHarness, case: Case) -> None:
     assert "configuration parameter renamed" not in done.stdout
 
 
-# The newer runtime under Celery is proven below, and under Local in a browser (console/tests/test_main_job.py).
-@pytest.mark.parametrize("executor", [Executor.CELERY, Executor.LOCAL])
-def test_a_dag_put_into_the_folder_runs_to_success(harness, executor) -> None:
-    with deployment(harness, executor, runtime=OLDER) as case:
+# The newer runtime is proven below, and under Local in a browser (console/tests/test_main_job.py); the older one under
+# Local by the driver contract (`LocalHarness.remember`).
+def test_a_dag_put_into_the_folder_runs_to_success(harness) -> None:
+    with deployment(harness, Executor.CELERY, runtime=OLDER) as case:
         _a_dag_runs_to_success(harness, case)
 
 
