@@ -64,6 +64,18 @@ def sentences(old: Release, new: Release, loads: Mapping[str, QueueLoad], *, siz
     return said
 
 
+def cuts_off(old: Release, new: Release, *, sized: bool) -> bool:
+    """Whether tasks that run now end before they are done, so that a person should know how many."""
+    if old.digest == new.digest or old.hibernating or old.executor is Executor.CELERY:
+        return False
+    if old.executor is not new.executor:
+        return True
+    done = effects(old, new, sized=sized)
+    return (
+        old.executor is Executor.LOCAL and not sized and ("scheduler" in done.restarts or done.schedulers < 0)
+    )
+
+
 def _environment(release: Release) -> tuple[object, ...]:
     """What every Airflow process is told."""
     variables = tuple(sorted(release.environment.items())), tuple(sorted(release.secret_marks.items()))

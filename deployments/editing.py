@@ -90,8 +90,19 @@ def without_queue(old: Release, name: str) -> Release:
 
 def effects(deployment: Deployment, queues: list[WorkerQueue], new: Release) -> list[str]:
     """What going to `new` does to running work, in sentences."""
-    sized = deployment.cluster.kind == Cluster.Kind.KUBERNETES
-    return consequences.sentences(release_of(deployment, queues), new, loads_of(queues), sized=sized)
+    return consequences.sentences(
+        release_of(deployment, queues), new, loads_of(queues), sized=is_sized(deployment)
+    )
+
+
+def cuts_off(deployment: Deployment, queues: list[WorkerQueue], new: Release) -> bool:
+    """Whether going to `new` ends tasks that run now."""
+    return consequences.cuts_off(release_of(deployment, queues), new, sized=is_sized(deployment))
+
+
+def is_sized(deployment: Deployment) -> bool:
+    """Whether its data plane enforces sizes. The cluster is loaded."""
+    return deployment.cluster.kind == Cluster.Kind.KUBERNETES
 
 
 def changes(form: ReviewedForm) -> list[Change]:

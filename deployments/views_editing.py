@@ -112,7 +112,9 @@ def edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     new = editing.edited_release(old, form.wanted, form.options.worker_types)
     if old.digest != new.digest and not form.is_reviewed:
         effects = editing.effects(deployment, queues, new)
-        return review_page(request, deployment, "Settings", form, effects)
+        cut = editing.cuts_off(deployment, queues, new)
+        tasks_url = reverse("deployments:tasks", args=[deployment.release_name]) if cut else ""
+        return review_page(request, deployment, "Settings", form, effects, tasks_url=tasks_url)
     return _save(request, deployment, form)
 
 

@@ -1,8 +1,8 @@
-"""How `make test` deals the suite to two pytest processes.
+"""How `make test` deals the suite to three pytest processes.
 
-What starts real Airflows or whole consoles runs one after the other in one process, so that two cores are never
-asked for two Airflows at once and the installed runtimes are shared; everything else runs beside it, file by file.
-The tests that hold the console to seconds come last: by then the other process has finished.
+The tests of data planes that start real Airflows run one after the other in one process, so that the installed
+runtimes are shared and two cores are hardly ever asked for two Airflows at once; everything else runs beside them, file
+by file. Whole consoles come last: they are held to seconds, and by then the other processes are about to finish.
 """
 
 import os
@@ -12,32 +12,40 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # In this order.
-MACHINE = (
+AIRFLOW = (
     "deployments/tests/test_local_runtime.py",
     "deployments/tests/test_contract_local.py",
     "deployments/tests/test_local_airflow.py",
+)
+LAST = (
+    "console/tests/test_main_job.py",
     "console/tests/test_outbox.py",
     "console/tests/test_up_refusals.py",
     "console/tests/test_up.py",
-    "console/tests/test_main_job.py",
 )
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Put those of MACHINE first, in their order; the others stay as collected."""
-    items.sort(key=lambda item: _place(item.nodeid))
+    """Put those of AIRFLOW first and those of LAST last, in their order; the others stay as collected."""
+    items.sort(key=lambda item: _place(_file(item.nodeid)))
 
 
-def _place(nodeid: str) -> int:
-    file = nodeid.partition("::")[0]
-    return MACHINE.index(file) if file in MACHINE else len(MACHINE)
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def _place(file: str) -> int:
+    if file in AIRFLOW:
+        return AIRFLOW.index(file)
+    return len(AIRFLOW) + (1 + LAST.index(file) if file in LAST else 0)
 
 
 class Scheduling(LoadScopeScheduling):
-    """Files stay whole, and those of MACHINE stay together."""
+    """Files stay whole, and those of AIRFLOW stay together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "machine" if _place(nodeid) < len(MACHINE) else nodeid.partition("::")[0]
+        file = _file(nodeid)
+        return "airflow" if file in AIRFLOW else file
 
 
 def is_controller() -> bool:

@@ -29,7 +29,9 @@ from airflow.sdk import DAG, task
 with DAG("proof", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_upon_creation=False):
     @task
     def first():
-        print("the task speaks")
+        import os
+
+        assert (os.environ["COLOUR"], os.environ["TOKEN"]) == ("blue", "canary-secret-variable")
         return 41
     @task
     def second(number):

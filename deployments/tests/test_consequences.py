@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.consequences import AIRFLOW, DRAIN_MINUTES, Effects, effects, sentences
+from deployments.consequences import AIRFLOW, DRAIN_MINUTES, Effects, cuts_off, effects, sentences
 from deployments.dataplane.local import airflow_env, processes
 from deployments.dataplane.local.health import component_of
 from deployments.spec import QueueLoad, QueueSpec, Release, RuntimeSpec, Secrets, au_size
@@ -165,6 +165,13 @@ TABLE = [
 @pytest.mark.parametrize(("old", "new", "sized", "said"), TABLE)
 def test_each_change_is_told_in_plain_words(old: Release, new: Release, sized: bool, said: list[str]) -> None:
     assert sentences(old, new, LOADS, sized=sized) == said
+
+
+@pytest.mark.parametrize(("old", "new", "sized", "said"), TABLE)
+def test_tasks_are_counted_exactly_where_some_are_cut_off(
+    old: Release, new: Release, sized: bool, said: list[str]
+) -> None:
+    assert cuts_off(old, new, sized=sized) == any("cut off" in sentence for sentence in said)
 
 
 def test_every_driver_gives_workers_the_time_that_the_sentence_promises() -> None:

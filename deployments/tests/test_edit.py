@@ -179,6 +179,18 @@ def test_a_change_is_reviewed_first_then_applied_as_one_generation(as_, bob, hea
     assert settle(row).status == Status.HEALTHY
 
 
+def test_the_review_counts_the_tasks_that_would_be_cut_off(as_, bob, healthy, url) -> None:
+    client, tasks = as_(bob), f'hx-get="/deployments/{healthy.release_name}/tasks/"'
+    page = client.post(url, filled(client, url, executor="local")).content.decode()
+    assert tasks not in page  # workers finish what they run
+    Deployment.objects.filter(pk=healthy.pk).update(executor="local")
+    healthy.queues.all().delete()
+    page = client.post(url, filled(client, url, executor="celery")).content.decode()
+    assert tasks in page
+    page = client.post(url, filled(client, url, scheduler_replicas="4")).content.decode()
+    assert tasks not in page
+
+
 def test_back_from_the_review_everything_is_still_filled_in(as_, bob, healthy, url) -> None:
     client = as_(bob)
     review = client.post(url, filled(client, url, concurrency="4", description="a\r\nb"))

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 OLDER = RuntimeSpec("3.2-1", "3.2.2")
 # The scheduler looks for free workers once in so many seconds when it has nothing else to do; short tasks, of which
 # no more may wait than there are workers, would mostly wait for that.
-EAGER = {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25"}
+EAGER = {"COLOUR": "blue", "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25"}
 TASKS = 200
 LOAD = f"""
 from datetime import datetime
