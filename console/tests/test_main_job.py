@@ -121,7 +121,7 @@ def dags_of(it: Installation, release: str) -> Path:
 def test_open_airflow_asks_for_the_login_that_the_page_reveals(it, made):
     with chromium() as browser:
         page = sign_in(browser, it)
-        page.get_by_role("link", name="Analytics").click()
+        page.get_by_role("link", name="Analytics", exact=True).click()
         page.get_by_role("button", name="Show password").click()
         password = page.locator(
             "#credential code, #credential samp, #credential [data-copy-value]"
@@ -198,8 +198,8 @@ def component_pid(it: Installation, release: str, component: str) -> int:
 def test_the_page_tells_within_ten_seconds_that_the_scheduler_died_and_when_it_is_back(it, made):
     with chromium() as browser:
         page = sign_in(browser, it)
-        page.get_by_role("link", name="Analytics").click()
-        expect(badge(page)).to_have_text("Healthy")
+        page.get_by_role("link", name="Analytics", exact=True).click()
+        expect(badge(page)).to_have_text("Healthy", timeout=90_000)  # its Postgres has just been killed
         pid = component_pid(it, made["local"], "scheduler")
         for process in (*psutil.Process(pid).children(recursive=True), psutil.Process(pid)):
             process.kill()
@@ -235,7 +235,7 @@ def test_deleting_leaves_a_receipt_and_nothing_else(it, made):
     it.delete_deployment(made["celery"], "Pipelines")
     with chromium() as browser:
         page = sign_in(browser, it)
-        page.get_by_role("link", name="Analytics").click()
+        page.get_by_role("link", name="Analytics", exact=True).click()
         page.get_by_role("link", name="Settings").last.click()
         page.get_by_role("link", name=re.compile("Delete Deployment")).click()
         page.get_by_label("Type Analytics to confirm").fill("Analytics")
