@@ -2,6 +2,7 @@
 state folder. Everything that it started is gone when the run ends."""
 
 import atexit
+import json
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from deployments.dataplane.local.driver import LocalDataPlane
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import kill, tagged
 from deployments.dataplane.local.supervisor import Supervisor, render_main
-from deployments.tests.contract import Case, converge, new_case
+from deployments.tests.contract import OLDER, Case, converge, new_case
 
 DAG = """
 from datetime import datetime
@@ -106,7 +107,7 @@ def config(**settings: str) -> ClusterConfig:
 class LocalHarness:
     """See `contract.Harness`."""
 
-    patience = 180.0
+    patience = 300.0
     pause = 0.2
     components = frozenset(
         ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker-default")
@@ -124,7 +125,7 @@ class LocalHarness:
 
     def running(self) -> Case:
         if self._running is None:
-            case = new_case()
+            case = new_case(runtime=OLDER)  # other tests are about the newer one
             converge(self, case)
             self._running = case
         return self._running
@@ -167,3 +168,54 @@ def execute(case: Case, statement: LiteralString) -> list[tuple]:
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
+
+
+def rows(case: Case, query: str) -> list[tuple]:
+    """What a query finds in the Deployment's metadata database, as the administrator."""
+    name = database.database_name(case.ref.release_name)
+    with database.connect(config().database_url, database=name) as connection:
+        return connection.execute(query).fetchall()
+
+
+def task_logs(dags_folder: str) -> str:
+    """Everything that the Deployment's tasks said."""
+    logs = sorted((Path(dags_folder).parent / "logs" / "tasks").rglob("*.log"))
+    return "\n".join(f"{file}\n{file.read_text()[-4000:]}" for file in logs)
+
+
+def assert_runs_a_dag(harness: LocalHarness, case: Case) -> None:
+    """A DAG put into the folder succeeds, with the user's variables, within the connections that the role may hold, and
+    nothing says that a setting of ours is outdated."""
+    folder = harness.plane().notes(case.ref)["DAGs folder"]
+    with open(f"{folder}/proof.py", "w") as file:
+        file.write(DAG)
+    until(lambda: rows(case, "SELECT dag_id FROM dag"), seconds=40)
+    state = until(lambda: rows(case, "SELECT state FROM dag_run WHERE state IN ('success', 'failed')"))
+    assert state == [("success",)], task_logs(folder)
+    name = database.database_name(case.ref.release_name)
+    holders = rows(case, f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}'")
+    limit = rows(case, f"SELECT rolconnlimit FROM pg_roles WHERE rolname = '{name}'")
+    assert 0 < holders[0][0] < limit[0][0]
+    said = "\n".join(
+        line.text
+        for component in harness.plane().observe(case.ref).components
+        for line in harness.plane().logs(case.ref, component.name).lines
+    )
+    assert "removed in a future" not in said
+    assert "has been renamed" not in said
+    assert_no_setting_is_outdated(harness, case)
+
+
+def assert_no_setting_is_outdated(harness: LocalHarness, case: Case) -> None:
+    """This Airflow's own linter knows of no setting that was renamed or removed."""
+    folder = Path(harness.plane().notes(case.ref)["DAGs folder"]).parent
+    spec = json.loads((folder / "specs" / "scheduler-1.json").read_text())
+    linter = [*spec["argv"][:3], "config", "lint"]
+    done = subprocess.run(
+        linter, env=spec["env"], cwd=spec["cwd"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    # It also lists settings that merely differ from a default that changed ("executor").
+    assert "Removed" not in done.stdout
+    assert "configuration parameter moved" not in done.stdout
+    assert "configuration parameter renamed" not in done.stdout

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployments.tests.airflow_local import LocalHarness
+from deployments.tests.airflow_local import LocalHarness, assert_runs_a_dag
 from deployments.tests.contract import DriverContract, LifeContract, remove
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
@@ -17,4 +17,5 @@ def harness():
 
 
 class TestLocalDataPlane(DriverContract, LifeContract):
-    pass
+    def test_a_dag_put_into_the_folder_runs_to_success(self, harness: LocalHarness) -> None:
+        assert_runs_a_dag(harness, harness.running())

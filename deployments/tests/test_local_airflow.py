@@ -1,14 +1,12 @@
-"""Real Airflow on the local data plane: every lock runs a DAG under every executor, and faults heal."""
+"""Real Airflow on the local data plane: faults heal, and changes touch only what they must. The older runtime and the
+Local executor run their DAGs in the driver contract (test_contract_local.py) and in a browser (test_main_job.py)."""
 
 import contextlib
-import json
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,13 +15,19 @@ from deployments.dataplane import database
 from deployments.dataplane.local import ports
 from deployments.dataplane.local.processes import tagged
 from deployments.dataplane.local.supervisor import ProcessInfo
-from deployments.spec import RuntimeSpec
 from deployments.states import ComponentState, Executor
-from deployments.tests.airflow_local import DAG, LocalHarness, config, until
+from deployments.tests.airflow_local import (
+    DAG,
+    LocalHarness,
+    assert_runs_a_dag,
+    config,
+    rows,
+    task_logs,
+    until,
+)
 from deployments.tests.contract import Case, apply_once, converge, new_case, remove
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
-OLDER = RuntimeSpec("3.2-1", "3.2.2")
 # The scheduler looks for free workers once in so many seconds when it has nothing else to do; short tasks, of which
 # no more may wait than there are workers, would mostly wait for that.
 EAGER = {"COLOUR": "blue", "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25"}
@@ -59,12 +63,6 @@ def deployment(harness: LocalHarness, executor: Executor, **changes) -> Iterator
         remove(harness, case)
 
 
-def rows(case: Case, query: str) -> list[tuple]:
-    name = database.database_name(case.ref.release_name)
-    with database.connect(config().database_url, database=name) as connection:
-        return connection.execute(query).fetchall()
-
-
 def processes(harness: LocalHarness, case: Case) -> dict[str, ProcessInfo]:
     prefix = case.ref.release_name + "."
     return {p.name: p for p in harness.supervisor.processes() if p.group.startswith(prefix)}
@@ -74,64 +72,16 @@ def state_of(harness: LocalHarness, case: Case, name: str) -> ComponentState:
     return next(c.state for c in harness.plane().observe(case.ref).components if c.name == name)
 
 
-def task_logs(dags_folder: str) -> str:
-    """Everything that the Deployment's tasks said."""
-    logs = sorted((Path(dags_folder).parent / "logs" / "tasks").rglob("*.log"))
-    return "\n".join(f"{file}\n{file.read_text()[-4000:]}" for file in logs)
-
-
-def assert_no_setting_is_outdated(harness: LocalHarness, case: Case) -> None:
-    """This Airflow's own linter knows of no setting that was renamed or removed."""
-    folder = Path(harness.plane().notes(case.ref)["DAGs folder"]).parent
-    spec = json.loads((folder / "specs" / "scheduler-1.json").read_text())
-    linter = [*spec["argv"][:3], "config", "lint"]
-    done = subprocess.run(
-        linter, env=spec["env"], cwd=spec["cwd"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    # It also lists settings that merely differ from a default that changed ("executor").
-    assert "Removed" not in done.stdout
-    assert "configuration parameter moved" not in done.stdout
-    assert "configuration parameter renamed" not in done.stdout
-
-
-# The newer runtime is proven below, and under Local in a browser (console/tests/test_main_job.py); the older one under
-# Local by the driver contract (`LocalHarness.remember`).
-def test_a_dag_put_into_the_folder_runs_to_success(harness) -> None:
-    with deployment(harness, Executor.CELERY, runtime=OLDER) as case:
-        _a_dag_runs_to_success(harness, case)
-
-
-def _a_dag_runs_to_success(harness, case) -> None:
-    folder = harness.plane().notes(case.ref)["DAGs folder"]
-    with open(f"{folder}/proof.py", "w") as file:
-        file.write(DAG)
-    until(lambda: rows(case, "SELECT dag_id FROM dag"), seconds=40)
-    state = until(lambda: rows(case, "SELECT state FROM dag_run WHERE state IN ('success', 'failed')"))
-    assert state == [("success",)], task_logs(folder)
-    name = database.database_name(case.ref.release_name)
-    holders = rows(case, f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}'")
-    limit = rows(case, f"SELECT rolconnlimit FROM pg_roles WHERE rolname = '{name}'")
-    assert 0 < holders[0][0] < limit[0][0]
-    said = "\n".join(
-        line.text
-        for component in harness.plane().observe(case.ref).components
-        for line in harness.plane().logs(case.ref, component.name).lines
-    )
-    assert "removed in a future" not in said
-    assert "has been renamed" not in said
-    assert_no_setting_is_outdated(harness, case)
-
-
 def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
     """One Deployment, one story: starting another one for each fault would take half a minute each."""
     with deployment(harness, Executor.CELERY, environment=EAGER) as made:
         case = made
-        _a_dag_runs_to_success(harness, case)
+        assert_runs_a_dag(harness, case)
         _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case)
         _killed_with_its_children(harness, case)
         case = _more_workers_and_schedulers(harness, case)
         _fewer_workers_idle_first(harness, case)
+        case = replace(case, release=replace(case.release, scheduler_replicas=1), workers={"default": 1})
         _changing_workers_under_a_steady_load_loses_no_task(harness, case)
         _new_variables_restart_airflow_but_not_redis(harness, case)
     assert tagged(harness.plane()._paths.root, case.ref.release_name) == []
