@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from deployments.dataplane.kubernetes.client import Api, path_of
+from deployments.dataplane.kubernetes.transport import Request
 from deployments.tests.kubernetes.pki import Authority
 from deployments.tests.kubernetes.store import now, stamped
 
@@ -78,7 +79,7 @@ class Node:
 def _end(api: Api, path: str) -> None:
     """The last word of a kubelet about a pod: its containers have ended."""
     if api.get(path):
-        api._json("DELETE", path, "pod", {"gracePeriodSeconds": "0"})
+        api._json(Request("DELETE", path, "pod", {"gracePeriodSeconds": "0"}))
 
 
 class _Server(ThreadingHTTPServer):
