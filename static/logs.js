@@ -2,7 +2,7 @@
 // left in peace, and told how much is new. Without this script the page shows the lines as of its loading.
 "use strict";
 (() => {
-  const MOST_LINES = 5000, NEAR = 32, EVERY = 1000, AGAIN = 5000, PATIENCE = 5000, AT_ONCE = 250;
+  const MOST_LINES = 5000, NEAR = 32, EVERY = 1000, AGAIN = 5000, PATIENCE = 5000, AT_ONCE = 100;
 
   class Log {
     #root; #box; #resume; #timer; #waiting = []; #missed = 0; #following = true; #ended = false; #top; #adding = false; #asking = null;
@@ -59,7 +59,7 @@
       this.#root.querySelector("[data-log-state]").textContent = this.#following ? "Following" : "Paused";
     }
 
-    // -- New lines, a few hundred in each frame --
+    // -- New lines, some in each frame: 250 and more took frames over 200 ms --
     #selected() {
       const selection = getSelection();
       return !selection.isCollapsed && this.#box.contains(selection.anchorNode);
