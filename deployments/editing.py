@@ -95,11 +95,6 @@ def effects(deployment: Deployment, queues: list[WorkerQueue], new: Release) -> 
     )
 
 
-def cuts_off(deployment: Deployment, queues: list[WorkerQueue], new: Release) -> bool:
-    """Whether going to `new` ends tasks that run now."""
-    return consequences.cuts_off(release_of(deployment, queues), new, sized=is_sized(deployment))
-
-
 def is_sized(deployment: Deployment) -> bool:
     """Whether its data plane enforces sizes. The cluster is loaded."""
     return deployment.cluster.kind == Cluster.Kind.KUBERNETES

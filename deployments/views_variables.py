@@ -27,8 +27,9 @@ from deployments.actions.variables import (
     reapply_revision,
     set_variable,
 )
+from deployments.editing import is_sized
 from deployments.forms_variables import BaseForm, EditVariableForm, ImportForm, VariableForm, anew
-from deployments.models import Cluster, Deployment, EnvironmentVariable, VariableRevision
+from deployments.models import Deployment, EnvironmentVariable, VariableRevision
 from deployments.releases import release_of
 from deployments.spec import QueueLoad
 from deployments.variables import Difference, difference, merged, restored
@@ -52,8 +53,7 @@ def impact(deployment: Deployment) -> list[str]:
     old = release_of(deployment, queues)
     new = replace(old, environment={**old.environment, "": ""})
     loads = {q.name: QueueLoad(q.name, q.queued, q.running, q.live_workers, q.draining) for q in queues}
-    sized = deployment.cluster.kind == Cluster.Kind.KUBERNETES
-    return consequences.sentences(old, new, loads, sized=sized)
+    return consequences.sentences(old, new, loads, sized=is_sized(deployment))
 
 
 def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dict[str, Any]:

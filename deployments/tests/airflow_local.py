@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -41,7 +41,9 @@ with DAG("proof", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_u
 """
 
 
-def until(condition: Callable[[], object], seconds: float = 120, between: Callable[[], object] | None = None):
+def until(
+    condition: Callable[[], Any], seconds: float = 120, between: Callable[[], object] | None = None
+) -> Any:
     """The first true value of `condition`; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -107,7 +109,7 @@ def config(**settings: str) -> ClusterConfig:
 class LocalHarness:
     """See `contract.Harness`."""
 
-    patience = 300.0
+    patience = 180.0
     pause = 0.2
     components = frozenset(
         ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker-default")
@@ -144,17 +146,14 @@ class LocalHarness:
             "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) "
             "VALUES ('kept', 'http', false, false)",
         )
-        folder = Path(self.plane().notes(case.ref)["DAGs folder"])
-        (folder / "kept.py").write_text(DAG.replace("proof", "kept"))
-        ended = "SELECT state FROM dag_run WHERE dag_id = 'kept' AND state IN ('success', 'failed')"
-        assert until(lambda: execute(case, ended)) == [("success",)]
+        assert_runs_a_dag(self, case)
 
     def remembers(self, case: Case) -> bool:
         """Whether both are there."""
         found = execute(
             case,
             "SELECT (SELECT count(*) FROM connection WHERE conn_id = 'kept'), "
-            "(SELECT count(*) FROM dag_run WHERE dag_id = 'kept' AND state = 'success')",
+            "(SELECT count(*) FROM dag_run WHERE dag_id = 'proof' AND state = 'success')",
         )
         return found == [(1, 1)]
 
@@ -187,8 +186,7 @@ def assert_runs_a_dag(harness: LocalHarness, case: Case) -> None:
     """A DAG put into the folder succeeds, with the user's variables, within the connections that the role may hold, and
     nothing says that a setting of ours is outdated."""
     folder = harness.plane().notes(case.ref)["DAGs folder"]
-    with open(f"{folder}/proof.py", "w") as file:
-        file.write(DAG)
+    (Path(folder) / "proof.py").write_text(DAG)
     until(lambda: rows(case, "SELECT dag_id FROM dag"), seconds=40)
     state = until(lambda: rows(case, "SELECT state FROM dag_run WHERE state IN ('success', 'failed')"))
     assert state == [("success",)], task_logs(folder)

@@ -57,6 +57,7 @@ class KubernetesHarness:
             self.kubelet.node = Node()
             self.kubelet.log = self.kubelet.node.log
         self._running: Case | None = None
+        drop_templates()  # a real Airflow's, from tests of this machine in the same process
 
     def config(self, **more: str) -> ClusterConfig:
         """The cluster as the console would have it registered."""
@@ -107,8 +108,7 @@ class KubernetesHarness:
         for found in api.items(path_of("v1", "Namespace", "")):
             if found["metadata"]["name"].startswith(self.prefix):
                 api.delete(path_of("v1", "Namespace", "", found["metadata"]["name"]), "namespace")
-        for runtime in (OLDER, NEWER):
-            drop_template(ADMIN, runtime.version)
+        drop_templates()
 
     def _inside(self, case: Case) -> psycopg.Connection:
         return psycopg.connect(ADMIN, dbname=database.database_name(case.ref.release_name), autocommit=True)
@@ -116,6 +116,12 @@ class KubernetesHarness:
     def _log(self, namespace: str, pod: str, text: str) -> None:
         logs, key = self.emulator.logs, (namespace, pod, False)
         logs[key] = logs.get(key, "") + stamped(text)
+
+
+def drop_templates() -> None:
+    """Remove what is on the tests' Postgres of the runtimes that the contract uses."""
+    for runtime in (OLDER, NEWER):
+        drop_template(ADMIN, runtime.version)
 
 
 def with_shipped_rights(api: Api, credentials: Credentials) -> Credentials:

@@ -5,8 +5,7 @@ KUBE_NODES_DATABASE_URL names, as an administrator of it. The DAG is one of Airf
 """
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +14,7 @@ from deployments.dataplane.base import ClusterConfig
 from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
 from deployments.dataplane.kubernetes.kubeconfig import parse
 from deployments.states import ComponentState, Executor
+from deployments.tests.airflow_local import until
 from deployments.tests.contract import Case, converge, new_case, remove
 from deployments.tests.kubernetes.harness import REAL, real_kubeconfig
 
@@ -51,15 +51,6 @@ def running(request) -> Iterator[tuple[Nodes, Case]]:
         yield nodes, case
     finally:
         remove(nodes, case)
-
-
-def until(condition: Callable[[], object], seconds: float) -> object:
-    """The first true value of `condition`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(2)
-    return value
 
 
 def rows(case: Case, statement: str) -> list[tuple]:
