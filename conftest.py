@@ -5,6 +5,7 @@ why pyproject.toml names no DJANGO_SETTINGS_MODULE.
 """
 
 # ruff: noqa: E402
+import gc
 import os
 
 from console.tests import parallel, services
@@ -41,6 +42,11 @@ PASSWORD = "correct horse battery"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """See `console.tests.parallel`."""
     parallel.order(items)
+
+
+def pytest_collection_finish() -> None:
+    """Everything imported and collected stays to the end: the garbage collector need not walk it again."""
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> parallel.Scheduling:

@@ -2,7 +2,8 @@
 
 The tests of data planes that start real Airflows run one after the other in one process, so that the installed
 runtimes are shared and two cores are hardly ever asked for two Airflows at once; everything else runs beside them, file
-by file. Whole consoles come last: they are held to seconds, and by then the other processes are about to finish.
+by file. Whole consoles come late: they are held to seconds, and by then most of the rest is done. Many small files fill
+the end, so that no process sits idle while another still has a long file before it.
 """
 
 import os
@@ -17,16 +18,17 @@ AIRFLOW = (
     "deployments/tests/test_contract_local.py",
     "deployments/tests/test_local_airflow.py",
 )
-LAST = (
+CONSOLES = (
     "console/tests/test_main_job.py",
     "console/tests/test_outbox.py",
     "console/tests/test_up_refusals.py",
     "console/tests/test_up.py",
 )
+FILLING = ("deployments/tests/kubernetes/", "workspaces/")
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Put those of AIRFLOW first and those of LAST last, in their order; the others stay as collected."""
+    """Put AIRFLOW first, CONSOLES late and FILLING last; the others stay as collected."""
     items.sort(key=lambda item: _place(_file(item.nodeid)))
 
 
@@ -34,10 +36,12 @@ def _file(nodeid: str) -> str:
     return nodeid.partition("::")[0]
 
 
-def _place(file: str) -> int:
+def _place(file: str) -> tuple[int, int]:
     if file in AIRFLOW:
-        return AIRFLOW.index(file)
-    return len(AIRFLOW) + (1 + LAST.index(file) if file in LAST else 0)
+        return 0, AIRFLOW.index(file)
+    if file in CONSOLES:
+        return 2, CONSOLES.index(file)
+    return (3 if file.startswith(FILLING) else 1), 0
 
 
 class Scheduling(LoadScopeScheduling):
