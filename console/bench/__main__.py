@@ -23,6 +23,7 @@ ROWS = {
     "summary": "summary",
     "wake": "waking",
     "kubernetes": "kubernetes",
+    "fleet": "fleet",
 }
 ORDER = (
     "create",
@@ -36,6 +37,7 @@ ORDER = (
     "summary",
     "logs",
     "kubernetes",
+    "fleet",
 )  # first those that share an Airflow
 
 

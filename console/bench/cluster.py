@@ -24,10 +24,12 @@ from deployments.dataplane.kubernetes.inventory import Inventory
 from deployments.dataplane.kubernetes.kubeconfig import parse
 from deployments.dataplane.kubernetes.transport import Connection
 from deployments.models import Cluster, Deployment
+from deployments.models.clusters import MISSING
 from deployments.options import clusters_for, options_for
 from deployments.states import Executor, Status
 from deployments.tests.kubernetes.kubelet import Kubelet
 from deployments.tests.kubernetes.node import Node
+from deployments.tests.kubernetes.rights import with_shipped_rights
 
 KUBECONFIG = os.environ.get("KUBECONFIG_TEST", "")
 DOMAIN = "airflow.example"
@@ -38,8 +40,9 @@ class Registered:
     """A context: the cluster is registered and offered; Deployments made here are gone at the end."""
 
     def __init__(self, at: Installation) -> None:
-        self.credentials = parse(Path(KUBECONFIG).read_text())
-        self.connection = Connection(self.credentials)  # not the driver's own, whose requests are counted
+        admin = parse(Path(KUBECONFIG).read_text())
+        self.connection = Connection(admin)  # not the driver's own, whose requests are counted
+        self.credentials = with_shipped_rights(self.api(), admin)  # the console's
         self.prefix = f"b{secrets.token_hex(3)}-"
         self.database_url = postgres.url(at.state, "postgres")
         self.kubelet = Kubelet(self.api, self.database_url, self.prefix, controllers=False)
@@ -53,7 +56,7 @@ class Registered:
     def __enter__(self) -> Self:
         self.cluster = self.register("Bench", self.credentials.settings())
         self._thread.start()
-        wait(lambda: clusters_for(self.workspace).filter(pk=self.cluster.pk).exists(), 200, "the checks")
+        wait(self._offered, 200, "the checks")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,6 +121,13 @@ class Registered:
     def namespace(self, release_name: str) -> str:
         """Where its objects are."""
         return names.namespace(self.prefix, release_name)
+
+    def _offered(self) -> bool:
+        """Whether Deployments may be created on it. Fails with what the cluster lacks."""
+        checks = Cluster.objects.values_list("checks", flat=True).get(pk=self.cluster.pk)
+        lacking = [check for check in checks if check["state"] == MISSING]
+        assert not lacking, lacking
+        return bool(clusters_for(self.workspace).filter(pk=self.cluster.pk).exists())
 
     def _left(self) -> bool:
         return Deployment.objects.filter(workspace=self.workspace, deleted_at__isnull=True).exists()

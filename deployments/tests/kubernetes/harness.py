@@ -3,12 +3,9 @@
 import os
 import secrets
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg
-import yaml
-from django.conf import settings
 
 from console.embedded import postgres
 from console.tests.services import STATE
@@ -17,18 +14,18 @@ from deployments.dataplane.base import ClusterConfig
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.client import Api, path_of
 from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
-from deployments.dataplane.kubernetes.kubeconfig import Credentials, parse
+from deployments.dataplane.kubernetes.kubeconfig import parse
 from deployments.dataplane.kubernetes.transport import connection_to
 from deployments.tests.contract import NEWER, OLDER, Case, converge, new_case
 from deployments.tests.kubernetes.emulator import Emulator
 from deployments.tests.kubernetes.kubelet import Kubelet
 from deployments.tests.kubernetes.node import Node
+from deployments.tests.kubernetes.rights import with_shipped_rights
 from deployments.tests.kubernetes.store import stamped
 from deployments.tests.templates import drop_template
 
 ADMIN = postgres.url(STATE, "postgres")
 DOMAIN = "airflow.example"
-RIGHTS = Path(settings.BASE_DIR) / "deploy" / "kubernetes" / "airdeck-clusterrole.yaml"
 REAL = os.environ.get("KUBECONFIG_TEST", "")
 
 
@@ -122,21 +119,6 @@ def drop_templates() -> None:
     """Remove what is on the tests' Postgres of the runtimes that the contract uses."""
     for runtime in (OLDER, NEWER):
         drop_template(ADMIN, runtime.version)
-
-
-def with_shipped_rights(api: Api, credentials: Credentials) -> Credentials:
-    """The account of the shipped ClusterRole: what it may not do, the driver cannot."""
-    for document in yaml.safe_load_all(RIGHTS.read_text()):
-        meta = document["metadata"]
-        path = path_of(document["apiVersion"], document["kind"], meta.get("namespace", ""), meta["name"])
-        api.apply(path, document, "tests")
-    request = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {"expirationSeconds": 3600},
-    }
-    answer = api.create(path_of("v1", "ServiceAccount", "airdeck", "airdeck") + "/token", request, "a token")
-    return replace(credentials, token=answer["status"]["token"], client_pem="")
 
 
 def real_kubeconfig() -> str:

@@ -7,12 +7,13 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 
 from deployments.dataplane import database
+from deployments.dataplane.base import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.client import Api, path_of
 from deployments.tests.kubernetes.node import Node
@@ -59,7 +60,8 @@ class Kubelet:
         if self.node:
             self.node.beat(self._api)
         for pod in self._list("v1", "Pod"):
-            self._start(pod)
+            with suppress(DataPlaneError):  # it is going, with its namespace; the others must not wait for it
+                self._start(pod)
         self._beat()
         if self._controllers:
             self._settle()
@@ -211,7 +213,10 @@ class Kubelet:
                 running.setdefault(release, []).append((JOB_TYPES[component], pod["status"]["podIP"]))
         for release, beats in running.items():
             name = database.database_name(release)
-            with psycopg.connect(self._admin_url, dbname=name, autocommit=True) as connection:
+            with (
+                suppress(psycopg.OperationalError),  # it was dropped, or is just being
+                psycopg.connect(self._admin_url, dbname=name, autocommit=True) as connection,
+            ):
                 connection.execute(TABLES)
                 connection.execute("DELETE FROM job WHERE NOT hostname = ANY(%s)", ([ip for _, ip in beats],))
                 connection.cursor().executemany(BEAT, beats)

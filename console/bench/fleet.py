@@ -1,0 +1,213 @@
+"""A thousand Deployments on the cluster of KUBECONFIG_TEST: all of them Healthy, and what the quiet costs then.
+
+Only when BENCH_FLEET says how many, because it takes an hour and fills an API server.
+"""
+
+import os
+import re
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import batched
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from console.bench import airflow, cluster
+from console.bench.cluster import Registered, status
+from console.bench.result import Figure, Result
+from console.tests.installation import Installation
+from deployments.actions import delete_deployment
+from deployments.dataplane import database
+from deployments.dataplane.kubernetes.client import path_of
+from deployments.models import Deployment
+from deployments.states import Status
+from deployments.tests.kubernetes.kubelet import Kubelet
+
+COUNT = int(os.environ.get("BENCH_FLEET", "0"))
+AT_ONCE = 40  # Deployments on their way
+EACH_SECONDS = 300.0  # for one of them, at most
+SETTLE_SECONDS, STEADY_SECONDS = 120.0, 600.0
+BEAT_SECONDS = 10.0
+MUST_REQUESTS, MUST_MIB = 0.1, 400.0
+SERVED = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$")
+METHOD = (
+    f"BENCH_FLEET Deployments (Celery, one queue) are created through the console's own action, {AT_ONCE} on their way "
+    "at a time, and reconciled by the console's worker and observer; a helper sets the status of their pods and writes "
+    f"Airflow's heartbeats into their databases. {SETTLE_SECONDS:.0f} s after the last one is Healthy, over "
+    f"{STEADY_SECONDS:.0f} s: the API server's own count of everything that it was asked by anybody "
+    "(`apiserver_request_total` without watches), less what the helper asked, so the cluster's own controllers are in "
+    "it. The observer's memory is the largest resident set in its life (VmHWM)."
+)
+
+
+def measure(at: Installation) -> Result:
+    """Create, be quiet, delete."""
+    if not (cluster.KUBECONFIG and COUNT):
+        return Result((), "Not measured: KUBECONFIG_TEST and BENCH_FLEET are not both set.")
+    airflow.ensure_none(at)
+    with Registered(at) as registered:
+        kubelet = FleetKubelet(registered)
+        registered.kubelet = kubelet
+        registered.play(True)
+        with kubelet.beating():
+            began = time.monotonic()
+            rows = _all_healthy(registered, kubelet)
+            created = time.monotonic() - began
+            time.sleep(SETTLE_SECONDS)
+            steady, asked = _steady(registered, rows)
+            memory = _peak_mib(at.pid("observer"))
+            now = psutil.Process(at.pid("observer")).memory_info().rss / 2**20
+            began = time.monotonic()
+            _all_gone(registered, kubelet, rows)
+            deleted = time.monotonic() - began
+    figures = (
+        steady,
+        Figure(
+            f"Kubernetes: observer with {len(rows):,} Deployments, largest resident memory",
+            f"at most {MUST_MIB:.0f} MiB",
+            f"{memory:.0f} MiB ({now:.0f} MiB at the end)",
+            memory <= MUST_MIB,
+        ),
+    )
+    details = (
+        f"All {len(rows):,} Healthy after {created:.0f} s, all gone after {deleted:.0f} s.",
+        f"Asked in the quiet {STEADY_SECONDS:.0f} s: {asked}.",
+    )
+    return Result(figures, METHOD, details)
+
+
+class FleetKubelet(Kubelet):
+    """Looks at the pods of those on their way, and keeps the hearts of the others beating."""
+
+    def __init__(self, registered: Registered) -> None:
+        super().__init__(registered.api, registered.database_url, registered.prefix, controllers=False)
+        self.node, self.log = registered.kubelet.node, registered.kubelet.log
+        self.moving: dict[str, str] = {}  # release name: namespace
+        self.settled: list[str] = []  # release names
+
+    def _list(self, api_version: str, kind: str) -> list[dict[str, Any]]:
+        paths = [path_of(api_version, kind, namespace) for namespace in list(self.moving.values())]
+        return [one for path in paths for one in self._api.items(path, kind)]
+
+    def beating(self) -> "_Beating":
+        """A context in which every settled Deployment has fresh heartbeats."""
+        return _Beating(self)
+
+    def beat_once(self, pool: ThreadPoolExecutor) -> None:
+        """Let the heart of every settled one beat."""
+        list(pool.map(self._advance, list(self.settled)))
+
+    def _advance(self, release: str) -> None:
+        name = database.database_name(release)
+        with (
+            suppress(psycopg.Error),
+            psycopg.connect(self._admin_url, dbname=name, autocommit=True) as connection,
+        ):
+            connection.execute("UPDATE job SET latest_heartbeat = now()")
+
+
+class _Beating:
+    def __init__(self, kubelet: FleetKubelet) -> None:
+        self._kubelet, self._stop = kubelet, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            while not self._stop.wait(BEAT_SECONDS):
+                self._kubelet.beat_once(pool)
+
+
+# -- All of them --
+
+
+def _all_healthy(registered: Registered, kubelet: FleetKubelet) -> list[Deployment]:
+    rows: list[Deployment] = []
+    for number, batch in enumerate(batched(range(COUNT), AT_ONCE, strict=False)):
+        made = [registered.create() for _ in batch]
+        kubelet.moving = {row.release_name: registered.namespace(row.release_name) for row in made}
+        _reach(made, Status.HEALTHY)
+        kubelet.settled += [row.release_name for row in made]
+        rows += made
+        if number % 5 == 0:
+            print(f"  {len(rows)} of {COUNT} Healthy", flush=True)
+    kubelet.moving = {}
+    others = Deployment.objects.filter(pk__in=[row.pk for row in rows]).exclude(status=Status.HEALTHY)
+    assert not others.exists(), [(row.release_name, row.status_reason) for row in others]
+    return rows
+
+
+def _all_gone(registered: Registered, kubelet: FleetKubelet, rows: list[Deployment]) -> None:
+    for batch in batched(rows, AT_ONCE, strict=False):
+        names = {row.release_name for row in batch}
+        kubelet.settled = [name for name in kubelet.settled if name not in names]
+        for row in batch:
+            delete_deployment(deployment=row, by=registered.user)
+        kubelet.moving = {row.release_name: registered.namespace(row.release_name) for row in batch}
+        _reach(batch, Status.DELETED)
+
+
+def _reach(rows: "list[Deployment] | tuple[Deployment, ...]", wanted: Status) -> None:
+    """Wait until all of them are there."""
+    waited = Deployment.objects.filter(pk__in=[row.pk for row in rows]).exclude(status=wanted)
+    deadline = time.monotonic() + EACH_SECONDS
+    while waited.exists():
+        assert time.monotonic() < deadline, list(
+            waited.values_list("release_name", "status", "status_reason")
+        )
+        time.sleep(0.5)
+
+
+# -- The quiet --
+
+
+def _steady(registered: Registered, rows: list[Deployment]) -> tuple[Figure, str]:
+    own = registered.connection.requests.total()
+    before, began = _served(registered), time.monotonic()
+    time.sleep(STEADY_SECONDS)
+    asked = _served(registered) - before
+    own = registered.connection.requests.total() - own
+    minutes = (time.monotonic() - began) / 60
+    restless = [row.release_name for row in rows if status(row) != Status.HEALTHY]
+    each = (asked.total() - own) / len(rows) / minutes
+    figure = Figure(
+        f"Kubernetes: API requests per healthy Deployment and minute with {len(rows):,} of them, besides watches",
+        f"at most {MUST_REQUESTS} (the drift check)",
+        f"{each:.3f}; {len(restless)} not Healthy meanwhile",
+        each <= MUST_REQUESTS and not restless,
+    )
+    words = ", ".join(f"{count} {what}" for what, count in asked.most_common(8))
+    return figure, f"{words}; {own} of all by the helper"
+
+
+def _served(registered: Registered) -> Counter[str]:
+    """What the API server says that it answered, by verb and resource, without watches."""
+    with registered.api().stream("/metrics", "its metrics", 30.0, "text/plain") as stream:
+        text = b"".join(stream).decode()
+    found: Counter[str] = Counter()
+    for line in text.splitlines():
+        if match := SERVED.match(line):
+            labels = dict(re.findall(r'(\w+)="([^"]*)"', match[1]))
+            if labels["verb"] != "WATCH":
+                found[f"{labels['verb']} {labels['resource'] or labels['group'] or 'other'}"] += int(
+                    float(match[2])
+                )
+    return found
+
+
+def _peak_mib(pid: int) -> float:
+    text = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
+    assert found
+    return int(found[1]) / 1024
