@@ -49,7 +49,7 @@ def component_sentence(component: Component) -> str:
 
 
 def verdict(
-    *, release: Release, observation: Observation, progress: Progress | None, error: str, was_healthy: bool
+    *, release: Release, observation: Observation, progress: Progress | None, was_healthy: bool
 ) -> Verdict:
     """The status of a Deployment that nobody asked to delete.
 
@@ -57,14 +57,12 @@ def verdict(
     UNHEALTHY when what was applied stopped being ready; HIBERNATING when nothing runs because nothing should.
     """
     applied = observation.digest == release.digest
-    if release.hibernating and applied and observation.asleep and not error:
+    if release.hibernating and applied and observation.asleep:
         return Verdict(Status.HIBERNATING)
-    if not release.hibernating and applied and observation.ready and not error:
+    if not release.hibernating and applied and observation.ready:
         return Verdict(Status.HEALTHY)
     culprit = worst(observation.components)
-    if error:
-        reason = error
-    elif culprit and culprit.state is ComponentState.FAILING:
+    if culprit and culprit.state is ComponentState.FAILING:
         reason = component_sentence(culprit)
     elif progress and progress.outcome is not Outcome.FINISHED:
         reason = progress.sentence

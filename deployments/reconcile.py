@@ -172,7 +172,6 @@ def _apply_pass(claim: Claim) -> Record:
         release=release,
         observation=observation,
         progress=progress,
-        error="",
         was_healthy=deployment.first_healthy_at is not None,
     )
     scaled = _scale(queues, observation)

@@ -1,7 +1,7 @@
 """Pages of environment variables. No response holds the value of a secret."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -47,13 +47,25 @@ def variables_url(deployment: Deployment) -> str:
     return reverse("deployments:variables", args=[deployment.release_name])
 
 
-def impact(deployment: Deployment) -> list[str]:
-    """What any change of a variable does to what runs, in sentences. Two queries."""
+@dataclass(frozen=True)
+class Impact:
+    """What any change of a variable does to what runs: in sentences, and where the tasks are counted that it would cut
+    off ("" when there are none to lose)."""
+
+    sentences: list[str]
+    tasks_url: str
+
+
+def impact(deployment: Deployment) -> Impact:
+    """Said before anybody saves. Two queries."""
     queues = list(deployment.queues.select_related("worker_type"))
     old = release_of(deployment, queues)
     new = replace(old, environment={**old.environment, "": ""})
     loads = {q.name: QueueLoad(q.name, q.queued, q.running, q.live_workers, q.draining) for q in queues}
-    return consequences.sentences(old, new, loads, sized=is_sized(deployment))
+    sized = is_sized(deployment)
+    cut = consequences.cuts_off(old, new, sized=sized)
+    tasks_url = reverse("deployments:tasks", args=[deployment.release_name]) if cut else ""
+    return Impact(consequences.sentences(old, new, loads, sized=sized), tasks_url)
 
 
 def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dict[str, Any]:

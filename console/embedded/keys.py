@@ -4,9 +4,9 @@ import base64
 import os
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 
 from console.embedded.preflight import Refusal
+from console.kit.files import write_private
 from deployments.dataplane.local.paths import StateDir
 
 
@@ -42,14 +42,3 @@ def ensure(state: StateDir, *, has_data: bool) -> None:
 def read(state: StateDir, name: str) -> str:
     """One key, without the newline at its end."""
     return (state.keys / name).read_text().strip()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace `path` by a file of mode 0600 at once: it holds the old text or the new one, never half."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

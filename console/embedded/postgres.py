@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from console.embedded import keys
+from console.kit.files import write_private
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.supervisor import Program
 
@@ -96,7 +97,7 @@ def prepare(state: StateDir) -> str:
         _initdb(state)
     lines = SETTINGS | {"unix_socket_directories": f"'{socket_dir(state)}'"}
     config = data(state) / "postgresql.conf"
-    keys.write_private(config, "".join(f"{key} = {value}\n" for key, value in lines.items()))
+    write_private(config, "".join(f"{key} = {value}\n" for key, value in lines.items()))
     _own(config, 0o600)
     return url(state)
 
@@ -106,7 +107,7 @@ def _initdb(state: StateDir) -> None:
     if fresh.exists():
         shutil.rmtree(fresh)
     password = state.postgres / "password"
-    keys.write_private(password, keys.read(state, "postgres_password"))
+    write_private(password, keys.read(state, "postgres_password"))
     _own(password, 0o600)
     _own(fresh, 0o700)
     argv = [

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from console.embedded import keys, postgres, redis_server
+from console.embedded import postgres, redis_server
 from console.embedded.ledger import TAG
 from console.embedded.preflight import Plan
+from console.kit.files import write_private
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.supervisor import Program, render_main
 
@@ -50,9 +51,9 @@ def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
 def configure(plan: Plan) -> None:
     """Write every file that the programs read, supervisord's configuration last."""
     state = plan.state
-    keys.write_private(state.run_dir / "database_url", postgres.prepare(state))
-    keys.write_private(state.run_dir / "redis_url", redis_server.prepare(state))
-    keys.write_private(state.supervisor_config, render_main(state, programs(plan)))
+    write_private(state.run_dir / "database_url", postgres.prepare(state))
+    write_private(state.run_dir / "redis_url", redis_server.prepare(state))
+    write_private(state.supervisor_config, render_main(state, programs(plan)))
 
 
 def programs(plan: Plan) -> list[Program]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from console.embedded import keys
+from console.kit.files import write_private
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.supervisor import Program
 
@@ -41,7 +42,7 @@ def prepare(state: StateDir) -> str:
         "maxmemory-policy": "noeviction",  # eviction would delete queue bindings
         "set-proc-title": "no",  # a title would overwrite the environment that the ledger of processes reads
     }
-    keys.write_private(config(state), "".join(f"{key} {value}\n" for key, value in lines.items()))
+    write_private(config(state), "".join(f"{key} {value}\n" for key, value in lines.items()))
     return f"unix://:{password}@{quote(str(state.redis_socket))}"
 
 

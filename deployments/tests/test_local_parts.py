@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from console.kit.files import write_private
 from deployments.dataplane.local import ports, probe, runtimes
 from deployments.dataplane.local.components import restart_silent
 from deployments.dataplane.local.jobs import Job, JobStatus, begin
@@ -24,7 +25,6 @@ from deployments.dataplane.local.specs import (
     restarts,
     running_digest,
     started_file,
-    write_private,
     write_spec,
 )
 from deployments.dataplane.local.supervisor import ProcessInfo

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from console.kit.files import write_private
 from deployments.dataplane.base import UNDER_WAY
-from deployments.dataplane.local.specs import write_private
 
 
 def digest(folder: Path) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from console.kit.files import write_private
 from deployments.dataplane import database, metadata
 from deployments.dataplane.base import (
     DAGS_FOLDER,
@@ -42,7 +43,7 @@ from deployments.dataplane.local.look import Look, gather, take_look
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes, of_release
 from deployments.dataplane.local.removal import end_processes, leftovers, remove_files
-from deployments.dataplane.local.specs import base_environment, write_private
+from deployments.dataplane.local.specs import base_environment
 from deployments.dataplane.local.supervisor import ProcessInfo, Supervisor
 from deployments.spec import Release, Secrets
 from deployments.states import ComponentState, Executor

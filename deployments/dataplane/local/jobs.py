@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from console.kit.files import write_private
 from deployments.dataplane.base import DataPlaneError
 from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.specs import Spec, launch_argv, write_private, write_spec
+from deployments.dataplane.local.specs import Spec, launch_argv, write_spec
 from deployments.dataplane.local.supervisor import Program, Supervisor, render_group
 
 FIRST_RETRY_SECONDS = 5.0

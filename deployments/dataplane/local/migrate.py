@@ -17,13 +17,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from console.kit.files import write_private
 from deployments.dataplane import database
 from deployments.dataplane.base import DataPlaneError
 from deployments.dataplane.lines import clean
 from deployments.dataplane.local import runtimes
 from deployments.dataplane.local.jobs import Job, JobStatus, begin
 from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment, write_private
+from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment
 
 URL_VARIABLE = "AIRDECK_MIGRATION_DATABASE_URL"
 MIGRATION_SECONDS = 300

@@ -9,9 +9,9 @@ import socket
 import zlib
 from pathlib import Path
 
+from console.kit.files import write_private
 from deployments.dataplane.base import DataPlaneError
 from deployments.dataplane.local.paths import RELEASE_NAME, StateDir
-from deployments.dataplane.local.specs import write_private
 
 FIRST, LAST = 20_000, 29_999  # below the ephemeral ranges of Linux (32768) and macOS (49152)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from console.kit.files import write_private
 from deployments.dataplane.local.airflow_env import REDIS
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.specs import (
@@ -25,7 +26,6 @@ from deployments.dataplane.local.specs import (
     restarts,
     running_digest,
     started_file,
-    write_private,
     write_spec,
 )
 from deployments.dataplane.local.supervisor import ProcessInfo, Program, Supervisor, render_group

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from console.kit.files import write_private
+
 LAUNCHER = Path(__file__).with_name("launch.py")
 STATE_TAG = "AIRDECK_STATE"  # in the environment of every process that was started for this state folder
 DEPLOYMENT_TAG = "AIRDECK_DEPLOYMENT"  # and of which Deployment it is
@@ -80,20 +82,3 @@ def _note(spec_file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}
-
-
-def write_private(file: Path, text: str) -> bool:
-    """Make `file` hold `text`, atomically and with mode 0600. Returns whether that changed anything."""
-    try:
-        if file.read_text() == text:
-            return False
-    except FileNotFoundError:
-        pass
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-    draft.replace(file)
-    return True

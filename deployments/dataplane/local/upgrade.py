@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from console.kit.files import write_private
 from deployments.dataplane import database, snapshots
 from deployments.dataplane.base import (
     UPGRADE_STEP,
@@ -32,7 +33,7 @@ from deployments.dataplane.local.health import component_of, title
 from deployments.dataplane.local.jobs import Job, JobStatus, advance, begin
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes
-from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment, write_private
+from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment
 from deployments.dataplane.local.supervisor import Supervisor
 from deployments.spec import Release, Secrets
 

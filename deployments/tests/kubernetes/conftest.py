@@ -24,7 +24,6 @@ def harness(whole: KubernetesHarness) -> Iterator[KubernetesHarness]:
     yield whole
     whole.emulator.heal()
     whole.kubelet.broken.clear()
-    whole.emulator.keda = False
 
 
 @pytest.fixture

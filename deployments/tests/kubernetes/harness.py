@@ -2,10 +2,12 @@
 
 import os
 import secrets
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from console.embedded import postgres
 from console.tests.services import STATE
@@ -13,7 +15,7 @@ from deployments.dataplane import database
 from deployments.dataplane.base import ClusterConfig
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.client import Api, path_of
-from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
+from deployments.dataplane.kubernetes.driver import KEDA_PATH, KubernetesDataPlane
 from deployments.dataplane.kubernetes.kubeconfig import parse
 from deployments.dataplane.kubernetes.transport import connection_to
 from deployments.tests.contract import NEWER, OLDER, Case, converge, new_case
@@ -27,6 +29,7 @@ from deployments.tests.templates import drop_template
 ADMIN = postgres.url(STATE, "postgres")
 DOMAIN = "airflow.example"
 REAL = os.environ.get("KUBECONFIG_TEST", "")
+NOT_ASKED = (0.0, False)  # whether the cluster has KEDA
 
 
 class KubernetesHarness:
@@ -85,6 +88,22 @@ class KubernetesHarness:
 
     def namespace(self, case: Case) -> str:
         return names.namespace(self.prefix, case.ref.release_name)
+
+    @contextmanager
+    def keda(self) -> Iterator[KubernetesDataPlane]:
+        """A driver that leaves scaling to KEDA, which is there meanwhile; a real cluster without it skips the test."""
+        if self.emulator:
+            self.emulator.keda = True
+        elif self.api().get(KEDA_PATH) is None:
+            pytest.skip("the cluster of KUBECONFIG_TEST has no KEDA")
+        plane = self.driver(keda="true")
+        plane.connection.keda = NOT_ASKED
+        try:
+            yield plane
+        finally:
+            plane.connection.keda = NOT_ASKED
+            if self.emulator:
+                self.emulator.keda = False
 
     def failing_migration(self, case: Case) -> AbstractContextManager[None]:
         return self.kubelet.failing_migration(self.namespace(case))

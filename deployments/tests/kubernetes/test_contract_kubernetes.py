@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from deployments.dataplane.base import Outcome
 from deployments.dataplane.kubernetes import drift, inventory
 from deployments.dataplane.kubernetes.client import path_of
 from deployments.states import Executor
@@ -57,6 +58,29 @@ class OnKubernetes:
                 assert not found.get("data"), kind
         finally:
             remove(harness, case)
+
+    def test_with_keda_nobody_else_sets_replicas_and_it_lets_go_before_the_namespace_ends(
+        self, harness: KubernetesHarness
+    ) -> None:
+        case, api = new_case(), harness.api()
+        namespace = harness.namespace(case)
+        worker = path_of("apps/v1", "Deployment", namespace, "worker-default")
+        path = path_of("keda.sh/v1alpha1", "ScaledObject", namespace, "worker-default")
+        with harness.keda() as plane:
+            try:
+                plane.apply(case.ref, case.release, case.secrets, {"default": 3})
+                owners = api.get(worker)["metadata"]["managedFields"]
+                assert not any("f:replicas" in owner["fieldsV1"].get("f:spec", {}) for owner in owners)
+                api.merge(path, {"metadata": {"finalizers": ["finalizer.keda.sh"]}}, "it", "keda")
+                progress = plane.destroy(case.ref)
+                assert progress.outcome is Outcome.WAITING
+                assert (
+                    progress.sentence == "Deletion waits for 1 ScaledObject with finalizer finalizer.keda.sh."
+                )
+                assert api.get(path)["metadata"]["finalizers"] == ["finalizer.keda.sh"]
+            finally:
+                api.merge(path, {"metadata": {"finalizers": None}}, "it", "keda")
+                remove(harness, case)
 
 
 class TestEmulated(DriverContract, LifeContract, OnKubernetes):

@@ -146,25 +146,6 @@ def test_airflow_is_stopped_in_an_order_that_loses_no_task(harness, case) -> Non
     converge(harness, case)  # and wakes
 
 
-def test_with_keda_nobody_else_sets_replicas_and_it_lets_go_before_the_namespace_ends(harness, cases) -> None:
-    harness.emulator.keda = True
-    harness.connection.keda = (0.0, False)
-    case = new_case()
-    cases.append(case)
-    plane = harness.driver(keda="true")
-    plane.apply(case.ref, case.release, case.secrets, {"default": 3})
-    managers = get(harness, case, WORKER)["metadata"]["managedFields"]
-    assert not any("f:replicas" in m["fieldsV1"].get("f:spec", {}) for m in managers)
-    path = path_of("keda.sh/v1alpha1", "ScaledObject", harness.namespace(case), "worker-default")
-    api(harness).merge(path, {"metadata": {"finalizers": ["finalizer.keda.sh"]}}, "it", "keda")
-    progress = plane.destroy(case.ref)
-    assert progress.outcome is Outcome.WAITING
-    assert progress.sentence == "Deletion waits for 1 ScaledObject with finalizer finalizer.keda.sh."
-    assert api(harness).get(path)["metadata"]["finalizers"] == ["finalizer.keda.sh"]
-    api(harness).merge(path, {"metadata": {"finalizers": None}}, "it", "keda")
-    harness.connection.keda = (0.0, False)
-
-
 # -- Secrets --
 
 

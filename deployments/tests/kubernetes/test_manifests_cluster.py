@@ -13,6 +13,7 @@ import pytest
 
 from deployments.dataplane.kubernetes import kubeconfig
 from deployments.dataplane.kubernetes.client import CLUSTER_KINDS, FIELD_MANAGER, path_of
+from deployments.dataplane.kubernetes.driver import KEDA_PATH
 from deployments.dataplane.kubernetes.manifests import Inputs, Manifest
 from deployments.dataplane.kubernetes.settings import ClusterSettings
 from deployments.dataplane.kubernetes.transport import Connection, Request
@@ -21,7 +22,6 @@ from deployments.tests.kubernetes import samples
 
 REAL = os.environ.get("KUBECONFIG_TEST", "")
 pytestmark = pytest.mark.skipif(not REAL, reason="KUBECONFIG_TEST names no kubeconfig of a real API server")
-KEDA_KINDS = ("ScaledObject", "TriggerAuthentication")
 APPLY, WHOLE = "application/apply-patch+yaml", "application/json"
 
 
@@ -41,13 +41,19 @@ def prefix(cluster) -> Iterator[str]:
         _send(cluster, "DELETE", path_of("v1", "Namespace", "", prefix + each))
 
 
+@pytest.fixture
+def keda(cluster) -> str:
+    """The setting: "true" where the cluster has KEDA, so that its kinds are sent as well."""
+    return "true" if _send(cluster, "GET", KEDA_PATH)[0] == 200 else ""
+
+
 @pytest.mark.parametrize("shape", samples.SHAPES)
 @pytest.mark.parametrize("executor", Executor)
 def test_every_object_is_taken_without_a_warning_and_a_second_apply_changes_nothing(
-    cluster, prefix, executor, shape
+    cluster, prefix, keda, executor, shape
 ):
-    asked = _asked(executor, shape, prefix)
-    objects = [each for each in samples.documents(asked) if each["kind"] not in KEDA_KINDS]
+    asked = _asked(executor, shape, prefix, keda)
+    objects = samples.documents(asked)
     first = [_apply(cluster, each) for each in objects]
     again = [_apply(cluster, each) for each in objects]
     assert len(first) > 25
@@ -58,9 +64,9 @@ def test_every_object_is_taken_without_a_warning_and_a_second_apply_changes_noth
 
 
 @pytest.mark.parametrize("executor", Executor)
-def test_every_pod_is_admitted_under_the_restricted_standard_and_the_quota(cluster, prefix, executor):
-    asked = _asked(executor, "largest", prefix)
-    objects = [each for each in samples.documents(asked) if each["kind"] not in KEDA_KINDS]
+def test_every_pod_is_admitted_under_the_restricted_standard_and_the_quota(cluster, prefix, keda, executor):
+    asked = _asked(executor, "largest", prefix, keda)
+    objects = samples.documents(asked)
     for each in objects[: next(n for n, o in enumerate(objects) if o["kind"] == "Job")]:
         if each["kind"] == "Namespace":
             each["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "restricted"
@@ -81,15 +87,14 @@ def test_every_pod_is_admitted_under_the_restricted_standard_and_the_quota(clust
 
 
 def test_the_namespace_of_template_databases_is_taken_too(cluster, prefix):
-    for each in samples.templates(_asked(Executor.CELERY, "smallest", prefix)):
+    for each in samples.templates(_asked(Executor.CELERY, "smallest", prefix, "")):
         _apply(cluster, each)
 
 
-def _asked(executor: Executor, shape: str, prefix: str) -> Inputs:
+def _asked(executor: Executor, shape: str, prefix: str, keda: str) -> Inputs:
     asked = samples.inputs(executor, shape)
-    return replace(
-        asked, settings=ClusterSettings.of({**samples.RICH, "namespace_prefix": prefix, "keda": ""})
-    )
+    settings = ClusterSettings.of({**samples.RICH, "namespace_prefix": prefix, "keda": keda})
+    return replace(asked, settings=settings)
 
 
 def _apply(cluster: Connection, manifest: Manifest) -> Manifest:
