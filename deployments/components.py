@@ -4,7 +4,6 @@ from django.db.models import prefetch_related_objects
 
 from deployments.models import ComponentStatus, Deployment
 from deployments.states import WORST_FIRST, ComponentState, Executor
-from deployments.templatetags.states import component_name
 
 ALWAYS = ("scheduler", "api-server", "dag-processor", "triggerer")
 
@@ -18,11 +17,6 @@ def component_names(deployment: Deployment) -> list[str]:
         names += ["redis", *(f"worker-{queue.name}" for queue in deployment.queues.all())]
     seen = [component.name for component in deployment.components.all()]
     return names + [name for name in seen if name not in names]
-
-
-def component_title(name: str) -> str:
-    """The component's name for people."""
-    return component_name(name)
 
 
 def worst(deployment: Deployment) -> ComponentStatus | None:

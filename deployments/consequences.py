@@ -7,11 +7,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from deployments.dataplane.titles import within
 from deployments.spec import QueueLoad, QueueSpec, Release
 from deployments.states import Executor
 
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
-TITLES = {"api-server": "API server", "dag-processor": "DAG processor"}
 DRAIN_MINUTES = 10  # what every driver gives a worker to finish its tasks
 
 
@@ -125,7 +125,7 @@ def _inside(what: str, *, sized: bool) -> str:
 def _restarts(old: Release, new: Release, done: Effects, *, sized: bool) -> list[str]:
     if not done.restarts:
         return []
-    said = [f"Restarts {listed('the ' + TITLES.get(name, name) for name in done.restarts)}."]
+    said = [f"Restarts {listed('the ' + within(name) for name in done.restarts)}."]
     if old.executor is new.executor is Executor.LOCAL:
         said.append(_inside("the scheduler", sized=sized))
     elif "scheduler" in done.restarts:

@@ -12,8 +12,9 @@ from django.views.decorators.http import require_GET
 
 from deployments import asking, logs
 from deployments.access import deployment_view
-from deployments.components import component_names, component_title, worst
+from deployments.components import component_names, worst
 from deployments.dataplane.base import DataPlane, DataPlaneError, Instance, LogTail, Ref
+from deployments.dataplane.titles import heading
 from deployments.logs import Level
 from deployments.models import Deployment
 from deployments.views import page_context
@@ -70,12 +71,12 @@ def _context(request: MemberRequest, deployment: Deployment, name: str) -> dict[
     return {
         **page_context(request, deployment, "Overview"),
         "component": recorded,
-        "title": component_title(name),
+        "title": heading(name),
         "now_url": reverse("deployments:component_now", args=[deployment.release_name, name]),
         "logs_url": log_url(deployment, name),
         "others": [
             {
-                "title": component_title(other),
+                "title": heading(other),
                 "url": component_url(deployment, other),
                 "current": other == name,
             }

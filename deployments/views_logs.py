@@ -19,8 +19,9 @@ from django.views.decorators.http import require_GET
 from console.kit.http import this_url
 from deployments import asking, logs
 from deployments.access import deployment_view
-from deployments.components import component_names, component_title, first_to_read
+from deployments.components import component_names, first_to_read
 from deployments.dataplane.base import LOG_BEGINNING, DataPlane, DataPlaneError, LogTail, Ref
+from deployments.dataplane.titles import heading
 from deployments.logs import SINCE, Filters, Level
 from deployments.models import Deployment
 from deployments.states import Status
@@ -64,7 +65,7 @@ class LogForm(forms.Form):
 
     def __init__(self, data: Any, *, components: list[str]) -> None:
         super().__init__(data)
-        self.fields["component"].choices = [(name, component_title(name)) for name in components]  # type: ignore[attr-defined]
+        self.fields["component"].choices = [(name, heading(name)) for name in components]  # type: ignore[attr-defined]
 
     def chosen(self, name: str) -> str:
         """A valid value, or ""."""
@@ -103,7 +104,7 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **page_context(request, deployment, "Logs"),
         "filters": form,
         "component": component,
-        "component_title": component_title(component),
+        "component_title": heading(component),
         "kept": {name: request.GET[name] for name in ("wrap", "times") if request.GET.get(name)},
         "wrap": wrap,
         "wrap_url": this_url(request, wrap="off" if wrap else ""),

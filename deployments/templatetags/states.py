@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from console.kit.templatetags.ui import icon
+from deployments.dataplane.titles import heading
 from deployments.models import Deployment
 from deployments.states import COMPONENT_LOOK, STATUS_LOOK, STEP_LOOK, ComponentState, Look, Status, StepState
 
@@ -89,12 +90,7 @@ def component_badge(state: ComponentState | str) -> SafeString:
     return _badge(COMPONENT_LOOK[state], state.value.capitalize())
 
 
-@register.filter
-def component_name(name: str) -> str:
-    """A component's name for people: "api-server" is the API server, "worker-default" the workers of a queue."""
-    if name.startswith("worker-"):
-        return f"Workers of {name.removeprefix('worker-')}"
-    return {"api-server": "API server", "dag-processor": "DAG processor"}.get(name, name.capitalize())
+register.filter("component_name", heading)
 
 
 @register.simple_tag

@@ -4,16 +4,10 @@ anything into it. Pure."""
 import re
 from datetime import datetime
 
+from deployments.dataplane import titles
 from deployments.dataplane.lines import UNWANTED
 
 LONGEST = 600  # characters of foreign text in one sentence
-_TITLES = {
-    "api-server": "API server",
-    "scheduler": "Scheduler",
-    "dag-processor": "DAG processor",
-    "triggerer": "Triggerer",
-    "redis": "Redis",
-}
 _MEMORY = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
@@ -31,10 +25,8 @@ def clause(text: object, limit: int = LONGEST) -> str:
 
 
 def title(component: str) -> str:
-    """The component as a sentence names it: "worker-default" -> "Worker of queue default"."""
-    if component.startswith("worker-"):
-        return f"Worker of queue {component.removeprefix('worker-')}"
-    return _TITLES.get(component) or clean(component, 80) or "A pod"
+    """See `titles.title`; the name of a component may come from a pod's label, which anybody wrote."""
+    return titles.title(clean(component, 80)) or "A pod"
 
 
 def duration(seconds: float) -> str:

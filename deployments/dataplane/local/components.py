@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 from deployments.dataplane.local import ports
 from deployments.dataplane.local.airflow_env import API_SERVER, REDIS, Place, worker_name, worker_spec
-from deployments.dataplane.local.health import component_of, title
+from deployments.dataplane.local.health import component_of
 from deployments.dataplane.local.processes import Processes, busy_tasks, may_start
 from deployments.dataplane.local.specs import Spec
 from deployments.dataplane.local.supervisor import ProcessInfo
+from deployments.dataplane.titles import title
 from deployments.spec import QueueSpec, Release, Secrets
 
 

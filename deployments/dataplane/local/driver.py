@@ -36,7 +36,6 @@ from deployments.dataplane.local import (
     upgrade,
 )
 from deployments.dataplane.local.airflow_env import API_SERVER, Place
-from deployments.dataplane.local.health import title
 from deployments.dataplane.local.inspection import instances
 from deployments.dataplane.local.jobs import advance
 from deployments.dataplane.local.look import Look, gather, take_look
@@ -45,6 +44,7 @@ from deployments.dataplane.local.processes import Processes, of_release
 from deployments.dataplane.local.removal import end_processes, leftovers, remove_files
 from deployments.dataplane.local.specs import base_environment
 from deployments.dataplane.local.supervisor import ProcessInfo, Supervisor
+from deployments.dataplane.titles import title
 from deployments.spec import Release, Secrets
 from deployments.states import ComponentState, Executor
 

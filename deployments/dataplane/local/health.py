@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from deployments.dataplane.base import Component
 from deployments.dataplane.local.airflow_env import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor import ProcessInfo
+from deployments.dataplane.titles import title
 from deployments.spec import QueueLoad
 from deployments.states import ComponentState
 
@@ -20,13 +21,6 @@ SLOW_START_SECONDS = 180.0  # a first answer later than this is a failure that a
 SILENT_SECONDS = 60.0  # a component that worked and fell silent is restarted after this
 MANY_RESTARTS = 2  # one may be an accident; a second one is told until the component works
 JOB_TYPES = {"scheduler": "SchedulerJob", DAG_PROCESSOR: "DagProcessorJob", TRIGGERER: "TriggererJob"}
-TITLES = {
-    API_SERVER: "API server",
-    "scheduler": "Scheduler",
-    DAG_PROCESSOR: "DAG processor",
-    TRIGGERER: "Triggerer",
-    REDIS: "Redis",
-}
 
 
 @dataclass(frozen=True)
@@ -76,13 +70,6 @@ def component_of(program: str) -> str:
     """The component to which a program belongs: "worker-default-02" -> "worker-default"."""
     head, _, tail = program.rpartition("-")
     return head if tail.isdigit() else program
-
-
-def title(component: str) -> str:
-    """The component as a sentence names it."""
-    if component.startswith("worker-"):
-        return f"Worker of queue {component.removeprefix('worker-')}"
-    return TITLES.get(component, component)
 
 
 def components(facts: Facts) -> tuple[Component, ...]:
@@ -206,7 +193,7 @@ def _from_service(
 
 
 def _api_problem(answer: ApiAnswer) -> str:
-    said = TITLES[API_SERVER]
+    said = title(API_SERVER)
     return f"{said} answers {answer.problem}." if answer.problem else f"{said} cannot reach its database."
 
 

@@ -29,12 +29,13 @@ from deployments.dataplane.base import (
 from deployments.dataplane.local import migrate, runtimes
 from deployments.dataplane.local.airflow_env import API_SERVER, REDIS
 from deployments.dataplane.local.components import is_worker
-from deployments.dataplane.local.health import component_of, title
+from deployments.dataplane.local.health import component_of
 from deployments.dataplane.local.jobs import Job, JobStatus, advance, begin
 from deployments.dataplane.local.paths import StateDir
 from deployments.dataplane.local.processes import Processes
 from deployments.dataplane.local.specs import STATE_TAG, Spec, base_environment
 from deployments.dataplane.local.supervisor import Supervisor
+from deployments.dataplane.titles import title
 from deployments.spec import Release, Secrets
 
 STEP = UPGRADE_STEP
