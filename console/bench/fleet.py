@@ -31,7 +31,7 @@ from deployments.tests.kubernetes.kubelet import Kubelet
 COUNT = int(os.environ.get("BENCH_FLEET", "0"))
 AT_ONCE = 40  # Deployments on their way
 EACH_SECONDS = 300.0  # for one of them, at most
-SETTLE_SECONDS, STEADY_SECONDS = 120.0, 600.0
+SETTLE_SECONDS, STEADY_SECONDS = 60.0, 300.0
 BEAT_SECONDS = 10.0
 MUST_REQUESTS, MUST_MIB = 0.1, 400.0
 SERVED = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$")

@@ -19,7 +19,7 @@ import urllib3
 from deployments.dataplane.base import CALL_BUDGET_SECONDS, DataPlaneError, DataPlaneUnreachable
 from deployments.dataplane.kubernetes.answers import Busy, Refused, SignInRefused, failure
 from deployments.dataplane.kubernetes.text import clause
-from deployments.dataplane.kubernetes.transport import Connection, Json, Request
+from deployments.dataplane.kubernetes.transport import ACCEPT, Connection, Json, Request
 
 FIELD_MANAGER = "airdeck"
 SCALER = "airdeck-scaler"
@@ -46,10 +46,10 @@ class Api:
         """Seconds left of the budget."""
         return self._deadline - time.monotonic()
 
-    def get(self, path: str, what: str = "the object", **query: str) -> Json | None:
+    def get(self, path: str, what: str = "the object", accept: str = ACCEPT, **query: str) -> Json | None:
         """An object or a list; None when it is not there."""
         try:
-            return self._json(Request("GET", path, what, query))
+            return self._json(Request("GET", path, what, query, accept=accept))
         except Refused as error:
             if error.status == 404:
                 return None

@@ -150,7 +150,7 @@ class Feed:
         """Take the cache from a list of everything. Tells of what differs."""
         fresh: dict[tuple[str, str], Held] = {}
         version = ""
-        for page in self._pages(self.kind.accept):
+        for page in self._pages(self.kind.list_accept):
             version = _version(page)
             for found in page.get("items") or []:
                 fresh[_key(found)] = self._held(found)
@@ -165,7 +165,7 @@ class Feed:
         """Find out whether the watch has missed something: then everything is listed anew."""
         there: dict[tuple[str, str], str] = {}
         version = ""
-        for page in self._pages(kinds.METADATA):
+        for page in self._pages(kinds.METADATA_LIST):
             version = _version(page)
             there.update({_key(found): _version(found) for found in page.get("items") or []})
         self._alive()
@@ -211,7 +211,7 @@ class Feed:
         }
         try:
             with self._api().stream(
-                self._path, self._what, SILENCE_SECONDS, self.kind.accept, **query
+                self._path, self._what, SILENCE_SECONDS, self.kind.watch_accept, **query
             ) as stream:
                 self._alive()
                 self._stream = stream

@@ -11,8 +11,9 @@ import structlog
 from deployments.dataplane.base import DataPlaneError
 from deployments.dataplane.kubernetes import drift, names
 from deployments.dataplane.kubernetes.client import CLUSTER_KINDS, Api, path_of
-from deployments.dataplane.kubernetes.drift import Drift
+from deployments.dataplane.kubernetes.drift import Drift, Entry
 from deployments.dataplane.kubernetes.feed import Feed, Inventory
+from deployments.dataplane.kubernetes.kinds import METADATA
 
 logger = structlog.get_logger(__name__)
 
@@ -82,9 +83,24 @@ class Judge:
             found = drift.judge(entry, held.seen if held else None)
             waits = found not in told and self._waits((owner, entry.kind, entry.name), found, now)
             sure &= not waits
-            if found and not waits:
+            if found and not waits and (found in told or self._confirmed(owner, entry, feed, place)):
                 lasting.append(found)
         return self._tell(owner, inventory, lasting, now) and sure
+
+    def _confirmed(self, owner: str, entry: Entry, feed: Feed, place: str) -> bool:
+        """Whether the API server itself says so. A cache may be behind: while it lists, what was made since is missing
+        in it. Whatever it hears later puts the Deployment in doubt again."""
+        path = path_of(feed.kind.api_version, entry.kind, place, entry.name)
+        try:
+            there = self._api().get(path, f"{entry.kind} {entry.name}", METADATA)
+        except DataPlaneError as error:
+            logger.info("drift_not_confirmed", deployment=owner, why=str(error))
+            self.doubt(owner)
+            return False
+        if drift.judge(entry, drift.seen(there) if there else None):
+            return True
+        self._suspicions[owner, entry.kind, entry.name].since = None
+        return False
 
     def _waits(self, key: tuple[str, str, str], found: Drift | None, now: float) -> bool:
         """Whether what was found has yet to last."""

@@ -23,6 +23,8 @@ from deployments.dataplane.kubernetes.kubeconfig import Credentials, KubeconfigE
 CONNECT_SECONDS = 3.0
 TOKEN_SECONDS = 60.0  # how often the in-cluster token is read again
 
+ACCEPT = "application/json, */*;q=0.5"
+
 type Json = dict[str, Any]
 
 
@@ -36,7 +38,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Json | str | None = None
     kind: str = "application/json"
-    accept: str = "application/json, */*;q=0.5"
+    accept: str = ACCEPT
 
 
 class Connection:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from deployments.dataplane.kubernetes import drift
+from deployments.dataplane.kubernetes import drift, kinds
 from deployments.dataplane.kubernetes.drift import Drift, judge, seen
 from deployments.dataplane.kubernetes.judge import Judge
 
@@ -136,6 +136,8 @@ def test_a_repair_is_told_in_one_sentence(found, sentence):
 class Feed:
     """What `Judge` needs of a feed."""
 
+    kind = kinds.WatchedKind("Deployment", "apps/v1")
+
     def __init__(self, objects: dict) -> None:
         self.objects, self.live = objects, True
 
@@ -154,8 +156,16 @@ class Inventory:
 
 
 class Api:
+    """What the API server itself says, and what is written there."""
+
     def __init__(self) -> None:
         self.written: list[dict] = []
+        self.asked: list[str] = []
+        self.there: dict | None = scheduler(manager("airdeck", LESS), EDITED)
+
+    def get(self, path, what, accept):
+        self.asked.append(path)
+        return self.there
 
     def merge(self, path, change, what, manager):
         self.written.append(change["metadata"])
@@ -206,6 +216,22 @@ def test_a_dead_cache_accuses_nobody(court):
     for at in (100.0, 104.0):
         judge_.look(at)
     assert len(api.written) == 1
+
+
+def test_a_cache_that_is_behind_accuses_nobody(court):
+    """While a feed lists, what was made since is missing in it: the API server is asked before anybody is told."""
+    judge_, objects, _, api = court
+    objects.objects, api.there = {}, APPLIED
+    for at in (0.0, 4.0, 8.0):
+        judge_.look(at)
+    assert api.written == []
+    assert api.asked == ["/apis/apps/v1/namespaces/n/deployments/scheduler"]
+    api.there = None
+    judge_.doubt("d1")
+    for at in (20.0, 24.0):
+        judge_.look(at)
+    (written,) = api.written
+    assert json.loads(written["annotations"][drift.ANNOTATION])[0]["removed"]
 
 
 def test_two_controllers_at_war_are_told_of_less_and_less_often(court):

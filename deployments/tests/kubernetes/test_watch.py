@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -143,10 +144,26 @@ def test_every_kind_is_listed_and_watched_once_for_all_deployments_and_no_secret
     assert len(lists) == len(kinds.KINDS)
     assert all("/namespaces/" not in call for call in calls)
     assert all(
-        kind.accept.startswith("application/json;as=Partial")
+        "as=PartialObjectMetadataList;" in kind.list_accept
+        and "as=PartialObjectMetadata;" in kind.watch_accept
         for kind in kinds.KINDS
         if kind.kind in {"Secret", "Pod"}
     )
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ConfigMap"])
+def test_a_watch_goes_on_after_an_event(cluster, kind):
+    with cluster.watched() as watcher:
+        watched = feed_of(watcher, kind)
+        listed = watched.listed
+        made = [(REF.release_name, f"more-{number}") for number in range(3)]
+        for each in made:
+            found = cluster.apply(REF, kind, each[1])
+            eventually(partial(watched.objects.get, each))
+        assert watched.listed == listed
+        for _, name in made:
+            path = path_of(found["apiVersion"], kind, REF.release_name, name)
+            cluster.api().delete(path, "it")
 
 
 def test_what_tells_people_nothing_wakes_nobody(cluster):

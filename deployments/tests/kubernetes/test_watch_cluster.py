@@ -131,6 +131,17 @@ def test_what_people_do_is_noticed_within_seconds(namespace, watcher, case):
         assert found[0].manager == manager
 
 
+def test_a_watch_goes_on_after_an_event(namespace, watcher):
+    """Every kind's: one that ends at each event and is begun by a new list hears all the same, at a hundred times the
+    price."""
+    listed = {feed.kind.kind: feed.listed for feed in watcher._feeds}
+    for number in range(4):
+        merge("config", {"metadata": {"annotations": {"seen": str(number)}}}, "mesh")(namespace)
+        merge("deployment", {"metadata": {"annotations": {"seen": str(number)}}}, "mesh")(namespace)
+        time.sleep(0.5)
+    assert {feed.kind.kind: feed.listed for feed in watcher._feeds} == listed
+
+
 def test_what_happens_by_itself_is_no_drift(namespace, watcher):
     """Controllers write annotations and status; our scaler scales; strangers have fields of their own."""
     scale(2, names.SCALER)(namespace)
