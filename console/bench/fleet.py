@@ -183,7 +183,7 @@ def _steady(registered: Registered, rows: list[Deployment]) -> tuple[Figure, str
     figure = Figure(
         f"Kubernetes: looks at a healthy Deployment in ten minutes, with {len(rows):,} of them",
         f"at most {MUST_LOOKS:.0f}",
-        f"{each:.2f}; beside them {rest:.0f} requests a minute for the whole cluster, those of its own controllers among "
+        f"{each:.2f}; beside them {rest:.0f} requests a minute for the whole cluster, its own controllers among "
         f"them; {len(restless)} not Healthy meanwhile",
         each <= MUST_LOOKS and not restless,
     )
