@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.urls import reverse
+
 from deployments import consequences
 from deployments.actions.editing import OTHER_QUEUES, WORKERS, Settings
 from deployments.creating import Sections
@@ -88,11 +90,25 @@ def without_queue(old: Release, name: str) -> Release:
     return replace(old, queues=tuple(each for each in old.queues if each.name != name))
 
 
-def effects(deployment: Deployment, queues: list[WorkerQueue], new: Release) -> list[str]:
-    """What going to `new` does to running work, in sentences."""
-    return consequences.sentences(
-        release_of(deployment, queues), new, loads_of(queues), sized=is_sized(deployment)
-    )
+@dataclass(frozen=True)
+class Impact:
+    """What a change does to running work: in sentences, and where the tasks are counted that it would cut off ("" when
+    it cuts off none)."""
+
+    sentences: list[str]
+    tasks_url: str
+
+
+def impact(deployment: Deployment, queues: list[WorkerQueue], new: Release) -> Impact:
+    """What going to `new` does to running work. The cluster is loaded."""
+    old, sized = release_of(deployment, queues), is_sized(deployment)
+    counted = tasks_url(deployment) if consequences.cuts_off(old, new, sized=sized) else ""
+    return Impact(consequences.sentences(old, new, loads_of(queues), sized=sized), counted)
+
+
+def tasks_url(deployment: Deployment) -> str:
+    """Where the tasks that run now are counted, as a fragment."""
+    return reverse("deployments:tasks", args=[deployment.release_name])
 
 
 def is_sized(deployment: Deployment) -> bool:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
-from deployments import actions, consequences, creating, editing
+from deployments import actions, creating, editing
 from deployments.access import deployment_view
 from deployments.actions.editing import Settings, settings_of
 from deployments.forms_editing import EditForm, ReviewedForm
@@ -36,7 +36,7 @@ def review_page(
     deployment: Deployment,
     tab: str,
     form: ReviewedForm,
-    effects: list[str],
+    impact: editing.Impact,
     **more: Any,
 ) -> HttpResponse:
     """What would change and what it does to running work; the form is hidden in it."""
@@ -46,7 +46,7 @@ def review_page(
         **page_context(request, deployment, tab),
         "form": form,
         "changes": changed,
-        "effects": effects,
+        "impact": impact,
         "cancel_url": deployment.url,
         **more,
     }
@@ -111,10 +111,8 @@ def edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     old = release_of(deployment, queues)
     new = editing.edited_release(old, form.wanted, form.options.worker_types)
     if old.digest != new.digest and not form.is_reviewed:
-        effects = editing.effects(deployment, queues, new)
-        cut = consequences.cuts_off(old, new, sized=editing.is_sized(deployment))
-        tasks_url = reverse("deployments:tasks", args=[deployment.release_name]) if cut else ""
-        return review_page(request, deployment, "Settings", form, effects, tasks_url=tasks_url)
+        impact = editing.impact(deployment, queues, new)
+        return review_page(request, deployment, "Settings", form, impact)
     return _save(request, deployment, form)
 
 

@@ -206,7 +206,7 @@ def queue_delete(request: MemberRequest, deployment: Deployment, queue: str) -> 
         **page_context(request, deployment, TAB),
         "form": form,
         "name": queue,
-        "effects": editing.effects(deployment, found, new),
+        "impact": editing.impact(deployment, found, new),
         "cancel_url": _url("queues", deployment),
     }
     return render(request, "deployments/queue_delete.html", context, status=422 if form.is_bound else 200)
@@ -248,6 +248,6 @@ def _review(
     request: MemberRequest, deployment: Deployment, form: QueueForm, found: list[WorkerQueue], spec: QueueSpec
 ) -> HttpResponse:
     new = editing.with_queue(release_of(deployment, found), spec)
-    effects = editing.effects(deployment, found, new)
+    impact = editing.impact(deployment, found, new)
     cancel = {"cancel_url": _url("queues", deployment), "queue_name": spec.name}
-    return review_page(request, deployment, TAB, form, effects, **cancel)
+    return review_page(request, deployment, TAB, form, impact, **cancel)

@@ -13,6 +13,7 @@ from deployments.actions import running
 from deployments.actions.common import NotNow, refuse_unless_settled
 from deployments.actions.lifecycle import ClusterClosed, NameTaken, WorkspaceGone
 from deployments.dataplane.base import DataPlaneError
+from deployments.editing import tasks_url
 from deployments.forms_running import TransferForm, UpgradeForm
 from deployments.models import Deployment
 from deployments.running_words import hibernate_consequences, transfer_consequences, upgrade_consequences
@@ -59,7 +60,7 @@ def upgrade(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "newer": newer,
         "not_now": not_now(deployment) or upgrades.under_way(deployment),
         "consequences": upgrade_consequences(deployment, upgrades.last_duration(deployment)),
-        "tasks_url": reverse("deployments:tasks", args=[deployment.release_name]),
+        "tasks_url": tasks_url(deployment),
     }
     return render(request, "deployments/upgrade.html", context, status=422 if form.is_bound else 200)
 
@@ -78,7 +79,7 @@ def hibernate(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **page_context(request, deployment, "Settings"),
         "not_now": not_now(deployment),
         "consequences": hibernate_consequences(deployment),
-        "tasks_url": reverse("deployments:tasks", args=[deployment.release_name]),
+        "tasks_url": tasks_url(deployment),
         "schedule_url": reverse("deployments:schedule", args=[deployment.release_name]),
         "wake_url": reverse("deployments:wake", args=[deployment.release_name]),
     }

@@ -1,7 +1,7 @@
 """Pages of environment variables. No response holds the value of a secret."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console.kit.http import posted, see_other
-from deployments import consequences, dotenv, drafts, vault
+from deployments import dotenv, drafts, editing, vault
 from deployments.access import deployment_view
 from deployments.actions import NotNow
 from deployments.actions.common import refuse_unless_settled
@@ -27,11 +27,9 @@ from deployments.actions.variables import (
     reapply_revision,
     set_variable,
 )
-from deployments.editing import is_sized
 from deployments.forms_variables import BaseForm, EditVariableForm, ImportForm, VariableForm, anew
 from deployments.models import Deployment, EnvironmentVariable, VariableRevision
 from deployments.releases import release_of
-from deployments.spec import QueueLoad
 from deployments.variables import Difference, difference, merged, restored
 from deployments.views import page_context
 from workspaces.access import MemberRequest
@@ -47,25 +45,11 @@ def variables_url(deployment: Deployment) -> str:
     return reverse("deployments:variables", args=[deployment.release_name])
 
 
-@dataclass(frozen=True)
-class Impact:
-    """What any change of a variable does to what runs: in sentences, and where the tasks are counted that it would cut
-    off ("" when there are none to lose)."""
-
-    sentences: list[str]
-    tasks_url: str
-
-
-def impact(deployment: Deployment) -> Impact:
-    """Said before anybody saves. Two queries."""
-    queues = list(deployment.queues.select_related("worker_type"))
-    old = release_of(deployment, queues)
-    new = replace(old, environment={**old.environment, "": ""})
-    loads = {q.name: QueueLoad(q.name, q.queued, q.running, q.live_workers, q.draining) for q in queues}
-    sized = is_sized(deployment)
-    cut = consequences.cuts_off(old, new, sized=sized)
-    tasks_url = reverse("deployments:tasks", args=[deployment.release_name]) if cut else ""
-    return Impact(consequences.sentences(old, new, loads, sized=sized), tasks_url)
+def _impact(deployment: Deployment) -> editing.Impact:
+    """What any change of a variable does to what runs, said before anybody saves. Two queries."""
+    queues = editing.queues_of(deployment)
+    now = release_of(deployment, queues)
+    return editing.impact(deployment, queues, replace(now, environment={**now.environment, "": ""}))
 
 
 def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dict[str, Any]:
@@ -145,7 +129,7 @@ def _gone(request: MemberRequest, deployment: Deployment, key: str) -> HttpRespo
     """Somebody deleted it while its page was filled in: what was typed stands in the form that adds it."""
     action = reverse("deployments:variable_new", args=[deployment.release_name])
     form = anew(key, request.POST)
-    context = _context(request, deployment, form=form, row=None, action=action, impact=impact(deployment))
+    context = _context(request, deployment, form=form, row=None, action=action, impact=_impact(deployment))
     return render(request, "deployments/variable.html", context, status=422)
 
 
@@ -176,7 +160,7 @@ def _set(
             messages.success(request, f"{key} is saved." if revision else "Nothing changed.")
             return see_other(variables_url(deployment))
     form.hide_secret()
-    context = _context(request, deployment, form=form, row=row, impact=impact(deployment))
+    context = _context(request, deployment, form=form, row=row, impact=_impact(deployment))
     return render(request, "deployments/variable.html", context, status=422 if form.is_bound else 200)
 
 
@@ -210,7 +194,9 @@ def variables_delete(request: MemberRequest, deployment: Deployment) -> HttpResp
     if not found:
         messages.info(request, "Choose the variables to delete first.")
         return see_other(variables_url(deployment))
-    context = _context(request, deployment, rows=found, base=base, trouble=trouble, impact=impact(deployment))
+    context = _context(
+        request, deployment, rows=found, base=base, trouble=trouble, impact=_impact(deployment)
+    )
     status = 409 if trouble else 200
     return render(request, "deployments/variables_delete.html", context, status=status)
 
@@ -311,7 +297,7 @@ def _difference(
         more_refused=max(0, len(found.refused) - SHOWN_REFUSALS),
         count=len(found.added) + len(found.changed) + len(found.removed),
         problem=found.problem or _not_now(deployment),
-        impact=impact(deployment),
+        impact=_impact(deployment),
     )
     return render(request, "deployments/variables_difference.html", context, status=status)
 

@@ -8,8 +8,9 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import psycopg
 from django.db.models.functions import Now
 
 from console.bench import airflow, cluster
-from console.bench.cluster import Registered, status
+from console.bench.cluster import Registered
 from console.bench.result import Figure, Result
 from console.tests.installation import Installation
 from deployments.dataplane import database
@@ -93,13 +94,22 @@ class FleetKubelet(Kubelet):
         paths = [path_of(api_version, kind, namespace) for namespace in list(self.moving.values())]
         return [one for path in paths for one in self._api.items(path, kind)]
 
-    def beating(self) -> "_Beating":
-        """A context in which every settled Deployment has fresh heartbeats."""
-        return _Beating(self)
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Every settled Deployment has fresh heartbeats inside."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._beat_until, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
-    def beat_once(self, pool: ThreadPoolExecutor) -> None:
-        """Let the heart of every settled one beat."""
-        list(pool.map(self._advance, list(self.settled)))
+    def _beat_until(self, stop: threading.Event) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            while not stop.wait(BEAT_SECONDS):
+                list(pool.map(self._advance, list(self.settled)))
 
     def _advance(self, release: str) -> None:
         name = database.database_name(release)
@@ -108,24 +118,6 @@ class FleetKubelet(Kubelet):
             psycopg.connect(self._admin_url, dbname=name, autocommit=True) as connection,
         ):
             connection.execute("UPDATE job SET latest_heartbeat = now()")
-
-
-class _Beating:
-    def __init__(self, kubelet: FleetKubelet) -> None:
-        self._kubelet, self._stop = kubelet, threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with ThreadPoolExecutor(2) as pool:
-            while not self._stop.wait(BEAT_SECONDS):
-                self._kubelet.beat_once(pool)
 
 
 # -- All of them --
@@ -142,9 +134,18 @@ def _all_healthy(registered: Registered, kubelet: FleetKubelet, count: int) -> l
         if number % 5 == 0:
             print(f"  {len(rows)} of {count} Healthy", flush=True)
     kubelet.moving = {}
-    others = Deployment.objects.filter(pk__in=[row.pk for row in rows]).exclude(status=Status.HEALTHY)
-    assert not others.exists(), [(row.release_name, row.status_reason) for row in others]
+    assert not (others := _restless(rows)), others
     return rows
+
+
+def _wait_healthy(rows: list[Deployment]) -> None:
+    cluster.wait(lambda: not _restless(rows), EACH_SECONDS, f"{len(rows)} Healthy", pause=0.5)
+
+
+def _restless(rows: list[Deployment]) -> list[tuple[str, str, str]]:
+    """Those of them that are not Healthy, with why."""
+    others = Deployment.objects.filter(pk__in=[row.pk for row in rows]).exclude(status=Status.HEALTHY)
+    return list(others.values_list("release_name", "status", "status_reason"))
 
 
 def _forget(registered: Registered, rows: list[Deployment]) -> None:
@@ -154,16 +155,6 @@ def _forget(registered: Registered, rows: list[Deployment]) -> None:
     for row in rows:
         path = path_of("v1", "Namespace", "", registered.namespace(row.release_name))
         registered.api().delete(path, "namespace")
-
-
-def _wait_healthy(rows: list[Deployment]) -> None:
-    waited = Deployment.objects.filter(pk__in=[row.pk for row in rows]).exclude(status=Status.HEALTHY)
-    deadline = time.monotonic() + EACH_SECONDS
-    while waited.exists():
-        assert time.monotonic() < deadline, list(
-            waited.values_list("release_name", "status", "status_reason")
-        )
-        time.sleep(0.5)
 
 
 # -- The quiet --
@@ -176,7 +167,7 @@ def _steady(registered: Registered, rows: list[Deployment]) -> tuple[Figure, str
     asked = _served(registered) - before
     own = registered.connection.requests.total() - own
     minutes = (time.monotonic() - began) / 60
-    restless = [row.release_name for row in rows if status(row) != Status.HEALTHY]
+    restless = _restless(rows)
     looks = asked[LOOK]
     each = 10 * looks / minutes / len(rows)
     rest = (asked.total() - own - LOOK_REQUESTS * looks) / minutes

@@ -92,6 +92,17 @@ def test_what_a_killed_predecessor_left_in_its_group_is_ended_before_the_next_st
         time.sleep(0.02)
 
 
+def test_a_private_file_is_written_again_only_when_something_is_wrong_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "key"
+    assert write_private(file, "one")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("one", 0o600)
+    assert not write_private(file, "one")
+    assert write_private(file, "two")
+    file.chmod(0o644)
+    assert write_private(file, "two")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_stranger_that_got_the_old_pid_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
     write_spec(file, Spec(("/bin/true",), tmp_path))

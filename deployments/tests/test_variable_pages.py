@@ -14,7 +14,7 @@ from console.tests.forms import posted_forms
 from console.tests.html_rules import complaints
 from deployments import drafts, vault
 from deployments.actions.variables import delete_variables, latest_revision, set_variable
-from deployments.models import Deployment, VariableRevision
+from deployments.models import VariableRevision
 from deployments.tests.test_reconcile import settle
 from deployments.variables import Setting
 
@@ -54,23 +54,6 @@ def pasted(client, deployment, content, **more):
 
 def base_of(page):
     return re.search(r'name="base" value="(\d+)"', page.content.decode())[1]
-
-
-def test_who_would_cut_off_tasks_is_told_how_many(as_, bob, healthy):
-    client, tasks = as_(bob), f'hx-get="{url(healthy, "tasks")}"'
-    pages = [
-        url(healthy, "variable_new"),
-        url(healthy, "variables_delete") + "?key=REGION",
-        pasted(client, healthy, "REGION=us-east-1"),
-    ]
-    shown = [client.get(page).content.decode() for page in pages]
-    assert not any(tasks in page for page in shown)  # workers finish what they run
-    Deployment.objects.filter(pk=healthy.pk).update(executor="local")
-    healthy.queues.all().delete()
-    for page in pages:
-        shown = client.get(page)
-        assert tasks in shown.content.decode(), page
-        assert not complaints(shown.content.decode())
 
 
 def test_the_table_shows_plain_values_and_who_set_secrets(as_, vera, bob, healthy):

@@ -6,7 +6,7 @@ status being set, as a kubelet sets it, and Airflow's heartbeats are rows that i
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -76,7 +76,7 @@ class Kubelet:
             time.sleep(0.05)
 
     @contextmanager
-    def failing_migration(self, namespace: str):
+    def failing_migration(self, namespace: str) -> Iterator[None]:
         self.failing.add(namespace)
         try:
             yield
