@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -31,6 +32,21 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 # The scheduler looks for free workers once in so many seconds when it has nothing else to do; short tasks, of which
 # no more may wait than there are workers, would mostly wait for that.
 EAGER = {"COLOUR": "blue", "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25"}
+# A plugin: the first time, tasks wait for two seconds between being queued and being sent.
+SLOW_SENDING = """
+import os, time
+from airflow.providers.celery.executors.celery_executor import CeleryExecutor
+
+send = CeleryExecutor._process_workloads
+
+def slowly(self, workloads):
+    if not os.path.exists("{mark}"):
+        open("{mark}", "w").close()
+        time.sleep(2)
+    send(self, workloads)
+
+CeleryExecutor._process_workloads = slowly
+"""
 TASKS = 200
 LOAD = f"""
 from datetime import datetime
@@ -79,6 +95,7 @@ def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
         assert_runs_a_dag(harness, case)
         _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case)
         _killed_with_its_children(harness, case)
+        _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case)
         case = _more_workers_and_schedulers(harness, case)
         _fewer_workers_idle_first(harness, case)
         case = replace(case, release=replace(case.release, scheduler_replicas=1), workers={"default": 1})
@@ -99,6 +116,30 @@ def _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case) -> None
     converge(harness, case)
     scheduler = next(c for c in harness.plane().observe(case.ref).components if c.name == "scheduler")
     assert scheduler.restarts == 1
+
+
+def _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case) -> None:
+    """Told to end in between, Airflow's own would leave the task to the queued timeout of ten minutes."""
+    folder = Path(harness.plane().notes(case.ref)["DAGs folder"])
+    plugin, sending = folder.parent / "plugins" / "slow_sending.py", folder.parent / "sending"
+    plugin.parent.mkdir(exist_ok=True)
+    plugin.write_text(SLOW_SENDING.format(mark=str(sending)))
+    _ends_and_beats_again(harness, case)  # now it sends slowly
+    (folder / "sent.py").write_text(DAG.replace("proof", "sent"))
+    until(sending.exists)
+    _ends_and_beats_again(harness, case)
+    ended = "SELECT state FROM dag_run WHERE dag_id = 'sent' AND state IN ('success', 'failed')"
+    assert until(lambda: rows(case, ended), seconds=60) == [("success",)]
+    assert rows(case, "SELECT max(try_number) FROM task_instance WHERE dag_id = 'sent'") == [(1,)]
+    plugin.unlink()
+
+
+def _ends_and_beats_again(harness, case) -> None:
+    """supervisord starts a scheduler that has ended by itself."""
+    pid = processes(harness, case)["scheduler-1"].pid
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: processes(harness, case)["scheduler-1"].pid != pid, seconds=20)
+    converge(harness, case)
 
 
 def _killed_with_its_children(harness, case) -> None:

@@ -8,6 +8,7 @@ plain variables, then the secret ones, then ours. `deployments.variables` refuse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files as files_of
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from deployments.dataplane.local.specs import DEPLOYMENT_TAG, STATE_TAG, Spec
 from deployments.spec import QueueSpec, Release, Secrets
 from deployments.states import Executor
 
+AIRFLOW = ("-m", "airflow")
 API_SERVER, DAG_PROCESSOR, TRIGGERER, REDIS = "api-server", "dag-processor", "triggerer", "redis"
 # Connections to the metadata database. Only the API server, the schedulers, the DAG processor and the
 # triggerer open any: in Airflow 3 tasks speak to the API server. Measured: 4 when idle, 6 while a task runs.
@@ -39,7 +41,12 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
     # A busy laptop may take longer than the default of 5 s to answer its own tasks.
     "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
 }
-CELERY_DEFAULTS: Mapping[str, Mapping[str, str]] = {"OPERATORS": {"DEFAULT_QUEUE": "default"}}
+CELERY_DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    "OPERATORS": {"DEFAULT_QUEUE": "default"},
+    # The scheduler sends tasks itself. Helpers that send them would end at once when its process group is told to end.
+    "CELERY": {"SYNC_PARALLELISM": "1"},
+}
+SCHEDULER = files_of("deployments.dataplane").joinpath("scheduler.py").read_text()
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,6 +72,11 @@ class Place:
     def home(self) -> Path:
         """AIRFLOW_HOME, and the working folder of every program."""
         return self.folder / "home"
+
+    @property
+    def scheduler(self) -> Path:
+        """What runs as the scheduler under the Celery executor."""
+        return self.folder / "scheduler.py"
 
     @property
     def passwords_file(self) -> Path:
@@ -95,11 +107,13 @@ def static_specs(release: Release, secrets: Secrets, place: Place) -> dict[str, 
     # Nothing else reads it (checked in 3.2.2 and 3.3.2), so another number of workers restarts the scheduler alone.
     # A user may pin it.
     scheduling = {"AIRFLOW__CORE__PARALLELISM": str(release.parallelism), **environment}
+    celery = release.executor is Executor.CELERY
+    run = (str(place.scheduler),) if celery else AIRFLOW
     for number in range(1, release.scheduler_replicas + 1):
-        specs[f"scheduler-{number}"] = _airflow(place, scheduling, "scheduler", "--skip-serve-logs")
+        specs[f"scheduler-{number}"] = _airflow(place, scheduling, "scheduler", "--skip-serve-logs", run=run)
     specs[DAG_PROCESSOR] = _airflow(place, environment, "dag-processor")
     specs[TRIGGERER] = _airflow(place, environment, "triggerer", "--skip-serve-logs")
-    if release.executor is Executor.CELERY:
+    if celery:
         argv = (str(place.redis_server), str(place.redis_config))
         specs[REDIS] = Spec(argv, place.folder / "redis", {**place.base, **_tags(release, place)})
     return specs
@@ -133,6 +147,7 @@ def files(secrets: Secrets, place: Place) -> dict[Path, str]:
     }
     return {
         place.home / "airflow.cfg": AIRFLOW_CFG,
+        place.scheduler: SCHEDULER,
         place.passwords_file: json.dumps({"admin": secrets.admin_password}) + "\n",
         place.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
     }
@@ -211,8 +226,10 @@ def _api_server_arguments(place: Place) -> tuple[str, ...]:
     return ("api-server", "--host", "127.0.0.1", "--port", str(place.port), "--proxy-headers")
 
 
-def _airflow(place: Place, environment: Mapping[str, str], *arguments: str) -> Spec:
-    return Spec((str(place.python), "-m", "airflow", *arguments), place.home, environment)
+def _airflow(
+    place: Place, environment: Mapping[str, str], *arguments: str, run: tuple[str, ...] = AIRFLOW
+) -> Spec:
+    return Spec((str(place.python), *run, *arguments), place.home, environment)
 
 
 def _tags(release: Release, place: Place) -> dict[str, str]:

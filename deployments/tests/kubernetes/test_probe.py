@@ -90,7 +90,7 @@ def test_a_redis_that_does_not_answer_restarts_no_worker(broker, monkeypatch):
 
 def test_the_copied_text_runs_by_itself_without_this_project(broker, tmp_path: Path):
     copy = tmp_path / "probe.py"
-    copy.write_text(configuration.PROBE)
+    copy.write_text(configuration.FILES["probe.py"])
     environment = {**os.environ, "PYTHONPATH": ""}
     done = subprocess.run(
         [sys.executable, str(copy), "worker"],

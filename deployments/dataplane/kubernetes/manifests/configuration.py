@@ -48,7 +48,11 @@ AIRFLOW_CFG = f"""# Every other setting comes from the environment.
 [celery_broker_transport_options]
 visibility_timeout = {VISIBILITY_SECONDS}
 """
-PROBE = files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text()
+FILES = {
+    "airflow.cfg": AIRFLOW_CFG,
+    "probe.py": files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text(),
+    "scheduler.py": files("deployments.dataplane").joinpath("scheduler.py").read_text(),
+}
 
 
 def objects(inputs: Inputs, pod_template: Manifest | None) -> tuple[Manifest, ...]:
@@ -61,7 +65,7 @@ def objects(inputs: Inputs, pod_template: Manifest | None) -> tuple[Manifest, ..
         secret(inputs.meta(names.VARIABLES), secrets.variables),
         _config_map(inputs, names.VARIABLES, release.environment),
         _config_map(inputs, names.SETTINGS, settings(inputs)),
-        _config_map(inputs, names.FILES, {"airflow.cfg": AIRFLOW_CFG, "probe.py": PROBE}),
+        _config_map(inputs, names.FILES, FILES),
     ]
     if release.executor is Executor.CELERY:
         found.append(secret(inputs.meta(names.REDIS_CONFIG, names.REDIS), redis(inputs)))

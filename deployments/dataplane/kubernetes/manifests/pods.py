@@ -127,7 +127,7 @@ def _checksum(inputs: Inputs, program: Program) -> str:
     return checksum(
         {
             "settings": conf.settings(inputs),
-            "files": [conf.AIRFLOW_CFG, conf.PROBE],
+            "files": list(conf.FILES.values()),
             "keys": {key: inputs.mark(keys[key]) for key in program.keys},
             "environment": dict(inputs.release.environment),
             "variables": {key: inputs.mark(value) for key, value in inputs.secrets.variables.items()},

@@ -39,14 +39,18 @@ def api_server(inputs: Inputs) -> Program:
 
 
 def scheduler(inputs: Inputs) -> Program:
-    """A scheduler. Under the Local executor it runs the tasks, so it gets as long to end as a worker."""
+    """A scheduler. Under the Local executor it runs the tasks, so it gets as long to end as a worker. With Celery it
+    sends what it has queued before it ends (`scheduler.py`)."""
     executor = inputs.release.executor
-    local = executor is Executor.LOCAL
+    local, celery = executor is Executor.LOCAL, executor is Executor.CELERY
     settings = {
         "AIRFLOW__CORE__PARALLELISM": str(inputs.release.parallelism),
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(conf.SCHEDULER_HEALTH_PORT),
     }
+    if celery:
+        # SIGTERM then reaches the scheduler alone, and not the processes that send tasks for it.
+        settings["DUMB_INIT_SETSID"] = "0"
     ports = {"health": conf.SCHEDULER_HEALTH_PORT, **({"logs": conf.WORKER_LOG_PORT} if local else {})}
     own: dict[Executor, tuple[str, ...]] = {
         Executor.CELERY: BROKER_KEYS,
@@ -56,7 +60,7 @@ def scheduler(inputs: Inputs) -> Program:
     template = checksum(task_pod(inputs)) if executor is Executor.KUBERNETES else ""
     return Program(
         names.SCHEDULER,
-        ("scheduler",),
+        ("python", f"{conf.OURS}/files/scheduler.py", "scheduler") if celery else ("scheduler",),
         inputs.release.scheduler,
         (conf.DATABASE_URL, conf.FERNET_KEY, conf.JWT_SECRET, *own[executor]),
         settings=conf.unless_set(inputs, settings),
