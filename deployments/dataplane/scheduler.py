@@ -1,8 +1,8 @@
 """Airflow's scheduler for the Celery executor, ending only when it owes nothing: `scheduler.py scheduler ...` in place
 of `airflow scheduler ...`, in Airflow's own environment.
 
-Told to end, Airflow's scheduler ends wherever it is. A task that it has marked as queued and not sent to Celery yet is
-then sent by nobody: the next scheduler adopts it, keeps one of its slots for it, and waits for Airflow's queued
+Told to end, Airflow's scheduler ends wherever it is. A task that it has queued in its database and not sent to Celery
+yet is then sent by nobody: the next scheduler adopts it, keeps one of its slots for it, and waits for Airflow's queued
 timeout of ten minutes (the Celery provider says so, in `try_adopt_task_instances`). Few slots may all be held by such
 tasks, and then nothing runs. Under 3.1 a task that was sent and not noted down is sent again instead. Here what was
 begun is finished first, which takes a fraction of a second.
@@ -33,12 +33,12 @@ def finishing(runner: type) -> type:
                 super()._exit_gracefully(*signal)
 
         def _owes(self) -> bool:
-            """Whether tasks are marked as queued and not sent, or sent and not noted down."""
+            """Whether tasks are queued in the database and not sent, or sent and not noted down."""
             holder = self if hasattr(self, "executors") else self.job  # as under 3.1
             return any(executor.queued_tasks or executor.event_buffer for executor in holder.executors)
 
         def _do_scheduling(self, *arguments: Any, **named: Any) -> Any:
-            """The first step of each round; what it marks as queued, the second one sends."""
+            """The first step of each round; what it queues, the second one sends."""
             if self.told is not None:
                 super()._exit_gracefully(*self.told)
             return self._whole(super()._do_scheduling, *arguments, **named)
