@@ -73,12 +73,14 @@ class Api:
         query = {"fieldManager": manager}
         return self._json(Request("PATCH", path, what, query, change, "application/merge-patch+json"))
 
-    def delete(self, path: str, what: str, uid: str = "") -> bool:
-        """Delete it, in the background, if it still is the object with that uid. False when it is gone already or is
-        another one by now."""
+    def delete(self, path: str, what: str, uid: str = "", grace: int | None = None) -> bool:
+        """Delete it, in the background, if it still is the object with that uid; a pod gets `grace` seconds instead of
+        its own. False when it is gone already or is another one by now."""
         options: Json = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
         try:
             self._json(Request("DELETE", path, what, body=options))
         except Refused as error:

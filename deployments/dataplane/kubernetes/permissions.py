@@ -53,8 +53,8 @@ RULES = (
     Rule(
         CORE,
         ("pods",),
-        ("get", "list", "watch", "create", "patch"),
-        "health; idle workers first; the test of network isolation",
+        OWN,
+        "health; idle workers first; an end within half a minute; the test of network isolation",
     ),
     Rule(CORE, ("pods/log",), ("get",), "the Logs page"),
     Rule(CORE, ("events",), ("list",), "why something does not start"),

@@ -3,6 +3,7 @@
 A finalizer that holds something is somebody's promise to clean up elsewhere: it is named and never stripped.
 """
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from deployments.dataplane.kubernetes.place import Place, component_of, conditio
 from deployments.dataplane.kubernetes.text import clause, moment
 from deployments.dataplane.kubernetes.transport import Json
 
+END_SECONDS = 30  # what a pod gets to end, as by the cluster's own default
 STUCK_SECONDS = 120.0  # after this, a namespace that is still there waits for somebody
 # As the namespace controller writes: "configmaps. has 1 resource instances", "example.org/x in 1 resource instances".
 CONTENT = re.compile(r"([a-z][a-z0-9.-]*[a-z0-9])\.? has (\d+) resource instances")
@@ -36,7 +38,7 @@ def step(place: Place) -> Progress:
     if namespace is not None:
         if "deletionTimestamp" in namespace["metadata"]:
             return _ending(place, namespace)
-        return _quiet(place) or _delete(place, namespace)
+        return _quiet(place) or _end_pods(place) or _delete(place, namespace)
     name, admin_url = database.database_name(place.ref.release_name), place.admin_url
     if database.drop_database(admin_url, place.ref.release_name, place.ref.deployment_id):
         return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
@@ -63,6 +65,31 @@ def _quiet(place: Place) -> Progress | None:
     return Progress(
         "components", Outcome.WAITING, f"{text} with finalizer {', '.join(held)}." if held else f"{text}."
     )
+
+
+def _end_pods(place: Place) -> Progress | None:
+    """Every pod gets half a minute, whatever its own grace: nobody can use what its tasks would finish. Before the
+    namespace is deleted, because the cluster looks again at the pods of one that ends only after half of their grace,
+    which for workers is five minutes and may be hours."""
+    for workload in place.workloads():
+        if replicas(workload):
+            place.scale(workload, 0, names.SCALER)
+    ending = [pod for pod in place.pods() if not _overdue(pod)]
+    for pod in ending:
+        meta = pod["metadata"]
+        if meta.get("deletionGracePeriodSeconds", math.inf) > END_SECONDS:
+            path = place.path("v1", "Pod", meta["name"])
+            place.api.delete(path, f"pod {meta['name']}", meta["uid"], grace=END_SECONDS)
+    if not ending:
+        return None
+    text = f"Waiting for {len(ending)} pod{'s'[: len(ending) != 1]} to end."
+    return Progress("components", Outcome.WAITING, text)
+
+
+def _overdue(pod: Json) -> bool:
+    """Whether it should have ended long ago: its node does not answer, and the namespace will say so."""
+    until = moment(pod["metadata"].get("deletionTimestamp"))
+    return until is not None and (datetime.now(UTC) - until).total_seconds() > END_SECONDS
 
 
 def _delete(place: Place, namespace: Json) -> Progress:

@@ -59,6 +59,25 @@ class OnKubernetes:
         finally:
             remove(harness, case)
 
+    def test_pods_end_within_half_a_minute_before_their_namespace_does(
+        self, harness: KubernetesHarness
+    ) -> None:
+        """The cluster waits for half of the longest grace of pods in a namespace that ends: 301 s for a worker's."""
+        case = new_case()
+        namespace = harness.namespace(case)
+        try:
+            converge(harness, case)
+            count = len(harness.api().items(path_of("v1", "Pod", namespace)))
+            progress = harness.plane().destroy(case.ref)
+            assert (progress.outcome, progress.step) == (Outcome.WAITING, "components")
+            assert progress.sentence == f"Waiting for {count} pods to end."
+            found = harness.api().get(path_of("v1", "Namespace", "", namespace))
+            assert "deletionTimestamp" not in found["metadata"]
+            for pod in harness.api().items(path_of("v1", "Pod", namespace)):
+                assert pod["metadata"]["deletionGracePeriodSeconds"] == 30, pod["metadata"]["name"]
+        finally:
+            remove(harness, case)
+
     def test_with_keda_nobody_else_sets_replicas_and_it_lets_go_before_the_namespace_ends(
         self, harness: KubernetesHarness
     ) -> None:
