@@ -23,6 +23,13 @@ from deployments.dataplane.local.processes import kill, tagged
 from deployments.dataplane.local.supervisor import Supervisor, render_main
 from deployments.tests.contract import OLDER, Case, converge, new_case
 
+# Of a metadata database: what the migration to 3.3 fails at, and a connection that an upgrade must keep.
+IN_THE_WAY = "CREATE TABLE connection_test_request (in_the_way int)"
+OUT_OF_THE_WAY = "DROP TABLE connection_test_request"
+REMEMBER = (
+    "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) "
+    "VALUES ('kept', 'http', false, false)"
+)
 DAG = """
 from datetime import datetime
 from airflow.sdk import DAG, task
@@ -135,17 +142,13 @@ class LocalHarness:
     @contextmanager
     def failing_migration(self, case: Case) -> Iterator[None]:
         """A table is in the way of one that the newer runtime makes."""
-        execute(case, "CREATE TABLE connection_test_request (in_the_way int)")
+        execute(case, IN_THE_WAY)
         yield
-        execute(case, "DROP TABLE connection_test_request")
+        execute(case, OUT_OF_THE_WAY)
 
     def remember(self, case: Case) -> None:
         """A connection, and a run of a DAG that Airflow ran."""
-        execute(
-            case,
-            "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) "
-            "VALUES ('kept', 'http', false, false)",
-        )
+        execute(case, REMEMBER)
         assert_runs_a_dag(self, case)
 
     def remembers(self, case: Case) -> bool:

@@ -1,4 +1,5 @@
-"""Real Airflow on real nodes: under every executor it becomes Healthy and runs a DAG.
+"""Real Airflow on real nodes: it becomes Healthy and runs a DAG under every executor and on every runtime, sleeps,
+wakes, and is upgraded.
 
 Runs when KUBE_NODES=1, for a cluster (KUBECONFIG_TEST) whose nodes can pull apache/airflow and reach the Postgres that
 KUBE_NODES_DATABASE_URL names, as an administrator of it. The DAG is one of Airflow's own examples.
@@ -6,16 +7,20 @@ KUBE_NODES_DATABASE_URL names, as an administrator of it. The DAG is one of Airf
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 
+from deployments.catalogue import RELEASES
 from deployments.dataplane import database
 from deployments.dataplane.base import ClusterConfig
 from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
 from deployments.dataplane.kubernetes.kubeconfig import parse
+from deployments.spec import RuntimeSpec
 from deployments.states import ComponentState, Executor
-from deployments.tests.airflow_local import until
-from deployments.tests.contract import Case, converge, new_case, remove
+from deployments.tests.airflow_local import IN_THE_WAY, OUT_OF_THE_WAY, REMEMBER, until
+from deployments.tests.contract import Case, LifeContract, converge, new_case, remove
 from deployments.tests.kubernetes.harness import REAL, real_kubeconfig
 
 NODES = REAL and os.environ.get("KUBE_NODES") == "1"
@@ -25,10 +30,13 @@ pytestmark = [
 ]
 DATABASE_URL = os.environ.get("KUBE_NODES_DATABASE_URL", "")
 DAG = "example_bash_operator"
+EXAMPLES = {"AIRFLOW__CORE__LOAD_EXAMPLES": "True"}
+NEWEST, *OTHERS = [RuntimeSpec(version, airflow) for version, airflow, *_ in RELEASES]
+RAN = f"SELECT state FROM dag_run WHERE dag_id = '{DAG}' AND state IN ('success', 'failed')"
 
 
 class Nodes:
-    """A cluster whose kubelets do the work; see `contract.Harness`."""
+    """A cluster whose kubelets do the work; what `LifeContract` needs of a `contract.Harness`."""
 
     patience, pause = 900.0, 2.0  # the first Deployment waits for the image
 
@@ -40,12 +48,36 @@ class Nodes:
     def plane(self) -> KubernetesDataPlane:
         return KubernetesDataPlane(self.config)
 
+    @contextmanager
+    def failing_migration(self, case: Case) -> Iterator[None]:
+        execute(case, IN_THE_WAY)
+        yield
+        execute(case, OUT_OF_THE_WAY)
 
-@pytest.fixture(params=list(Executor), ids=lambda executor: executor.value)
+    def remember(self, case: Case) -> None:
+        execute(case, REMEMBER)
+
+    def remembers(self, case: Case) -> bool:
+        return execute(case, "SELECT count(*) FROM connection WHERE conn_id = 'kept'") == [(1,)]
+
+
+def execute(case: Case, statement: str) -> list[tuple]:
+    """Run a statement in the metadata database, as the Deployment's own role."""
+    name = database.database_name(case.ref.release_name)
+    url = database.url(DATABASE_URL, database=name, user=name, password=case.secrets.database_password)
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(
+    params=[*((executor, NEWEST) for executor in Executor), *((Executor.CELERY, each) for each in OTHERS)],
+    ids=lambda param: f"{param[0].value}-{param[1].version}",
+)
 def running(request) -> Iterator[tuple[Nodes, Case]]:
     """A Deployment with Airflow's examples, converged."""
-    nodes = Nodes()
-    case = new_case(request.param, environment={"AIRFLOW__CORE__LOAD_EXAMPLES": "True"})
+    nodes, (executor, runtime) = Nodes(), request.param
+    case = new_case(executor, runtime=runtime, environment=EXAMPLES)
     try:
         converge(nodes, case)
         yield nodes, case
@@ -53,17 +85,21 @@ def running(request) -> Iterator[tuple[Nodes, Case]]:
         remove(nodes, case)
 
 
-def rows(case: Case, statement: str) -> list[tuple]:
-    name = database.database_name(case.ref.release_name)
-    with database.connect(DATABASE_URL, database=name) as connection:
-        return connection.execute(statement).fetchall()
-
-
 def test_airflow_becomes_healthy_and_runs_a_dag(running) -> None:
     nodes, case = running
     components = nodes.plane().observe(case.ref).components
     assert {c.state for c in components} == {ComponentState.READY}, components
-    until(lambda: rows(case, f"SELECT 1 FROM dag WHERE dag_id = '{DAG}'"), 300)
-    rows(case, f"UPDATE dag SET is_paused = false WHERE dag_id = '{DAG}' RETURNING dag_id")
-    ended = f"SELECT state FROM dag_run WHERE dag_id = '{DAG}' AND state IN ('success', 'failed')"
-    assert until(lambda: rows(case, ended), 600) == [("success",)]
+    until(lambda: execute(case, f"SELECT 1 FROM dag WHERE dag_id = '{DAG}'"), 300)
+    execute(case, f"UPDATE dag SET is_paused = false WHERE dag_id = '{DAG}'")
+    assert until(lambda: execute(case, RAN), 600) == [("success",)]
+    said = {c.name: nodes.plane().logs(case.ref, c.name).lines for c in components}
+    assert all(said.values()), said
+
+
+class TestLife(LifeContract):
+    """A Deployment sleeps, wakes, fails an upgrade, is upgraded and removed."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls) -> Nodes:
+        return Nodes()
