@@ -21,7 +21,7 @@ REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
 
 @dataclass(frozen=True)
 class Verdict:
-    """The consolidated status, and the sentence that says why and what to do (empty when Healthy)."""
+    """The consolidated status, and the sentence that says why and what to do (empty when every component is ready)."""
 
     status: Status
     reason: str = ""
@@ -42,6 +42,17 @@ def worst(components: tuple[Component, ...]) -> Component | None:
     return min(bad, key=lambda c: WORST_FIRST.index(c.state), default=None)
 
 
+def serves(release: Release, components: tuple[Component, ...]) -> bool:
+    """Whether every component does its part. Workers beyond a queue's min come and go with the load: while they only
+    start, nothing is wrong."""
+    least = {f"worker-{queue.name}": queue.min_workers for queue in release.queues}
+    return bool(components) and all(
+        c.state is ComponentState.READY
+        or (c.state is ComponentState.STARTING and c.ready >= least.get(c.name, math.inf))
+        for c in components
+    )
+
+
 def component_sentence(component: Component) -> str:
     """What is wrong with a component, with its last error line when it has one."""
     reason = component.reason or f"{component.name} is not ready."
@@ -59,9 +70,9 @@ def verdict(
     applied = observation.digest == release.digest
     if release.hibernating and applied and observation.asleep:
         return Verdict(Status.HIBERNATING)
-    if not release.hibernating and applied and observation.ready:
-        return Verdict(Status.HEALTHY)
     culprit = worst(observation.components)
+    if not release.hibernating and applied and serves(release, observation.components):
+        return Verdict(Status.HEALTHY, component_sentence(culprit) if culprit else "")
     if culprit and culprit.state is ComponentState.FAILING:
         reason = component_sentence(culprit)
     elif progress and progress.outcome is not Outcome.FINISHED:
@@ -81,15 +92,21 @@ def backoff(failures: int) -> float:
 
 
 def rest(
-    status: Status, progress: Progress | None, *, healthy: float, scaled: bool, heard: bool = False
+    status: Status,
+    progress: Progress | None,
+    *,
+    healthy: float,
+    scaled: bool,
+    heard: bool = False,
+    settled: bool = True,
 ) -> float:
     """Seconds until the next look when nothing happens: `healthy` is the data plane's `healthy_rest`; `heard` when it
-    tells of changes by itself. 0 after progress: the next step starts at once."""
+    tells of changes by itself; not `settled` while workers start. 0 after progress: the next step starts at once."""
     if progress and progress.outcome is Outcome.PROGRESSED:
         return 0.0
     if status is Status.HIBERNATING:
         return healthy
-    if status is Status.HEALTHY:
+    if status is Status.HEALTHY and settled:
         return REST_SCALED if scaled else healthy
     return REST_HEARD if heard else REST_WAITING
 

@@ -178,7 +178,7 @@ def _apply_pass(claim: Claim) -> Record:
     more = any(record.wanted_workers != workers.get(record.name) for record in scaled)
     return Record(
         verdict,
-        0.0 if more else _rest(plane, release, verdict, progress, scaled),
+        0.0 if more else _rest(plane, release, verdict, progress, scaled, settled=observation.ready),
         operation=operation,
         step_names=steps,
         progress=_shown_progress(progress, steps, verdict),
@@ -195,6 +195,8 @@ def _rest(
     verdict: Verdict,
     progress: Progress | None,
     scaled: tuple[QueueRecord, ...],
+    *,
+    settled: bool,
 ) -> float:
     """When to look next if nothing is heard before: also when a queue may have fewer workers, which nobody tells."""
     seconds = plan.rest(
@@ -203,6 +205,7 @@ def _rest(
         healthy=plane.healthy_rest,
         scaled=bool(release.queues) and not plane.load_wakes,
         heard=plane.load_wakes,
+        settled=settled,
     )
     return min(seconds, plan.until_fewer((queue.fewer_since for queue in scaled), timezone.now()))
 

@@ -1,5 +1,6 @@
 """Decisions as tables: status, reasons, rests, scaling, names and sizes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,6 +30,13 @@ STARTING = Component("api-server", ComponentState.STARTING, 0, 1, "API server: w
 FAILING = Component("scheduler", ComponentState.FAILING, 0, 1, "Scheduler keeps crashing.", "KeyError: 'x'")
 CRASHING = "Scheduler keeps crashing. Last line: KeyError: 'x'"
 WAITING = Progress("components", Outcome.WAITING, "Scheduler is ready. API server: waiting.")
+
+
+def workers(ready: int, wanted: int) -> Component:
+    """Of the default queue, some of them starting."""
+    return Component("worker-default", ComponentState.STARTING, ready, wanted, f"{ready} of {wanted}")
+
+
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -44,6 +52,13 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
         (RELEASE.digest, (STARTING, READY), None, True, Status.UNHEALTHY, STARTING.reason),
         ("", (), WAITING, True, Status.UNHEALTHY, WAITING.sentence),
         ("other", (READY,), WAITING, True, Status.DEPLOYING, WAITING.sentence),
+        # Workers beyond min come with the load: while they start, nothing is wrong.
+        (RELEASE.digest, (READY, workers(1, 6)), WAITING, True, Status.HEALTHY, "1 of 6"),
+        (RELEASE.digest, (READY, workers(0, 1)), WAITING, True, Status.UNHEALTHY, WAITING.sentence),
+        (RELEASE.digest, (STARTING, workers(1, 6)), None, True, Status.UNHEALTHY, STARTING.reason),
+        (RELEASE.digest, (READY, replace(workers(5, 6), state=ComponentState.FAILING)), None, True,
+         Status.UNHEALTHY, "5 of 6"),
+        ("other", (READY, workers(1, 6)), WAITING, True, Status.DEPLOYING, WAITING.sentence),
     ],
 )  # fmt: skip
 def test_the_verdict(digest, components, progress, was_healthy, status, reason):
@@ -139,6 +154,8 @@ def test_rests():
     assert rest(Status.CREATING, done, healthy=30, scaled=False) == 0
     assert rest(Status.CREATING, WAITING, healthy=30, scaled=False) == 1
     assert rest(Status.HEALTHY, None, healthy=30, scaled=True) == 10
+    assert rest(Status.HEALTHY, WAITING, healthy=30, scaled=True, settled=False) == 1
+    assert rest(Status.HEALTHY, WAITING, healthy=30, scaled=False, heard=True, settled=False) == 3
     assert rest(Status.HEALTHY, None, healthy=30, scaled=False) == 30
 
 
