@@ -93,9 +93,10 @@ def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
     with deployment(harness, Executor.CELERY, environment=EAGER) as made:
         case = made
         assert_runs_a_dag(harness, case)
+        _write_a_plugin_that_sends_slowly(harness, case)  # for the scheduler that starts next
         _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case)
-        _killed_with_its_children(harness, case)
         _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case)
+        _killed_with_its_children(harness, case)
         case = _more_workers_and_schedulers(harness, case)
         _fewer_workers_idle_first(harness, case)
         case = replace(case, release=replace(case.release, scheduler_replicas=1), workers={"default": 1})
@@ -118,28 +119,25 @@ def _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case) -> None
     assert scheduler.restarts == 1
 
 
+def _write_a_plugin_that_sends_slowly(harness, case) -> None:
+    folder = Path(harness.plane().notes(case.ref)["DAGs folder"]).parent
+    (folder / "plugins").mkdir(exist_ok=True)
+    (folder / "plugins" / "slow_sending.py").write_text(SLOW_SENDING.format(mark=str(folder / "sending")))
+
+
 def _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case) -> None:
     """Told to end in between, Airflow's own would leave the task to the queued timeout of ten minutes."""
     folder = Path(harness.plane().notes(case.ref)["DAGs folder"])
-    plugin, sending = folder.parent / "plugins" / "slow_sending.py", folder.parent / "sending"
-    plugin.parent.mkdir(exist_ok=True)
-    plugin.write_text(SLOW_SENDING.format(mark=str(sending)))
-    _ends_and_beats_again(harness, case)  # now it sends slowly
     (folder / "sent.py").write_text(DAG.replace("proof", "sent"))
-    until(sending.exists)
-    _ends_and_beats_again(harness, case)
-    ended = "SELECT state FROM dag_run WHERE dag_id = 'sent' AND state IN ('success', 'failed')"
-    assert until(lambda: rows(case, ended), seconds=60) == [("success",)]
-    assert rows(case, "SELECT max(try_number) FROM task_instance WHERE dag_id = 'sent'") == [(1,)]
-    plugin.unlink()
-
-
-def _ends_and_beats_again(harness, case) -> None:
-    """supervisord starts a scheduler that has ended by itself."""
+    until((folder.parent / "sending").exists)
     pid = processes(harness, case)["scheduler-1"].pid
     os.kill(pid, signal.SIGTERM)
     until(lambda: processes(harness, case)["scheduler-1"].pid != pid, seconds=20)
     converge(harness, case)
+    ended = "SELECT state FROM dag_run WHERE dag_id = 'sent' AND state IN ('success', 'failed')"
+    assert until(lambda: rows(case, ended), seconds=60) == [("success",)]
+    assert rows(case, "SELECT max(try_number) FROM task_instance WHERE dag_id = 'sent'") == [(1,)]
+    (folder.parent / "plugins" / "slow_sending.py").unlink()
 
 
 def _killed_with_its_children(harness, case) -> None:
