@@ -150,7 +150,7 @@ def frozen_redis():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_with_redis_frozen_a_submit_succeeds_after_one_time_out_of_a_second(
+def test_with_redis_frozen_a_submit_succeeds_within_a_second_and_a_half(
     as_, bob, workspace, cluster, frozen_redis
 ):
     from deployments.models import Deployment
@@ -165,7 +165,7 @@ def test_with_redis_frozen_a_submit_succeeds_after_one_time_out_of_a_second(
     start = time.monotonic()
     answer = client.post(url, sent)
     assert answer.status_code == 303
-    assert 0.9 < time.monotonic() - start < 1.9  # it did try, and once
+    assert 0.9 < time.monotonic() - start < 1.5  # it did try
     assert events.breaker.open
     start = time.monotonic()
     assert client.get(answer["Location"]).status_code == 200

@@ -23,10 +23,8 @@ from deployments.dataplane.local.processes import kill, tagged
 from deployments.dataplane.local.supervisor import Supervisor, render_main
 from deployments.tests.contract import OLDER, Case, converge, new_case
 
-# Of a metadata database: what the migration to 3.3 fails at, and a connection that an upgrade must keep.
-IN_THE_WAY = "CREATE TABLE connection_test_request (in_the_way int)"
-OUT_OF_THE_WAY = "DROP TABLE connection_test_request"
-REMEMBER = (
+# A connection that an upgrade must keep.
+REMEMBER: LiteralString = (
     "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) "
     "VALUES ('kept', 'http', false, false)"
 )
@@ -141,10 +139,8 @@ class LocalHarness:
 
     @contextmanager
     def failing_migration(self, case: Case) -> Iterator[None]:
-        """A table is in the way of one that the newer runtime makes."""
-        execute(case, IN_THE_WAY)
-        yield
-        execute(case, OUT_OF_THE_WAY)
+        with table_in_the_way(case, config().database_url):
+            yield
 
     def remember(self, case: Case) -> None:
         """A connection, and a run of a DAG that Airflow ran."""
@@ -161,12 +157,20 @@ class LocalHarness:
         return found == [(1, 1)]
 
 
-def execute(case: Case, statement: LiteralString) -> list[tuple]:
-    """Run a statement in the Deployment's metadata database, as its own role would."""
+@contextmanager
+def table_in_the_way(case: Case, database_url: str) -> Iterator[None]:
+    """A table is in the way of one that the newer runtime makes."""
+    execute(case, "CREATE TABLE connection_test_request (in_the_way int)", database_url)
+    yield
+    execute(case, "DROP TABLE connection_test_request", database_url)
+
+
+def execute(case: Case, statement: LiteralString, database_url: str = "") -> list[tuple]:
+    """Run a statement in the Deployment's metadata database, as its own role would: on this machine's Postgres, or on
+    that of the URL."""
     name = database.database_name(case.ref.release_name)
-    url = database.url(
-        config().database_url, database=name, user=name, password=case.secrets.database_password
-    )
+    admin_url = database_url or config().database_url
+    url = database.url(admin_url, database=name, user=name, password=case.secrets.database_password)
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []

@@ -1,4 +1,4 @@
-"""Leaving nothing of a Deployment: what scales, the scheduler, the namespace with all in it, the database, the role.
+"""Leaving nothing of a Deployment: what scales, the pods, the namespace with all in it, the database, the role.
 
 A finalizer that holds something is somebody's promise to clean up elsewhere: it is named and never stripped.
 """

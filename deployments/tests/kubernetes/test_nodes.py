@@ -7,19 +7,18 @@ KUBE_NODES_DATABASE_URL names, as an administrator of it. The DAG is one of Airf
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from typing import LiteralString
 
-import psycopg
 import pytest
 
 from deployments.catalogue import RELEASES
-from deployments.dataplane import database
 from deployments.dataplane.base import ClusterConfig
 from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
 from deployments.dataplane.kubernetes.kubeconfig import parse
 from deployments.spec import RuntimeSpec
 from deployments.states import ComponentState, Executor
-from deployments.tests.airflow_local import IN_THE_WAY, OUT_OF_THE_WAY, REMEMBER, until
+from deployments.tests.airflow_local import REMEMBER, execute, table_in_the_way, until
 from deployments.tests.contract import Case, LifeContract, converge, new_case, remove
 from deployments.tests.kubernetes.harness import REAL, real_kubeconfig
 
@@ -48,26 +47,19 @@ class Nodes:
     def plane(self) -> KubernetesDataPlane:
         return KubernetesDataPlane(self.config)
 
-    @contextmanager
-    def failing_migration(self, case: Case) -> Iterator[None]:
-        execute(case, IN_THE_WAY)
-        yield
-        execute(case, OUT_OF_THE_WAY)
+    def failing_migration(self, case: Case) -> AbstractContextManager[None]:
+        return table_in_the_way(case, DATABASE_URL)
 
     def remember(self, case: Case) -> None:
-        execute(case, REMEMBER)
+        rows(case, REMEMBER)
 
     def remembers(self, case: Case) -> bool:
-        return execute(case, "SELECT count(*) FROM connection WHERE conn_id = 'kept'") == [(1,)]
+        return rows(case, "SELECT count(*) FROM connection WHERE conn_id = 'kept'") == [(1,)]
 
 
-def execute(case: Case, statement: str) -> list[tuple]:
-    """Run a statement in the metadata database, as the Deployment's own role."""
-    name = database.database_name(case.ref.release_name)
-    url = database.url(DATABASE_URL, database=name, user=name, password=case.secrets.database_password)
-    with psycopg.connect(url, autocommit=True) as connection:
-        cursor = connection.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
+def rows(case: Case, statement: LiteralString) -> list[tuple]:
+    """What a statement finds in the metadata database, as the Deployment's own role."""
+    return execute(case, statement, DATABASE_URL)
 
 
 @pytest.fixture(
@@ -89,9 +81,9 @@ def test_airflow_becomes_healthy_and_runs_a_dag(running) -> None:
     nodes, case = running
     components = nodes.plane().observe(case.ref).components
     assert {c.state for c in components} == {ComponentState.READY}, components
-    until(lambda: execute(case, f"SELECT 1 FROM dag WHERE dag_id = '{DAG}'"), 300)
-    execute(case, f"UPDATE dag SET is_paused = false WHERE dag_id = '{DAG}'")
-    assert until(lambda: execute(case, RAN), 600) == [("success",)]
+    until(lambda: rows(case, f"SELECT 1 FROM dag WHERE dag_id = '{DAG}'"), 300)
+    rows(case, f"UPDATE dag SET is_paused = false WHERE dag_id = '{DAG}'")
+    assert until(lambda: rows(case, RAN), 600) == [("success",)]
     said = {c.name: nodes.plane().logs(case.ref, c.name).lines for c in components}
     assert all(said.values()), said
 
