@@ -28,7 +28,8 @@ QUEUE_LENGTH = 8  # a reader slower than this gets one "resync" in place of what
 BREAKER_SECONDS = 10.0  # in a web process, where people wait; others try again soon
 BREAKER_SECONDS_ELSEWHERE = 1.0
 READY_SECONDS = 1.0  # how long a new listener waits for the process's own subscription
-TIMEOUT_SECONDS = 1.0
+# A frozen Redis costs a submit this once, of the 1.5 s within which it succeeds; a busy machine needs the rest.
+TIMEOUT_SECONDS = 0.7
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _redis() -> redis.Redis:
 
 
 def publish(topic: str, frames: Iterable[Frame]) -> bool:
-    """Send frames to every page that watches `topic`. Never raises, never takes longer than about a second;
+    """Send frames to every page that watches `topic`. Never raises, never takes longer than about TIMEOUT_SECONDS;
     False when they were dropped (pages catch up on their next resync)."""
     if breaker.open:
         _catch_up.note(topic)

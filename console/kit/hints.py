@@ -7,11 +7,10 @@ from uuid import UUID
 import structlog
 from kombu.exceptions import OperationalError
 
-from console.kit.events import breaker
+from console.kit.events import TIMEOUT_SECONDS, breaker
 
 logger = structlog.get_logger(__name__)
 
-SECONDS = 1.0
 EXPIRES_SECONDS = 30
 
 _sender = ThreadPoolExecutor(1, thread_name_prefix="hints")
@@ -27,13 +26,13 @@ class Task(Protocol):
 
 
 def send(task: Task, pk: UUID) -> bool:
-    """Ask a worker to look at a row now. Never raises, never waits longer than a second; False when the hint was
+    """Ask a worker to look at a row now. Never raises, never waits longer than TIMEOUT_SECONDS; False when the hint was
     dropped (a sweep finds the row)."""
     if breaker.open:
         return False
     try:
         # In a thread, because kombu may retry inside one publish: measured 1.0-4.6 s against a frozen Redis.
-        _sender.submit(_send, task, str(pk)).result(timeout=SECONDS)
+        _sender.submit(_send, task, str(pk)).result(timeout=TIMEOUT_SECONDS)
     except (OperationalError, OSError, TimeoutError) as error:
         breaker.trip()
         logger.warning("hint_dropped", kind=task.name, row=str(pk), error=type(error).__name__)

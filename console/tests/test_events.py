@@ -165,7 +165,7 @@ def test_with_redis_frozen_a_submit_succeeds_within_a_second_and_a_half(
     start = time.monotonic()
     answer = client.post(url, sent)
     assert answer.status_code == 303
-    assert 0.9 < time.monotonic() - start < 1.5  # it did try
+    assert events.TIMEOUT_SECONDS < time.monotonic() - start < 1.5  # it did try, once
     assert events.breaker.open
     start = time.monotonic()
     assert client.get(answer["Location"]).status_code == 200
