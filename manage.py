@@ -3,6 +3,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
@@ -15,9 +16,26 @@ def main() -> None:
         from console.embedded.up import main as up
 
         sys.exit(up(sys.argv[2:]))
-    from django.core.management import execute_from_command_line
+    from console.embedded import beside
 
-    execute_from_command_line(sys.argv)
+    os.environ |= beside.environment(os.environ, default_state=Path(__file__).resolve().parent / ".local")
+    _execute()
+
+
+def _execute() -> None:
+    from django.conf import settings
+    from django.core.management import execute_from_command_line
+    from django.db import OperationalError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError:
+        if settings.CONFIGURED:
+            raise
+        sys.exit(
+            f"This command needs a database. No console runs in {settings.STATE_DIR}: start it with `make run`, or set "
+            "DATABASE_URL and the other variables of the console that is meant (README.md)."
+        )
 
 
 if __name__ == "__main__":

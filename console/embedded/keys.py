@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Callable
 
-from console.embedded.preflight import Refusal
+from console.embedded.refusal import Refusal
 from console.kit.files import write_private
 from deployments.dataplane.local.paths import StateDir
 

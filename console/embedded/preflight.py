@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from console.embedded import ledger, postgres, redis_server
+from console.embedded.refusal import Refusal
 from deployments.dataplane.local.paths import StateDir
 
 STATE_VERSION = 1  # raised when an older console could no longer read the state folder
@@ -27,10 +28,6 @@ PRODUCTION_ONLY = (
     "REDIS_URL_FILE",
     "KUBERNETES_SERVICE_HOST",
 )
-
-
-class Refusal(Exception):
-    """`up` does not start. `str()` is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,8 @@ def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
     """Look at everything and change nothing. Raises Refusal with the first thing that is wrong."""
     _not_production(environ)
     state = _state(environ, default_state)
-    _lock_is_free(state)
+    if in_use(state):
+        raise Refusal(_in_use(state))
     _version(state)
     port = _port(environ.get("PORT", "8000"), state)
     _disk(state.root)
@@ -101,19 +99,21 @@ def _state(environ: Mapping[str, str], default: Path) -> StateDir:
     return state
 
 
-def _lock_is_free(state: StateDir) -> None:
+def in_use(state: StateDir) -> bool:
+    """Whether an `up` runs in this state folder. Raises Refusal when this user may not know."""
     try:
         handle = os.open(state.lock_file, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
+        return False
     except OSError as error:
         raise Refusal(f"{state.lock_file} cannot be opened ({error.strerror}).") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Refusal(_in_use(state)) from None
+        return True
     finally:
         os.close(handle)
+    return False
 
 
 def _in_use(state: StateDir) -> str:

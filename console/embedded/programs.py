@@ -28,24 +28,30 @@ WEB_QUIET = ("--no-access-log", "--log-level=warning")
 
 def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
     """What supervisord, and so every program of the console, inherits: the person's environment and ours."""
-    state = plan.state
-    files = {
-        "SECRET_KEY_FILE": state.keys / "secret_key",
-        "ENCRYPTION_KEYS_FILE": state.keys / "encryption_keys",
-        "DATABASE_URL_FILE": state.run_dir / "database_url",
-        "REDIS_URL_FILE": state.run_dir / "redis_url",
-    }
     ours = {
-        TAG: str(state.root),
-        "EMBEDDED": "1",
-        "STATE_DIR": str(state.root),
+        TAG: str(plan.state.root),
         "PORT": str(plan.port),
         "DJANGO_SETTINGS_MODULE": "console.settings",
         "PYTHONUNBUFFERED": "1",
     }
     unwanted = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME", "FAILPOINTS"}
     kept = {name: value for name, value in environ.items() if name not in unwanted}
-    return kept | ours | {name: str(path) for name, path in files.items()}
+    return kept | ours | reach(plan.state)
+
+
+def reach(state: StateDir) -> dict[str, str]:
+    """How a process finds this state folder's console: its Postgres, its Redis, its keys."""
+    files = {
+        "SECRET_KEY_FILE": state.keys / "secret_key",
+        "ENCRYPTION_KEYS_FILE": state.keys / "encryption_keys",
+        "DATABASE_URL_FILE": state.run_dir / "database_url",
+        "REDIS_URL_FILE": state.run_dir / "redis_url",
+    }
+    return {
+        "EMBEDDED": "1",
+        "STATE_DIR": str(state.root),
+        **{name: str(path) for name, path in files.items()},
+    }
 
 
 def configure(plan: Plan) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from console.embedded import keys, ledger, postgres, preflight, programs, stop
-from console.embedded.preflight import Plan, Refusal
+from console.embedded.preflight import Plan
+from console.embedded.refusal import Refusal
 from console.embedded.signals import Signals
 from deployments.dataplane.base import DataPlaneError
 from deployments.dataplane.local.supervisor import Supervisor

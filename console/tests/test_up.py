@@ -208,6 +208,19 @@ def test_a_second_up_on_the_same_state_is_refused(running):
     assert running.status() == 200
 
 
+def test_another_command_finds_the_running_console(running):
+    plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "deregister_cluster", "Nowhere"],
+        cwd=BASE,
+        env={**plain, "STATE_DIR": str(running.state.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "CommandError: No Kubernetes cluster named Nowhere is registered.\n"
+
+
 @pytest.mark.parametrize("role", ["web", "worker", "beat", "observer", "redis", "postgres"])
 def test_a_killed_process_comes_back(running, role):
     before = running.pid(role)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.embedded import keys, preflight, redis_server, up
+from console.embedded.refusal import Refusal
 from deployments.dataplane.local.paths import StateDir
 
 BASE = Path(up.__file__).parent.parent.parent
@@ -115,7 +116,7 @@ def test_a_lost_key_beside_data_is_refused_and_not_made_anew(tmp_path):
     keys.ensure(state, has_data=True)
     assert keys.read(state, "encryption_keys") == before
     (state.keys / "encryption_keys").unlink()
-    with pytest.raises(preflight.Refusal, match="encryption_keys is missing"):
+    with pytest.raises(Refusal, match="encryption_keys is missing"):
         keys.ensure(state, has_data=True)
     assert not (state.keys / "encryption_keys").exists()
 
@@ -129,3 +130,16 @@ def test_an_old_python_gets_one_sentence_from_manage_py():
     assert done.returncode == 1
     assert done.stderr.startswith("Airdeck needs Python 3.13 or newer; this is ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_command_without_a_console_says_what_to_start(root):
+    plain = {"PATH": os.environ["PATH"], "STATE_DIR": str(root)}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "createsuperuser", "--noinput", "--email", "olga@example.org"],
+        cwd=BASE, env=plain, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"This command needs a database. No console runs in {root}: start it with `make run`, or set "
+        "DATABASE_URL and the other variables of the console that is meant (README.md).\n"
+    )

@@ -1,0 +1,30 @@
+"""Commands of manage.py beside a running `up`: they find its database, its Redis and its keys by themselves."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from console.embedded import preflight, programs
+from console.embedded.refusal import Refusal
+from deployments.dataplane.local.paths import StateDir
+
+# Whoever sets one of these means another console.
+CONFIGURED = (
+    *preflight.PRODUCTION_ONLY,
+    "SECRET_KEY",
+    "SECRET_KEY_FILE",
+    "ENCRYPTION_KEYS",
+    "ENCRYPTION_KEYS_FILE",
+)
+
+
+def environment(environ: Mapping[str, str], *, default_state: Path) -> dict[str, str]:
+    """What a command needs beyond `environ` to work on the console that runs in STATE_DIR: file names, no secret. Empty
+    when none runs there, or when `environ` names another."""
+    if any(environ.get(name) for name in CONFIGURED):
+        return {}
+    try:
+        state = StateDir(Path(environ.get("STATE_DIR") or default_state).expanduser().absolute())
+        running = preflight.in_use(state)
+    except (ValueError, Refusal):  # this user runs nothing there
+        return {}
+    return programs.reach(state) if running else {}

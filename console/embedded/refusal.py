@@ -1,0 +1,5 @@
+"""Why `up` does not start."""
+
+
+class Refusal(Exception):
+    """`up` does not start. `str()` is one sentence."""
