@@ -193,7 +193,7 @@ class Installation:
     def wait_status(self, release_name: str, word: str, seconds: float = 180) -> float:
         """Wait until the page's badge says `word`. Returns the seconds it took."""
         begun = time.monotonic()
-        wait_until(lambda: self.status(release_name) == word, seconds, lambda: self.story(release_name), 0.25)
+        wait_until(lambda: self.status(release_name) == word, seconds, lambda: self.story(release_name), 0.5)
         return time.monotonic() - begun
 
     def story(self, release_name: str) -> str:

@@ -75,7 +75,7 @@ def watch_until_healthy(page: Page) -> list[str]:
         sentence = page.locator(".verdict__text p").first.inner_text()
         if not said or said[-1] != sentence:
             said.append(sentence)
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(250)
     assert page.evaluate("window.neverReloaded")
     return said
 
@@ -224,15 +224,7 @@ def test_celery_is_created_through_deaths_at_its_steps(it, made):
     assert run_dag(it, release) == "success"
 
 
-def test_the_next_start_finds_every_deployment_again(it, made):
-    assert it.stop() <= 20
-    it.start()
-    for release in made.values():
-        it.wait_status(release, "Healthy", 240)
-
-
 def test_deleting_leaves_a_receipt_and_nothing_else(it, made):
-    it.delete_deployment(made["celery"], "Pipelines")
     with chromium() as browser:
         page = sign_in(browser, it)
         page.get_by_role("link", name="Analytics", exact=True).click()
@@ -244,17 +236,33 @@ def test_deleting_leaves_a_receipt_and_nothing_else(it, made):
         expect(badge(page)).to_have_text("Deleted", timeout=60_000)
         page.get_by_role("link", name="See what was removed").click()
         receipt = page.inner_text("main")
-    wait_until(lambda: "Deleted" in it.story(made["celery"]), 60, every=0.3)
-    for release in made.values():
-        name = f"d_{release.replace('-', '_')}"
-        assert not it.state.deployment(release).exists()
-        with psycopg.connect(postgres.url(it.state, "postgres")) as server:
-            assert not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
-            assert not server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
-        assert not [p for p in it.supervisor.processes() if p.group.startswith(release)]
-        assert not [p for p in ledger.processes(it.state.root) if tagged(p.pid, release)]
     for word in ("processes", "database d_", "role d_", "files in"):
         assert word in receipt
+    assert_nothing_is_left_of(made["local"], it)
+
+
+def test_the_next_start_finds_what_is_there_and_nothing_that_was_deleted(it, made):
+    assert it.stop() <= 20
+    it.start()
+    it.wait_status(made["celery"], "Healthy", 240)
+    assert_nothing_is_left_of(made["local"], it)
+
+
+def test_what_was_found_again_can_be_deleted(it, made):
+    it.delete_deployment(made["celery"], "Pipelines")
+    wait_until(lambda: "Deleted" in it.story(made["celery"]), 60, every=0.3)
+    assert_nothing_is_left_of(made["celery"], it)
+
+
+def assert_nothing_is_left_of(release: str, it: Installation) -> None:
+    """No process, no file, no database, no role."""
+    name = f"d_{release.replace('-', '_')}"
+    assert not it.state.deployment(release).exists()
+    with psycopg.connect(postgres.url(it.state, "postgres")) as server:
+        assert not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+        assert not server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+    assert not [p for p in it.supervisor.processes() if p.group.startswith(release)]
+    assert not [p for p in ledger.processes(it.state.root) if tagged(p.pid, release)]
 
 
 def tagged(pid: int, release: str) -> bool:

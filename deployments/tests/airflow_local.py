@@ -55,7 +55,7 @@ def until(
         assert time.monotonic() < deadline, "it did not come to pass"
         if between:
             between()
-        time.sleep(0.3)
+        time.sleep(0.5)
     return value
 
 
@@ -115,7 +115,7 @@ class LocalHarness:
     """See `contract.Harness`."""
 
     patience = 180.0
-    pause = 0.2
+    pause = 0.4
     components = frozenset(
         ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker-default")
     )

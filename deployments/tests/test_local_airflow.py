@@ -31,7 +31,12 @@ from deployments.tests.contract import Case, apply_once, converge, new_case, rem
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 # The scheduler looks for free workers once in so many seconds when it has nothing else to do; short tasks, of which
 # no more may wait than there are workers, would mostly wait for that.
-EAGER = {"COLOUR": "blue", "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25"}
+EAGER = {
+    "COLOUR": "blue",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
+    "LINES": "a\n[program:evil]\ncommand=/bin/false 100%",
+}
+BROKEN = {"AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "atlantis.CONFIG"}
 # A plugin: the first time, tasks wait for two seconds between being queued and being sent.
 SLOW_SENDING = """
 import os, time
@@ -100,8 +105,11 @@ def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
         case = _more_workers_and_schedulers(harness, case)
         _fewer_workers_idle_first(harness, case)
         case = replace(case, release=replace(case.release, scheduler_replicas=1), workers={"default": 1})
-        _changing_workers_under_a_steady_load_loses_no_task(harness, case)
-        _new_variables_restart_airflow_but_not_redis(harness, case)
+        case = _changing_workers_under_a_steady_load_loses_no_task(harness, case)
+        case = _new_variables_restart_airflow_but_not_redis(harness, case)
+        _a_component_that_keeps_crashing_is_named_with_its_last_line(harness, case)
+        _a_new_generation_is_tried_at_once(harness, case)
+        assert not any("evil" in p.full_name for p in harness.supervisor.processes())
     assert tagged(harness.plane()._paths.root, case.ref.release_name) == []
 
 
@@ -191,7 +199,7 @@ def _fewer_workers_idle_first(harness, case: Case) -> None:
     assert rows(case, "SELECT max(try_number) FROM task_instance") == [(1,)]
 
 
-def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> None:
+def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> Case:
     """200 short tasks while min, max and concurrency change: schedulers restart, workers come, drain and go."""
     folder = harness.plane().notes(case.ref)["DAGs folder"]
     with open(f"{folder}/load.py", "w") as file:
@@ -203,11 +211,9 @@ def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> 
 
     queue = case.release.queues[0]
     for reached, low, high, concurrency, workers in (
-        (1, 1, 3, 2, 2),
-        (40, 2, 4, 2, 3),  # more of both
-        (100, 0, 1, 2, 1),  # fewer than run
+        (1, 2, 4, 2, 3),  # more of both
+        (80, 0, 1, 2, 1),  # fewer than run
         (120, 1, 3, 4, 2),  # each worker is replaced
-        (180, 1, 2, 2, 1),
     ):
         until(
             lambda reached=reached: finished() >= reached,
@@ -222,53 +228,44 @@ def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> 
     )
     assert states == [("success", 1, TASKS)], task_logs(folder)
     until(  # and whoever was told to go has gone
-        lambda: len([p for p in processes(harness, case) if p.startswith("worker-")]) == 1,
+        lambda: len([p for p in processes(harness, case) if p.startswith("worker-")]) == 2,
         between=lambda: apply_once(harness, case),
     )
     converge(harness, case)
     load = harness.plane().observe(case.ref).queues[0]
-    assert (load.workers, load.draining, load.queued, load.running) == (1, 0, 0, 0)
+    assert (load.workers, load.draining, load.queued, load.running) == (2, 0, 0, 0)
+    return case
 
 
-def _new_variables_restart_airflow_but_not_redis(harness, case: Case) -> None:
-    case = replace(
-        case,
-        release=replace(case.release, environment={"COLOUR": "a\n[program:evil]\ncommand=/bin/false 100%"}),
-        workers={"default": 1},
-    )
+def _new_variables_restart_airflow_but_not_redis(harness, case: Case) -> Case:
+    """With them no component can start."""
+    changed = replace(case, release=replace(case.release, environment=EAGER | BROKEN))
     before = {name: p.pid for name, p in processes(harness, case).items()}
-    converge(harness, case)
+    until(
+        lambda: state_of(harness, case, "scheduler") is ComponentState.FAILING,
+        between=lambda: apply_once(harness, changed),
+    )
     after = {name: p.pid for name, p in processes(harness, case).items()}
     assert {name for name in before if after.get(name) == before[name]} == {"redis"}
-    assert not any("evil" in p.full_name for p in harness.supervisor.processes())
+    return changed
 
 
-def test_a_component_that_keeps_crashing_is_named_with_its_last_line(harness) -> None:
-    broken = {"AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "atlantis.CONFIG"}
-    case = new_case(Executor.LOCAL, environment=broken)
-    try:
-        until(
-            lambda: (
-                state_of(harness, case, "scheduler") is ComponentState.FAILING
-                if harness.plane().observe(case.ref).components
-                else False
-            ),
-            between=lambda: apply_once(harness, case),
-        )
-        components = {c.name: c for c in harness.plane().observe(case.ref).components}
-        assert "Scheduler" in components["scheduler"].reason
-        assert "atlantis" in components["scheduler"].last_line
-        assert "\x1b" not in components["scheduler"].last_line
-        # A new generation is tried at once, not after the pause of a crash loop.
-        until(lambda: processes(harness, case)["scheduler-1"].state == "FATAL")
-        fixed = replace(case, release=replace(case.release, environment={}))
-        until(
-            lambda: all(p.alive for p in processes(harness, case).values()),
-            seconds=30,
-            between=lambda: apply_once(harness, fixed),
-        )
-    finally:
-        remove(harness, case)
+def _a_component_that_keeps_crashing_is_named_with_its_last_line(harness, case: Case) -> None:
+    scheduler = next(c for c in harness.plane().observe(case.ref).components if c.name == "scheduler")
+    assert "Scheduler" in scheduler.reason
+    assert "atlantis" in scheduler.last_line
+    assert "\x1b" not in scheduler.last_line
+
+
+def _a_new_generation_is_tried_at_once(harness, case: Case) -> None:
+    """Not after the pause of a crash loop."""
+    until(lambda: processes(harness, case)["scheduler-1"].state == "FATAL")
+    fixed = replace(case, release=replace(case.release, environment=EAGER))
+    until(
+        lambda: all(p.alive for p in processes(harness, case).values()),
+        seconds=30,
+        between=lambda: apply_once(harness, fixed),
+    )
 
 
 def test_a_port_that_a_stranger_took_is_left_to_the_stranger(harness) -> None:

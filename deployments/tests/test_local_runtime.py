@@ -1,4 +1,7 @@
-"""Installing a runtime for real: killed half way it is redone, and a failed one says why and waits."""
+"""Installing a runtime for real: killed half way it is redone, and a failed one says why and waits.
+
+What is installed here is what the tests of the local data plane use next (`console.tests.parallel`).
+"""
 
 import os
 import signal
@@ -22,19 +25,14 @@ VERSION, AIRFLOW = "3.3-1", "3.3.2"
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> StateDir:
+def empty(tmp_path: Path) -> StateDir:
     made = StateDir(tmp_path / "state")
     made.create()
     return made
 
 
-@pytest.fixture
-def supervisor(paths: StateDir) -> Supervisor:
-    return start_supervisord(paths)
-
-
 def step(paths: StateDir, supervisor: Supervisor, **environ: str) -> str:
-    cache = {"UV_CACHE_DIR": str(STATE.runtimes / "cache")}
+    cache = {"UV_CACHE_DIR": str(paths.runtimes / "cache")}  # and not one that has every package
     spec = runtimes.install_spec(paths, VERSION, AIRFLOW, {**os.environ, **cache, **environ})
     return advance(runtimes.install_job(paths, VERSION), spec, supervisor, paths)
 
@@ -43,7 +41,9 @@ def running(supervisor: Supervisor) -> int:
     return next((p.pid for p in supervisor.processes() if p.name == "run" and p.alive), 0)
 
 
-def test_a_killed_install_is_redone_and_half_of_one_is_never_used(paths, supervisor) -> None:
+def test_a_killed_install_is_redone_and_half_of_one_is_never_used() -> None:
+    paths, supervisor = STATE, start_supervisord()
+    assert not runtimes.installed(paths, VERSION)
     said: list[str] = []
     deadline = time.monotonic() + 200
     while not any("packages" in sentence for sentence in said):
@@ -73,8 +73,9 @@ def test_a_killed_install_is_redone_and_half_of_one_is_never_used(paths, supervi
     assert version.stdout.strip().endswith(AIRFLOW)
 
 
-def test_an_install_that_cannot_reach_the_index_says_so_and_is_tried_again(paths, supervisor) -> None:
-    cut = {"UV_CACHE_DIR": str(paths.root / "empty"), "HTTPS_PROXY": "http://127.0.0.1:9"}
+def test_an_install_that_cannot_reach_the_index_says_so_and_is_tried_again(empty) -> None:
+    paths, supervisor = empty, start_supervisord(empty)
+    cut = {"HTTPS_PROXY": "http://127.0.0.1:9"}
     deadline = time.monotonic() + 100
     sentence = ""
     while not sentence:
