@@ -1,9 +1,11 @@
 """Lines of logs as text: what is stripped from them, and the time at their start. Pure: no I/O, no clock."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
 LONGEST_LINE = 4000  # characters; the rest of a longer line is cut off and said to be
+LAST_LINES = 60  # among so many `why_ended` looks
 
 # Colours and other terminal sequences; control characters, the C1 ones included; marks that turn the direction of
 # text, with which one line could pass for another; lone surrogates and separators that break lines in a browser.
@@ -21,6 +23,11 @@ ISO = re.compile(
 REDIS = re.compile(
     r"(?P<who>\d+:[A-Z]) (?P<day>\d\d [A-Z][a-z]{2} \d{4}) (?P<time>\d\d:\d\d:\d\d)\.(?P<part>\d{3}) "
 )
+SOUNDS_LIKE_ERROR = re.compile(
+    r"error|exception|critical|fatal|denied|refused|no such|cannot|failed", re.IGNORECASE
+)
+# What a web server notes down of each request, whatever is in its path: Airflow's own (3.1 on) and uvicorn's.
+REQUEST = re.compile(r"\[http\.access\]|\"[A-Z]+ /\S* HTTP/[0-9.]+\" [0-9]{3}")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -29,6 +36,14 @@ def clean(text: str) -> str:
     LONGEST_LINE characters."""
     plain = UNWANTED.sub("", text).rstrip()
     return plain if len(plain) <= LONGEST_LINE else f"{plain[:LONGEST_LINE]} … (cut)"
+
+
+def why_ended(lines: Sequence[str]) -> str:
+    """The line of a program's last ones that most likely says why it ended: the last that sounds like an error, else the
+    last; requests that it answered only when there is nothing else. "" of none. At most 1000 characters."""
+    said = [line for line in lines if not REQUEST.search(line)] or lines
+    telling = [line for line in said if SOUNDS_LIKE_ERROR.search(line)]
+    return (telling or said or [""])[-1][:1000]
 
 
 def split_time(text: str, *, zone: tzinfo | None = UTC) -> tuple[datetime | None, str]:

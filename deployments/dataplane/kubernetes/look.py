@@ -14,11 +14,11 @@ from deployments.dataplane.kubernetes.inventory import Inventory
 from deployments.dataplane.kubernetes.place import Place, component_of, replicas
 from deployments.dataplane.kubernetes.scaling import queue_of
 from deployments.dataplane.kubernetes.transport import Json
-from deployments.dataplane.lines import clean
+from deployments.dataplane.lines import LAST_LINES, clean, why_ended
 from deployments.spec import QueueLoad
 
 CRASH_LOGS = 3  # pods whose last line is read in one look
-LOG_BYTES = 64 * 1024
+LOG_BYTES = 256 * 1024  # the API server counts them from the first of the last lines: room for long ones
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,17 @@ def _last_lines(place: Place, pods: Sequence[Json]) -> dict[str, str]:
 
 
 def _last_line(place: Place, pod: Json) -> str:
-    """The last line that the pod wrote before it ended; of the present run when the one before is forgotten."""
+    """The line that most likely says why the pod ended; of the present run when the one before is forgotten."""
     path = place.path("v1", "Pod", str(pod["metadata"]["name"])) + "/log"
     for previous in ("true", "false"):
         try:
             text = place.api.text(
-                path, "a log", LOG_BYTES * 2, tailLines="20", limitBytes=str(LOG_BYTES), previous=previous
+                path,
+                "a log",
+                LOG_BYTES * 2,
+                tailLines=str(LAST_LINES),
+                limitBytes=str(LOG_BYTES),
+                previous=previous,
             )
         except NodeSilent:
             raise
@@ -155,5 +160,5 @@ def _last_line(place: Place, pod: Json) -> str:
             continue
         lines = [line for raw in text.splitlines() if (line := clean(raw))]
         if lines:
-            return lines[-1][:1000]
+            return why_ended(lines)
     return ""

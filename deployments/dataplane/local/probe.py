@@ -13,13 +13,12 @@ from redis.retry import Retry
 
 from deployments.dataplane import database
 from deployments.dataplane.base import DataPlaneError
-from deployments.dataplane.lines import clean
+from deployments.dataplane.lines import LAST_LINES, clean, why_ended
 from deployments.dataplane.local.health import ApiAnswer, Heartbeat
 
 HTTP_SECONDS = 2.0
 REDIS_SECONDS = 1.0
 TAIL_BYTES = 64 * 1024
-ERROR_LINE = re.compile(r"error|exception|critical|fatal|denied|refused|no such|cannot|failed", re.IGNORECASE)
 
 
 def api_answer(port: int | None) -> tuple[ApiAnswer | None, str]:
@@ -113,11 +112,8 @@ def tail(file: Path, lines: int) -> list[str]:
 
 
 def last_error(file: Path) -> str:
-    """The line that most likely says why a program ended: the last that sounds like an error, else the
-    last."""
-    lines = tail(file, 60)
-    telling = [line for line in lines if ERROR_LINE.search(line)]
-    return (telling or lines or [""])[-1][:1000]
+    """The line that most likely says why a program ended."""
+    return why_ended(tail(file, LAST_LINES))
 
 
 def utc_now() -> datetime:
