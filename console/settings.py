@@ -211,6 +211,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # without SMTP nobody could verify, and a second factor helps all the same
 MFA_TOTP_ISSUER = "Airdeck"
+MFA_TOTP_TOLERANCE = 1  # half minutes early or late, for people who type (RFC 6238, 5.2)
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # plain HTTP is for one's own machine only
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
 

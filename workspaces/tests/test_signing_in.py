@@ -2,11 +2,13 @@
 
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from allauth.mfa.totp.internal import auth
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core.cache import cache
 from django.test import Client
 
@@ -35,8 +37,9 @@ def confirmed(client: Client) -> Client:
     return client
 
 
-def code_for(secret: str) -> str:
-    counter = next(iter(yield_hotp_counters_from_time()))
+def code_for(secret: str, at: float | None = None) -> str:
+    """What an app shows now, or at that moment."""
+    counter = int(time.time() if at is None else at) // 30
     return format_hotp_value(hotp_value(secret, counter))
 
 
@@ -61,6 +64,16 @@ def test_an_authenticator_app_is_asked_for_at_sign_in(alice):
     assert "Incorrect code" in wrong.content.decode()
     client.post("/accounts/2fa/authenticate/", {"code": code_for(secret)})
     assert client.get("/account/").status_code == 200
+
+
+@pytest.mark.parametrize(("late", "answer"), [(-60, 302), (-30, 200), (30, 200), (60, 302)])
+def test_a_code_is_taken_half_a_minute_early_or_late_and_no_more(alice, monkeypatch, late, answer):
+    secret, now = with_app(alice), time.time()
+    monkeypatch.setattr(auth, "time", SimpleNamespace(time=lambda: now))
+    client = Client()
+    client.post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+    client.post("/accounts/2fa/authenticate/", {"code": code_for(secret, now - late)})
+    assert client.get("/account/").status_code == answer
 
 
 def test_a_recovery_code_works_once(alice):
