@@ -7,6 +7,8 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip
 LOCK := $(UV) compile --quiet --python-version 3.13 --generate-hashes --no-header
 export UV_PYTHON := $(BIN)/python
+# Whatever the shell says: without bytecode every process compiles Django anew at each start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test check fix bench lock smoke
 help: ## list the commands
