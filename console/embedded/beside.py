@@ -5,7 +5,6 @@ from pathlib import Path
 
 from console.embedded import preflight, programs
 from console.embedded.refusal import Refusal
-from deployments.dataplane.local.paths import StateDir
 
 # Whoever sets one of these means another console.
 CONFIGURED = (
@@ -23,8 +22,8 @@ def environment(environ: Mapping[str, str], *, default_state: Path) -> dict[str,
     if any(environ.get(name) for name in CONFIGURED):
         return {}
     try:
-        state = StateDir(Path(environ.get("STATE_DIR") or default_state).expanduser().absolute())
+        state = preflight.state_of(environ, default_state)
         running = preflight.in_use(state)
-    except (ValueError, Refusal):  # this user runs nothing there
+    except Refusal:  # this user runs nothing there
         return {}
     return programs.reach(state) if running else {}

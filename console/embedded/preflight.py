@@ -42,9 +42,9 @@ class Plan:
 def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
     """Look at everything and change nothing. Raises Refusal with the first thing that is wrong."""
     _not_production(environ)
-    state = _state(environ, default_state)
+    state = state_of(environ, default_state)
     if in_use(state):
-        raise Refusal(_in_use(state))
+        raise Refusal(_who_uses(state))
     _version(state)
     port = _port(environ.get("PORT", "8000"), state)
     _disk(state.root)
@@ -67,7 +67,7 @@ def take_lock(state: StateDir) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise Refusal(_in_use(state)) from None
+        raise Refusal(_who_uses(state)) from None
     os.ftruncate(handle, 0)
     os.write(handle, f"{os.getpid()}\n".encode())
     return handle
@@ -87,7 +87,8 @@ def _not_production(environ: Mapping[str, str]) -> None:
             )
 
 
-def _state(environ: Mapping[str, str], default: Path) -> StateDir:
+def state_of(environ: Mapping[str, str], default: Path) -> StateDir:
+    """The state folder that STATE_DIR names, or `default`. Raises Refusal when `up` could not run there."""
     root = Path(environ.get("STATE_DIR") or default).expanduser().absolute()
     try:
         state = StateDir(root)
@@ -116,7 +117,7 @@ def in_use(state: StateDir) -> bool:
     return False
 
 
-def _in_use(state: StateDir) -> str:
+def _who_uses(state: StateDir) -> str:
     try:
         pid = state.lock_file.read_text().strip() or "unknown"
     except OSError:

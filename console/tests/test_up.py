@@ -40,13 +40,17 @@ class Machine:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
 
+    def environment(self, **more: str) -> dict[str, str]:
+        """That of a person's shell."""
+        plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return {**plain, "STATE_DIR": str(self.state.root), "PORT": str(self.port), **more}
+
     def spawn(self, **more: str) -> subprocess.Popen[str]:
         """A new `up` with a plain environment."""
-        plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return subprocess.Popen(
             [sys.executable, "manage.py", "up"],
             cwd=BASE,
-            env={**plain, "STATE_DIR": str(self.state.root), "PORT": str(self.port), **more},
+            env=self.environment(**more),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -209,11 +213,10 @@ def test_a_second_up_on_the_same_state_is_refused(running):
 
 
 def test_another_command_finds_the_running_console(running):
-    plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     done = subprocess.run(
         [sys.executable, "manage.py", "deregister_cluster", "Nowhere"],
         cwd=BASE,
-        env={**plain, "STATE_DIR": str(running.state.root)},
+        env=running.environment(),
         capture_output=True,
         text=True,
         check=False,
