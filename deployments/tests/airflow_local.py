@@ -189,13 +189,14 @@ def task_logs(dags_folder: str) -> str:
     return "\n".join(f"{file}\n{file.read_text()[-4000:]}" for file in logs)
 
 
-def assert_runs_a_dag(harness: LocalHarness, case: Case) -> None:
+def assert_runs_a_dag(harness: LocalHarness, case: Case, dag: str = "proof") -> None:
     """A DAG put into the folder succeeds, with the user's variables, within the connections that the role may hold, and
     nothing says that a setting of ours is outdated."""
     folder = harness.plane().notes(case.ref)["DAGs folder"]
-    (Path(folder) / "proof.py").write_text(DAG)
-    until(lambda: rows(case, "SELECT dag_id FROM dag"), seconds=40)
-    state = until(lambda: rows(case, "SELECT state FROM dag_run WHERE state IN ('success', 'failed')"))
+    (Path(folder) / f"{dag}.py").write_text(DAG.replace("proof", dag))
+    until(lambda: rows(case, f"SELECT 1 FROM dag WHERE dag_id = '{dag}'"), seconds=40)
+    ended = f"SELECT state FROM dag_run WHERE dag_id = '{dag}' AND state IN ('success', 'failed')"
+    state = until(lambda: rows(case, ended))
     assert state == [("success",)], task_logs(folder)
     name = database.database_name(case.ref.release_name)
     holders = rows(case, f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}'")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployments.tests.airflow_local import LocalHarness
+from deployments.tests.airflow_local import LocalHarness, assert_runs_a_dag
 from deployments.tests.contract import Case, DriverContract, LifeContract, remove
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
@@ -24,3 +24,8 @@ class TestLife(LifeContract):
     def first(self, harness: LocalHarness) -> Case:
         """The one of the tests above, which are done with it: starting another takes half a minute."""
         return harness.running()
+
+    def _is_upgraded(self, harness: LocalHarness, case: Case) -> None:
+        """Once it has run a DAG under its new executor as well."""
+        assert_runs_a_dag(harness, case, "proof_of_local")
+        super()._is_upgraded(harness, case)
