@@ -19,7 +19,7 @@ run: .venv/installed ## start Airdeck on this machine; Ctrl-C stops it
 
 test: .venv/installed-dev ## every test; ARGS="-k name" picks some
 	@bash console/tests/chromium.sh
-	@$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder --durations=10 --durations-min=30 $(ARGS)
 
 smoke: .venv/installed ## start everything with requirements.txt alone, and stop it
 	@$(BIN)/python -m console.tests.smoke

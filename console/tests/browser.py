@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 # The first one renders the same and costs half of the CPU: it has no windows that nobody sees.
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -22,6 +22,10 @@ FLAGS = [
     "--disable-sync",
 ]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+# A machine that runs four pytest processes and two Airflows is slow, not wrong. Where seconds are the claim, a test
+# names them.
+expect.set_options(timeout=20_000)
 
 # Colours change in a moment: take them as they will be. What turns for ever cannot be finished.
 SETTLE = """async () => {

@@ -119,11 +119,23 @@ class Installation:
         return f"Airdeck is ready: {self.url}\n" in self.output.read_text()
 
     def answers(self) -> bool:
-        """Whether the sign-in page is answered with 200 now."""
+        """Whether the sign-in page is answered with 200 within five seconds."""
         try:
-            return self.client.get("/accounts/login/", follow_redirects=True).status_code == 200
+            answer = self.client.get("/accounts/login/", follow_redirects=True, timeout=5)
         except httpx.HTTPError:
             return False
+        return answer.status_code == 200
+
+    def wait_answer(self, seconds: float) -> None:
+        """Wait until the console answers."""
+        wait_until(self.answers, seconds, self.last_words, every=0.2)
+
+    def last_words(self) -> str:
+        """The state of every program, and what web and worker said last: for the message of a failure."""
+        states = [f"{p.full_name} {p.state} since {p.now - p.started} s" for p in self.supervisor.processes()]
+        logs = [self.state.logs / f"{program}.log" for program in ("web", "worker", "supervisord")]
+        said = [f"{log.name}: {log.read_text(errors='replace')[-1500:]}" for log in logs if log.exists()]
+        return "\n".join([*states, *said])
 
     def _words(self) -> str:
         return self.output.read_text()[-2000:] if self.output.exists() else "nothing"
@@ -226,5 +238,6 @@ def wait_until(
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"it did not happen within {seconds:.0f} s: {story()}")
+            load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+            raise AssertionError(f"it did not happen within {seconds:.0f} s ({load}): {story()}")
         time.sleep(every)

@@ -16,8 +16,9 @@ from console.kit.files import write_private
 from deployments.dataplane.local import ports, probe, runtimes
 from deployments.dataplane.local.components import restart_silent
 from deployments.dataplane.local.jobs import Job, JobStatus, begin
+from deployments.dataplane.local.launch import NICE
 from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.processes import DRAIN_SECONDS, Processes
+from deployments.dataplane.local.processes import DRAIN_SECONDS, Processes, queued_seconds
 from deployments.dataplane.local.specs import (
     LAUNCHER,
     Spec,
@@ -114,6 +115,12 @@ def test_a_stranger_that_got_the_old_pid_is_left_alone(tmp_path: Path) -> None:
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_a_program_goes_after_the_console_where_both_want_a_core(tmp_path: Path) -> None:
+    file = tmp_path / "spec.json"
+    write_spec(file, Spec((sys.executable, "-I", "-c", "import os; print(os.nice(0))"), tmp_path))
+    assert int(launch(file).stdout) == min(os.nice(0) + NICE, 19)
 
 
 def test_the_launcher_needs_nothing_but_the_standard_library() -> None:
@@ -270,6 +277,51 @@ def test_what_was_restarted_for_its_silence_gets_its_whole_time_again(paths: Sta
         time_machine.move_to(start + timedelta(seconds=second), tick=False)
         restart_silent(processes, {"scheduler-1": 60.0})
     assert len(supervisor.stopped) == 1
+
+
+def test_what_waits_for_a_core_is_slow_and_not_silent(paths: StateDir, time_machine, monkeypatch) -> None:
+    """An API server that starts where all cores are taken is not started anew, which would take it still longer."""
+    supervisor = StoppedPrograms()
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    queued = {"for": 0.0}
+    monkeypatch.setattr("deployments.dataplane.local.processes.queued_seconds", lambda pid: queued["for"])
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    said = []
+    for second in range(0, 131, 10):
+        time_machine.move_to(start + timedelta(seconds=second), tick=False)
+        queued["for"] = second / 2
+        said.append(restart_silent(processes, {"scheduler-1": 60.0}))
+    assert said[:-1] == [""] * 13  # 120 s, of which it ran or slept for 60
+    assert said[-1] == "Restarting what runs but does not answer: Scheduler."
+
+
+def test_the_silence_of_one_process_is_not_that_of_the_next(paths: StateDir, time_machine) -> None:
+    supervisor = StoppedPrograms()
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    note = started_file(processes.spec_file("scheduler-1"))
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    for second in range(0, 101, 10):
+        write_private(note, json.dumps({"pid": 4_000_001 + (second > 50), "digest": "same", "starts": 1}))
+        time_machine.move_to(start + timedelta(seconds=second), tick=False)
+        restart_silent(processes, {"scheduler-1": 60.0})
+    assert supervisor.stopped == []
+
+
+def test_the_kernel_tells_how_long_a_process_waited_for_a_core() -> None:
+    if not Path("/proc/self/schedstat").exists():
+        pytest.skip("this kernel does not tell")
+    core = min(os.sched_getaffinity(0))
+    turn = f"import os, time; os.sched_setaffinity(0, {{{core}}}); end = time.monotonic() + 1.5\n"
+    two = [
+        subprocess.Popen([sys.executable, "-c", turn + "while time.monotonic() < end: pass"]) for _ in "ab"
+    ]
+    try:
+        time.sleep(1.2)
+        assert max(queued_seconds(process.pid) for process in two) > 0.2
+    finally:
+        for process in two:
+            process.wait()
+    assert queued_seconds(two[0].pid) == 0.0
 
 
 class DrainedPrograms(StoppedPrograms):

@@ -13,6 +13,10 @@ import signal
 import stat
 import sys
 
+# A start of Airflow takes all cores for a minute. The console, its Postgres and whatever else the person does on this
+# machine go before it: 10 is a tenth of their weight where both want the same core, and costs nothing where not.
+NICE = 10
+
 
 def _note(path: str, digest: str) -> None:
     """Say which spec this pid runs, and how often it was started: the driver restarts only what changed."""
@@ -58,6 +62,7 @@ def main(path: str) -> None:
         spec = json.load(file)
     os.umask(0o077)
     os.chdir(spec["cwd"])
+    os.nice(NICE)
     _note(spec["started"], spec["digest"])
     # In UTF-8 whatever the locale: a value arrives byte for byte as it was set.
     env = {key.encode(): value.encode(errors="surrogateescape") for key, value in spec["env"].items()}

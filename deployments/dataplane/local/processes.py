@@ -25,6 +25,7 @@ from deployments.dataplane.local.specs import (
     launch_argv,
     restarts,
     running_digest,
+    running_pid,
     started_file,
     write_spec,
 )
@@ -134,17 +135,24 @@ class Processes:
             return None
 
     def silent_for(self, program: str) -> float:
-        """For how many seconds the program has been found silent, this call included. The file remembers the first
-        time; it is forgotten when nobody found the program silent for a while, so that old silence never adds up."""
+        """For how many seconds the process has been found silent, this call included, without those in which it only
+        waited for a core: where all are asked for, a start is slow, and to start anew would make it slower.
+
+        The file remembers the process and the first time; it is forgotten when nobody found the program silent for a
+        while, so that old silence never adds up.
+        """
         file, now = self.spec_file(program).with_suffix(".silent"), time.time()
+        pid = running_pid(self.spec_file(program))
+        clock = now - queued_seconds(pid)
         try:
-            forgotten = now - file.stat().st_mtime > SILENCE_FORGOTTEN_SECONDS
-            first = now if forgotten else float(file.read_text())
+            known, first = file.read_text().split()
+            forgotten = known != str(pid) or now - file.stat().st_mtime > SILENCE_FORGOTTEN_SECONDS
         except (OSError, ValueError):
-            first = now
-        write_private(file, str(first))
+            first, forgotten = "", True
+        since = clock if forgotten else float(first)
+        write_private(file, f"{pid} {since}")
         os.utime(file, (now, now))
-        return now - first
+        return clock - since
 
     def end_all(self) -> int:
         """End every program and every orphan of this Deployment; returns how many processes that were known
@@ -244,6 +252,14 @@ def kill(process: psutil.Process) -> None:
     """End a process at once. psutil compares start times, so a reused pid is left alone."""
     with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
         process.kill()
+
+
+def queued_seconds(pid: int) -> float:
+    """For how many seconds of its life the process was ready to run and got no core; 0.0 where Linux does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def busy_tasks(pid: int) -> int:

@@ -66,6 +66,11 @@ def running_digest(spec_file: Path, pid: int) -> str:
     return str(note["digest"]) if note.get("pid") == pid else ""
 
 
+def running_pid(spec_file: Path) -> int:
+    """The pid of the last start; 0 before the first."""
+    return int(_note(spec_file).get("pid", 0))
+
+
 def last_digest(spec_file: Path) -> str:
     """The digest of the spec of the last start; "" before the first."""
     return str(_note(spec_file).get("digest", ""))
