@@ -13,7 +13,7 @@ import structlog
 from django.utils import timezone
 
 from console.kit.failpoints import failpoint
-from deployments import clusters, leases, plan, status, upgrades, vault
+from deployments import clusters, leases, plan, status, trials, upgrades, vault
 from deployments.dataplane.base import (
     DataPlane,
     DataPlaneError,
@@ -36,6 +36,7 @@ from deployments.status import LeaseLost, QueueRecord, Record
 logger = structlog.get_logger(__name__)
 
 SILENT_AFTER = timedelta(seconds=60)
+TRIED_BY_ANOTHER = "The cluster did not answer just now; it is being tried again."
 
 
 def reconcile(pk: UUID) -> bool:
@@ -53,10 +54,7 @@ def reconcile(pk: UUID) -> bool:
 def _guarded_pass(claim: Claim) -> bool:
     try:
         failpoint("reconcile.after_claim")
-        if silence := _known_silence(claim.deployment):
-            entry = _failed(claim, DataPlaneUnreachable(silence))
-        else:
-            entry = _delete_pass(claim) if claim.deployment.is_deleting else _apply_pass(claim)
+        entry = _pass(claim)
         failpoint("reconcile.before_record")
         status.record(claim, entry)
         failpoint("reconcile.after_record")
@@ -69,9 +67,25 @@ def _guarded_pass(claim: Claim) -> bool:
     return entry.next_look == 0.0
 
 
+def _pass(claim: Claim) -> Record:
+    """What there is to record. A cluster that does not answer is hardly asked, so that it holds up nobody else's."""
+    deployment = claim.deployment
+    if silence := _known_silence(deployment):
+        return _failed(claim, DataPlaneUnreachable(silence))
+    cluster = deployment.cluster
+    if not trials.begin(cluster):
+        return _failed(claim, DataPlaneUnreachable(TRIED_BY_ANOTHER))
+    answered = cluster.trial_at is None  # a bug says nothing about the cluster
+    try:
+        entry = _delete_pass(claim) if deployment.is_deleting else _apply_pass(claim)
+        answered = entry.observed
+    finally:
+        trials.end(cluster, answered=answered)
+    return entry
+
+
 def _known_silence(deployment: Deployment) -> str:
-    """Why the cluster need not even be asked: an observer that lives has heard nothing of it for a minute. So the
-    passes of a dead cluster cost nothing, and hold up nobody else's."""
+    """Why the cluster need not even be asked: an observer that lives has heard nothing of it for a minute."""
     cluster, now = deployment.cluster, timezone.now()
     if not cluster.trouble or cluster.last_seen_at is None or cluster.observer_until is None:
         return ""

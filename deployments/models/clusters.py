@@ -47,6 +47,7 @@ class Cluster(models.Model):
     checks = models.JSONField(default=list)  # what was found out about it, one entry per line of the page
     checked_at = models.DateTimeField(null=True)
     checking_since = models.DateTimeField(null=True)  # while a check runs
+    trial_at = models.DateTimeField(null=True)  # it did not answer a pass: `trials`
 
     # Which observer leads: `leadership`.
     observer = models.CharField(max_length=100, blank=True)

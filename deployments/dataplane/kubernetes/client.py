@@ -24,6 +24,9 @@ from deployments.dataplane.kubernetes.transport import ACCEPT, Connection, Json,
 FIELD_MANAGER = "airdeck"
 SCALER = "airdeck-scaler"
 READ_SECONDS = 15.0
+# For one small object, which a sound API server sends within one (Kubernetes' own objective). Who is silent for so long
+# is asked nothing more in this call: it holds a worker that others wait for.
+OPENING_SECONDS = 4.0
 # Between two pieces of a log: its pod's node sends them, and a silent node holds up nothing else.
 LOG_SECONDS = 2.0
 MARGIN_SECONDS = 1.0  # of a call's budget, for what is not a request
@@ -46,10 +49,18 @@ class Api:
         """Seconds left of the budget."""
         return self._deadline - time.monotonic()
 
-    def get(self, path: str, what: str = "the object", accept: str = ACCEPT, **query: str) -> Json | None:
-        """An object or a list; None when it is not there."""
+    def get(
+        self,
+        path: str,
+        what: str = "the object",
+        accept: str = ACCEPT,
+        *,
+        opening: bool = False,
+        **query: str,
+    ) -> Json | None:
+        """An object or a list; None when it is not there. `opening`: with OPENING_SECONDS, and once."""
         try:
-            return self._json(Request("GET", path, what, query, accept=accept))
+            return self._json(Request("GET", path, what, query, accept=accept, opening=opening))
         except Refused as error:
             if error.status == 404:
                 return None
@@ -136,8 +147,7 @@ class Api:
             self._connection.permit()
             try:
                 with _translated():
-                    patience = READ_SECONDS if parse else LOG_SECONDS
-                    raw = self._once(request, limit, patience)
+                    raw = self._once(request, limit, _patience(request, parse=parse))
                     return _parsed(raw) if parse else raw
             except Refused as error:
                 if error.status != 409 or request.method == "DELETE" or number >= CONFLICT_TRIES:
@@ -147,6 +157,9 @@ class Api:
                 self._connection.hold(error, SIGN_IN_REST)
                 raise
             except (Busy, _Lost) as error:
+                if request.opening and isinstance(error, _Silent):
+                    self._connection.hold(error, SILENT_REST)
+                    raise
                 if number == TRIES or (type(error) is _Silent and not parse):
                     raise
                 self._pause(error, number, tells=_tells(error, request.method, log=not parse))
@@ -254,6 +267,13 @@ def _translated() -> Iterator[None]:
         raise kind("The cluster's API server does not answer in time. Is it running and reachable?") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _Lost(f"The answer of the cluster's API server was cut off: {_root(error)}.") from None
+
+
+def _patience(request: Request, *, parse: bool) -> float:
+    """For how many seconds its answer may be silent."""
+    if not parse:
+        return LOG_SECONDS
+    return OPENING_SECONDS if request.opening else READ_SECONDS
 
 
 def _tells(error: DataPlaneError, method: str, *, log: bool) -> bool:

@@ -29,7 +29,8 @@ class Place:
 
     def own_namespace(self) -> Json | None:
         """The namespace, when it is there and this Deployment's."""
-        found = self.api.get(path_of("v1", "Namespace", "", self.namespace), f"namespace {self.namespace}")
+        path = path_of("v1", "Namespace", "", self.namespace)
+        found = self.api.get(path, f"namespace {self.namespace}", opening=True)
         return found if found and _owner(found) == self.ref.deployment_id else None
 
     def workloads(self) -> list[Json]:

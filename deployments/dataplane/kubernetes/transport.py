@@ -30,7 +30,8 @@ type Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of an API server. `what` names it in sentences; `kind` is the body's content type."""
+    """What is asked of an API server. `what` names it in sentences; `kind` is the body's content type. `opening`: it is
+    the first question of a call, for one small object."""
 
     method: str
     path: str
@@ -39,6 +40,7 @@ class Request:
     body: Json | str | None = None
     kind: str = "application/json"
     accept: str = ACCEPT
+    opening: bool = False
 
 
 class Connection:

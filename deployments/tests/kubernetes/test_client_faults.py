@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.kubernetes import client
+from deployments.dataplane.base import DataPlaneError, DataPlaneUnreachable, Ref
+from deployments.dataplane.kubernetes import client, inventory
 from deployments.dataplane.kubernetes.answers import NamespaceEnding, Refused, SignInRefused
 from deployments.dataplane.kubernetes.client import Api, NodeSilent, path_of
 from deployments.dataplane.kubernetes.transport import Connection
@@ -158,6 +158,19 @@ def test_a_hanging_server_costs_no_more_than_the_budget(emulator, connection) ->
     with pytest.raises(DataPlaneUnreachable, match="does not answer in time"):
         Api(connection, 1.0).get(PATH)  # and is left alone for a moment
     assert time.monotonic() - began < 3.0  # one budget and a loaded machine, not two
+    assert count(emulator) == 1
+
+
+def test_a_call_that_opens_in_silence_is_over_at_once(emulator, connection, monkeypatch) -> None:
+    """A pass holds a worker. Its first question, for one small object, is asked once and not for long."""
+    monkeypatch.setattr(client, "OPENING_SECONDS", 0.3)
+    emulator.script("GET", Answer("hang"), always=True)
+    opening = Ref("00000000-0000-0000-0000-000000000001", "calm-orbit-0012")
+    began = time.monotonic()
+    for _ in range(2):  # the second one, at once, does not ask at all
+        with pytest.raises(DataPlaneUnreachable, match="does not answer in time"):
+            inventory.read(Api(connection), opening, "calm-orbit-0012")
+    assert time.monotonic() - began < 4.0  # a loaded machine's; a list may take the whole budget of 14 s
     assert count(emulator) == 1
 
 

@@ -1,0 +1,30 @@
+"""A cluster that did not answer a pass is tried by one pass at a time, until one is answered: workers are few, and each
+that waits for it is missing elsewhere. (A circuit breaker, half open.)
+
+`Cluster.trial_at` is empty while it answers; else the next pass may try it from that moment on.
+"""
+
+from datetime import timedelta
+
+from django.db.models.functions import Now
+
+from deployments.models import Cluster
+
+TRIAL_SECONDS = 60.0  # the trial of a worker that died is over; a pass is bounded by three calls of 15 s
+TURN_SECONDS = 5.0  # after which a row asks again whether it is its turn
+
+
+def begin(cluster: Cluster) -> bool:
+    """Whether a pass may ask this cluster now: always while it answers, else one at a time."""
+    if cluster.trial_at is None:
+        return True
+    free = Cluster.objects.filter(pk=cluster.pk, trial_at__lte=Now())
+    return bool(free.update(trial_at=Now() + timedelta(seconds=TRIAL_SECONDS)))
+
+
+def end(cluster: Cluster, *, answered: bool) -> None:
+    """What came of it. Costs nothing while all is well."""
+    if not answered:
+        Cluster.objects.filter(pk=cluster.pk).update(trial_at=Now())
+    elif cluster.trial_at is not None:
+        Cluster.objects.filter(pk=cluster.pk).update(trial_at=None)
