@@ -49,18 +49,17 @@ class Api:
         """Seconds left of the budget."""
         return self._deadline - time.monotonic()
 
-    def get(
-        self,
-        path: str,
-        what: str = "the object",
-        accept: str = ACCEPT,
-        *,
-        opening: bool = False,
-        **query: str,
-    ) -> Json | None:
-        """An object or a list; None when it is not there. `opening`: with OPENING_SECONDS, and once."""
+    def get(self, path: str, what: str = "the object", accept: str = ACCEPT, **query: str) -> Json | None:
+        """An object or a list; None when it is not there."""
+        return self._found(Request("GET", path, what, query, accept=accept))
+
+    def opening(self, path: str, what: str) -> Json | None:
+        """One small object, as the first question of a call: asked once, with OPENING_SECONDS. None when not there."""
+        return self._found(Request("GET", path, what, opening=True))
+
+    def _found(self, request: Request) -> Json | None:
         try:
-            return self._json(Request("GET", path, what, query, accept=accept, opening=opening))
+            return self._json(request)
         except Refused as error:
             if error.status == 404:
                 return None

@@ -59,7 +59,7 @@ def path(namespace: str) -> str:
 
 def read(api: Api, ref: Ref, namespace: str) -> Inventory:
     """What the namespace's inventory says; an empty one when there is none of this Deployment."""
-    found = api.get(path(namespace), "the inventory of applied objects", opening=True)
+    found = api.opening(path(namespace), "the inventory of applied objects")
     labels = ((found or {}).get("metadata") or {}).get("labels") or {}
     return parse(found if labels.get(names.LABEL_DEPLOYMENT) == ref.deployment_id else None)
 

@@ -30,7 +30,7 @@ class Place:
     def own_namespace(self) -> Json | None:
         """The namespace, when it is there and this Deployment's."""
         path = path_of("v1", "Namespace", "", self.namespace)
-        found = self.api.get(path, f"namespace {self.namespace}", opening=True)
+        found = self.api.opening(path, f"namespace {self.namespace}")
         return found if found and _owner(found) == self.ref.deployment_id else None
 
     def workloads(self) -> list[Json]:
