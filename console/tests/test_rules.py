@@ -35,6 +35,7 @@ WRITERS = {
     "deployments/upgrades.py": "how an upgrade ends, called by status",
     "deployments/stalled.py": "how long steps took, called by status",
     "deployments/leases.py": "claims",
+    "deployments/trials.py": "who tries a cluster that did not answer",
     "deployments/vault.py": "generated secrets, called by actions and status",
     "deployments/rotation.py": "key rotation",
     "deployments/catalogue.py": "what ships",

@@ -13,9 +13,10 @@ import signal
 import stat
 import sys
 
-# A start of Airflow takes all cores for a minute. The console, its Postgres and whatever else the person does on this
-# machine go before it: 10 is a tenth of their weight where both want the same core, and costs nothing where not.
-NICE = 10
+# A start of Airflow takes all cores for a minute. The console and its Postgres go before it, so that pages answer and
+# statuses stay true: 5 is a third of their weight where both want the same core, and costs nothing where they do not.
+# Not more: whatever else runs on this machine would starve Airflow.
+NICE = 5
 
 
 def _note(path: str, digest: str) -> None:
