@@ -39,7 +39,7 @@ class Listing:
     """One page of Deployments and what the filter bar shows around it."""
 
     page: Page[Deployment]
-    counts: dict[str, int]  # per status, of the Workspace with the other filters
+    counts: dict[str, int]  # per status as shown, of the Workspace with the other filters
     total: int  # Deployments in the Workspace at all
     sort: str
 
@@ -60,12 +60,14 @@ def listing(workspace: Workspace, filters: dict[str, str], query: QueryDict) -> 
         rows = rows.filter(executor=filters["executor"])
     if filters.get("cluster"):
         rows = rows.filter(cluster_id=filters["cluster"])
-    counts = {row["status"]: row["n"] for row in rows.values("status").annotate(n=Count("pk")).order_by()}
+    shown = Deployment.shown_status_in_sql()
+    grouped = rows.annotate(shown=shown).values("shown").annotate(n=Count("pk")).order_by()
+    counts = {row["shown"]: row["n"] for row in grouped}
     narrowed = any(filters.get(name) for name in ("q", "executor", "cluster"))
     total = living(workspace).count() if narrowed else sum(counts.values())
     found = sum(counts.values())
     if filters.get("status"):
-        rows = rows.filter(status=filters["status"])
+        rows = rows.alias(shown=shown).filter(shown=filters["status"])
         found = counts.get(filters["status"], 0)
     sort = query.get("sort", "")
     rows = rows.select_related("cluster", "runtime", "updated_by").only(*COLUMNS).order_by(*_ordering(sort))

@@ -20,6 +20,7 @@ class MenuItem:
     icon: str
     url: str
     post: bool = False
+    primary: bool = False  # what a person most likely came for
 
 
 def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
@@ -33,10 +34,13 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
     items = []
     if request.can(Permission.EDIT_DEPLOYMENT):
         runs = f"It runs {deployment.runtime}."
+        if deployment.upgrade_trouble:
+            said = "Its last upgrade failed, and its page says why. The Activity keeps it."
+            items.append(MenuItem("Dismiss failed upgrade", said, "check", url("upgrade_dismiss"), post=True))
         items.append(MenuItem("Upgrade…", runs, "arrow-up", url("upgrade")))
         if deployment.hibernating:
             said = "It sleeps, and nothing of it runs."
-            items.append(MenuItem("Wake up", said, "play", url("wake"), post=True))
+            items.append(MenuItem("Wake up", said, "play", url("wake"), post=True, primary=True))
         else:
             said = "Asleep it costs nothing but its database."
             items.append(MenuItem("Hibernate…", said, "moon", url("hibernate")))

@@ -65,6 +65,17 @@ def upgrade(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     return render(request, "deployments/upgrade.html", context, status=422 if form.is_bound else 200)
 
 
+@require_POST
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def dismiss_failed_upgrade(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Somebody has read why the last upgrade failed."""
+    try:
+        running.dismiss_failed_upgrade(deployment=deployment, by=request.user)
+    except NotNow as error:
+        return refused(request, deployment, error)
+    return see_other(deployment.url)
+
+
 @require_http_methods(["GET", "POST"])
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def hibernate(request: MemberRequest, deployment: Deployment) -> HttpResponse:

@@ -3,9 +3,10 @@ another still has a long file before it. Four, because tests of processes mostly
 for a sixth of the time.
 
 The tests of data planes that start real Airflows run one after the other in one process, so that the installed
-runtimes are shared and two cores are hardly ever asked for more than two Airflows at once; the main job has a console
-and Airflows of its own. Everything else runs beside them, file by file. The other consoles come late: they are held to
-seconds, and by then most of the rest is done. Many small files fill the end.
+runtimes are shared and two cores are hardly ever asked for more than two Airflows at once. They take as long as all the
+rest together, so nothing else that heavy runs beside their beginning: the main job, which has a console and Airflows of
+its own, comes once the browser tests are done. The other consoles come late: they are held to seconds, and by then most
+of the rest is done. Many small files fill the end.
 """
 
 import os
@@ -26,11 +27,12 @@ CONSOLES = (
     "console/tests/test_up_refusals.py",
     "console/tests/test_up.py",
 )
+BROWSERS = "console/tests/"
 FILLING = ("deployments/tests/kubernetes/", "workspaces/")
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Put AIRFLOW first, then MAIN_JOB, CONSOLES late and FILLING last; the others stay as collected."""
+    """Put AIRFLOW first, MAIN_JOB after BROWSERS, CONSOLES late and FILLING last; the others stay as collected."""
     items.sort(key=lambda item: _place(_file(item.nodeid)))
 
 
@@ -42,10 +44,12 @@ def _place(file: str) -> tuple[int, int]:
     if file in AIRFLOW:
         return 0, AIRFLOW.index(file)
     if file in CONSOLES:
-        return 3, CONSOLES.index(file)
-    if file.startswith(FILLING):
-        return 4, 0
-    return (1 if file == MAIN_JOB else 2), 0
+        return 4, CONSOLES.index(file)
+    if file == MAIN_JOB:
+        return 2, 0
+    if file.startswith(BROWSERS):
+        return 1, 0
+    return (5 if file.startswith(FILLING) else 3), 0
 
 
 class Scheduling(LoadScopeScheduling):

@@ -79,6 +79,7 @@ DEPLOYMENT_URLS = {
     ("deployments:settings", "get"): (EDITOR, 200),
     ("deployments:upgrade", "get"): (EDITOR, 200),
     ("deployments:upgrade", "post"): (EDITOR, 422),
+    ("deployments:upgrade_dismiss", "post"): (EDITOR, 303),
     ("deployments:hibernate", "get"): (EDITOR, 200),
     ("deployments:hibernate", "post"): (EDITOR, 303),
     ("deployments:wake", "post"): (EDITOR, 303),

@@ -48,6 +48,21 @@ def upgrade_runtime(*, deployment: Deployment, by: User, to: RuntimeRelease) -> 
     return True
 
 
+def dismiss_failed_upgrade(*, deployment: Deployment, by: User) -> bool:
+    """Take what is said about the last upgrade off its page; the Activity keeps it. Whether there was something. Raises
+    NotNow."""
+    with changing(deployment, by=by) as row:
+        if not row.upgrade_trouble:
+            return False
+        record_deployment(
+            row, by, "dismissed the failed upgrade of", old={"reason": row.upgrade_trouble[:500]}
+        )
+        row.upgrade_trouble = ""
+        row.save(update_fields=["upgrade_trouble"])
+        transaction.on_commit(lambda: _show_anew(row.workspace), robust=True)
+    return True
+
+
 def hibernate(*, deployment: Deployment, by: User) -> bool:
     """Ask for it to sleep: every process ends, and tasks that run fail. Twice is once: whether it was awake. Raises
     NotNow."""
@@ -200,6 +215,6 @@ def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> D
 
 
 def _show_anew(*workspaces: Workspace) -> None:
-    """Open pages of both Workspaces fetch what they show again."""
+    """Open pages of these Workspaces fetch what they show again."""
     for workspace in workspaces:
         events.publish(f"w:{workspace.pk}", [events.Frame("resync")])

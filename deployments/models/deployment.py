@@ -140,6 +140,17 @@ class Deployment(models.Model):
             return status
         return Status.UNKNOWN
 
+    @staticmethod
+    def shown_status_in_sql() -> models.Case:
+        """`shown_status` of rows that are not gone, for a query: a list filters by the word that it shows."""
+        stale = timezone.now() - UNKNOWN_AFTER
+        nobody_looked = models.Q(due_at__lt=stale)
+        heard = models.Q(observed_at__gte=stale) | ~nobody_looked & models.Q(cluster__last_seen_at__gte=stale)
+        return models.Case(
+            models.When(models.Q(status=Status.DELETING) | heard, then=models.F("status")),
+            default=models.Value(Status.UNKNOWN.value),
+        )
+
     @property
     def reason(self) -> str:
         """The sentence beside the status; empty when Healthy."""

@@ -1,10 +1,15 @@
 """The list costs the same number of queries at any size, and counts without asking twice."""
 
+from datetime import timedelta
+from itertools import product
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from deployments.actions import create_deployment
-from deployments.models import Deployment
+from deployments.models import Cluster, Deployment
+from deployments.models.deployment import UNKNOWN_AFTER
 from deployments.queries import listing
 from deployments.states import Executor, Status
 
@@ -50,6 +55,36 @@ def test_the_page_costs_the_same_queries_at_any_size(
         page = client.get(url)
     assert len(few) == len(many)
     assert b"Another 19" in page.content
+
+
+def test_the_filter_goes_by_the_word_on_the_badge(rf, workspace, three) -> None:
+    """Nothing was heard of Gamma for three minutes: it is Unknown, whatever was recorded last."""
+    long_ago = timezone.now() - timedelta(minutes=3)
+    Deployment.objects.filter(name="Gamma").update(observed_at=long_ago)
+    unknown = listing(workspace, {"status": "unknown"}, rf.get("/").GET)
+    assert [row.name for row in unknown.page] == ["Gamma"]
+    assert unknown.counts == {"creating": 2, "unknown": 1}
+    assert not listing(workspace, {"status": "healthy"}, rf.get("/").GET).page.paginator.count
+
+
+@pytest.mark.parametrize("status", [Status.HEALTHY, Status.CREATING, Status.DELETING])
+def test_the_database_and_the_badge_agree_on_every_status(three, status) -> None:
+    now = timezone.now()
+    ago = {
+        "never": None,
+        "just now": now,
+        "still": now - 0.9 * UNKNOWN_AFTER,
+        "long ago": now - 1.1 * UNKNOWN_AFTER,
+    }
+    row = Deployment.objects.filter(pk=three[0].pk)
+    seen = set()
+    for observed, heard, due in product(("still", "long ago"), ago, ("just now", "long ago")):
+        Cluster.objects.update(last_seen_at=ago[heard])
+        row.update(status=status, observed_at=ago[observed], due_at=ago[due])
+        found = row.annotate(shown=Deployment.shown_status_in_sql()).select_related("cluster").get()
+        assert found.shown == found.shown_status, (observed, heard, due)
+        seen.add(found.shown)
+    assert seen == ({status} if status is Status.DELETING else {status, Status.UNKNOWN})
 
 
 @pytest.mark.parametrize(

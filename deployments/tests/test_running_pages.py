@@ -114,6 +114,29 @@ def test_a_failed_upgrade_stays_on_the_page(as_, vera, settled):
     assert settled.upgrade_trouble in as_(vera).get(url("live", settled)).content.decode()
 
 
+def test_a_failed_upgrade_is_dismissed_once_by_an_editor_and_its_activity_keeps_why(
+    as_, bob, vera, settled, published, django_capture_on_commit_callbacks
+):
+    why = "Upgrade to 3.3-1 failed: no disk. It runs 3.2-1 again with its data as before."
+    Deployment.objects.filter(pk=settled.pk).update(upgrade_trouble=why)
+    dismiss = url("upgrade_dismiss", settled)
+    assert dismiss in page(as_(bob), "settings", settled)
+    assert dismiss not in as_(vera).get(settled.url).content.decode()
+    generation = settled.generation
+    with django_capture_on_commit_callbacks(execute=True):
+        assert as_(bob).post(dismiss)["Location"] == settled.url
+    shown = as_(bob).get(settled.url).content.decode()
+    assert why not in shown
+    assert dismiss not in shown
+    event = AuditEvent.objects.get(verb="dismissed the failed upgrade of")
+    assert (event.actor_id, event.old) == (bob.pk, {"reason": why})
+    assert published  # other people's open pages show it no longer
+    as_(bob).post(dismiss)
+    assert AuditEvent.objects.filter(verb=event.verb).count() == 1
+    settled.refresh_from_db()
+    assert settled.generation == generation
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
