@@ -4,9 +4,9 @@ for a sixth of the time.
 
 The tests of data planes that start real Airflows run one after the other in one process, so that the installed
 runtimes are shared and two cores are hardly ever asked for more than two Airflows at once. They take as long as all the
-rest together, so nothing else that heavy runs beside their beginning: the main job, which has a console and Airflows of
-its own, comes once the browser tests are done. The other consoles come late: they are held to seconds, and by then most
-of the rest is done. Many small files fill the end.
+rest together, so nothing else that heavy runs beside their first half: the main job, which has a console and Airflows of
+its own, comes after the larger files, and the other consoles after it: they are held to seconds, and by then most of the
+rest is done. Many small files fill the end.
 """
 
 import os
@@ -27,12 +27,11 @@ CONSOLES = (
     "console/tests/test_up_refusals.py",
     "console/tests/test_up.py",
 )
-BROWSERS = "console/tests/"
 FILLING = ("deployments/tests/kubernetes/", "workspaces/")
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Put AIRFLOW first, MAIN_JOB after BROWSERS, CONSOLES late and FILLING last; the others stay as collected."""
+    """Put AIRFLOW first, then all others as collected, but MAIN_JOB, CONSOLES and FILLING last, in this order."""
     items.sort(key=lambda item: _place(_file(item.nodeid)))
 
 
@@ -43,13 +42,11 @@ def _file(nodeid: str) -> str:
 def _place(file: str) -> tuple[int, int]:
     if file in AIRFLOW:
         return 0, AIRFLOW.index(file)
-    if file in CONSOLES:
-        return 4, CONSOLES.index(file)
     if file == MAIN_JOB:
         return 2, 0
-    if file.startswith(BROWSERS):
-        return 1, 0
-    return (5 if file.startswith(FILLING) else 3), 0
+    if file in CONSOLES:
+        return 3, CONSOLES.index(file)
+    return (4 if file.startswith(FILLING) else 1), 0
 
 
 class Scheduling(LoadScopeScheduling):
