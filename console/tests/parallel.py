@@ -4,9 +4,9 @@ for a sixth of the time.
 
 The tests of data planes that start real Airflows run one after the other in one process, so that the installed
 runtimes are shared and two cores are hardly ever asked for more than two Airflows at once. They take as long as all the
-rest together, so nothing else that heavy runs beside their first half: the main job, which has a console and Airflows of
-its own, comes after the larger files, and the other consoles after it: they are held to seconds, and by then most of the
-rest is done. Many small files fill the end.
+rest together, so nothing else that heavy runs beside their first half: the main job, which has a console and Airflows
+of its own, comes after the larger files, and the other consoles after it: they are held to seconds, and by then most of
+the rest is done. Many small files fill the end.
 """
 
 import os
