@@ -198,9 +198,9 @@ def drop_database(admin_url: str, release_name: str, deployment_id: str) -> bool
         found = find_by(admin, release_name, deployment_id)
         # The snapshot goes first: a database without its snapshot is whole, a snapshot alone would be put back.
         if found.snapshot is not None:
-            run(admin, "DROP DATABASE {} WITH (FORCE)", sql.Identifier(snapshot_name(release_name)))
+            remove(admin, snapshot_name(release_name))
         if found.database:
-            run(admin, "DROP DATABASE {} WITH (FORCE)", sql.Identifier(name))
+            remove(admin, name)
     return found.database or found.snapshot is not None
 
 
@@ -230,7 +230,7 @@ def begin_template(admin_url: str, template: str, password: str) -> str:
     """
     draft, role = sql.Identifier(f"{template}_new"), sql.Identifier(template)
     with connect(admin_url) as admin, locked(admin, template):
-        run(admin, "DROP DATABASE IF EXISTS {} WITH (FORCE)", draft)
+        remove(admin, f"{template}_new")
         if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (template,)).fetchone() is None:
             run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION", role)
         verifier = sql.Literal(_verifier(admin, template, password))
@@ -252,10 +252,7 @@ def finish_template(admin_url: str, template: str) -> None:
     with connect(admin_url) as admin, locked(admin, template):
         run(admin, "ALTER ROLE {} NOLOGIN PASSWORD NULL", name)
         run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", draft)
-        admin.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
-            (f"{template}_new",),
-        )
+        end_connections(admin, f"{template}_new")
         with admin.transaction():
             run(admin, "ALTER DATABASE {} RENAME TO {}", draft, name)
             run(admin, "ALTER DATABASE {} IS_TEMPLATE true", name)
@@ -332,6 +329,30 @@ def _join(admin: Connection, role: str) -> None:
 
 def _verifier(admin: Connection, role: str, password: str) -> str:
     return admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+
+
+def remove(admin: Connection, name: str) -> None:
+    """Drop a database if it is there, ending its connections.
+
+    FORCE does both at once, but a managed server refuses it to its administrator while autovacuum is at work in the
+    database: that process is the server's own. Without FORCE the server ends it by itself, and clients are ended first.
+    """
+    database = sql.Identifier(name)
+    try:
+        run(admin, "DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
+    except psycopg.errors.InsufficientPrivilege:
+        run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", database)
+        end_connections(admin, name)
+        run(admin, "DROP DATABASE {}", database)
+
+
+def end_connections(admin: Connection, name: str) -> None:
+    """End every client's connection to a database; the server ends its own where it has to."""
+    admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s "
+        "AND backend_type = 'client backend'",
+        (name,),
+    )
 
 
 def run(connection: Connection, statement: LiteralString, *parts: sql.Composable) -> None:

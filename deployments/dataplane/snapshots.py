@@ -18,10 +18,12 @@ from deployments.dataplane.database import (
     Connection,
     connect,
     database_name,
+    end_connections,
     find_by,
     lock_key,
     locked,
     mark,
+    remove,
     run,
     snapshot_name,
 )
@@ -46,11 +48,11 @@ def take(
         if not found.ready:
             raise DataPlaneError("The metadata database to be upgraded is not there.")
         if found.snapshot:
-            run(admin, "DROP DATABASE {} WITH (FORCE)", copy)
+            remove(admin, snapshot_name(release_name))
         if found.snapshot != "":  # "" is one that was copied to the end, but not yet marked
             # While the server copies nobody may be connected, and nobody may come back.
             run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", live)
-            _end_connections(admin, database_name(release_name))
+            end_connections(admin, database_name(release_name))
             if not _copy(admin, release_name, wait):
                 return False
         said = sql.Literal(mark(deployment_id, runtime))
@@ -75,7 +77,7 @@ def restore(admin_url: str, release_name: str, deployment_id: str) -> bool:
         if not found.snapshot:
             return False
         if found.database:
-            run(admin, "DROP DATABASE {} WITH (FORCE)", live)
+            remove(admin, database_name(release_name))
         run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", copy)
         run(admin, "ALTER DATABASE {} RENAME TO {}", copy, live)  # its comment goes with it
     return True
@@ -87,7 +89,7 @@ def drop(admin_url: str, release_name: str, deployment_id: str) -> bool:
         found = find_by(admin, release_name, deployment_id)
         if found.snapshot is None or not found.ready:
             return False
-        run(admin, "DROP DATABASE {} WITH (FORCE)", sql.Identifier(snapshot_name(release_name)))
+        remove(admin, snapshot_name(release_name))
     return True
 
 
@@ -97,14 +99,6 @@ def _try_lock(admin: Connection, release_name: str) -> bool:
     key = lock_key(database_name(release_name))
     row = admin.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
     return row is not None and bool(row[0])
-
-
-def _end_connections(admin: Connection, name: str) -> None:
-    admin.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s "
-        "AND backend_type = 'client backend'",
-        (name,),
-    )
 
 
 def _copy(admin: Connection, release_name: str, wait: float) -> bool:

@@ -1,7 +1,9 @@
 """Roles and databases of Deployments, on a real Postgres, as a superuser and as a mere CREATEDB role."""
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -139,6 +141,36 @@ def test_dropping_ends_open_connections_and_dropping_again_is_success(admin, mad
     assert not database.drop_database(admin, RELEASE, ID)
     assert not database.drop_role(admin, RELEASE, ID)
     assert database.find(admin, RELEASE, ID) == database.Leftovers(database=False, role=False, ready=False)
+
+
+@contextmanager
+def autovacuum_at_work(url: str) -> Iterator[None]:
+    """The server's own process is busy in the database, for minutes if nobody ends it."""
+    slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+    sql(f"CREATE TABLE busy (n int) WITH ({slow}, autovacuum_vacuum_threshold = 0)", url=url)
+    sql("INSERT INTO busy SELECT generate_series(1, 200000)", url=url)
+    sql("DELETE FROM busy WHERE mod(n, 2) = 0", url=url)
+    sql("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    sql("SELECT pg_reload_conf()")
+    at_work = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND backend_type = 'autovacuum worker'"
+    try:
+        deadline = time.monotonic() + 60
+        while not sql(at_work, NAME):
+            assert time.monotonic() < deadline, "autovacuum did not come"
+            time.sleep(0.05)
+        yield
+    finally:
+        sql("ALTER SYSTEM RESET autovacuum_naptime")
+        sql("SELECT pg_reload_conf()")
+
+
+def test_autovacuum_at_work_keeps_no_database_from_being_dropped(admin, made) -> None:
+    """A managed server lets its administrator end no process of the server's own."""
+    with autovacuum_at_work(made), psycopg.connect(made, autocommit=True) as client:
+        assert database.drop_database(admin, RELEASE, ID)
+        with pytest.raises(psycopg.OperationalError):
+            client.execute("SELECT 1")
+    assert not database.find(admin, RELEASE, ID).database
 
 
 def test_what_another_deployment_made_is_neither_used_nor_dropped(admin, made) -> None:
