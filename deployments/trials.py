@@ -11,7 +11,6 @@ from django.db.models.functions import Now
 from deployments.models import Cluster
 
 TRIAL_SECONDS = 60.0  # the trial of a worker that died is over; a pass is bounded by three calls of 15 s
-TURN_SECONDS = 5.0  # after which a row asks again whether it is its turn
 
 
 def begin(cluster: Cluster) -> bool:

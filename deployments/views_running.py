@@ -1,5 +1,7 @@
 """Pages of what a whole Deployment is asked: another runtime, sleep, another Workspace."""
 
+from typing import Protocol
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -19,9 +21,17 @@ from deployments.models import Deployment
 from deployments.running_words import hibernate_consequences, transfer_consequences, upgrade_consequences
 from deployments.views import page_context
 from workspaces.access import MemberRequest
+from workspaces.models import User
 from workspaces.permissions import Permission
 
 COUNT_SECONDS = 2.0
+
+
+class Action(Protocol):
+    """An action that needs nothing but who asks."""
+
+    def __call__(self, *, deployment: Deployment, by: User) -> object:
+        """Raises NotNow."""
 
 
 def not_now(deployment: Deployment) -> str:
@@ -36,6 +46,15 @@ def not_now(deployment: Deployment) -> str:
 def refused(request: HttpRequest, deployment: Deployment, error: NotNow) -> HttpResponse:
     """Back to its page, which says why not."""
     messages.error(request, str(error))
+    return see_other(deployment.url)
+
+
+def done_at_once(request: MemberRequest, deployment: Deployment, action: Action) -> HttpResponse:
+    """Do what has nothing to fill in, and show its page, which says why not when it cannot be done now."""
+    try:
+        action(deployment=deployment, by=request.user)
+    except NotNow as error:
+        return refused(request, deployment, error)
     return see_other(deployment.url)
 
 
@@ -69,11 +88,7 @@ def upgrade(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def dismiss_failed_upgrade(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Somebody has read why the last upgrade failed."""
-    try:
-        running.dismiss_failed_upgrade(deployment=deployment, by=request.user)
-    except NotNow as error:
-        return refused(request, deployment, error)
-    return see_other(deployment.url)
+    return done_at_once(request, deployment, running.dismiss_failed_upgrade)
 
 
 @require_http_methods(["GET", "POST"])
@@ -81,11 +96,7 @@ def dismiss_failed_upgrade(request: MemberRequest, deployment: Deployment) -> Ht
 def hibernate(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """What sleep does, with the tasks that run now, and asking for it."""
     if request.method == "POST":
-        try:
-            running.hibernate(deployment=deployment, by=request.user)
-        except NotNow as error:
-            return refused(request, deployment, error)
-        return see_other(deployment.url)
+        return done_at_once(request, deployment, running.hibernate)
     context = {
         **page_context(request, deployment, "Settings"),
         "not_now": not_now(deployment),
@@ -101,11 +112,7 @@ def hibernate(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def wake(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Ask for it to run again: reversible, so done at once."""
-    try:
-        running.wake(deployment=deployment, by=request.user)
-    except NotNow as error:
-        return refused(request, deployment, error)
-    return see_other(deployment.url)
+    return done_at_once(request, deployment, running.wake)
 
 
 @require_GET

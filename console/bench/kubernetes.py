@@ -208,9 +208,8 @@ def _hanging(registered: Registered, alone: float) -> Figure:
         wait(lambda: all(status(row) == Status.HEALTHY for row in rows), 300, "three more Healthy")
         other = registered.register("Hanging", stored)
         moved = Deployment.objects.filter(pk__in=[row.pk for row in rows])
-        moved.update(
-            cluster=other, generation=2, due_at=Now()
-        )  # from its first moment on, when it costs most
+        # Due at once: a cluster that begins to hang costs most in its first moment.
+        moved.update(cluster=other, generation=2, due_at=Now())
         taken = []
         for _ in range(2 * ROUNDS):
             seconds, made = _applied(registered)

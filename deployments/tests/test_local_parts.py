@@ -272,8 +272,11 @@ def test_what_stays_silent_is_restarted_and_old_silence_never_adds_up(paths: Sta
 def test_what_was_restarted_for_its_silence_gets_its_whole_time_again(paths: StateDir, time_machine) -> None:
     supervisor = StoppedPrograms()
     processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    note = started_file(processes.spec_file("scheduler-1"))
     start = datetime(2026, 11, 21, 12, tzinfo=UTC)
     for second in range(0, 123, 10):
+        pid = 4_000_001 + len(supervisor.stopped)  # what was stopped is started again
+        write_private(note, json.dumps({"pid": pid, "digest": "same", "starts": 1}))
         time_machine.move_to(start + timedelta(seconds=second), tick=False)
         restart_silent(processes, {"scheduler-1": 60.0})
     assert len(supervisor.stopped) == 1

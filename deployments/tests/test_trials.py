@@ -32,18 +32,25 @@ def trial_at():
     return Cluster.objects.get().trial_at
 
 
-def test_nobody_else_asks_while_one_pass_tries_a_silent_cluster(deployment, second, plane, monkeypatch):
-    plane.silent = SILENCE
-    assert SILENCE in one_pass(deployment).reason
-    asked, observe = [], plane.observe
+def asking_meanwhile(plane, monkeypatch, other: Deployment) -> list[str]:
+    """Who asks the cluster from now on. While the first waits for an answer, another worker makes a pass of `other`."""
+    asked: list[str] = []
+    observe = plane.observe
 
     def observe_slowly(ref):
         asked.append(ref.release_name)
         if len(asked) == 1:
-            one_pass(second)  # by another worker, while this one waits for an answer
+            one_pass(other)
         return observe(ref)
 
     monkeypatch.setattr(plane, "observe", observe_slowly)
+    return asked
+
+
+def test_nobody_else_asks_while_one_pass_tries_a_silent_cluster(deployment, second, plane, monkeypatch):
+    plane.silent = SILENCE
+    assert SILENCE in one_pass(deployment).reason
+    asked = asking_meanwhile(plane, monkeypatch, second)
     one_pass(deployment)
     assert asked == [deployment.release_name]
     assert second.reason == TRIED_BY_ANOTHER
@@ -60,15 +67,7 @@ def test_the_first_answer_lets_everybody_ask_again(deployment, second, plane, mo
     plane.silent = ""
     one_pass(deployment)
     assert trial_at() is None
-    asked, observe = [], plane.observe
-
-    def observe_slowly(ref):
-        asked.append(ref.release_name)
-        if len(asked) == 1:
-            one_pass(second)
-        return observe(ref)
-
-    monkeypatch.setattr(plane, "observe", observe_slowly)
+    asked = asking_meanwhile(plane, monkeypatch, second)
     one_pass(deployment)
     assert second.release_name in asked
 

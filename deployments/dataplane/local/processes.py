@@ -94,8 +94,7 @@ class Processes:
         self._supervisor.start(self._full_name(program))
 
     def stop(self, program: str) -> None:
-        """Ask a program to end; supervisord kills its whole group after 10 s. Its successor's silence is its own."""
-        self.spec_file(program).with_suffix(".silent").unlink(missing_ok=True)
+        """Ask a program to end; supervisord kills its whole group after 10 s."""
         self._supervisor.stop(self._full_name(program))
 
     def changed(self, program: str, info: ProcessInfo, spec: Spec) -> bool:
@@ -143,13 +142,11 @@ class Processes:
         """
         file, now = self.spec_file(program).with_suffix(".silent"), time.time()
         pid = running_pid(self.spec_file(program))
-        clock = now - queued_seconds(pid)
-        try:
+        since = clock = now - queued_seconds(pid)
+        with suppress(OSError, ValueError):
             known, first = file.read_text().split()
-            forgotten = known != str(pid) or now - file.stat().st_mtime > SILENCE_FORGOTTEN_SECONDS
-        except (OSError, ValueError):
-            first, forgotten = "", True
-        since = clock if forgotten else float(first)
+            if known == str(pid) and now - file.stat().st_mtime <= SILENCE_FORGOTTEN_SECONDS:
+                since = float(first)
         write_private(file, f"{pid} {since}")
         os.utime(file, (now, now))
         return clock - since
