@@ -25,14 +25,14 @@ from uuid import UUID, uuid4
 import pytest
 from django.test import Client
 
-from deployments import catalogue, clusters
 from deployments.actions import Choices, QueueChoice, create_deployment
+from deployments.clusters import catalogue, connections
+from deployments.clusters.options import options_for
 from deployments.dataplane import registry
 from deployments.dataplane.fake import ScriptedDataPlane
+from deployments.domain.states import Executor
 from deployments.models import Cluster, Deployment
-from deployments.options import options_for
-from deployments.states import Executor
-from workspaces import actions as workspace_actions
+from workspaces.actions import workspaces as workspace_actions
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Role
 
@@ -40,7 +40,10 @@ PASSWORD = "correct horse battery"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """See `console.tests.parallel`."""
+    """Files of `system/` start a console; the order is that of `console.tests.parallel`."""
+    for item in items:
+        if "/tests/system/" in item.nodeid:
+            item.add_marker(pytest.mark.system)
     parallel.order(items)
 
 
@@ -74,7 +77,7 @@ def hints(monkeypatch) -> list[UUID]:
         sent.append(pk)
         return True
 
-    monkeypatch.setattr("deployments.tasks.hint", remember)
+    monkeypatch.setattr("deployments.enqueue.reconcile", remember)
     return sent
 
 
@@ -87,7 +90,7 @@ def mail_hints(monkeypatch) -> list[UUID]:
         sent.append(pk)
         return True
 
-    monkeypatch.setattr("workspaces.tasks.hint", remember)
+    monkeypatch.setattr("workspaces.enqueue.send_invitation", remember)
     return sent
 
 
@@ -100,7 +103,7 @@ def check_hints(monkeypatch) -> list[UUID]:
         sent.append(pk)
         return True
 
-    monkeypatch.setattr("deployments.tasks.hint_check", remember)
+    monkeypatch.setattr("deployments.enqueue.check_cluster", remember)
     return sent
 
 
@@ -191,7 +194,7 @@ def plane(monkeypatch) -> Iterator[ScriptedDataPlane]:
 @pytest.fixture
 def cluster(db, plane) -> Cluster:
     """A local cluster with the shipped catalogue."""
-    made = clusters.ensure_embedded(database_url="postgresql://nobody@nowhere/none", settings={})
+    made = connections.ensure_embedded(database_url="postgresql://nobody@nowhere/none", settings={})
     catalogue.apply()
     return made
 

@@ -16,9 +16,10 @@ def main() -> None:
         from console.embedded.up import main as up
 
         sys.exit(up(sys.argv[2:]))
-    from console.embedded import beside
 
-    os.environ |= beside.environment(os.environ, default_state=Path(__file__).resolve().parent / ".local")
+    from console.embedded import attach
+
+    os.environ |= attach.environment(os.environ, default_state=Path(__file__).resolve().parent / ".local")
     _execute()
 
 

@@ -18,4 +18,4 @@ class OperatorsConfig(admin_apps.AdminConfig):
     """Django admin, with the site that signs in through the console's own accounts."""
 
     default = False  # not the config of "console"
-    default_site = "workspaces.operators.OperatorSite"
+    default_site = "workspaces.operator_site.OperatorSite"

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
-from workspaces.entrance import waiting_for
+from workspaces.invitation_lookup import waiting_for
 from workspaces.models import User, Workspace
 from workspaces.permissions import Permission
 

@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from deployments.pace import Pace
-from deployments.states import ComponentState, Executor, Status, StepState
+from deployments.domain.durations import Pace
+from deployments.domain.states import ComponentState, Executor, Status, StepState
 
 FIXED = datetime(2026, 11, 21, 19, 32, 4, tzinfo=UTC)
 

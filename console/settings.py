@@ -220,7 +220,7 @@ MAIL_FOLDER = STATE_DIR / "mail"
 # Without a mail server: under `make run` and DEBUG mail stays on this machine, readable on /mail/; else it is logged.
 MAIL_IS_KEPT = (DEBUG or EMBEDDED) and not env.str("EMAIL_HOST", "")
 MAILERS: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "console.outbox.EmailBackend", "OPTIONS": {"folder": MAIL_FOLDER}}
+    "default": {"BACKEND": "console.mailbox.EmailBackend", "OPTIONS": {"folder": MAIL_FOLDER}}
     if MAIL_IS_KEPT
     else {"BACKEND": "django.core.mail.backends.console.EmailBackend"},
 }

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.urls import path
 
 from console.gallery import gallery
-from console.outbox import mail
+from console.mailbox import mail
 
 urlpatterns = [path("gallery/", gallery, name="gallery")]
 

@@ -10,6 +10,6 @@ class DeploymentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Tell tenancy what lives in Workspaces."""
-        from deployments import tenancy
+        from deployments import workspace_hooks
 
-        tenancy.register()
+        workspace_hooks.register()

@@ -2,17 +2,21 @@
 the row's due time and lease decide, and the sweep finds every due row again."""
 
 import time
-from datetime import datetime
 from uuid import UUID
 
+import structlog
 from celery import shared_task
 
-from console.kit import hints
-from deployments import checking, leases
-from deployments.reconcile import reconcile
+from deployments import enqueue
+from deployments.actions import hibernation
+from deployments.actions.common import NotNow
+from deployments.clusters import checks
+from deployments.reconciler.leases import due_rows
+from deployments.reconciler.reconcile import reconcile
+
+logger = structlog.get_logger(__name__)
 
 TASK_BUDGET_SECONDS = 20.0  # one Deployment's passes in a row, before others get their turn
-SWEEP_BATCH = 200
 
 
 @shared_task(name="deployments.tasks.reconcile", ignore_result=True)
@@ -21,37 +25,39 @@ def reconcile_task(pk: str) -> None:
     deadline = time.monotonic() + TASK_BUDGET_SECONDS
     while reconcile(UUID(pk)):
         if time.monotonic() > deadline:
-            hint(UUID(pk))
+            enqueue.reconcile(UUID(pk))
             return
 
 
 @shared_task(name="deployments.tasks.sweep", ignore_result=True)
 def sweep() -> int:
     """The guarantee: hint every due row that nobody works on, and every cluster that is to be looked at."""
-    for pk in checking.due().values_list("pk", flat=True):
-        hint_check(pk)
+    for pk in checks.due().values_list("pk", flat=True):
+        enqueue.check_cluster(pk)
     rows = due_rows()
     for pk, _ in rows:
-        hint(pk)
+        enqueue.reconcile(pk)
     return len(rows)
-
-
-def due_rows() -> list[tuple[UUID, datetime]]:
-    """Rows that wait for a pass, longest first, each with the moment since which it is due."""
-    return list(leases.due().values_list("pk", "due_at")[:SWEEP_BATCH])
-
-
-def hint(pk: UUID) -> bool:
-    """Ask a worker to look at a row now; see `hints.send`."""
-    return hints.send(reconcile_task, pk)
 
 
 @shared_task(name="deployments.tasks.check_cluster", ignore_result=True, time_limit=240, soft_time_limit=230)
 def check_cluster_task(pk: str) -> None:
     """Look at a cluster: seconds, and up to three minutes with the test of network isolation."""
-    checking.check(UUID(pk))
+    checks.check(UUID(pk))
 
 
-def hint_check(pk: UUID) -> bool:
-    """Ask a worker to look at a cluster now; see `hints.send`."""
-    return hints.send(check_cluster_task, pk)
+@shared_task(name="deployments.schedule_tasks.follow_schedules", ignore_result=True)
+def follow_schedules() -> int:
+    """Act on every schedule of which a time has come; how many Deployments fell asleep or woke. What fails for one
+    Deployment is logged and tried again by the next tick; the others go on."""
+    now = hibernation.database_now()
+    acted = 0
+    for schedule in hibernation.due_schedules(now):
+        with structlog.contextvars.bound_contextvars(deployment=str(schedule.deployment_id)):
+            try:
+                acted += hibernation.follow_schedule(schedule, now)
+            except NotNow:
+                continue
+            except Exception:
+                logger.exception("schedule_failed")
+    return acted

@@ -13,8 +13,8 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from console.kit import crypto
-from workspaces import actions
-from workspaces.entrance import followed_link
+from workspaces.actions import workspaces
+from workspaces.invitation_lookup import followed_link
 from workspaces.models import User, normalise_email
 
 logger = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         with transaction.atomic():
             saved: User = super().save_user(request, user, form, commit)
             if commit:
-                actions.welcome(user=saved)
+                workspaces.welcome(user=saved)
         return saved
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:

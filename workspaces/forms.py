@@ -12,8 +12,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from workspaces.entrance import followed_link
-from workspaces.invitations import ADDRESSES_PER_FORM
+from workspaces.actions.invitations import ADDRESSES_PER_FORM
+from workspaces.invitation_lookup import followed_link
 from workspaces.models import Theme, normalise_email
 from workspaces.permissions import ROLES, Role
 

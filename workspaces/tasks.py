@@ -10,9 +10,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from console.kit import hints
-from workspaces import tokens
-from workspaces.mail import invitation_mail
+from workspaces import enqueue, invitation_links
+from workspaces.invitation_mail import invitation_mail
 from workspaces.models import Invitation
 
 logger = structlog.get_logger(__name__)
@@ -33,7 +32,7 @@ def send_invitation(pk: str) -> None:
     if not claimed.update(mail_due_at=Now() + CLAIM, mail_tries=F("mail_tries") + 1):
         return
     invitation = Invitation.objects.select_related("workspace", "invited_by").get(pk=UUID(pk))
-    token = tokens.mailed_token(invitation)
+    token = invitation_links.mailed_token(invitation)
     if token is None:
         _settle(
             invitation, Invitation.Mail.FAILED, "The key of this installation was changed. Send it again."
@@ -86,10 +85,5 @@ def sweep_mail() -> int:
     due = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=timezone.now())
     pks = list(due.order_by("mail_due_at").values_list("pk", flat=True)[:BATCH])
     for pk in pks:
-        hint(pk)
+        enqueue.send_invitation(pk)
     return len(pks)
-
-
-def hint(pk: UUID) -> bool:
-    """Ask a worker to send a mail now; see `hints.send`."""
-    return hints.send(send_invitation, pk)

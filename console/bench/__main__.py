@@ -8,7 +8,7 @@ import sys
 
 from console.bench import django_here, report
 from console.bench.result import Result
-from console.tests.installation import Installation
+from console.tests.system.installation import Installation
 
 # As the table lists them: row, module.
 ROWS = {

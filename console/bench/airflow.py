@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import httpx
 
 from console.bench.standalone import POLL_SECONDS, four_healthy
-from console.tests.installation import Installation, wait_until
+from console.tests.system.installation import Installation, wait_until
 from deployments.dataplane.local import ports
 
 NAME = "Bench"

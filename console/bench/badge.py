@@ -8,10 +8,10 @@ from playwright.sync_api import BrowserContext, Page
 
 from console.bench import airflow, rows
 from console.bench.result import Figure, Result, each, percentile
-from console.tests.browser import chromium
-from console.tests.installation import Installation
+from console.tests.browser.chromium import chromium
+from console.tests.system.installation import Installation
+from deployments.domain.states import Status
 from deployments.models import Deployment
-from deployments.states import Status
 
 CHANGES = 20
 ROWS = 50

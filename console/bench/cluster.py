@@ -14,22 +14,22 @@ import psycopg
 
 from console.bench import rows
 from console.embedded import postgres
-from console.tests.installation import Installation
-from deployments import registration
-from deployments.actions import Choices, QueueChoice, create_deployment, delete_deployment
-from deployments.dataplane.base import DataPlaneError, Ref
-from deployments.dataplane.kubernetes import inventory, names
-from deployments.dataplane.kubernetes.client import Api
-from deployments.dataplane.kubernetes.inventory import Inventory
-from deployments.dataplane.kubernetes.kubeconfig import parse
-from deployments.dataplane.kubernetes.transport import Connection
+from console.tests.system.installation import Installation
+from deployments.actions import Choices, QueueChoice, clusters, create_deployment, delete_deployment
+from deployments.clusters.options import clusters_for, options_for
+from deployments.dataplane.contract import DataPlaneError, Ref
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.api.client import Api
+from deployments.dataplane.kubernetes.api.credentials import parse
+from deployments.dataplane.kubernetes.api.transport import Connection
+from deployments.dataplane.kubernetes.objects import inventory
+from deployments.dataplane.kubernetes.objects.inventory import Inventory
+from deployments.domain.states import Executor, Status
 from deployments.models import Cluster, Deployment
 from deployments.models.clusters import MISSING
-from deployments.options import clusters_for, options_for
-from deployments.states import Executor, Status
-from deployments.tests.kubernetes.kubelet import Kubelet
-from deployments.tests.kubernetes.node import Node
-from deployments.tests.kubernetes.rights import with_shipped_rights
+from deployments.tests.dataplane.kubernetes.kubelet import Kubelet
+from deployments.tests.dataplane.kubernetes.node import Node
+from deployments.tests.dataplane.kubernetes.rights import with_shipped_rights
 
 KUBECONFIG = os.environ.get("KUBECONFIG_TEST", "")
 DOMAIN = "airflow.example"
@@ -72,10 +72,10 @@ class Registered:
     def register(self, name: str, stored: dict[str, str]) -> Cluster:
         """A cluster of these credentials; its checks run in a worker."""
         settings = {"namespace_prefix": self.prefix, "ingress_domain": DOMAIN}
-        reach = registration.Reach(
+        reach = clusters.Reach(
             type(self.credentials).of(stored), self.database_url.replace("@/", "@localhost/", 1), settings
         )
-        return registration.register(name=f"{name} {self.prefix}", reach=reach, by=None)
+        return clusters.register(name=f"{name} {self.prefix}", reach=reach, by=None)
 
     def api(self) -> Api:
         """For the bench's own questions."""

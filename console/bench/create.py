@@ -3,8 +3,8 @@
 from console.bench import airflow, standalone
 from console.bench.airflow import Created
 from console.bench.result import Figure, Result, each, median
-from console.tests.installation import Installation
-from deployments.dataplane.local import runtimes
+from console.tests.system.installation import Installation
+from deployments.dataplane.local.runtimes import runtimes
 
 REPEATS = 3
 MUST = 0.80

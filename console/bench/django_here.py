@@ -4,9 +4,9 @@ import os
 
 import django
 
-from console.embedded import ledger, programs, redis_server
+from console.embedded import process_table, programs, redis_server
 from console.embedded.preflight import Plan
-from console.tests.installation import Installation
+from console.tests.system.installation import Installation
 
 
 def connect(at: Installation) -> None:
@@ -14,6 +14,6 @@ def connect(at: Installation) -> None:
     redis = redis_server.find_binary()
     assert redis is not None
     environment = programs.environment(Plan(at.state, at.port, redis), os.environ)
-    del environment[ledger.TAG]  # what we start (a browser) is not the installation's own
+    del environment[process_table.TAG]  # what we start (a browser) is not the installation's own
     os.environ.update(environment | {"LOG_LEVEL": "ERROR"})
     django.setup()

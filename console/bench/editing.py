@@ -10,8 +10,8 @@ from console.bench import airflow
 from console.bench.result import Figure, Result, each, median
 from console.embedded import postgres
 from console.tests.forms import posted_forms
-from console.tests.installation import Installation, wait_until
-from deployments.dataplane import database
+from console.tests.system.installation import Installation, wait_until
+from deployments.dataplane.postgres import databases
 
 REPEATS = 3
 MUST_RATIO = 1.15
@@ -68,7 +68,7 @@ def _save(at: Installation, release: str, *, replicas: int) -> float:
 def _kill(at: Installation, release: str) -> float:
     """Seconds from the death of the second scheduler until its successor's first heartbeat."""
     group = f"{release}.{PROGRAM}"
-    name = database.database_name(release)
+    name = databases.database_name(release)
     with psycopg.connect(postgres.url(at.state, name), autocommit=True) as airflows:
         since, begun = time.time(), time.monotonic()
         os.kill(at.pid(group), signal.SIGKILL)

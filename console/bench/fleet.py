@@ -22,12 +22,12 @@ from django.db.models.functions import Now
 from console.bench import airflow, cluster
 from console.bench.cluster import Registered
 from console.bench.result import Figure, Result
-from console.tests.installation import Installation
-from deployments.dataplane import database
-from deployments.dataplane.kubernetes.client import path_of
+from console.tests.system.installation import Installation
+from deployments.dataplane.kubernetes.api.client import path_of
+from deployments.dataplane.postgres import databases
+from deployments.domain.states import Status
 from deployments.models import Deployment
-from deployments.states import Status
-from deployments.tests.kubernetes.kubelet import Kubelet
+from deployments.tests.dataplane.kubernetes.kubelet import Kubelet
 
 COUNT = int(os.environ.get("BENCH_FLEET", "0"))
 AT_ONCE = 40  # Deployments on their way
@@ -112,7 +112,7 @@ class FleetKubelet(Kubelet):
                 list(pool.map(self._advance, list(self.settled)))
 
     def _advance(self, release: str) -> None:
-        name = database.database_name(release)
+        name = databases.database_name(release)
         with (
             suppress(psycopg.Error),
             psycopg.connect(self._admin_url, dbname=name, autocommit=True) as connection,

@@ -7,7 +7,7 @@ import psutil
 
 from console.bench import airflow
 from console.bench.result import Figure, Result
-from console.tests.installation import Installation
+from console.tests.system.installation import Installation
 
 SETTLE_SECONDS = 20.0
 SECONDS = 60.0

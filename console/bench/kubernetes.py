@@ -15,19 +15,20 @@ from django.db.models.functions import Now
 from console.bench import airflow, cluster
 from console.bench.cluster import Registered, status, wait
 from console.bench.result import Figure, Result, each, median, percentile
-from console.tests.installation import Installation
-from deployments import clusters, vault
-from deployments.dataplane import database
-from deployments.dataplane.base import Outcome, Ref
-from deployments.dataplane.kubernetes import inventory
-from deployments.dataplane.kubernetes.client import path_of
+from console.tests.system.installation import Installation
+from deployments.clusters import connections
+from deployments.dataplane.contract import Outcome, Ref
+from deployments.dataplane.kubernetes.api.client import path_of
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
 from deployments.dataplane.kubernetes.manifests import Inputs, render
-from deployments.dataplane.kubernetes.settings import ClusterSettings
+from deployments.dataplane.kubernetes.objects import inventory
+from deployments.dataplane.postgres import databases
+from deployments.domain.spec import Release
+from deployments.domain.states import Executor, Status
 from deployments.models import Deployment
-from deployments.releases import release_of
-from deployments.spec import Release
-from deployments.states import Executor, Status
+from deployments.queries.releases import release_of
+from deployments.secrets import vault
 
 ROUNDS, CHANGES = 5, 50
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl") or "kubectl"
@@ -89,8 +90,8 @@ def _kubectl(registered: Registered, made: Deployment, number: int) -> float:
     """Seconds for the same objects in another namespace, which is removed again."""
     name = f"bench-kubectl-{number:04d}"
     release = replace(_release(made), release_name=name)
-    config = clusters.config(made.cluster)
-    url = database.url(config.database_url, database="d", user="d", password="d")
+    config = connections.config(made.cluster)
+    url = databases.url(config.database_url, database="d", user="d", password="d")
     inputs = Inputs(release, vault.read(made), ClusterSettings.of(config.settings), url, {"default": 1})
     items = {"apiVersion": "v1", "kind": "List", "items": list(render(inputs).lasting)}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -115,7 +116,7 @@ def _release(deployment: Deployment) -> Release:
 
 def _requests(registered: Registered, like: Deployment) -> tuple[Figure, Figure]:
     """Of the driver, with the kubelet playing between the calls on a connection of its own."""
-    plane = KubernetesDataPlane(clusters.config(like.cluster))
+    plane = KubernetesDataPlane(connections.config(like.cluster))
     release = replace(
         _release(like),
         release_name="bench-requests-0001",

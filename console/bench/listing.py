@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from console.bench import airflow, rows
 from console.bench.result import Figure, Result, percentile
-from console.tests.installation import Installation
+from console.tests.system.installation import Installation
 from workspaces.models import Workspace
 
 FEW, MANY = 10, 1000

@@ -9,8 +9,8 @@ from playwright.sync_api import BrowserContext, Page
 
 from console.bench import airflow, rows
 from console.bench.result import Figure, Result, each, percentile
-from console.tests.browser import chromium
-from console.tests.installation import Installation
+from console.tests.browser.chromium import chromium
+from console.tests.system.installation import Installation
 
 LINES = 50_000
 LOADS = 10

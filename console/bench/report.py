@@ -12,7 +12,7 @@ import psutil
 
 from console.bench.result import Figure, Result
 from console.embedded import redis_server
-from console.tests.installation import Installation
+from console.tests.system.installation import Installation
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from console.bench import airflow
 from console.bench.result import Figure, Result, each, median
-from console.tests.installation import UP, Installation, wait_until
+from console.tests.system.installation import UP, Installation, wait_until
 
 REPEATS = 3
 MUST_SECONDS = 10.0

@@ -9,13 +9,13 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection, transaction
 from django.utils import timezone
 
-from deployments import leases, status
+from deployments.domain.names import name_key
+from deployments.domain.states import Executor, Status
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease
-from deployments.names import name_key
-from deployments.plan import Verdict
-from deployments.states import Executor, Status
-from deployments.status import Record
-from workspaces import actions
+from deployments.reconciler import leases, recording
+from deployments.reconciler.plan import Verdict
+from deployments.reconciler.recording import Record
+from workspaces.actions import workspaces
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Role
 
@@ -27,7 +27,7 @@ def make_workspace(people: int) -> tuple[Workspace, list[str]]:
     """A Workspace with `people` members, and a session cookie for each."""
     token = uuid.uuid4().hex[:8]
     users = [User.objects.create_user(f"{token}-{n}@example.org", name=f"Person {n}") for n in range(people)]
-    workspace = actions.create_workspace(by=users[0], name=f"Bench {token}")
+    workspace = workspaces.create_workspace(by=users[0], name=f"Bench {token}")
     Membership.objects.bulk_create(
         Membership(workspace=workspace, user=user, role=Role.EDITOR) for user in users[1:]
     )
@@ -89,7 +89,7 @@ def change(deployment: Deployment, word: Status, reason: str) -> float:
             transaction.on_commit(partial(_stamp, stamps))
             row = Deployment.objects.select_related("cluster", "runtime", "workspace").get(pk=deployment.pk)
             claim = leases.Claim(row, row.lease_epoch, row.due_at)
-            status.record(claim, Record(Verdict(word, reason), next_look=FAR.total_seconds()))
+            recording.record(claim, Record(Verdict(word, reason), next_look=FAR.total_seconds()))
     finally:
         connection.close()
     return stamps[0]

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from console.tests.installation import free_port, wait_until
-from deployments.dataplane.local.specs import base_environment
+from console.tests.system.installation import free_port, wait_until
+from deployments.dataplane.local.supervisor.specs import base_environment
 
 HEALTH = "/api/v2/monitor/health"
 POLL_SECONDS = 0.2

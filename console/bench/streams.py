@@ -9,9 +9,9 @@ import psutil
 
 from console.bench import airflow, rows
 from console.bench.result import Figure, Result, each, median, percentile
-from console.tests.installation import Installation, wait_until
+from console.tests.system.installation import Installation, wait_until
+from deployments.domain.states import Status
 from deployments.models import Deployment
-from deployments.states import Status
 from workspaces.models import Workspace
 from workspaces.stream import STREAMS_PER_PERSON
 

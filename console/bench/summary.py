@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from console.bench import rows
 from console.bench.result import Figure, Result, each, percentile
-from console.tests.browser import chromium
-from console.tests.installation import Installation
+from console.tests.browser.chromium import chromium
+from console.tests.system.installation import Installation
 
 KEYS = 40
 REST_MS = 300

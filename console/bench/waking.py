@@ -4,7 +4,7 @@ import time
 
 from console.bench import airflow
 from console.bench.result import Figure, Result, each, median
-from console.tests.installation import Installation
+from console.tests.system.installation import Installation
 
 REPEATS = 7  # single ones differ by a tenth, more than the two sides do
 MUST_RATIO = 1.0

@@ -5,9 +5,9 @@ import os
 import secrets
 from collections.abc import Callable
 
-from console.embedded.refusal import Refusal
+from console.embedded.errors import Refusal
 from console.kit.files import write_private
-from deployments.dataplane.local.paths import StateDir
+from deployments.dataplane.local.state_dir import StateDir
 
 
 def _fernet_key() -> str:

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from console.embedded import keys
 from console.kit.files import write_private
-from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.supervisor import Program
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.supervisor.client import Program
 
 MAJOR = "18"
 SUPERUSER = "airdeck"
@@ -147,7 +147,7 @@ def program(state: StateDir, clean_env: tuple[str, ...]) -> Program:
 
 
 def forget_stale(state: StateDir) -> None:
-    """Remove what a killed Postgres left, only after the ledger found no process of it: a reused pid in these
+    """Remove what a killed Postgres left, only after the process table found no process of it: a reused pid in these
     files would otherwise keep Postgres from starting."""
     (data(state) / "postmaster.pid").unlink(missing_ok=True)
     for file in socket_dir(state).glob(".s.PGSQL.*"):

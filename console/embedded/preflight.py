@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from console.embedded import ledger, postgres, redis_server
-from console.embedded.refusal import Refusal
-from deployments.dataplane.local.paths import StateDir
+from console.embedded import postgres, process_table, redis_server
+from console.embedded.errors import Refusal
+from deployments.dataplane.local.state_dir import StateDir
 
 STATE_VERSION = 1  # raised when an older console could no longer read the state folder
 DISK_FLOOR_BYTES = 2 * 1024**3  # one runtime takes 0.4 GB and Postgres must never meet a full disk
@@ -155,7 +155,7 @@ def _port(text: str, state: StateDir) -> int:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 owner = _owner(port)
-                if owner in ledger.processes(state.root):
+                if owner in process_table.processes(state.root):
                     return port
                 who = f" by process {owner.pid} ({owner.name()})" if owner else ""
                 raise Refusal(f"port {port} is taken{who}: stop that or choose another PORT.") from None

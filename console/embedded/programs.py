@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from console.embedded import postgres, redis_server
-from console.embedded.ledger import TAG
 from console.embedded.preflight import Plan
+from console.embedded.process_table import TAG
 from console.kit.files import write_private
-from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.supervisor import Program, render_main
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.supervisor.client import Program, render_main
 
 BASE = Path(__file__).resolve().parent.parent.parent
 # The exit code of `manage.py bootstrap` when it migrated or collected static files.

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from console.embedded import keys
 from console.kit.files import write_private
-from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.supervisor import Program
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.supervisor.client import Program
 
 MEMORY = "128mb"
 
@@ -40,7 +40,7 @@ def prepare(state: StateDir) -> str:
         "appendonly": "no",
         "maxmemory": MEMORY,
         "maxmemory-policy": "noeviction",  # eviction would delete queue bindings
-        "set-proc-title": "no",  # a title would overwrite the environment that the ledger of processes reads
+        "set-proc-title": "no",  # a title would overwrite the environment that the process table reads
     }
     write_private(config(state), "".join(f"{key} {value}\n" for key, value in lines.items()))
     return f"unix://:{password}@{quote(str(state.redis_socket))}"

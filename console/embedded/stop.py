@@ -6,11 +6,11 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from console.embedded import ledger
+from console.embedded import process_table
 from console.embedded.signals import Signals
-from deployments.dataplane.base import DataPlaneError
-from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.supervisor import ProcessInfo, Supervisor
+from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
 
 # What steers goes first, or the reconciler would start again what we stop. Then every Airflow process at
 # once, with the pages; then what all of them need. Seconds, after which a process group is killed.
@@ -25,7 +25,7 @@ DAEMON_SECONDS = 2.0
 def everything(state: StateDir, supervisor: Supervisor, signals: Signals) -> None:
     """Stop what supervisord runs, in order, and then supervisord. A further Ctrl-C during it hurries.
 
-    Whatever is left afterwards, the caller ends by the ledger.
+    Whatever is left afterwards, the caller ends by the process table.
     """
     asked = signals.stops
     stages: tuple[tuple[Callable[[ProcessInfo], bool], float], ...] = (
@@ -38,9 +38,11 @@ def everything(state: StateDir, supervisor: Supervisor, signals: Signals) -> Non
             _stage(supervisor, signals, chosen, time.monotonic() + seconds, asked)
         supervisor.shutdown()
     except DataPlaneError:
-        return  # supervisord is gone or stuck: the ledger ends everything
+        return  # supervisord is gone or stuck: the process table ends everything
     until = time.monotonic() + DAEMON_SECONDS
-    while time.monotonic() < until and any(map(ledger.is_supervisord, ledger.processes(state.root))):
+    while time.monotonic() < until and any(
+        map(process_table.is_supervisord, process_table.processes(state.root))
+    ):
         signals.wait(0.1)
 
 

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from console.embedded import keys, ledger, postgres, preflight, programs, stop
+from console.embedded import keys, postgres, preflight, process_table, programs, stop
+from console.embedded.errors import Refusal
 from console.embedded.preflight import Plan
-from console.embedded.refusal import Refusal
 from console.embedded.signals import Signals
-from deployments.dataplane.base import DataPlaneError
-from deployments.dataplane.local.supervisor import Supervisor
+from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.local.supervisor.client import Supervisor
 
 READY_SECONDS = 120.0  # a first start on a slow disk; an ordinary one takes a few seconds
 PR_SET_PDEATHSIG = 1
@@ -92,7 +92,7 @@ class _Run:
 
     def _recover(self) -> None:
         """After a crash: end the processes of this state folder and remove what they left."""
-        ledger.end(self.state.root, hurry=self._asked_to_stop)
+        process_table.end(self.state.root, hurry=self._asked_to_stop)
         postgres.forget_stale(self.state)
         self.state.forget_groups()
         for stale in (self.state.supervisor_socket, self.state.supervisor_pid, self.state.redis_socket):
@@ -136,7 +136,7 @@ class _Run:
         if self.daemon is not None and self.daemon.poll() is None:
             stop.everything(self.state, self.supervisor, self.signals)
         asked = self.signals.stops
-        ledger.end(self.state.root, grace=3.0, hurry=lambda: self._asked_to_stop(asked))
+        process_table.end(self.state.root, grace=3.0, hurry=lambda: self._asked_to_stop(asked))
         if self.daemon is not None:
             self.daemon.wait()
 

@@ -4,11 +4,12 @@ import re
 
 from console.tests.forms import posted_forms
 from console.tests.leaks import as_text
-from deployments import tasks, vault
+from deployments import tasks
 from deployments.actions.variables import latest_revision
 from deployments.models import Deployment
-from deployments.reconcile import reconcile
-from deployments.tests.test_reconcile import settle
+from deployments.reconciler.reconcile import reconcile
+from deployments.secrets import vault
+from deployments.tests.reconciler.test_reconcile import settle
 
 PLAIN = "plainmark31337"  # must be found: what finds nothing proves nothing
 # Letters and digits alone: URL, HTML and JSON spell them as they are, whatever stands around.

@@ -10,17 +10,17 @@ from tempfile import TemporaryDirectory
 from console.embedded import postgres
 from console.tests.leaks import leaks, read_processes
 from console.tests.services import STATE
-from deployments.dataplane import database
-from deployments.dataplane.base import ClusterConfig, Outcome, Ref
+from deployments.dataplane.contract import ClusterConfig, Outcome, Ref
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import Inputs, render, template_objects
-from deployments.dataplane.kubernetes.settings import ClusterSettings
 from deployments.dataplane.local.driver import LocalDataPlane
-from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.runtimes import python
-from deployments.spec import Release, RuntimeSpec, Secrets
-from deployments.states import Executor
-from deployments.tests.airflow_local import start_supervisord
-from deployments.tests.kubernetes.samples import RICH
+from deployments.dataplane.local.runtimes.runtimes import python
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.postgres import databases
+from deployments.domain.spec import Release, RuntimeSpec, Secrets
+from deployments.domain.states import Executor
+from deployments.tests.dataplane.kubernetes.samples import RICH
+from deployments.tests.dataplane.local.airflow_local import start_supervisord
 from deployments.tests.templates import drop_template
 
 RUNTIMES = (RuntimeSpec("0.4-1", "0.4.1"), RuntimeSpec("0.5-1", "0.5.1"))
@@ -119,9 +119,9 @@ def render_manifests(collector, release: Release, secrets: Secrets) -> None:
     registry = json.dumps({"auths": {"mirror.example": {"auth": REGISTRY}}})
     settings = ClusterSettings.of({**RICH, "image_pull_secret": registry})
     admin = "postgresql://admin@10.9.0.5/postgres"
-    name = database.database_name(release.release_name)
-    url = database.url(admin, database=name, user=name, password=secrets.database_password)
-    draft = database.url(admin, database="draft", user="draft", password=TEMPLATE)
+    name = databases.database_name(release.release_name)
+    url = databases.url(admin, database=name, user=name, password=secrets.database_password)
+    draft = databases.url(admin, database="draft", user="draft", password=TEMPLATE)
     found = list(template_objects(release.runtime, settings, draft))
     for executor in Executor:
         queues = release.queues if executor is Executor.CELERY else ()

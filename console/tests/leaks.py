@@ -17,7 +17,7 @@ from django.db import connection
 
 from console.kit.events import publish as publish_for_real
 from console.kit.logs import logging_config
-from deployments.tasks import hint as hint_for_real
+from deployments.enqueue import reconcile as enqueue_for_real
 
 
 def spellings(secret: str) -> list[str]:
@@ -81,7 +81,7 @@ def everything_logged(collector, *, sql: bool):
 @contextmanager
 def everything_sent(collector, monkeypatch):
     """Every command that Redis gets: hints to workers and frames for pages, really sent."""
-    monkeypatch.setattr("deployments.tasks.hint", hint_for_real)
+    monkeypatch.setattr("deployments.enqueue.reconcile", enqueue_for_real)
     monkeypatch.setattr("console.kit.events.publish", publish_for_real)
     client = redis.Redis.from_url(configured.REDIS_URL, socket_timeout=None)
     end = uuid4().hex

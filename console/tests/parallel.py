@@ -17,17 +17,17 @@ from xdist.scheduler import LoadScopeScheduling
 
 # In this order.
 AIRFLOW = (
-    "deployments/tests/test_local_runtime.py",
-    "deployments/tests/test_contract_local.py",
-    "deployments/tests/test_local_airflow.py",
+    "deployments/tests/dataplane/local/test_runtimes.py",
+    "deployments/tests/dataplane/local/test_contract.py",
+    "deployments/tests/dataplane/local/test_airflow.py",
 )
-MAIN_JOB = "console/tests/test_main_job.py"
+MAIN_JOB = "console/tests/system/test_main_job.py"
 CONSOLES = (
-    "console/tests/test_outbox.py",
-    "console/tests/test_up_refusals.py",
-    "console/tests/test_up.py",
+    "console/tests/system/test_mailbox.py",
+    "console/tests/system/test_up_refusals.py",
+    "console/tests/system/test_up.py",
 )
-FILLING = ("deployments/tests/kubernetes/", "workspaces/")
+FILLING = ("deployments/tests/dataplane/kubernetes/", "workspaces/")
 
 
 def order(items: list[pytest.Item]) -> None:

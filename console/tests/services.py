@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 
 from console.embedded import keys, postgres, redis_server
-from deployments.dataplane.local.paths import StateDir
+from deployments.dataplane.local.state_dir import StateDir
 
 # Nothing outlives the run, so nothing need reach the disk. `make run` in tests has a durable server of its own.
 THROWAWAY = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")

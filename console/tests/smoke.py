@@ -10,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from deployments.dataplane.base import DataPlaneError
-from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.supervisor import Supervisor
+from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.supervisor.client import Supervisor
 
 STEADY_SECONDS = (
     20  # of running at a stretch: a process that misses an import dies within 10, also under load

@@ -15,18 +15,19 @@ from django.utils import timezone
 
 from console.kit import events
 from console.tests import services
-from deployments import tasks
-from workspaces import members, stream
+from deployments import enqueue
+from workspaces import stream
+from workspaces.actions import members
 from workspaces.models import Membership
 
 REAL_PUBLISH = events.publish
-REAL_HINT = tasks.hint
+REAL_RECONCILE = enqueue.reconcile
 
 
 @pytest.fixture(autouse=True)
 def _real(monkeypatch):
     monkeypatch.setattr(events, "publish", REAL_PUBLISH)
-    monkeypatch.setattr(tasks, "hint", REAL_HINT)
+    monkeypatch.setattr(enqueue, "reconcile", REAL_RECONCILE)
     events.breaker.reset()
     yield
     events.breaker.reset()
@@ -295,7 +296,7 @@ def test_one_person_cannot_open_streams_without_end(vera, workspace, monkeypatch
 
 @pytest.mark.django_db(transaction=True)
 def test_a_recorded_change_reaches_an_open_page_rendered(vera, workspace, deployment, plane):
-    from deployments.reconcile import reconcile
+    from deployments.reconciler.reconcile import reconcile
 
     async def run():
         _, chunks = await open_stream(vera, workspace)

@@ -5,9 +5,16 @@ import re
 import pytest
 from django.urls import NoReverseMatch, reverse
 
-from console.tests.browser import axe_complaints, chromium, overflow
+from console.tests.browser.chromium import axe_complaints, chromium, overflow
 from console.tests.html_rules import complaints
-from deployments.states import COMPONENT_LOOK, STATUS_LOOK, STEP_LOOK, ComponentState, Status, StepState
+from deployments.domain.states import (
+    COMPONENT_LOOK,
+    STATUS_LOOK,
+    STEP_LOOK,
+    ComponentState,
+    Status,
+    StepState,
+)
 
 pytestmark = pytest.mark.urls("console.tests.urls_with_gallery")
 

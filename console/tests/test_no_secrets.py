@@ -30,13 +30,14 @@ from console.tests.leaks import (
     read_database,
     read_processes,
 )
-from deployments import tasks, vault
+from deployments import tasks
 from deployments.dataplane import registry
 from deployments.models import Deployment, RuntimeRelease
-from deployments.releases import release_of
-from deployments.tests.test_reconcile import settle
-from workspaces import invitations
-from workspaces.actions import create_workspace
+from deployments.queries.releases import release_of
+from deployments.secrets import vault
+from deployments.tests.reconciler.test_reconcile import settle
+from workspaces.actions import invitations
+from workspaces.actions.workspaces import create_workspace
 from workspaces.permissions import Role
 
 NOT_ASKED = {"deployments:stream"}  # its frames are read where they are published
@@ -265,7 +266,7 @@ def test_no_secret_is_where_a_data_plane_shows_it(healthy, configure):
     assert set(given.variables) == {"TOKEN", "IMPORTED"}
     assert PLAIN in collector.all("manifest ConfigMap")
     assert QUEUE in collector.all("manifest Deployment")
-    for program in ("scheduler --skip", f"celery worker --queues {QUEUE}", "local.upgrade /tmp"):
+    for program in ("scheduler --skip", f"celery worker --queues {QUEUE}", "local.steps.upgrade /tmp"):
         assert program in collector.all("local file"), program
     assert f"celery worker --queues {QUEUE}" in collector.all("local process")
     assert f"[group:{healthy.release_name}.worker-{QUEUE}-01]" in collector.all("local group")

@@ -9,12 +9,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from conftest import PASSWORD, make_user
-from console.tests.browser import axe_complaints, chromium, cookies_of, overflow, turn
+from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow, turn
 from console.tests.html_rules import complaints
+from deployments.domain.states import ComponentState, Operation, Status, StepState
 from deployments.models import ComponentStatus, Deployment, Step
-from deployments.states import ComponentState, Operation, Status, StepState
-from workspaces import actions as workspace_actions
-from workspaces import invitations
+from workspaces.actions import invitations
+from workspaces.actions import workspaces as workspace_actions
 from workspaces.models import Invitation
 from workspaces.permissions import Role
 

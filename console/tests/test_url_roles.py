@@ -12,8 +12,8 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from deployments import vault
-from workspaces import invitations
+from deployments.secrets import vault
+from workspaces.actions import invitations
 from workspaces.models import User
 from workspaces.permissions import Role
 

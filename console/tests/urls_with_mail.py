@@ -3,6 +3,6 @@
 from django.urls import path
 
 from console import urls
-from console.outbox import mail
+from console.mailbox import mail
 
 urlpatterns = [*urls.urlpatterns, path("mail/", mail, name="mail")]

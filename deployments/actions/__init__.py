@@ -2,7 +2,6 @@
 and a hint to the reconciler once it is committed."""
 
 from deployments.actions.common import NotNow, changing, refuse_unless_settled
-from deployments.actions.editing import ChangedMeanwhile, edit_deployment
 from deployments.actions.lifecycle import (
     Choices,
     ClusterClosed,
@@ -15,6 +14,7 @@ from deployments.actions.lifecycle import (
     reveal_credential,
 )
 from deployments.actions.queues import QueueExists, QueueGone, add_queue, delete_queue, edit_queue
+from deployments.actions.settings import ChangedMeanwhile, edit_deployment
 
 __all__ = [
     "ChangedMeanwhile",

@@ -8,11 +8,12 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from deployments import tasks
+from console.kit import events
+from deployments import enqueue
+from deployments.domain.states import Status
 from deployments.models import Deployment, StatusChange
-from deployments.releases import release_of
-from deployments.states import Status
-from workspaces.models import User
+from deployments.queries.releases import release_of
+from workspaces.models import User, Workspace
 
 MOVED = "This Deployment was transferred to another Workspace meanwhile. Open it there to change it."
 
@@ -61,7 +62,7 @@ def digest_of(deployment: Deployment) -> str:
 
 def hint_on_commit(deployment: Deployment) -> None:
     """Ask a worker to look, once the transaction is committed."""
-    transaction.on_commit(partial(tasks.hint, deployment.pk), robust=True)
+    transaction.on_commit(partial(enqueue.reconcile, deployment.pk), robust=True)
 
 
 def _next_generation(row: Deployment, by: User | None) -> None:
@@ -80,3 +81,9 @@ def _next_generation(row: Deployment, by: User | None) -> None:
         changed_at=Now(),
     )
     hint_on_commit(row)
+
+
+def _show_anew(*workspaces: Workspace) -> None:
+    """Open pages of these Workspaces fetch what they show again."""
+    for workspace in workspaces:
+        events.publish(f"w:{workspace.pk}", [events.Frame("resync")])

@@ -7,13 +7,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from deployments import clusters, vault
 from deployments.actions.common import MOVED, NotNow, hint_on_commit
 from deployments.audit import record_deployment
+from deployments.clusters import connections
+from deployments.clusters.options import clusters_for
+from deployments.domain.names import mint_release_name, name_key
+from deployments.domain.states import Executor, Status
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
-from deployments.names import mint_release_name, name_key
-from deployments.options import clusters_for
-from deployments.states import Executor, Status
+from deployments.secrets import vault
 from workspaces.models import User, Workspace
 
 
@@ -75,7 +76,7 @@ def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices
 
 
 def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
-    clusters.hold(choices.cluster)
+    connections.hold(choices.cluster)
     if not clusters_for(workspace).filter(pk=choices.cluster.pk).exists():
         raise ClusterClosed(choices.cluster.name)
     deployment = Deployment.objects.create(

@@ -2,9 +2,8 @@
 
 from django.db.models.functions import Now
 
-from deployments import clusters
 from deployments.actions.common import NotNow, changing
-from deployments.actions.editing import (
+from deployments.actions.settings import (
     DEFAULT_QUEUE,
     WORKERS,
     ChangedMeanwhile,
@@ -14,8 +13,9 @@ from deployments.actions.editing import (
     queue_settings,
 )
 from deployments.audit import record_deployment
+from deployments.clusters import connections
+from deployments.domain.states import Executor
 from deployments.models import Deployment, WorkerQueue
-from deployments.states import Executor
 from workspaces.models import User
 
 
@@ -30,7 +30,7 @@ class QueueGone(Exception):
 def add_queue(*, deployment: Deployment, by: User, name: str, wanted: Settings) -> None:
     """One more worker queue. Raises QueueExists and NotNow."""
     with changing(deployment, by=by) as row:
-        clusters.hold(row.cluster)
+        connections.hold(row.cluster)
         _refuse_unless_celery(row)
         if row.queues.filter(name=name).exists():
             raise QueueExists(name)
@@ -44,7 +44,7 @@ def edit_queue(*, deployment: Deployment, by: User, name: str, shown: Settings, 
     """Make the queue as `wanted`, if it still is as `shown`; whether anything differed. Raises ChangedMeanwhile,
     QueueGone and NotNow."""
     with changing(deployment, by=by) as row:
-        clusters.hold(row.cluster)
+        connections.hold(row.cluster)
         now = queue_settings(_queue(row, name))
         if now != shown:
             raise ChangedMeanwhile(now)

@@ -7,11 +7,9 @@ from datetime import datetime
 from django.db.models import Max
 from django.utils import timezone
 
-from deployments import vault
 from deployments.actions.common import changing
 from deployments.audit import record_deployment
-from deployments.models import Deployment, EnvironmentVariable, VariableRevision
-from deployments.variables import (
+from deployments.domain.variables import (
     Change,
     Difference,
     Entry,
@@ -23,6 +21,8 @@ from deployments.variables import (
     reserved,
     restored,
 )
+from deployments.models import Deployment, EnvironmentVariable, VariableRevision
+from deployments.secrets import vault
 from workspaces.models import User
 
 REVISIONS_KEPT = 50

@@ -7,9 +7,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 
-from deployments import catalogue_actions, operator_actions
+from deployments.actions import catalogue, operators
 from deployments.models import Cluster, Deployment, RuntimeRelease, WorkerType
-from workspaces.operators import OperatorAdmin, button, export_csv, operator
+from workspaces.operator_site import OperatorAdmin, button, export_csv, operator
 
 
 class ActionForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no parameters at run time
@@ -42,11 +42,11 @@ class RuntimeForm(ActionForm):
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if self.instance._state.adding:
             if not self.errors:
-                self.complain(catalogue_actions.runtime_errors(catalogue_actions.Runtime(**cleaned)))
+                self.complain(catalogue.runtime_errors(catalogue.Runtime(**cleaned)))
         elif "image" in self.changed_data and "image" in cleaned:
             used = Deployment.objects.filter(runtime=self.instance, deleted_at__isnull=True).exists()
-            reason = catalogue_actions.image_error(cleaned["image"])
-            reason = reason or (catalogue_actions.in_use(self.instance) if used else "")
+            reason = catalogue.image_error(cleaned["image"])
+            reason = reason or (catalogue.in_use(self.instance) if used else "")
             self.complain({"image": reason} if reason else {})
         return cleaned
 
@@ -69,19 +69,19 @@ class RuntimeAdmin(OperatorAdmin):
     actions = (
         button(
             "Mark deprecated",
-            lambda runtime, by: operator_actions.deprecate(runtime=runtime, by=by),
+            lambda runtime, by: operators.deprecate(runtime=runtime, by=by),
             ask="Its maintenance ends: nobody can create a Deployment with it any more. Those that have it keep "
             "running. A later day in “Maintained until” takes this back.",
         ),
         button(
             "Mark yanked",
-            lambda runtime, by: operator_actions.set_yanked(runtime=runtime, by=by, yanked=True),
+            lambda runtime, by: operators.set_yanked(runtime=runtime, by=by, yanked=True),
             ask="It should never have been used: nobody can create a Deployment with it any more. Those that have "
             "it keep running.",
         ),
         button(
             "Mark not yanked",
-            lambda runtime, by: operator_actions.set_yanked(runtime=runtime, by=by, yanked=False),
+            lambda runtime, by: operators.set_yanked(runtime=runtime, by=by, yanked=False),
         ),
         export_csv,
     )
@@ -97,10 +97,10 @@ class RuntimeAdmin(OperatorAdmin):
         """Through the actions."""
         cleaned, by = form.cleaned_data, operator(request)
         if not change:
-            obj.pk = catalogue_actions.add_runtime(runtime=catalogue_actions.Runtime(**cleaned), by=by).pk
+            obj.pk = catalogue.add_runtime(runtime=catalogue.Runtime(**cleaned), by=by).pk
             return
-        catalogue_actions.set_image(runtime=obj, by=by, image=cleaned["image"])
-        operator_actions.maintain(runtime=obj, by=by, until=cleaned["maintained_until"])
+        catalogue.set_image(runtime=obj, by=by, image=cleaned["image"])
+        operators.maintain(runtime=obj, by=by, until=cleaned["maintained_until"])
 
 
 class WorkerTypeForm(ActionForm):
@@ -124,13 +124,13 @@ class WorkerTypeForm(ActionForm):
         """The rules of the catalogue."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
-            self.complain(catalogue_actions.type_errors(self.wanted))
+            self.complain(catalogue.type_errors(self.wanted))
         return cleaned
 
     @property
-    def wanted(self) -> catalogue_actions.Type:
+    def wanted(self) -> catalogue.Type:
         """What the form says."""
-        return catalogue_actions.Type(**{k: v for k, v in self.cleaned_data.items() if k != "cluster"})
+        return catalogue.Type(**{k: v for k, v in self.cleaned_data.items() if k != "cluster"})
 
 
 @admin.register(WorkerType)
@@ -151,7 +151,7 @@ class WorkerTypeAdmin(OperatorAdmin):
     actions = (
         button(
             "Remove",
-            lambda row, by: catalogue_actions.remove_type(worker_type=row, by=by),
+            lambda row, by: catalogue.remove_type(worker_type=row, by=by),
             ask="It is offered no more. It is refused while worker queues have it.",
         ),
         export_csv,
@@ -167,6 +167,6 @@ class WorkerTypeAdmin(OperatorAdmin):
         """Through the actions."""
         by = operator(request)
         if change:
-            catalogue_actions.change_type(worker_type=obj, wanted=form.wanted, by=by)
+            catalogue.change_type(worker_type=obj, wanted=form.wanted, by=by)
         else:
-            obj.pk = catalogue_actions.add_type(cluster=obj.cluster, wanted=form.wanted, by=by).pk
+            obj.pk = catalogue.add_type(cluster=obj.cluster, wanted=form.wanted, by=by).pk

@@ -7,11 +7,11 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 
-from deployments import operator_actions, registration
-from deployments.admin import reaching
+from deployments.actions import clusters, operators
+from deployments.admin import cluster_connection
 from deployments.models import Cluster
 from deployments.models.clusters import MISSING
-from workspaces.operators import OperatorAdmin, button, export_csv, operator
+from workspaces.operator_site import OperatorAdmin, button, export_csv, operator
 
 
 class ClusterForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no parameters at run time
@@ -31,7 +31,7 @@ class ClusterForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no parame
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if cleaned.get("restricted"):
             allowed = [workspace.pk for workspace in cleaned.get("workspaces", [])]
-            if sentence := operator_actions.refusal(self.instance, allowed):
+            if sentence := operators.refusal(self.instance, allowed):
                 self.add_error("workspaces", sentence)
         return cleaned
 
@@ -56,10 +56,10 @@ class ClusterAdmin(OperatorAdmin):
     autocomplete_fields = ("workspaces",)
     csv_fields = ("id", "name", "kind", "restricted", "created_at", "last_seen_at")
     actions = (
-        button("Check again", lambda cluster, by: registration.check_again(cluster=cluster, by=by)),
+        button("Check again", lambda cluster, by: clusters.check_again(cluster=cluster, by=by)),
         button(
             "Deregister",
-            lambda cluster, by: registration.deregister(cluster=cluster, by=by),
+            lambda cluster, by: clusters.deregister(cluster=cluster, by=by),
             ask="Airdeck forgets how to reach it, and offers it to nobody. Nothing in the cluster is touched. It is "
             "refused while Deployments are on it.",
         ),
@@ -90,14 +90,14 @@ class ClusterAdmin(OperatorAdmin):
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """The form that registers one."""
-        return reaching.page(self, request, None)
+        return cluster_connection.page(self, request, None)
 
     def reach_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The form that changes how it is reached. Anything but a registered Kubernetes cluster has none."""
         cluster = self.get_object(request, object_id)
         if cluster is None or cluster.kind != Cluster.Kind.KUBERNETES or cluster.deregistered_at is not None:
             raise Http404
-        return reaching.page(self, request, cluster)
+        return cluster_connection.page(self, request, cluster)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -116,7 +116,7 @@ class ClusterAdmin(OperatorAdmin):
 
     def save_model(self, request: HttpRequest, obj: Cluster, form: Any, change: bool) -> None:
         """Through the action."""
-        operator_actions.set_access(
+        operators.set_access(
             cluster=obj,
             by=operator(request),
             restricted=form.cleaned_data["restricted"],

@@ -6,10 +6,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from deployments import operator_actions
+from deployments.actions import operators
 from deployments.models import ComponentStatus, Deployment, StatusChange, Step, WorkerQueue
 from workspaces.models import AuditEvent
-from workspaces.operators import OperatorAdmin, OperatorInline, button, export_csv, list_link
+from workspaces.operator_site import OperatorAdmin, OperatorInline, button, export_csv, list_link
 
 
 class QueueInline(OperatorInline):
@@ -128,11 +128,11 @@ class DeploymentAdmin(OperatorAdmin):
     actions = (
         button(
             "Reconcile now",
-            lambda deployment, by: operator_actions.reconcile_now(deployment=deployment, by=by),
+            lambda deployment, by: operators.reconcile_now(deployment=deployment, by=by),
         ),
         button(
             "Release the lease",
-            lambda deployment, by: operator_actions.release_lease(deployment=deployment, by=by),
+            lambda deployment, by: operators.release_lease(deployment=deployment, by=by),
             ask="For a pass that hangs. What that pass still wants to record is refused, and another pass starts "
             "at once; every step may safely run twice. A lease ends by itself after a minute.",
         ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from deployments.dataplane.base import (
+from deployments.dataplane.contract import (
     LOG_BEGINNING,
     UPGRADE_STEP,
     Component,
@@ -25,8 +25,8 @@ from deployments.dataplane.base import (
     UpgradeFailed,
     Watcher,
 )
-from deployments.spec import QueueLoad, Release, Secrets
-from deployments.states import ComponentState, Executor
+from deployments.domain.spec import QueueLoad, Release, Secrets
+from deployments.domain.states import ComponentState, Executor
 
 CREATE_STEPS = (
     StepName("runtime", "Airflow environment"),

@@ -4,7 +4,7 @@ does not pay for the drivers' imports."""
 from collections.abc import Callable
 from importlib import import_module
 
-from deployments.dataplane.base import ClusterConfig, DataPlane
+from deployments.dataplane.contract import ClusterConfig, DataPlane
 
 type Factory = Callable[[ClusterConfig], DataPlane]
 

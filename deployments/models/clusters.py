@@ -5,7 +5,7 @@ import uuid
 from django.db import models
 from django.utils import timezone
 
-from deployments.spec import RuntimeSpec, Size
+from deployments.domain.spec import RuntimeSpec, Size
 from workspaces.models import Workspace
 
 MISSING = "missing"  # the state of a check: something without which nothing can run there

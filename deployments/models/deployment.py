@@ -8,11 +8,11 @@ from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 
+from deployments.domain.durations import Pace
+from deployments.domain.spec import Size, au_size
+from deployments.domain.states import Executor, Status
 from deployments.models.clusters import Cluster, RuntimeRelease, WorkerType
 from deployments.models.words import choices
-from deployments.pace import Pace
-from deployments.spec import Size, au_size
-from deployments.states import Executor, Status
 from workspaces.models import User, Workspace
 
 UNKNOWN_AFTER = timedelta(seconds=120)  # no data for two minutes is Unknown, never the last value

@@ -3,10 +3,10 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from deployments.domain.states import ComponentState, Operation, StepState
 from deployments.models.clusters import Cluster
 from deployments.models.deployment import Deployment
 from deployments.models.words import choices
-from deployments.states import ComponentState, Operation, StepState
 
 
 class Step(models.Model):

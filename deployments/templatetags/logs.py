@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from deployments.logs import Shown
+from deployments.queries.log_levels import Shown
 
 register = template.Library()
 

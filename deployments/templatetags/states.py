@@ -9,9 +9,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from console.kit.templatetags.ui import icon
-from deployments.dataplane.titles import heading
+from deployments.domain.component_titles import heading
+from deployments.domain.states import (
+    COMPONENT_LOOK,
+    STATUS_LOOK,
+    STEP_LOOK,
+    ComponentState,
+    Look,
+    Status,
+    StepState,
+)
 from deployments.models import Deployment
-from deployments.states import COMPONENT_LOOK, STATUS_LOOK, STEP_LOOK, ComponentState, Look, Status, StepState
 
 register = template.Library()
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from deployments import checking, registration
-from deployments.actions import QueueChoice
+from deployments.actions import QueueChoice, clusters
+from deployments.clusters import checks
+from deployments.clusters.options import options_for
 from deployments.dataplane import registry
 from deployments.dataplane.fake import ScriptedDataPlane
-from deployments.dataplane.kubernetes.checks import Check
+from deployments.dataplane.kubernetes.checks.verdicts import Check
 from deployments.models import Cluster
-from deployments.options import options_for
 from deployments.tests.registered import OK, reach
 
 
@@ -16,8 +16,8 @@ from deployments.tests.registered import OK, reach
 def findings(monkeypatch) -> dict[str, list[Check]]:
     """What looking at a cluster finds, in place of asking one."""
     found: dict[str, list[Check]] = {"examine": [OK], "try_out": []}
-    monkeypatch.setattr(checking, "examine", lambda config: found["examine"])
-    monkeypatch.setattr(checking, "try_out", lambda config: found["try_out"])
+    monkeypatch.setattr(checks, "examine", lambda config: found["examine"])
+    monkeypatch.setattr(checks, "try_out", lambda config: found["try_out"])
     return found
 
 
@@ -25,8 +25,8 @@ def findings(monkeypatch) -> dict[str, list[Check]]:
 def production(db, cluster, findings, monkeypatch) -> Cluster:
     """A registered, checked Kubernetes cluster beside this machine."""
     monkeypatch.setitem(registry.DRIVERS, "kubernetes", lambda config: ScriptedDataPlane())
-    made = registration.register(name="Production", reach=reach(namespace_prefix="airflow-"), by=None)
-    checking.check(made.pk)
+    made = clusters.register(name="Production", reach=reach(namespace_prefix="airflow-"), by=None)
+    checks.check(made.pk)
     made.refresh_from_db()
     return made
 

@@ -2,9 +2,9 @@
 
 from console.embedded import postgres
 from console.tests.services import STATE
-from deployments.dataplane.kubernetes.checks import Check, State
-from deployments.dataplane.kubernetes.kubeconfig import Credentials
-from deployments.registration import Reach
+from deployments.actions.clusters import Reach
+from deployments.dataplane.kubernetes.api.credentials import Credentials
+from deployments.dataplane.kubernetes.checks.verdicts import Check, State
 
 ADMIN = postgres.url(STATE, "postgres")
 TOKEN, PASSWORD = "marked-token-77", "marked-password-77"

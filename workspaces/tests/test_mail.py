@@ -11,7 +11,8 @@ from aiosmtpd.controller import Controller
 from django.core import mail
 from django.utils import timezone
 
-from workspaces import invitations, tasks, tokens
+from workspaces import invitation_links, tasks
+from workspaces.actions import invitations
 from workspaces.models import Invitation
 from workspaces.permissions import Role
 
@@ -79,12 +80,12 @@ def test_the_mail_has_text_and_html_and_nothing_remote(inbox, invitation):
     assert letter["Subject"] == "Alice invites you to Acme Data on Airdeck"
     text = letter.get_body(("plain",)).get_content()
     html = letter.get_body(("html",)).get_content()
-    url = f"http://testserver/join/{tokens.mailed_token(invitation)}/"
+    url = f"http://testserver/join/{invitation_links.mailed_token(invitation)}/"
     for body in (text, html):
         assert set(re.findall(r"https?://[^\s\"<]+", body)) == {url}
         assert "as Editor" in body
     assert not re.search(r"<(img|script|link|style|iframe)|src=|url\(|@import", html)
-    assert tokens.find(url.split("/")[-2]).proves_address
+    assert invitation_links.find(url.split("/")[-2]).proves_address
 
 
 def test_names_are_no_markup_and_no_headers(inbox, workspace, alice):

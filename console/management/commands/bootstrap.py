@@ -17,8 +17,10 @@ from psycopg import sql
 
 from console.embedded import postgres, redis_server
 from console.embedded.programs import BOOTSTRAP_CHANGED
-from deployments import catalogue, clusters, rotation, status
-from deployments.dataplane.local.paths import StateDir
+from deployments.clusters import catalogue, connections
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.reconciler import recording
+from deployments.secrets import rotation
 
 POSTGRES_SECONDS = 60.0  # recovery after a power cut replays at most max_wal_size
 MIGRATION_LOCK = 0x41495244  # "AIRD"
@@ -43,7 +45,7 @@ class Command(BaseCommand):
             _ensure_database(admin)
             admin.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])  # until this connection ends
             changed = _migrate()
-        cluster = clusters.ensure_embedded(
+        cluster = connections.ensure_embedded(
             database_url=admin_url,
             settings={
                 "state_dir": str(state.root),
@@ -53,7 +55,7 @@ class Command(BaseCommand):
             },
         )
         catalogue.apply()
-        status.begin_again(cluster)
+        recording.begin_again(cluster)
         if len(settings.ENCRYPTION_KEYS) > 1:
             rotation.rotate_all()  # a new key was put before the old ones
         if _collect_static() or changed:

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from deployments.dataplane import metadata
-from deployments.dataplane.base import (
+from deployments.dataplane.contract import (
     ClusterConfig,
     Instance,
     LogTail,
@@ -22,15 +21,19 @@ from deployments.dataplane.base import (
     TaskCount,
     Watcher,
 )
-from deployments.dataplane.kubernetes import creating, instances, logs, look, names, removal, upgrade
-from deployments.dataplane.kubernetes.client import Api, path_of
-from deployments.dataplane.kubernetes.kubeconfig import Credentials
-from deployments.dataplane.kubernetes.place import Place
-from deployments.dataplane.kubernetes.settings import ClusterSettings
-from deployments.dataplane.kubernetes.transport import Connection, Json, connection_to
-from deployments.dataplane.kubernetes.watcher import ClusterWatcher
-from deployments.spec import Release, Secrets
-from deployments.states import ComponentState, Executor
+from deployments.dataplane.kubernetes import logs, names
+from deployments.dataplane.kubernetes.api.client import Api, path_of
+from deployments.dataplane.kubernetes.api.credentials import Credentials
+from deployments.dataplane.kubernetes.api.transport import Connection, Json, connection_to
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.dataplane.kubernetes.health import instances
+from deployments.dataplane.kubernetes.health import observe as look
+from deployments.dataplane.kubernetes.steps import provision, removal, upgrade
+from deployments.dataplane.kubernetes.target import Place
+from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
+from deployments.dataplane.postgres import airflow_metadata
+from deployments.domain.spec import Release, Secrets
+from deployments.domain.states import ComponentState, Executor
 
 CREATE_STEPS = (
     StepName("namespace", "Namespace"),
@@ -92,7 +95,7 @@ class KubernetesDataPlane:
         place = self._place(ref)
         memo = _fresh(self._for_apply.pop(ref, None))
         seen = memo[1] if memo else None
-        task = creating.Task(place, release, secrets, workers, self._has_keda(place.api), seen)
+        task = provision.Task(place, release, secrets, workers, self._has_keda(place.api), seen)
         if progress := task.step():
             return progress
         found = seen or self._look(place)
@@ -138,7 +141,7 @@ class KubernetesDataPlane:
 
     def tasks(self, ref: Ref) -> TaskCount:
         """See the contract."""
-        return metadata.tasks(self._admin_url, ref.release_name)
+        return airflow_metadata.tasks(self._admin_url, ref.release_name)
 
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract. Answered from what this driver saw a moment ago, where it looked."""

@@ -13,11 +13,11 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from deployments.dataplane.base import LOG_BEGINNING, LogLine, LogTail
-from deployments.dataplane.kubernetes.answers import Refused
-from deployments.dataplane.kubernetes.place import Place
-from deployments.dataplane.kubernetes.transport import Json
-from deployments.dataplane.lines import clean
+from deployments.dataplane.contract import LOG_BEGINNING, LogLine, LogTail
+from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.transport import Json
+from deployments.dataplane.kubernetes.target import Place
+from deployments.domain.log_lines import clean
 
 MOST_LINES = 5_000
 MOST_PODS = 12  # the newest; older ones have ended or are about to

@@ -7,7 +7,7 @@ queues of one Deployment never share one. A Deployment has a namespace of its ow
 import hashlib
 import re
 
-from deployments.dataplane.base import Ref
+from deployments.dataplane.contract import Ref
 
 MANAGER = "airdeck"  # part-of and managed-by labels, and the field manager of every apply
 SCALER = "airdeck-scaler"  # the field manager that owns the replicas of workers

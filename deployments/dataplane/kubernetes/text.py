@@ -4,8 +4,8 @@ anything into it. Pure."""
 import re
 from datetime import datetime
 
-from deployments.dataplane import titles
-from deployments.dataplane.lines import UNWANTED
+from deployments.domain import component_titles
+from deployments.domain.log_lines import UNWANTED
 
 LONGEST = 600  # characters of foreign text in one sentence
 _MEMORY = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -26,7 +26,7 @@ def clause(text: object, limit: int = LONGEST) -> str:
 
 def title(component: str) -> str:
     """See `titles.title`; the name of a component may come from a pod's label, which anybody wrote."""
-    return titles.title(clean(component, 80)) or "A pod"
+    return component_titles.title(clean(component, 80)) or "A pod"
 
 
 def duration(seconds: float) -> str:

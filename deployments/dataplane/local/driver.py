@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from console.kit.files import write_private
-from deployments.dataplane import database, metadata
-from deployments.dataplane.base import (
+from deployments.dataplane.contract import (
     DAGS_FOLDER,
     UNDER_WAY,
     ClusterConfig,
@@ -24,29 +23,23 @@ from deployments.dataplane.base import (
     StepName,
     TaskCount,
 )
-from deployments.dataplane.local import (
-    airflow_env,
-    applied,
-    components,
-    logs,
-    migrate,
-    ports,
-    probe,
-    runtimes,
-    upgrade,
-)
-from deployments.dataplane.local.airflow_env import API_SERVER, Place
-from deployments.dataplane.local.inspection import instances
-from deployments.dataplane.local.jobs import advance
-from deployments.dataplane.local.look import Look, gather, take_look
-from deployments.dataplane.local.paths import StateDir
-from deployments.dataplane.local.processes import Processes, of_release
-from deployments.dataplane.local.removal import end_processes, leftovers, remove_files
-from deployments.dataplane.local.specs import base_environment
-from deployments.dataplane.local.supervisor import ProcessInfo, Supervisor
-from deployments.dataplane.titles import title
-from deployments.spec import Release, Secrets
-from deployments.states import ComponentState, Executor
+from deployments.dataplane.local import environment, logs, ports
+from deployments.dataplane.local.environment import API_SERVER, Place
+from deployments.dataplane.local.health import probe
+from deployments.dataplane.local.health.instances import instances
+from deployments.dataplane.local.health.observe import Look, gather, take_look
+from deployments.dataplane.local.runtimes import migrate, runtimes
+from deployments.dataplane.local.runtimes.jobs import advance
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.steps import applied, programs, upgrade
+from deployments.dataplane.local.steps.removal import end_processes, leftovers, remove_files
+from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
+from deployments.dataplane.local.supervisor.processes import Processes, of_release
+from deployments.dataplane.local.supervisor.specs import base_environment
+from deployments.dataplane.postgres import airflow_metadata, databases
+from deployments.domain.component_titles import title
+from deployments.domain.spec import Release, Secrets
+from deployments.domain.states import ComponentState, Executor
 
 CREATE_STEPS = (
     ("database", "Database"),
@@ -125,32 +118,32 @@ class LocalDataPlane:
         return progress
 
     def _database_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
-        found = database.find(self._admin_url, ref.release_name, ref.deployment_id)
+        found = databases.find(self._admin_url, ref.release_name, ref.deployment_id)
         if found.ready:
-            limit = airflow_env.connection_limit(release)
+            limit = environment.connection_limit(release)
             if found.connection_limit < limit:  # a lower one has to wait until nothing needs more
-                database.limit_connections(self._admin_url, ref.release_name, limit)
+                databases.limit_connections(self._admin_url, ref.release_name, limit)
             return None
         if not found.database and applied.digest(self._paths.deployment(ref.release_name)):
-            raise database.missing(ref.release_name)
+            raise databases.missing(ref.release_name)
         version = release.runtime.version
-        template = database.template_name(version)
-        if not database.template_exists(self._admin_url, template):
+        template = databases.template_name(version)
+        if not databases.template_exists(self._admin_url, template):
             spec = migrate.migrate_spec(
                 self._paths, version, release.runtime.airflow_version, self._admin_url
             )
             said = advance(migrate.migrate_job(self._paths, version), spec, self._supervisor, self._paths)
             return Progress("database", Outcome.WAITING, said)
-        database.ensure_database(
+        databases.ensure_database(
             self._admin_url,
             ref.release_name,
             ref.deployment_id,
             password=secrets.database_password,
             template=template,
-            connection_limit=airflow_env.connection_limit(release),
+            connection_limit=environment.connection_limit(release),
             runtime=version,
         )
-        name = database.database_name(ref.release_name)
+        name = databases.database_name(ref.release_name)
         return Progress("database", Outcome.PROGRESSED, f"Made database {name} and its role.")
 
     def _configuration_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
@@ -160,11 +153,11 @@ class LocalDataPlane:
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         held = ports.upstream(self._paths.root, ref.release_name)
         processes = self._processes(ref)
-        stranger = held is not None and components.stranger_on_port(processes.known(), held)
+        stranger = held is not None and programs.stranger_on_port(processes.known(), held)
         port = ports.allot(self._paths, ref.release_name, avoid=held if stranger else None)
         place = self._place(ref, release, secrets, port)
-        written = [write_private(file, text) for file, text in airflow_env.files(secrets, place).items()]
-        specs = airflow_env.static_specs(release, secrets, place)
+        written = [write_private(file, text) for file, text in environment.files(secrets, place).items()]
+        specs = environment.static_specs(release, secrets, place)
         written.append(write_private(folder / "wanted.json", json.dumps(_instances(release))))
         written.append(bool(processes.write_specs(specs)))
         if not any(written):
@@ -179,12 +172,12 @@ class LocalDataPlane:
     ) -> Progress | None:
         processes = self._processes(ref)
         place = self._place(ref, release, secrets, ports.allot(self._paths, ref.release_name))
-        specs = airflow_env.static_specs(release, secrets, place)
+        specs = environment.static_specs(release, secrets, place)
         if release.executor is Executor.CELERY:
-            added = components.worker_specs(processes, release, secrets, place, workers)
+            added = programs.worker_specs(processes, release, secrets, place, workers)
             processes.write_specs(added)
             specs |= added
-        did = components.step(processes, specs)
+        did = programs.step(processes, specs)
         return Progress("components", Outcome.PROGRESSED, did) if did else None
 
     def _readiness(self, ref: Ref, release: Release) -> Progress:
@@ -194,11 +187,11 @@ class LocalDataPlane:
         waited = [c for c in look.components if c not in ready]
         if not waited:
             self._upgrade(ref).finish()
-            limit = airflow_env.connection_limit(release)
-            database.limit_connections(self._admin_url, ref.release_name, limit)
+            limit = environment.connection_limit(release)
+            databases.limit_connections(self._admin_url, ref.release_name, limit)
             applied.note(self._paths.deployment(ref.release_name), release.digest)
             return Progress("address", Outcome.FINISHED, f"Airflow answers at {self._url(ref)}.")
-        restarted = components.restart_silent(self._processes(ref), look.silent)
+        restarted = programs.restart_silent(self._processes(ref), look.silent)
         if restarted:
             return Progress("components", Outcome.PROGRESSED, restarted)
         names = ", ".join(title(c.name) for c in waited)
@@ -226,15 +219,15 @@ class LocalDataPlane:
 
     def destroy(self, ref: Ref) -> Progress:
         """See the contract."""
-        name = database.database_name(ref.release_name)
+        name = databases.database_name(ref.release_name)
         ended = end_processes(self._paths, self._processes(ref), ref.release_name, step="processes")
         if ended is not None:
             return ended
         if not self._upgrade(ref).forget():
             return Progress("processes", Outcome.WAITING, "Waiting for the migration of its database to end.")
-        if database.drop_database(self._admin_url, ref.release_name, ref.deployment_id):
+        if databases.drop_database(self._admin_url, ref.release_name, ref.deployment_id):
             return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
-        if database.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
+        if databases.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
             return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
         remove_files(self._paths, ref.release_name)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
@@ -289,7 +282,7 @@ class LocalDataPlane:
 
     def tasks(self, ref: Ref) -> TaskCount:
         """See the contract."""
-        return metadata.tasks(self._admin_url, ref.release_name)
+        return airflow_metadata.tasks(self._admin_url, ref.release_name)
 
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract."""
@@ -322,7 +315,7 @@ class LocalDataPlane:
         return upgrade.Upgrade(self._paths, self._supervisor, self._admin_url, ref)
 
     def _place(self, ref: Ref, release: Release, secrets: Secrets, port: int) -> Place:
-        name = database.database_name(ref.release_name)
+        name = databases.database_name(ref.release_name)
         return Place(
             state_dir=self._paths.root,
             folder=self._paths.deployment(ref.release_name),
@@ -331,7 +324,7 @@ class LocalDataPlane:
             redis_socket=self._redis_socket(ref),
             port=port,
             console_port=self._console_port,
-            database_url=database.url(
+            database_url=databases.url(
                 self._admin_url, database=name, user=name, password=secrets.database_password
             ),
             base=base_environment(),

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deployments.dataplane.base import LOG_BEGINNING, LogLine, LogTail
-from deployments.dataplane.lines import clean, split_time
-from deployments.dataplane.local.health import component_of
+from deployments.dataplane.contract import LOG_BEGINNING, LogLine, LogTail
+from deployments.dataplane.local.health.components import component_of
+from deployments.domain.log_lines import clean, split_time
 
 MOST_LINES = 5000
 MOST_BYTES = 4 * 1024 * 1024  # read in one call, over all programs

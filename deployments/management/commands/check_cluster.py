@@ -5,10 +5,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from deployments import checking, registration
-from deployments.management.reaching import report
+from deployments.actions import clusters
+from deployments.clusters import checks
+from deployments.management.cluster_options import report
 from deployments.models.clusters import MISSING
-from workspaces.refusals import Refused
+from workspaces.errors import Refused
 
 
 class Command(BaseCommand):
@@ -23,11 +24,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Ends with 1 when something is missing."""
         try:
-            cluster = registration.registered(options["name"])
+            cluster = clusters.registered(options["name"])
         except Refused as refusal:
             raise CommandError(str(refusal)) from None
-        checking.ask(cluster)
-        checking.settle(cluster.pk)
+        checks.ask(cluster)
+        checks.settle(cluster.pk)
         cluster.refresh_from_db()
         self.stdout.write(report(cluster.checks))
         if any(row["state"] == MISSING for row in cluster.checks):

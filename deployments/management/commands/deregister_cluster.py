@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from deployments import registration
-from workspaces.refusals import Refused
+from deployments.actions import clusters
+from workspaces.errors import Refused
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Its stored credentials are removed."""
         try:
-            cluster = registration.registered(options["name"])
-            self.stdout.write(registration.deregister(cluster=cluster, by=None))
+            cluster = clusters.registered(options["name"])
+            self.stdout.write(clusters.deregister(cluster=cluster, by=None))
         except Refused as refusal:
             raise CommandError(str(refusal)) from None

@@ -8,7 +8,7 @@ import structlog
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, close_old_connections
 
-from deployments.observer import run_forever
+from deployments.reconciler.observer import run_forever
 
 logger = structlog.get_logger(__name__)
 

@@ -5,12 +5,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from deployments import checking, registration
-from deployments.dataplane.base import ClusterConfig
-from deployments.management.reaching import add_options, reach_of, report
+from deployments.actions import clusters
+from deployments.actions.clusters import Reach
+from deployments.clusters import checks
+from deployments.dataplane.contract import ClusterConfig
+from deployments.management.cluster_options import add_options, reach_of, report
 from deployments.models.clusters import MISSING
-from deployments.registration import Reach
-from workspaces.refusals import Refused
+from workspaces.errors import Refused
 
 
 class Command(BaseCommand):
@@ -40,12 +41,12 @@ class Command(BaseCommand):
             if options["check_only"]:
                 rows = self._look(self._config(options["name"], reach))
             else:
-                act = registration.replace if options["replace"] else registration.register
+                act = clusters.replace if options["replace"] else clusters.register
                 cluster = act(name=options["name"], reach=reach, by=None)
                 self.stdout.write(
                     f"{cluster.name} is registered. Checking it; the isolation test takes up to 2 minutes."
                 )
-                checking.settle(cluster.pk)
+                checks.settle(cluster.pk)
                 cluster.refresh_from_db()
                 rows = cluster.checks
         except Refused as refusal:
@@ -59,12 +60,12 @@ class Command(BaseCommand):
     def _config(self, name: str, reach: Reach) -> ClusterConfig:
         if reach.credentials is None or reach.database_url is None:
             raise CommandError("Give --kubeconfig or --in-cluster, and the URL of the primary Postgres.")
-        settings = registration.checked_settings(reach.settings or {})
-        url = registration.checked_url(reach.database_url)
+        settings = clusters.checked_settings(reach.settings or {})
+        url = clusters.checked_url(reach.database_url)
         return ClusterConfig(name, "kubernetes", url, {**settings, **reach.credentials.settings()})
 
     def _look(self, config: ClusterConfig) -> list[dict[str, str]]:
-        found = list(checking.examine(config))
+        found = list(checks.examine(config))
         if not any(one.state == MISSING for one in found):
-            found += checking.try_out(config)
+            found += checks.try_out(config)
         return [one.row() for one in found]

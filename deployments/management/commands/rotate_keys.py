@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from deployments.rotation import rotate_all
+from deployments.secrets.rotation import rotate_all
 
 
 class Command(BaseCommand):

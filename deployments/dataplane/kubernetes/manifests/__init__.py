@@ -20,7 +20,7 @@ from deployments.dataplane.kubernetes.manifests import (
     upkeep,
 )
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
-from deployments.states import Executor
+from deployments.domain.states import Executor
 
 __all__ = ["Inputs", "Manifest", "Phase", "Rendered", "render", "template_objects"]
 

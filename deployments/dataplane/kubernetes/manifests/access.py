@@ -7,8 +7,8 @@ in one namespace: so the console needs only the right to bind those three, not e
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
-from deployments.spec import Release
-from deployments.states import Executor
+from deployments.domain.spec import Release
+from deployments.domain.states import Executor
 
 RBAC = "rbac.authorization.k8s.io"
 

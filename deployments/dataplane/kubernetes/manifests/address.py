@@ -3,7 +3,7 @@
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
-from deployments.states import Executor
+from deployments.domain.states import Executor
 
 CERTIFICATE = "airflow-tls"
 

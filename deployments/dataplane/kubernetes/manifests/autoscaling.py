@@ -7,7 +7,7 @@ its own namespace, so that must reach it too.
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
-from deployments.spec import QueueSpec
+from deployments.domain.spec import QueueSpec
 
 GROUP = "keda.sh/v1alpha1"
 POLL_SECONDS, QUIET_SECONDS = 10, 300  # looks every 10 s; fewer workers only after five idle minutes

@@ -15,7 +15,7 @@ from deployments.dataplane.kubernetes.manifests.pods import (
     base_spec,
     locked_down,
 )
-from deployments.states import Executor
+from deployments.domain.states import Executor
 
 ONE_MORE = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 # New workers start beside the old ones, which finish their tasks.

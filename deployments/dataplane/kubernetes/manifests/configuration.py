@@ -14,11 +14,11 @@ from importlib.resources import files
 from urllib.parse import quote
 
 from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
-from deployments.dataplane.kubernetes.settings import ClusterSettings
-from deployments.states import Executor
-from deployments.variables import OVERRIDABLE
+from deployments.domain.states import Executor
+from deployments.domain.variables import OVERRIDABLE
 
 HOME = "/opt/airflow"
 OURS = "/opt/airdeck"  # our files in a pod
@@ -51,7 +51,7 @@ visibility_timeout = {VISIBILITY_SECONDS}
 FILES = {
     "airflow.cfg": AIRFLOW_CFG,
     "probe.py": files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text(),
-    "scheduler.py": files("deployments.dataplane").joinpath("scheduler.py").read_text(),
+    "scheduler.py": files("deployments.dataplane").joinpath("airflow_scheduler.py").read_text(),
 }
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployments.dataplane.base import Ref
+from deployments.dataplane.contract import Ref
 from deployments.dataplane.kubernetes import names
-from deployments.dataplane.kubernetes.settings import ClusterSettings
-from deployments.spec import Release, Secrets
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.domain.spec import Release, Secrets
 
 type Manifest = dict[str, Any]
 

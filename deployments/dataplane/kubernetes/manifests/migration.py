@@ -7,13 +7,13 @@ must be direct: Airflow holds a session lock while it migrates.
 import json
 
 from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.manifests import network, sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
 from deployments.dataplane.kubernetes.manifests.namespace import pod_security
 from deployments.dataplane.kubernetes.manifests.pods import AIRFLOW_UID, base_spec, locked_down
-from deployments.dataplane.kubernetes.settings import ClusterSettings
-from deployments.spec import RuntimeSpec
+from deployments.domain.spec import RuntimeSpec
 
 DEADLINE_SECONDS = 1_800
 TRIES = 3

@@ -3,7 +3,7 @@
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
-from deployments.spec import Size
+from deployments.domain.spec import Size
 
 POD_SECURITY = "pod-security.kubernetes.io"
 

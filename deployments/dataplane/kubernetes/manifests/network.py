@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.cluster_settings import PRIVATE_CIDRS, PRIVATE_CIDRS_6, ClusterSettings
 from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.manifests.access import accounts, roles
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
-from deployments.dataplane.kubernetes.settings import PRIVATE_CIDRS, PRIVATE_CIDRS_6, ClusterSettings
-from deployments.spec import Release
-from deployments.states import Executor
+from deployments.domain.spec import Release
+from deployments.domain.states import Executor
 
 NODE_LOCAL_DNS = "169.254.20.10/32"
 WITHOUT_DATABASE = frozenset({names.WORKER, names.TASK, names.REDIS, names.CLEANUP})

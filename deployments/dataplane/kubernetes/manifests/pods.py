@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.access import roles
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, checksum
-from deployments.dataplane.kubernetes.settings import ClusterSettings
-from deployments.spec import Size
+from deployments.domain.spec import Size
 
 AIRFLOW_UID, REDIS_UID = 50_000, 999  # as their images make them
 LOGS_LIMIT = "10Gi"  # a pod whose logs outgrow this is evicted rather than filling its node's disk

@@ -7,8 +7,8 @@ from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, checksum
 from deployments.dataplane.kubernetes.manifests.pods import LOGIN_COPY, Program, airflow_pod
-from deployments.spec import QueueSpec
-from deployments.states import Executor
+from deployments.domain.spec import QueueSpec
+from deployments.domain.states import Executor
 
 STARTS_SECONDS = 300  # a first answer may take this long: API servers behind slow disks do (#44159)
 BROKER_KEYS = (conf.BROKER_URL, conf.RESULT_BACKEND)

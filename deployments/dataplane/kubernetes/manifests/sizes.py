@@ -2,8 +2,8 @@
 
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
-from deployments.spec import Release, Size, au_size
-from deployments.states import Executor
+from deployments.domain.spec import Release, Size, au_size
+from deployments.domain.states import Executor
 
 # Sizes that nobody chooses, in Astronomer Units as Astronomer Software ships them: web server and triggerer 5, Redis 2.
 # The DAG processor is the part of the scheduler that Airflow 3 split off, so it gets a scheduler's least size.

@@ -6,7 +6,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
 from deployments.dataplane.kubernetes.manifests.pods import Program, airflow_pod
-from deployments.states import Executor
+from deployments.domain.states import Executor
 
 
 def budgets(inputs: Inputs) -> tuple[Manifest, ...]:

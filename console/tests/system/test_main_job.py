@@ -1,0 +1,300 @@
+"""The main job in a real browser, with real Postgres, Redis, Celery and Airflow: sign up, create a Deployment,
+watch it become Healthy, open Airflow, run a DAG, survive deaths and a restart, delete it, nothing left.
+
+One installation for the whole file; the tests run in order, each standing on the one before.
+"""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from console.embedded import postgres, process_table
+from console.tests.browser.chromium import chromium
+from console.tests.system.installation import EMAIL, PASSWORD, Installation, wait_until
+
+pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.timeout(600)]
+
+HEALTHY_MS = 240_000  # the first one also installs Airflow; two cores
+BACK_SECONDS = 60  # for a killed program of the console: seconds where a core is free, and here none is
+TRUTH_SECONDS = 10.0
+DAG = """
+from airflow.sdk import dag, task
+
+@dag(schedule=None, catchup=False, is_paused_upon_creation=False)
+def hello():
+    @task
+    def greet():
+        print("hello from the task")
+    greet()
+
+hello()
+"""
+
+
+@pytest.fixture(scope="module")
+def it() -> Iterator[Installation]:
+    with Installation() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    """Release names by executor, from the tests that made them."""
+    return {}
+
+
+def sign_in(browser: Browser, it: Installation) -> Page:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(f"{it.url}/accounts/login/")
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Deployments", level=1)).to_be_visible()
+    return page
+
+
+def badge(page: Page):
+    return page.locator(".page-head .badge").first  # a second one says that it is stalled
+
+
+def watch_until_healthy(page: Page) -> list[str]:
+    """Every different sentence that the page showed by itself, without a reload."""
+    page.evaluate("window.neverReloaded = true")
+    said: list[str] = []
+    deadline = time.monotonic() + HEALTHY_MS / 1000
+    while badge(page).inner_text() != "Healthy":
+        assert time.monotonic() < deadline, page.inner_text("main")
+        sentence = page.locator(".verdict__text p").first.inner_text()
+        if not said or said[-1] != sentence:
+            said.append(sentence)
+        page.wait_for_timeout(250)
+    assert page.evaluate("window.neverReloaded")
+    return said
+
+
+def test_a_person_signs_up_creates_a_deployment_and_watches_it_become_healthy(it, made):
+    with chromium() as browser:
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.goto(it.url)
+        expect(page).to_have_url(f"{it.url}/accounts/signup/")
+        page.get_by_label("Email").fill(EMAIL)
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("A Deployment is one Apache Airflow")).to_be_visible()
+        page.get_by_role("link", name="Create Deployment").click()
+        page.get_by_label("Name", exact=True).fill("Analytics")
+        page.get_by_label("Local").check()
+        expect(page.locator("#summary")).to_contain_text("inside the scheduler")
+        page.get_by_role("button", name="Create Deployment").click()
+        expect(page.get_by_text("Analytics is being created.")).to_be_visible()
+        assert badge(page).inner_text() == "Creating"
+        assert page.get_by_role("link", name=re.compile("Open Airflow")).count() == 0
+        made["local"] = page.url.rstrip("/").rsplit("/", 1)[-1]
+
+        other = page.context.new_page()  # the list moves as well
+        other.goto(f"{it.url}/")
+        expect(other.locator("tbody .badge")).to_have_text("Creating")
+        said = watch_until_healthy(page)
+        expect(other.locator("tbody .badge")).to_have_text("Healthy")
+        assert len(said) > 3, said
+        folder = page.locator(".card", has=page.get_by_role("heading", name="DAGs folder"))
+        expect(folder).to_contain_text(str(dags_of(it, made["local"])))
+        before = page.inner_text("main")
+        page.reload()
+        assert page.get_by_role("link", name=re.compile("Open Airflow")).is_visible()
+        assert badge(page).inner_text() == "Healthy"
+        assert "Every component answers." in before
+
+
+def dags_of(it: Installation, release: str) -> Path:
+    return it.state.deployment(release) / "dags"
+
+
+def test_open_airflow_asks_for_the_login_that_the_page_reveals(it, made):
+    with chromium() as browser:
+        page = sign_in(browser, it)
+        page.get_by_role("link", name="Analytics", exact=True).click()
+        page.get_by_role("button", name="Show password").click()
+        password = page.locator(
+            "#credential code, #credential samp, #credential [data-copy-value]"
+        ).last.inner_text()
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name=re.compile("Open Airflow")).click()
+        airflow = opened.value
+        expect(airflow.get_by_text("Sign into Airflow")).to_be_visible(timeout=30_000)
+        assert airflow.url.startswith(f"http://{made['local']}.localhost:{it.port}/")
+        assert {c["name"] for c in page.context.cookies(airflow.url)}.isdisjoint(
+            {"airdeck-session", "airdeck-csrf"}
+        )
+        airflow.get_by_label("Username").fill("admin")
+        airflow.get_by_label("Password").fill(password)
+        airflow.get_by_role("button", name="Sign in").click()
+        expect(airflow.get_by_text("Dags", exact=True).first).to_be_visible(timeout=30_000)
+    with it.database() as database:
+        verbs = [row[0] for row in database.execute("SELECT verb FROM workspaces_auditevent ORDER BY at")]
+    assert "revealed the Airflow login of" in verbs
+
+
+def run_dag(it: Installation, release: str) -> str:
+    """Put a DAG into the folder, trigger it through the Airflow API as a person would, and wait for its end."""
+    (dags_of(it, release) / "hello.py").write_text(DAG)
+    host = {"Host": f"{release}.localhost:{it.port}"}
+    with httpx.Client(base_url=it.url, headers=host, timeout=30) as airflow:
+        login = {"username": "admin", "password": airflow_password(it, release)}
+        token = airflow.post("/auth/token", json=login).raise_for_status().json()["access_token"]
+        airflow.headers["Authorization"] = f"Bearer {token}"
+        wait_until(lambda: airflow.get("/api/v2/dags/hello").status_code == 200, 60, every=0.5)
+        run = (
+            airflow.post("/api/v2/dags/hello/dagRuns", json={"logical_date": None}).raise_for_status().json()
+        )
+        path = f"/api/v2/dags/hello/dagRuns/{run['dag_run_id']}"
+        wait_until(lambda: airflow.get(path).json()["state"] in {"success", "failed"}, 120, every=0.5)
+        return str(airflow.get(path).json()["state"])
+
+
+def airflow_password(it: Installation, release: str) -> str:
+    page = it.submit(f"/deployments/{release}/", {}, form=f"/deployments/{release}/credential/").text
+    credential = page[page.index('id="credential"') :]
+    return re.findall(r"<code[^>]*>([^<]+)</code>", credential)[1]
+
+
+def test_a_dag_in_the_folder_runs_to_success_under_local(it, made):
+    it.sign_in()
+    assert run_dag(it, made["local"]) == "success"
+
+
+@pytest.mark.parametrize("program", ["observer", "worker", "beat", "web", "redis", "postgres"])
+def test_killing_a_process_of_the_console_changes_nothing_for_long(it, made, program):
+    pid = it.pid(program)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: it.pid(program) not in {pid, 0}, BACK_SECONDS, it.last_words)
+    it.wait_answer(BACK_SECONDS)
+    it.wait_status(made["local"], "Healthy", 120)
+    assert has_one_process_of_each(it, made["local"])
+
+
+def has_one_process_of_each(it: Installation, release: str) -> bool:
+    """No component of the Deployment runs twice."""
+    mine = [p for p in it.supervisor.processes() if p.group.startswith(release) and p.pid]
+    return len(mine) == len({p.name for p in mine}) == 4
+
+
+def component_pid(it: Installation, release: str, component: str) -> int:
+    return next(
+        p.pid
+        for p in it.supervisor.processes()
+        if p.group.startswith(release) and component in f"{p.group}:{p.name}"
+    )
+
+
+def test_the_page_tells_within_ten_seconds_that_the_scheduler_died_and_when_it_is_back(it, made):
+    with chromium() as browser:
+        page = sign_in(browser, it)
+        page.get_by_role("link", name="Analytics", exact=True).click()
+        expect(badge(page)).to_have_text("Healthy", timeout=120_000)  # its Postgres has just been killed
+        pid = component_pid(it, made["local"], "scheduler")
+        for process in (*psutil.Process(pid).children(recursive=True), psutil.Process(pid)):
+            process.kill()
+        expect(badge(page)).to_have_text("Unhealthy", timeout=TRUTH_SECONDS * 1000)
+        expect(page.locator(".verdict__text p").first).to_contain_text("Scheduler")
+        expect(badge(page)).to_have_text("Healthy", timeout=120_000)
+
+
+def test_celery_is_created_through_deaths_at_its_steps(it, made):
+    """Every process that has a part in creating dies once while it does."""
+    made["celery"] = release = it.create_deployment("Pipelines", executor="celery")
+    for program in ("worker", "observer", "beat", "redis", "web", "worker"):
+        pid = it.pid(program)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(1.0)
+    it.wait_answer(BACK_SECONDS)
+    it.wait_status(release, "Healthy", 240)
+    with it.database() as database:
+        databases = database.execute("SELECT datname FROM pg_database WHERE datname LIKE 'd\\_%%'").fetchall()
+    assert len(databases) == 2
+    assert run_dag(it, release) == "success"
+
+
+def test_deleting_leaves_a_receipt_and_nothing_else(it, made):
+    with chromium() as browser:
+        page = sign_in(browser, it)
+        page.get_by_role("link", name="Analytics", exact=True).click()
+        page.get_by_role("link", name="Settings").last.click()
+        page.get_by_role("link", name=re.compile("Delete Deployment")).click()
+        page.get_by_label("Type Analytics to confirm").fill("Analytics")
+        page.get_by_role("button", name="Delete Deployment").click()
+        expect(page.get_by_text("Analytics is being deleted.")).to_be_visible()
+        expect(badge(page)).to_have_text("Deleted", timeout=60_000)
+        page.get_by_role("link", name="See what was removed").click()
+        receipt = page.inner_text("main")
+    for word in ("processes", "database d_", "role d_", "files in"):
+        assert word in receipt
+    assert_nothing_is_left_of(made["local"], it)
+
+
+def test_the_next_start_finds_what_is_there_and_nothing_that_was_deleted(it, made):
+    assert it.stop() <= 20
+    it.start()
+    it.wait_status(made["celery"], "Healthy", 240)
+    assert_nothing_is_left_of(made["local"], it)
+
+
+def test_what_was_found_again_can_be_deleted(it, made):
+    it.delete_deployment(made["celery"], "Pipelines")
+    wait_until(lambda: "Deleted" in it.story(made["celery"]), 60, every=0.3)
+    assert_nothing_is_left_of(made["celery"], it)
+
+
+def assert_nothing_is_left_of(release: str, it: Installation) -> None:
+    """No process, no file, no database, no role."""
+    name = f"d_{release.replace('-', '_')}"
+    assert not it.state.deployment(release).exists()
+    with psycopg.connect(postgres.url(it.state, "postgres")) as server:
+        assert not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+        assert not server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+    assert not [p for p in it.supervisor.processes() if p.group.startswith(release)]
+    assert not [p for p in process_table.processes(it.state.root) if tagged(p.pid, release)]
+
+
+def tagged(pid: int, release: str) -> bool:
+    try:
+        return psutil.Process(pid).environ().get("AIRDECK_DEPLOYMENT") == release
+    except psutil.Error:
+        return False
+
+
+def test_deleting_while_creating_leaves_nothing_and_the_name_is_free_again(it):
+    release = it.create_deployment("Analytics", executor="local")
+    wait_until(lambda: it.status(release) == "Creating", 10)
+    it.delete_deployment(release, "Analytics")
+    wait_until(lambda: "Deleted" in it.story(release), 60, lambda: it.story(release), 0.3)
+    assert not it.state.deployment(release).exists()
+
+
+def test_no_secret_was_written_to_a_log_or_shown_as_an_argument(it, made):
+    """What the keys folder holds stands in no log; nor does a database URL with its password."""
+    keys = {path.name: path.read_text().strip() for path in it.state.keys.iterdir()}
+    logs = "".join(path.read_text(errors="replace") for path in it.state.logs.rglob("*") if path.is_file())
+    assert "request_finished" in logs
+    for name, value in keys.items():
+        assert value not in logs, f"{name} stands in a log"
+    arguments = " ".join(" ".join(p.cmdline()) for p in psutil.process_iter() if tagged_state(p, it))
+    for name, value in keys.items():
+        assert value not in arguments, f"{name} is an argument"
+
+
+def tagged_state(process: psutil.Process, it: Installation) -> bool:
+    try:
+        return process.environ().get("AIRDECK_STATE") == str(it.state.root)
+    except psutil.Error:
+        return False

@@ -1,0 +1,145 @@
+"""`manage.py up` refuses with one sentence and changes nothing."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from console.embedded import keys, preflight, redis_server, up
+from console.embedded.errors import Refusal
+from deployments.dataplane.local.state_dir import StateDir
+
+BASE = Path(up.__file__).parent.parent.parent
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    """A state folder that does not exist yet, in an otherwise fit environment."""
+    for name in preflight.PRODUCTION_ONLY:
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("STATE_DIR", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def refused(capsys) -> str:
+    """Run `up` and return its one sentence."""
+    assert up.main([]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Airdeck cannot start: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_a_taken_port_is_refused_and_its_owner_named(root, monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("PORT", str(port))
+        assert f"port {port} is taken by process {os.getpid()} (" in refused(capsys)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", ""])
+def test_a_port_that_is_none_is_refused(root, monkeypatch, capsys, port):
+    monkeypatch.setenv("PORT", port)
+    assert "choose a number from 1 to 65535" in refused(capsys)
+    assert not root.exists()
+
+
+def test_a_nearly_full_disk_is_refused(root, monkeypatch, capsys):
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(10 * 2**30, 8.5 * 2**30, 1.5 * 2**30))
+    assert "has 1.5 GiB free and Airdeck needs at least 2 GiB" in refused(capsys)
+    assert not root.exists()
+
+
+def test_a_state_folder_of_a_newer_version_is_refused_and_kept(root, capsys):
+    root.mkdir()
+    (root / "version").write_text("99\n")
+    assert "was written by a newer Airdeck (format 99" in refused(capsys)
+    assert [file.name for file in root.iterdir()] == ["version"]
+
+
+def test_a_folder_that_is_not_ours_is_refused(root, capsys):
+    root.mkdir()
+    (root / "version").write_text("hello\n")
+    assert "does not hold a version number" in refused(capsys)
+
+
+@pytest.mark.parametrize("name", ["a%b", "a;b", "a\nb", "a'b", "ä"])
+def test_a_path_that_supervisord_cannot_take_is_refused(root, monkeypatch, capsys, name):
+    monkeypatch.setenv("STATE_DIR", str(root.with_name(name)))
+    assert "cannot be used" in refused(capsys)
+    assert not root.with_name(name).exists()
+
+
+def test_a_file_in_place_of_the_state_folder_is_refused(root, capsys):
+    root.write_text("")
+    assert "is not a folder in which this user may write" in refused(capsys)
+
+
+def test_no_redis_is_refused_with_what_to_install(root, monkeypatch, capsys):
+    monkeypatch.setattr(redis_server, "find_binary", lambda: None)
+    assert "install one of them, or gcc and make" in refused(capsys)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("name", preflight.PRODUCTION_ONLY)
+def test_settings_of_a_production_installation_are_refused(root, monkeypatch, capsys, name):
+    monkeypatch.setenv(name, "x")
+    assert f"{name} is set, but `up` is for one person's machine" in refused(capsys)
+    assert not root.exists()
+
+
+def test_an_unreachable_folder_is_refused_where_postgres_may_not_reach_everything(root, monkeypatch, capsys):
+    closed = root.parent / "closed"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setenv("STATE_DIR", str(closed / "state"))
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr("console.embedded.postgres._may_reach_everything", lambda: False)
+    assert f"may not enter {closed}" in refused(capsys)
+
+
+def test_a_lost_key_beside_data_is_refused_and_not_made_anew(tmp_path):
+    state = StateDir(tmp_path / "state")
+    state.create()
+    keys.ensure(state, has_data=False)
+    assert {file.stat().st_mode & 0o777 for file in state.keys.iterdir()} == {0o600}
+    before = keys.read(state, "encryption_keys")
+    keys.ensure(state, has_data=True)
+    assert keys.read(state, "encryption_keys") == before
+    (state.keys / "encryption_keys").unlink()
+    with pytest.raises(Refusal, match="encryption_keys is missing"):
+        keys.ensure(state, has_data=True)
+    assert not (state.keys / "encryption_keys").exists()
+
+
+def test_an_old_python_gets_one_sentence_from_manage_py():
+    script = (
+        "import runpy, sys; sys.version_info = (3, 11, 2); sys.argv = ['manage.py', 'up'];"
+        f"runpy.run_path({str(BASE / 'manage.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Airdeck needs Python 3.13 or newer; this is ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_command_without_a_console_says_what_to_start(root):
+    plain = {"PATH": os.environ["PATH"], "STATE_DIR": str(root)}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "createsuperuser", "--noinput", "--email", "olga@example.org"],
+        cwd=BASE, env=plain, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"This command needs a database. No console runs in {root}: start it with `make run`, or set "
+        "DATABASE_URL and the other variables of the console that is meant (README.md).\n"
+    )

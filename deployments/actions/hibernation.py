@@ -1,0 +1,135 @@
+"""Putting a Deployment to sleep and waking it, by hand and by its schedule."""
+
+from datetime import datetime
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from deployments.actions.common import changing
+from deployments.actions.settings import ChangedMeanwhile, Settings
+from deployments.audit import record_deployment
+from deployments.domain import schedules
+from deployments.models import Deployment, HibernationSchedule
+from workspaces.models import User
+
+ITS_SCHEDULE = "its schedule"
+
+SCHEDULE = ("hibernate_cron", "wake_cron", "time_zone", "enabled")
+
+
+def hibernate(*, deployment: Deployment, by: User) -> bool:
+    """Ask for it to sleep: every process ends, and tasks that run fail. Twice is once: whether it was awake. Raises
+    NotNow."""
+    with changing(deployment, by=by) as row:
+        return _fall_asleep(row, by, by.label)
+
+
+def wake(*, deployment: Deployment, by: User) -> bool:
+    """Ask for it to run again. Whether it was asleep. Raises NotNow."""
+    with changing(deployment, by=by) as row:
+        return _wake_up(row, by)
+
+
+def _fall_asleep(row: Deployment, by: User | None, cause: str) -> bool:
+    if row.hibernating:
+        return False
+    row.hibernating, row.hibernation_cause, row.airflow_url = True, cause[:100], ""
+    row.save(update_fields=["hibernating", "hibernation_cause", "airflow_url"])
+    record_deployment(row, by, "hibernated", new={} if by else {"because": "of its schedule"})
+    return True
+
+
+def _wake_up(row: Deployment, by: User | None) -> bool:
+    if not row.hibernating:
+        return False
+    row.hibernating, row.hibernation_cause = False, ""
+    row.save(update_fields=["hibernating", "hibernation_cause"])
+    record_deployment(row, by, "woke", new={} if by else {"because": "of its schedule"})
+    return True
+
+
+def schedule_settings(schedule: HibernationSchedule | None) -> Settings:
+    """What the form of a schedule shows; empty without one."""
+    return {name: getattr(schedule, name) for name in SCHEDULE} if schedule else {}
+
+
+def set_schedule(
+    *, deployment: Deployment, by: User, shown: Settings, wanted: Settings
+) -> HibernationSchedule:
+    """When it sleeps and wakes by itself, if that still is as `shown`. Expressions come from `schedules.clean_cron`;
+    either may be empty. Nothing happens before the next time. Raises ChangedMeanwhile and NotNow."""
+    with changing(deployment, by=by) as row:
+        held = HibernationSchedule.objects.filter(deployment=row).first()
+        old = schedule_settings(held)
+        if held is not None and old == wanted:
+            return held
+        if old != shown:
+            raise ChangedMeanwhile(old)
+        now = database_now()
+        zone = str(wanted["time_zone"])
+        times = {
+            "next_hibernate_at": schedules.following(str(wanted["hibernate_cron"]), zone, now),
+            "next_wake_at": schedules.following(str(wanted["wake_cron"]), zone, now),
+        }
+        saved, _ = HibernationSchedule.objects.update_or_create(
+            deployment=row, defaults={**wanted, **(times if wanted["enabled"] else dict.fromkeys(times))}
+        )
+        Deployment.objects.filter(pk=row.pk).update(updated_at=Now(), updated_by=by)
+        changed = {name for name in wanted if old.get(name) != wanted[name]}
+        record_deployment(
+            row,
+            by,
+            "changed the hibernation schedule of",
+            old={name: old[name] for name in changed if name in old},
+            new={name: wanted[name] for name in changed},
+        )
+    return saved
+
+
+def due_schedules(now: datetime) -> list[HibernationSchedule]:
+    """Schedules of which a time has come, of Deployments that can be changed."""
+    rows = HibernationSchedule.objects.filter(
+        enabled=True,
+        deployment__delete_requested_at__isnull=True,
+        deployment__deleted_at__isnull=True,
+        deployment__first_healthy_at__isnull=False,
+    )
+    due = rows.filter(next_hibernate_at__lte=now) | rows.filter(next_wake_at__lte=now)
+    return list(due.select_related("deployment").order_by("pk")[:200])
+
+
+def follow_schedule(schedule: HibernationSchedule, now: datetime) -> bool:
+    """Do what a due schedule says, once however many ask at the same time: of times that were missed only the last
+    counts, and of a sleep and a wake at the same minute the wake. Whether anything was done. Raises NotNow."""
+    sleeps, wakes = (
+        schedules.latest(cron, schedule.time_zone, at, now) if at is not None and at <= now else None
+        for cron, at in (
+            (schedule.hibernate_cron, schedule.next_hibernate_at),
+            (schedule.wake_cron, schedule.next_wake_at),
+        )
+    )
+    with changing(schedule.deployment, by=None) as row:
+        mine = HibernationSchedule.objects.filter(
+            pk=schedule.pk,
+            enabled=True,
+            hibernate_cron=schedule.hibernate_cron,
+            wake_cron=schedule.wake_cron,
+            next_hibernate_at=schedule.next_hibernate_at,
+            next_wake_at=schedule.next_wake_at,
+        ).update(
+            next_hibernate_at=schedules.following(schedule.hibernate_cron, schedule.time_zone, now),
+            next_wake_at=schedules.following(schedule.wake_cron, schedule.time_zone, now),
+        )
+        if not mine:
+            return False
+        if wakes is not None and (sleeps is None or wakes >= sleeps):
+            return _wake_up(row, None)
+        return _fall_asleep(row, None, ITS_SCHEDULE)
+
+
+def database_now() -> datetime:
+    """The database's clock: machines that evaluate schedules may disagree, it does not."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment

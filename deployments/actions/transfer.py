@@ -1,0 +1,51 @@
+"""Moving a Deployment to another Workspace."""
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from deployments.actions.common import _show_anew, changing
+from deployments.actions.lifecycle import ClusterClosed, NameTaken, WorkspaceGone
+from deployments.audit import record_deployment
+from deployments.clusters import connections
+from deployments.models import Cluster, Deployment
+from workspaces.access import may
+from workspaces.models import Membership, User, Workspace
+from workspaces.permissions import Permission
+
+
+class NotOpenToYou(Exception):
+    """The actor may not create Deployments in the target Workspace."""
+
+
+def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> Deployment:
+    """Move it to another Workspace, in which the actor may create Deployments and to which its cluster is open. Nothing
+    restarts. Raises NotOpenToYou, ClusterClosed, NameTaken, WorkspaceGone and NotNow."""
+    try:
+        with changing(deployment, by=by) as row:
+            source = row.workspace
+            if source.pk == to.pk:
+                return row
+            membership = Membership.objects.select_related("workspace").filter(workspace=to, user=by).first()
+            if membership is None or not may(membership, Permission.CREATE_DEPLOYMENT):
+                raise NotOpenToYou(to.name)
+            connections.hold(row.cluster)
+            open_to = Q(restricted=False) | Q(workspaces=to)
+            if not Cluster.objects.filter(open_to, pk=row.cluster_id).exists():
+                raise ClusterClosed(row.cluster.name)
+            values = {"old": {"workspace": source.name}, "new": {"workspace": to.name}}
+            record_deployment(row, by, "transferred", **values)
+            row.workspace = to
+            Deployment.objects.filter(pk=row.pk).update(
+                workspace=to, updated_at=Now(), updated_by=by, changed_at=Now()
+            )
+            record_deployment(row, by, "transferred", **values)
+            transaction.on_commit(lambda: _show_anew(source, to), robust=True)
+    except IntegrityError as error:
+        if "deployment_name_once_per_workspace" in str(error):
+            raise NameTaken(deployment.name) from error
+        if not Workspace.objects.filter(pk=to.pk).exists():
+            raise WorkspaceGone(str(to.pk)) from error
+        raise
+    deployment.refresh_from_db()
+    return deployment

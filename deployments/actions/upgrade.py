@@ -1,0 +1,47 @@
+"""What a whole Deployment is asked to do: another runtime, sleep, a schedule, another Workspace."""
+
+from django.db import transaction
+
+from deployments.actions.common import NotNow, _show_anew, changing
+from deployments.audit import record_deployment
+from deployments.models import Deployment, RuntimeRelease
+from deployments.queries import upgrades
+from workspaces.models import User
+
+
+class RuntimeNotOffered(Exception):
+    """The runtime is not newer than the Deployment's own, or an operator took it out of the offer meanwhile."""
+
+
+def upgrade_runtime(*, deployment: Deployment, by: User, to: RuntimeRelease) -> bool:
+    """Ask for a newer runtime; whether that differs from what is asked already. The metadata database is migrated, and
+    when that fails the reconciler goes back: to the runtime that the database is at now, also when that one never
+    became Healthy. Raises RuntimeNotOffered and NotNow."""
+    with changing(deployment, by=by) as row:
+        if row.runtime_id == to.pk:
+            return False
+        if said := upgrades.under_way(row):
+            raise NotNow(said)
+        if to not in upgrades.newer(row):
+            raise RuntimeNotOffered(to.version)
+        old = row.runtime
+        row.runtime, row.upgrade_from, row.upgrade_trouble = to, old, ""
+        row.save(update_fields=["runtime", "upgrade_from", "upgrade_trouble"])
+        values = {"old": {"runtime": old.version}, "new": {"runtime": to.version}}
+        record_deployment(row, by, "asked to upgrade", **values)
+    return True
+
+
+def dismiss_failed_upgrade(*, deployment: Deployment, by: User) -> bool:
+    """Take what is said about the last upgrade off its page; the Activity keeps it. Whether there was something. Raises
+    NotNow."""
+    with changing(deployment, by=by) as row:
+        if not row.upgrade_trouble:
+            return False
+        record_deployment(
+            row, by, "dismissed the failed upgrade of", old={"reason": row.upgrade_trouble[:500]}
+        )
+        row.upgrade_trouble = ""
+        row.save(update_fields=["upgrade_trouble"])
+        transaction.on_commit(lambda: _show_anew(row.workspace), robust=True)
+    return True

@@ -1,0 +1,57 @@
+"""Clusters as values: their sealed configuration, and the driver that speaks to each."""
+
+import json
+from typing import Any
+
+from django.db import connection, transaction
+
+from console.kit import crypto
+from deployments.dataplane.contract import ClusterConfig, DataPlane
+from deployments.dataplane.registry import driver_for
+from deployments.models import Cluster
+
+EMBEDDED_NAME = "This machine"
+
+
+def _place(cluster: Cluster) -> str:
+    return f"cluster:{cluster.pk}:config"
+
+
+def seal(cluster: Cluster, *, database_url: str, settings: dict[str, str]) -> None:
+    """Put the configuration on the row, encrypted. The caller saves."""
+    document = json.dumps({"database_url": database_url, "settings": settings})
+    cluster.sealed_config = crypto.encrypt(document, place=_place(cluster))
+
+
+def config(cluster: Cluster) -> ClusterConfig:
+    """What a driver needs. Raises DecryptionError when no configured key opens it."""
+    document: dict[str, Any] = json.loads(crypto.decrypt(cluster.sealed_config, place=_place(cluster)))
+    return ClusterConfig(
+        cluster_id=str(cluster.pk),
+        kind=cluster.kind,
+        database_url=document["database_url"],
+        settings=document["settings"],
+    )
+
+
+def plane(cluster: Cluster) -> DataPlane:
+    """The driver of this cluster. Cheap; drivers hold nothing that matters."""
+    return driver_for(config(cluster))
+
+
+@transaction.atomic
+def ensure_embedded(*, database_url: str, settings: dict[str, str]) -> Cluster:
+    """The embedded default's own cluster, with the settings of this start. Idempotent."""
+    cluster = Cluster.objects.select_for_update().filter(kind=Cluster.Kind.LOCAL).first()
+    cluster = cluster or Cluster(name=EMBEDDED_NAME, kind=Cluster.Kind.LOCAL)
+    seal(cluster, database_url=database_url, settings=settings)
+    cluster.save()
+    return cluster
+
+
+def hold(cluster: Cluster) -> None:
+    """Keep operators from restricting the cluster and from changing its worker types until this transaction ends.
+    Others may hold it too, and the observer may still write its heartbeat. (The foreign key's own lock comes at COMMIT
+    only: it is deferred.)"""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM deployments_cluster WHERE id = %s FOR KEY SHARE", [cluster.pk])

@@ -1,0 +1,315 @@
+"""What is to be known of a cluster before something runs on it, as verdicts over facts. Pure: no I/O.
+
+`examine` asks for the facts, `canary` tries what can only be found out by trying.
+"""
+
+import ipaddress
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.dataplane.kubernetes.rbac import rules
+from deployments.dataplane.kubernetes.rbac.rules import Right
+from deployments.dataplane.kubernetes.text import clean
+
+OLDEST = (1, 30)  # Kubernetes; the oldest that Airflow's own chart supports
+OLDEST_POSTGRES = 14
+CONNECTIONS_EACH = 20  # of one Deployment, about: four programs with pools of five
+ROLE_FILE = "deploy/kubernetes/airdeck-clusterrole.yaml"
+_DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
+_DEFAULT_STORAGE = "storageclass.kubernetes.io/is-default-class"
+NAMED = 12  # rights that one sentence names
+
+
+class State(StrEnum):
+    """How one check ended."""
+
+    OK = "ok"
+    WARNING = "warning"  # works, but somebody should know
+    MISSING = "missing"  # without it nothing can run there
+    UNCHECKED = "unchecked"  # could not be found out
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report. `sentence` says what was found and, unless all is well, what to do."""
+
+    key: str
+    title: str
+    state: State
+    sentence: str
+
+    def row(self) -> dict[str, str]:
+        """For the database and the page."""
+        return {**asdict(self), "state": self.state.value}
+
+
+def failed(key: str, title: str, error: Exception, state: State = State.MISSING) -> Check:
+    """A check that could not be made, in the error's own sentence."""
+    return Check(key, title, state, clean(str(error), 600))
+
+
+def version(found: Mapping[str, Any]) -> Check:
+    """From /version."""
+    title, said = "API server", clean(found.get("gitVersion"), 40) or "of an unknown version"
+    numbers = tuple(_digits(found.get(part)) for part in ("major", "minor"))
+    if numbers < OLDEST:
+        return Check(
+            "api",
+            title,
+            State.MISSING,
+            f"Kubernetes {said} answers. Airdeck needs 1.30 or newer: upgrade the cluster.",
+        )
+    return Check("api", title, State.OK, f"Kubernetes {said} answers.")
+
+
+def _digits(text: object) -> int:
+    digits = "".join(c for c in str(text or "") if c.isdecimal())  # "30+" on some clouds
+    return int(digits or 0)
+
+
+def access(missing: Iterable[Right], asked: int) -> Check:
+    """From the access reviews: which rights are not there."""
+    title, lacking = "Rights", list(missing)
+    needed = [right for right in lacking if not right.optional]
+    if not needed:
+        note = f" {len(lacking)} more are for what this cluster lacks." if lacking else ""
+        return Check(
+            "rights",
+            title,
+            State.OK,
+            f"All {asked - len(lacking)} rights that Airdeck uses are granted.{note}",
+        )
+    texts = _grouped(needed)
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return Check(
+        "rights",
+        title,
+        State.MISSING,
+        f"{len(needed)} of {asked} rights are missing: {'; '.join(texts[:NAMED])}{more}. "
+        f"Apply {ROLE_FILE} and bind its ClusterRole to Airdeck's account.",
+    )
+
+
+def _grouped(rights: Sequence[Right]) -> list[str]:
+    """ "create, patch on apps/deployments", in the order of the list."""
+    verbs: dict[str, list[str]] = {}
+    for right in rights:
+        name = f" {right.name}" if right.name else ""
+        place = f"{right.group}/{right.resource}" if right.group else right.resource
+        verbs.setdefault(place + name, []).append(right.verb)
+    return [f"{', '.join(found)} on {place}" for place, found in verbs.items()]
+
+
+def lent_roles(there: Collection[str]) -> Check:
+    """From the ClusterRoles that Airflow's components are lent."""
+    title = "Roles for Airflow"
+    lacking = [name for name in rules.LENT if name not in there]
+    if lacking:
+        return Check(
+            "roles",
+            title,
+            State.MISSING,
+            f"ClusterRole {', '.join(lacking)} is not there, so Airflow could neither start task pods nor read their "
+            f"logs. Apply {ROLE_FILE}.",
+        )
+    return Check("roles", title, State.OK, "The ClusterRoles that Airflow's components are lent are there.")
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a Postgres says of itself. `version` as in server_version_num."""
+
+    version: int
+    superuser: bool
+    may_create_roles: bool
+    may_create_databases: bool
+    max_connections: int
+    reserved: int
+    used: int
+
+
+def database(server: Server) -> tuple[Check, ...]:
+    """Version, rights and room of the primary Postgres."""
+    return (_postgres(server), _postgres_rights(server), _connections(server))
+
+
+def _postgres(server: Server) -> Check:
+    said = f"{server.version // 10000}.{server.version % 10000}"
+    if server.version // 10000 < OLDEST_POSTGRES:
+        sentence = f"PostgreSQL {said} answers. Airdeck needs {OLDEST_POSTGRES} or newer: upgrade the server."
+        return Check("postgres", "Postgres", State.MISSING, sentence)
+    return Check("postgres", "Postgres", State.OK, f"PostgreSQL {said} answers.")
+
+
+def _postgres_rights(server: Server) -> Check:
+    title = "Roles and databases"
+    if server.superuser:
+        return Check(
+            "postgres_rights",
+            title,
+            State.WARNING,
+            "The role is a superuser. It works; one with CREATEDB and CREATEROLE is enough, and safer.",
+        )
+    rights = {"CREATEROLE": server.may_create_roles, "CREATEDB": server.may_create_databases}
+    lacking = [word for word, there in rights.items() if not there]
+    if lacking:
+        sentence = f"The role may not create what a Deployment needs. Run: ALTER ROLE … {' '.join(lacking)}."
+        return Check("postgres_rights", title, State.MISSING, sentence)
+    return Check("postgres_rights", title, State.OK, "The role may create roles and databases.")
+
+
+def _connections(server: Server) -> Check:
+    """Four fifths of what is there may be used: the rest is for people, backups and peaks."""
+    there = server.max_connections - server.reserved
+    room = max(0, int(there * 0.8) - server.used) // CONNECTIONS_EACH
+    said = f"{server.used} of {there} connections are used; there is room for about {room} more Deployments"
+    if room < 1:
+        sentence = f"{said}. Raise max_connections (a Deployment takes about {CONNECTIONS_EACH})."
+        return Check("connections", "Connections", State.WARNING, sentence)
+    return Check("connections", "Connections", State.OK, f"{said} at {CONNECTIONS_EACH} each.")
+
+
+def database_address(url: str) -> Check:
+    """Pods use the same address as the console: one that means this machine means another one to them."""
+    title, host = "Postgres for pods", _host(url)
+    if not host or host.startswith("/"):
+        sentence = (
+            "The database URL names a socket of this machine, which pods cannot reach. Give a host name."
+        )
+        return Check("postgres_address", title, State.WARNING, sentence)
+    if host == "localhost" or _loopback(host):
+        sentence = (
+            f"{clean(host, 80)} is the pod itself to every pod. Give a name that means the server everywhere."
+        )
+        return Check("postgres_address", title, State.WARNING, sentence)
+    return Check(
+        "postgres_address", title, State.OK, f"Pods reach it as {clean(host, 200)}, like the console."
+    )
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    return parts.hostname or next(iter(parse_qs(parts.query).get("host", ())), "")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def ingress(classes: Sequence[Mapping[str, Any]], settings: ClusterSettings) -> tuple[Check, ...]:
+    """From the IngressClasses, and the domain that an operator gave."""
+    return (_ingress_class(classes, settings), _domain(settings))
+
+
+def _ingress_class(classes: Sequence[Mapping[str, Any]], settings: ClusterSettings) -> Check:
+    title, there = "IngressClass", [_name(each) for each in classes]
+    default = next((_name(each) for each in classes if _annotation(each, _DEFAULT_CLASS) == "true"), "")
+    wanted = settings.ingress_class
+    listed = (
+        f"The cluster has {', '.join(there[:10])}" if there else "The cluster has none: install a controller"
+    )
+    if wanted:
+        if wanted in there:
+            return Check("ingress_class", title, State.OK, f"{wanted} is there.")
+        return Check("ingress_class", title, State.WARNING, f"{wanted} is not there. {listed}.")
+    if default:
+        return Check("ingress_class", title, State.OK, f"{default} is the cluster's default.")
+    sentence = f"There is no default, and none was chosen. {listed}. Open Airflow needs one."
+    return Check("ingress_class", title, State.WARNING, sentence)
+
+
+def _domain(settings: ClusterSettings) -> Check:
+    title, domain = "Ingress domain", settings.ingress_domain
+    if domain:
+        return Check("domain", title, State.OK, f"Airflow answers at https://<release name>.{domain}.")
+    return Check(
+        "domain",
+        title,
+        State.WARNING,
+        "No domain was given, so Airflow gets no address and Open Airflow leads nowhere. Give one.",
+    )
+
+
+def storage(classes: Sequence[Mapping[str, Any]]) -> Check:
+    """From the StorageClasses. Nothing of ours asks for a volume; what people's tasks start may."""
+    default = next((_name(each) for each in classes if _annotation(each, _DEFAULT_STORAGE) == "true"), "")
+    said = f"{default} is the default" if default else "There is no default"
+    return Check("storage", "StorageClass", State.OK, f"{said}. Airdeck itself asks for no volumes.")
+
+
+def keda(there: bool, settings: ClusterSettings) -> Check:
+    """Whether ScaledObjects exist as a kind, and whether they are wanted."""
+    match (there, settings.keda):
+        case (True, True):
+            state, sentence = State.OK, "KEDA scales the workers."
+        case (False, True):
+            state, sentence = (
+                State.WARNING,
+                "KEDA was chosen and is not there. Airdeck scales the workers itself.",
+            )
+        case (True, False):
+            state, sentence = State.OK, "KEDA is there and not chosen. Airdeck scales the workers itself."
+        case _:
+            state, sentence = State.OK, "KEDA is not there. Airdeck scales the workers itself."
+    return Check("keda", "Scaling", state, sentence)
+
+
+def pod_security(enforced: bool) -> Check:
+    """Whether a privileged pod was refused where the restricted standard is enforced."""
+    if enforced:
+        return Check("pod_security", "Pod Security", State.OK, "Pod Security admission is at work.")
+    return Check(
+        "pod_security",
+        "Pod Security",
+        State.WARNING,
+        "Pod Security admission is off: people's pods may be privileged. Switch the PodSecurity plugin on.",
+    )
+
+
+def isolation(allowed: bool | None, denied: bool | None) -> Check:
+    """From two pods that tried to reach a third: one that a NetworkPolicy lets in, and one that it does not. None: it
+    did not say within the time."""
+    title = "Network isolation"
+    if allowed is None or denied is None:
+        return Check(
+            "isolation",
+            title,
+            State.UNCHECKED,
+            "Not checked: the test pods started but did not end in time. Check again.",
+        )
+    if not allowed:
+        return Check(
+            "isolation",
+            title,
+            State.UNCHECKED,
+            "Not checked: a pod could not even reach one that lets it in. Look at the cluster's network plugin.",
+        )
+    if denied:
+        return Check(
+            "isolation",
+            title,
+            State.WARNING,
+            "Isolation is not enforced: a pod reached one that a NetworkPolicy closes. Deployments can reach each "
+            "other's pods. Install a network plugin that enforces NetworkPolicies.",
+        )
+    return Check("isolation", title, State.OK, "Isolation enforced: a NetworkPolicy kept a pod out.")
+
+
+def not_isolated(why: str) -> Check:
+    """The test could not be made."""
+    return Check("isolation", "Network isolation", State.UNCHECKED, f"Not checked: {clean(why, 400)}")
+
+
+def _name(found: Mapping[str, Any]) -> str:
+    return clean((found.get("metadata") or {}).get("name"), 80)
+
+
+def _annotation(found: Mapping[str, Any], key: str) -> str:
+    return str(((found.get("metadata") or {}).get("annotations") or {}).get(key, ""))

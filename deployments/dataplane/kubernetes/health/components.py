@@ -1,0 +1,218 @@
+"""From raw objects to components: what is ready, what is not, why, and what to do. Pure: no I/O, no clock.
+
+Two looks. The workloads (apps/v1 Deployments) and Airflow's heartbeats tell whether all is well, and cost one request.
+Only when they do not (`needs_pods`) are pods, events and the rest asked for, and `signals` finds the worst of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from deployments.dataplane.contract import Component
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.health import pods, signals
+from deployments.dataplane.kubernetes.health.signals import Finding, Raw
+from deployments.dataplane.kubernetes.text import clause, duration, moment, title
+from deployments.dataplane.postgres.airflow_metadata import Heartbeat
+from deployments.domain.states import ComponentState
+
+JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
+FRESH_SECONDS = 30.0  # Airflow's own threshold for each of its components
+ORDER = ("api-server", "scheduler", "dag-processor", "triggerer", "redis")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was asked about one Deployment in one look: raw objects of its namespace.
+
+    `heartbeats` is None when the metadata database did not answer; `database_trouble` says why. `pods` is None when
+    they were not asked for. `last_lines` holds the last error line of a crashed pod's log, by the pod's name.
+    """
+
+    now: datetime
+    workloads: Sequence[Raw]
+    heartbeats: Sequence[Heartbeat] | None = ()
+    database_trouble: str = ""
+    pods: Sequence[Raw] | None = None
+    replica_sets: Sequence[Raw] = ()
+    events: Sequence[Raw] = ()
+    last_lines: Mapping[str, str] = field(default_factory=dict)
+
+
+def component_of(raw: Raw) -> str:
+    """Which component an object belongs to, by its labels."""
+    return names.component_of((raw.get("metadata") or {}).get("labels") or {})
+
+
+def needs_pods(facts: Facts) -> bool:
+    """Whether something is not as it should be, so that the pods must be asked why. Draining pods are no reason."""
+    return any(
+        not _rolled_out(workload) or len(_beating(facts, component_of(workload))) < _lack(facts, workload)
+        for workload in facts.workloads
+    )
+
+
+def components(facts: Facts) -> tuple[Component, ...]:
+    """Every component that has a workload, in the order in which people think of them."""
+    asleep = not any(_wanted(workload) for workload in facts.workloads)
+    found = sorted(facts.workloads, key=lambda w: _position(component_of(w)))
+    return tuple(_component(workload, facts, asleep=asleep) for workload in found)
+
+
+def draining(facts_pods: Sequence[Raw], component: str) -> int:
+    """How many pods of the component are on their way out: they finish their tasks and take no new ones."""
+    return sum(
+        component_of(pod) == component and bool((pod.get("metadata") or {}).get("deletionTimestamp"))
+        for pod in facts_pods
+    )
+
+
+def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
+    name = component_of(workload)
+    wanted, ready = _wanted(workload), _count(workload, "readyReplicas")
+    mine = _pods_of(facts, name)
+    state, reason, last_line = ComponentState.READY, "", ""
+    beating = min(ready, len(_beating(facts, name))) if name in JOB_TYPES else ready
+    if not _rolled_out(workload) or beating < wanted:
+        worst = _worst(workload, mine, facts)
+        state, reason, last_line = worst.state, worst.sentence, worst.last_line
+    elif asleep:
+        left = [pod for pod in mine if not pods.ended(pod)]
+        state = ComponentState.STOPPING if left else ComponentState.ABSENT
+        reason = f"{title(name)} finishes what it does and ends." if left else ""
+    return Component(
+        name=name,
+        state=state,
+        ready=beating,
+        wanted=wanted,
+        reason=reason,
+        last_line=last_line,
+        restarts=sum(pods.restarts(pod) for pod in mine),
+    )
+
+
+def _worst(workload: Raw, mine: Sequence[Raw], facts: Facts) -> Finding:
+    """What keeps the workload from being ready: the most severe signal, the newest of equals."""
+    name = component_of(workload)
+    said = title(name)
+    found = [
+        *signals.of_workload(workload, said),
+        *signals.of_creation(workload, facts.replica_sets, facts.events, said, facts.now),
+    ]
+    for pod in mine:
+        line = facts.last_lines.get(str(pod["metadata"].get("name", "")), "")
+        found += signals.of_pod(pod, said, facts.events, facts.now, last_line=line)
+    found += _of_heartbeats(workload, mine, facts)
+    return signals.worst(found) or Finding(0, ComponentState.STARTING, _progress(workload, said, facts.now))
+
+
+def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: Facts) -> list[Finding]:
+    """A pod may be ready while the Airflow in it is dead: only a heartbeat that advances proves that it lives."""
+    name = component_of(workload)
+    if name not in JOB_TYPES or _count(workload, "readyReplicas") == 0:
+        return []
+    said = title(name)
+    if facts.heartbeats is None:
+        why = clause(facts.database_trouble) or "it did not answer"
+        sentence = f"{said}'s heartbeat cannot be read from the metadata database: {why}."
+        return [Finding(70, ComponentState.FAILING, sentence)]
+    found = [one for pod in mine if pods.ready(pod) and (one := silence(pod, name, facts))]
+    if not found and not mine:
+        found.append(Finding(12, ComponentState.STARTING, f"{said}: waiting for its heartbeat."))
+    return found
+
+
+def silence(pod: Raw, component: str, facts: Facts) -> Finding | None:
+    """What to say of a ready pod whose Airflow is not heard; None when it is, or when it has no heartbeat."""
+    since = pods.ready_since(pod)
+    if component not in JOB_TYPES or since is None or facts.heartbeats is None:
+        return None
+    if any(_is_of(beat, pod, component) for beat in _beating(facts, component)):
+        return None
+    said, where = title(component), f"pod {pods.name(pod)}"
+    if (facts.now - since).total_seconds() <= 2 * FRESH_SECONDS:
+        return Finding(
+            12, ComponentState.STARTING, f"{said}: waiting for its first heartbeat from {where}.", since
+        )
+    last = max((b.latest for b in facts.heartbeats if _is_of(b, pod, component)), default=None)
+    heard = f"was last heard at {last:%H:%M:%S} UTC" if last else "was never heard"
+    sentence = (
+        f"{said} in {where} is ready for Kubernetes, but its Airflow {heard}. "
+        "If it is not restarted by itself, delete the pod; its log says what it waits for."
+    )
+    return Finding(65, ComponentState.FAILING, sentence, since)
+
+
+def _progress(workload: Raw, said: str, now: datetime) -> str:
+    """The sentence when nothing is wrong and it is not ready yet."""
+    began = moment((workload.get("metadata") or {}).get("creationTimestamp")) or now
+    for condition in (workload.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Progressing":
+            began = moment(condition.get("lastUpdateTime")) or began
+    ready, wanted = _count(workload, "readyReplicas"), _wanted(workload)
+    updated = _count(workload, "updatedReplicas")
+    if not _observed(workload):
+        return f"{said}: Kubernetes has not looked at the change yet."
+    if updated < wanted and ready:
+        return f"{said}: {updated} of {wanted} pods are replaced ({duration((now - began).total_seconds())})."
+    if ready >= wanted:
+        return f"{said}: the pods of the version before are ending."
+    return f"{said} is still starting: {ready} of {wanted} ready after {duration((now - began).total_seconds())}."
+
+
+def _rolled_out(workload: Raw) -> bool:
+    """Whether every wanted pod is of the newest template and ready, and no older one is left."""
+    wanted = _wanted(workload)
+    counts = (_count(workload, key) for key in ("replicas", "updatedReplicas", "readyReplicas"))
+    return (
+        _observed(workload)
+        and not workload["metadata"].get("deletionTimestamp")
+        and all(count == wanted for count in counts)
+        and _count(workload, "availableReplicas") >= wanted
+    )
+
+
+def _observed(workload: Raw) -> bool:
+    generation = workload["metadata"].get("generation", 0)
+    return int((workload.get("status") or {}).get("observedGeneration", -1)) >= int(generation)
+
+
+def _lack(facts: Facts, workload: Raw) -> int:
+    """How many heartbeats there must be."""
+    return _wanted(workload) if component_of(workload) in JOB_TYPES else 0
+
+
+def _beating(facts: Facts, component: str) -> tuple[Heartbeat, ...]:
+    """The component's heartbeats that advanced since their job began, and are fresh."""
+    job_type = JOB_TYPES.get(component)
+    return tuple(
+        beat
+        for beat in facts.heartbeats or ()
+        if beat.job_type == job_type
+        and beat.latest > beat.began
+        and (facts.now - beat.latest).total_seconds() <= FRESH_SECONDS
+    )
+
+
+def _is_of(beat: Heartbeat, pod: Raw, component: str) -> bool:
+    status, meta = pod.get("status") or {}, pod.get("metadata") or {}
+    return beat.job_type == JOB_TYPES.get(component) and beat.hostname in {
+        status.get("podIP"),
+        meta.get("name"),
+    }
+
+
+def _pods_of(facts: Facts, component: str) -> list[Raw]:
+    return [pod for pod in facts.pods or () if component_of(pod) == component]
+
+
+def _wanted(workload: Raw) -> int:
+    return int((workload.get("spec") or {}).get("replicas", 1))
+
+
+def _count(workload: Raw, key: str) -> int:
+    return int((workload.get("status") or {}).get(key) or 0)
+
+
+def _position(component: str) -> tuple[int, str]:
+    return (ORDER.index(component) if component in ORDER else len(ORDER), component)

@@ -1,0 +1,164 @@
+"""One look at a Deployment: two requests while all is well, and the reasons when it is not. No side effect."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from deployments.dataplane.contract import DataPlaneError, Leftover, Observation
+from deployments.dataplane.kubernetes.api.client import NodeSilent
+from deployments.dataplane.kubernetes.api.transport import Json
+from deployments.dataplane.kubernetes.health import components
+from deployments.dataplane.kubernetes.objects import inventory
+from deployments.dataplane.kubernetes.objects.inventory import Inventory
+from deployments.dataplane.kubernetes.target import Place, component_of, queue_of, replicas
+from deployments.dataplane.postgres import airflow_metadata, databases
+from deployments.domain.log_lines import LAST_LINES, clean, why_ended
+from deployments.domain.spec import QueueLoad
+
+CRASH_LOGS = 3  # pods whose last line is read in one look
+LOG_BYTES = 256 * 1024  # the API server counts them from the first of the last lines: room for long ones
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen."""
+
+    observation: Observation
+    inventory: Inventory
+    workloads: tuple[Json, ...]
+
+
+def take(place: Place) -> Look:
+    """Look at the Deployment. Raises DataPlaneUnreachable when the cluster does not answer."""
+    with ThreadPoolExecutor(max_workers=1) as pool:  # the database is asked meanwhile
+        asked = pool.submit(_ask_databases, place)
+        known = inventory.read(place.api, place.ref, place.namespace)
+        ours = known.found or place.own_namespace() is not None
+        workloads = place.workloads() if ours else []
+        there, word, trouble = asked.result()
+    facts = facts_of(workloads, word, trouble)
+    if components.needs_pods(facts) or any(_ending(w) for w in workloads):
+        facts = with_pods(place, facts)
+    observation = Observation(
+        digest=known.digest if ours else "",
+        components=components.components(facts),
+        leftovers=_leftovers(place, there, ours, len(workloads)),
+        queues=tuple(_load(w, word.loads if word else {}, facts) for w in workloads if queue_of(w)),
+        drifted=bool(known.drifts),
+    )
+    return Look(observation, known, tuple(workloads))
+
+
+def with_pods(place: Place, facts: components.Facts) -> components.Facts:
+    """The facts, with all that can say why something is not ready."""
+    pods = place.pods()
+    crashed = [p for p in pods if _crashed(p)][:CRASH_LOGS]
+    return replace(
+        facts,
+        pods=pods,
+        replica_sets=place.replica_sets(),
+        events=place.events(),
+        last_lines=_last_lines(place, crashed),
+    )
+
+
+def airflows_word(place: Place) -> tuple[airflow_metadata.Look | None, str]:
+    """What its metadata database says, or why it says nothing."""
+    try:
+        return airflow_metadata.look(place.admin_url, place.ref.release_name), ""
+    except DataPlaneError as error:
+        return None, str(error)
+
+
+def facts_of(workloads: Sequence[Json], word: airflow_metadata.Look | None, trouble: str) -> components.Facts:
+    """The facts that cost no further request."""
+    return components.Facts(
+        now=word.now if word else datetime.now(UTC),
+        workloads=workloads,
+        heartbeats=word.heartbeats if word else None,
+        database_trouble=trouble,
+    )
+
+
+def _ask_databases(place: Place) -> tuple[databases.Leftovers, airflow_metadata.Look | None, str]:
+    there = databases.find(place.admin_url, place.ref.release_name, place.ref.deployment_id)
+    if not there.ready:
+        return there, None, "Its metadata database is not made yet."
+    return there, *airflows_word(place)
+
+
+def _leftovers(place: Place, there: databases.Leftovers, ours: bool, workloads: int) -> tuple[Leftover, ...]:
+    found = []
+    if workloads:
+        found.append(Leftover("components", f"{workloads} component{'s'[: workloads != 1]}"))
+    if ours:
+        found.append(Leftover("namespace", f"namespace {place.namespace}"))
+    name = databases.database_name(place.ref.release_name)
+    found += [Leftover("database", f"database {name}")] if there.database else []
+    copy = databases.snapshot_name(place.ref.release_name)
+    found += [Leftover("database", f"database {copy}")] if there.snapshot is not None else []
+    found += [Leftover("role", f"role {name}")] if there.role else []
+    return tuple(found)
+
+
+def _load(workload: Json, loads: Mapping[tuple[str, str], int], facts: components.Facts) -> QueueLoad:
+    queue = queue_of(workload)
+    draining = _ending(workload)
+    if facts.pods is not None:
+        draining = components.draining(facts.pods, component_of(workload))
+    return QueueLoad(
+        name=queue,
+        queued=loads.get((queue, "queued"), 0),
+        running=loads.get((queue, "running"), 0),
+        workers=replicas(workload),
+        draining=draining,
+    )
+
+
+def _ending(workload: Json) -> int:
+    """Pods that finish what they do and end, as newer clusters count them."""
+    count = (workload.get("status") or {}).get("terminatingReplicas", 0)
+    return count if isinstance(count, int) else 0
+
+
+def _crashed(pod: Json) -> bool:
+    status = pod.get("status") or {}
+    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return any(
+        "terminated" in (one.get("lastState") or {}) or "terminated" in (one.get("state") or {})
+        for one in states
+    )
+
+
+def _last_lines(place: Place, pods: Sequence[Json]) -> dict[str, str]:
+    """By pod. A node that does not answer is waited for once: the pass has more to do."""
+    lines: dict[str, str] = {}
+    with suppress(NodeSilent):
+        for pod in pods:
+            lines[str(pod["metadata"]["name"])] = _last_line(place, pod)
+    return lines
+
+
+def _last_line(place: Place, pod: Json) -> str:
+    """The line that most likely says why the pod ended; of the present run when the one before is forgotten."""
+    path = place.path("v1", "Pod", str(pod["metadata"]["name"])) + "/log"
+    for previous in ("true", "false"):
+        try:
+            text = place.api.text(
+                path,
+                "a log",
+                LOG_BYTES * 2,
+                tailLines=str(LAST_LINES),
+                limitBytes=str(LOG_BYTES),
+                previous=previous,
+            )
+        except NodeSilent:
+            raise
+        except DataPlaneError:
+            continue
+        lines = [line for raw in text.splitlines() if (line := clean(raw))]
+        if lines:
+            return why_ended(lines)
+    return ""

@@ -1,0 +1,123 @@
+"""Bringing the objects of one Deployment in line with what was rendered: what changed is applied, what is no longer
+wanted is pruned, what somebody else changed is put back. Nothing that is as it should be costs a request."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from deployments.dataplane.contract import UNDER_WAY, Ref
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, FIELD_MANAGER, Api, path_of
+from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.transport import Json
+from deployments.dataplane.kubernetes.objects import drift
+from deployments.dataplane.kubernetes.objects import inventory as inv
+from deployments.dataplane.kubernetes.objects.inventory import Id, Inventory
+
+ENOUGH_SECONDS = 3.0  # of the call's budget, for one object and for writing down how far it came
+# Never pruned. A Secret of keys that is gone makes every stored connection of the Airflow unreadable.
+KEPT_KINDS = frozenset(("Namespace", "PersistentVolumeClaim"))
+PRUNED_SECRETS = frozenset((names.VARIABLES, names.REDIS_CONFIG, names.REGISTRY))
+
+
+@dataclass(frozen=True)
+class Applied:
+    """How far it came. `sentence` is empty when there was nothing to do."""
+
+    inventory: Inventory
+    complete: bool
+    sentence: str = ""
+    notices: tuple[str, ...] = ()
+
+
+def converge(
+    api: Api,
+    ref: Ref,
+    namespace: str,
+    manifests: Iterable[Json],
+    *,
+    known: Inventory,
+    key: str,
+    digest: str,
+    prune: bool = True,
+) -> Applied:
+    """Apply what differs from `known` in the order given, then prune.
+
+    Killed at any instant it can be called again: what is about to be made is written down before. `key` keys the marks.
+    """
+    wanted = {inv.identity(manifest): manifest for manifest in manifests}
+    marks = {one: inv.mark(manifest, key) for one, manifest in wanted.items()}
+    drifted = {(found.kind, found.name) for found in known.drifts}
+    todo = [one for one in wanted if _differs(one, marks[one], known, drifted)]
+    surplus = [one for one in known.rendered if prune and one not in wanted and _prunable(one)]
+    if not todo and not surplus and not known.drifts and known.applied == digest:
+        return Applied(known, complete=True)
+    intent = {**known.rendered, **{one: known.rendered.get(one, "") for one in todo}}
+    leaving = bool(todo or surplus) and known.digest not in ("", digest)
+    noted = replace(known, rendered=intent, digest=UNDER_WAY if leaving else known.digest)
+    if noted != known:
+        known = inv.write(api, ref, namespace, noted)
+    done = known
+    for number, one in enumerate(todo):
+        if api.left < ENOUGH_SECONDS:
+            inv.write(api, ref, namespace, done)
+            return Applied(done, complete=False, sentence=f"Applied {number} of {len(todo)} objects.")
+        answer = api.apply(_path(one, namespace), wanted[one])
+        entry = drift.entry(answer)
+        entries = {**done.entries, one[1:]: entry}
+        done = replace(done, rendered={**done.rendered, one: marks[one]}, entries=entries)
+    for one in surplus:
+        if api.left < ENOUGH_SECONDS:
+            inv.write(api, ref, namespace, done)
+            return Applied(done, complete=False, sentence="Removing what is no longer wanted.")
+        _prune(api, ref, namespace, one, done)
+        done = done.without(one)
+    return _finish(api, ref, namespace, replace(done, applied=digest), _said(len(todo), len(surplus)))
+
+
+def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, said: str) -> Applied:
+    repaired = done.drifts
+    kept = inv.write(api, ref, namespace, done)
+    if repaired and kept.annotation == done.annotation:
+        try:
+            inv.clear_drift(api, namespace, kept)
+        except Refused as error:
+            if error.status != 409:  # the watcher saw more meanwhile: the next pass puts that right
+                raise
+        kept = replace(kept, drifts=(), annotation="")
+    return Applied(kept, complete=True, sentence=said, notices=tuple(found.sentence for found in repaired))
+
+
+def _differs(one: Id, mark: str, known: Inventory, drifted: set[tuple[str, str]]) -> bool:
+    return known.rendered.get(one) != mark or one[1:] in drifted or one[1:] not in known.entries
+
+
+def _prunable(one: Id) -> bool:
+    _, kind, name = one
+    return kind not in KEPT_KINDS and (kind != "Secret" or name in PRUNED_SECRETS)
+
+
+def _prune(api: Api, ref: Ref, namespace: str, one: Id, known: Inventory) -> None:
+    """Delete the object if it is the one that we applied. One that was about to be made when we were killed has no
+    uid on record: it is ours if it bears our label and we applied it."""
+    what, place = f"{one[1]} {one[2]}", _path(one, namespace)
+    if entry := known.entries.get(one[1:]):
+        api.delete(place, what, entry.uid)
+        return
+    found = api.get(place, what)
+    meta = (found or {}).get("metadata") or {}
+    managers = {str(m.get("manager")) for m in meta.get("managedFields") or ()}
+    ours = (meta.get("labels") or {}).get(names.LABEL_DEPLOYMENT) == ref.deployment_id
+    if found and ours and FIELD_MANAGER in managers:
+        api.delete(place, what, str(meta["uid"]))
+
+
+def _path(one: Id, namespace: str) -> str:
+    api_version, kind, name = one
+    return path_of(api_version, kind, "" if kind in CLUSTER_KINDS else namespace, name)
+
+
+def _said(applied: int, pruned: int) -> str:
+    parts = [f"applied {applied} object{'s'[: applied != 1]}"] if applied else []
+    parts += [f"removed {pruned} that {'is' if pruned == 1 else 'are'} no longer wanted"] if pruned else []
+    text = " and ".join(parts) or "wrote down what was applied"
+    return f"{text[0].upper()}{text[1:]}."

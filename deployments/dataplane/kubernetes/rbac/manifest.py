@@ -1,0 +1,80 @@
+"""The console's account in a cluster, as a file for `kubectl apply`: rendered from `permissions`, so that what is
+documented, checked and used is one list. Pure.
+
+`python -m deployments.dataplane.kubernetes.account > deploy/kubernetes/airdeck-clusterrole.yaml` writes it anew.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+
+from deployments.dataplane.kubernetes.rbac import rules as permissions
+from deployments.dataplane.kubernetes.rbac.rules import Rule
+
+NAMESPACE = NAME = "airdeck"
+_HEAD = """\
+# What Airdeck may do in a cluster. Made from deployments/dataplane/kubernetes/permissions.py; change it there.
+#
+#   kubectl apply -f airdeck-clusterrole.yaml
+#
+# docs/kubernetes.md says how the account's token becomes a kubeconfig.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {namespace}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {name}
+  namespace: {namespace}
+"""
+_BINDING = """\
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: {name}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: {name}
+subjects:
+  - kind: ServiceAccount
+    name: {name}
+    namespace: {namespace}
+"""
+
+
+def text() -> str:
+    """The whole file: namespace, account, its role and binding, and the roles that it lends to Airflow."""
+    return "".join(_documents())
+
+
+def _documents() -> Iterator[str]:
+    yield _HEAD.format(name=NAME, namespace=NAMESPACE)
+    yield _role(NAME, permissions.RULES)
+    yield _BINDING.format(name=NAME, namespace=NAMESPACE)
+    for name, rules in permissions.LENT.items():
+        yield _role(name, rules, "# Lent to Airflow's components by a RoleBinding in their own namespace.\n")
+
+
+def _role(name: str, rules: Iterable[Rule], comment: str = "") -> str:
+    head = f"---\n{comment}apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\n"
+    return head + "rules:\n" + "".join(map(_rule, rules))
+
+
+def _rule(rule: Rule) -> str:
+    lines = [
+        f"  # {rule.why}" + (" (optional)" if rule.optional else ""),
+        f"  - apiGroups: {json.dumps([rule.group])}",
+        f"    resources: {json.dumps(rule.resources)}",
+    ]
+    if rule.named:
+        lines.append(f"    resourceNames: {json.dumps(rule.named)}")
+    lines.append(f"    verbs: {json.dumps(rule.verbs)}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())

@@ -1,0 +1,82 @@
+"""How many pods each component has: workers by their queue's load, and stopping all of Airflow without losing a task.
+
+Whoever sets `replicas` of workers is field manager `airdeck-scaler`; what is applied leaves the field out.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.api.transport import Json
+from deployments.dataplane.kubernetes.target import Place, component_of, queue_of, replicas
+from deployments.dataplane.kubernetes.text import title
+from deployments.dataplane.postgres import databases
+
+COST = "controller.kubernetes.io/pod-deletion-cost"
+# While tasks finish, workers need the API server to report to and Redis to be heard.
+LAST_TO_STOP = (names.API_SERVER, names.REDIS)
+
+
+def set_workers(place: Place, workloads: Sequence[Json], workers: Mapping[str, int]) -> str:
+    """Give each queue the wanted number of workers. What was done, in a sentence; "" when nothing was to do."""
+    said = []
+    for workload in workloads:
+        queue = queue_of(workload)
+        wanted, present = workers.get(queue), replicas(workload)
+        if not queue or wanted is None or wanted == present:
+            continue
+        if wanted < present:
+            _idle_first(place, queue)
+        place.scale(workload, wanted, names.SCALER)
+        said.append(f"Queue {queue} gets {wanted} worker{'s'[: wanted != 1]} in place of {present}.")
+    return " ".join(said)
+
+
+def _idle_first(place: Place, queue: str) -> None:
+    """Tell the ReplicaSet which pods to end first: those with the fewest running tasks."""
+    running = _running_by_host(place, queue)
+    for pod in place.pods(f"worker-{queue}"):
+        meta, ip = pod["metadata"], str((pod.get("status") or {}).get("podIP", ""))
+        cost = str(running.get(ip, 0) + running.get(str(meta["name"]), 0))
+        if (meta.get("annotations") or {}).get(COST, "0") != cost:
+            path = place.path("v1", "Pod", meta["name"])
+            place.api.merge(path, {"metadata": {"annotations": {COST: cost}}}, "a worker's pod", names.SCALER)
+
+
+def _running_by_host(place: Place, queue: str) -> dict[str, int]:
+    """Running tasks by the host that they run on. Nothing when nobody can say: Kubernetes then ends the newest."""
+    name = databases.database_name(place.ref.release_name)
+    try:
+        with databases.connect(place.admin_url, database=name) as connection:
+            rows = connection.execute(
+                "SELECT hostname, count(*) FROM task_instance WHERE state = 'running' AND queue = %s GROUP BY 1",
+                (queue,),
+            ).fetchall()
+    except DataPlaneError:
+        return {}
+    return {str(host): int(count) for host, count in rows}
+
+
+def stop(place: Place, workloads: Sequence[Json]) -> str:
+    """Stop Airflow: first whatever starts tasks, and the workers once theirs are done; then what these need. What is
+    waited for; "" when no pod is left. Whoever calls this has written down that the workloads must be applied anew."""
+    up = [w for w in workloads if replicas(w)]
+    first = [w for w in up if component_of(w) not in LAST_TO_STOP]
+    for workload in first:
+        place.scale(workload, 0, names.SCALER)
+    left = [pod for pod in place.pods() if component_of(pod) not in (names.MIGRATION, "") and not _ended(pod)]
+    busy = [pod for pod in left if component_of(pod) not in LAST_TO_STOP]
+    if first or busy:
+        return _waits_for(busy)
+    for workload in up:
+        place.scale(workload, 0, names.SCALER)
+    return _waits_for(left) if up or left else ""
+
+
+def _waits_for(pods: Sequence[Json]) -> str:
+    named = ", ".join(sorted({title(component_of(pod)) for pod in pods}))
+    return f"Stopping Airflow: waiting for {named} to end." if named else "Stopping Airflow."
+
+
+def _ended(pod: Json) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

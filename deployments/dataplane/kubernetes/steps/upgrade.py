@@ -1,0 +1,117 @@
+"""Moving a metadata database to another runtime: Airflow is stopped, the database is copied, a Job migrates
+it, and what runs is rolled. When the Job fails the copy is put back and UpgradeFailed says why.
+
+Each call finds by itself how far an earlier one came: the comments on the databases say which runtime their tables are
+of, and a Job that is there after the copy was made belongs to this upgrade.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from deployments.dataplane.contract import UNDER_WAY, UPGRADE_STEP, Outcome, Progress, UpgradeFailed
+from deployments.dataplane.kubernetes.api.transport import Json
+from deployments.dataplane.kubernetes.objects import inventory as inv
+from deployments.dataplane.kubernetes.objects.inventory import Inventory
+from deployments.dataplane.kubernetes.steps import jobs, scaling
+from deployments.dataplane.kubernetes.target import Place, replicas
+from deployments.dataplane.postgres import databases, snapshots
+from deployments.domain.spec import Release
+
+STEP = UPGRADE_STEP
+
+
+def step(
+    place: Place,
+    release: Release,
+    known: Inventory,
+    job: Json,
+    configure: Callable[[Inventory], Progress | None],
+) -> Progress | None:
+    """The next step towards a database of this Release's runtime; None when it is. `configure` applies what the Job
+    needs. Raises UpgradeFailed."""
+    there = _found(place)
+    if there.snapshot and not there.database:
+        _give_back(place)  # a restore that was killed half-way
+        there = _found(place)
+    if not there.ready or there.migrated_to(release) == release.runtime.version:
+        return None
+    before = there.migrated_to(release)
+    if waiting := stopped(place, known):
+        return _waiting(release, waiting)
+    standing = jobs.look(place.api, job)
+    if there.snapshot != before:
+        # A Job from an earlier try at the same runtime says nothing about this one.
+        if standing.uid:
+            jobs.forget(place.api, job, standing)
+            return _waiting(release, "Waiting for an earlier migration Job to end.")
+        if not snapshots.take(
+            place.admin_url, place.ref.release_name, place.ref.deployment_id, runtime=before
+        ):
+            return _waiting(release, "Copying the metadata database.")
+    return _migrate(place, release, known, job, standing, configure)
+
+
+def _migrate(
+    place: Place,
+    release: Release,
+    known: Inventory,
+    job: Json,
+    standing: jobs.Standing,
+    configure: Callable[[Inventory], Progress | None],
+) -> Progress | None:
+    name, own = place.ref.release_name, place.ref.deployment_id
+    if standing.done:
+        snapshots.mark_runtime(place.admin_url, name, own, release.runtime.version)
+        return None
+    if standing.failed:
+        _give_back(place)
+        jobs.forget(place.api, job, standing)
+        raise UpgradeFailed(standing.sentence)
+    if not standing.uid:
+        if progress := configure(known):
+            return progress
+        jobs.begin(place.api, job)
+        return _waiting(release, "Migrating the database.")
+    return _waiting(release, standing.sentence or "Waiting for an earlier migration Job to end.")
+
+
+def stopped(place: Place, known: Inventory) -> str:
+    """Stop Airflow on the way to something else. What is waited for; "" when no pod is left."""
+    workloads = place.workloads()
+    up = [w for w in workloads if replicas(w)]
+    unmarked = {one: "" if one[1] == "Deployment" else mark for one, mark in known.rendered.items()}
+    if up and known.found and (unmarked != dict(known.rendered) or known.digest != UNDER_WAY):
+        # First of all: whatever comes next, every workload is applied anew.
+        inv.write(
+            place.api,
+            place.ref,
+            place.namespace,
+            replace(known, rendered=unmarked, digest=UNDER_WAY, applied=""),
+        )
+    return scaling.stop(place, workloads)
+
+
+def finish(place: Place, job: Json) -> None:
+    """Everything answers on the new runtime: the copy and the Job are not needed any more."""
+    if _found(place).snapshot is None:
+        return
+    jobs.forget(place.api, job, jobs.look(place.api, job))
+    snapshots.drop(place.admin_url, place.ref.release_name, place.ref.deployment_id)
+
+
+def running(place: Place, job: Json) -> bool:
+    """Whether a migration runs now: it must not be cut off."""
+    standing = jobs.look(place.api, job)
+    return bool(standing.uid) and not (standing.done or standing.failed)
+
+
+def _give_back(place: Place) -> None:
+    snapshots.restore(place.admin_url, place.ref.release_name, place.ref.deployment_id)
+
+
+def _found(place: Place) -> databases.Leftovers:
+    return databases.find(place.admin_url, place.ref.release_name, place.ref.deployment_id)
+
+
+def _waiting(release: Release, sentence: str) -> Progress:
+    return Progress(STEP if release.upgrade_from else "database", Outcome.WAITING, sentence)

@@ -1,0 +1,140 @@
+"""Finds in what the feeds hold whether somebody else changed or removed what is ours, and writes it on the
+Deployment's inventory, where the next pass reads it."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, Api, path_of
+from deployments.dataplane.kubernetes.objects import drift
+from deployments.dataplane.kubernetes.objects.drift import Drift, Entry
+from deployments.dataplane.kubernetes.watch.kinds import METADATA
+from deployments.dataplane.kubernetes.watch.reflector import Feed, Inventory
+
+logger = structlog.get_logger(__name__)
+
+# Our own apply changes an object first and the inventory a moment later. A drift counts once it has lasted.
+HOLD_SECONDS = 3.0
+# What is changed again and again (two controllers at war) is put back less and less often.
+WAR_FACTOR, WAR_CAP, PEACE_SECONDS = 4.0, 300.0, 900.0
+
+
+@dataclass
+class _Suspicion:
+    """Since when one object differs, and how often it was told before."""
+
+    since: float | None = None
+    told: int = 0
+    told_at: float = field(default=-PEACE_SECONDS)
+
+
+class Judge:
+    """Judges the Deployments that `doubt` named, at every `look`. One thread calls it; `doubt` may come from any."""
+
+    def __init__(
+        self,
+        feeds: Mapping[str, Feed],
+        inventories: Feed,
+        api: Callable[[], Api],
+        may_write: Callable[[], bool],
+    ) -> None:
+        self._feeds, self._inventories = feeds, inventories
+        self._api, self._may_write = api, may_write
+        self._lock = threading.Lock()
+        self._doubted: set[str] = set()
+        self._suspicions: dict[tuple[str, str, str], _Suspicion] = {}
+
+    def doubt(self, owner: str) -> None:
+        """Something of that Deployment changed."""
+        with self._lock:
+            self._doubted.add(owner)
+
+    def look(self, now: float | None = None) -> None:
+        """Judge everything that is in doubt."""
+        now = time.monotonic() if now is None else now
+        if not self._inventories.live or not self._doubted:
+            return
+        with self._lock:
+            doubted, self._doubted = self._doubted, set()
+        for held in list(self._inventories.objects.values()):
+            inventory = held.inventory
+            if held.owner not in doubted or inventory is None or inventory.ending:
+                continue
+            if not self._judge(held.owner, inventory, now):
+                self.doubt(held.owner)
+
+    def _judge(self, owner: str, inventory: Inventory, now: float) -> bool:
+        """Whether the Deployment is beyond doubt: judged in full, and what was found is written down."""
+        sure, lasting = True, []
+        told = set(drift.read_annotation(inventory.annotation))
+        for entry in inventory.entries:
+            feed = self._feeds.get(entry.kind)
+            if feed is None:
+                continue
+            if not feed.live:
+                sure = False
+                continue
+            place = "" if entry.kind in CLUSTER_KINDS else inventory.namespace
+            held = feed.objects.get((place, entry.name))
+            found = drift.judge(entry, held.seen if held else None)
+            waits = found not in told and self._waits((owner, entry.kind, entry.name), found, now)
+            sure &= not waits
+            if found and not waits and (found in told or self._confirmed(owner, entry, feed, place)):
+                lasting.append(found)
+        return self._tell(owner, inventory, lasting, now) and sure
+
+    def _confirmed(self, owner: str, entry: Entry, feed: Feed, place: str) -> bool:
+        """Whether the API server itself says so. A cache may be behind: while it lists, what was made since is missing
+        in it. Whatever it hears later puts the Deployment in doubt again."""
+        path = path_of(feed.kind.api_version, entry.kind, place, entry.name)
+        try:
+            there = self._api().get(path, f"{entry.kind} {entry.name}", METADATA)
+        except DataPlaneError as error:
+            logger.info("drift_not_confirmed", deployment=owner, why=str(error))
+            self.doubt(owner)
+            return False
+        if drift.judge(entry, drift.seen(there) if there else None):
+            return True
+        self._suspicions[owner, entry.kind, entry.name].since = None
+        return False
+
+    def _waits(self, key: tuple[str, str, str], found: Drift | None, now: float) -> bool:
+        """Whether what was found has yet to last."""
+        if found is None:
+            if key in self._suspicions:
+                self._suspicions[key].since = None
+                if now - self._suspicions[key].told_at > PEACE_SECONDS:
+                    del self._suspicions[key]
+            return False
+        known = self._suspicions.setdefault(key, _Suspicion())
+        if now - known.told_at > PEACE_SECONDS:
+            known.told = 0
+        if known.since is None:
+            known.since = now
+        return now - known.since < min(WAR_CAP, HOLD_SECONDS * WAR_FACTOR**known.told)
+
+    def _tell(self, owner: str, inventory: Inventory, lasting: list[Drift], now: float) -> bool:
+        """Write it on the inventory, if it is not there yet; whether nothing is left to do."""
+        text = drift.annotation(lasting)
+        if not text or text == inventory.annotation:
+            return True
+        if not self._may_write():
+            return False
+        # The version guards against a leader that slept: who knows an older inventory writes nothing.
+        change = {"metadata": {"resourceVersion": inventory.version, "annotations": {drift.ANNOTATION: text}}}
+        try:
+            path = path_of("v1", "ConfigMap", inventory.namespace, names.INVENTORY)
+            self._api().merge(path, change, "its inventory", drift.OBSERVER)
+        except DataPlaneError as error:
+            logger.info("drift_not_written", deployment=owner, why=str(error))
+            return False
+        logger.info("drift_found", deployment=owner, objects=len(lasting))
+        for one in lasting:
+            known = self._suspicions[owner, one.kind, one.name]
+            known.told, known.told_at, known.since = known.told + 1, now, None
+        return True

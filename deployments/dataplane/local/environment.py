@@ -1,0 +1,236 @@
+"""What each program of a Deployment runs and with which environment. Pure: no I/O, no clock.
+
+Values were checked against the configuration reference of Airflow 3.2.2 and 3.3.2
+(config_templates/config.yml). Later lines win: this machine's base, then what is only a default, then the user's
+plain variables, then the secret ones, then ours. `deployments.variables` refuses the names that are ours.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files as files_of
+from pathlib import Path
+from urllib.parse import quote
+
+from deployments.dataplane.local.supervisor.specs import DEPLOYMENT_TAG, STATE_TAG, Spec
+from deployments.domain.spec import QueueSpec, Release, Secrets
+from deployments.domain.states import Executor
+
+AIRFLOW = ("-m", "airflow")
+API_SERVER, DAG_PROCESSOR, TRIGGERER, REDIS = "api-server", "dag-processor", "triggerer", "redis"
+# Connections to the metadata database. Only the API server, the schedulers, the DAG processor and the
+# triggerer open any: in Airflow 3 tasks speak to the API server. Measured: 4 when idle, 6 while a task runs.
+POOL_SIZE, POOL_OVERFLOW = 3, 7
+# So that readiness can ask for a heartbeat that advanced, not just began, at the price of 2 s in place of 5.
+HEARTBEAT_SECONDS = 2
+TASK_VISIBILITY_SECONDS = (
+    86_400  # Celery hands a task out again after this; Airflow's own default for Redis URLs
+)
+# A file that is there keeps Airflow from writing one, with generated secrets in it, four times at once.
+# Airflow 3.2 takes this section's variables only when the file has the section.
+AIRFLOW_CFG = f"""# Every other setting comes from the environment.
+[celery_broker_transport_options]
+visibility_timeout = {TASK_VISIBILITY_SECONDS}
+"""
+
+# What we choose and a user's variable may choose otherwise.
+DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    "CORE": {"LOAD_EXAMPLES": "False"},
+    # A DAG put into the folder is parsed within about ten seconds.
+    "DAG_PROCESSOR": {"REFRESH_INTERVAL": "5", "MIN_FILE_PROCESS_INTERVAL": "15"},
+    # A busy laptop may take longer than the default of 5 s to answer its own tasks.
+    "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
+}
+CELERY_DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    "OPERATORS": {"DEFAULT_QUEUE": "default"},
+    # The scheduler sends tasks itself. Helpers that send them would end at once when its process group is told to end.
+    "CELERY": {"SYNC_PARALLELISM": "1"},
+}
+SCHEDULER = files_of("deployments.dataplane").joinpath("airflow_scheduler.py").read_text()
+
+
+@dataclass(frozen=True, repr=False)
+class Place:
+    """Where a Deployment lives on this machine. `database_url` holds a password: never logged."""
+
+    state_dir: Path
+    folder: Path
+    python: Path
+    redis_server: Path
+    redis_socket: Path
+    port: int
+    console_port: int
+    database_url: str
+    base: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dags(self) -> Path:
+        """Where people put their DAGs."""
+        return self.folder / "dags"
+
+    @property
+    def home(self) -> Path:
+        """AIRFLOW_HOME, and the working folder of every program."""
+        return self.folder / "home"
+
+    @property
+    def scheduler(self) -> Path:
+        """What runs as the scheduler under the Celery executor."""
+        return self.folder / "scheduler.py"
+
+    @property
+    def passwords_file(self) -> Path:
+        """The login of the Airflow UI, as the simple auth manager reads it."""
+        return self.folder / "secrets" / "passwords.json"
+
+    @property
+    def redis_config(self) -> Path:
+        """redis.conf; it holds the password."""
+        return self.folder / "secrets" / "redis.conf"
+
+
+def connection_limit(release: Release) -> int:
+    """How many connections the Deployment's role may hold: four pools half full and one per further
+    scheduler."""
+    return 4 * POOL_SIZE + 2 * POOL_OVERFLOW + (release.scheduler_replicas - 1) * (POOL_SIZE + POOL_OVERFLOW)
+
+
+def worker_name(queue: str, slot: int) -> str:
+    """The program that is the `slot`-th worker of a queue."""
+    return f"worker-{queue}-{slot:02d}"
+
+
+def static_specs(release: Release, secrets: Secrets, place: Place) -> dict[str, Spec]:
+    """Every program but the Celery workers, by name."""
+    environment = airflow_environment(release, secrets, place)
+    specs = {API_SERVER: _airflow(place, environment, *_api_server_arguments(place))}
+    # Nothing else reads it (checked in 3.2.2 and 3.3.2), so another number of workers restarts the scheduler alone.
+    # A user may pin it.
+    scheduling = {"AIRFLOW__CORE__PARALLELISM": str(release.parallelism), **environment}
+    celery = release.executor is Executor.CELERY
+    run = (str(place.scheduler),) if celery else AIRFLOW
+    for number in range(1, release.scheduler_replicas + 1):
+        specs[f"scheduler-{number}"] = _airflow(place, scheduling, "scheduler", "--skip-serve-logs", run=run)
+    specs[DAG_PROCESSOR] = _airflow(place, environment, "dag-processor")
+    specs[TRIGGERER] = _airflow(place, environment, "triggerer", "--skip-serve-logs")
+    if celery:
+        argv = (str(place.redis_server), str(place.redis_config))
+        specs[REDIS] = Spec(argv, place.folder / "redis", {**place.base, **_tags(release, place)})
+    return specs
+
+
+def worker_spec(release: Release, secrets: Secrets, place: Place, *, queue: QueueSpec, slot: int) -> Spec:
+    """One Celery worker. Logs are on one disk, so it serves none."""
+    name = worker_name(queue.name, slot)
+    environment = {
+        **airflow_environment(release, secrets, place),
+        # By this name Redis tells which workers are connected (`health`).
+        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__CLIENT_NAME": name,
+    }
+    arguments = ("celery", "worker", "--queues", queue.name, "--concurrency", str(queue.concurrency))
+    flags = ("--celery-hostname", name, "--skip-serve-logs", "--without-gossip", "--without-mingle")
+    return _airflow(place, environment, *arguments, *flags)
+
+
+def files(secrets: Secrets, place: Place) -> dict[Path, str]:
+    """The 0600 files that programs read, by path."""
+    redis_config = {
+        "port": "0",
+        "unixsocket": f'"{place.redis_socket}"',
+        "unixsocketperm": "700",
+        "requirepass": json.dumps(secrets.redis_password),  # quoted as redis.conf wants it
+        "dir": f'"{place.folder / "redis"}"',
+        "appendonly": "yes",  # queued tasks survive a restart of Redis
+        "save": '""',
+        "daemonize": "no",
+        "maxmemory-policy": "noeviction",
+    }
+    return {
+        place.home / "airflow.cfg": AIRFLOW_CFG,
+        place.scheduler: SCHEDULER,
+        place.passwords_file: json.dumps({"admin": secrets.admin_password}) + "\n",
+        place.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
+    }
+
+
+def airflow_environment(release: Release, secrets: Secrets, place: Place) -> dict[str, str]:
+    """The whole environment of an Airflow process of this Deployment."""
+    celery = _celery(secrets, place) if release.executor is Executor.CELERY else {}
+    sections = {
+        "CORE": _core(release, secrets, place),
+        "DATABASE": {
+            "SQL_ALCHEMY_CONN": place.database_url.replace("postgresql:", "postgresql+psycopg2:", 1),
+            "SQL_ALCHEMY_POOL_SIZE": str(POOL_SIZE),
+            "SQL_ALCHEMY_MAX_OVERFLOW": str(POOL_OVERFLOW),
+        },
+        "API": {
+            "BASE_URL": f"http://{release.release_name}.localhost:{place.console_port}",
+            "HOST": "127.0.0.1",
+            "PORT": str(place.port),
+            "WORKERS": "1",
+            "SECRET_KEY": secrets.api_secret_key,
+            "INSTANCE_NAME": release.release_name,
+        },
+        "API_AUTH": {"JWT_SECRET": secrets.jwt_secret},
+        "SCHEDULER": {
+            "SCHEDULER_HEARTBEAT_SEC": str(HEARTBEAT_SECONDS),
+            "JOB_HEARTBEAT_SEC": str(HEARTBEAT_SECONDS),
+        },
+        "TRIGGERER": {"JOB_HEARTBEAT_SEC": str(HEARTBEAT_SECONDS)},
+        "LOGGING": {
+            "BASE_LOG_FOLDER": str(place.folder / "logs" / "tasks"),
+            "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(place.folder / "logs" / "dags"),
+            "COLORED_CONSOLE_LOG": "False",
+        },
+        **celery,
+    }
+    return {
+        **place.base,
+        **_named(DEFAULTS),
+        **(_named(CELERY_DEFAULTS) if celery else {}),
+        **release.environment,
+        **secrets.variables,
+        **_named(sections),
+        "AIRFLOW_HOME": str(place.home),
+        "SPT_NOENV": "1",  # keeps setproctitle from overwriting the environment, by which orphans are known
+        **_tags(release, place),
+    }
+
+
+def _named(sections: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {f"AIRFLOW__{s}__{key}": value for s, values in sections.items() for key, value in values.items()}
+
+
+def _core(release: Release, secrets: Secrets, place: Place) -> dict[str, str]:
+    return {
+        "EXECUTOR": "CeleryExecutor" if release.executor is Executor.CELERY else "LocalExecutor",
+        "DAGS_FOLDER": str(place.dags),
+        "PLUGINS_FOLDER": str(place.folder / "plugins"),
+        "FERNET_KEY": secrets.fernet_key,
+        "SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(place.passwords_file),
+        # Tasks reach the API server directly, not through the console.
+        "EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{place.port}/execution/",
+        # The default asks DNS for the full name, seconds on a machine without one.
+        "HOSTNAME_CALLABLE": "socket.gethostname",
+    }
+
+
+def _celery(secrets: Secrets, place: Place) -> dict[str, dict[str, str]]:
+    url = f"redis+socket://:{quote(secrets.redis_password, safe='')}@{quote(str(place.redis_socket))}"
+    return {"CELERY": {"BROKER_URL": url, "RESULT_BACKEND": url}}
+
+
+def _api_server_arguments(place: Place) -> tuple[str, ...]:
+    # Proxy headers are trusted from 127.0.0.1 alone, where the console's proxy is.
+    return ("api-server", "--host", "127.0.0.1", "--port", str(place.port), "--proxy-headers")
+
+
+def _airflow(
+    place: Place, environment: Mapping[str, str], *arguments: str, run: tuple[str, ...] = AIRFLOW
+) -> Spec:
+    return Spec((str(place.python), *run, *arguments), place.home, environment)
+
+
+def _tags(release: Release, place: Place) -> dict[str, str]:
+    return {STATE_TAG: str(place.state_dir), DEPLOYMENT_TAG: release.release_name}

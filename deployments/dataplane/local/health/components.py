@@ -1,0 +1,230 @@
+"""From raw facts to components: what is ready, what is not, and why. Pure: no I/O, no clock.
+
+Airflow's own health page reads heartbeats from its `job` table and calls a component healthy for 30 s after
+it died. Here a heartbeat counts only when it was made by the process that runs now, has advanced since it
+began, and is fresh; so a restarted component is not ready before it works again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from deployments.dataplane.contract import Component
+from deployments.dataplane.local.environment import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
+from deployments.dataplane.local.supervisor.client import ProcessInfo
+from deployments.domain.component_titles import title
+from deployments.domain.spec import QueueLoad
+from deployments.domain.states import ComponentState
+
+FRESH_SECONDS = 30.0  # Airflow's own threshold for each of its components
+SLOW_START_SECONDS = 180.0  # a first answer later than this is a failure that a person should see
+SILENT_SECONDS = 60.0  # a component that worked and fell silent is restarted after this
+MANY_RESTARTS = 2  # one may be an accident; a second one is told until the component works
+JOB_TYPES = {"scheduler": "SchedulerJob", DAG_PROCESSOR: "DagProcessorJob", TRIGGERER: "TriggererJob"}
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """One row of Airflow's job table: when that job began and when it was last heard."""
+
+    job_type: str
+    began: datetime
+    latest: datetime
+
+
+@dataclass(frozen=True)
+class ApiAnswer:
+    """What the API server answered: `healthy` is its word on the metadata database; `problem` is "" when it
+    answered 200."""
+
+    healthy: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that was asked about one Deployment in one look. None means that nobody answered."""
+
+    now: datetime
+    processes: Mapping[str, ProcessInfo]  # by program
+    wanted: Mapping[str, int]  # instances by component
+    api: ApiAnswer | None = None
+    heartbeats: tuple[Heartbeat, ...] | None = None
+    redis_clients: frozenset[str] | None = None  # names of connected workers; None when Redis did not answer
+    draining: frozenset[str] = frozenset()  # workers told to finish their tasks and end
+    restarts: Mapping[str, int] = field(default_factory=dict)  # by program
+    last_lines: Mapping[str, str] = field(default_factory=dict)  # of programs that ended
+    queues: tuple[QueueLoad, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    state: ComponentState
+    reason: str = ""
+
+
+READY = _Verdict(ComponentState.READY)
+
+
+def component_of(program: str) -> str:
+    """The component to which a program belongs: "worker-default-02" -> "worker-default"."""
+    head, _, tail = program.rpartition("-")
+    return head if tail.isdigit() else program
+
+
+def components(facts: Facts) -> tuple[Component, ...]:
+    """Every component that is wanted or still there, in the order in which people think of them."""
+    known = {component_of(program) for program in facts.processes}
+    order = [API_SERVER, "scheduler", DAG_PROCESSOR, TRIGGERER, REDIS]
+    names = sorted(known | set(facts.wanted), key=lambda n: (order.index(n) if n in order else len(order), n))
+    return tuple(_component(name, facts) for name in names)
+
+
+def programs(component: str, facts: Facts) -> dict[str, tuple[ComponentState, str]]:
+    """The state of each program of a component, and why; the sentence is empty when it is READY."""
+    names = sorted(p for p in facts.processes if component_of(p) == component)
+    return {p: (v.state, v.reason) for p, v in _verdicts(component, names, facts).items()}
+
+
+def silent(facts: Facts) -> dict[str, float]:
+    """Programs that run but do not answer, and for how many seconds that may go on before a restart is due: a
+    minute for one that has worked in this life, three for one that may still be starting."""
+    found: dict[str, float] = {}
+    for program, info in facts.processes.items():
+        name = component_of(program)
+        if (
+            info.state != "RUNNING"
+            or program in facts.draining
+            or (name in JOB_TYPES and facts.heartbeats is None)
+        ):
+            continue
+        verdict = _from_service(name, program, info, facts, _beating(name, [program], facts))
+        if verdict.state is not ComponentState.READY:
+            found[program] = SILENT_SECONDS if _has_worked(name, info, facts) else SLOW_START_SECONDS
+    return found
+
+
+def _has_worked(name: str, info: ProcessInfo, facts: Facts) -> bool:
+    """Whether the process that runs now has sent a heartbeat at all."""
+    started = datetime.fromtimestamp(info.started, UTC)
+    own = (h for h in facts.heartbeats or () if h.job_type == JOB_TYPES.get(name) and h.began >= started)
+    return any(h.latest > h.began for h in own)
+
+
+def _component(name: str, facts: Facts) -> Component:
+    programs = sorted(program for program in facts.processes if component_of(program) == name)
+    verdicts = _verdicts(name, programs, facts)
+    wanted = facts.wanted.get(name, 0)
+    ready = sum(verdict.state is ComponentState.READY for verdict in verdicts.values())
+    program, verdict = _worst(verdicts, wanted, title(name))
+    failing = verdict.state is ComponentState.FAILING
+    return Component(
+        name=name,
+        state=verdict.state,
+        ready=ready,
+        wanted=wanted,
+        reason=verdict.reason,
+        last_line=facts.last_lines.get(program, "") if failing else "",
+        restarts=sum(facts.restarts.get(program, 0) for program in programs),
+    )
+
+
+def _worst(verdicts: Mapping[str, _Verdict], wanted: int, name: str) -> tuple[str, _Verdict]:
+    """The program that decides, and what it decides."""
+    for state in (ComponentState.FAILING, ComponentState.STARTING):
+        for program, verdict in verdicts.items():
+            if verdict.state is state:
+                return program, verdict
+    alive = [p for p, v in verdicts.items() if v.state is ComponentState.READY]
+    if len(alive) < wanted:
+        state = ComponentState.STARTING if verdicts else ComponentState.ABSENT
+        return "", _Verdict(state, f"{name}: {len(alive)} of {wanted} run.")
+    stopping = [p for p, v in verdicts.items() if v.state is ComponentState.STOPPING]
+    if stopping and not alive and not wanted:
+        return stopping[0], verdicts[stopping[0]]
+    return "", READY
+
+
+def _verdicts(name: str, programs: list[str], facts: Facts) -> dict[str, _Verdict]:
+    beating = _beating(name, programs, facts)
+    verdicts: dict[str, _Verdict] = {}
+    for program in programs:
+        info = facts.processes[program]
+        verdict = _from_process(name, info, draining=program in facts.draining)
+        if verdict is None:
+            verdict = _from_service(name, program, info, facts, beating)
+        verdicts[program] = verdict
+    return verdicts
+
+
+def _from_process(name: str, info: ProcessInfo, *, draining: bool) -> _Verdict | None:
+    """What supervisord says of it; None when it runs, so that the service itself must be asked."""
+    said = title(name)
+    if info.state == "STOPPING" or (draining and info.alive):
+        return _Verdict(ComponentState.STOPPING, f"{said} finishes what it does and ends.")
+    if draining or info.state == "STOPPED":
+        return _Verdict(ComponentState.STOPPING, f"{said} has ended.")
+    if info.state == "FATAL":
+        return _Verdict(ComponentState.FAILING, f"{said} ends right after its start, again and again.")
+    if info.state == "BACKOFF":
+        return _Verdict(ComponentState.FAILING, f"{said} ended right after its start and is started again.")
+    if info.state == "EXITED":
+        how = f"exit status {info.exit_status}" if info.exit_status >= 0 else "ended by a signal"
+        return _Verdict(ComponentState.FAILING, f"{said} ended ({how}).")
+    return None
+
+
+def _from_service(
+    name: str, program: str, info: ProcessInfo, facts: Facts, beating: frozenset[str]
+) -> _Verdict:
+    """What the service itself says, when its process runs."""
+    missing = ""
+    if name == API_SERVER:
+        if facts.api is not None and (facts.api.problem or not facts.api.healthy):
+            return _Verdict(ComponentState.FAILING, _api_problem(facts.api))
+        missing = "waiting for its first answer" if facts.api is None else ""
+    elif name == REDIS:
+        missing = "waiting for its answer" if facts.redis_clients is None else ""
+    elif name.startswith("worker-"):
+        missing = "waiting until it takes tasks" if program not in (facts.redis_clients or ()) else ""
+    else:
+        missing = "waiting for its heartbeat" if program not in beating else ""
+    return _waiting(title(name), info, missing, facts.restarts.get(program, 0)) if missing else READY
+
+
+def _api_problem(answer: ApiAnswer) -> str:
+    said = title(API_SERVER)
+    return f"{said} answers {answer.problem}." if answer.problem else f"{said} cannot reach its database."
+
+
+def _waiting(said: str, info: ProcessInfo, what: str, restarts: int) -> _Verdict:
+    """Starting at first; failing when it has ended before, or has been silent for too long."""
+    silent = info.now - info.started
+    if restarts >= MANY_RESTARTS:
+        return _Verdict(ComponentState.FAILING, f"{said} has ended {restarts} times and was started again.")
+    if silent <= SLOW_START_SECONDS:
+        return _Verdict(ComponentState.STARTING, f"{said}: {what}.")
+    return _Verdict(ComponentState.FAILING, f"{said} runs but is silent: {what} for {silent // 60} minutes.")
+
+
+def _beating(name: str, programs: Iterable[str], facts: Facts) -> frozenset[str]:
+    """The programs of this component whose heartbeat is their own, advanced and fresh.
+
+    The job table does not say which process made a row, so each process takes one row that began after it
+    did, youngest first.
+    """
+    job_type = JOB_TYPES.get(name)
+    rows = [h for h in facts.heartbeats or () if h.job_type == job_type and _fresh(h, facts.now)]
+    rows.sort(key=lambda row: row.began, reverse=True)
+    found: set[str] = set()
+    for program in sorted(programs, key=lambda p: facts.processes[p].started, reverse=True):
+        started = datetime.fromtimestamp(facts.processes[program].started, UTC)
+        if rows and rows[0].began >= started:
+            rows.pop(0)
+            found.add(program)
+    return frozenset(found)
+
+
+def _fresh(heartbeat: Heartbeat, now: datetime) -> bool:
+    age = (now - heartbeat.latest).total_seconds()
+    return age <= FRESH_SECONDS and heartbeat.latest > heartbeat.began

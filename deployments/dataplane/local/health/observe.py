@@ -1,0 +1,105 @@
+"""One look at a Deployment: gathers the facts from supervisord, files, the API server, Redis and Postgres, at
+once and each bounded, and has `health` judge them. No side effect."""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployments.dataplane.contract import Component, Ref
+from deployments.dataplane.local import ports
+from deployments.dataplane.local.health import probe
+from deployments.dataplane.local.health.components import (
+    MANY_RESTARTS,
+    Facts,
+    component_of,
+    components,
+    silent,
+)
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.supervisor.client import ProcessInfo
+from deployments.dataplane.local.supervisor.processes import Processes
+from deployments.domain.spec import QueueLoad
+
+ENDED = ("BACKOFF", "EXITED", "FATAL")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen."""
+
+    components: tuple[Component, ...]
+    processes: Mapping[str, ProcessInfo]
+    queues: tuple[QueueLoad, ...]
+    silent: Mapping[str, float]  # programs that run but do not answer: how long they may, in seconds
+    untidy: bool = False  # a worker that was told to go has ended, or must be told again: for the next step
+
+
+def wanted_instances(folder: Path) -> dict[str, int]:
+    """How many instances of each component the Release last written asks for; workers are told by
+    processes."""
+    try:
+        return {str(k): int(v) for k, v in json.loads((folder / "wanted.json").read_text()).items()}
+    except (OSError, ValueError):
+        return {}
+
+
+def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> Look:
+    """Look at one Deployment. Raises DataPlaneUnreachable when supervisord does not answer."""
+    facts = gather(paths, processes, ref, admin_url, redis_socket)
+    if not facts.processes:
+        return Look((), {}, (), {})
+    going = {program: facts.processes[program] for program in facts.draining}
+    untidy = any(not info.alive or processes.overdue(program, info) for program, info in going.items())
+    return Look(components(facts), facts.processes, facts.queues, silent(facts), untidy)
+
+
+def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> Facts:
+    """Ask everything that there is to ask about one Deployment. Raises DataPlaneUnreachable."""
+    found = processes.known()
+    if not found:
+        return Facts(probe.utc_now(), {}, {})
+    folder = paths.deployment(ref.release_name)
+    config = folder / "secrets" / "redis.conf"
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        api = pool.submit(probe.api_answer, ports.upstream(paths.root, ref.release_name))
+        rows = pool.submit(probe.metadata, admin_url, ref.release_name)
+        clients = (
+            pool.submit(probe.connected_workers, redis_socket, probe.redis_password(config))
+            if "redis" in found
+            else None
+        )
+        heartbeats, loads = rows.result()
+        answer, _ = api.result()
+        connected = clients.result() if clients else None
+    draining = frozenset(p for p in found if processes.draining_since(p) is not None)
+    wanted = wanted_instances(folder)
+    queues = tuple(name.removeprefix("worker-") for name in sorted(wanted) if name.startswith("worker-"))
+    for queue in queues:
+        here = [p for p in found if component_of(p) == f"worker-{queue}" and p not in draining]
+        wanted[f"worker-{queue}"] = len(here)
+    restarts = {program: processes.restarts(program) for program in found}
+    ended = [p for p, info in found.items() if info.state in ENDED or restarts[p] >= MANY_RESTARTS]
+    load = tuple(
+        QueueLoad(
+            name=queue,
+            queued=loads.get((queue, "queued"), 0),
+            running=loads.get((queue, "running"), 0),
+            workers=wanted[f"worker-{queue}"],
+            draining=sum(found[p].alive for p in draining if component_of(p) == f"worker-{queue}"),
+        )
+        for queue in queues
+    )
+    return Facts(
+        now=probe.utc_now(),
+        processes=found,
+        wanted=wanted,
+        api=answer,
+        heartbeats=heartbeats,
+        redis_clients=connected,
+        draining=draining,
+        restarts=restarts,
+        last_lines={program: probe.last_error(processes.log_file(program)) for program in ended},
+        queues=load,
+    )

@@ -1,0 +1,27 @@
+"""Which Release was last applied in full: applied.json in the Deployment's folder."""
+
+import json
+from pathlib import Path
+
+from console.kit.files import write_private
+from deployments.dataplane.contract import UNDER_WAY
+
+
+def digest(folder: Path) -> str:
+    """That of the Release; "" when none was applied yet, and UNDER_WAY on the way from one to another."""
+    try:
+        return str(json.loads((folder / "applied.json").read_text())["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def note(folder: Path, digest: str) -> None:
+    """Everything of that Release is applied and ready."""
+    write_private(folder / "applied.json", json.dumps({"digest": digest}))
+
+
+def leave(folder: Path, wanted: str) -> None:
+    """Before the first change towards `wanted`: what was applied before is not any more, also if we are killed now and
+    it is wanted again."""
+    if digest(folder) not in ("", wanted):
+        note(folder, UNDER_WAY)

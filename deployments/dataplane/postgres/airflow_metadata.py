@@ -1,0 +1,72 @@
+"""Questions to a Deployment's metadata database, for every driver. Each is one connection, and bounded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from deployments.dataplane.contract import TaskCount
+from deployments.dataplane.postgres import databases
+
+STATEMENT_MS = 1500  # somebody waits for the answer
+
+# What a task instance may be in before it is queued. While there is none, and nothing is inserted, no task can come.
+UNFINISHED = "('scheduled', 'deferred', 'up_for_retry', 'up_for_reschedule', 'restarting')"
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """One row of Airflow's `job` table: which kind of job, where it runs (the pod's IP or name), when it began and when
+    it was last heard. Aware, in UTC."""
+
+    job_type: str
+    hostname: str
+    began: datetime
+    latest: datetime
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at an Airflow's own word: jobs heard of in the last minutes, task instances by (queue, "queued" or
+    "running"), and whether others wait to be queued. `now` is the database's clock, by which heartbeats are told."""
+
+    now: datetime
+    heartbeats: tuple[Heartbeat, ...]
+    loads: Mapping[tuple[str, str], int]
+    waiting: bool
+
+
+def look(admin_url: str, release_name: str) -> Look:
+    """Look once. Raises DataPlaneError, also for a database that holds no Airflow yet."""
+    with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
+        connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
+        rows = connection.execute(
+            "SELECT job_type, hostname, start_date, latest_heartbeat, now() FROM job "
+            "WHERE state = 'running' AND latest_heartbeat > now() - interval '10 minutes' "
+            "UNION ALL SELECT '', '', now(), now(), now()"  # the clock, also when no job runs
+        ).fetchall()
+        tasks = connection.execute(
+            f"SELECT queue, CASE WHEN state IN {UNFINISHED} THEN '' ELSE state END, count(*) FROM task_instance "  # noqa: S608 - a constant
+            f"WHERE state IN ('queued', 'running') OR state IN {UNFINISHED} GROUP BY 1, 2"
+        ).fetchall()
+    counts = {(str(queue), str(state)): int(count) for queue, state, count in tasks}
+    return Look(
+        now=rows[-1][4].astimezone(UTC),
+        heartbeats=tuple(
+            Heartbeat(kind, host or "", began.astimezone(UTC), latest.astimezone(UTC))
+            for kind, host, began, latest, _ in rows
+            if kind
+        ),
+        loads={key: count for key, count in counts.items() if key[1]},
+        waiting=any(not state for _, state in counts),
+    )
+
+
+def tasks(admin_url: str, release_name: str) -> TaskCount:
+    """Task instances of the whole Deployment that run, and that are queued. Raises DataPlaneError."""
+    with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
+        connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
+        rows = connection.execute(
+            "SELECT state, count(*) FROM task_instance WHERE state IN ('queued', 'running') GROUP BY 1"
+        ).fetchall()
+    counts = {str(state): int(count) for state, count in rows}
+    return TaskCount(running=counts.get("running", 0), queued=counts.get("queued", 0))

@@ -1,0 +1,360 @@
+"""One role and one database per Deployment in a cluster's primary Postgres, and the templates they are made
+of.
+
+Everything made here is tagged by a comment on its role, and a database is ours when its owner is. What is not
+tagged is never adopted and never dropped. Works as a superuser, and as a role with CREATEDB and CREATEROLE.
+Passwords reach the server as SCRAM verifiers computed here, so that no server log can hold one in the clear.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
+from deployments.domain.spec import Release
+
+CONNECT_SECONDS = 3
+STATEMENT_MS = 10_000
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What of a Deployment is still there. `ready` says that its database was made to the end; `runtime` is the
+    version that it was last migrated to, "" when nobody wrote that down. `snapshot` is the runtime of the copy from
+    before an upgrade (`snapshots`): None without one, "" for one that is not finished."""
+
+    database: bool
+    role: bool
+    ready: bool
+    runtime: str = ""
+    snapshot: str | None = None
+    connection_limit: int = field(default=-1, compare=False)  # of the role
+
+    def migrated_to(self, release: Release) -> str:
+        """The runtime of the database's tables. One that says nothing is from before upgrades were written down: it
+        is at the runtime from which this Release comes."""
+        return self.runtime or (release.upgrade_from or release.runtime).version
+
+
+def database_name(release_name: str) -> str:
+    """The name of the Deployment's database, and of its role: "calm-orbit-0012" -> "d_calm_orbit_0012"."""
+    return "d_" + release_name.replace("-", "_")
+
+
+def template_name(runtime_version: str) -> str:
+    """The name of a runtime's template database, and of the role that owns the objects in it."""
+    return "airdeck_template_" + runtime_version.replace(".", "_").replace("-", "_")
+
+
+def snapshot_name(release_name: str) -> str:
+    """The name of the copy from before an upgrade. No release name ends so."""
+    return f"{database_name(release_name)}_before"
+
+
+def tag(deployment_id: str) -> str:
+    """The comment that makes a role ours."""
+    return f"airdeck deployment {deployment_id}"
+
+
+def mark(deployment_id: str, runtime: str) -> str:
+    """The comment on a finished database whose tables are those of `runtime`."""
+    return f"{tag(deployment_id)} runtime {runtime}" if runtime else tag(deployment_id)
+
+
+def find(admin_url: str, release_name: str, deployment_id: str) -> Leftovers:
+    """What exists of this Deployment. One query; things of the same name that are not ours do not count."""
+    with connect(admin_url) as connection:
+        return find_by(connection, release_name, deployment_id)
+
+
+def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftovers:
+    """`find` on a connection that is there already."""
+    name, mine = database_name(release_name), tag(deployment_id)
+    row = admin.execute(
+        "SELECT d.oid IS NOT NULL, coalesce(shobj_description(d.oid, 'pg_database'), ''), "
+        "s.oid IS NOT NULL, coalesce(shobj_description(s.oid, 'pg_database'), ''), r.rolconnlimit FROM pg_roles r "
+        "LEFT JOIN pg_database d ON d.datname = %s AND d.datdba = r.oid "
+        "LEFT JOIN pg_database s ON s.datname = %s AND s.datdba = r.oid "
+        "WHERE r.rolname = %s AND shobj_description(r.oid, 'pg_authid') = %s",
+        (name, snapshot_name(release_name), name, mine),
+    ).fetchone()
+    if row is None:
+        return Leftovers(database=False, role=False, ready=False)
+    there, said, copied, copy_said, limit = row
+    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (said, copy_said))
+    return Leftovers(
+        database=there,
+        role=True,
+        ready=said == mine or bool(runtime),
+        runtime=runtime,
+        snapshot=copy_runtime if copied else None,
+        connection_limit=limit,
+    )
+
+
+def _runtime_in(comment: str, mine: str) -> str:
+    head, _, version = comment.partition(" runtime ")
+    return version if head == mine else ""
+
+
+def ensure_database(
+    admin_url: str,
+    release_name: str,
+    deployment_id: str,
+    *,
+    password: str,
+    template: str,
+    connection_limit: int,
+    runtime: str = "",
+) -> None:
+    """Make the Deployment's role and its database, a copy of `template` in which everything belongs to the
+    role. `runtime` is the version whose tables the template holds.
+
+    Idempotent and safe between workers; a half-made one is completed. Raises DataPlaneError when a role or a
+    database of that name exists that is not this Deployment's.
+    """
+    name, mine = database_name(release_name), tag(deployment_id)
+    with connect(admin_url) as admin, locked(admin, name):
+        _ensure_role(admin, name, mine, password=password, connection_limit=connection_limit)
+        _ensure_copy(admin, name, template)
+        with connect(admin_url, database=name) as inside, inside.transaction():
+            owner = sql.Identifier(template)
+            run(inside, "REASSIGN OWNED BY {} TO {}", owner, sql.Identifier(name))
+            run(inside, "REVOKE ALL ON SCHEMA public FROM PUBLIC, {}", owner)
+        with admin.transaction():
+            run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", sql.Identifier(name))
+            # Last: this comment says that nothing is missing (`Leftovers.ready`).
+            run(
+                admin,
+                "COMMENT ON DATABASE {} IS {}",
+                sql.Identifier(name),
+                sql.Literal(mark(deployment_id, runtime)),
+            )
+
+
+def missing(release_name: str) -> DataPlaneError:
+    """For a Deployment that was applied before: an empty database in place of its own would look like success."""
+    return DataPlaneError(
+        f"Its metadata database {database_name(release_name)} is not on the database server, and no empty one is made "
+        "in its place. Put it back, or correct the database URL of the cluster."
+    )
+
+
+def limit_connections(admin_url: str, release_name: str, limit: int) -> None:
+    """Let the Deployment's role, which exists, hold this many connections from now on: more schedulers need more."""
+    with connect(admin_url) as admin:
+        role = sql.Identifier(database_name(release_name))
+        run(admin, "ALTER ROLE {} CONNECTION LIMIT {}", role, sql.Literal(limit))
+
+
+def _ensure_role(admin: Connection, name: str, mine: str, *, password: str, connection_limit: int) -> None:
+    row = admin.execute(
+        "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = %s", (name,)
+    ).fetchone()
+    if row is not None and row[0] != mine:
+        raise DataPlaneError(
+            f"The database server has a role {name} that was not made for this Deployment. Rename or drop it."
+        )
+    role = sql.Identifier(name)
+    with admin.transaction():
+        if row is None:
+            run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION LOGIN", role)
+            run(admin, "COMMENT ON ROLE {} IS {}", role, sql.Literal(mine))
+        run(admin, "ALTER ROLE {} CONNECTION LIMIT {}", role, sql.Literal(connection_limit))
+        run(admin, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(_verifier(admin, name, password)))
+        _join(admin, name)
+
+
+def _ensure_copy(admin: Connection, name: str, template: str) -> None:
+    row = admin.execute(
+        "SELECT pg_get_userbyid(datdba), datconnlimit FROM pg_database WHERE datname = %s", (name,)
+    ).fetchone()
+    if row is not None and row[0] != name:
+        raise DataPlaneError(
+            f"The database server has a database {name} that was not made for this Deployment. "
+            "Rename or drop it."
+        )
+    if row is not None and row[1] == -2:  # Postgres's mark of one whose creation or removal was cut short
+        run(admin, "DROP DATABASE {}", sql.Identifier(name))
+        row = None
+    if row is None:
+        names = (sql.Identifier(name), sql.Identifier(template))
+        run(admin, "CREATE DATABASE {0} TEMPLATE {1} OWNER {0}", *names)
+
+
+def drop_database(admin_url: str, release_name: str, deployment_id: str) -> bool:
+    """Drop the Deployment's database and its snapshot, ending their connections. Returns whether there was one; never
+    drops one that is not this Deployment's."""
+    name = database_name(release_name)
+    with connect(admin_url) as admin, locked(admin, name):
+        found = find_by(admin, release_name, deployment_id)
+        # The snapshot goes first: a database without its snapshot is whole, a snapshot alone would be put back.
+        if found.snapshot is not None:
+            remove(admin, snapshot_name(release_name))
+        if found.database:
+            remove(admin, name)
+    return found.database or found.snapshot is not None
+
+
+def drop_role(admin_url: str, release_name: str, deployment_id: str) -> bool:
+    """Drop the Deployment's role, after its database. Returns whether there was one."""
+    name = database_name(release_name)
+    with connect(admin_url) as admin, locked(admin, name):
+        if not find(admin_url, release_name, deployment_id).role:
+            return False
+        run(admin, "DROP ROLE {}", sql.Identifier(name))
+    return True
+
+
+def template_exists(admin_url: str, template: str) -> bool:
+    """Whether a finished template database of that name is there."""
+    with connect(admin_url) as admin:
+        row = admin.execute(
+            "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate AND NOT datallowconn", (template,)
+        ).fetchone()
+    return row is not None
+
+
+def begin_template(admin_url: str, template: str, password: str) -> str:
+    """Make an empty database to be migrated by the role `template`, in place of any half-made one.
+
+    Returns its URL for that role. It becomes the template by `finish_template`.
+    """
+    draft, role = sql.Identifier(f"{template}_new"), sql.Identifier(template)
+    with connect(admin_url) as admin, locked(admin, template):
+        remove(admin, f"{template}_new")
+        if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (template,)).fetchone() is None:
+            run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION", role)
+        verifier = sql.Literal(_verifier(admin, template, password))
+        run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, verifier)
+        _join(admin, template)
+        # template0: nothing that somebody added to template1 gets into every Deployment.
+        run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
+        run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", draft)
+        run(admin, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}", draft, role)
+    with connect(admin_url, database=f"{template}_new") as inside:
+        run(inside, "GRANT ALL ON SCHEMA public TO {}", role)
+    return url(admin_url, database=f"{template}_new", user=template, password=password)
+
+
+def finish_template(admin_url: str, template: str) -> None:
+    """Turn the migrated draft into the template: nobody can connect to it, so it can be copied at any
+    time."""
+    draft, name = sql.Identifier(f"{template}_new"), sql.Identifier(template)
+    with connect(admin_url) as admin, locked(admin, template):
+        run(admin, "ALTER ROLE {} NOLOGIN PASSWORD NULL", name)
+        run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", draft)
+        end_connections(admin, f"{template}_new")
+        with admin.transaction():
+            run(admin, "ALTER DATABASE {} RENAME TO {}", draft, name)
+            run(admin, "ALTER DATABASE {} IS_TEMPLATE true", name)
+
+
+def url(admin_url: str, *, database: str, user: str, password: str) -> str:
+    """The URL of another database and user on the same server, as SQLAlchemy and libpq both read it."""
+    parts = conninfo_to_dict(admin_url)
+    host, port = str(parts.get("host") or ""), parts.get("port")
+    query = {key: str(value) for key, value in parts.items() if key in ("sslmode", "sslrootcert") and value}
+    if host.startswith("/"):
+        query["host"], host = host, ""
+        if port:
+            query["port"], port = str(port), None
+    netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{host}" + (f":{port}" if port else "")
+    return f"postgresql://{netloc}/{quote(database)}" + (f"?{urlencode(query)}" if query else "")
+
+
+@contextmanager
+def connect(admin_url: str, database: str | None = None) -> Iterator[Connection]:
+    """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it."""
+    overrides = {"dbname": database} if database else {}
+    conninfo = make_conninfo(
+        admin_url,
+        connect_timeout=CONNECT_SECONDS,
+        options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000",
+        application_name="airdeck",
+        **overrides,
+    )
+    try:
+        connection = psycopg.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise DataPlaneUnreachable(
+            f"The database server does not answer: {_reason(error)}. Is it running, and is the URL right?"
+        ) from None
+    try:
+        with connection:
+            yield connection
+    except psycopg.errors.OperationalError as error:
+        raise DataPlaneUnreachable(f"The database server did not finish: {_reason(error)}.") from None
+    except psycopg.Error as error:
+        raise DataPlaneError(f"The database server refused: {_reason(error)}.") from None
+
+
+def _reason(error: psycopg.Error) -> str:
+    """The server's first line. Never the statement: it may hold a verifier."""
+    text = error.diag.message_primary or str(error)
+    return (text.strip().splitlines() or ["no reason given"])[-1][:300].rstrip(".")
+
+
+def lock_key(name: str) -> int:
+    """The number of the advisory lock for a name."""
+    return int.from_bytes(hashlib.sha256(f"airdeck {name}".encode()).digest()[:8], signed=True)
+
+
+@contextmanager
+def locked(admin: Connection, name: str) -> Iterator[None]:
+    """One worker at a time per name; the lock ends with the connection, whatever happens to us."""
+    key = lock_key(name)
+    admin.execute("SELECT pg_advisory_lock(%s)", (key,))
+    try:
+        yield
+    finally:
+        if not admin.closed and not admin.broken:
+            admin.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def _join(admin: Connection, role: str) -> None:
+    """A superuser may act for any role; anybody else becomes a member of those that it made."""
+    row = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    if row is not None and not row[0]:
+        run(admin, "GRANT {} TO CURRENT_USER", sql.Identifier(role))
+
+
+def _verifier(admin: Connection, role: str, password: str) -> str:
+    return admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+
+
+def remove(admin: Connection, name: str) -> None:
+    """Drop a database if it is there, ending its connections.
+
+    FORCE does both at once, but a managed server refuses it to its administrator while autovacuum is at work in the
+    database: that process is the server's own. Without FORCE the server ends it by itself, and clients are ended first.
+    """
+    database = sql.Identifier(name)
+    try:
+        run(admin, "DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
+    except psycopg.errors.InsufficientPrivilege:
+        run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", database)
+        end_connections(admin, name)
+        run(admin, "DROP DATABASE {}", database)
+
+
+def end_connections(admin: Connection, name: str) -> None:
+    """End every client's connection to a database; the server ends its own where it has to."""
+    admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s "
+        "AND backend_type = 'client backend'",
+        (name,),
+    )
+
+
+def run(connection: Connection, statement: LiteralString, *parts: sql.Composable) -> None:
+    """Run a statement with identifiers and literals put in safely."""
+    connection.execute(sql.SQL(statement).format(*parts))

@@ -1,0 +1,125 @@
+"""A copy of a Deployment's metadata database from before an upgrade, and putting it back.
+
+The copy is a database beside the live one, owned by the same role; the comments on both say which runtime their tables
+are of. Every function may be killed at any instant and called again: the two comments and the two names are all that
+is remembered. Whoever calls these has stopped the Deployment's Airflow before.
+
+    live (3.2-1)  --take-->  live (3.2-1) + copy (3.2-1)  --migrate, mark-->  live (3.3-1) + copy (3.2-1)  --drop-->
+                                                          --restore-->        live (3.2-1), which was the copy
+"""
+
+import time
+
+from psycopg import sql
+from psycopg.pq import ExecStatus
+
+from deployments.dataplane.contract import DataPlaneError, UpgradeFailed
+from deployments.dataplane.postgres.databases import (
+    Connection,
+    connect,
+    database_name,
+    end_connections,
+    find_by,
+    lock_key,
+    locked,
+    mark,
+    remove,
+    run,
+    snapshot_name,
+)
+
+COPY_SECONDS = 8.0  # how long one call waits for a copy; the server goes on with it by itself
+
+
+def take(
+    admin_url: str, release_name: str, deployment_id: str, *, runtime: str, wait: float = COPY_SECONDS
+) -> bool:
+    """Copy the Deployment's database, whose tables are those of `runtime`. True once the copy is whole; False while
+    the server still copies: call again. A copy of another runtime is older than this upgrade, and replaced. Raises
+    UpgradeFailed when the server cannot copy it: nothing has been changed then."""
+    live, copy = sql.Identifier(database_name(release_name)), sql.Identifier(snapshot_name(release_name))
+    with connect(admin_url) as admin:
+        if not _try_lock(admin, release_name):
+            return False  # the copy that an earlier call began
+        found = find_by(admin, release_name, deployment_id)
+        if found.snapshot == runtime:
+            run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true", live)
+            return True
+        if not found.ready:
+            raise DataPlaneError("The metadata database to be upgraded is not there.")
+        if found.snapshot:
+            remove(admin, snapshot_name(release_name))
+        if found.snapshot != "":  # "" is one that was copied to the end, but not yet marked
+            # While the server copies nobody may be connected, and nobody may come back.
+            run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", live)
+            end_connections(admin, database_name(release_name))
+            if not _copy(admin, release_name, wait):
+                return False
+        said = sql.Literal(mark(deployment_id, runtime))
+        run(admin, "COMMENT ON DATABASE {} IS {}", copy, said)
+        run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true", live)
+    return True
+
+
+def mark_runtime(admin_url: str, release_name: str, deployment_id: str, runtime: str) -> None:
+    """Write down that the Deployment's database was migrated to `runtime`."""
+    said = sql.Literal(mark(deployment_id, runtime))
+    with connect(admin_url) as admin, locked(admin, database_name(release_name)):
+        if find_by(admin, release_name, deployment_id).ready:
+            run(admin, "COMMENT ON DATABASE {} IS {}", sql.Identifier(database_name(release_name)), said)
+
+
+def restore(admin_url: str, release_name: str, deployment_id: str) -> bool:
+    """Put the copy in the place of the live database, which is dropped. Returns whether there was a whole copy."""
+    live, copy = sql.Identifier(database_name(release_name)), sql.Identifier(snapshot_name(release_name))
+    with connect(admin_url) as admin, locked(admin, database_name(release_name)):
+        found = find_by(admin, release_name, deployment_id)
+        if not found.snapshot:
+            return False
+        if found.database:
+            remove(admin, database_name(release_name))
+        run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", copy)
+        run(admin, "ALTER DATABASE {} RENAME TO {}", copy, live)  # its comment goes with it
+    return True
+
+
+def drop(admin_url: str, release_name: str, deployment_id: str) -> bool:
+    """Drop the copy: the upgrade has succeeded. Returns whether there was one. Never while it is all there is."""
+    with connect(admin_url) as admin, locked(admin, database_name(release_name)):
+        found = find_by(admin, release_name, deployment_id)
+        if found.snapshot is None or not found.ready:
+            return False
+        remove(admin, snapshot_name(release_name))
+    return True
+
+
+def _try_lock(admin: Connection, release_name: str) -> bool:
+    """Take the lock of `database.locked` unless somebody has it. It ends with the connection, or for a copy that goes
+    on without us with the copy."""
+    key = lock_key(database_name(release_name))
+    row = admin.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _copy(admin: Connection, release_name: str, wait: float) -> bool:
+    """CREATE DATABASE … TEMPLATE. A large one takes longer than a call may: then the connection is left, and the
+    server, which looks for its client only when it has something to say, finishes on its own. Until it has, nobody
+    else sees the new database, so what is seen is whole."""
+    admin.execute("SET statement_timeout = 0")
+    names = [sql.Identifier(name(release_name)) for name in (snapshot_name, database_name)]
+    statement = sql.SQL("CREATE DATABASE {0} TEMPLATE {1} OWNER {1}").format(*names)
+    connection, deadline = admin.pgconn, time.monotonic() + wait
+    connection.send_query(statement.as_bytes(admin))
+    while connection.is_busy():
+        if time.monotonic() > deadline:
+            connection.finish()
+            return False
+        time.sleep(0.01)
+        connection.consume_input()
+    result = connection.get_result()
+    connection.get_result()  # None: the statement is over
+    if result is None or result.status != ExecStatus.COMMAND_OK:
+        run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true", names[1])
+        said = (result.error_message.decode(errors="replace") if result else "no answer").strip()
+        raise UpgradeFailed(f"its metadata database could not be copied: {said.splitlines()[0][:300]}")
+    return True

@@ -1,0 +1,19 @@
+"""Messages to workers about Deployments and clusters, sent by the tasks' names: whoever asks for work imports nothing
+of what does it. Each is a hint; see `console.kit.enqueue`."""
+
+from uuid import UUID
+
+from console.kit import enqueue
+
+RECONCILE = "deployments.tasks.reconcile"
+CHECK_CLUSTER = "deployments.tasks.check_cluster"
+
+
+def reconcile(pk: UUID) -> bool:
+    """Ask a worker to run passes over a Deployment now; whether it was asked."""
+    return enqueue.send(RECONCILE, pk)
+
+
+def check_cluster(pk: UUID) -> bool:
+    """Ask a worker to check a cluster now; whether it was asked."""
+    return enqueue.send(CHECK_CLUSTER, pk)

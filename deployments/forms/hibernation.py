@@ -1,0 +1,76 @@
+"""The form of a hibernation schedule."""
+
+from typing import Any
+
+from django import forms
+
+from deployments.actions.hibernation import SCHEDULE
+from deployments.actions.settings import Settings
+from deployments.domain import schedules
+from deployments.forms.seen_values import ShownForm
+from deployments.models import Deployment
+
+
+class CronField(forms.CharField):
+    """A cron expression; `schedules.clean_cron` is the rule. Empty means never."""
+
+    def __init__(self, label: str, help_text: str) -> None:
+        attrs = {
+            "maxlength": schedules.LONGEST,
+            "autocomplete": "off",
+            "spellcheck": "false",
+            "class": "mono",
+        }
+        super().__init__(
+            label=label,
+            help_text=help_text,
+            required=False,
+            max_length=schedules.LONGEST,
+            widget=forms.TextInput(attrs=attrs),
+            error_messages={"max_length": f"Enter at most {schedules.LONGEST} characters."},
+        )
+
+    def clean(self, value: Any) -> str:
+        """The expression with single spaces."""
+        text = str(super().clean(value))
+        try:
+            return schedules.clean_cron(text) if text else ""
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+class ScheduleForm(ShownForm):
+    """When it sleeps and wakes by itself."""
+
+    names = SCHEDULE
+    hibernate_cron = CronField("Hibernate at", "Minute, hour, day of the month, month, day of the week.")
+    wake_cron = CronField("Wake at", "Leave it empty to wake it by hand.")
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        choices=[(zone, zone.replace("_", " ")) for zone in schedules.zones()],
+        initial="UTC",
+        error_messages={"invalid_choice": "Choose a time zone from the list."},
+    )
+    enabled = forms.BooleanField(label="Follow this schedule", required=False, initial=True)
+
+    def __init__(self, data: Any, *, deployment: Deployment, settings: Settings, suggested: str = "") -> None:
+        super().__init__(data, initial={**settings, **_suggestion(suggested)})
+        self.carry(settings, f"schedule.{deployment.pk}")
+
+    def clean(self) -> dict[str, Any]:
+        """A schedule that is followed says at least when to hibernate or to wake."""
+        cleaned = super().clean()
+        silent = not any(cleaned.get(name) for name in ("hibernate_cron", "wake_cron"))
+        if cleaned.get("enabled") and silent and not self.errors:
+            self.add_error("hibernate_cron", "Enter when to hibernate, or when to wake, or do not follow it.")
+        return cleaned
+
+
+def _suggestion(key: str) -> Settings:
+    """The suggestion that was clicked, to be put into the form."""
+    return {
+        name: value
+        for each in schedules.SUGGESTIONS
+        if each.key == key
+        for name, value in (("hibernate_cron", each.hibernate_cron), ("wake_cron", each.wake_cron))
+    }

@@ -1,0 +1,90 @@
+"""What the pages of one Deployment have in common: the head, the tabs, and what refuses or is done at once."""
+
+from typing import Any, Protocol
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.urls import reverse
+from django.utils import timezone
+
+from console.kit.http import see_other
+from deployments.actions.common import NotNow, refuse_unless_settled
+from deployments.models import Deployment
+from deployments.pages import menu
+from deployments.presenters.facts import facts, notes
+from deployments.queries.durations import attach
+from workspaces.access import MemberRequest
+from workspaces.models import User
+from workspaces.permissions import Permission
+
+
+def _stream_url(request: MemberRequest) -> str:
+    query = QueryDict(mutable=True)
+    query["since"] = timezone.now().isoformat()
+    return f"{reverse('deployments:stream', args=[request.workspace.pk])}?{query.urlencode()}"
+
+
+def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> dict[str, Any]:
+    """What the head of each page of a Deployment needs; `tab` is the current one."""
+    attach([deployment])
+    return {
+        "d": deployment,
+        "tabs": [{**each, "current": each["label"] == tab} for each in _tabs(request, deployment)],
+        "list_url": request.workspace.url,
+        "stream_url": _stream_url(request),
+        "notes": notes(deployment),
+        "facts": facts(deployment),
+        "whole_menu": menu.menu(request, deployment),
+        "retry_url": reverse("deployments:retry", args=[deployment.release_name])
+        if deployment.failures and request.can(Permission.EDIT_DEPLOYMENT)
+        else None,
+    }
+
+
+def _tabs(request: MemberRequest, deployment: Deployment) -> list[dict[str, Any]]:
+    """Overview · Worker queues · Variables · Logs · Activity · Settings, as far as there are any."""
+
+    def tab(label: str, name: str, **more: Any) -> dict[str, Any]:
+        return {"label": label, "url": reverse(f"deployments:{name}", args=[deployment.release_name]), **more}
+
+    alive = deployment.deleted_at is None
+    tabs = [tab("Overview", "detail")]
+    if alive:
+        tabs.append(tab("Worker queues", "queues"))
+        tabs.append(tab("Variables", "variables", count=deployment.variables.count()))
+        tabs.append(tab("Logs", "logs"))
+    tabs.append(tab("Activity", "deployment_activity"))
+    if alive and request.can(Permission.EDIT_DEPLOYMENT):
+        tabs.append(tab("Settings", "settings"))
+    return tabs
+
+
+class Action(Protocol):
+    """An action that needs nothing but who asks."""
+
+    def __call__(self, *, deployment: Deployment, by: User) -> object:
+        """Raises NotNow."""
+
+
+def not_now(deployment: Deployment) -> str:
+    """Why nothing can be changed now, in a sentence; "" when it can."""
+    try:
+        refuse_unless_settled(deployment)
+    except NotNow as error:
+        return str(error)
+    return ""
+
+
+def refused(request: HttpRequest, deployment: Deployment, error: NotNow) -> HttpResponse:
+    """Back to its page, which says why not."""
+    messages.error(request, str(error))
+    return see_other(deployment.url)
+
+
+def done_at_once(request: MemberRequest, deployment: Deployment, action: Action) -> HttpResponse:
+    """Do what has nothing to fill in, and show its page, which says why not when it cannot be done now."""
+    try:
+        action(deployment=deployment, by=request.user)
+    except NotNow as error:
+        return refused(request, deployment, error)
+    return see_other(deployment.url)

@@ -1,0 +1,137 @@
+"""Why a Deployment or one of its components is as it is: what is recorded, what its processes say when they are asked
+now, and the lines of its log that tell."""
+
+import time
+from functools import partial
+from typing import Any
+
+from django.http import Http404, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from deployments.access import deployment_view
+from deployments.dataplane.contract import DataPlane, DataPlaneError, Instance, LogTail, Ref
+from deployments.domain.component_titles import heading
+from deployments.models import Deployment
+from deployments.pages.common import page_context
+from deployments.queries import live, log_levels
+from deployments.queries.components import component_names, worst
+from deployments.queries.log_levels import Level
+from workspaces.access import MemberRequest
+from workspaces.permissions import Permission
+
+READ_LINES = 1000  # in which the telling ones are looked for
+TELLING_LINES = 15
+
+
+@require_GET
+@deployment_view(Permission.VIEW)
+def why(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """From a badge to the component that explains it; to the Overview, with its steps, when none does."""
+    component = None if deployment.is_deleting else worst(deployment)
+    return HttpResponseRedirect(component_url(deployment, component.name) if component else deployment.url)
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def component(request: MemberRequest, deployment: Deployment, name: str) -> HttpResponse:
+    """What is recorded of one component, at once; what it says now is fetched by the page."""
+    return render(request, "deployments/component.html", _context(request, deployment, name))
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def component_now(request: MemberRequest, deployment: Deployment, name: str) -> HttpResponse:
+    """What one component says now: a fragment for the page, or the whole page without scripts. Bounded."""
+    context = _context(request, deployment, name) | _now(deployment, name)
+    template = "deployments/_component_now.html" if request.htmx else "deployments/component.html"
+    return render(request, template, context)
+
+
+def component_url(deployment: Deployment, name: str) -> str:
+    """The page of one component."""
+    return reverse("deployments:component", args=[deployment.release_name, name])
+
+
+def log_url(deployment: Deployment, name: str, level: Level | None = None) -> str:
+    """The log of one component, from this level on."""
+    query = QueryDict(mutable=True)
+    query["component"] = name
+    if level:
+        query["level"] = level.value
+    return f"{reverse('deployments:logs', args=[deployment.release_name])}?{query.urlencode()}"
+
+
+def _context(request: MemberRequest, deployment: Deployment, name: str) -> dict[str, Any]:
+    names = component_names(deployment)
+    if name not in names:
+        raise Http404
+    recorded = next((c for c in deployment.components.all() if c.name == name), None)
+    return {
+        **page_context(request, deployment, "Overview"),
+        "component": recorded,
+        "title": heading(name),
+        "now_url": reverse("deployments:component_now", args=[deployment.release_name, name]),
+        "logs_url": log_url(deployment, name),
+        "others": [
+            {
+                "title": heading(other),
+                "url": component_url(deployment, other),
+                "current": other == name,
+            }
+            for other in names
+        ],
+    }
+
+
+def _now(deployment: Deployment, name: str) -> dict[str, Any]:
+    """Instances and telling lines, asked for side by side; what cannot be had is a sentence."""
+    until = time.monotonic() + live.SECONDS
+    context: dict[str, Any] = {"asked": True}
+    try:
+        instances = live.begin(deployment, partial(_instances, name=name))
+        tail = live.begin(deployment, partial(_tail, name=name))
+    except DataPlaneError as error:
+        return {"asked": True, "instances_trouble": str(error), "lines_trouble": str(error)}
+    try:
+        context["instances"] = live.finish(deployment, instances, until - time.monotonic())
+    except DataPlaneError as error:
+        context["instances_trouble"] = str(error)
+    try:
+        lines, _ = log_levels.read(live.finish(deployment, tail, until - time.monotonic()).lines)
+    except DataPlaneError as error:
+        context["lines_trouble"] = str(error)
+        return context
+    telling = log_levels.telling(lines, TELLING_LINES)
+    wrong = any(line.level.at_least(Level.ERROR) for line in telling)
+    return context | {
+        "lines": telling,
+        "wrong": wrong,
+        "lines_url": log_url(deployment, name, Level.ERROR if wrong else None),
+    }
+
+
+def _instances(plane: DataPlane, ref: Ref, *, name: str) -> tuple[Instance, ...]:
+    return plane.inspect(ref, name)
+
+
+def _tail(plane: DataPlane, ref: Ref, *, name: str) -> LogTail:
+    return plane.logs(ref, name, lines=READ_LINES)
+
+
+COUNT_SECONDS = 2.0
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def tasks(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """How many tasks run now, as a fragment that a page asks for when it is there already: it may take two seconds."""
+    count, trouble = None, ""
+    try:
+        asked = live.begin(deployment, lambda plane, ref: plane.tasks(ref))
+        count = live.finish(deployment, asked, COUNT_SECONDS)
+    except DataPlaneError as error:
+        trouble = str(error)
+    context = {"count": count, "trouble": trouble, "asleep": deployment.hibernating}
+    return render(request, "deployments/_tasks.html", context)

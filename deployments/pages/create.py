@@ -1,0 +1,94 @@
+"""The page with the create form."""
+
+from collections.abc import Sequence
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from console.kit.http import posted, see_other
+from deployments import actions
+from deployments.forms import sections
+from deployments.forms.create import CreateForm
+from workspaces.access import MemberRequest, workspace_view
+from workspaces.permissions import Permission
+
+# Choosing another cluster brings what it offers. A sync of its own: the form's would cancel it for the summary.
+SWITCHES = {
+    "hx-trigger": "change",
+    "hx-target": "#options",
+    "hx-select": "#options",
+    "hx-select-oob": "#summary",
+    "hx-swap": "outerHTML",
+    "hx-sync": "this:replace",
+    # What is typed meanwhile would be lost. The cluster's own part stays, and keeps the focus.
+    "hx-disabled-elt": "#options fieldset:not([data-section=where])",
+}
+
+
+@require_http_methods(["GET", "POST"])
+@workspace_view(Permission.CREATE_DEPLOYMENT)
+def new_deployment(request: MemberRequest) -> HttpResponse:
+    """The create form."""
+    form = sections.form_for(request.workspace, posted(request))
+    if form is None:
+        return render(request, "deployments/no_cluster.html", {})
+    if form.is_bound and form.is_valid():
+        try:
+            deployment = actions.create_deployment(
+                workspace=request.workspace,
+                by=request.user,
+                form_key=form.cleaned_data["form_key"],
+                choices=form.choices(),
+            )
+        except actions.NameTaken:
+            form.name_taken()
+        except actions.WorkspaceGone:
+            raise Http404 from None
+        except actions.ClusterClosed:
+            form.cluster_closed()
+        else:
+            return see_other(deployment.url)
+    return _new_page(request, form, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@workspace_view(Permission.CREATE_DEPLOYMENT)
+def new_options(request: MemberRequest) -> HttpResponse:
+    """The create form as typed so far, with what the chosen cluster offers. Creates nothing."""
+    form, said = sections.switched(request.workspace, request.POST)
+    if form is None:
+        return render(request, "deployments/no_cluster.html", {})
+    return _new_page(request, form, said)
+
+
+def _new_page(
+    request: MemberRequest, form: CreateForm, said: Sequence[str] = (), status: int = 200
+) -> HttpResponse:
+    here = [request.workspace.pk]
+    options_url = reverse("deployments:new_options", args=here)
+    several = len(form.fields["cluster"].choices) > 1  # type: ignore[attr-defined]
+    if several:
+        form.fields["cluster"].widget.attrs.update(SWITCHES, **{"hx-post": options_url})
+    context = {
+        "form": form,
+        "sections": sections.sections(form),
+        "summary": sections.summary_of(form),
+        "said": said,
+        "several": several,
+        "preview_url": reverse("deployments:summary", args=here),
+        "options_url": options_url,
+        "new_url": reverse("deployments:new", args=here),
+        "cancel_url": request.workspace.url,
+    }
+    return render(request, "deployments/new.html", context, status=status)
+
+
+@require_POST
+@workspace_view(Permission.CREATE_DEPLOYMENT)
+def summary(request: MemberRequest) -> HttpResponse:
+    """The figures beside the create form, for what is typed so far. Saves nothing."""
+    form = sections.form_for(request.workspace, request.POST)
+    lines = sections.summary_of(form) if form else []
+    return render(request, "deployments/_summary.html", {"summary": lines})

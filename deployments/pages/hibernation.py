@@ -1,0 +1,128 @@
+"""Pages that put a Deployment to sleep and wake it, by hand and by its schedule."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from console.kit.http import posted, see_other
+from deployments.access import deployment_view
+from deployments.actions import hibernation
+from deployments.actions.common import NotNow
+from deployments.actions.settings import ChangedMeanwhile
+from deployments.domain import schedules
+from deployments.forms import review
+from deployments.forms.hibernation import ScheduleForm
+from deployments.models import Deployment, HibernationSchedule
+from deployments.pages.common import done_at_once, not_now, page_context, refused
+from deployments.presenters.impact import tasks_url
+from deployments.presenters.warnings import hibernate_consequences
+from workspaces.access import MemberRequest
+from workspaces.permissions import Permission
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def hibernate(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """What sleep does, with the tasks that run now, and asking for it."""
+    if request.method == "POST":
+        return done_at_once(request, deployment, hibernation.hibernate)
+    context = {
+        **page_context(request, deployment, "Settings"),
+        "not_now": not_now(deployment),
+        "consequences": hibernate_consequences(deployment),
+        "tasks_url": tasks_url(deployment),
+        "schedule_url": reverse("deployments:schedule", args=[deployment.release_name]),
+        "wake_url": reverse("deployments:wake", args=[deployment.release_name]),
+    }
+    return render(request, "deployments/hibernate.html", context)
+
+
+@require_POST
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def wake(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Ask for it to run again: reversible, so done at once."""
+    return done_at_once(request, deployment, hibernation.wake)
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def schedule(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """When it sleeps and wakes by itself, with the next times of both."""
+    form = _form(request, deployment)
+    if form.is_bound and form.is_valid():
+        try:
+            hibernation.set_schedule(
+                deployment=deployment, by=request.user, shown=form.shown, wanted=form.wanted
+            )
+        except ChangedMeanwhile as other:
+            differences = review.differences(form, other.now)
+            form.merge(other.now)
+            deployment.refresh_from_db()
+            return _page(request, deployment, form, status=409, differences=differences)
+        except NotNow as error:
+            return refused(request, deployment, error)
+        messages.success(request, "The schedule is saved.")
+        return see_other(reverse("deployments:schedule", args=[deployment.release_name]))
+    return _page(request, deployment, form, status=422 if form.is_bound else 200)
+
+
+def _form(request: MemberRequest, deployment: Deployment) -> ScheduleForm:
+    saved = HibernationSchedule.objects.filter(deployment=deployment).first()
+    return ScheduleForm(
+        posted(request),
+        deployment=deployment,
+        settings=hibernation.schedule_settings(saved),
+        suggested=request.GET.get("suggest", ""),
+    )
+
+
+def _page(
+    request: MemberRequest, deployment: Deployment, form: ScheduleForm, *, status: int, **more: Any
+) -> HttpResponse:
+    here = reverse("deployments:schedule", args=[deployment.release_name])
+    context = {
+        **page_context(request, deployment, "Settings"),
+        "form": form,
+        "suggestions": [{"label": s.label, "url": f"{here}?suggest={s.key}"} for s in schedules.SUGGESTIONS],
+        "preview": preview_of(form),
+        "preview_url": reverse("deployments:schedule_preview", args=[deployment.release_name]),
+        "not_now": not_now(deployment),
+        **more,
+    }
+    return render(request, "deployments/schedule.html", context, status=status)
+
+
+@require_POST
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def preview(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The schedule in words and its next times, for what is typed so far. Saves nothing."""
+    context = {"preview": preview_of(_form(request, deployment))}
+    return render(request, "deployments/_schedule_preview.html", context)
+
+
+def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:
+    """For both expressions as shown in the form: in words, with the next times in its zone, or what is wrong."""
+    zone = str(form["time_zone"].value())
+    if zone not in schedules.zones():
+        zone = "UTC"
+    now = hibernation.database_now()
+    found = []
+    for name, title in (("hibernate_cron", "Hibernates"), ("wake_cron", "Wakes")):
+        typed = str(form[name].value() or "")
+        line: dict[str, Any] = {"title": title, "zone": zone, "words": "", "times": [], "trouble": ""}
+        try:
+            if typed.strip():
+                cron = schedules.clean_cron(typed)
+                times = schedules.upcoming(cron, zone, now)
+                shown = [
+                    {"iso": at.isoformat(), "text": f"{at:%A}, {at.day} {at:%B %Y, %H:%M}"} for at in times
+                ]
+                line |= {"words": schedules.words(cron), "times": shown}
+        except ValueError as error:
+            line["trouble"] = str(error)
+        found.append(line)
+    return found

@@ -1,0 +1,223 @@
+"""The log page of a Deployment: the last lines of one component, what follows them, and a file of all that match.
+
+What a component writes is foreign text: it is only ever shown escaped, as text.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import structlog
+from django import forms
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from console.kit.http import this_url
+from deployments.access import deployment_view
+from deployments.dataplane.contract import LOG_BEGINNING, DataPlane, DataPlaneError, LogTail, Ref
+from deployments.domain.component_titles import heading
+from deployments.domain.states import Status
+from deployments.models import Deployment
+from deployments.pages.common import page_context
+from deployments.queries import live, log_levels
+from deployments.queries.components import component_names, first_to_read
+from deployments.queries.log_levels import SINCE, Filters, Level
+from workspaces.access import MemberRequest
+from workspaces.permissions import Permission
+
+logger = structlog.get_logger(__name__)
+
+SHOWN_LINES = 500
+READ_LINES = 5000  # what is searched for those that match, and what a page holds at most
+NEW_LINES = 1000  # in one answer to a page that follows: soon there also on a busy machine
+DOWNLOAD_BYTES = 200 * 1024 * 1024
+SINCE_WORDS = {"15m": "Last 15 minutes", "1h": "Last hour", "6h": "Last 6 hours", "24h": "Last 24 hours"}
+
+
+class LogForm(forms.Form):
+    """The filter bar. A value that is not offered filters nothing."""
+
+    q = forms.CharField(
+        label="Text",
+        required=False,
+        max_length=200,
+        strip=False,
+        widget=forms.TextInput(attrs={"type": "search"}),
+    )
+    component = forms.ChoiceField(label="Component", required=False)
+    level = forms.ChoiceField(
+        label="Level",
+        required=False,
+        choices=[
+            ("", "Any"),
+            (Level.INFO, "Info and worse"),
+            (Level.WARNING, "Warnings and worse"),
+            (Level.ERROR, "Errors"),
+        ],
+    )
+    since = forms.ChoiceField(
+        label="Written", required=False, choices=[("", "Any time"), *SINCE_WORDS.items()]
+    )
+
+    def __init__(self, data: Any, *, components: list[str]) -> None:
+        super().__init__(data)
+        self.fields["component"].choices = [(name, heading(name)) for name in components]  # type: ignore[attr-defined]
+
+    def chosen(self, name: str) -> str:
+        """A valid value, or ""."""
+        self.is_valid()
+        return str(self.cleaned_data.get(name) or "")
+
+    def filters(self) -> Filters:
+        """What is asked for, now."""
+        level, since = self.chosen("level"), self.chosen("since")
+        return Filters(
+            level=Level(level) if level else None,
+            since=timezone.now() - SINCE[since] if since else None,
+            text=self.chosen("q").strip("\x00"),
+        )
+
+
+def _form(request: HttpRequest, deployment: Deployment) -> tuple[LogForm, str]:
+    """The filter bar, and the component that is read: the one asked for, else the one with something to say."""
+    names = component_names(deployment)
+    component = request.GET.get("component", "")
+    if component not in names:
+        component = first_to_read(deployment) or names[0]
+    data = request.GET.copy()
+    data["component"] = component
+    return LogForm(data, components=names), component
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The last lines that match, as text in the page. The filters stand in its address."""
+    form, component = _form(request, deployment)
+    filters = form.filters()
+    wrap, local = request.GET.get("wrap") != "off", request.GET.get("times") == "local"
+    context = {
+        **page_context(request, deployment, "Logs"),
+        "filters": form,
+        "component": component,
+        "component_title": heading(component),
+        "kept": {name: request.GET[name] for name in ("wrap", "times") if request.GET.get(name)},
+        "wrap": wrap,
+        "wrap_url": this_url(request, wrap="off" if wrap else ""),
+        "local": local,
+        "times_url": this_url(request, times="" if local else "local"),
+        "follows": deployment.shown_status not in {Status.DELETED, Status.HIBERNATING},
+        "lines_url": _url("log_lines", deployment, request, component),
+        "download_url": _url("log_download", deployment, request, component),
+        "again_url": request.get_full_path(),
+        "filtered": filters != Filters(),
+        "clear_url": f"{request.path}?component={component}",
+    }
+    read = READ_LINES if context["filtered"] else SHOWN_LINES
+    try:
+        tail = live.ask(deployment, partial(_tail, component=component, lines=read, after=""))
+    except DataPlaneError as error:
+        context["trouble"] = str(error)
+        return render(request, "deployments/logs.html", context)
+    lines, carry = log_levels.read(tail.lines)
+    matching = [line for line in lines if filters.match(line)]
+    context |= {
+        "lines": matching[-SHOWN_LINES:],
+        "searched": len(lines),
+        "older": len(matching) > SHOWN_LINES or len(lines) == read,
+        "many": len({line.source for line in lines}) > 1,
+        "cursor": tail.cursor,
+        "carry": log_levels.pack(carry),
+    }
+    return render(request, "deployments/logs.html", context)
+
+
+def _tail(plane: DataPlane, ref: Ref, *, component: str, lines: int, after: str) -> LogTail:
+    return plane.logs(ref, component, lines=lines, after=after)
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def log_lines(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The lines that match and were written after the cursor. The next cursor comes in a header, and whether there is
+    more at once; trouble as 503 with its sentence."""
+    form, component = _form(request, deployment)
+    filters = form.filters()
+    after = request.GET.get("after", "")
+    try:
+        tail = live.ask(deployment, partial(_tail, component=component, lines=NEW_LINES, after=after))
+    except DataPlaneError as error:
+        return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")
+    lines, carry = log_levels.read(tail.lines, log_levels.unpack(request.GET.get("carry", "")))
+    context = {
+        "lines": [line for line in lines if filters.match(line)],
+        "local": request.GET.get("times") == "local",
+    }
+    response = render(request, "deployments/_log_lines.html", context)
+    response["X-Log-Cursor"] = tail.cursor
+    if len(tail.lines) == NEW_LINES and tail.cursor != after:
+        response["X-Log-More"] = "yes"
+    response["X-Log-Carry"] = log_levels.pack(carry)
+    return response
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def log_download(request: MemberRequest, deployment: Deployment) -> StreamingHttpResponse:
+    """Everything that is kept and matches, as a text file, read and sent in portions."""
+    form, component = _form(request, deployment)
+    response = StreamingHttpResponse(
+        _portions(deployment, component, form.filters()), content_type="text/plain; charset=utf-8"
+    )
+    # Both parts are names of ours: letters, digits and dashes.
+    response["Content-Disposition"] = f'attachment; filename="{deployment.release_name}-{component}.log"'
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+async def _portions(deployment: Deployment, component: str, filters: Filters) -> AsyncIterator[bytes]:
+    """The file. What ends it early is said in its last line."""
+    after, sent = LOG_BEGINNING, 0
+    carry: dict[str, Level] = {}
+    while sent < DOWNLOAD_BYTES:
+        question = partial(_portion, component=component, after=after, filters=filters, carry=carry)
+        try:
+            asked = live.begin(deployment, question)
+            cursor, carry, text = await asyncio.wait_for(asyncio.wrap_future(asked), live.SECONDS)
+        except TimeoutError:
+            yield f"(The file ends here: {live.silence(deployment)})\n".encode()
+            return
+        except DataPlaneError as error:
+            yield f"(The file ends here: {error})\n".encode()
+            return
+        if cursor in ("", after):
+            return
+        sent, after = sent + len(text), cursor
+        if text:
+            yield text
+    yield b"(The file ends here: it is too large. Filter by level, time or text.)\n"
+
+
+def _portion(
+    plane: DataPlane, ref: Ref, *, component: str, after: str, filters: Filters, carry: dict[str, Level]
+) -> tuple[str, dict[str, Level], bytes]:
+    """The next lines that match, with the cursor after them ("" at the end) and the levels in force there. All of it on
+    the thread that asks: thousands of lines in the event loop would hold up every other page."""
+    tail = _tail(plane, ref, component=component, lines=READ_LINES, after=after)
+    if not tail.lines:
+        return "", carry, b""
+    lines, carry = log_levels.read(tail.lines, carry)
+    text = "".join(f"{line.whole}\n" for line in lines if filters.match(line))
+    return tail.cursor, carry, text.encode(errors="replace")
+
+
+def _url(name: str, deployment: Deployment, request: HttpRequest, component: str) -> str:
+    """An address of this log with the filters of this page."""
+    query = request.GET.copy()
+    query["component"] = component
+    query.pop("wrap", None)
+    return f"{reverse(f'deployments:{name}', args=[deployment.release_name])}?{query.urlencode()}"

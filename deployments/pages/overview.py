@@ -1,0 +1,123 @@
+"""Pages of Deployments: guard, load, act, render."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from console.kit.http import see_other
+from deployments import actions
+from deployments.access import deployment_view
+from deployments.domain.states import Operation
+from deployments.models import Deployment
+from deployments.pages.common import page_context
+from deployments.presenters.fragments import live_context, step_context
+from deployments.queries.durations import BUSY, attach
+from deployments.secrets import vault
+from deployments.templatetags import states
+from workspaces.access import MemberRequest
+from workspaces.permissions import Permission
+
+
+@require_GET
+@deployment_view(Permission.VIEW)
+def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The Deployment's page; once it is gone, the receipt of what was removed."""
+    if deployment.deleted_at is not None:
+        return _gone(request, deployment)
+    context = {
+        **page_context(request, deployment, "Overview"),
+        **live_context(deployment),
+        **_ways_out(request, deployment),
+        "credential": _credential(request, deployment, revealed=None),
+        "edit_url": _edit_url(request, deployment),
+    }
+    return render(request, "deployments/detail.html", context)
+
+
+def _ways_out(request: MemberRequest, deployment: Deployment) -> dict[str, str | None]:
+    """What somebody may do about a Deployment that is stalled. The page shows it as soon as it is."""
+    busy = deployment.shown_status in BUSY
+    retry = (
+        busy and not deployment.failures and request.can(Permission.EDIT_DEPLOYMENT)
+    )  # else it is offered anyway
+    delete = busy and not deployment.is_deleting and request.can(Permission.DELETE_DEPLOYMENT)
+    here = [deployment.release_name]
+    return {
+        "stalled_retry_url": reverse("deployments:retry", args=here) if retry else None,
+        "stalled_delete_url": reverse("deployments:delete", args=here) if delete else None,
+    }
+
+
+def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    steps = [step_context(s) for s in deployment.steps.all() if s.operation == Operation.DELETE]
+    receipt = [line for step in steps for line in step["receipt"]]
+    context = {"d": deployment, "steps": steps, "receipt": receipt, "list_url": request.workspace.url}
+    return render(request, "deployments/gone.html", context)
+
+
+def _edit_url(request: MemberRequest, deployment: Deployment) -> str | None:
+    """Where the settings are changed, for those who may, while that can be done."""
+    settled = deployment.first_healthy_at is not None and not deployment.is_deleting
+    if not settled or not request.can(Permission.EDIT_DEPLOYMENT):
+        return None
+    return reverse("deployments:edit", args=[deployment.release_name])
+
+
+def _credential(
+    request: MemberRequest, deployment: Deployment, *, revealed: str | None
+) -> dict[str, Any] | None:
+    if not request.can(Permission.REVEAL_CREDENTIAL) or deployment.is_deleting:
+        return None
+    return {
+        "username": vault.ADMIN_USERNAME,
+        "revealed": revealed,
+        "reveal_url": reverse("deployments:credential", args=[deployment.release_name]),
+    }
+
+
+@require_GET
+@deployment_view(Permission.VIEW)
+def live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The part of the page that moves, for a page that missed something."""
+    if deployment.deleted_at is not None:
+        response = HttpResponse(status=204)
+        response["HX-Redirect"] = deployment.url
+        return response
+    return render(request, "deployments/_live.html", live_context(deployment))
+
+
+@require_GET
+@deployment_view(Permission.VIEW)
+def badge(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The badge alone, for a page that missed something."""
+    attach([deployment])
+    return HttpResponse(states.status_badge(deployment))
+
+
+@require_POST
+@deployment_view(Permission.REVEAL_CREDENTIAL, alive=True)
+def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Show the Airflow login once, on the answer to this POST; audited."""
+    _, password = actions.reveal_credential(deployment=deployment, by=request.user)
+    context = {
+        **page_context(request, deployment, "Overview"),
+        **live_context(deployment),
+        "credential": _credential(request, deployment, revealed=password),
+        "edit_url": _edit_url(request, deployment),
+    }
+    return render(request, "deployments/detail.html", context)
+
+
+@require_POST
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def retry(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Try the failing step again now."""
+    actions.retry_now(deployment=deployment, by=request.user)
+    messages.info(
+        request, "Asked for another try. What has just failed may rest for a moment before it runs again."
+    )
+    return see_other(deployment.url)

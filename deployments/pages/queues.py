@@ -1,0 +1,257 @@
+"""Worker queues: what they are and do now; adding, editing and deleting them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from console.kit.http import posted, see_other
+from deployments import actions
+from deployments.access import deployment_view
+from deployments.actions.queues import DEFAULT_STAYS, NEEDS_CELERY
+from deployments.actions.settings import DEFAULT_QUEUE, Settings, queue_settings
+from deployments.clusters.options import options_for
+from deployments.domain.spec import QueueSpec, wanted_workers
+from deployments.domain.states import Executor
+from deployments.forms import review
+from deployments.forms.confirm import DeleteQueueForm
+from deployments.forms.settings import QueueForm
+from deployments.models import Deployment, WorkerQueue
+from deployments.pages.common import page_context
+from deployments.pages.review import NOTHING_CHANGED, SAVED, review_page
+from deployments.pages.settings import not_now
+from deployments.presenters.impact import impact, queues_of
+from deployments.queries.releases import queue_spec, release_of
+from workspaces.access import MemberRequest
+from workspaces.permissions import Permission
+
+TAB = "Worker queues"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One queue of the table."""
+
+    queue: WorkerQueue
+    formula: str
+    edit_url: str
+    delete_url: str
+
+
+def formula(queue: QueueSpec, *, queued: int, running: int, wanted: int) -> str:
+    """How the number of workers comes about, spelled out: "7 running + 12 queued / 16 per worker: 2 workers"."""
+    need = wanted_workers(queue, queued, running)
+    said = f"{running} running + {queued} queued / {queue.concurrency} per worker: {_workers(need)}"
+    bare = -(-(queued + running) // queue.concurrency)
+    if bare != need:
+        said += f" ({'at least' if bare < need else 'at most'} {need})"
+    return f"{said}; {wanted} until 5 minutes have passed" if wanted > need else said
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker{'' if count == 1 else 's'}"
+
+
+def _url(name: str, deployment: Deployment, *queue: str) -> str:
+    return reverse(f"deployments:{name}", args=[deployment.release_name, *queue])
+
+
+def _table(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
+    """The part of the page that moves. One query."""
+    rows = [
+        Row(
+            queue,
+            formula(
+                queue_spec(queue), queued=queue.queued, running=queue.running, wanted=queue.wanted_workers
+            ),
+            _url("queue_edit", deployment, queue.name),
+            _url("queue_delete", deployment, queue.name) if queue.name != DEFAULT_QUEUE else "",
+        )
+        for queue in queues_of(deployment)
+    ]
+    can_edit = request.can(Permission.EDIT_DEPLOYMENT) and _settled(deployment)
+    return {"d": deployment, "rows": rows, "can_edit": can_edit, "default_stays": DEFAULT_STAYS}
+
+
+def _settled(deployment: Deployment) -> bool:
+    try:
+        actions.refuse_unless_settled(deployment)
+    except actions.NotNow:
+        return False
+    return True
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def queues(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Every worker queue with what it does now."""
+    context = {
+        **page_context(request, deployment, TAB),
+        **_table(request, deployment),
+        "celery": deployment.executor == Executor.CELERY,
+        "needs_celery": NEEDS_CELERY,
+        "new_url": _url("queue_new", deployment),
+        "edit_url": _url("edit", deployment),
+        "live_queues_url": _url("queues_live", deployment),
+    }
+    return render(request, "deployments/queues.html", context)
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def queues_live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The table alone, as it is now."""
+    return render(request, "deployments/_queues.html", _table(request, deployment))
+
+
+def _refused(deployment: Deployment) -> actions.NotNow | None:
+    try:
+        actions.refuse_unless_settled(deployment)
+    except actions.NotNow as why:
+        return why
+    return None if deployment.executor == Executor.CELERY else actions.NotNow(NEEDS_CELERY)
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def queue_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """One more worker queue."""
+    if (why := _refused(deployment)) is not None:
+        return not_now(request, deployment, TAB, why)
+    options = options_for(deployment.cluster)
+    about = f"{deployment.pk}.new"
+    form = QueueForm(posted(request), options=options, settings={}, about=about, adding=True)
+    if not form.is_bound or not form.is_valid() or form.going_back:
+        return _form_page(request, deployment, form)
+    found = queues_of(deployment)
+    name = form.cleaned_data["name"]
+    if any(queue.name == name for queue in found):
+        form.taken(name)
+        return _form_page(request, deployment, form)
+    if not form.is_reviewed:
+        spec = review.queue_after(name, form.wanted, options.worker_types)
+        return _review(request, deployment, form, found, spec)
+    try:
+        actions.add_queue(deployment=deployment, by=request.user, name=name, wanted=form.wanted)
+    except actions.QueueExists:
+        form.taken(name)
+        return _form_page(request, deployment, form)
+    except actions.NotNow as refused:
+        return not_now(request, deployment, TAB, refused)
+    messages.success(request, f"Queue {name} is added.")
+    return see_other(_url("queues", deployment))
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def queue_edit(request: MemberRequest, deployment: Deployment, queue: str) -> HttpResponse:
+    """Type, bounds and concurrency of one worker queue; its name stays."""
+    if (why := _refused(deployment)) is not None:
+        return not_now(request, deployment, TAB, why)
+    found = queues_of(deployment)
+    now = queue_settings(_one(found, queue))
+    options = options_for(deployment.cluster)
+    form = QueueForm(posted(request), options=options, settings=now, about=f"{deployment.pk}.{queue}")
+    if not form.is_bound or not form.is_valid() or form.going_back:
+        return _form_page(request, deployment, form, name=queue)
+    if form.shown != now:
+        return _difference(request, deployment, form, queue, now)
+    if form.wanted != now and not form.is_reviewed:
+        spec = review.queue_after(queue, form.wanted, options.worker_types)
+        return _review(request, deployment, form, found, spec)
+    return _save(request, deployment, form, queue)
+
+
+def _save(request: MemberRequest, deployment: Deployment, form: QueueForm, queue: str) -> HttpResponse:
+    try:
+        changed = actions.edit_queue(
+            deployment=deployment, by=request.user, name=queue, shown=form.shown, wanted=form.wanted
+        )
+    except actions.ChangedMeanwhile as other:
+        return _difference(request, deployment, form, queue, other.now)
+    except actions.QueueGone:
+        raise Http404 from None
+    except actions.NotNow as why:
+        return not_now(request, deployment, TAB, why)
+    if changed:
+        messages.success(request, SAVED)
+    else:
+        messages.info(request, NOTHING_CHANGED)
+    return see_other(_url("queues", deployment))
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def queue_delete(request: MemberRequest, deployment: Deployment, queue: str) -> HttpResponse:
+    """Say what goes, ask for the name, then drop the queue."""
+    why = _refused(deployment)
+    if why is None and queue == DEFAULT_QUEUE:
+        why = actions.NotNow(DEFAULT_STAYS)
+    if why is not None:
+        return not_now(request, deployment, TAB, why)
+    found = queues_of(deployment)
+    _one(found, queue)
+    form = DeleteQueueForm(posted(request), name=queue)
+    if form.is_bound and form.is_valid():
+        try:
+            actions.delete_queue(deployment=deployment, by=request.user, name=queue)
+        except actions.QueueGone:
+            raise Http404 from None
+        except actions.NotNow as refused:
+            return not_now(request, deployment, TAB, refused)
+        messages.success(request, f"Queue {queue} is deleted.")
+        return see_other(_url("queues", deployment))
+    new = review.without_queue(release_of(deployment, found), queue)
+    context = {
+        **page_context(request, deployment, TAB),
+        "form": form,
+        "name": queue,
+        "impact": impact(deployment, found, new),
+        "cancel_url": _url("queues", deployment),
+    }
+    return render(request, "deployments/queue_delete.html", context, status=422 if form.is_bound else 200)
+
+
+def _one(found: list[WorkerQueue], name: str) -> WorkerQueue:
+    for queue in found:
+        if queue.name == name:
+            return queue
+    raise Http404
+
+
+def _form_page(
+    request: MemberRequest, deployment: Deployment, form: QueueForm, *, name: str = "", **more: Any
+) -> HttpResponse:
+    if form.is_bound and not form.errors and "differences" not in more:
+        form.for_editing()
+    context = {
+        **page_context(request, deployment, TAB),
+        "form": form,
+        "name": name,
+        "cancel_url": _url("queues", deployment),
+        **more,
+    }
+    status = 409 if "differences" in more else 422 if form.errors else 200
+    return render(request, "deployments/queue.html", context, status=status)
+
+
+def _difference(
+    request: MemberRequest, deployment: Deployment, form: QueueForm, name: str, now: Settings
+) -> HttpResponse:
+    differences = review.differences(form, now)
+    form.merge(now)
+    deployment.refresh_from_db()
+    return _form_page(request, deployment, form, name=name, differences=differences)
+
+
+def _review(
+    request: MemberRequest, deployment: Deployment, form: QueueForm, found: list[WorkerQueue], spec: QueueSpec
+) -> HttpResponse:
+    new = review.with_queue(release_of(deployment, found), spec)
+    effect = impact(deployment, found, new)
+    cancel = {"cancel_url": _url("queues", deployment), "queue_name": spec.name}
+    return review_page(request, deployment, TAB, form, effect, **cancel)

@@ -1,0 +1,135 @@
+"""The edit form: show what would change, then change it."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from console.kit.http import posted, see_other
+from deployments import actions
+from deployments.access import deployment_view
+from deployments.actions.settings import Settings, settings_of
+from deployments.clusters.options import options_for
+from deployments.forms import review, sections
+from deployments.forms.settings import EditForm
+from deployments.models import Deployment, WorkerQueue
+from deployments.pages.common import page_context
+from deployments.pages.review import NOTHING_CHANGED, SAVED, review_page
+from deployments.presenters.impact import impact, queues_of
+from deployments.queries.releases import release_of
+from workspaces.access import MemberRequest
+from workspaces.permissions import Permission
+
+
+def not_now(request: MemberRequest, deployment: Deployment, tab: str, why: actions.NotNow) -> HttpResponse:
+    """Why nothing can be changed at present, in place of the form."""
+    context = {**page_context(request, deployment, tab), "why": str(why), "back_url": deployment.url}
+    status = 200 if request.method == "GET" else 409
+    return render(request, "deployments/not_now.html", context, status=status)
+
+
+def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, **more: Any) -> HttpResponse:
+    context = {
+        **page_context(request, deployment, "Settings"),
+        "form": form,
+        "sections": sections.sections(form, review.SECTIONS),
+        "summary": sections.summary_of(form),
+        "preview_url": reverse("deployments:edit_summary", args=[deployment.release_name]),
+        "queues_url": reverse("deployments:queues", args=[deployment.release_name]),
+        "cancel_url": deployment.url,
+        **more,
+    }
+    status = 409 if "differences" in more else 422 if form.errors else 200
+    return render(request, "deployments/edit.html", context, status=status)
+
+
+def _difference_page(
+    request: MemberRequest, deployment: Deployment, form: EditForm, now: Settings
+) -> HttpResponse:
+    """Somebody else saved first: what was, what they saved, and what this reader wants."""
+    differences = review.differences(form, now)
+    form.merge(now)
+    deployment.refresh_from_db()
+    return _form_page(request, deployment, form, differences=differences)
+
+
+def _form(
+    request: MemberRequest, deployment: Deployment, queues: list[WorkerQueue], settings: Settings
+) -> EditForm:
+    return EditForm(
+        posted(request),
+        options=options_for(deployment.cluster),
+        deployment=deployment,
+        settings=settings,
+        queues=queues,
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The form with current values; then what it would change; then the change."""
+    try:
+        actions.refuse_unless_settled(deployment)
+    except actions.NotNow as why:
+        return not_now(request, deployment, "Settings", why)
+    queues = queues_of(deployment)
+    now = settings_of(deployment, queues)
+    form = _form(request, deployment, queues, now)
+    if not form.is_bound or not form.is_valid():
+        return _form_page(request, deployment, form)
+    if form.going_back:
+        form.for_editing()
+        return _form_page(request, deployment, form)
+    if form.shown != now:
+        return _difference_page(request, deployment, form, now)
+    old = release_of(deployment, queues)
+    new = review.edited_release(old, form.wanted, form.options.worker_types)
+    if old.digest != new.digest and not form.is_reviewed:
+        effect = impact(deployment, queues, new)
+        return review_page(request, deployment, "Settings", form, effect)
+    return _save(request, deployment, form)
+
+
+def _save(request: MemberRequest, deployment: Deployment, form: EditForm) -> HttpResponse:
+    try:
+        changed = actions.edit_deployment(
+            deployment=deployment, by=request.user, shown=form.shown, wanted=form.wanted
+        )
+    except actions.ChangedMeanwhile as other:
+        return _difference_page(request, deployment, form, other.now)
+    except actions.NameTaken:
+        form.for_editing()
+        form.name_taken()
+        return _form_page(request, deployment, form)
+    except actions.NotNow as why:
+        return not_now(request, deployment, "Settings", why)
+    if changed:
+        messages.success(request, SAVED)
+    else:
+        messages.info(request, NOTHING_CHANGED)
+    return see_other(deployment.url)
+
+
+@require_POST
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def edit_summary(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """The figures beside the edit form, for what is typed so far. Saves nothing."""
+    queues = queues_of(deployment)
+    form = _form(request, deployment, queues, settings_of(deployment, queues))
+    return render(request, "deployments/_summary.html", {"summary": sections.summary_of(form)})
+
+
+@require_GET
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """What is done to a Deployment as a whole."""
+    context = {
+        **page_context(request, deployment, "Settings"),
+        "delete_url": reverse("deployments:delete", args=[deployment.release_name]),
+        "can_delete": request.can(Permission.DELETE_DEPLOYMENT) and not deployment.is_deleting,
+    }
+    return render(request, "deployments/settings.html", context)

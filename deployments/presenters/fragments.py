@@ -1,0 +1,58 @@
+"""What the page shows of a Deployment that moves, rendered the same for everybody: by a view for a page, and by
+whoever commits a change for every open page at once. Holds nothing that depends on a role."""
+
+from typing import Any
+
+from django.template.loader import render_to_string
+
+from console.kit.events import Frame
+from deployments.dataplane.contract import DAGS_FOLDER
+from deployments.domain.durations import Pace
+from deployments.domain.states import StepState
+from deployments.models import Deployment, Step
+from deployments.queries.durations import attach, current_operation, current_steps
+from deployments.templatetags.states import status_badge
+
+
+def step_context(step: Step, pace: Pace | None = None) -> dict[str, Any]:
+    """One step as the templates want it; `pace` is that of the step at work."""
+    return {
+        "key": step.key,
+        "title": step.title,
+        "state": StepState(step.state),
+        "sentence": step.sentence,
+        "receipt": step.receipt,
+        "started_at": step.started_at,
+        "finished_at": step.finished_at,
+        "running": step.state == StepState.RUNNING,
+        "usual": pace.usual.text if pace and pace.key == step.key else "",
+    }
+
+
+def _takes_dags(deployment: Deployment) -> bool:
+    """While creating there is nothing to deploy to, and while deleting no use."""
+    return deployment.first_healthy_at is not None and not deployment.is_deleting
+
+
+def live_context(deployment: Deployment) -> dict[str, Any]:
+    """The context of deployments/_live.html. Two queries, a third while something is under way."""
+    attach([deployment])
+    return {
+        "d": deployment,
+        "operation": current_operation(deployment),
+        "pace": deployment.pace,
+        "live_id": f"live-{deployment.pk}",
+        "steps": [step_context(step, deployment.pace) for step in current_steps(deployment)],
+        "components": list(deployment.components.all()),
+        "airflow_url": deployment.airflow_url or None,
+        "dags_folder": deployment.notes.get(DAGS_FOLDER) if _takes_dags(deployment) else None,
+    }
+
+
+def frames(deployment: Deployment) -> list[Frame]:
+    """The events that bring every open page up to date about this Deployment."""
+    live = render_to_string("deployments/_live.html", live_context(deployment))  # attaches its pace
+    return [
+        Frame(f"badge-{deployment.pk}", status_badge(deployment)),
+        Frame(f"live-{deployment.pk}", live),
+    ]

@@ -1,0 +1,59 @@
+"""Asking a data plane while a person waits: answered or explained within five seconds.
+
+Each cluster has a few threads for this, so that one that hangs holds up nobody who asks another.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from uuid import UUID
+
+from django.db import connection
+
+from console.kit import crypto
+from deployments.clusters import connections
+from deployments.dataplane.contract import DataPlane, DataPlaneError, DataPlaneUnreachable, Ref
+from deployments.models import Deployment
+
+SECONDS = 4.0  # with what else a page takes, five
+AT_ONCE = 4  # questions to one cluster from one web process
+
+
+@cache
+def _threads(cluster_id: UUID) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"asking-{cluster_id}")
+
+
+def begin[T](deployment: Deployment, question: Callable[[DataPlane, Ref], T]) -> Future[T]:
+    """Put the question; whoever waits for the answer says for how long. Raises DataPlaneError when the cluster cannot
+    be asked at all. `question` gets the driver, and runs on another thread: it must not use the database."""
+    try:
+        plane = connections.plane(deployment.cluster)
+    except (crypto.DecryptionError, KeyError, ValueError):
+        raise DataPlaneError(
+            f"The settings of cluster {deployment.cluster.name} cannot be read. Ask a site administrator."
+        ) from None
+    ref = Ref(str(deployment.pk), deployment.release_name)
+    return _threads(deployment.cluster_id).submit(question, plane, ref)
+
+
+def ask[T](deployment: Deployment, question: Callable[[DataPlane, Ref], T]) -> T:
+    """The answer, or a DataPlaneError whose sentence a person can act on, within SECONDS."""
+    return finish(deployment, begin(deployment, question), SECONDS)
+
+
+def finish[T](deployment: Deployment, asked: Future[T], seconds: float) -> T:
+    """The answer to a question put before, waited for that long. Raises DataPlaneError. The request's database
+    connection goes back to the pool meanwhile: a silent cluster must not use them up."""
+    if not connection.in_atomic_block:
+        connection.close()
+    try:
+        return asked.result(max(0.0, seconds))
+    except TimeoutError:
+        asked.cancel()
+        raise DataPlaneUnreachable(silence(deployment)) from None
+
+
+def silence(deployment: Deployment) -> str:
+    """What is said when no answer came in time."""
+    return f"Cluster {deployment.cluster.name} did not answer within {SECONDS:.0f} s. Try again in a moment."

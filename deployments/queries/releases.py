@@ -1,0 +1,36 @@
+"""From rows to the frozen Release that a data plane receives."""
+
+from deployments.domain.spec import QueueSpec, Release
+from deployments.domain.states import Executor
+from deployments.models import Deployment, WorkerQueue
+
+
+def queue_spec(queue: WorkerQueue) -> QueueSpec:
+    """One worker queue as a value."""
+    return QueueSpec(
+        name=queue.name,
+        min_workers=queue.min_workers,
+        max_workers=queue.max_workers,
+        concurrency=queue.concurrency,
+        size=queue.worker_type.size,
+    )
+
+
+def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
+    """The Release of the Deployment's desired state. `queues` come with their worker type loaded. One query."""
+    executor = Executor(deployment.executor)
+    variables = list(deployment.variables.all())
+    return Release(
+        deployment_id=str(deployment.pk),
+        release_name=deployment.release_name,
+        generation=deployment.generation,
+        runtime=deployment.runtime.spec,
+        executor=executor,
+        scheduler=deployment.scheduler_size,
+        scheduler_replicas=deployment.scheduler_replicas,
+        queues=tuple(queue_spec(q) for q in queues) if executor is Executor.CELERY else (),
+        environment={row.key: row.value for row in variables if not row.is_secret},
+        secret_marks={row.key: row.mark for row in variables if row.is_secret},
+        hibernating=deployment.hibernating,
+        upgrade_from=deployment.upgrade_from.spec if deployment.upgrade_from else None,
+    )

@@ -1,0 +1,135 @@
+"""What to do and what to say, decided from plain values. Pure: no Django, no I/O, no clock."""
+
+import math
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from deployments.dataplane.contract import Component, Observation, Outcome, Progress
+from deployments.domain.spec import QueueSpec, Release, wanted_workers
+from deployments.domain.states import WORST_FIRST, ComponentState, Status
+
+SCALE_DOWN_AFTER = timedelta(minutes=5)
+BACKOFF_CAP = 60.0
+
+# How soon a row is looked at again when no hint comes first, in seconds.
+REST_WAITING = 1.0
+REST_HEARD = 3.0  # while waiting for what the data plane tells of by itself
+REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The consolidated status, and the sentence that says why and what to do (empty when every component is ready)."""
+
+    status: Status
+    reason: str = ""
+
+
+def needs_apply(release: Release, observation: Observation, workers: Mapping[str, int]) -> bool:
+    """Whether anything observed differs from what is wanted."""
+    if observation.digest != release.digest or observation.drifted:
+        return True
+    if not (observation.asleep if release.hibernating else observation.ready):
+        return True
+    return any(load.workers != workers.get(load.name, load.workers) for load in observation.queues)
+
+
+def worst(components: tuple[Component, ...]) -> Component | None:
+    """The component that keeps the Deployment from being Healthy, or None."""
+    bad = [c for c in components if c.state is not ComponentState.READY]
+    return min(bad, key=lambda c: WORST_FIRST.index(c.state), default=None)
+
+
+def serves(release: Release, components: tuple[Component, ...]) -> bool:
+    """Whether every component does its part. Workers beyond a queue's min come and go with the load: while they only
+    start, nothing is wrong."""
+    least = {f"worker-{queue.name}": queue.min_workers for queue in release.queues}
+    return bool(components) and all(
+        c.state is ComponentState.READY
+        or (c.state is ComponentState.STARTING and c.ready >= least.get(c.name, math.inf))
+        for c in components
+    )
+
+
+def component_sentence(component: Component) -> str:
+    """What is wrong with a component, with its last error line when it has one."""
+    reason = component.reason or f"{component.name} is not ready."
+    return f"{reason} Last line: {component.last_line}" if component.last_line else reason
+
+
+def verdict(
+    *, release: Release, observation: Observation, progress: Progress | None, was_healthy: bool
+) -> Verdict:
+    """The status of a Deployment that nobody asked to delete.
+
+    CREATING until every component is ready for the first time; DEPLOYING while a changed Release rolls out;
+    UNHEALTHY when what was applied stopped being ready; HIBERNATING when nothing runs because nothing should.
+    """
+    applied = observation.digest == release.digest
+    if release.hibernating and applied and observation.asleep:
+        return Verdict(Status.HIBERNATING)
+    culprit = worst(observation.components)
+    if not release.hibernating and applied and serves(release, observation.components):
+        return Verdict(Status.HEALTHY, component_sentence(culprit) if culprit else "")
+    if culprit and culprit.state is ComponentState.FAILING:
+        reason = component_sentence(culprit)
+    elif progress and progress.outcome is not Outcome.FINISHED:
+        reason = progress.sentence
+    elif culprit:
+        reason = component_sentence(culprit)
+    else:
+        reason = "Waiting for the first observation."
+    if not was_healthy:
+        return Verdict(Status.CREATING, reason)
+    return Verdict(Status.UNHEALTHY if applied or not observation.digest else Status.DEPLOYING, reason)
+
+
+def backoff(failures: int) -> float:
+    """Seconds until the next try after `failures` failed ones in a row: 2, 4, 8 ... 60, each +-20 %."""
+    return min(BACKOFF_CAP, 2.0 ** min(failures, 6)) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+
+
+def rest(
+    status: Status,
+    progress: Progress | None,
+    *,
+    healthy: float,
+    scaled: bool,
+    heard: bool = False,
+    settled: bool = True,
+) -> float:
+    """Seconds until the next look when nothing happens: `healthy` is the data plane's `healthy_rest`; `heard` when it
+    tells of changes by itself; not `settled` while workers start. 0 after progress: the next step starts at once."""
+    if progress and progress.outcome is Outcome.PROGRESSED:
+        return 0.0
+    if status is Status.HIBERNATING:
+        return healthy
+    if status is Status.HEALTHY and settled:
+        return REST_SCALED if scaled else healthy
+    return REST_HEARD if heard else REST_WAITING
+
+
+def until_fewer(fewer_since: Iterable[datetime | None], now: datetime) -> float:
+    """Seconds until the first queue for which fewer workers would do may have fewer; infinite when none waits."""
+    return min(
+        (max(0.0, (since + SCALE_DOWN_AFTER - now).total_seconds()) for since in fewer_since if since),
+        default=math.inf,
+    )
+
+
+def scale(
+    queue: QueueSpec, *, wanted: int, queued: int, running: int, fewer_since: datetime | None, now: datetime
+) -> tuple[int, datetime | None]:
+    """The wanted number of workers, and since when fewer would do. Up at once; down after five minutes in which
+    fewer would always have done."""
+    want = wanted_workers(queue, queued, running)
+    floor = max(queue.min_workers, min(wanted, queue.max_workers))
+    if want >= floor:
+        return want, None
+    if fewer_since is None:
+        return floor, now
+    if now - fewer_since < SCALE_DOWN_AFTER:
+        return floor, fewer_since
+    return want, None

@@ -1,0 +1,319 @@
+"""The reconciler: one pass over one row. Level-triggered and idempotent, so it may run at any time, any number of
+times, and die at any instant.
+
+A pass is: claim -> observe -> plan -> one step -> observe -> record. Everything it needs to know is in the row
+and in the data plane; nothing is remembered between passes.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.utils import timezone
+
+from console.kit.failpoints import failpoint
+from deployments.clusters import connections
+from deployments.dataplane.contract import (
+    DataPlane,
+    DataPlaneError,
+    DataPlaneUnreachable,
+    Observation,
+    Outcome,
+    Progress,
+    Ref,
+    StepName,
+    UpgradeFailed,
+)
+from deployments.domain.spec import Release
+from deployments.domain.states import Operation, Status
+from deployments.models import UNKNOWN_AFTER, Deployment, WorkerQueue
+from deployments.queries import upgrades
+from deployments.queries.releases import queue_spec, release_of
+from deployments.reconciler import circuit_breaker, leases, plan, recording
+from deployments.reconciler.leases import Claim
+from deployments.reconciler.plan import Verdict
+from deployments.reconciler.recording import LeaseLost, QueueRecord, Record
+from deployments.secrets import vault
+
+logger = structlog.get_logger(__name__)
+
+SILENT_AFTER = timedelta(seconds=60)
+TRIED_BY_ANOTHER = "The cluster did not answer just now; it is being tried again."
+
+
+def reconcile(pk: UUID) -> bool:
+    """Run one pass over the row if it is due and free; whether it is worth running another at once."""
+    claim = leases.claim(pk)
+    if claim is None:
+        return False
+    with structlog.contextvars.bound_contextvars(deployment=str(pk), lease_epoch=claim.epoch):
+        try:
+            return _guarded_pass(claim)
+        finally:
+            leases.release(claim)
+
+
+def _guarded_pass(claim: Claim) -> bool:
+    try:
+        failpoint("reconcile.after_claim")
+        entry = _pass(claim)
+        failpoint("reconcile.before_record")
+        recording.record(claim, entry)
+        failpoint("reconcile.after_record")
+    except LeaseLost:
+        logger.warning("lease_lost")
+        return False
+    except Exception as error:
+        _record_surprise(claim, error)
+        raise
+    return entry.next_look == 0.0
+
+
+def _pass(claim: Claim) -> Record:
+    """What there is to record. A cluster that does not answer is hardly asked, so that it holds up nobody else's."""
+    deployment = claim.deployment
+    if silence := _known_silence(deployment):
+        return _failed(claim, DataPlaneUnreachable(silence))
+    cluster = deployment.cluster
+    if not circuit_breaker.begin(cluster):
+        return _failed(claim, DataPlaneUnreachable(TRIED_BY_ANOTHER))
+    answered = cluster.trial_at is None  # a bug says nothing about the cluster
+    try:
+        entry = _delete_pass(claim) if deployment.is_deleting else _apply_pass(claim)
+        answered = entry.observed
+    finally:
+        circuit_breaker.end(cluster, answered=answered)
+    return entry
+
+
+def _known_silence(deployment: Deployment) -> str:
+    """Why the cluster need not even be asked: an observer that lives has heard nothing of it for a minute."""
+    cluster, now = deployment.cluster, timezone.now()
+    if not cluster.trouble or cluster.last_seen_at is None or cluster.observer_until is None:
+        return ""
+    known = cluster.observer_until > now and now - cluster.last_seen_at > SILENT_AFTER
+    return cluster.trouble if known else ""
+
+
+def _record_surprise(claim: Claim, error: Exception) -> None:
+    """A bug or a fault that nobody foresaw: put the row off first, then say so on the page."""
+    failures = claim.deployment.failures + 1
+    seconds = plan.backoff(failures)
+    leases.postpone(claim, seconds, failures=failures)
+    sentence = (
+        f"An unexpected {type(error).__name__} stopped this pass. It is tried again by itself; "
+        "if it goes on, an operator finds the details in the worker's log."
+    )
+    verdict = Verdict(_status_under_error(claim.deployment), sentence)
+    recording.record(claim, Record(verdict, seconds, observed=False, failures=failures))
+
+
+def _status_under_error(deployment: Deployment) -> Status:
+    if deployment.is_deleting:
+        return Status.DELETING
+    return Status.CREATING if deployment.first_healthy_at is None else Status.UNHEALTHY
+
+
+def ref_of(deployment: Deployment) -> Ref:
+    """How drivers name this Deployment."""
+    return Ref(str(deployment.pk), deployment.release_name)
+
+
+def _delete_pass(claim: Claim) -> Record:
+    plane = connections.plane(claim.deployment.cluster)
+    steps = plane.delete_steps()
+    ref = ref_of(claim.deployment)
+    if not claim.deployment.steps.filter(operation=Operation.DELETE).exists():
+        try:
+            return _inventory(plane.observe(ref), steps)
+        except DataPlaneError as error:
+            return _failed(claim, error)  # without steps: the inventory is still to be made
+    try:
+        progress = plane.destroy(ref)
+        failpoint("reconcile.after_apply")
+    except DataPlaneError as error:
+        return _failed(claim, error, operation=Operation.DELETE, step_names=steps)
+    gone = progress.outcome is Outcome.FINISHED
+    verdict = Verdict(Status.DELETED, "") if gone else Verdict(Status.DELETING, progress.sentence)
+    return Record(
+        verdict,
+        plan.rest(Status.DELETING, None if gone else progress, healthy=plane.healthy_rest, scaled=False),
+        operation=Operation.DELETE,
+        step_names=steps,
+        progress=progress,
+        components=() if gone else None,
+        facts={"airflow_url": ""},
+        gone=gone,
+    )
+
+
+def _inventory(observation: Observation, steps: tuple[StepName, ...]) -> Record:
+    """The first pass of a delete removes nothing: it writes down what there is. That is the receipt, whoever dies
+    while it is removed."""
+    found = ", ".join(item.text for item in observation.leftovers) or "nothing"
+    sentence = f"Found {found}."
+    return Record(
+        Verdict(Status.DELETING, sentence),
+        0.0,
+        operation=Operation.DELETE,
+        step_names=steps,
+        progress=Progress(steps[0].key, Outcome.PROGRESSED, sentence),
+        inventory=observation.leftovers,
+        facts={"airflow_url": ""},
+    )
+
+
+def _apply_pass(claim: Claim) -> Record:
+    deployment = claim.deployment
+    plane = connections.plane(deployment.cluster)
+    queues = list(deployment.queues.select_related("worker_type"))
+    release = release_of(deployment, queues)
+    workers = {q.name: q.wanted_workers for q in queues}
+    ref = ref_of(deployment)
+    progress: Progress | None = None
+    steps = plane.create_steps(release)
+    operation = _operation(deployment)
+    try:
+        observation = plane.observe(ref)
+        failpoint("reconcile.after_observe")
+        if plan.needs_apply(release, observation, workers):
+            progress = plane.apply(ref, release, vault.read(deployment), workers)
+            failpoint("reconcile.after_apply")
+            observation = plane.observe(ref)
+    except UpgradeFailed as error:
+        return _upgrade_failed(claim, error, operation=operation, step_names=steps)
+    except DataPlaneError as error:
+        return _failed(claim, error, operation=operation, step_names=steps)
+    verdict = plan.verdict(
+        release=release,
+        observation=observation,
+        progress=progress,
+        was_healthy=deployment.first_healthy_at is not None,
+    )
+    scaled = _scale(queues, observation)
+    more = any(record.wanted_workers != workers.get(record.name) for record in scaled)
+    return Record(
+        verdict,
+        0.0 if more else _rest(plane, release, verdict, progress, scaled, settled=observation.ready),
+        operation=operation,
+        step_names=steps,
+        progress=_shown_progress(progress, steps, verdict),
+        notices=progress.notices if progress else (),
+        components=observation.components,
+        queues=scaled,
+        facts=_facts(plane, ref, release, observation, verdict),
+    )
+
+
+def _rest(
+    plane: DataPlane,
+    release: Release,
+    verdict: Verdict,
+    progress: Progress | None,
+    scaled: tuple[QueueRecord, ...],
+    *,
+    settled: bool,
+) -> float:
+    """When to look next if nothing is heard before: also when a queue may have fewer workers, which nobody tells."""
+    seconds = plan.rest(
+        verdict.status,
+        progress,
+        healthy=plane.healthy_rest,
+        scaled=bool(release.queues) and not plane.load_wakes,
+        heard=plane.load_wakes,
+        settled=settled,
+    )
+    return min(seconds, plan.until_fewer((queue.fewer_since for queue in scaled), timezone.now()))
+
+
+def _shown_progress(progress: Progress | None, steps: tuple[StepName, ...], verdict: Verdict) -> Progress:
+    """Where the steps stand: all done once it is Healthy, whatever the last call still did."""
+    last = steps[-1].key
+    if progress is None or (verdict.status is Status.HEALTHY and progress.step != last):
+        return Progress(last, Outcome.FINISHED, "")
+    return replace(progress, outcome=Outcome.FINISHED) if verdict.status is Status.HEALTHY else progress
+
+
+def _operation(deployment: Deployment) -> Operation | None:
+    """Whose steps this pass moves: none while it only keeps running what was applied."""
+    if deployment.first_healthy_at is None:
+        return Operation.CREATE
+    return Operation.CHANGE if deployment.observed_generation != deployment.generation else None
+
+
+def _facts(
+    plane: DataPlane, ref: Ref, release: Release, observation: Observation, verdict: Verdict
+) -> dict[str, object]:
+    """What else the page shows. Airflow can be opened once it was Healthy and while its API server answers."""
+    facts: dict[str, object] = {"notes": plane.notes(ref)}
+    open_to_people = verdict.status is not Status.CREATING and not release.hibernating
+    facts["airflow_url"] = (plane.endpoint(ref) or "") if open_to_people else ""
+    if observation.digest == release.digest:
+        facts["observed_generation"] = release.generation
+    return facts
+
+
+def _scale(queues: list[WorkerQueue], observation: Observation) -> tuple[QueueRecord, ...]:
+    """Decide the wanted workers of every queue that was observed."""
+    now: datetime = timezone.now()
+    loads = {load.name: load for load in observation.queues}
+    records = []
+    for queue in queues:
+        load = loads.get(queue.name)
+        if load is None:
+            continue
+        wanted, fewer_since = plan.scale(
+            queue_spec(queue),
+            wanted=queue.wanted_workers,
+            queued=load.queued,
+            running=load.running,
+            fewer_since=queue.fewer_since,
+            now=now,
+        )
+        seen = (load.queued, load.running, load.workers, load.draining)
+        records.append(QueueRecord(queue.name, wanted, fewer_since, *seen))
+    return tuple(records)
+
+
+def _failed(claim: Claim, error: DataPlaneError, **of: object) -> Record:
+    """A step that could not be taken: say why, and try again later and later."""
+    deployment = claim.deployment
+    failures = deployment.failures + 1
+    seconds = plan.backoff(failures)
+    if isinstance(error, DataPlaneUnreachable):
+        return _unreachable(deployment, error, seconds, failures)
+    sentence = f"{str(error).rstrip('.')}. Trying again in {seconds:.0f} s."
+    return Record(
+        Verdict(_status_under_error(deployment), sentence),
+        seconds,
+        error=sentence,
+        failures=failures,
+        **of,  # type: ignore[arg-type]
+    )
+
+
+def _upgrade_failed(claim: Claim, error: UpgradeFailed, **of: object) -> Record:
+    """The database is as before the upgrade; the next pass, at once, goes on with the earlier runtime."""
+    deployment = claim.deployment
+    if deployment.upgrade_from is None:  # no way back is known: an error like any other
+        return _failed(claim, error, **of)
+    said = upgrades.sentence(deployment.runtime.version, deployment.upgrade_from.version, str(error))
+    return Record(
+        Verdict(Status.DEPLOYING, said),
+        0.0,
+        error=said,
+        upgrade_failed=str(error),
+        **of,  # type: ignore[arg-type]
+    )
+
+
+def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, failures: int) -> Record:
+    """Nothing is known. The last word stands for two minutes; after that it is Unknown, never the last value."""
+    silent = timezone.now() - deployment.observed_at
+    verdict = Verdict(Status(deployment.status), deployment.status_reason)
+    if silent > UNKNOWN_AFTER and not deployment.is_deleting:
+        verdict = Verdict(Status.UNKNOWN, f"{error} Last answer {deployment.observed_at:%H:%M:%S} UTC.")
+    elif deployment.is_deleting or deployment.first_healthy_at is None:
+        verdict = Verdict(_status_under_error(deployment), str(error))
+    return Record(verdict, min(seconds, 10.0), observed=False, failures=failures)

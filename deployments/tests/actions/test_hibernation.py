@@ -1,0 +1,401 @@
+"""Sleep: by hand and by schedule, against the scripted data plane."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.utils import timezone
+
+from deployments.actions import delete_deployment, hibernation
+from deployments.actions.common import NotNow, changing
+from deployments.domain import schedules
+from deployments.domain.states import Status
+from deployments.models import Deployment, HibernationSchedule
+from deployments.reconciler import recording
+from deployments.reconciler.reconcile import ref_of
+from deployments.tasks import follow_schedules
+from deployments.tests.reconciler.test_reconcile import settle
+from workspaces.models import AuditEvent
+
+transactional = pytest.mark.django_db(transaction=True)
+
+
+def rest(deployment):
+    """Passes until it sleeps."""
+    for _ in range(10):
+        settle(deployment, passes=1)
+        if deployment.status == Status.HIBERNATING:
+            break
+    return deployment
+
+
+@pytest.fixture
+def healthy(deployment, plane):
+    return settle(deployment)
+
+
+def verbs(deployment):
+    return list(
+        AuditEvent.objects.filter(object_id=str(deployment.pk)).order_by("pk").values_list("verb", flat=True)
+    )
+
+
+@transactional
+def test_it_sleeps_with_a_sentence_and_wakes_to_healthy(healthy, bob, plane):
+    plane.worlds[healthy.release_name].rows = ("a run",)
+    healthy.queues.update(live_workers=3, running=2)
+    assert hibernation.hibernate(deployment=healthy, by=bob)
+    healthy.refresh_from_db()
+    assert (healthy.status, healthy.airflow_url) == (Status.DEPLOYING, "")
+    rest(healthy)
+    assert healthy.status == Status.HIBERNATING
+    assert healthy.reason == "Put to sleep by Bob. It sleeps until somebody wakes it. Nothing is lost."
+    assert healthy.airflow_url == ""
+    assert list(healthy.components.all()) == []
+    assert list(healthy.queues.values_list("live_workers", "running")) == [(0, 0)]
+    assert plane.observe(ref_of(healthy)).asleep
+    assert hibernation.wake(deployment=healthy, by=bob)
+    settle(healthy)
+    assert (healthy.status, healthy.hibernation_cause) == (Status.HEALTHY, "")
+    assert healthy.airflow_url
+    assert plane.worlds[healthy.release_name].rows == ("a run",)
+    assert verbs(healthy)[-2:] == ["hibernated", "woke"]
+
+
+@transactional
+def test_twice_is_once(healthy, bob):
+    assert hibernation.hibernate(deployment=healthy, by=bob)
+    before = Deployment.objects.get(pk=healthy.pk).generation
+    assert not hibernation.hibernate(deployment=healthy, by=bob)
+    assert Deployment.objects.get(pk=healthy.pk).generation == before
+    assert hibernation.wake(deployment=healthy, by=bob)
+    assert not hibernation.wake(deployment=healthy, by=bob)
+    assert verbs(healthy)[1:] == ["hibernated", "woke"]
+
+
+@transactional
+def test_what_is_changed_in_its_sleep_is_applied_when_it_wakes(healthy, bob, plane):
+    hibernation.hibernate(deployment=healthy, by=bob)
+    rest(healthy)
+    with changing(healthy, by=bob) as row:
+        row.scheduler_au = 8
+        row.save(update_fields=["scheduler_au"])
+    rest(healthy)
+    assert healthy.status == Status.HIBERNATING
+    assert not plane.worlds[healthy.release_name].running
+    hibernation.wake(deployment=healthy, by=bob)
+    settle(healthy)
+    assert plane.worlds[healthy.release_name].release.scheduler.cpu_millis == 800
+
+
+@transactional
+def test_a_start_of_airdeck_leaves_it_asleep(healthy, bob, cluster, plane):
+    hibernation.hibernate(deployment=healthy, by=bob)
+    rest(healthy)
+    assert recording.begin_again(cluster) == 0
+    rest(healthy)
+    assert healthy.status == Status.HIBERNATING
+    assert not plane.worlds[healthy.release_name].running
+
+
+@transactional
+def test_a_start_of_airdeck_while_it_falls_asleep_starts_nothing(healthy, bob, cluster, plane):
+    hibernation.hibernate(deployment=healthy, by=bob)
+    assert recording.begin_again(cluster) == 0
+    rest(healthy)
+    assert healthy.status == Status.HIBERNATING
+
+
+@transactional
+def test_a_sleeping_one_can_be_deleted(healthy, bob):
+    hibernation.hibernate(deployment=healthy, by=bob)
+    rest(healthy)
+    delete_deployment(deployment=healthy, by=bob)
+    settle(healthy)
+    assert healthy.status == Status.DELETED
+
+
+@pytest.mark.django_db
+def test_nothing_sleeps_while_it_is_created_or_deleted(deployment, bob):
+    with pytest.raises(NotNow):
+        hibernation.hibernate(deployment=deployment, by=bob)
+    delete_deployment(deployment=deployment, by=bob)
+    with pytest.raises(NotNow):
+        hibernation.wake(deployment=deployment, by=bob)
+
+
+# -- Schedules: pure --
+
+BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
+
+
+def at(text: str, zone: str = "UTC") -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "after", "expected"),
+    [
+        # Plain, and across a weekend.
+        (
+            "0 20 * * 1-5",
+            BERLIN,
+            "2026-11-20T20:00",
+            ["2026-11-23T19:00", "2026-11-24T19:00", "2026-11-25T19:00"],
+        ),
+        (
+            "0 7 * * 1",
+            "UTC",
+            "2026-11-21T00:00",
+            ["2026-11-23T07:00", "2026-11-30T07:00", "2026-12-07T07:00"],
+        ),
+        # 29 March 2026: 02:00-03:00 does not exist in Berlin; it fires once, right after.
+        (
+            "30 2 * * *",
+            BERLIN,
+            "2026-03-28T12:00",
+            ["2026-03-29T01:00", "2026-03-30T00:30", "2026-03-31T00:30"],
+        ),
+        # 25 October 2026: 02:00-03:00 comes twice in Berlin; it fires once.
+        (
+            "30 2 * * *",
+            BERLIN,
+            "2026-10-24T12:00",
+            ["2026-10-25T00:30", "2026-10-26T01:30", "2026-10-27T01:30"],
+        ),
+        # 8 March and 1 November 2026 in New York.
+        (
+            "15 2 * * *",
+            NEW_YORK,
+            "2026-03-07T12:00",
+            ["2026-03-08T07:00", "2026-03-09T06:15", "2026-03-10T06:15"],
+        ),
+        (
+            "15 1 * * *",
+            NEW_YORK,
+            "2026-10-31T12:00",
+            ["2026-11-01T05:15", "2026-11-02T06:15", "2026-11-03T06:15"],
+        ),
+        # The time on the wall stays, the moment moves.
+        (
+            "0 7 * * *",
+            BERLIN,
+            "2026-10-24T12:00",
+            ["2026-10-25T06:00", "2026-10-26T06:00", "2026-10-27T06:00"],
+        ),
+        (
+            "0 0 29 2 *",
+            "UTC",
+            "2026-01-01T00:00",
+            ["2028-02-29T00:00", "2032-02-29T00:00", "2036-02-29T00:00"],
+        ),
+    ],
+)
+def test_the_next_times(cron, zone, after, expected):
+    found = schedules.upcoming(cron, zone, at(after, zone))
+    assert [moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M") for moment in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("", "five fields"),
+        ("0 20 * *", "five fields"),
+        ("0 0 20 * * 5", "five fields"),  # seconds
+        ("@daily", "five fields"),
+        ("61 20 * * 5", "The minute cannot be read"),
+        ("x 20 * * 5", "The minute cannot be read"),
+        ("0 25 * * *", "The hour cannot be read"),
+        ("0 20 0 * *", "The day of the month cannot be read"),
+        ("0 20 30 2 *", "The day of the month cannot be read"),
+        ("0 20 * 13 *", "The month cannot be read"),
+        ("0 20 * * 8", "The day of the week cannot be read"),
+        ("5-3 20 * * *", "The minute cannot be read"),
+        ("* 20 * * *", "30 minutes apart"),
+        ("*/20 * * * *", "30 minutes apart"),
+        ("0,5 20 * * *", "30 minutes apart"),
+    ],
+)
+def test_a_cron_expression_that_cannot_be_used_says_why(typed, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        schedules.clean_cron(typed)
+
+
+def test_a_cron_expression_is_stored_with_single_spaces_and_told_in_words():
+    assert schedules.clean_cron("  0   20 *  * 5 ") == "0 20 * * 5"
+    assert schedules.words("0 20 * * 1-5") == "At 20:00, Monday through Friday"
+
+
+def test_what_is_suggested_can_be_used():
+    for suggestion in schedules.SUGGESTIONS:
+        assert schedules.clean_cron(suggestion.hibernate_cron) == suggestion.hibernate_cron
+        assert schedules.clean_cron(suggestion.wake_cron) == suggestion.wake_cron
+
+
+# -- Schedules: followed --
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The database's clock, as a test says."""
+    now = [at("2026-11-20T12:00")]  # a Friday
+    monkeypatch.setattr(hibernation, "database_now", lambda: now[0])
+
+    def move(text: str) -> int:
+        now[0] = at(text)
+        return follow_schedules()
+
+    return move
+
+
+def plan_sleep(deployment, by, **changes):
+    values = {
+        "hibernate_cron": "0 20 * * 1-5",
+        "wake_cron": "0 7 * * 1-5",
+        "time_zone": "UTC",
+        "enabled": True,
+    }
+    saved = HibernationSchedule.objects.filter(deployment=deployment).first()
+    return hibernation.set_schedule(
+        deployment=deployment, by=by, shown=hibernation.schedule_settings(saved), wanted=values | changes
+    )
+
+
+@pytest.fixture
+def settled(deployment):
+    """Healthy once, without its passes."""
+    Deployment.objects.filter(pk=deployment.pk).update(first_healthy_at=timezone.now(), status=Status.HEALTHY)
+    deployment.refresh_from_db()
+    return deployment
+
+
+def sleeps(deployment):
+    return Deployment.objects.get(pk=deployment.pk).hibernating
+
+
+@pytest.mark.django_db
+def test_it_sleeps_and_wakes_by_its_schedule(settled, bob, clock):
+    plan_sleep(settled, bob)
+    assert not sleeps(settled)
+    assert clock("2026-11-20T19:59:59") == 0
+    assert clock("2026-11-20T20:00:03") == 1
+    assert sleeps(settled)
+    assert Deployment.objects.get(pk=settled.pk).hibernation_cause == "its schedule"
+    assert clock("2026-11-20T20:00:13") == 0
+    assert clock("2026-11-23T07:00:00") == 1
+    assert not sleeps(settled)
+    event = AuditEvent.objects.filter(object_id=str(settled.pk)).latest("pk")
+    assert (event.actor_label, event.verb, event.new) == ("Airdeck", "woke", {"because": "of its schedule"})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("back_at", "asleep"),
+    [
+        ("2026-11-20T22:00", True),  # missed: Friday's sleep
+        ("2026-11-23T12:00", False),  # missed: Friday's sleep and Monday's wake
+        ("2026-11-25T06:00", True),  # missed: many of both, the last was Tuesday's sleep
+        ("2026-11-25T12:00", False),  # and then Wednesday's wake
+    ],
+)
+def test_of_times_that_were_missed_only_the_last_counts(settled, bob, clock, back_at, asleep):
+    plan_sleep(settled, bob)
+    clock(back_at)
+    assert sleeps(settled) is asleep
+    assert clock(back_at) == 0
+    held = HibernationSchedule.objects.get(deployment=settled)
+    assert min(held.next_hibernate_at, held.next_wake_at) > at(back_at)
+
+
+@pytest.mark.django_db
+def test_of_both_at_the_same_minute_it_wakes(settled, bob, clock):
+    plan_sleep(settled, bob, hibernate_cron="0 20 * * *", wake_cron="0 20 * * *")
+    clock("2026-11-20T20:00:01")
+    assert not sleeps(settled)
+
+
+@pytest.mark.django_db
+def test_what_somebody_does_by_hand_stays_until_the_next_time(settled, bob, clock):
+    plan_sleep(settled, bob)
+    clock("2026-11-20T20:00:01")
+    hibernation.wake(deployment=settled, by=bob)
+    assert clock("2026-11-21T12:00") == 0
+    assert not sleeps(settled)
+    hibernation.hibernate(deployment=settled, by=bob)
+    assert clock("2026-11-23T06:59") == 0
+    assert clock("2026-11-23T07:00") == 1
+    assert not sleeps(settled)
+
+
+@pytest.mark.django_db
+def test_two_that_evaluate_at_once_act_once(settled, bob, clock):
+    plan_sleep(settled, bob)
+    now = at("2026-11-20T20:00:01")
+    (first,), (second,) = hibernation.due_schedules(now), hibernation.due_schedules(now)
+    assert hibernation.follow_schedule(first, now)
+    hibernation.wake(deployment=settled, by=bob)  # before the second comes to it
+    assert not hibernation.follow_schedule(second, now)
+    assert not sleeps(settled)
+
+
+@pytest.mark.django_db
+def test_a_schedule_that_is_off_or_half_does_only_what_it_says(settled, bob, clock):
+    plan_sleep(settled, bob, enabled=False)
+    assert clock("2026-11-20T21:00") == 0
+    plan_sleep(settled, bob, wake_cron="")
+    assert clock("2026-11-23T21:00") == 1
+    assert clock("2026-11-24T12:00") == 0
+    assert sleeps(settled)
+
+
+@pytest.mark.django_db
+def test_switching_it_on_does_not_catch_up_and_changing_it_restarts_nothing(settled, bob, clock):
+    generation = settled.generation
+    plan_sleep(settled, bob, enabled=False)
+    clock("2026-11-20T21:00")
+    plan_sleep(settled, bob)
+    assert clock("2026-11-20T21:01") == 0
+    settled.refresh_from_db()
+    assert settled.generation == generation
+    events = AuditEvent.objects.filter(object_id=str(settled.pk), verb__startswith="changed the hibernation")
+    assert events.count() == 2
+    plan_sleep(settled, bob)
+    assert events.count() == 2
+    assert events.latest("pk").new == {"enabled": True}
+
+
+@pytest.mark.django_db
+def test_one_deployment_that_cannot_sleep_holds_up_no_other(
+    settled, workspace, bob, choices, clock, monkeypatch
+):
+    from uuid import uuid4
+
+    from deployments.actions import create_deployment
+
+    other = create_deployment(workspace=workspace, by=bob, form_key=uuid4(), choices=choices("Second"))
+    Deployment.objects.filter(pk=other.pk).update(first_healthy_at=timezone.now())
+    for row in (settled, other):
+        plan_sleep(row, bob)
+    follow = hibernation.follow_schedule
+
+    def broken(schedule, now):
+        if schedule.deployment_id == settled.pk:
+            raise RuntimeError("a bug")
+        return follow(schedule, now)
+
+    monkeypatch.setattr(hibernation, "follow_schedule", broken)
+    assert clock("2026-11-20T20:00:01") == 1
+    assert (sleeps(settled), sleeps(other)) == (False, True)
+
+
+@pytest.mark.django_db
+def test_the_page_says_when_it_wakes_in_its_time_zone(settled, bob, clock):
+    plan_sleep(settled, bob, time_zone=BERLIN)
+    clock("2026-11-20T19:00:01")
+    Deployment.objects.filter(pk=settled.pk).update(
+        status=Status.HIBERNATING, observed_at=timezone.now() + timedelta(seconds=1)
+    )
+    settled.refresh_from_db()
+    assert settled.reason == (
+        "Put to sleep by its schedule. It wakes on Monday, 23 November at 07:00 (Europe/Berlin). Nothing is lost."
+    )

@@ -1,0 +1,145 @@
+"""What the contract suite needs of a Kubernetes cluster: the emulator, or a real API server (KUBECONFIG_TEST)."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from console.embedded import postgres
+from console.tests.services import STATE
+from deployments.dataplane.contract import ClusterConfig
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.api.client import Api, path_of
+from deployments.dataplane.kubernetes.api.credentials import parse
+from deployments.dataplane.kubernetes.api.transport import connection_to
+from deployments.dataplane.kubernetes.driver import KEDA_PATH, KubernetesDataPlane
+from deployments.dataplane.postgres import databases
+from deployments.tests.dataplane.contract import NEWER, OLDER, Case, converge, new_case
+from deployments.tests.dataplane.kubernetes.emulator import Emulator
+from deployments.tests.dataplane.kubernetes.kubelet import Kubelet
+from deployments.tests.dataplane.kubernetes.node import Node
+from deployments.tests.dataplane.kubernetes.rights import with_shipped_rights
+from deployments.tests.dataplane.kubernetes.store import stamped
+from deployments.tests.templates import drop_template
+
+ADMIN = postgres.url(STATE, "postgres")
+DOMAIN = "airflow.example"
+REAL = os.environ.get("KUBECONFIG_TEST", "")
+NOT_ASKED = (0.0, False)  # whether the cluster has KEDA
+
+
+class KubernetesHarness:
+    """See `contract.Harness`."""
+
+    components = frozenset(
+        ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker-default")
+    )
+
+    def __init__(self, kubeconfig: str, *, emulator: Emulator | None) -> None:
+        self.kubeconfig, self.emulator = kubeconfig, emulator
+        self.patience, self.pause = (20.0, 0.0) if emulator else (90.0, 0.2)
+        self.prefix = "t" + secrets.token_hex(3) + "-"
+        self.credentials = parse(
+            kubeconfig
+        )  # of the console; ours, and the kubelet's, are an administrator's
+        self.connection = connection_to(self.credentials)
+        self.kubelet = Kubelet(self.api, ADMIN, self.prefix, controllers=emulator is not None)
+        if emulator:
+            self.credentials = emulator.console_credentials
+            self.kubelet.log = self._log
+            self.kubelet.version = lambda: emulator.store.version
+        else:
+            self.credentials = with_shipped_rights(self.api(), self.credentials)
+            self.kubelet.node = Node()
+            self.kubelet.log = self.kubelet.node.log
+        self._running: Case | None = None
+        drop_templates()  # a real Airflow's, from tests of this machine in the same process
+
+    def config(self, **more: str) -> ClusterConfig:
+        """The cluster as the console would have it registered."""
+        document = {"namespace_prefix": self.prefix, "ingress_domain": DOMAIN}
+        stored = self.credentials.settings()
+        return ClusterConfig("c1", "kubernetes", ADMIN, {**stored, **document, **more})
+
+    def api(self) -> Api:
+        return Api(self.connection, 60.0)
+
+    def driver(self, **more: str) -> KubernetesDataPlane:
+        """A driver, without anything having gone on in the cluster meanwhile."""
+        return KubernetesDataPlane(self.config(**more))
+
+    def plane(self) -> KubernetesDataPlane:
+        self.kubelet.play()
+        return self.driver()
+
+    def unreachable(self) -> KubernetesDataPlane:
+        return self.driver(server="https://127.0.0.1:1")
+
+    def running(self) -> Case:
+        if self._running is None:
+            case = new_case()
+            converge(self, case)
+            self._running = case
+        return self._running
+
+    def namespace(self, case: Case) -> str:
+        return names.namespace(self.prefix, case.ref.release_name)
+
+    @contextmanager
+    def keda(self) -> Iterator[KubernetesDataPlane]:
+        """A driver that leaves scaling to KEDA, which is there meanwhile; a real cluster without it skips the test."""
+        if self.emulator:
+            self.emulator.keda = True
+        elif self.api().get(KEDA_PATH) is None:
+            pytest.skip("the cluster of KUBECONFIG_TEST has no KEDA")
+        plane = self.driver(keda="true")
+        plane.connection.keda = NOT_ASKED
+        try:
+            yield plane
+        finally:
+            plane.connection.keda = NOT_ASKED
+            if self.emulator:
+                self.emulator.keda = False
+
+    def failing_migration(self, case: Case) -> AbstractContextManager[None]:
+        return self.kubelet.failing_migration(self.namespace(case))
+
+    def remember(self, case: Case) -> None:
+        with self._inside(case) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+
+    def remembers(self, case: Case) -> bool:
+        with self._inside(case) as connection:
+            return connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+    def close(self) -> None:
+        """Leave nothing in the cluster, nor of its templates in Postgres."""
+        api = self.api()
+        if self.kubelet.node:
+            self.kubelet.node.close(api)
+        for found in api.items(path_of("v1", "Namespace", "")):
+            if found["metadata"]["name"].startswith(self.prefix):
+                api.delete(path_of("v1", "Namespace", "", found["metadata"]["name"]), "namespace")
+        drop_templates()
+
+    def _inside(self, case: Case) -> psycopg.Connection:
+        return psycopg.connect(ADMIN, dbname=databases.database_name(case.ref.release_name), autocommit=True)
+
+    def _log(self, namespace: str, pod: str, text: str) -> None:
+        logs, key = self.emulator.logs, (namespace, pod, False)
+        logs[key] = logs.get(key, "") + stamped(text)
+
+
+def drop_templates() -> None:
+    """Remove what is on the tests' Postgres of the runtimes that the contract uses."""
+    for runtime in (OLDER, NEWER):
+        drop_template(ADMIN, runtime.version)
+
+
+def real_kubeconfig() -> str:
+    """The kubeconfig of the real API server to test with."""
+    return Path(REAL).read_text()

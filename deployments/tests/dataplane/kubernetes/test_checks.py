@@ -1,0 +1,351 @@
+"""What registration finds out: the verdicts as tables, and the asking over HTTPS, against the emulator and (with
+KUBECONFIG_TEST) a real API server."""
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+from console.embedded import postgres
+from console.tests.services import STATE
+from deployments.dataplane.contract import ClusterConfig, DataPlaneError
+from deployments.dataplane.kubernetes.api.client import Api, path_of
+from deployments.dataplane.kubernetes.api.credentials import parse
+from deployments.dataplane.kubernetes.api.transport import connection_to
+from deployments.dataplane.kubernetes.checks import verdicts
+from deployments.dataplane.kubernetes.checks.canary import KEPT_OUT, LABEL, LET_IN, LISTENS, Patience, canary
+from deployments.dataplane.kubernetes.checks.examine import examine
+from deployments.dataplane.kubernetes.checks.verdicts import Server, State
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.dataplane.kubernetes.rbac import manifest, rules
+from deployments.dataplane.kubernetes.rbac.rules import Right
+from deployments.tests.dataplane.kubernetes.emulator import Answer, Emulator
+from deployments.tests.dataplane.kubernetes.pod_security import findings
+
+ADMIN = postgres.url(STATE, "postgres")
+REAL = os.environ.get("KUBECONFIG_TEST", "")
+ROOT = Path(__file__).resolve().parents[4]
+QUICK = Patience(account=3, start=3, end=3, between=0.02)
+GOOD = Server(180001, False, True, True, 300, 3, 40)
+
+
+def config(kubeconfig: str, url: str = ADMIN, **settings: str) -> ClusterConfig:
+    return ClusterConfig("c1", "kubernetes", url, {**parse(kubeconfig).settings(), **settings})
+
+
+def states(found) -> dict[str, str]:
+    return {check.key: check.state.value for check in found}
+
+
+@pytest.fixture
+def emulator():
+    with Emulator() as running:
+        for name in rules.LENT:
+            role = {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": name},
+            }
+            api_of(running).apply(path_of(role["apiVersion"], "ClusterRole", "", name), role)
+        yield running
+
+
+def api_of(emulator: Emulator) -> Api:
+    return Api(connection_to(emulator.credentials), 30.0)
+
+
+# -- Verdicts --
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        ({"major": "1", "minor": "36", "gitVersion": "v1.36.3"}, State.OK),
+        ({"major": "1", "minor": "30+", "gitVersion": "v1.30.2-gke.1"}, State.OK),
+        ({"major": "1", "minor": "29", "gitVersion": "v1.29.0"}, State.MISSING),
+        ({}, State.MISSING),
+        ({"major": [1], "minor": None, "gitVersion": 7}, State.MISSING),
+    ],
+)
+def test_the_version_must_be_one_that_we_support(found, state):
+    assert verdicts.version(found).state is state
+
+
+def test_missing_rights_are_listed_and_optional_ones_are_not_missed():
+    lacking = [Right("", "pods", "list"), Right("", "pods", "watch"), Right("apps", "deployments", "patch")]
+    check = verdicts.access([*lacking, Right("keda.sh", "scaledobjects", "get", optional=True)], 100)
+    assert check.state is State.MISSING
+    assert check.sentence.startswith(
+        "3 of 100 rights are missing: list, watch on pods; patch on apps/deployments."
+    )
+    assert verdicts.ROLE_FILE in check.sentence
+    assert verdicts.access([Right("keda.sh", "scaledobjects", "get", optional=True)], 100).state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        (GOOD, {"postgres": "ok", "postgres_rights": "ok", "connections": "ok"}),
+        (Server(130011, True, True, True, 300, 3, 0), {"postgres": "missing", "postgres_rights": "warning"}),
+        (Server(160004, False, True, False, 100, 3, 0), {"postgres_rights": "missing"}),
+        (
+            Server(160004, False, False, True, 100, 3, 70),
+            {"postgres_rights": "missing", "connections": "warning"},
+        ),
+    ],
+)
+def test_postgres_is_judged_by_version_rights_and_room(server, expected):
+    assert states(verdicts.database(server)).items() >= expected.items()
+
+
+def test_a_postgres_says_for_how_many_there_is_room():
+    sentence = verdicts.database(GOOD)[2].sentence
+    assert sentence == (
+        "40 of 297 connections are used; there is room for about 9 more Deployments at 20 each."
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "state"),
+    [
+        ("postgresql://a:b@db.internal:5432/postgres", "ok"),
+        ("postgresql://a:b@10.0.0.9/postgres", "ok"),
+        ("postgresql://a:b@localhost/postgres", "warning"),
+        ("postgresql://a:b@127.0.0.2/postgres", "warning"),
+        ("postgresql://a:b@[::1]/postgres", "warning"),
+        ("postgresql://a:b@/postgres?host=/run/pg", "warning"),
+    ],
+)
+def test_an_address_that_pods_cannot_mean_is_said(url, state):
+    assert verdicts.database_address(url).state.value == state
+    assert "a:b" not in verdicts.database_address(url).sentence
+
+
+def test_the_ingress_class_is_the_chosen_one_or_the_default():
+    nginx = {"metadata": {"name": "nginx"}}
+    default = {
+        "metadata": {"name": "alb", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}}
+    }
+    table = [
+        ([nginx, default], "", "ok"),
+        ([nginx], "", "warning"),
+        ([], "", "warning"),
+        ([nginx], "nginx", "ok"),
+    ]
+    for classes, wanted, state in [*table, ([nginx], "alb", "warning")]:
+        found = verdicts.ingress(classes, ClusterSettings(ingress_class=wanted, ingress_domain="a.example"))
+        assert states(found) == {"ingress_class": state, "domain": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("let_in", "kept_out", "state", "words"),
+    [
+        (True, False, "ok", "Isolation enforced"),
+        (True, True, "warning", "Isolation is not enforced"),
+        (False, False, "unchecked", "Not checked"),
+        (None, None, "unchecked", "Not checked"),
+    ],
+)
+def test_isolation_is_enforced_only_when_one_gets_in_and_the_other_does_not(let_in, kept_out, state, words):
+    check = verdicts.isolation(let_in, kept_out)
+    assert (check.state.value, check.sentence.startswith(words)) == (state, True)
+
+
+def test_words_from_a_cluster_are_cut_and_cleaned():
+    hostile = "\x1b[31mred\x1b[0m\u202e" + "x" * 5000
+    for check in (
+        verdicts.failed("a", "A", DataPlaneError(hostile)),
+        verdicts.version({"major": "1", "minor": "36", "gitVersion": hostile}),
+        verdicts.ingress([{"metadata": {"name": hostile}}], ClusterSettings())[0],
+        verdicts.not_isolated(hostile),
+    ):
+        assert len(check.sentence) < 800
+        assert check.sentence.isprintable()
+
+
+# -- The role's file --
+
+
+def test_the_file_of_the_role_is_the_list_of_permissions():
+    path = ROOT / "deploy" / "kubernetes" / "airdeck-clusterrole.yaml"
+    assert path.read_text() == manifest.text(), f"python -m {manifest.__name__} > {path.relative_to(ROOT)}"
+    documents = list(yaml.safe_load_all(path.read_text()))
+    assert [d["kind"] for d in documents] == [
+        "Namespace",
+        "ServiceAccount",
+        "ClusterRole",
+        "ClusterRoleBinding",
+    ] + ["ClusterRole"] * len(rules.LENT)
+    granted = {
+        (group, resource, verb)
+        for rule in documents[2]["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert granted == {(r.group, r.resource, r.verb) for r in rules.rights()}
+    assert not granted & {(rules.RBAC, "clusterroles", verb) for verb in ("escalate", "create", "patch")}
+    assert "*" not in path.read_text().replace(" *", "")
+
+
+# -- Asking --
+
+
+def test_a_good_cluster_misses_nothing(emulator):
+    found = examine(config(emulator.kubeconfig, ingress_domain="airflow.example"))
+    assert "missing" not in states(found).values(), [c.sentence for c in found]
+    reviews = [call for _, call in emulator.calls if "selfsubjectaccessreviews" in call]
+    assert len(reviews) == len(list(rules.rights()))
+
+
+def test_missing_rights_and_roles_are_named():
+    with Emulator() as emulator:
+        emulator.denied = {"patch deployments", "create pods"}
+        found = {c.key: c for c in examine(config(emulator.kubeconfig))}
+    assert (found["rights"].state, found["roles"].state) == (State.MISSING, State.MISSING)
+    assert "patch on apps/deployments" in found["rights"].sentence
+    assert "create on pods" in found["rights"].sentence
+
+
+@pytest.mark.parametrize(
+    ("script", "key", "words"),
+    [
+        (("GET /version", Answer(status=401)), "api", "rejects Airdeck's credentials"),
+        (("GET /version", Answer(status=500, message="boom")), "api", "failed with HTTP 500"),
+        (("GET /version", Answer(act="truncate")), "api", "was cut off: IncompleteRead"),
+        (("selfsubjectaccessreviews", Answer(status=403, message="no")), "rights", "may not do this"),
+        (("GET .*ingressclasses", Answer(status=403, message="no")), "ingress_class", "may not do this"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_and_the_rest_is_checked(emulator, script, key, words):
+    emulator.script(script[0], script[1], always=True)
+    found = {c.key: c for c in examine(config(emulator.kubeconfig))}
+    assert words in found[key].sentence
+    assert found[key].state in (State.MISSING, State.UNCHECKED)
+    assert found["postgres"].state is State.OK
+
+
+def test_a_cluster_and_a_postgres_that_are_not_there_are_said_without_the_password(emulator):
+    nowhere = config(
+        emulator.kubeconfig,
+        "postgresql://airdeck:marked-pw@127.0.0.1:1/postgres",
+        server="https://127.0.0.1:1",
+    )
+    found = examine(nowhere)
+    assert states(found) == {"api": "missing", "postgres": "missing", "postgres_address": "warning"}
+    assert "marked-pw" not in " ".join(c.sentence for c in found)
+
+
+# -- Trying --
+
+
+class Player(threading.Thread):
+    """Plays the cluster around the canary: its service account, and pods that end as told."""
+
+    def __init__(self, emulator: Emulator, outcome: dict[str, str]) -> None:
+        super().__init__(daemon=True)
+        self.emulator, self.outcome, self.done = emulator, outcome, threading.Event()
+        self.pods: dict[str, dict] = {}
+
+    def run(self) -> None:
+        while not self.done.wait(0.02):
+            self.api = api_of(self.emulator)
+            with suppress(DataPlaneError):  # the canary removes its namespace while we play
+                self._look()
+
+    def _look(self) -> None:
+        for found in self.api.items("/api/v1/namespaces", labelSelector=LABEL):
+            self._play(found["metadata"]["name"])
+
+    def _play(self, namespace: str) -> None:
+        path = path_of("v1", "ServiceAccount", namespace, "default")
+        if self.api.get(path) is None:
+            self.api.apply(
+                path, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+            )
+        for pod in self.api.items(path_of("v1", "Pod", namespace)):
+            name = pod["metadata"]["name"]
+            self.pods[name] = pod
+            phase = self.outcome.get(name)
+            if phase and not pod.get("status"):
+                status = {"phase": phase, "podIP": "10.1.2.3"}
+                self.api.merge(path_of("v1", "Pod", namespace, name) + "/status", {"status": status}, name)
+
+
+@pytest.fixture
+def play(emulator):
+    started = []
+
+    def begin(**outcome: str) -> Player:
+        player = Player(emulator, {LISTENS: "Running", LET_IN: "Succeeded", KEPT_OUT: "Failed", **outcome})
+        player.start()
+        started.append(player)
+        return player
+
+    yield begin
+    for player in started:
+        player.done.set()
+        player.join()
+
+
+def test_the_canary_finds_isolation_and_leaves_nothing(emulator, play):
+    emulator.script(
+        "POST .*/pods.dryRun=All", Answer(status=403, message="violates PodSecurity"), always=True
+    )
+    player = play()
+    found = canary(config(emulator.kubeconfig), QUICK)
+    assert states(found) == {"pod_security": "ok", "isolation": "ok"}
+    assert not [n for n in api_of(emulator).items("/api/v1/namespaces") if "canary" in n["metadata"]["name"]]
+    assert player.pods.keys() == {LISTENS, LET_IN, KEPT_OUT}
+    assert "10.1.2.3" in player.pods[KEPT_OUT]["spec"]["containers"][0]["command"]
+    for pod in player.pods.values():
+        assert findings(pod["spec"]) == []
+
+
+def test_a_cluster_that_enforces_nothing_is_said_to(emulator, play):
+    play(**{KEPT_OUT: "Succeeded"})
+    assert states(canary(config(emulator.kubeconfig), QUICK)) == {
+        "pod_security": "warning",
+        "isolation": "warning",
+    }
+
+
+def test_without_nodes_nothing_is_claimed(emulator, play):
+    play(**{LISTENS: ""})
+    found = canary(config(emulator.kubeconfig), Patience(account=3, start=0.2, end=0.2, between=0.02))
+    assert found[1].sentence == "Not checked: no pod started within 0 s (is there a node?)."
+
+
+def test_pods_that_never_end_are_not_waited_for(emulator, play):
+    play(**{KEPT_OUT: "Running"})
+    found = canary(config(emulator.kubeconfig), Patience(account=3, start=3, end=0.2, between=0.02))
+    assert found[1].state is State.UNCHECKED
+
+
+def test_what_an_earlier_test_left_is_removed_and_a_running_one_is_not(emulator, monkeypatch):
+    api = api_of(emulator)
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other", "labels": {LABEL: "true"}}}
+    api.apply(path_of("v1", "Namespace", "", "other"), body)
+    emulator.script("PATCH /api/v1/namespaces/airdeck-canary", Answer(status=403, message="no"), always=True)
+    for life, left in ((300, 1), (-60, 0)):
+        monkeypatch.setattr("deployments.dataplane.kubernetes.checks.canary.LIFE_SECONDS", life)
+        assert states(canary(config(emulator.kubeconfig), QUICK)) == {"isolation": "unchecked"}
+        assert len(api.items("/api/v1/namespaces", labelSelector=LABEL)) == left
+
+
+if REAL:
+
+    def test_a_real_api_server_answers_every_check() -> None:
+        found = examine(config(Path(REAL).read_text(), ingress_domain="airflow.example"))
+        assert states(found)["api"] == states(found)["rights"] == "ok"
+        tried = canary(config(Path(REAL).read_text()), Patience(start=2))
+        assert tried[0].sentence == "Pod Security admission is at work."
+        assert tried[1].state in (State.OK, State.UNCHECKED, State.WARNING)
+
+else:
+
+    def test_the_checks_against_a_real_api_server() -> None:
+        pytest.skip("KUBECONFIG_TEST names no kubeconfig of a real API server")

@@ -1,0 +1,170 @@
+"""How little the Kubernetes driver asks, how it scales, and where no secret is."""
+
+import json
+import time
+from dataclasses import replace
+
+import psycopg
+
+from deployments.dataplane.contract import Outcome
+from deployments.dataplane.kubernetes import driver, names
+from deployments.dataplane.kubernetes.api.client import path_of
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.dataplane.kubernetes.manifests import Inputs, render
+from deployments.dataplane.kubernetes.objects import inventory
+from deployments.dataplane.kubernetes.steps import provision
+from deployments.dataplane.postgres import databases
+from deployments.domain.spec import QueueSpec, au_size
+from deployments.domain.states import ComponentState
+from deployments.tests.dataplane.contract import CANARIES, apply_once, converge, new_case
+from deployments.tests.dataplane.kubernetes.harness import ADMIN
+from deployments.tests.dataplane.kubernetes.words import SCHEDULER, WORKER, api, calls, changed, get, objects
+
+# -- How little it asks --
+
+
+def test_creating_costs_a_request_per_object_and_ten_more_at_most(harness, cases) -> None:
+    case = new_case()
+    cases.append(case)
+    plane, since = harness.driver(), len(harness.emulator.calls)
+    plane.observe(case.ref)
+    plane.apply(case.ref, case.release, case.secrets, case.workers)
+    made = objects(harness, case)
+    assert ("ingresses", "api-server") in made
+    assert len(calls(harness, since)) <= len(made) + 10
+
+
+def test_a_healthy_deployment_is_observed_with_two_requests(harness) -> None:
+    case = harness.running()
+    plane, since = harness.plane(), len(harness.emulator.calls)
+    assert plane.observe(case.ref).ready
+    plane.endpoint(case.ref)
+    plane.notes(case.ref)
+    assert len(calls(harness, since)) == 2
+
+
+def test_applying_what_is_there_sends_nothing(harness) -> None:
+    case = harness.running()
+    plane, since = harness.plane(), len(harness.emulator.calls)
+    assert plane.apply(case.ref, case.release, case.secrets, case.workers).outcome is Outcome.FINISHED
+    assert {call.split()[0] for call in calls(harness, since)} == {"GET"}
+
+
+def test_a_driver_that_is_kept_does_not_believe_an_old_look_for_ever(harness, cases, monkeypatch) -> None:
+    monkeypatch.setattr(driver, "FRESH_SECONDS", 0.2)
+    case, plane = new_case(), harness.driver()
+    cases.append(case)
+    deadline = time.monotonic() + harness.patience
+    while plane.apply(case.ref, case.release, case.secrets, case.workers).outcome is not Outcome.FINISHED:
+        assert time.monotonic() < deadline
+        harness.kubelet.play()
+        plane.observe(case.ref)
+
+
+def test_a_changed_scheduler_size_patches_the_scheduler_and_the_quota_only(harness, case) -> None:
+    since = len(harness.emulator.calls)
+    apply_once(harness, changed(case, scheduler=au_size(8)))
+    patched = {
+        call.split("?")[0].rsplit("/", 2)[1:][0] + "/" + call.split("?")[0].rsplit("/", 1)[1]
+        for call in calls(harness, since)
+        if call.startswith("PATCH") and "/status" not in call
+    }
+    assert patched == {"deployments/scheduler", "resourcequotas/airdeck", "configmaps/airdeck-inventory"}
+
+
+def test_a_worker_pod_rolls_nothing_else(harness, case) -> None:
+    before = {
+        w["metadata"]["name"]: w["metadata"]["generation"]
+        for w in harness.api().items(path_of("apps/v1", "Deployment", harness.namespace(case)))
+    }
+    converge(harness, changed(case, queues=(QueueSpec("default", 1, 3, 2, au_size(7)),)))
+    after = {
+        w["metadata"]["name"]: w["metadata"]["generation"]
+        for w in harness.api().items(path_of("apps/v1", "Deployment", harness.namespace(case)))
+    }
+    assert {name for name in before if before[name] != after[name]} == {"worker-default"}
+
+
+# -- Workers --
+
+
+def test_idle_workers_go_first_and_other_changes_leave_their_number_alone(harness, case) -> None:
+    three = replace(case, workers={"default": 3})
+    converge(harness, three)
+    pods = [
+        p
+        for p in api(harness).items(path_of("v1", "Pod", harness.namespace(case)))
+        if p["metadata"]["labels"].get(names.LABEL_QUEUE)
+    ]
+    busy = pods[1]
+    with psycopg.connect(
+        ADMIN, dbname=databases.database_name(case.ref.release_name), autocommit=True
+    ) as inside:
+        row = "INSERT INTO task_instance (queue, state, hostname) VALUES ('default', 'running', %s)"
+        inside.execute(row, (busy["status"]["podIP"],))
+    load = harness.plane().observe(case.ref).queues[0]
+    assert (load.workers, load.running) == (3, 1)
+    converge(harness, case)
+    left = [
+        p
+        for p in api(harness).items(path_of("v1", "Pod", harness.namespace(case)))
+        if p["metadata"]["labels"].get(names.LABEL_QUEUE)
+    ]
+    assert [p["metadata"]["name"] for p in left] == [busy["metadata"]["name"]]
+    converge(harness, replace(changed(case, scheduler=au_size(6)), workers={"default": 1}))
+    assert get(harness, case, WORKER)["spec"]["replicas"] == 1
+
+
+def test_airflow_is_stopped_in_an_order_that_loses_no_task(harness, case) -> None:
+    asleep = changed(case, hibernating=True)
+    pods = [
+        p
+        for p in api(harness).items(path_of("v1", "Pod", harness.namespace(case)))
+        if p["metadata"]["labels"].get(names.LABEL_QUEUE)
+    ]
+    held = path_of("v1", "Pod", harness.namespace(case), pods[0]["metadata"]["name"])
+    api(harness).merge(
+        held, {"metadata": {"finalizers": ["example/task"]}}, "a pod that finishes its task", "kubelet"
+    )
+    for _ in range(3):
+        assert apply_once(harness, asleep).outcome is Outcome.WAITING
+        harness.kubelet.play()
+    assert get(harness, case, SCHEDULER)["spec"]["replicas"] == 0
+    assert get(harness, case, ("apps/v1", "Deployment", "api-server"))["spec"]["replicas"] == 1
+    api(harness).merge(held, {"metadata": {"finalizers": None}}, "it", "kubelet")
+    converge(harness, asleep)
+    assert get(harness, case, ("apps/v1", "Deployment", "redis"))["spec"]["replicas"] == 0
+    observed = harness.plane().observe(case.ref)
+    assert observed.asleep
+    assert {c.state for c in observed.components} == {ComponentState.ABSENT}
+    converge(harness, case)  # and wakes
+
+
+# -- Secrets --
+
+
+def test_no_secret_is_in_anything_but_a_secret(harness) -> None:
+    case = harness.running()
+    values = [v for k, v in vars(CANARIES).items() if k != "variables"] + list(CANARIES.variables.values())
+    for place, found in harness.emulator.store.objects.items():
+        if place.plural != "secrets":
+            text = json.dumps(found)
+            assert not any(value in text for value in values), place
+    known = inventory.read(api(harness), case.ref, harness.namespace(case))
+    inputs = Inputs(
+        case.release, case.secrets, ClusterSettings.of(harness.config().settings), "postgresql://a@b/c"
+    )
+    secret = next(
+        m for m in render(inputs).lasting if inventory.identity(m) == ("v1", "Secret", names.VARIABLES)
+    )
+    assert known.rendered["v1", "Secret", names.VARIABLES] == inventory.mark(secret, CANARIES.fernet_key)
+    assert inventory.mark(secret, "another key") != inventory.mark(secret, CANARIES.fernet_key)
+
+
+def test_nothing_of_the_driver_shows_a_secret_in_its_repr(harness) -> None:
+    case = harness.running()
+    place = harness.driver()._place(case.ref)
+    task = provision.Task(place, case.release, case.secrets, case.workers, keda=False)
+    said = repr((place, task, harness.config(), harness.driver().connection))
+    assert CANARIES.fernet_key not in said
+    assert harness.connection._client.configuration.api_key["BearerToken"] not in said

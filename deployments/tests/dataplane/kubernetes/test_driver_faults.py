@@ -1,0 +1,158 @@
+"""What every fault between two requests of the Kubernetes driver leaves behind."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, Outcome
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.api.client import path_of
+from deployments.dataplane.kubernetes.health import observe
+from deployments.dataplane.kubernetes.objects import inventory
+from deployments.dataplane.kubernetes.steps import removal
+from deployments.dataplane.postgres import databases
+from deployments.domain.spec import QueueSpec, au_size
+from deployments.tests.dataplane.contract import converge, new_case, remove
+from deployments.tests.dataplane.kubernetes.emulator import Answer
+from deployments.tests.dataplane.kubernetes.harness import ADMIN
+from deployments.tests.dataplane.kubernetes.store import Place
+from deployments.tests.dataplane.kubernetes.words import api, calls, changed, get
+from deployments.tests.templates import drop_template
+
+
+def test_what_holds_a_namespace_is_named_and_never_stripped(harness, own) -> None:
+    path = path_of("v1", "ConfigMap", harness.namespace(own), "theirs")
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "theirs", "finalizers": ["example/keep"]},
+    }
+    api(harness).apply(path, theirs, "somebody")
+    while (progress := harness.plane().destroy(own.ref)).step == "components":
+        pass
+    assert (progress.step, progress.outcome) == ("namespace", Outcome.PROGRESSED)
+    progress = harness.plane().destroy(own.ref)
+    assert progress.outcome is Outcome.WAITING
+    assert progress.sentence == "Deletion waits for configmaps (1) with finalizer example/keep."
+    assert harness.plane().observe(own.ref).leftovers[0].step == "namespace"
+    place = Place("v1", "namespaces", "", harness.namespace(own))
+    old = (datetime.now(UTC) - timedelta(minutes=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    harness.emulator.store.objects[place]["metadata"]["deletionTimestamp"] = old
+    with pytest.raises(DataPlaneError, match=r"cannot end.*example/keep"):
+        harness.plane().destroy(own.ref)
+    assert api(harness).get(path)["metadata"]["finalizers"] == ["example/keep"]
+    api(harness).merge(path, {"metadata": {"finalizers": None}}, "it", "somebody")
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 15, 36])
+def test_whatever_request_is_the_last_the_next_call_completes_it(harness, cases, number: int) -> None:
+    """As if the worker had been killed there: answers are lost, and no request follows."""
+    case = new_case()
+    cases.append(case)
+    harness.emulator.script(
+        "(GET|PATCH|DELETE) ", *[Answer("pass")] * number, Answer(status=500), always=True
+    )
+    with pytest.raises(DataPlaneUnreachable):
+        harness.driver().apply(case.ref, case.release, case.secrets, case.workers)
+    harness.emulator.heal()
+    converge(harness, case)
+    known = inventory.read(api(harness), case.ref, harness.namespace(case))
+    assert known.digest == case.release.digest
+    assert all(known.rendered.values())
+
+
+def test_what_was_about_to_be_made_is_pruned_too(harness, case) -> None:
+    extra = QueueSpec("heavy", 1, 1, 4, au_size(5))
+    both = replace(changed(case, queues=(*case.release.queues, extra)), workers={"default": 1, "heavy": 1})
+    harness.emulator.script(
+        "PATCH .*/deployments/worker-heavy", Answer("lose"), Answer(status=500), always=True
+    )
+    with pytest.raises(DataPlaneUnreachable):
+        harness.driver().apply(both.ref, both.release, both.secrets, both.workers)
+    harness.emulator.heal()
+    assert get(harness, case, ("apps/v1", "Deployment", "worker-heavy")) is not None
+    converge(harness, case)
+    assert get(harness, case, ("apps/v1", "Deployment", "worker-heavy")) is None
+
+
+def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one(harness, own) -> None:
+    with psycopg.connect(ADMIN, autocommit=True) as admin:
+        name = databases.database_name(own.ref.release_name)
+        admin.execute(f"ALTER DATABASE {name} RENAME TO {name}_away")
+        for release in (own.release, changed(own, hibernating=True).release):
+            with pytest.raises(DataPlaneError, match=rf"{name} is not on the database server.* Put it back"):
+                harness.driver().apply(own.ref, release, own.secrets, own.workers)
+        assert not databases.find(ADMIN, own.ref.release_name, own.ref.deployment_id).database
+        admin.execute(f"ALTER DATABASE {name}_away RENAME TO {name}")
+    converge(harness, own)
+
+
+def test_a_node_that_does_not_answer_is_waited_for_once_in_a_look(harness) -> None:
+    case = harness.running()
+    place, since = harness.driver()._place(case.ref), len(harness.emulator.calls)
+    harness.emulator.script("GET .*/log", Answer("hang"), always=True)
+    assert observe._last_lines(place, place.pods()[:3]) == {}
+    assert [call for call in calls(harness, since) if "/log" in call][1:] == []
+    harness.emulator.heal()
+    assert all(observe._last_lines(place, place.pods()[:3]).values())
+
+
+def test_a_quota_that_refuses_is_told_with_the_object(harness, cases) -> None:
+    case = new_case()
+    cases.append(case)
+    text = 'deployments "scheduler" is forbidden: exceeded quota: theirs, requested: count=1, used: count=4'
+    harness.emulator.script("PATCH .*/deployments/scheduler", Answer(status=403, message=text), always=True)
+    with pytest.raises(
+        DataPlaneError, match=r"quota does not allow Deployment scheduler: .*exceeded quota: theirs"
+    ):
+        harness.driver().apply(case.ref, case.release, case.secrets, case.workers)
+
+
+def test_a_call_without_time_left_stops_between_two_objects(harness, cases, monkeypatch) -> None:
+    case = new_case()
+    cases.append(case)
+    monkeypatch.setattr("deployments.dataplane.kubernetes.objects.apply.ENOUGH_SECONDS", 1000.0)
+    progress = harness.driver().apply(case.ref, case.release, case.secrets, case.workers)
+    assert (progress.step, progress.outcome) == ("configuration", Outcome.PROGRESSED)
+    assert progress.sentence.startswith("Applied 0 of ")
+    monkeypatch.undo()
+    converge(harness, case)
+
+
+def test_a_template_that_cannot_be_migrated_says_why_and_is_tried_again(harness, cases) -> None:
+    case = new_case(runtime=replace(new_case().release.runtime, version="3.9-1"))
+    with (
+        harness.kubelet.failing_migration(names.template_namespace(harness.prefix)),
+        pytest.raises(DataPlaneError, match=r"Preparing a database for Airflow 3.3.2 failed: .*surprise"),
+    ):
+        converge(harness, case)
+    cases.append(case)
+    converge(harness, case)
+    remove(harness, cases.pop())
+    drop_template(ADMIN, "3.9-1")
+    left = {
+        p.plural
+        for p in harness.emulator.store.objects
+        if p.namespace == names.template_namespace(harness.prefix)
+    }
+    assert not left & {"jobs", "secrets"}
+
+
+def test_pods_that_finish_what_they_do_are_waited_for_however_long() -> None:
+    remaining = (
+        "Some resources are remaining: pods. has 2 resource instances, configmaps. has 1 resource instances"
+    )
+    content = {"type": "NamespaceContentRemaining", "status": "True", "message": remaining}
+    assert (
+        removal.blocker({"status": {"conditions": [content]}})
+        == "Deletion waits for pods (2), configmaps (1)."
+    )
+    broken = {
+        "type": "NamespaceDeletionDiscoveryFailure",
+        "status": "True",
+        "message": "metrics.k8s.io: stale",
+    }
+    assert removal.blocker({"status": {"conditions": [broken]}}) == "Deletion waits: metrics.k8s.io: stale."
+    assert removal.blocker({"status": {"conditions": [{**broken, "status": "False"}]}}) == ""

@@ -1,0 +1,154 @@
+"""From an event in a cluster to the row, all parts together: observer, watcher, hints, reconciler, driver, and the
+emulator or (KUBECONFIG_TEST) a real API server."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from deployments.actions import QueueChoice, create_deployment
+from deployments.clusters import catalogue, connections
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.api.client import path_of
+from deployments.domain.states import Status
+from deployments.models import Cluster, Deployment, RuntimeRelease
+from deployments.reconciler import observer
+from deployments.reconciler.observer import ClusterObserver
+from deployments.reconciler.reconcile import reconcile
+from deployments.tests.dataplane.kubernetes.emulator import Emulator
+from deployments.tests.dataplane.kubernetes.harness import ADMIN, REAL, KubernetesHarness, real_kubeconfig
+from workspaces.models import AuditEvent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def eventually(holds: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+class Worker:
+    """Runs the passes that were hinted, as a worker does, and what is due, as the sweep does."""
+
+    def __init__(self, hints: list[UUID]) -> None:
+        self.hints, self.stop, self.passes = hints, threading.Event(), 0
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while not self.stop.is_set():
+            pks = {self.hints.pop(0) for _ in range(len(self.hints))}
+            for pk in pks or set(Deployment.objects.filter(deleted_at=None).values_list("pk", flat=True)):
+                while reconcile(pk):
+                    self.passes += 1
+            time.sleep(0.02)
+        connection.close()
+
+
+@pytest.fixture
+def world() -> Iterator[KubernetesHarness]:
+    with Emulator() as emulator:
+        played = None if REAL else emulator
+        harness = KubernetesHarness(real_kubeconfig() if REAL else emulator.kubeconfig, emulator=played)
+        yield harness
+        harness.close()
+
+
+@pytest.fixture
+def there(world) -> Cluster:
+    """The emulator, registered."""
+    found = Cluster(name="Production", kind=Cluster.Kind.KUBERNETES, checked_at=timezone.now())
+    config = world.config()
+    connections.seal(found, database_url=ADMIN, settings=dict(config.settings))
+    found.save()
+    catalogue.apply()
+    catalogue.add_worker_types(found, [("A5", 1000, 2048)])
+    return found
+
+
+@pytest.fixture
+def running(there, hints) -> Iterator[None]:
+    """An observer and a worker."""
+    stop, worker = threading.Event(), Worker(hints)
+    watching = ClusterObserver(there.pk, connections.plane(there))
+    thread = threading.Thread(target=watching.run, args=(stop,))
+    thread.start()
+    yield
+    stop.set()
+    worker.stop.set()
+    worker.thread.join(20)
+    thread.join(10)
+
+
+@pytest.fixture
+def kubelet(world) -> Iterator[threading.Event]:
+    """Plays the cluster until it is set."""
+    still, stop = threading.Event(), threading.Event()
+
+    def play() -> None:
+        while not stop.is_set():
+            if not still.is_set():
+                world.kubelet.play()
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    yield still
+    stop.set()
+    thread.join(10)
+
+
+def test_the_cluster_tells_and_the_row_follows(
+    workspace, alice, there, choices, running, kubelet, world, monkeypatch
+):
+    monkeypatch.setattr("deployments.dataplane.kubernetes.watch.drift_detector.HOLD_SECONDS", 0.5)
+    monkeypatch.setattr(observer, "HEARTBEAT_SECONDS", 0.2)
+    runtime = RuntimeRelease.objects.order_by("-released_on").first()
+    queue = QueueChoice(there.worker_types.get(), 1, 1, 16)
+    wanted = choices(cluster=there, runtime=runtime, queue=queue)
+    made = create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=wanted)
+
+    def row() -> Deployment:
+        return Deployment.objects.select_related("cluster").get(pk=made.pk)
+
+    eventually(lambda: row().status == Status.HEALTHY, 40)
+    eventually(lambda: row().cluster.last_seen_at is not None)
+    namespace = names.namespace(world.prefix, made.release_name)
+    scheduler = path_of("apps/v1", "Deployment", namespace, "scheduler")
+
+    # Quiet: nothing is asked about a Healthy Deployment.
+    kubelet.set()
+    time.sleep(1.0)
+    if world.emulator:
+        began = time.monotonic()
+        time.sleep(1.5)
+        calls = [call for at, call in world.emulator.calls if at > began]
+        assert [c for c in calls if "watch=true" not in c and "/version" not in c] == []
+
+    # A pod is no longer ready: the row follows, without being looked for.
+    label = f"{names.LABEL_COMPONENT}=scheduler"
+    (pod,) = world.api().items(path_of("v1", "Pod", namespace), "pods", labelSelector=label)
+    unready = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    path = path_of("v1", "Pod", namespace, pod["metadata"]["name"]) + "/status"
+    world.api().merge(path, unready, "it", "kubelet")
+    if world.emulator:  # which has no controllers while the kubelet is still
+        none = {"status": {"readyReplicas": 0, "availableReplicas": 0}}
+        world.api().merge(f"{scheduler}/status", none, "it", "kube-controller-manager")
+    eventually(lambda: row().status == Status.UNHEALTHY, 10)
+    world.api().merge(path, {"status": {"conditions": pod["status"]["conditions"]}}, "it", "kubelet")
+    kubelet.clear()
+    eventually(lambda: row().status == Status.HEALTHY)
+
+    # Somebody edits: it is put back, and told.
+    world.api().merge(scheduler, {"spec": {"replicas": 0}}, "it", "kubectl-edit")
+    eventually(lambda: AuditEvent.objects.filter(verb="repaired").exists())
+    told = AuditEvent.objects.get(verb="repaired")
+    assert told.new == {"repair": "Deployment scheduler was changed by kubectl-edit; it was put back."}
+    assert world.api().get(scheduler)["spec"]["replicas"] == 1
+    eventually(lambda: row().status == Status.HEALTHY)

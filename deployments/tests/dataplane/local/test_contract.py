@@ -1,0 +1,31 @@
+"""The driver contract, held by the local data plane with real Airflow."""
+
+import pytest
+
+from deployments.tests.dataplane.contract import Case, DriverContract, LifeContract, remove
+from deployments.tests.dataplane.local.airflow_local import LocalHarness, assert_runs_a_dag
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def harness():
+    made = LocalHarness()
+    made.running()
+    yield made
+    remove(made, made.running())
+
+
+class TestLocalDataPlane(DriverContract):
+    pass
+
+
+class TestLife(LifeContract):
+    def first(self, harness: LocalHarness) -> Case:
+        """The one of the tests above, which are done with it: starting another takes half a minute."""
+        return harness.running()
+
+    def _is_upgraded(self, harness: LocalHarness, case: Case) -> None:
+        """Once it has run a DAG under its new executor as well."""
+        assert_runs_a_dag(harness, case, "proof_of_local")
+        super()._is_upgraded(harness, case)

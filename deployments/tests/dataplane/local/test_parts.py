@@ -1,0 +1,372 @@
+"""The small parts of the local data plane: launcher, jobs, ports, and what a failed install says."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from console.kit.files import write_private
+from deployments.dataplane.local import ports
+from deployments.dataplane.local.health import probe
+from deployments.dataplane.local.runtimes import runtimes
+from deployments.dataplane.local.runtimes.jobs import Job, JobStatus, begin
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.steps.programs import restart_silent
+from deployments.dataplane.local.supervisor.client import ProcessInfo
+from deployments.dataplane.local.supervisor.launch import NICE
+from deployments.dataplane.local.supervisor.processes import DRAIN_SECONDS, Processes, queued_seconds
+from deployments.dataplane.local.supervisor.specs import (
+    LAUNCHER,
+    Spec,
+    launch_argv,
+    restarts,
+    running_digest,
+    started_file,
+    write_spec,
+)
+
+SHOW = "import json, os; print(json.dumps([dict(os.environ), os.getcwd(), os.getpid()]))"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> StateDir:
+    made = StateDir(tmp_path / "state")
+    made.create()
+    return made
+
+
+def launch(spec_file: Path) -> subprocess.CompletedProcess[str]:
+    leaky = {**os.environ, "LEAK": "supervisord's", "PYTHONPATH": "/nowhere"}
+    return subprocess.run(launch_argv(spec_file), env=leaky, capture_output=True, text=True, check=False)
+
+
+def test_a_program_gets_exactly_its_environment_whatever_is_in_it(tmp_path: Path) -> None:
+    environment = {"EVIL": "a\n[program:evil]\ncommand=/bin/true 100%", "QUOTES": "'\"`$x", "UMLAUT": "ü"}
+    spec = Spec((sys.executable, "-I", "-c", SHOW), tmp_path, environment)
+    file = tmp_path / "spec.json"
+    assert write_spec(file, spec)
+    assert not write_spec(file, spec)
+    assert file.stat().st_mode & 0o777 == 0o600
+    done = launch(file)
+    seen, folder, pid = json.loads(done.stdout)
+    assert {k: v for k, v in seen.items() if k != "LC_CTYPE"} == environment
+    assert folder == str(tmp_path)
+    assert running_digest(file, pid) == spec.digest
+    assert running_digest(file, pid + 1) == ""
+    assert restarts(file) == 0
+    launch(file)
+    assert restarts(file) == 1
+
+
+def test_a_spec_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "spec.json"
+    write_spec(file, Spec(("/bin/true",), tmp_path))
+    file.chmod(0o644)
+    done = launch(file)
+    assert done.returncode == 1
+    assert "owner alone" in done.stderr
+
+
+def test_what_a_killed_predecessor_left_in_its_group_is_ended_before_the_next_start(tmp_path: Path) -> None:
+    file = tmp_path / "spec.json"
+    write_spec(file, Spec(("/bin/true",), tmp_path))
+    leader = subprocess.Popen(
+        ["/bin/sh", "-c", "sleep 1000 & echo $!; kill -9 $$"],
+        stdout=subprocess.PIPE,
+        process_group=0,
+        text=True,
+    )
+    assert leader.stdout is not None
+    child = int(leader.stdout.readline())
+    leader.wait()
+    leader.stdout.close()
+    write_private(started_file(file), json.dumps({"pid": leader.pid, "digest": "old", "starts": 3}))
+    assert launch(file).returncode == 0
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline, "the orphan lives"
+        time.sleep(0.02)
+
+
+def test_a_private_file_is_written_again_only_when_something_is_wrong_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "key"
+    assert write_private(file, "one")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("one", 0o600)
+    assert not write_private(file, "one")
+    assert write_private(file, "two")
+    file.chmod(0o644)
+    assert write_private(file, "two")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stranger_that_got_the_old_pid_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "spec.json"
+    write_spec(file, Spec(("/bin/true",), tmp_path))
+    stranger = subprocess.Popen(["/bin/sleep", "1000"], process_group=0)
+    try:
+        write_private(started_file(file), json.dumps({"pid": stranger.pid, "digest": "old", "starts": 1}))
+        assert launch(file).returncode == 0
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_program_goes_after_the_console_where_both_want_a_core(tmp_path: Path) -> None:
+    file = tmp_path / "spec.json"
+    write_spec(file, Spec((sys.executable, "-I", "-c", "import os; print(os.nice(0))"), tmp_path))
+    assert int(launch(file).stdout) == min(os.nice(0) + NICE, 19)
+
+
+def test_the_launcher_needs_nothing_but_the_standard_library() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(LAUNCHER), "/nowhere.json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "FileNotFoundError" in done.stderr
+    assert "ModuleNotFoundError" not in done.stderr
+
+
+def test_ports_are_kept_and_never_given_twice(paths: StateDir) -> None:
+    names = [f"calm-orbit-{number:04d}" for number in range(20)]
+    given = {name: ports.allot(paths, name) for name in names}
+    assert len(set(given.values())) == len(names)
+    assert {name: ports.allot(paths, name) for name in names} == given
+    assert ports.upstream(paths.root, names[0]) == given[names[0]]
+    ports.release_all(paths, names[0])
+    assert not (paths.ports / str(given[names[0]])).exists()
+
+
+def test_a_port_that_a_stranger_holds_is_not_given(paths: StateDir) -> None:
+    first = ports.allot(paths, "calm-orbit-0001")
+    with socket.create_server(("127.0.0.1", first)):
+        moved = ports.allot(paths, "calm-orbit-0001", avoid=first)
+        assert moved != first
+        assert ports.upstream(paths.root, "calm-orbit-0001") == moved
+    assert not (paths.ports / str(first)).exists()
+
+
+@pytest.mark.parametrize("name", ["../../etc", "calm-orbit-0001/../x", "", "nobody-here-0000", "x\n"])
+def test_the_proxy_finds_no_port_for_a_name_that_is_none(paths: StateDir, name: str) -> None:
+    assert ports.upstream(paths.root, name) is None
+
+
+@pytest.mark.parametrize("listening", [False, True])
+def test_a_redis_that_is_not_there_or_hangs_holds_up_no_look(tmp_path: Path, *, listening: bool) -> None:
+    path = tmp_path / "redis.sock"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        if listening:
+            silent.listen()
+        began = time.monotonic()
+        assert probe.connected_workers(path, "password") is None
+        assert time.monotonic() - began < 2.5 * probe.REDIS_SECONDS
+
+
+def test_a_job_that_fails_waits_longer_each_time_and_one_that_was_killed_is_repeated_at_once(
+    tmp_path: Path,
+) -> None:
+    job = Job("runtime-0.0-1", tmp_path)
+    assert job.status() == JobStatus()
+    first = begin(job, "Installing.")
+    assert job.status() == first
+    assert first.retry_at() <= time.time()  # killed: the file still says that it runs
+    again = begin(job, "Installing.")
+    assert again.attempts == 2
+    delays = [JobStatus("x", n, 1000.0, failed=True).retry_at() - 1000 for n in (1, 2, 3, 20)]
+    assert delays == [5, 10, 20, 300]
+
+
+def test_only_one_process_holds_a_job(tmp_path: Path) -> None:
+    job = Job("runtime-0.0-1", tmp_path)
+    with job.lock() as first, job.lock() as second:
+        assert (first, second) == (True, False)
+    with job.lock() as third:
+        assert third
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (
+            "error: Failed to download `a2wsgi==1.10.10`\n  cause: Hash mismatch for `a2wsgi==1.10.10`\n",
+            ("a2wsgi==1.10.10", "hash mismatch"),
+        ),
+        (
+            "error: Request failed after 3 retries in 8.9s\n"
+            "  cause: Failed to fetch: https://pypi.org/simple/a2wsgi/\n  cause: tcp connect error\n",
+            ("a2wsgi", "cannot be reached"),
+        ),
+        (
+            "error: Failed to write to the client cache\n"
+            "  cause: failed to write to file `/x/.tmp`: No space left on device (os error 28)\n",
+            ("the disk is full",),
+        ),
+        ("error: No solution found\n  cause: there is no version of x==9.\n", ("there is no version",)),
+        ("", ("the installer was ended",)),
+    ],
+)
+def test_a_failed_install_is_told_in_one_sentence(output: str, words: tuple[str, ...]) -> None:
+    said = runtimes.explain(output, "3.3.2")
+    assert said.startswith("Installing Airflow 3.3.2 failed")
+    assert said.endswith(".")
+    assert all(word in said for word in words)
+
+
+def test_every_lock_names_hashes_a_working_celery_and_its_airflow() -> None:
+    for file in runtimes.LOCKS.glob("*.txt"):
+        text = file.read_text()
+        assert text.startswith(f"# Runtime {file.stem}: Apache Airflow ")
+        assert f"apache-airflow=={text.split('Apache Airflow ')[1].split()[0]} " in text
+        assert "\ncelery==5.6.3 " in text
+        assert runtimes.package_count(file.stem) > 100
+        assert text.count("--hash=sha256:") > runtimes.package_count(file.stem)
+
+
+def test_an_unknown_runtime_is_told_with_those_there_are() -> None:
+    with pytest.raises(runtimes.DataPlaneError, match=r"Choose one of 3\.2-1, 3\.3-1"):
+        runtimes.lock_file("9.9-9")
+
+
+def test_an_install_keeps_the_way_to_the_index_and_nothing_else(paths: StateDir) -> None:
+    environ = {"PATH": "/bin", "HTTPS_PROXY": "http://u:p@proxy", "SECRET_KEY": "x", "DATABASE_URL": "y"}
+    spec = runtimes.install_spec(paths, "3.3-1", "3.3.2", environ)
+    assert spec.env["HTTPS_PROXY"] == "http://u:p@proxy"
+    assert not {"SECRET_KEY", "DATABASE_URL"} & set(spec.env)
+    assert not any("proxy" in argument for argument in spec.argv)
+
+
+class StoppedPrograms:
+    """Stands for supervisord where only the names of stopped programs matter."""
+
+    def __init__(self) -> None:
+        self.stopped: list[str] = []
+
+    def stop(self, name: str, *, wait: bool = False) -> None:
+        self.stopped.append(name)
+
+
+def test_what_stays_silent_is_restarted_and_old_silence_never_adds_up(paths: StateDir, time_machine) -> None:
+    supervisor = StoppedPrograms()
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+    def look(seconds: float) -> str:
+        time_machine.move_to(start + timedelta(seconds=seconds), tick=False)
+        return restart_silent(processes, {"scheduler-1": 60.0})
+
+    assert [look(second) for second in range(0, 61, 10)] == [""] * 7
+    assert look(61) == "Restarting what runs but does not answer: Scheduler."
+    assert supervisor.stopped == ["calm-orbit-0012.scheduler-1:scheduler-1"]
+    assert look(200) == ""  # nobody looked for two minutes: it answered meanwhile, or the machine slept
+    assert look(225) == ""
+
+
+def test_what_was_restarted_for_its_silence_gets_its_whole_time_again(paths: StateDir, time_machine) -> None:
+    supervisor = StoppedPrograms()
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    note = started_file(processes.spec_file("scheduler-1"))
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    for second in range(0, 123, 10):
+        pid = 4_000_001 + len(supervisor.stopped)  # what was stopped is started again
+        write_private(note, json.dumps({"pid": pid, "digest": "same", "starts": 1}))
+        time_machine.move_to(start + timedelta(seconds=second), tick=False)
+        restart_silent(processes, {"scheduler-1": 60.0})
+    assert len(supervisor.stopped) == 1
+
+
+def test_what_waits_for_a_core_is_slow_and_not_silent(paths: StateDir, time_machine, monkeypatch) -> None:
+    """An API server that starts where all cores are taken is not started anew, which would take it still longer."""
+    supervisor = StoppedPrograms()
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    queued = {"for": 0.0}
+    monkeypatch.setattr(
+        "deployments.dataplane.local.supervisor.processes.queued_seconds", lambda pid: queued["for"]
+    )
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    said = []
+    for second in range(0, 131, 10):
+        time_machine.move_to(start + timedelta(seconds=second), tick=False)
+        queued["for"] = second / 2
+        said.append(restart_silent(processes, {"scheduler-1": 60.0}))
+    assert said[:-1] == [""] * 13  # 120 s, of which it ran or slept for 60
+    assert said[-1] == "Restarting what runs but does not answer: Scheduler."
+
+
+def test_the_silence_of_one_process_is_not_that_of_the_next(paths: StateDir, time_machine) -> None:
+    supervisor = StoppedPrograms()
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    note = started_file(processes.spec_file("scheduler-1"))
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    for second in range(0, 101, 10):
+        write_private(note, json.dumps({"pid": 4_000_001 + (second > 50), "digest": "same", "starts": 1}))
+        time_machine.move_to(start + timedelta(seconds=second), tick=False)
+        restart_silent(processes, {"scheduler-1": 60.0})
+    assert supervisor.stopped == []
+
+
+def test_the_kernel_tells_how_long_a_process_waited_for_a_core() -> None:
+    if not Path("/proc/self/schedstat").exists():
+        pytest.skip("this kernel does not tell")
+    core = min(os.sched_getaffinity(0))
+    turn = f"import os, time; os.sched_setaffinity(0, {{{core}}}); end = time.monotonic() + 1.5\n"
+    two = [
+        subprocess.Popen([sys.executable, "-c", turn + "while time.monotonic() < end: pass"]) for _ in "ab"
+    ]
+    try:
+        time.sleep(1.2)
+        assert max(queued_seconds(process.pid) for process in two) > 0.2
+    finally:
+        for process in two:
+            process.wait()
+    assert queued_seconds(two[0].pid) == 0.0
+
+
+class DrainedPrograms(StoppedPrograms):
+    """One worker as supervisord would tell of it, and the signals that it got."""
+
+    def __init__(self, worker: ProcessInfo) -> None:
+        super().__init__()
+        self.worker = worker
+        self.signals: list[str] = []
+
+    def processes(self) -> list[ProcessInfo]:
+        return [self.worker]
+
+    def signal(self, name: str, what: str) -> None:
+        self.signals.append(what)
+
+
+def test_a_worker_is_told_to_drain_once_and_again_when_it_was_started_anew(
+    paths: StateDir, time_machine
+) -> None:
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    time_machine.move_to(start, tick=False)
+    begun = int(start.timestamp()) - 100
+    name = "worker-default-01"
+    worker = ProcessInfo(f"calm-orbit-0012.{name}", name, "RUNNING", 7, begun, 0, begun + 100, 0, "", "")
+    supervisor = DrainedPrograms(worker)
+    processes = Processes(paths, supervisor, "calm-orbit-0012")  # type: ignore[arg-type]
+    processes.spec_file(name).parent.mkdir(parents=True)
+    processes.drain(name)
+    processes.drain(name)
+    assert (supervisor.signals, processes.overdue(name, worker)) == (["TERM"], False)
+    # It died of the signal, for it was still starting, and supervisord made it anew two seconds later.
+    supervisor.worker = replace(worker, pid=8, started=begun + 102)
+    assert processes.overdue(name, supervisor.worker)
+    time_machine.move_to(start + timedelta(seconds=5), tick=False)
+    processes.drain(name)
+    processes.drain(name)
+    assert (supervisor.signals, supervisor.stopped) == (["TERM", "TERM"], [])
+    time_machine.move_to(start + timedelta(seconds=5 + DRAIN_SECONDS + 1), tick=False)
+    processes.drain(name)
+    assert supervisor.stopped == [f"calm-orbit-0012.{name}:{name}"]

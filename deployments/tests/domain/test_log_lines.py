@@ -1,0 +1,32 @@
+"""Which of a program's last lines says why it ended."""
+
+import pytest
+
+from deployments.domain.log_lines import why_ended
+
+READY = "2026-11-22T10:00:00Z [info     ] Starting the scheduler"
+OURS = (
+    "2026-11-22T10:00:01.5Z [info     ] request finished               [http.access] client_addr=10.0.0.7:4711 "
+    "method=GET path=/api/v2/dags/failed status_code=200"
+)
+UVICORN = 'INFO:     10.0.0.7:4711 - "GET /api/v2/errors?x=1 HTTP/1.1" 500'
+TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1'.splitlines()
+ERROR = "sqlalchemy.exc.OperationalError: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], ""),
+        ([READY], READY),
+        ([READY, "Bye"], "Bye"),
+        ([READY, *TRACE, ERROR], ERROR),
+        ([*TRACE, ERROR, "Bye"], ERROR),
+        ([ERROR, OURS, UVICORN], ERROR),
+        ([READY, OURS, UVICORN], READY),
+        ([OURS, UVICORN], UVICORN),
+        (["ValueError: " + "x" * 2000], "ValueError: " + "x" * 988),
+    ],
+)
+def test_the_last_that_sounds_like_an_error_is_taken_and_no_request(lines, said) -> None:
+    assert why_ended(lines) == said

@@ -1,0 +1,197 @@
+"""The commands and the pages by which operators register, check and deregister clusters."""
+
+import io
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+from django.utils import timezone
+
+from deployments.actions import create_deployment
+from deployments.clusters import checks, connections
+from deployments.clusters.options import clusters_for
+from deployments.dataplane.kubernetes.checks.verdicts import Check, State
+from deployments.models import Cluster
+from deployments.tests.dataplane.kubernetes.emulator import Emulator
+from deployments.tests.registered import ADMIN, PASSWORD, TOKEN, URL
+from workspaces.tests.admin.test_admin import last_event, said
+
+pytestmark = pytest.mark.django_db
+
+
+# -- Commands --
+
+
+@pytest.fixture
+def files(tmp_path):
+    with Emulator() as emulator:
+        for name, text in {"kubeconfig": emulator.kubeconfig, "url": ADMIN + "\n"}.items():
+            (tmp_path / name).write_text(text)
+        yield ["--kubeconfig", str(tmp_path / "kubeconfig"), "--database-url-file", str(tmp_path / "url")]
+
+
+def run(*words: str) -> str:
+    out = io.StringIO()
+    call_command(*words, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(
+        checks, "try_out", lambda config: [Check("isolation", "Network isolation", State.OK, "Yes.")]
+    )
+
+
+def test_the_command_registers_checks_and_prints_one_line_each(cluster, files, quick):
+    with pytest.raises(CommandError, match="Something is missing"):  # the emulator has no roles to lend
+        run(
+            "register_cluster",
+            "Production",
+            *files,
+            "--ingress-domain",
+            "a.example",
+            "--set",
+            "worker_grace=60",
+        )
+    made = Cluster.objects.get(name="Production")
+    assert connections.config(made).settings["worker_grace"] == "60"
+    assert [row["key"] for row in made.checks][:3] == ["api", "rights", "roles"]
+    with pytest.raises(CommandError):
+        run("register_cluster", "Production", *files)
+    report = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("check_cluster", "Production", stdout=report)
+    lines = report.getvalue().splitlines()
+    assert lines[0] == "ok          API server: Kubernetes v1.36.0-emulator answers."
+    assert any(line.startswith("MISSING     Roles for Airflow: ") for line in lines)
+    assert "is deregistered" in run("deregister_cluster", "Production")
+    with pytest.raises(CommandError, match="No Kubernetes cluster named Production"):
+        run("deregister_cluster", "Production")
+
+
+def test_check_only_stores_nothing(cluster, files, quick):
+    with pytest.raises(CommandError, match="Something is missing"):
+        run("register_cluster", "Production", *files, "--check-only")
+    assert not Cluster.objects.filter(name="Production").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "needs credentials"),
+        (("--in-cluster",), "does not run inside a cluster"),
+        (("--kubeconfig", "/nowhere"), "/nowhere cannot be read"),
+        (("--kubeconfig", "/nowhere", "--in-cluster"), "not both"),
+        (("--set", "nonsense"), "--set takes NAME=VALUE"),
+    ],
+)
+def test_the_command_refuses_in_words(db, words, sentence):
+    with pytest.raises(CommandError, match=sentence):
+        run("register_cluster", "Production", *words)
+    assert not Cluster.objects.exists()
+
+
+def test_the_url_may_come_from_standard_input(db, files, quick, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(ADMIN + "\n"))
+    with pytest.raises(CommandError, match="Something is missing"):
+        run("register_cluster", "Production", *files[:2], "--database-url", "-")
+    assert connections.config(Cluster.objects.get()).database_url == ADMIN
+
+
+# -- Django admin --
+
+
+def add_url() -> str:
+    return reverse("admin:deployments_cluster_add")
+
+
+def test_an_operator_registers_a_cluster_and_sees_its_checks(as_, olga, cluster, findings, workspace):
+    client = as_(olga)
+    with Emulator() as emulator:
+        data = {"name": "Production", "kubeconfig": emulator.kubeconfig, "database_url": URL, "keda": "on"}
+        answer = client.post(add_url(), {**data, "ingress_domain": "a.example", "other": "worker_grace=60\n"})
+    made = Cluster.objects.get(name="Production")
+    assert answer["Location"] == reverse("admin:deployments_cluster_change", args=[made.pk]) + "?watch=1"
+    assert (last_event().actor_id, last_event().verb) == (olga.pk, "registered")
+    assert connections.config(made).settings.items() >= {"keda": "true", "worker_grace": "60"}.items()
+    page = client.get(answer["Location"])
+    assert page["Refresh"] == "3"
+    assert "Being checked since" in page.content.decode()
+    assert "Not checked yet: offered to nobody" in page.content.decode()
+    findings["try_out"] = [
+        Check("isolation", "Network isolation", State.WARNING, "Isolation is <b>not</b> enforced.")
+    ]
+    checks.check(made.pk)
+    page = client.get(answer["Location"])
+    assert "Refresh" not in page
+    assert "Isolation is &lt;b&gt;not&lt;/b&gt; enforced." in page.content.decode()
+    assert made in clusters_for(workspace)
+
+
+def test_bad_input_is_refused_beside_its_field_and_no_secret_comes_back(as_, olga, cluster):
+    bad = {
+        "name": "Production",
+        "kubeconfig": f"users: [{{name: u, user: {{exec: {TOKEN}}}}}]\ncurrent-context: x",
+        "database_url": f"mysql://a:{PASSWORD}@b/c",
+        "ingress_domain": "Not A Domain",
+        "image_pull_secret": f'{{"auths": "{PASSWORD}"}}',
+        "other": "server=https://evil\nnonsense",
+    }
+    answer = as_(olga).post(add_url(), bad)
+    assert answer.status_code == 422
+    errors = answer.context["form"].errors
+    assert errors.keys() == {"context", "database_url", "ingress_domain", "image_pull_secret", "other"}
+    text = answer.content.decode()
+    assert 'value="Production"' in text
+    assert 'value="Not A Domain"' in text
+    assert TOKEN not in text
+    assert PASSWORD not in text
+    assert not Cluster.objects.filter(name="Production").exists()
+
+
+def test_how_it_is_reached_is_changed_without_being_shown(as_, olga, production):
+    client, url = as_(olga), reverse("admin:deployments_cluster_reach", args=[production.pk])
+    text = client.get(url).content.decode()
+    assert "https://10.0.0.1:6443" in text
+    assert 'value="airflow-"' in text
+    assert TOKEN not in text
+    assert PASSWORD not in text
+    answer = client.post(url, {"namespace_prefix": "airflow-", "ingress_domain": "b.example"})
+    assert answer.status_code == 302
+    config = connections.config(Cluster.objects.get(pk=production.pk))
+    assert config.settings["token"] == TOKEN
+    assert (config.settings["ingress_domain"], config.database_url) == ("b.example", URL)
+    assert last_event().verb == "changed how to reach"
+
+
+def test_another_server_is_taken_on_the_page_only_as_the_same_one_moved(
+    as_, olga, production, workspace, alice, on_production
+):
+    create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
+    client, url = as_(olga), reverse("admin:deployments_cluster_reach", args=[production.pk])
+    asked = {"namespace_prefix": "airflow-", "database_url": URL.replace("db.example", "db2.example")}
+    answer = client.post(url, asked)
+    assert answer.status_code == 422
+    assert "another database server" in answer.content.decode()
+    assert client.post(url, {**asked, "moved": "on"}).status_code == 302
+
+
+def test_buttons_check_again_and_deregister(
+    as_, olga, production, cluster, check_hints, django_capture_on_commit_callbacks
+):
+    def press(row, action):
+        data = {"action": action, "_selected_action": [row.pk], "confirmed": "yes"}
+        return said(client.post(reverse("admin:deployments_cluster_changelist"), data, follow=True))
+
+    client = as_(olga)
+    check_hints.clear()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert press(production, "check_again")[0].startswith("Production is being checked.")
+    assert check_hints == [production.pk]
+    assert press(cluster, "check_again") == ["This machine has nothing to check."]
+    assert press(cluster, "deregister")[0].startswith("This machine is where Airdeck itself runs.")
+    assert press(production, "deregister")[0].startswith("Production is deregistered.")
+    page = client.get(reverse("admin:deployments_cluster_change", args=[production.pk])).content.decode()
+    assert f"Deregistered on {timezone.now():%Y-%m-%d}" in page

@@ -1,0 +1,135 @@
+"""The page of a hibernation schedule: what it shows, saves and refuses."""
+
+# ruff: noqa: F811 - fixtures of another module
+
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from console.tests.forms import posted_forms
+from console.tests.html_rules import complaints
+from deployments.actions import create_deployment
+from deployments.models import Deployment, HibernationSchedule
+from deployments.tests.pages.test_upgrade_hibernation_transfer import page, settled, url  # noqa: F401
+
+pytestmark = pytest.mark.django_db
+
+
+def fields(**changes):
+    return {
+        "hibernate_cron": "0 20 * * 1-5",
+        "wake_cron": "0 7 * * 1-5",
+        "time_zone": "Europe/Berlin",
+    } | changes
+
+
+def typed(client, here, **changes):
+    """The form that the page shows, with this typed into it."""
+    shown = next(form for _, form in posted_forms(client.get(here).content.decode()) if "shown" in form)
+    return {"shown": shown["shown"], **fields(**changes)}
+
+
+def test_a_schedule_is_saved_shown_and_told_in_words(as_, bob, settled):
+    here = url("schedule", settled)
+    answer = as_(bob).post(here, typed(as_(bob), here, enabled="on"))
+    assert (answer.status_code, answer["Location"]) == (303, here)
+    saved = HibernationSchedule.objects.get(deployment=settled)
+    assert (saved.wake_cron, saved.time_zone, saved.enabled) == ("0 7 * * 1-5", "Europe/Berlin", True)
+    shown = page(as_(bob), "schedule", settled)
+    assert "At 20:00, Monday through Friday, Europe/Berlin." in shown
+    assert shown.count("<time") >= 6
+
+
+def test_a_schedule_that_cannot_be_read_loses_nothing_and_is_marked(as_, bob, settled):
+    here = url("schedule", settled)
+    answer = as_(bob).post(here, typed(as_(bob), here, hibernate_cron="61 20 * * 5", enabled="on"))
+    said = answer.content.decode()
+    assert answer.status_code == 422
+    assert "The minute cannot be read." in said
+    assert 'value="61 20 * * 5"' in said
+    assert 'value="0 7 * * 1-5"' in said
+    assert complaints(said) == []
+    assert not HibernationSchedule.objects.exists()
+
+
+def test_a_schedule_that_says_nothing_is_refused_unless_it_is_off(as_, bob, settled):
+    here = url("schedule", settled)
+    empty = typed(as_(bob), here, hibernate_cron="", wake_cron="")
+    assert as_(bob).post(here, {**empty, "enabled": "on"}).status_code == 422
+    assert as_(bob).post(here, empty).status_code == 303
+
+
+def test_of_two_people_the_second_is_shown_the_difference_and_saves_knowingly(as_, alice, bob, settled):
+    here = url("schedule", settled)
+    bobs = typed(as_(bob), here, wake_cron="0 9 * * 1-5")
+    alices = typed(as_(alice), here, hibernate_cron="0 22 * * *", time_zone="UTC", enabled="on")
+    assert as_(alice).post(here, alices).status_code == 303
+    answer = as_(bob).post(here, bobs)
+    assert answer.status_code == 409
+    assert [(d.label, d.was, d.saved, d.yours) for d in answer.context["differences"]] == [
+        ("Hibernate at", "–", "0 22 * * *", "0 20 * * 1-5"),
+        ("Wake at", "–", "0 7 * * 1-5", "0 9 * * 1-5"),
+        ("Time zone", "–", "UTC", "Europe/Berlin"),
+        ("Follow this schedule", "–", "yes", "no"),
+    ]
+    said = answer.content.decode()
+    assert "Alice changed this while you were editing" in said
+    assert complaints(said) == []
+    assert HibernationSchedule.objects.get().wake_cron == "0 7 * * 1-5"
+    again = next(form for _, form in posted_forms(said) if "shown" in form)
+    assert (again["wake_cron"], "enabled" in again) == ("0 9 * * 1-5", False)
+    again["time_zone"] = "UTC"
+    assert as_(bob).post(here, again).status_code == 303
+    saved = HibernationSchedule.objects.get()
+    assert (saved.wake_cron, saved.time_zone, saved.enabled) == ("0 9 * * 1-5", "UTC", False)
+
+
+def test_what_the_reader_did_not_change_is_taken_from_who_saved_first(as_, alice, bob, settled):
+    here = url("schedule", settled)
+    as_(alice).post(here, typed(as_(alice), here, enabled="on"))
+    bobs = typed(as_(bob), here, wake_cron="0 9 * * 1-5", enabled="on")
+    as_(alice).post(here, typed(as_(alice), here, hibernate_cron="0 22 * * 1-5"))  # and not followed
+    answer = as_(bob).post(here, bobs)
+    again = next(form for _, form in posted_forms(answer.content.decode()) if "shown" in form)
+    assert (again["hibernate_cron"], again["wake_cron"], "enabled" in again) == (
+        "0 22 * * 1-5",
+        "0 9 * * 1-5",
+        False,
+    )
+
+
+def test_a_form_that_was_shown_for_another_deployment_is_refused(as_, bob, settled, workspace, choices):
+    other = create_deployment(workspace=workspace, by=bob, form_key=uuid4(), choices=choices("Other"))
+    Deployment.objects.filter(pk=other.pk).update(first_healthy_at=timezone.now())
+    here = url("schedule", settled)
+    for strange in (fields(), typed(as_(bob), url("schedule", other))):
+        answer = as_(bob).post(here, strange)
+        assert answer.status_code == 422
+        assert "Reload it and try again" in answer.content.decode()
+    assert not HibernationSchedule.objects.exists()
+
+
+def test_a_suggestion_fills_the_form_and_the_preview(as_, bob, settled):
+    said = as_(bob).get(url("schedule", settled) + "?suggest=weekends").content.decode()
+    assert 'value="0 20 * * 5"' in said
+    assert "only on Friday" in said
+    assert not HibernationSchedule.objects.exists()
+
+
+def test_the_preview_tells_what_is_typed_and_saves_nothing(as_, bob, settled):
+    said = as_(bob).post(
+        url("schedule_preview", settled), fields(wake_cron="0 7 * *", time_zone="Nowhere/No")
+    )
+    text = said.content.decode()
+    assert text.count("<time") == 3
+    assert "At 20:00, Monday through Friday, UTC." in text
+    assert "Enter five fields" in text
+    assert not HibernationSchedule.objects.exists()
+
+
+def test_an_expression_that_is_too_long_is_not_even_read(as_, bob, settled, monkeypatch):
+    monkeypatch.setattr("deployments.domain.schedules.upcoming", lambda *_: pytest.fail("it was read"))
+    long = f"{','.join(['0'] * 5000)} 20 * * 5"
+    answer = as_(bob).post(url("schedule_preview", settled), fields(hibernate_cron=long, wake_cron=""))
+    assert "Enter at most 100 characters." in answer.content.decode()

@@ -1,0 +1,386 @@
+"""The pages of environment variables: what they show to whom, and that nothing typed is lost but secrets."""
+
+import re
+from uuid import uuid4
+
+import pytest
+from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from console.tests.forms import posted_forms
+from console.tests.html_rules import complaints
+from deployments.actions.variables import delete_variables, latest_revision, set_variable
+from deployments.domain.variables import Setting
+from deployments.models import VariableRevision
+from deployments.secrets import import_drafts, vault
+from deployments.tests.reconciler.test_reconcile import settle
+
+CANARY = "canary-77aa"
+
+
+@pytest.fixture
+def healthy(deployment, plane, bob):
+    settle(deployment)
+    add(deployment, bob, "REGION", "eu-central-1")
+    add(deployment, bob, "TOKEN", CANARY, secret=True)
+    return deployment
+
+
+def add(deployment, by, key, value, *, secret=False):
+    return set_variable(deployment=deployment, by=by, key=key, value=value, secret=secret, seen=None)
+
+
+def url(deployment, name="variables", *more):
+    return reverse(f"deployments:{name}", args=[deployment.release_name, *more])
+
+
+def text(response):
+    return " ".join(re.sub(r"<[^>]*>", " ", response.content.decode()).split())
+
+
+def settings(deployment):
+    return vault.settings(deployment)
+
+
+def pasted(client, deployment, content, **more):
+    """The address of the difference that pasting leads to."""
+    response = client.post(url(deployment, "variables_import"), {"text": content, "secret": "on", **more})
+    assert response.status_code == 303, text(response)
+    return response["Location"]
+
+
+def base_of(page):
+    return re.search(r'name="base" value="(\d+)"', page.content.decode())[1]
+
+
+def test_the_table_shows_plain_values_and_who_set_secrets(as_, vera, bob, healthy):
+    page = as_(vera).get(url(healthy))
+    said = text(page)
+    assert "eu-central-1" in said
+    assert "Secret, set just now by Bob" in said
+    assert "Variables 2" in said  # the tab
+    assert "Revision 2" in said
+    assert CANARY not in page.content.decode()
+    for control in ("Add variable", "Edit", "Replace", "Delete selected", "Apply again"):
+        assert control not in said
+        assert control in text(as_(bob).get(url(healthy)))
+    assert complaints(page.content.decode()) == []
+
+
+def test_the_page_costs_the_same_at_any_number(as_, bob, healthy):
+    client = as_(bob)
+
+    def cost():
+        client.get(url(healthy))
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(url(healthy)).status_code == 200
+        return len(queries)
+
+    few = cost()
+    for number in range(40):
+        healthy.variables.create(key=f"K{number}", value="v", updated_by=bob)
+        VariableRevision.objects.create(deployment=healthy, number=number + 9, sealed=b"", by=bob)
+    assert cost() == few <= 14
+
+
+def test_a_variable_is_added_and_its_value_trimmed_at_the_end(as_, bob, healthy):
+    client = as_(bob)
+    answer = client.post(url(healthy, "variable_new"), {"key": " DSN ", "value": "  a\r\nb \r\n"})
+    assert answer.status_code == 303
+    assert settings(healthy)["DSN"] == Setting("  a\nb", False)
+    assert "DSN is saved." in text(client.get(url(healthy)))
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ({"key": "", "value": "kept-text"}, "Enter a key."),
+        ({"key": "A-B", "value": "kept-text"}, "A key is made of letters"),
+        ({"key": "AIRFLOW__CORE__EXECUTOR", "value": "kept-text"}, "Choose the Executor"),
+        ({"key": "REGION", "value": "kept-text"}, "REGION exists already"),
+        ({"key": "A", "value": "kept-text\x00"}, "NUL"),
+        ({"key": "A", "value": "kept-text\x07"}, "control character"),
+        ({"key": "A", "value": "kept-text" + "x" * 32_768}, "32,768"),
+        ({"key": "A", "value": "kept-text", "is_secret": "1"}, "no field “is_secret”"),
+    ],
+)
+def test_a_bad_variable_gets_its_sentence_and_nothing_is_lost(as_, bob, healthy, typed, sentence):
+    page = as_(bob).post(url(healthy, "variable_new"), typed)
+    assert page.status_code == 422
+    assert sentence in text(page)
+    assert "<title>Error: " in page.content.decode()
+    assert "kept-text" in page.content.decode()
+    assert complaints(page.content.decode()) == []
+    assert settings(healthy).keys() == {"REGION", "TOKEN"}
+
+
+def test_a_typed_secret_is_not_sent_back_with_an_error(as_, bob, healthy):
+    page = as_(bob).post(url(healthy, "variable_new"), {"key": "A-B", "value": CANARY, "secret": "on"})
+    assert page.status_code == 422
+    assert CANARY not in page.content.decode()
+    assert "Enter the value again" in text(page)
+    assert 'value="A-B"' in page.content.decode()
+
+
+def test_a_secret_is_replaced_and_kept_when_left_empty(as_, bob, healthy):
+    client, address = as_(bob), url(healthy, "variable_edit", "TOKEN")
+    page = client.get(address)
+    assert CANARY not in page.content.decode()
+    assert 'name="secret"' not in page.content.decode()
+    seen = healthy.variables.get(key="TOKEN").updated_at.isoformat()
+    assert client.post(address, {"value": "", "seen": seen}).status_code == 303
+    assert settings(healthy)["TOKEN"].value == CANARY
+    masked = client.post(address, {"value": "••••••••", "seen": seen})
+    assert masked.status_code == 422
+    assert "shown in place of a secret" in text(masked)
+    assert client.post(address, {"value": "next", "seen": seen}).status_code == 303
+    assert settings(healthy)["TOKEN"] == Setting("next", True)
+    again = client.post(address, {"value": CANARY, "seen": seen})
+    assert again.status_code == 422
+    assert "Bob changed TOKEN after you opened this page" in text(again)
+    assert CANARY not in again.content.decode()
+
+
+def test_a_secret_cannot_be_made_plain_by_a_posted_field(as_, bob, healthy):
+    seen = healthy.variables.get(key="TOKEN").updated_at.isoformat()
+    address = url(healthy, "variable_edit", "TOKEN")
+    page = as_(bob).post(address, {"value": "next", "seen": seen, "secret": ""})
+    assert page.status_code == 422
+    assert settings(healthy)["TOKEN"] == Setting(CANARY, True)
+
+
+def test_saving_an_unchanged_page_changes_no_byte(as_, bob, healthy):
+    value = "  both \r\n sides \n\n"
+    healthy.variables.create(key="ODD", value=value)
+    client, address = as_(bob), url(healthy, "variable_edit", "ODD")
+    page = client.get(address).content.decode()
+    shown = re.search(r"<textarea[^>]*>\n?(.*?)</textarea>", page, re.DOTALL)[1]
+    sent = shown.replace("\r\n", "\n").replace("\n", "\r\n")  # as a browser does
+    seen = healthy.variables.get(key="ODD").updated_at.isoformat()
+    assert client.post(address, {"value": sent, "seen": seen}).status_code == 303
+    assert settings(healthy)["ODD"].value == value
+
+
+def test_several_are_deleted_after_a_page_that_says_what_goes(as_, bob, healthy):
+    client, address = as_(bob), url(healthy, "variables_delete")
+    page = client.get(address, {"key": ["REGION", "TOKEN", "NEVER"]})
+    assert "Delete 2 variables?" in text(page)
+    assert "Restarts the API server, the scheduler" in text(page)
+    assert settings(healthy).keys() == {"REGION", "TOKEN"}
+    assert client.post(address, {"key": ["REGION", "TOKEN"], "base": base_of(page)}).status_code == 303
+    assert settings(healthy) == {}
+    empty = client.get(url(healthy))
+    assert "2 variables are deleted." in text(empty)
+    assert "No variables yet" in text(empty)
+
+
+def test_what_changed_after_it_was_confirmed_is_not_deleted(as_, alice, bob, healthy):
+    client, address = as_(bob), url(healthy, "variables_delete")
+    shown = client.get(address, {"key": ["REGION", "TOKEN"]})
+    seen = healthy.variables.get(key="REGION").updated_at
+    set_variable(deployment=healthy, by=alice, key="REGION", value="mars", secret=False, seen=seen)
+    for base in ({"base": base_of(shown)}, {}):
+        page = client.post(address, {"key": ["REGION", "TOKEN"], **base})
+        assert page.status_code == 409
+        assert settings(healthy)["REGION"].value == "mars"
+        assert "The variables changed after this page was shown" in text(page)
+        assert "by Alice" in text(page)
+        assert complaints(page.content.decode()) == []
+    assert client.post(address, {"key": ["REGION", "TOKEN"], "base": base_of(page)}).status_code == 303
+    assert settings(healthy) == {}
+    again = client.post(address, {"key": ["REGION", "TOKEN"], "base": base_of(page)}, follow=True)
+    assert "they were deleted already" in text(again)
+
+
+def fields_of(page):
+    return next(fields for _, fields in posted_forms(page.content.decode()) if "value" in fields)
+
+
+def test_what_was_typed_for_a_variable_deleted_meanwhile_can_be_added_again(as_, alice, bob, healthy):
+    client = as_(bob)
+    opened = {key: fields_of(client.get(url(healthy, "variable_edit", key))) for key in ("REGION", "TOKEN")}
+    base = latest_revision(healthy)
+    delete_variables(deployment=healthy, by=alice, keys=opened, base=base)
+    page = client.post(url(healthy, "variable_edit", "REGION"), {**opened["REGION"], "value": "typed-text"})
+    assert page.status_code == 422
+    assert "REGION was deleted after you opened this page. Add it again if you need it." in text(page)
+    assert complaints(page.content.decode()) == []
+    assert fields_of(page)["value"] == "typed-text"
+    [action] = [action for action, fields in posted_forms(page.content.decode()) if "value" in fields]
+    assert client.post(action, fields_of(page)).status_code == 303
+    assert settings(healthy) == {"REGION": Setting("typed-text", False)}
+    for typed in (opened["TOKEN"], {**opened["REGION"], "secret": "on"}, {"seen": "x"}):
+        page = client.post(url(healthy, "variable_edit", "TOKEN"), {**typed, "value": CANARY})
+        assert page.status_code == 422
+        assert CANARY not in page.content.decode()
+        assert "secret" in fields_of(page)
+        assert "Enter the value again" in text(page)
+    assert client.get(url(healthy, "variable_edit", "TOKEN")).status_code == 404
+
+
+def test_an_import_is_shown_before_it_is_applied(as_, bob, healthy):
+    client = as_(bob)
+    env = f"REGION=us-east-1\nTOKEN={CANARY}2\nFRESH={CANARY}3\nPATH=/bin\nno equals sign\nREGION2='x\n"
+    address = pasted(client, healthy, env)
+    page = client.get(address)
+    said = text(page)
+    assert "Added 1" in said
+    assert "Changed 2" in said
+    assert "Refused 3" in said
+    assert "eu-central-1" in said
+    assert "us-east-1" in said
+    assert "Secret changed" in said
+    assert "New secret" in said
+    assert "Line 4 PATH PATH cannot be set here." in said
+    assert "Line 5 This line has no “=”" in said
+    assert "Apply 3 changes" in said
+    assert "Restarts the API server" in said
+    assert CANARY not in page.content.decode()
+    assert complaints(page.content.decode()) == []
+    assert settings(healthy).keys() == {"REGION", "TOKEN"}
+    assert client.post(address, {"base": base_of(page)}).status_code == 303
+    assert settings(healthy) == {
+        "REGION": Setting("us-east-1", False),
+        "TOKEN": Setting(f"{CANARY}2", True),
+        "FRESH": Setting(f"{CANARY}3", True),
+    }
+    assert client.get(address).status_code == 410  # applied once
+
+
+def test_new_variables_are_plain_when_asked_so(as_, bob, healthy):
+    client = as_(bob)
+    address = client.post(url(healthy, "variables_import"), {"text": "A=1\nTOKEN=x\n"})["Location"]
+    client.post(address, {"base": base_of(client.get(address))})
+    assert settings(healthy)["A"] == Setting("1", False)
+    assert settings(healthy)["TOKEN"] == Setting("x", True)
+
+
+def test_a_difference_that_moved_is_shown_again_and_not_applied(as_, alice, bob, healthy):
+    client = as_(bob)
+    address = pasted(client, healthy, "REGION=us\n")
+    base = base_of(client.get(address))
+    delete_variables(deployment=healthy, by=alice, keys=["REGION"], base=latest_revision(healthy))
+    page = client.post(address, {"base": base})
+    assert page.status_code == 409
+    assert "changed after this page was shown" in text(page)
+    assert "Added 1" in text(page)
+    assert settings(healthy).keys() == {"TOKEN"}
+    assert client.post(address, {"base": base_of(page)}).status_code == 303
+    assert settings(healthy)["REGION"] == Setting("us", True)
+
+
+def test_a_draft_is_its_authors_own_sealed_and_replaced_by_the_next(as_, alice, bob, healthy):
+    first = pasted(as_(bob), healthy, f"A={CANARY}\n")
+    assert as_(alice).get(first).status_code == 410
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT value FROM console_cache")
+        import base64
+
+        kept = [base64.b64decode(value) for (value,) in cursor]
+    assert kept
+    assert not any(CANARY.encode() in each for each in kept)
+    second = pasted(as_(bob), healthy, "B=1\n")
+    assert as_(bob).get(first).status_code == 410
+    assert as_(bob).get(second).status_code == 200
+    assert as_(bob).get(url(healthy, "variables_draft", uuid4())).status_code == 410
+
+
+def test_a_draft_sealed_with_a_lost_key_has_expired(as_, bob, healthy, settings):
+    from cryptography.fernet import Fernet
+
+    address = pasted(as_(bob), healthy, "A=1\n")
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    assert as_(bob).get(address).status_code == 410
+
+
+def test_a_file_is_read_although_a_blank_line_stands_in_the_text_area(as_, bob, healthy):
+    file = SimpleUploadedFile(".env", b"A=1\n")
+    answer = as_(bob).post(url(healthy, "variables_import"), {"text": "\r\n ", "file": file})
+    assert "Apply 1 change" in text(as_(bob).get(answer["Location"]))
+
+
+def test_a_file_may_come_from_windows(as_, bob, healthy):
+    client = as_(bob)
+    file = SimpleUploadedFile(".env", b"\xef\xbb\xbfA=1\r\nB=\xc3\xa9\r\n")
+    answer = client.post(url(healthy, "variables_import"), {"text": "", "file": file})
+    address = answer["Location"]
+    client.post(address, {"base": base_of(client.get(address))})
+    assert settings(healthy)["B"].value == "é"
+
+
+@pytest.mark.parametrize(
+    ("content", "pasted_text", "sentence"),
+    [
+        (b"A=\xff\xfe", "", "not UTF-8"),
+        ("A=1".encode("utf-16"), "", "not UTF-8"),
+        (b"x" * (1024 * 1024 + 1), "", "at most 1 MiB"),
+        (b"A=1", "B=2", "not both"),
+        (b"", "  \n ", "Paste the text"),
+        (None, "", "Paste the text"),
+        (None, "A=" + "é" * (512 * 1024), "at most 1 MiB"),
+    ],
+)
+def test_what_cannot_be_imported_says_why(as_, bob, healthy, content, pasted_text, sentence):
+    file = {} if content is None else {"file": SimpleUploadedFile(".env", content)}
+    page = as_(bob).post(url(healthy, "variables_import"), {"text": pasted_text, **file})
+    assert page.status_code == 422
+    assert sentence in text(page)
+    assert complaints(page.content.decode()) == []
+
+
+def test_what_was_downloaded_and_is_imported_changes_nothing(as_, vera, bob, healthy):
+    healthy.variables.create(key="ODD", value=' a "b" \n c\\n ')
+    got = as_(vera).get(url(healthy, "variables_download"))
+    assert got["Content-Disposition"] == f'attachment; filename="{healthy.release_name}.env"'
+    body = got.content.decode()
+    assert "# TOKEN is secret" in body
+    assert CANARY not in body
+    page = as_(bob).get(pasted(as_(bob), healthy, body))
+    assert "Nothing would change." in text(page)
+    assert "Unchanged: ODD , REGION" in text(page)
+    assert "Apply" not in text(page).replace("Nothing", "")
+
+
+def test_an_earlier_revision_is_applied_again_through_its_difference(as_, bob, healthy):
+    client, address = as_(bob), url(healthy, "variables_revision", 1)
+    page = client.get(address)
+    assert "Removed 1" in text(page)
+    assert CANARY not in page.content.decode()
+    assert client.post(address, {"base": base_of(page)}).status_code == 303
+    assert settings(healthy) == {"REGION": Setting("eu-central-1", False)}
+    assert client.get(url(healthy, "variables_revision", 99)).status_code == 404
+
+
+def test_while_creating_the_pages_say_so(as_, bob, deployment, plane):
+    client = as_(bob)
+    page = client.get(url(deployment))
+    assert "still being created" in text(page)
+    assert "Add variable" not in text(page)
+    refused = client.post(url(deployment, "variable_new"), {"key": "A", "value": "kept-text"})
+    assert refused.status_code == 422
+    assert "still being created" in text(refused)
+    assert "kept-text" in refused.content.decode()
+    shown = client.get(pasted(client, deployment, "A=1\n"))
+    assert "still being created" in text(shown)
+    assert "Apply 1" not in text(shown)
+
+
+def test_an_expired_draft_says_what_to_do(as_, bob, healthy):
+    address = pasted(as_(bob), healthy, "A=1\n")
+    import_drafts.forget(healthy, bob)
+    page = as_(bob).get(address)
+    assert page.status_code == 410
+    assert "Paste it again" in text(page)
+    assert complaints(page.content.decode()) == []
+    cache.clear()
+
+
+@pytest.mark.parametrize("value", ["<script>alert(1)</script>", "{{7*7}}", "%(a)s", "javascript:alert(1)"])
+def test_values_are_shown_as_they_are(as_, bob, healthy, value):
+    add(healthy, bob, "ODD", value)
+    page = as_(bob).get(url(healthy)).content.decode()
+    assert "<script>alert" not in page
+    assert value.replace("<", "&lt;").replace(">", "&gt;") in page

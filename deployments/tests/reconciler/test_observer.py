@@ -1,0 +1,277 @@
+"""The observer: what changed becomes due, what is quiet stays quiet, and one bad cluster costs the others nothing."""
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from deployments.clusters import connections
+from deployments.dataplane.fake import ScriptedDataPlane
+from deployments.domain.states import Status
+from deployments.models import UNKNOWN_AFTER, Cluster, Deployment
+from deployments.reconciler import leadership
+from deployments.reconciler.observer import (
+    QUIET_SECONDS,
+    ClusterObserver,
+    DueRows,
+    Watch,
+    observer_of,
+    run_forever,
+)
+from deployments.reconciler.reconcile import reconcile, ref_of
+from deployments.tests.reconciler.test_reconcile import settle
+
+
+def eventually(holds, seconds: float = 10.0) -> None:
+    """Wait until `holds()`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.01)
+
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def watching(cluster, plane) -> ClusterObserver:
+    observer = ClusterObserver(cluster.pk, plane, "this process")
+    assert leadership.lead(cluster.pk, observer.holder)
+    return observer
+
+
+def test_a_change_in_the_data_plane_makes_its_row_due(deployment, plane, watching, hints):
+    settle(deployment)
+    watching.tick(0.0)
+    hints.clear()
+    assert watching.tick(QUIET_SECONDS) == 0
+    plane.break_component(ref_of(deployment), "scheduler", "Scheduler ended.")
+    assert watching.tick(QUIET_SECONDS + 1) == 0  # Healthy rows are looked at every four seconds
+    assert watching.tick(2 * QUIET_SECONDS) == 1
+    assert hints == [deployment.pk]
+    deployment.refresh_from_db()
+    assert deployment.due_at <= timezone.now()
+
+
+def test_a_row_on_the_move_is_looked_at_every_tick(deployment, plane, watching, hints):
+    reconcile(deployment.pk)
+    watching.tick(0.0)
+    hints.clear()
+    plane.worlds[deployment.release_name].loads["x"] = (1, 1)
+    assert watching.tick(0.5) == 1
+
+
+def test_the_heartbeat_keeps_quiet_rows_fresh_but_not_rows_that_nobody_looks_at(
+    deployment, plane, watching, cluster
+):
+    settle(deployment)
+    long_ago = timezone.now() - UNKNOWN_AFTER - timedelta(seconds=5)
+    Deployment.objects.update(observed_at=long_ago, due_at=timezone.now() + timedelta(seconds=5))
+    watching.tick(0.0)
+    fresh = Deployment.objects.select_related("cluster").get()
+    Deployment.objects.update(observed_at=long_ago, due_at=timezone.now() + timedelta(seconds=5))
+    fresh = Deployment.objects.select_related("cluster").get()
+    assert fresh.shown_status is Status.HEALTHY
+    Deployment.objects.update(due_at=long_ago)  # every worker is dead
+    assert Deployment.objects.select_related("cluster").get().shown_status is Status.UNKNOWN
+
+
+def test_a_cluster_that_does_not_answer_gives_no_heartbeat(plane, watching, cluster, deployment):
+    plane.silent = "supervisord does not answer."
+    assert watching.tick(0.0) == 0
+    assert Cluster.objects.get().last_seen_at is None
+    assert Cluster.objects.get().trouble == "supervisord does not answer."
+    plane.silent = ""
+    watching.tick(0.5)
+    assert Cluster.objects.get().last_seen_at is not None
+    assert Cluster.objects.get().trouble == ""
+
+
+def test_a_driver_that_breaks_its_contract_is_logged_and_tried_again(plane, cluster, monkeypatch):
+    stop, calls = threading.Event(), []
+
+    def broken(refs):
+        calls.append(refs)
+        return 1 / 0
+
+    monkeypatch.setattr(plane, "fingerprint", broken)
+    observer = ClusterObserver(cluster.pk, plane)
+    thread = threading.Thread(target=observer.run, args=(stop,))
+    thread.start()
+    eventually(lambda: len(calls) >= 2)
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert Cluster.objects.get().observer == ""  # resigned: who stands by need not wait
+
+
+def test_a_cluster_whose_configuration_cannot_be_opened_is_passed_over(cluster, plane):
+    broken = Cluster(name="Broken", kind=Cluster.Kind.LOCAL, sealed_config=b"nonsense")
+    broken.save()
+    assert observer_of(broken) is None
+    assert observer_of(cluster).cluster_id == cluster.pk
+
+
+def test_clusters_are_watched_as_they_come_change_and_go_and_one_that_hangs_delays_none(
+    cluster, plane, monkeypatch
+):
+    hanging = threading.Event()
+    other = Cluster(name="Hanging", kind=Cluster.Kind.LOCAL)
+    connections.seal(other, database_url="postgresql://nobody@nowhere/none", settings={})
+    other.save()
+
+    def plane_of(found):
+        if found.pk == cluster.pk:
+            return plane
+        hung = ScriptedDataPlane()
+        hung.fingerprint = lambda refs: hanging.wait(30) or {}
+        return hung
+
+    monkeypatch.setattr(connections, "plane", plane_of)
+    watch = Watch()
+    try:
+        watch.refresh()
+        eventually(lambda: Cluster.objects.get(pk=cluster.pk).last_seen_at)
+        assert watch.leading
+        assert Cluster.objects.get(pk=other.pk).last_seen_at is None
+        first = watch._running[cluster.pk]
+        watch.refresh()
+        assert watch._running[cluster.pk] is first
+        connections.seal(cluster, database_url="postgresql://nobody@nowhere/none", settings={"new": "yes"})
+        cluster.save()
+        watch.refresh()
+        assert watch._running[cluster.pk] is not first
+        first[2].join(5)
+        assert not first[2].is_alive()
+        hanging.set()
+        Cluster.objects.filter(pk=other.pk).delete()
+        watch.refresh()
+        assert set(watch._running) == {cluster.pk}
+    finally:
+        hanging.set()
+        watch.close(10)
+
+
+def test_the_observer_process_watches_hints_and_ends_when_it_is_asked_to(deployment, cluster, hints):
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: (run_forever(stop), connection.close()))
+    hints.clear()
+    thread.start()
+    eventually(lambda: Cluster.objects.get().last_seen_at)
+    eventually(lambda: deployment.pk in hints)  # it is due
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert Cluster.objects.get().observer == ""
+
+
+def test_a_due_row_is_hinted_at_once_and_then_every_five_seconds(deployment, plane, hints):
+    due = DueRows()
+    hints.clear()
+    assert [due.hint(now) for now in (0.0, 0.5, 4.9, 5.0)] == [1, 0, 0, 1]
+    Deployment.objects.update(due_at=timezone.now())  # due anew: it waited a second, or something changed
+    assert due.hint(5.5) == 1
+    assert len(hints) == 3
+
+
+# -- A data plane that tells of changes --
+
+
+class Hearing:
+    """A scripted watcher."""
+
+    def __init__(self) -> None:
+        self.news: set[str] = set()
+        self.silence = ""
+        self.closed = False
+
+    def changed(self, refs, wait):
+        found = self.news & refs.keys()
+        self.news -= found
+        return frozenset(found)
+
+    def trouble(self):
+        return self.silence
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def hearing(plane) -> Hearing:
+    plane.hearing = Hearing()
+    return plane.hearing
+
+
+def test_what_a_watcher_tells_makes_its_row_due_and_nothing_is_asked(
+    deployment, plane, hearing, watching, hints
+):
+    settle(deployment)
+    watching.step(time.monotonic(), threading.Event())
+    hints.clear()
+    plane.calls.clear()
+    assert watching.hear(time.monotonic()) == 0
+    hearing.news.add(str(deployment.pk))
+    assert watching.hear(time.monotonic()) == 1
+    assert hints == [deployment.pk]
+    assert plane.calls == []
+
+
+def test_a_row_that_changes_in_many_steps_is_woken_at_the_first_and_again_a_little_later(
+    deployment, hearing, watching
+):
+    watching.step(time.monotonic(), threading.Event())
+    hearing.news.add(str(deployment.pk))
+    assert watching.hear(time.monotonic()) == 1
+    hearing.news.add(str(deployment.pk))
+    assert watching.hear(time.monotonic()) == 0
+    eventually(lambda: watching.hear(time.monotonic()) == 1)
+
+
+def test_what_a_leader_could_not_write_is_not_forgotten(deployment, hearing, watching, cluster, hints):
+    watching.step(time.monotonic(), threading.Event())
+    leadership.resign(cluster.pk, watching.holder)
+    hints.clear()
+    hearing.news.add(str(deployment.pk))
+    watching.hear(time.monotonic())
+    assert hints == []
+    watching.step(time.monotonic(), threading.Event())  # leads again, as nobody else did
+    assert hints == [deployment.pk]
+
+
+def test_a_cluster_that_is_not_heard_says_why_on_every_page_and_only_then(
+    deployment, hearing, watching, plane
+):
+    settle(deployment)
+    hearing.silence = "The cluster rejects Airdeck's credentials (401). Register the cluster again."
+    watching.step(time.monotonic(), threading.Event())
+    assert Cluster.objects.get().last_seen_at is None
+    long_ago = timezone.now() - UNKNOWN_AFTER - timedelta(seconds=5)
+    Deployment.objects.update(observed_at=long_ago)
+    shown = Deployment.objects.select_related("cluster").get()
+    assert shown.shown_status is Status.UNKNOWN
+    assert shown.reason.endswith(hearing.silence)
+    hearing.silence = ""
+    watching.hear(time.monotonic())
+    assert Cluster.objects.get().trouble == ""
+    assert Deployment.objects.select_related("cluster").get().shown_status is Status.HEALTHY
+
+
+def test_a_cluster_known_to_be_silent_is_not_even_asked(deployment, cluster, plane):
+    settle(deployment)
+    leadership.lead(cluster.pk, "somebody")
+    Cluster.objects.update(
+        trouble="The cluster's API server does not answer.",
+        last_seen_at=timezone.now() - timedelta(seconds=61),
+    )
+    plane.calls.clear()
+    Deployment.objects.update(due_at=timezone.now())
+    reconcile(deployment.pk)
+    assert plane.calls == []
+    leadership.resign(cluster.pk, "somebody")  # nobody watches it: then it is asked
+    Deployment.objects.update(due_at=timezone.now())
+    reconcile(deployment.pk)
+    assert plane.calls != []

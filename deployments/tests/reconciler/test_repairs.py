@@ -1,0 +1,91 @@
+"""What somebody else changed is put right and told; and when a row is looked at next where changes are heard."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from deployments.dataplane.contract import Outcome, Progress
+from deployments.domain.states import Status
+from deployments.models import Deployment
+from deployments.queries import activity
+from deployments.reconciler import plan
+from deployments.reconciler.reconcile import reconcile
+from deployments.tests.reconciler.test_reconcile import settle
+from workspaces.models import AuditEvent
+
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+SAID = "Deployment scheduler was changed by kubectl-edit; it was put back."
+
+
+def look_now(deployment: Deployment) -> None:
+    Deployment.objects.update(due_at=timezone.now())
+    reconcile(deployment.pk)
+    deployment.refresh_from_db()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_repair_is_told_in_the_activity_as_airdecks_own_act(deployment, plane, monkeypatch):
+    settle(deployment)
+    observe, drifted = plane.observe, [True]
+    monkeypatch.setattr(plane, "observe", lambda ref: replace(observe(ref), drifted=bool(drifted)))
+
+    def repair(*args):
+        drifted.clear()
+        return Progress("components", Outcome.PROGRESSED, "Applied 1 object.", (SAID,))
+
+    monkeypatch.setattr(plane, "apply", repair)
+    look_now(deployment)
+    event = AuditEvent.objects.get(verb="repaired")
+    assert event.actor_id is None
+    assert event.new == {"repair": SAID}
+    entries = activity.entries(deployment.workspace, deployment, activity.Filters())
+    told = next(e for e in entries if e.act == "repaired")
+    assert told.sentence == "Airdeck repaired Deployment Analytics"
+    assert told.details == [f"repair: {SAID}"]
+    assert deployment.status == Status.HEALTHY
+    look_now(deployment)
+    assert AuditEvent.objects.filter(verb="repaired").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("load_wakes", [True, False])
+def test_a_healthy_row_whose_load_is_heard_is_left_alone_until_fewer_workers_may_do(
+    deployment, plane, monkeypatch, load_wakes
+):
+    monkeypatch.setattr(plane, "healthy_rest", 1500.0)
+    monkeypatch.setattr(plane, "load_wakes", load_wakes)
+    settle(deployment)
+    look_now(deployment)
+    rest = (deployment.due_at - timezone.now()).total_seconds()
+    assert rest == pytest.approx(1500.0 if load_wakes else plan.REST_SCALED, abs=5)
+    plane.worlds[deployment.release_name].loads["default"] = (64, 0)
+    settle(deployment)
+    look_now(deployment)
+    plane.worlds[deployment.release_name].loads["default"] = (0, 0)
+    look_now(deployment)
+    rest = (deployment.due_at - timezone.now()).total_seconds()
+    assert rest == pytest.approx(300.0 if load_wakes else plan.REST_SCALED, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds"),
+    [
+        ([], math.inf),
+        ([None, None], math.inf),
+        ([NOW], 300.0),
+        ([NOW - timedelta(minutes=4), NOW, None], 60.0),
+        ([NOW - timedelta(hours=1)], 0.0),
+    ],
+)
+def test_the_time_until_a_queue_may_have_fewer_workers(since, seconds):
+    assert plan.until_fewer(since, NOW) == seconds
+
+
+def test_a_row_that_waits_is_looked_at_less_often_where_changes_are_heard():
+    waiting = Progress("components", Outcome.WAITING, "Scheduler: waiting.")
+    asked = plan.rest(Status.CREATING, waiting, healthy=30.0, scaled=False)
+    heard = plan.rest(Status.CREATING, waiting, healthy=1500.0, scaled=False, heard=True)
+    assert (asked, heard) == (plan.REST_WAITING, plan.REST_HEARD)

@@ -1,0 +1,93 @@
+"""Key rotation over everything that is stored encrypted."""
+
+import pytest
+from allauth.mfa.adapter import get_adapter as get_mfa_adapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
+from cryptography.fernet import Fernet
+from django.core.management import call_command
+from django.db import models
+
+from console.kit.crypto import DecryptionError
+from deployments.clusters import connections
+from deployments.models import Cluster, DeploymentSecret
+from deployments.secrets import vault
+from deployments.secrets.rotation import rotate_all
+
+pytestmark = pytest.mark.django_db
+
+
+def test_after_a_rotation_the_old_key_can_be_dropped(deployment, cluster, settings, capsys):
+    before = vault.read(deployment)
+    url = connections.config(cluster).database_url
+    new = Fernet.generate_key().decode()
+    settings.ENCRYPTION_KEYS = [new, *settings.ENCRYPTION_KEYS]
+    call_command("rotate_keys")
+    assert "7 secrets are under the first key" in capsys.readouterr().out
+    settings.ENCRYPTION_KEYS = [new]
+    assert vault.read(deployment) == before
+    assert connections.config(Cluster.objects.get()).database_url == url
+
+
+def test_second_factors_survive_a_rotation(alice, settings):
+    totp = TOTP.activate(alice, "JBSWY3DPEHPK3PXP")
+    codes = RecoveryCodes.activate(alice).get_unused_codes()
+    sealed = dict(Authenticator.objects.values_list("type", "data"))
+    new = Fernet.generate_key().decode()
+    settings.ENCRYPTION_KEYS = [new, *settings.ENCRYPTION_KEYS]
+    assert rotate_all() == 2
+    settings.ENCRYPTION_KEYS = [new]
+    again = {factor.type: factor for factor in Authenticator.objects.all()}
+    assert get_mfa_adapter().decrypt(again["totp"].data["secret"]) == "JBSWY3DPEHPK3PXP"
+    assert RecoveryCodes(again["recovery_codes"]).get_unused_codes() == codes
+    assert again["totp"].data != sealed["totp"]
+    assert totp.instance.pk == again["totp"].pk
+
+
+def test_a_rotation_cut_short_is_completed_by_the_next(deployment, settings, monkeypatch):
+    before = vault.read(deployment)
+    new = Fernet.generate_key().decode()
+    old = list(settings.ENCRYPTION_KEYS)
+    settings.ENCRYPTION_KEYS = [new, *old]
+    from console.kit import crypto
+
+    done = []
+
+    def die_after_three(token):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(token)
+        return rotate(token)
+
+    rotate = crypto.rotate
+    monkeypatch.setattr(crypto, "rotate", die_after_three)
+    with pytest.raises(KeyboardInterrupt):
+        rotate_all()
+    settings.ENCRYPTION_KEYS = [new]
+    with pytest.raises(DecryptionError):
+        vault.read(deployment)
+    settings.ENCRYPTION_KEYS = [new, *old]
+    monkeypatch.setattr(crypto, "rotate", rotate)
+    rotate_all()
+    settings.ENCRYPTION_KEYS = [new]
+    assert vault.read(deployment) == before
+
+
+def test_every_encrypted_column_is_rotated():
+    """A new encrypted column must be added to the rotation, or this fails."""
+    from django.apps import apps
+
+    encrypted = {
+        f"{model.__name__}.{field.name}"
+        for model in apps.get_models()
+        for field in model._meta.get_fields()
+        if isinstance(field, models.BinaryField)
+    }
+    assert encrypted == {
+        "DeploymentSecret.sealed",
+        "EnvironmentVariable.sealed",
+        "VariableRevision.sealed",
+        "Cluster.sealed_config",
+    }
+    assert DeploymentSecret

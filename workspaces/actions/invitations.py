@@ -1,0 +1,186 @@
+"""Inviting: what Admins and the invited do. Atomic, explicit actor, audit event in the same transaction, and a hint to
+send the mail once it is committed.
+
+Lock order: the Workspace first, then the invitation. So an accept, a revoke and a delete happen one after another.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from allauth.account.models import EmailAddress
+from django.db import transaction
+from django.utils import timezone
+
+from workspaces import audit, enqueue, invitation_links
+from workspaces.actions.locks import lock, lock_for
+from workspaces.errors import Refused
+from workspaces.models import Invitation, Membership, User, Workspace
+from workspaces.permissions import Permission, Role
+
+LASTS = timedelta(days=7)
+RESEND_AFTER = timedelta(minutes=1)
+ADDRESSES_PER_FORM = 50
+PENDING_PER_WORKSPACE = 100
+
+
+@dataclass(frozen=True)
+class Made:
+    """An invitation, and the token of the link that an Admin may copy. The token is known here and nowhere later."""
+
+    invitation: Invitation
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of each address, in the order in which they were given."""
+
+    made: list[Made]
+    members: list[str]  # belong to the Workspace already
+    invited: list[Invitation]  # were invited already, and still may come
+
+
+@transaction.atomic
+def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role) -> Outcome:
+    """Invite each normalised address with `role`. Who is a member or invited stays as is; an expired invitation is
+    made anew. Raises Refused (more than 100 pending) or MissingPermission."""
+    locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
+    members = set(Membership.objects.filter(workspace=locked).values_list("user__email", flat=True))
+    known = {i.email: i for i in Invitation.objects.open().filter(workspace=locked).select_for_update()}
+    outcome = Outcome([], [], [])
+    for email in dict.fromkeys(emails):
+        earlier = known.get(email)
+        if email in members:
+            outcome.members.append(email)
+        elif earlier is not None and not earlier.is_expired:
+            outcome.invited.append(earlier)
+        else:
+            new = earlier or Invitation(workspace=locked, email=email, invited_by=by)
+            new.role = role
+            known[email] = new
+            outcome.made.append(_issue(new, by, "invited"))
+    if len(known) > PENDING_PER_WORKSPACE:
+        raise Refused(
+            f"A Workspace may have {PENDING_PER_WORKSPACE} pending invitations, and these would make "
+            f"{len(known)}. Revoke some first, or invite fewer people."
+        )
+    return outcome
+
+
+@transaction.atomic
+def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
+    """New links, seven new days and a new mail; the old links stop working. Raises Refused (not open any more, or the
+    last one is not a minute old) or MissingPermission."""
+    locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
+    invitation = _open(locked, invitation_id)
+    wait = (invitation.last_sent_at + RESEND_AFTER - timezone.now()).total_seconds()
+    if wait > 0:
+        raise Refused(f"The last link is less than a minute old. Try again in {int(wait) + 1} seconds.")
+    return _issue(invitation, by, "invited again")
+
+
+def _issue(invitation: Invitation, by: User, verb: str) -> Made:
+    """Give the invitation new links and queue their mail."""
+    now = timezone.now()
+    invitation.nonce = invitation_links.new_nonce()
+    pair = invitation_links.links_of(invitation)
+    invitation.mailed_hash, invitation.copied_hash = invitation_links.hashes(pair)
+    invitation.expires_at, invitation.last_sent_at, invitation.asked_at = now + LASTS, now, None
+    invitation.mail_state, invitation.mail_sentence = Invitation.Mail.QUEUED, ""
+    invitation.mail_tries, invitation.mail_due_at = 0, now
+    invitation.save()
+    _audit(invitation, by, verb, new={"role": invitation.role})
+    transaction.on_commit(partial(enqueue.send_invitation, invitation.pk), robust=True)
+    return Made(invitation, pair.copied)
+
+
+@transaction.atomic
+def revoke(*, workspace: Workspace, by: User, invitation_id: UUID) -> Invitation:
+    """The links stop working at once. Raises Refused when it was used or revoked already, or MissingPermission."""
+    locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
+    invitation = _open(locked, invitation_id)
+    return _close(invitation, by, "revoked the invitation of")
+
+
+@transaction.atomic
+def decline(*, invitation: Invitation, by: User) -> Invitation:
+    """The invited person does not want to come. Raises Refused when there is nothing to decline."""
+    locked = lock(invitation.workspace_id)
+    fresh = _open(locked, invitation.pk)
+    _require_owner(fresh, by)
+    return _close(fresh, by, "declined the invitation of")
+
+
+def _close(invitation: Invitation, by: User, verb: str) -> Invitation:
+    invitation.revoked_at = timezone.now()
+    invitation.save(update_fields=["revoked_at"])
+    _audit(invitation, by, verb, old={"role": invitation.role})
+    return invitation
+
+
+def _open(workspace: Workspace, invitation_id: UUID) -> Invitation:
+    invitation = Invitation.objects.select_for_update().filter(workspace=workspace, pk=invitation_id).first()
+    if invitation is None or invitation.revoked_at is not None:
+        raise Refused("This invitation was revoked already.")
+    if invitation.accepted_at is not None:
+        raise Refused(f"This invitation was used already: {invitation.email} has joined.")
+    return invitation
+
+
+def _require_owner(invitation: Invitation, by: User) -> None:
+    if by.email != invitation.email:
+        raise Refused(f"This invitation is for {invitation.email}. Sign in with that address to use it.")
+
+
+@transaction.atomic
+def accept(*, invitation: Invitation, by: User, proves_address: bool) -> Membership:
+    """Join with the role that the invitation names now, once. `proves_address`: the link came by mail, so the address
+    is verified with it. Whoever is a member already keeps the present role. Raises Refused."""
+    workspace = lock(invitation.workspace_id)
+    fresh = _open(workspace, invitation.pk)
+    _require_owner(fresh, by)
+    if workspace.suspended_at is not None:
+        raise Refused(f"{workspace.name} is suspended by a site administrator. Try again later.")
+    if fresh.is_expired:
+        raise Refused("This invitation has expired. Ask for a new link.")
+    membership, joined = Membership.objects.get_or_create(
+        workspace=workspace, user=by, defaults={"role": fresh.role}
+    )
+    fresh.accepted_at, fresh.accepted_by = timezone.now(), by
+    fresh.save(update_fields=["accepted_at", "accepted_by"])
+    if proves_address:
+        EmailAddress.objects.filter(user=by, email=by.email).update(verified=True)
+    audit.record(
+        by=by,
+        verb="joined" if joined else "used an invitation to",
+        object_type="workspace",
+        object_id=workspace.pk,
+        object_label=workspace.name,
+        workspace_id=workspace.pk,
+        new={"role": membership.role},
+    )
+    return membership
+
+
+@transaction.atomic
+def ask_again(*, invitation: Invitation) -> None:
+    """Somebody with an expired link wants a new one: the members page says so to the Admins. Twice is once, and
+    nobody is the actor, for whoever holds the link may not be signed in."""
+    Invitation.objects.open().filter(
+        pk=invitation.pk, expires_at__lte=timezone.now(), asked_at__isnull=True
+    ).update(asked_at=timezone.now())
+
+
+def _audit(invitation: Invitation, by: User, verb: str, **values: dict[str, object]) -> None:
+    audit.record(
+        by=by,
+        verb=verb,
+        object_type="invitation",
+        object_id=invitation.pk,
+        object_label=invitation.email,
+        workspace_id=invitation.workspace_id,
+        **values,
+    )

@@ -1,0 +1,108 @@
+"""What operators do to Workspaces and accounts. Atomic, explicit actor, audit event in the same transaction; each
+returns the sentence that says what happened, and raises Refused with the sentence that says why not."""
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from workspaces import audit
+from workspaces.errors import Refused
+from workspaces.models import User, Workspace
+
+
+@transaction.atomic
+def suspend_workspace(*, workspace: Workspace, by: User) -> str:
+    """Freeze a Workspace: its people see everything and change nothing. What runs keeps running. Twice is once."""
+    if not Workspace.objects.filter(pk=workspace.pk, suspended_at=None).update(suspended_at=Now()):
+        return f"{workspace.name} was suspended already."
+    audit.record_workspace(workspace, by, "suspended")
+    return f"{workspace.name} is suspended. Its Deployments keep running."
+
+
+@transaction.atomic
+def resume_workspace(*, workspace: Workspace, by: User) -> str:
+    """Let the people of a suspended Workspace change things again. Twice is once."""
+    if not Workspace.objects.filter(pk=workspace.pk, suspended_at__isnull=False).update(suspended_at=None):
+        return f"{workspace.name} was not suspended."
+    audit.record_workspace(workspace, by, "resumed")
+    return f"{workspace.name} is resumed."
+
+
+def _lock_two(user: User, by: User, refusal: str) -> User:
+    """The row as it is now. Two operators who act on each other at the same instant wait for each other here, and
+    the second is refused: one always stays. Raises Refused with `refusal` when a person acts on themselves."""
+    if user.pk == by.pk:
+        raise Refused(f"{refusal} Ask another site administrator.")
+    rows = User.objects.select_for_update().filter(pk__in=[user.pk, by.pk]).order_by("pk")
+    people = {row.pk: row for row in rows}
+    if not (people[by.pk].is_staff and people[by.pk].is_active):
+        raise Refused("You are no longer a site administrator.")
+    return people[user.pk]
+
+
+@transaction.atomic
+def block_user(*, user: User, by: User) -> str:
+    """Keep a person out: sessions end with their next request, memberships stay. Raises Refused for oneself."""
+    if not _lock_two(user, by, "You cannot block your own account.").is_active:
+        return f"{user.label} was blocked already."
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    _audit_user(user, by, "blocked")
+    return f"{user.label} is blocked and can no longer sign in."
+
+
+@transaction.atomic
+def unblock_user(*, user: User, by: User) -> str:
+    """Let a blocked person in again."""
+    if not User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
+        return f"{user.label} was not blocked."
+    _audit_user(user, by, "unblocked")
+    return f"{user.label} can sign in again."
+
+
+@transaction.atomic
+def make_operator(*, user: User, by: User) -> str:
+    """Make a person a site administrator, who may do everything in these pages. Raises Refused when blocked."""
+    locked = User.objects.select_for_update().get(pk=user.pk)
+    if not locked.is_active:
+        raise Refused(f"{user.label} is blocked. Unblock the account first.")
+    if locked.is_staff and locked.is_superuser:
+        return f"{user.label} is a site administrator already."
+    _set_operator(user, by, operator=True)
+    return f"{user.label} is a site administrator now."
+
+
+@transaction.atomic
+def unmake_operator(*, user: User, by: User) -> str:
+    """Take the right back. Raises Refused for oneself."""
+    if not _lock_two(user, by, "You cannot take this right from yourself.").is_staff:
+        return f"{user.label} was not a site administrator."
+    _set_operator(user, by, operator=False)
+    return f"{user.label} is no longer a site administrator."
+
+
+def _set_operator(user: User, by: User, *, operator: bool) -> None:
+    User.objects.filter(pk=user.pk).update(is_staff=operator, is_superuser=operator)
+    _audit_user(user, by, "gave administration to" if operator else "took administration from")
+
+
+def _audit_user(user: User, by: User, verb: str) -> None:
+    audit.record(
+        by=by,
+        verb=verb,
+        object_type="user",
+        object_id=user.pk,
+        object_label=user.label,
+        workspace_id=None,
+    )
+
+
+@transaction.atomic
+def record_export(*, what: str, rows: int, by: User) -> None:
+    """Remember that rows left the console as a file."""
+    audit.record(
+        by=by,
+        verb="exported",
+        object_type="table",
+        object_id=what,
+        object_label=f"{rows} {what}",
+        workspace_id=None,
+    )

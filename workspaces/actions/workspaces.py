@@ -1,0 +1,145 @@
+"""What people do to Workspaces. Every function is atomic, takes its actor as `by`, and writes its audit event."""
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+
+from workspaces import audit, hooks
+from workspaces.actions.locks import is_last_admin, lock, lock_for
+from workspaces.errors import Refused
+from workspaces.models import Membership, User, Workspace
+from workspaces.permissions import Permission, Role
+
+_FIRST_ACCOUNT_LOCK = 0x41697264  # pg_advisory_xact_lock key: "Aird"
+_NAME_LENGTH = 50
+
+
+@transaction.atomic
+def welcome(*, user: User) -> Workspace:
+    """What a new account gets: a personal Workspace. On the embedded default the first account of the installation
+    also becomes site administrator; elsewhere operators are made by a command."""
+    if settings.EMBEDDED:
+        _make_first_account_operator(user)
+    return create_workspace(by=user, name=personal_workspace_name(user))
+
+
+def _make_first_account_operator(user: User) -> None:
+    with connection.cursor() as cursor:  # two first sign-ups at once: one of them is first
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_FIRST_ACCOUNT_LOCK])
+    if User.objects.exclude(pk=user.pk).exists():
+        return
+    user.is_staff = user.is_superuser = True
+    user.save(update_fields=["is_staff", "is_superuser"])
+    audit.record(
+        by=user,
+        verb="became site administrator",
+        object_type="user",
+        object_id=user.pk,
+        object_label=user.label,
+        workspace_id=None,
+    )
+
+
+def personal_workspace_name(user: User) -> str:
+    """ "Alice's Workspace", from the name or the part of the address before the @, within 50 characters."""
+    owner = user.name or user.email.partition("@")[0]
+    owner = owner[:1].upper() + owner[1:]
+    suffix = "'s Workspace"
+    return owner[: _NAME_LENGTH - len(suffix)] + suffix
+
+
+@transaction.atomic
+def create_workspace(*, by: User, name: str) -> Workspace:
+    """A new Workspace with its creator as Admin."""
+    workspace = Workspace.objects.create(name=name)
+    Membership.objects.create(workspace=workspace, user=by, role=Role.ADMIN)
+    audit.record_workspace(workspace, by, "created")
+    return workspace
+
+
+@transaction.atomic
+def rename_workspace(*, workspace: Workspace, by: User, name: str) -> Workspace:
+    """Change the name; saying the same again writes nothing."""
+    locked = Workspace.objects.select_for_update().get(pk=workspace.pk)
+    if locked.name == name:
+        return locked
+    old, locked.name = locked.name, name
+    locked.save(update_fields=["name"])
+    audit.record_workspace(locked, by, "renamed", old={"name": old}, new={"name": name})
+    return locked
+
+
+@transaction.atomic
+def update_account(*, user: User, name: str, theme: str, time_zone: str) -> User:
+    """A person's own settings. Not audited: nobody else's business."""
+    user.name, user.theme, user.time_zone = name, theme, time_zone
+    user.save(update_fields=["name", "theme", "time_zone"])
+    return user
+
+
+@transaction.atomic
+def delete_workspace(*, workspace: Workspace, by: User) -> None:
+    """Remove an empty Workspace with its memberships and invitations; its audit events stay. Raises Refused while
+    something lives in it, or MissingPermission. What is being created in it at this instant fails by its foreign key,
+    which Postgres checks at commit."""
+    locked = lock_for(workspace.pk, by, Permission.DELETE_WORKSPACE)
+    reasons = hooks.why_kept(locked)
+    if reasons:
+        raise Refused(" ".join(reasons))
+    _delete(locked, by)
+
+
+def _delete(workspace: Workspace, by: User) -> None:
+    audit.record_workspace(workspace, by, "deleted")
+    hooks.forget(workspace)
+    workspace.delete()
+
+
+def why_account_stays(user: User) -> list[str]:
+    """Every reason not to delete the account now; empty when it may go. Certain only under the locks of
+    `delete_account`; before, it is what the page says."""
+    reasons = []
+    admins = Membership.objects.filter(user=user, role=Role.ADMIN).select_related("workspace", "user")
+    for membership in admins:
+        workspace = membership.workspace
+        if not is_last_admin(membership):
+            continue
+        if Membership.objects.filter(workspace=workspace).exclude(user=user).exists():
+            reasons.append(f"You are the only Admin of {workspace.name}. Make someone else Admin first.")
+        else:
+            reasons += [f"{workspace.name} cannot go with you: {why}" for why in hooks.why_kept(workspace)]
+    return reasons
+
+
+def goes_with(user: User) -> list[Workspace]:
+    """The Workspaces that go with the account: those of which nobody else is a member."""
+    shared = Membership.objects.exclude(user=user).filter(workspace=OuterRef("pk"))
+    return list(Workspace.objects.filter(~Exists(shared), memberships__user=user))
+
+
+@transaction.atomic
+def delete_account(*, user: User) -> None:
+    """Remove a person: memberships, sign-in, sessions, and the Workspaces of which nobody else is a member. What they
+    did stays in the audit, by name. Raises Refused with every reason at once."""
+    for pk in (
+        Membership.objects.filter(user=user).order_by("workspace_id").values_list("workspace_id", flat=True)
+    ):
+        lock(pk)
+    reasons = why_account_stays(user)
+    if reasons:
+        raise Refused(" ".join(reasons))
+    for workspace in goes_with(user):
+        _delete(workspace, user)
+    audit.record(
+        by=user,
+        verb="deleted",
+        object_type="user",
+        object_id=user.pk,
+        object_label=user.label,
+        workspace_id=None,
+    )
+    keys = list(UserSession.objects.filter(user=user).values_list("session_key", flat=True))
+    Session.objects.filter(session_key__in=keys).delete()
+    user.delete()
