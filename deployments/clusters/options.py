@@ -9,7 +9,7 @@ from datetime import date
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from deployments.dataplane.local.runtimes.runtimes import locked_versions
+from deployments.dataplane.local.runtimes.lock_files import locked_versions
 from deployments.domain.states import Executor
 from deployments.models import Cluster, RuntimeRelease, WorkerType
 from workspaces.models import Workspace

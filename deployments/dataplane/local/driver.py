@@ -24,10 +24,11 @@ from deployments.dataplane.contract import (
     TaskCount,
 )
 from deployments.dataplane.local import environment, logs, ports
-from deployments.dataplane.local.environment import API_SERVER, Place
+from deployments.dataplane.local.environment import Place
 from deployments.dataplane.local.health import probe
 from deployments.dataplane.local.health.instances import instances
 from deployments.dataplane.local.health.observe import Look, gather, take_look
+from deployments.dataplane.local.program_names import API_SERVER
 from deployments.dataplane.local.runtimes import migrate, runtimes
 from deployments.dataplane.local.runtimes.jobs import advance
 from deployments.dataplane.local.state_dir import StateDir

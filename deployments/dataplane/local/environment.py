@@ -12,12 +12,12 @@ from importlib.resources import files as files_of
 from pathlib import Path
 from urllib.parse import quote
 
+from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.specs import DEPLOYMENT_TAG, STATE_TAG, Spec
 from deployments.domain.spec import QueueSpec, Release, Secrets
 from deployments.domain.states import Executor
 
 AIRFLOW = ("-m", "airflow")
-API_SERVER, DAG_PROCESSOR, TRIGGERER, REDIS = "api-server", "dag-processor", "triggerer", "redis"
 # Connections to the metadata database. Only the API server, the schedulers, the DAG processor and the
 # triggerer open any: in Airflow 3 tasks speak to the API server. Measured: 4 when idle, 6 while a task runs.
 POOL_SIZE, POOL_OVERFLOW = 3, 7

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from deployments.dataplane.contract import Component
-from deployments.dataplane.local.environment import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
+from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.client import ProcessInfo
 from deployments.domain.component_titles import title
 from deployments.domain.spec import QueueLoad

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deployments.dataplane.contract import Instance
-from deployments.dataplane.local.environment import API_SERVER, REDIS
 from deployments.dataplane.local.health import components, probe
 from deployments.dataplane.local.health.components import JOB_TYPES, Facts
+from deployments.dataplane.local.program_names import API_SERVER, REDIS
 from deployments.dataplane.local.supervisor.client import ProcessInfo
 from deployments.domain.log_lines import split_time
 from deployments.domain.states import WORST_FIRST

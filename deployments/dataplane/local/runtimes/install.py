@@ -16,7 +16,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from deployments.dataplane.local.runtimes import runtimes
+from deployments.dataplane.local.runtimes import lock_files, runtimes
 from deployments.dataplane.local.runtimes.jobs import Job, JobStatus, begin, disk_free_mib
 from deployments.dataplane.local.state_dir import StateDir
 
@@ -92,8 +92,8 @@ def _sync(
     cache = Path(os.environ.get("UV_CACHE_DIR") or paths.runtimes / "cache")
     command = [find_uv_bin(), "pip", "sync", "--verbose", "--require-hashes", "--compile-bytecode"]
     command += ["--cache-dir", str(cache), "--python", str(attempt / "bin" / "python")]
-    command += [str(runtimes.lock_file(version))]
-    total = runtimes.package_count(version)
+    command += [str(lock_files.lock_file(version))]
+    total = lock_files.package_count(version)
     before = _unpacked(cache)
     output: list[str] = []
     with subprocess.Popen(

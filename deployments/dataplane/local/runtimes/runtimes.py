@@ -8,15 +8,13 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
-from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.runtimes.jobs import Job
+from deployments.dataplane.local.runtimes.lock_files import lock_file
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.specs import STATE_TAG, Spec, base_environment
 
-LOCKS = Path(__file__).with_name("locks")
 PROJECT = Path(__file__).resolve().parents[4]
 # What decides how packages are reached. Values may hold a password, so they travel in the 0600 spec only.
 NETWORK_VARIABLES = re.compile(
@@ -25,32 +23,6 @@ NETWORK_VARIABLES = re.compile(
     re.IGNORECASE,
 )
 MIB_NEEDED = 1200  # 350 MiB installed, as much again in the package cache, and room to breathe
-
-
-@cache
-def locked_versions() -> frozenset[str]:
-    """The runtimes that this console can install."""
-    return frozenset(file.stem for file in LOCKS.glob("*.txt"))
-
-
-def lock_file(version: str) -> Path:
-    """The requirements of a runtime, with hashes. Raises DataPlaneError for a runtime that this console
-    lacks."""
-    file = LOCKS / f"{version}.txt"
-    if not file.is_file():
-        offered = ", ".join(sorted(locked_versions()))
-        raise DataPlaneError(
-            f"Runtime {version} is not available on this machine. Choose one of {offered}, "
-            "or update the console."
-        )
-    return file
-
-
-@cache
-def package_count(version: str) -> int:
-    """How many packages the runtime's lock names for this kind of machine."""
-    lines = re.findall(r"^[a-z0-9][\w.-]*==.*$", lock_file(version).read_text(), re.MULTILINE)
-    return sum("== 'win32'" not in line for line in lines)
 
 
 def current(paths: StateDir, version: str) -> Path:

@@ -4,8 +4,9 @@ thing and says what it did; the first that did something ends the call."""
 from collections.abc import Mapping
 
 from deployments.dataplane.local import ports
-from deployments.dataplane.local.environment import API_SERVER, REDIS, Place, worker_name, worker_spec
+from deployments.dataplane.local.environment import Place, worker_name, worker_spec
 from deployments.dataplane.local.health.components import component_of
+from deployments.dataplane.local.program_names import API_SERVER, REDIS
 from deployments.dataplane.local.supervisor.client import ProcessInfo
 from deployments.dataplane.local.supervisor.processes import Processes, busy_tasks, may_start
 from deployments.dataplane.local.supervisor.specs import Spec

@@ -25,8 +25,8 @@ from deployments.dataplane.contract import (
     Ref,
     UpgradeFailed,
 )
-from deployments.dataplane.local.environment import API_SERVER, REDIS
 from deployments.dataplane.local.health.components import component_of
+from deployments.dataplane.local.program_names import API_SERVER, REDIS
 from deployments.dataplane.local.runtimes import migrate, runtimes
 from deployments.dataplane.local.runtimes.jobs import Job, JobStatus, advance, begin
 from deployments.dataplane.local.state_dir import StateDir

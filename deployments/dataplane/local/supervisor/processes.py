@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from console.kit.files import write_private
-from deployments.dataplane.local.environment import REDIS
+from deployments.dataplane.local.program_names import REDIS
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Program, Supervisor, render_group
 from deployments.dataplane.local.supervisor.specs import (

@@ -15,7 +15,7 @@ import pytest
 from console.kit.files import write_private
 from deployments.dataplane.local import ports
 from deployments.dataplane.local.health import probe
-from deployments.dataplane.local.runtimes import runtimes
+from deployments.dataplane.local.runtimes import lock_files, runtimes
 from deployments.dataplane.local.runtimes.jobs import Job, JobStatus, begin
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps.programs import restart_silent
@@ -223,18 +223,18 @@ def test_a_failed_install_is_told_in_one_sentence(output: str, words: tuple[str,
 
 
 def test_every_lock_names_hashes_a_working_celery_and_its_airflow() -> None:
-    for file in runtimes.LOCKS.glob("*.txt"):
+    for file in lock_files.LOCKS.glob("*.txt"):
         text = file.read_text()
         assert text.startswith(f"# Runtime {file.stem}: Apache Airflow ")
         assert f"apache-airflow=={text.split('Apache Airflow ')[1].split()[0]} " in text
         assert "\ncelery==5.6.3 " in text
-        assert runtimes.package_count(file.stem) > 100
-        assert text.count("--hash=sha256:") > runtimes.package_count(file.stem)
+        assert lock_files.package_count(file.stem) > 100
+        assert text.count("--hash=sha256:") > lock_files.package_count(file.stem)
 
 
 def test_an_unknown_runtime_is_told_with_those_there_are() -> None:
     with pytest.raises(runtimes.DataPlaneError, match=r"Choose one of 3\.2-1, 3\.3-1"):
-        runtimes.lock_file("9.9-9")
+        lock_files.lock_file("9.9-9")
 
 
 def test_an_install_keeps_the_way_to_the_index_and_nothing_else(paths: StateDir) -> None:
