@@ -68,7 +68,7 @@ def _midnight(day: date | None) -> datetime | None:
 def workspace_activity(request: MemberRequest) -> HttpResponse:
     """What happened in the Workspace."""
     csv_url = reverse("deployments:activity_csv", args=[request.workspace.pk])
-    return _page(request, None, {"csv_url": csv_url}, "deployments/activity.html")
+    return _page(request, None, {"csv_url": csv_url}, "deployments/activity/activity.html")
 
 
 @require_GET
@@ -77,7 +77,7 @@ def deployment_activity(request: MemberRequest, deployment: Deployment) -> HttpR
     """What happened to one Deployment, also after it is gone."""
     csv_url = reverse("deployments:deployment_activity_csv", args=[deployment.release_name])
     context = {**page_context(request, deployment, "Activity"), "csv_url": csv_url}
-    return _page(request, deployment, context, "deployments/deployment_activity.html")
+    return _page(request, deployment, context, "deployments/activity/deployment_activity.html")
 
 
 def _page(

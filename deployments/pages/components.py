@@ -37,7 +37,7 @@ def why(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.VIEW, alive=True)
 def component(request: MemberRequest, deployment: Deployment, name: str) -> HttpResponse:
     """What is recorded of one component, at once; what it says now is fetched by the page."""
-    return render(request, "deployments/component.html", _context(request, deployment, name))
+    return render(request, "deployments/components/component.html", _context(request, deployment, name))
 
 
 @require_GET
@@ -45,7 +45,11 @@ def component(request: MemberRequest, deployment: Deployment, name: str) -> Http
 def component_now(request: MemberRequest, deployment: Deployment, name: str) -> HttpResponse:
     """What one component says now: a fragment for the page, or the whole page without scripts. Bounded."""
     context = _context(request, deployment, name) | _now(deployment, name)
-    template = "deployments/_component_now.html" if request.htmx else "deployments/component.html"
+    template = (
+        "deployments/components/_component_now.html"
+        if request.htmx
+        else "deployments/components/component.html"
+    )
     return render(request, template, context)
 
 
@@ -134,4 +138,4 @@ def tasks(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     except DataPlaneError as error:
         trouble = str(error)
     context = {"count": count, "trouble": trouble, "asleep": deployment.hibernating}
-    return render(request, "deployments/_tasks.html", context)
+    return render(request, "deployments/components/_tasks.html", context)

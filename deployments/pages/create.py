@@ -33,7 +33,7 @@ def new_deployment(request: MemberRequest) -> HttpResponse:
     """The create form."""
     form = sections.form_for(request.workspace, posted(request))
     if form is None:
-        return render(request, "deployments/no_cluster.html", {})
+        return render(request, "deployments/create/no_cluster.html", {})
     if form.is_bound and form.is_valid():
         try:
             deployment = actions.create_deployment(
@@ -59,7 +59,7 @@ def new_options(request: MemberRequest) -> HttpResponse:
     """The create form as typed so far, with what the chosen cluster offers. Creates nothing."""
     form, said = sections.switched(request.workspace, request.POST)
     if form is None:
-        return render(request, "deployments/no_cluster.html", {})
+        return render(request, "deployments/create/no_cluster.html", {})
     return _new_page(request, form, said)
 
 
@@ -82,7 +82,7 @@ def _new_page(
         "new_url": reverse("deployments:new", args=here),
         "cancel_url": request.workspace.url,
     }
-    return render(request, "deployments/new.html", context, status=status)
+    return render(request, "deployments/create/new.html", context, status=status)
 
 
 @require_POST
@@ -91,4 +91,4 @@ def summary(request: MemberRequest) -> HttpResponse:
     """The figures beside the create form, for what is typed so far. Saves nothing."""
     form = sections.form_for(request.workspace, request.POST)
     lines = sections.summary_of(form) if form else []
-    return render(request, "deployments/_summary.html", {"summary": lines})
+    return render(request, "deployments/sections/_summary.html", {"summary": lines})

@@ -33,4 +33,4 @@ def delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "consequences": consequences(deployment),
         "cancel_url": deployment.url,
     }
-    return render(request, "deployments/delete.html", context, status=422 if form.is_bound else 200)
+    return render(request, "deployments/delete/delete.html", context, status=422 if form.is_bound else 200)

@@ -38,7 +38,7 @@ def hibernate(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "schedule_url": reverse("deployments:schedule", args=[deployment.release_name]),
         "wake_url": reverse("deployments:wake", args=[deployment.release_name]),
     }
-    return render(request, "deployments/hibernate.html", context)
+    return render(request, "deployments/hibernation/hibernate.html", context)
 
 
 @require_POST
@@ -93,7 +93,7 @@ def _page(
         "not_now": not_now(deployment),
         **more,
     }
-    return render(request, "deployments/schedule.html", context, status=status)
+    return render(request, "deployments/hibernation/schedule.html", context, status=status)
 
 
 @require_POST
@@ -101,7 +101,7 @@ def _page(
 def preview(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The schedule in words and its next times, for what is typed so far. Saves nothing."""
     context = {"preview": preview_of(_form(request, deployment))}
-    return render(request, "deployments/_schedule_preview.html", context)
+    return render(request, "deployments/hibernation/_schedule_preview.html", context)
 
 
 def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:

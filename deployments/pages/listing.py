@@ -40,7 +40,7 @@ def deployment_list(request: MemberRequest) -> HttpResponse:
         "stream_url": _stream_url(request),
         "rows_url": request.get_full_path(),
     }
-    template = "deployments/_rows.html" if request.htmx else "deployments/list.html"
+    template = "deployments/listing/_rows.html" if request.htmx else "deployments/listing/list.html"
     return render(request, template, context)
 
 

@@ -122,7 +122,7 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         tail = live.ask(deployment, partial(_tail, component=component, lines=read, after=""))
     except DataPlaneError as error:
         context["trouble"] = str(error)
-        return render(request, "deployments/logs.html", context)
+        return render(request, "deployments/logs/logs.html", context)
     lines, carry = log_levels.read(tail.lines)
     matching = [line for line in lines if filters.match(line)]
     context |= {
@@ -133,7 +133,7 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "cursor": tail.cursor,
         "carry": log_levels.pack(carry),
     }
-    return render(request, "deployments/logs.html", context)
+    return render(request, "deployments/logs/logs.html", context)
 
 
 def _tail(plane: DataPlane, ref: Ref, *, component: str, lines: int, after: str) -> LogTail:
@@ -157,7 +157,7 @@ def log_lines(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "lines": [line for line in lines if filters.match(line)],
         "local": request.GET.get("times") == "local",
     }
-    response = render(request, "deployments/_log_lines.html", context)
+    response = render(request, "deployments/logs/_log_lines.html", context)
     response["X-Log-Cursor"] = tail.cursor
     if len(tail.lines) == NEW_LINES and tail.cursor != after:
         response["X-Log-More"] = "yes"

@@ -35,7 +35,7 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "credential": _credential(request, deployment, revealed=None),
         "edit_url": _edit_url(request, deployment),
     }
-    return render(request, "deployments/detail.html", context)
+    return render(request, "deployments/overview/detail.html", context)
 
 
 def _ways_out(request: MemberRequest, deployment: Deployment) -> dict[str, str | None]:
@@ -56,7 +56,7 @@ def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     steps = [step_context(s) for s in deployment.steps.all() if s.operation == Operation.DELETE]
     receipt = [line for step in steps for line in step["receipt"]]
     context = {"d": deployment, "steps": steps, "receipt": receipt, "list_url": request.workspace.url}
-    return render(request, "deployments/gone.html", context)
+    return render(request, "deployments/overview/gone.html", context)
 
 
 def _edit_url(request: MemberRequest, deployment: Deployment) -> str | None:
@@ -87,7 +87,7 @@ def live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         response = HttpResponse(status=204)
         response["HX-Redirect"] = deployment.url
         return response
-    return render(request, "deployments/_live.html", live_context(deployment))
+    return render(request, "deployments/overview/_live.html", live_context(deployment))
 
 
 @require_GET
@@ -109,7 +109,7 @@ def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "credential": _credential(request, deployment, revealed=password),
         "edit_url": _edit_url(request, deployment),
     }
-    return render(request, "deployments/detail.html", context)
+    return render(request, "deployments/overview/detail.html", context)
 
 
 @require_POST

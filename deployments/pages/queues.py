@@ -98,14 +98,14 @@ def queues(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "edit_url": _url("edit", deployment),
         "live_queues_url": _url("queues_live", deployment),
     }
-    return render(request, "deployments/queues.html", context)
+    return render(request, "deployments/queues/queues.html", context)
 
 
 @require_GET
 @deployment_view(Permission.VIEW, alive=True)
 def queues_live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The table alone, as it is now."""
-    return render(request, "deployments/_queues.html", _table(request, deployment))
+    return render(request, "deployments/queues/_queues.html", _table(request, deployment))
 
 
 def _refused(deployment: Deployment) -> actions.NotNow | None:
@@ -213,7 +213,9 @@ def queue_delete(request: MemberRequest, deployment: Deployment, queue: str) -> 
         "impact": impact(deployment, found, new),
         "cancel_url": _url("queues", deployment),
     }
-    return render(request, "deployments/queue_delete.html", context, status=422 if form.is_bound else 200)
+    return render(
+        request, "deployments/queues/queue_delete.html", context, status=422 if form.is_bound else 200
+    )
 
 
 def _one(found: list[WorkerQueue], name: str) -> WorkerQueue:
@@ -236,7 +238,7 @@ def _form_page(
         **more,
     }
     status = 409 if "differences" in more else 422 if form.errors else 200
-    return render(request, "deployments/queue.html", context, status=status)
+    return render(request, "deployments/queues/queue.html", context, status=status)
 
 
 def _difference(

@@ -36,4 +36,4 @@ def review_page(
         "cancel_url": deployment.url,
         **more,
     }
-    return render(request, "deployments/edit_review.html", context)
+    return render(request, "deployments/review/review.html", context)

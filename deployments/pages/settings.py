@@ -28,7 +28,7 @@ def not_now(request: MemberRequest, deployment: Deployment, tab: str, why: actio
     """Why nothing can be changed at present, in place of the form."""
     context = {**page_context(request, deployment, tab), "why": str(why), "back_url": deployment.url}
     status = 200 if request.method == "GET" else 409
-    return render(request, "deployments/not_now.html", context, status=status)
+    return render(request, "deployments/common/not_now.html", context, status=status)
 
 
 def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, **more: Any) -> HttpResponse:
@@ -43,7 +43,7 @@ def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, *
         **more,
     }
     status = 409 if "differences" in more else 422 if form.errors else 200
-    return render(request, "deployments/edit.html", context, status=status)
+    return render(request, "deployments/settings/edit.html", context, status=status)
 
 
 def _difference_page(
@@ -120,7 +120,7 @@ def edit_summary(request: MemberRequest, deployment: Deployment) -> HttpResponse
     """The figures beside the edit form, for what is typed so far. Saves nothing."""
     queues = queues_of(deployment)
     form = _form(request, deployment, queues, settings_of(deployment, queues))
-    return render(request, "deployments/_summary.html", {"summary": sections.summary_of(form)})
+    return render(request, "deployments/sections/_summary.html", {"summary": sections.summary_of(form)})
 
 
 @require_GET
@@ -132,4 +132,4 @@ def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "delete_url": reverse("deployments:delete", args=[deployment.release_name]),
         "can_delete": request.can(Permission.DELETE_DEPLOYMENT) and not deployment.is_deleting,
     }
-    return render(request, "deployments/settings.html", context)
+    return render(request, "deployments/settings/settings.html", context)

@@ -45,4 +45,6 @@ def transfer(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "not_now": not_now(deployment),
         "consequences": transfer_consequences(deployment, request.workspace),
     }
-    return render(request, "deployments/transfer.html", context, status=422 if form.is_bound else 200)
+    return render(
+        request, "deployments/transfer/transfer.html", context, status=422 if form.is_bound else 200
+    )

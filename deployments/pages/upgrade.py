@@ -41,7 +41,7 @@ def upgrade(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "consequences": upgrade_consequences(deployment, upgrades.last_duration(deployment)),
         "tasks_url": tasks_url(deployment),
     }
-    return render(request, "deployments/upgrade.html", context, status=422 if form.is_bound else 200)
+    return render(request, "deployments/upgrade/upgrade.html", context, status=422 if form.is_bound else 200)
 
 
 @require_POST

@@ -86,7 +86,7 @@ def variable_list(request: MemberRequest, deployment: Deployment) -> HttpRespons
         not_now=not_now,
         can_edit=request.can(Permission.EDIT_DEPLOYMENT) and not not_now,
     )
-    return render(request, "deployments/variables.html", context)
+    return render(request, "deployments/variables/variables.html", context)
 
 
 def _revision(revision: VariableRevision) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _gone(request: MemberRequest, deployment: Deployment, key: str) -> HttpRespo
     action = reverse("deployments:variable_new", args=[deployment.release_name])
     form = anew(key, request.POST)
     context = _context(request, deployment, form=form, row=None, action=action, impact=_impact(deployment))
-    return render(request, "deployments/variable.html", context, status=422)
+    return render(request, "deployments/variables/variable.html", context, status=422)
 
 
 def _set(
@@ -163,7 +163,9 @@ def _set(
             return see_other(variables_url(deployment))
     form.hide_secret()
     context = _context(request, deployment, form=form, row=row, impact=_impact(deployment))
-    return render(request, "deployments/variable.html", context, status=422 if form.is_bound else 200)
+    return render(
+        request, "deployments/variables/variable.html", context, status=422 if form.is_bound else 200
+    )
 
 
 def _who_moved(row: EnvironmentVariable) -> str:
@@ -200,7 +202,7 @@ def variables_delete(request: MemberRequest, deployment: Deployment) -> HttpResp
         request, deployment, rows=found, base=base, trouble=trouble, impact=_impact(deployment)
     )
     status = 409 if trouble else 200
-    return render(request, "deployments/variables_delete.html", context, status=status)
+    return render(request, "deployments/variables/variables_delete.html", context, status=status)
 
 
 @sensitive_post_parameters("text")
@@ -215,7 +217,9 @@ def variables_import(request: MemberRequest, deployment: Deployment) -> HttpResp
         return see_other(reverse("deployments:variables_draft", args=[deployment.release_name, token]))
     form.hide_text()
     context = _context(request, deployment, form=form)
-    return render(request, "deployments/variables_import.html", context, status=422 if form.is_bound else 200)
+    return render(
+        request, "deployments/variables/variables_import.html", context, status=422 if form.is_bound else 200
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -225,7 +229,7 @@ def variables_draft(request: MemberRequest, deployment: Deployment, token: UUID)
     draft = import_drafts.find(deployment, request.user, token)
     if draft is None:
         return render(
-            request, "deployments/variables_expired.html", _context(request, deployment), status=410
+            request, "deployments/variables/variables_expired.html", _context(request, deployment), status=410
         )
 
     def compare() -> Difference:
@@ -301,7 +305,7 @@ def _difference(
         problem=found.problem or _not_now(deployment),
         impact=_impact(deployment),
     )
-    return render(request, "deployments/variables_difference.html", context, status=status)
+    return render(request, "deployments/variables/variables_difference.html", context, status=status)
 
 
 def _groups(found: Difference) -> list[dict[str, Any]]:

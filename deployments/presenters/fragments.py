@@ -35,7 +35,7 @@ def _takes_dags(deployment: Deployment) -> bool:
 
 
 def live_context(deployment: Deployment) -> dict[str, Any]:
-    """The context of deployments/_live.html. Two queries, a third while something is under way."""
+    """The context of deployments/overview/_live.html. Two queries, a third while something is under way."""
     attach([deployment])
     return {
         "d": deployment,
@@ -51,7 +51,7 @@ def live_context(deployment: Deployment) -> dict[str, Any]:
 
 def frames(deployment: Deployment) -> list[Frame]:
     """The events that bring every open page up to date about this Deployment."""
-    live = render_to_string("deployments/_live.html", live_context(deployment))  # attaches its pace
+    live = render_to_string("deployments/overview/_live.html", live_context(deployment))  # attaches its pace
     return [
         Frame(f"badge-{deployment.pk}", status_badge(deployment)),
         Frame(f"live-{deployment.pk}", live),

@@ -37,7 +37,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "second_factor": Authenticator.objects.filter(user=user).exists(),
         "sessions": UserSession.objects.filter(user=user).count(),
     }
-    return render(request, "workspaces/account.html", context, status=422 if form.is_bound else 200)
+    return render(request, "workspaces/account/account.html", context, status=422 if form.is_bound else 200)
 
 
 @require_http_methods(["GET", "POST"])
@@ -67,4 +67,6 @@ def delete(request: HttpRequest) -> HttpResponse:
         "reasons": workspaces.why_account_stays(user),
         "goes": workspaces.goes_with(user),
     }
-    return render(request, "workspaces/account_delete.html", context, status=422 if form.is_bound else 200)
+    return render(
+        request, "workspaces/account/account_delete.html", context, status=422 if form.is_bound else 200
+    )

@@ -88,7 +88,7 @@ def _page(
             "ask_url": reverse("invitation_ask", args=[token]),
             "who": who_can(asked.workspace, Permission.MANAGE_MEMBERS) if state in STATUS else [],
         }
-    return render(request, "workspaces/invitation.html", context, status=STATUS.get(state, 200))
+    return render(request, "workspaces/invitations/invitation.html", context, status=STATUS.get(state, 200))
 
 
 def _accept(request: HttpRequest, asked: Invitation, user: User, *, proves_address: bool) -> HttpResponse:
@@ -123,7 +123,7 @@ def mine(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)  # noqa: S101 - login_required
     rows = waiting_for(request.user).select_related("workspace", "invited_by").order_by("created_at")
     context = {"rows": list(rows), "verified": has_verified(request.user)}
-    return render(request, "workspaces/invitations.html", context)
+    return render(request, "workspaces/invitations/invitations.html", context)
 
 
 def _mine_or_404(user: User, invitation_id: UUID) -> Invitation:

@@ -78,7 +78,7 @@ def member_list(request: MemberRequest) -> HttpResponse:
         "about_roles": [(role.label, about.sentence) for role, about in ROLES.items()],
         "may_leave": found.admins > 1 or request.membership.role != Role.ADMIN,
     }
-    return render(request, "workspaces/members.html", context)
+    return render(request, "workspaces/members/members.html", context)
 
 
 def _back(request: MemberRequest) -> HttpResponse:
@@ -103,7 +103,9 @@ def invite(request: MemberRequest) -> HttpResponse:
             form.add_error(None, refused.sentence)
         else:
             return _made(request, outcome)
-    return render(request, "workspaces/invite.html", {"form": form}, status=422 if form.is_bound else 200)
+    return render(
+        request, "workspaces/invitations/invite.html", {"form": form}, status=422 if form.is_bound else 200
+    )
 
 
 @require_POST
@@ -125,7 +127,7 @@ def _made(request: MemberRequest, outcome: Outcome) -> HttpResponse:
         "members": outcome.members,
         "invited": outcome.invited,
     }
-    return render(request, "workspaces/invited.html", context)
+    return render(request, "workspaces/invitations/invited.html", context)
 
 
 def _link(request: HttpRequest, made: Made) -> str:
@@ -218,4 +220,4 @@ def _confirm(request: MemberRequest, heading: str, sentences: list[str], button:
         "button": button,
         "cancel_url": reverse("members", args=[request.workspace.pk]),
     }
-    return render(request, "workspaces/confirm.html", context)
+    return render(request, "workspaces/members/confirm.html", context)

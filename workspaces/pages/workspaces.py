@@ -27,7 +27,9 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
         workspace = workspaces.create_workspace(by=request.user, name=form.cleaned_data["name"])
         messages.success(request, f"Workspace {workspace.name} is ready.")
         return see_other(workspace.url)
-    return render(request, "workspaces/new.html", {"form": form}, status=422 if form.is_bound else 200)
+    return render(
+        request, "workspaces/workspaces/new.html", {"form": form}, status=422 if form.is_bound else 200
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -42,7 +44,9 @@ def workspace_settings(request: MemberRequest) -> HttpResponse:
         messages.success(request, "The name is saved.")
         return see_other(reverse("workspace_settings", args=[request.workspace.pk]))
     context = {"form": form, "can_delete": request.can(Permission.DELETE_WORKSPACE)}
-    return render(request, "workspaces/settings.html", context, status=422 if form.is_bound else 200)
+    return render(
+        request, "workspaces/workspaces/settings.html", context, status=422 if form.is_bound else 200
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -65,4 +69,4 @@ def delete_workspace(request: MemberRequest) -> HttpResponse:
             messages.success(request, f"Workspace {workspace.name} is deleted.")
             return see_other(reverse("home"))
     context = {"form": form, "reasons": hooks.why_kept(workspace)}
-    return render(request, "workspaces/delete.html", context, status=422 if form.is_bound else 200)
+    return render(request, "workspaces/workspaces/delete.html", context, status=422 if form.is_bound else 200)
