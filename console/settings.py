@@ -85,9 +85,11 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "workspaces.middleware.TimeZoneMiddleware",
     "workspaces.middleware.LockedAccountMiddleware",
+    "console.middleware.RefusalMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"
+WORKSPACE_HOME = "deployments:list"  # the first page of a Workspace; tenancy knows no other app
 ASGI_APPLICATION = "console.asgi.application"
 
 TEMPLATES = [

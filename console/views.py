@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import requires_csrf_token
 from django.views.decorators.http import require_safe
 
+from console.kit.refusals import ActionRefused
 from workspaces.access import MissingPermission, WorkspaceSuspended
 from workspaces.limits import too_many
 from workspaces.models import User, Workspace
@@ -72,6 +73,13 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: the same for what does not exist and for what is somebody else's."""
     return _error_page(request, "errors/404.html", 404, {})
+
+
+def refused(request: HttpRequest, refusal: ActionRefused) -> HttpResponse:
+    """What an action refused that no page showed beside a field. What is gone looks like what never was."""
+    if refusal.status == 404:
+        return not_found(request, refusal)
+    return _error_page(request, "errors/refused.html", refusal.status, {"sentence": refusal.sentence})
 
 
 def _error_page(request: HttpRequest, template: str, status: int, context: dict[str, Any]) -> HttpResponse:

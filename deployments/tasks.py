@@ -9,7 +9,7 @@ from celery import shared_task
 
 from deployments import enqueue
 from deployments.actions import hibernation
-from deployments.actions.common import NotNow
+from deployments.actions.refusals import NotNow
 from deployments.clusters import checks
 from deployments.reconciler.leases import due_rows
 from deployments.reconciler.reconcile import reconcile

@@ -1,5 +1,7 @@
 """What tenancy must know of Deployments: whether a Workspace has any, and how to forget the history of those gone."""
 
+from django.urls import reverse
+
 from deployments.models import Deployment
 from workspaces import hooks
 from workspaces.models import Workspace
@@ -8,7 +10,7 @@ from workspaces.models import Workspace
 class Deployments:
     """The Deployments of a Workspace, for `workspaces.hooks`."""
 
-    def why_kept(self, workspace: Workspace) -> str:
+    def deletion_blocker(self, workspace: Workspace) -> str:
         """Whatever is not gone yet keeps the Workspace."""
         count = Deployment.objects.filter(workspace=workspace, deleted_at__isnull=True).count()
         if not count:
@@ -20,6 +22,12 @@ class Deployments:
     def forget(self, workspace: Workspace) -> None:
         """Rows of deleted Deployments go with their Workspace. Audit events and release names stay."""
         Deployment.objects.filter(workspace=workspace, deleted_at__isnull=False).delete()
+
+    def summary(self, workspace: Workspace) -> hooks.Summary:
+        """How many, deleted ones included."""
+        url = reverse("admin:deployments_deployment_changelist")
+        count = Deployment.objects.filter(workspace=workspace).count()
+        return hooks.Summary("Deployments", count, f"{url}?workspace__id__exact={workspace.pk}")
 
 
 def register() -> None:

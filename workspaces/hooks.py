@@ -1,34 +1,52 @@
-"""What apps above tenancy keep in a Workspace. They register here, because this app may not import them."""
+"""What apps above this one keep in Workspaces. They register here, because this app may not import them."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from workspaces.models import Workspace
 
 
-class Tenant(Protocol):
-    """Something that lives in Workspaces."""
+@dataclass(frozen=True)
+class Summary:
+    """What there is of one kind in a Workspace: how many, and where operators see them."""
 
-    def why_kept(self, workspace: Workspace) -> str:
+    label: str
+    count: int
+    url: str
+
+
+class WorkspaceContent(Protocol):
+    """One kind of thing that lives in Workspaces."""
+
+    def deletion_blocker(self, workspace: Workspace) -> str:
         """The sentence that says why the Workspace cannot be deleted now, and what to do; empty when it can."""
 
     def forget(self, workspace: Workspace) -> None:
         """Remove what is left of it, within the transaction that deletes the Workspace."""
 
+    def summary(self, workspace: Workspace) -> Summary:
+        """What there is of it, for operators."""
 
-_tenants: list[Tenant] = []
+
+_contents: list[WorkspaceContent] = []
 
 
-def register(tenant: Tenant) -> None:
+def register(content: WorkspaceContent) -> None:
     """Called once at start."""
-    _tenants.append(tenant)
+    _contents.append(content)
 
 
-def why_kept(workspace: Workspace) -> list[str]:
+def deletion_blockers(workspace: Workspace) -> list[str]:
     """Every reason not to delete it; empty when it is empty."""
-    return [sentence for tenant in _tenants if (sentence := tenant.why_kept(workspace))]
+    return [sentence for content in _contents if (sentence := content.deletion_blocker(workspace))]
 
 
 def forget(workspace: Workspace) -> None:
-    """Have everybody remove what is left."""
-    for tenant in _tenants:
-        tenant.forget(workspace)
+    """Remove what is left in it, of every kind."""
+    for content in _contents:
+        content.forget(workspace)
+
+
+def summaries(workspace: Workspace) -> list[Summary]:
+    """What there is in it, of every kind."""
+    return [content.summary(workspace) for content in _contents]

@@ -4,6 +4,7 @@ import unicodedata
 import uuid
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
@@ -93,8 +94,8 @@ class Workspace(models.Model):
 
     @property
     def url(self) -> str:
-        """Its first page: the Deployments."""
-        return reverse("deployments:list", args=[self.pk])
+        """Its first page."""
+        return reverse(settings.WORKSPACE_HOME, args=[self.pk])
 
 
 class Membership(models.Model):

@@ -24,8 +24,8 @@ from django.utils.safestring import SafeString
 from django.utils.text import slugify
 
 from console.kit.csv_file import csv_response
+from console.kit.refusals import ActionRefused
 from workspaces.actions import operators
-from workspaces.errors import Refused
 from workspaces.models import User
 
 AT_ONCE = 100  # rows that one press of a button acts on
@@ -134,7 +134,7 @@ class OperatorAdmin(ModelAdmin):
         """What an action refuses while it saves changes nothing, and is said."""
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except Refused as refusal:
+        except ActionRefused as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
             return redirect(request.get_full_path())
 
@@ -202,7 +202,7 @@ type Button = Callable[[OperatorAdmin, HttpRequest, Rows], HttpResponse | None]
 
 def button(label: str, act: Callable[[Any, User], str], *, ask: str = "") -> Button:
     """An entry of the Action menu, on the list and on the page of one row. `act` does it to one row and returns the
-    sentence for the operator, or raises Refused. With `ask` a page says what it will do and waits for a yes."""
+    sentence for the operator, or raises ActionRefused. With `ask` a page says what it will do and waits for a yes."""
 
     def run(window: OperatorAdmin, request: HttpRequest, rows: Rows) -> HttpResponse | None:
         chosen = list(rows[: AT_ONCE + 1])
@@ -214,7 +214,7 @@ def button(label: str, act: Callable[[Any, User], str], *, ask: str = "") -> But
         for row in chosen:
             try:
                 window.message_user(request, act(row, operator(request)), messages.SUCCESS)
-            except Refused as refusal:
+            except ActionRefused as refusal:
                 window.message_user(request, str(refusal), messages.ERROR)
         return None
 

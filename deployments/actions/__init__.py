@@ -1,20 +1,26 @@
 """What people do to Deployments: desired state only. Atomic, explicit actor, audit event in the same transaction,
 and a hint to the reconciler once it is committed."""
 
-from deployments.actions.common import NotNow, changing, refuse_unless_settled
+from deployments.actions.common import changing, refuse_unless_settled
 from deployments.actions.lifecycle import (
     Choices,
-    ClusterClosed,
-    NameTaken,
     QueueChoice,
-    WorkspaceGone,
     create_deployment,
     delete_deployment,
     retry_now,
     reveal_credential,
 )
-from deployments.actions.queues import QueueExists, QueueGone, add_queue, delete_queue, edit_queue
-from deployments.actions.settings import ChangedMeanwhile, edit_deployment
+from deployments.actions.queues import add_queue, delete_queue, edit_queue
+from deployments.actions.refusals import (
+    ChangedMeanwhile,
+    ClusterClosed,
+    NameTaken,
+    NotNow,
+    QueueExists,
+    QueueGone,
+    WorkspaceGone,
+)
+from deployments.actions.settings import edit_deployment
 
 __all__ = [
     "ChangedMeanwhile",

@@ -1,5 +1,5 @@
 """What operators do to the catalogue: runtimes that Kubernetes clusters run, and the sizes of worker that a cluster
-offers. Atomic, explicit actor, audit event in the same transaction; raises Refused with the sentence."""
+offers. Atomic, explicit actor, audit event in the same transaction; raises ActionRefused with the sentence."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -8,10 +8,10 @@ from datetime import date
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from console.kit.refusals import ActionRefused
 from deployments.clusters.options import version_key
 from deployments.models import Cluster, Deployment, RuntimeRelease, WorkerQueue, WorkerType
 from workspaces import audit
-from workspaces.errors import Refused
 from workspaces.models import User
 
 # The minor releases that the manifests are held to.
@@ -83,12 +83,12 @@ def image_error(image: str) -> str:
 def add_runtime(*, runtime: Runtime, by: User) -> RuntimeRelease:
     """Put it into the catalogue: every Kubernetes cluster offers it from now on, as long as it is maintained."""
     if errors := runtime_errors(runtime):
-        raise Refused(next(iter(errors.values())))
+        raise ActionRefused(next(iter(errors.values())))
     try:
         with transaction.atomic():
             row = RuntimeRelease.objects.create(**asdict(runtime))
     except IntegrityError:
-        raise Refused(f"Runtime {runtime.version} is in the catalogue already.") from None
+        raise ActionRefused(f"Runtime {runtime.version} is in the catalogue already.") from None
     _record(by, "added", "runtime", row.pk, str(row), new={"image": row.image})
     return row
 
@@ -101,10 +101,10 @@ def set_image(*, runtime: RuntimeRelease, by: User, image: str) -> None:
     if locked.image == image:
         return
     if error := image_error(image):
-        raise Refused(error)
+        raise ActionRefused(error)
     wanted = Q(runtime=locked) | Q(upgrade_from=locked)
     if Deployment.objects.filter(wanted, deleted_at__isnull=True).exists():
-        raise Refused(in_use(locked))
+        raise ActionRefused(in_use(locked))
     old, locked.image = locked.image, image
     locked.save(update_fields=["image"])
     _record(
@@ -145,7 +145,7 @@ def add_type(*, cluster: Cluster, wanted: Type, by: User) -> WorkerType:
     """A further size of worker on this cluster."""
     _hold(cluster)
     if errors := type_errors(wanted):
-        raise Refused(next(iter(errors.values())))
+        raise ActionRefused(next(iter(errors.values())))
     first = not cluster.worker_types.exists()
     if wanted.is_default:
         cluster.worker_types.update(is_default=False)
@@ -155,7 +155,7 @@ def add_type(*, cluster: Cluster, wanted: Type, by: User) -> WorkerType:
                 cluster=cluster, **{**asdict(wanted), "is_default": wanted.is_default or first}
             )
     except IntegrityError:
-        raise Refused(f"{cluster.name} has a worker type {wanted.name} already.") from None
+        raise ActionRefused(f"{cluster.name} has a worker type {wanted.name} already.") from None
     _record(by, "added", "worker type", row.pk, f"{row} of {cluster}")
     return row
 
@@ -166,21 +166,21 @@ def change_type(*, worker_type: WorkerType, wanted: Type, by: User) -> None:
     _hold(worker_type.cluster)
     row = WorkerType.objects.get(pk=worker_type.pk)
     if errors := type_errors(wanted):
-        raise Refused(next(iter(errors.values())))
+        raise ActionRefused(next(iter(errors.values())))
     old, new = _values(row), asdict(wanted)
     if old == new:
         return
     if any(old[key] != new[key] for key in ("name", "cpu_millis", "memory_mib")):
         _refuse_used(row)
     if old["is_default"] and not wanted.is_default:
-        raise Refused("One type is preselected. Make another one the default instead.")
+        raise ActionRefused("One type is preselected. Make another one the default instead.")
     if wanted.is_default:
         WorkerType.objects.filter(cluster=row.cluster).exclude(pk=row.pk).update(is_default=False)
     try:
         with transaction.atomic():
             WorkerType.objects.filter(pk=row.pk).update(**new)
     except IntegrityError:
-        raise Refused(f"{row.cluster.name} has a worker type {wanted.name} already.") from None
+        raise ActionRefused(f"{row.cluster.name} has a worker type {wanted.name} already.") from None
     _record(by, "changed", "worker type", row.pk, f"{wanted.name} of {row.cluster}", old=old, new=new)
 
 
@@ -193,7 +193,9 @@ def remove_type(*, worker_type: WorkerType, by: User) -> str:
         return "It was removed already."
     _refuse_used(row)
     if row.is_default:
-        raise Refused(f"{row.name} is the default of {row.cluster}. Make another one the default first.")
+        raise ActionRefused(
+            f"{row.name} is the default of {row.cluster}. Make another one the default first."
+        )
     WorkerQueue.objects.filter(worker_type=row, deployment__deleted_at__isnull=False).delete()
     label = f"{row} of {row.cluster}"
     _record(by, "removed", "worker type", row.pk, label, old=_values(row))
@@ -210,7 +212,7 @@ def _refuse_used(row: WorkerType) -> None:
     used = WorkerQueue.objects.filter(worker_type=row, deployment__deleted_at__isnull=True)
     names = sorted(used.values_list("deployment__name", flat=True).distinct()[:5])
     if names:
-        raise Refused(
+        raise ActionRefused(
             f"Worker queues of {', '.join(names)} have the worker type {row.name}. Add another type instead."
         )
 

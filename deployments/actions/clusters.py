@@ -1,5 +1,5 @@
 """Registering Kubernetes clusters, changing how they are reached, and taking them off again. Atomic, explicit actor
-(None: the command line), audit event in the same transaction; raises Refused with the sentence that says why not."""
+(None: the command line), audit event in the same transaction; raises ActionRefused with the reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from console.kit.refusals import ActionRefused
 from deployments import enqueue
 from deployments.clusters import catalogue, checks, connections
 from deployments.dataplane.kubernetes.api.credentials import Credentials
@@ -20,7 +21,6 @@ from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.domain.names import clean_name
 from deployments.models import Cluster, Deployment
 from workspaces import audit
-from workspaces.errors import Refused
 from workspaces.models import User
 
 NAMED = 5  # Deployments that a refusal names
@@ -44,7 +44,7 @@ def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
     """A new cluster with the usual worker types. It is offered to people once it was looked at and misses nothing."""
     name = _name(name)
     if reach.credentials is None or reach.database_url is None:
-        raise Refused("A new cluster needs credentials and the URL of its primary Postgres.")
+        raise ActionRefused("A new cluster needs credentials and the URL of its primary Postgres.")
     stored, url = checked_settings(reach.settings or {}), checked_url(reach.database_url)
     try:
         with transaction.atomic():
@@ -55,7 +55,7 @@ def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
             _record(cluster, by, "registered", {"server": reach.credentials.server, **_shown(stored)})
             _look(cluster)
     except IntegrityError:
-        raise Refused(
+        raise ActionRefused(
             f"A cluster named {name} is registered already. Replace it, or choose another name."
         ) from None
     return cluster
@@ -73,12 +73,12 @@ def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
         url = old.database_url if reach.database_url is None else checked_url(reach.database_url)
         some = _in_words(_living(cluster))
         if some and stored.get("namespace_prefix", "") != kept.get("namespace_prefix", ""):
-            raise Refused(
+            raise ActionRefused(
                 f"The namespace prefix cannot change while Deployments are in its namespaces: {some}."
             )
         before = (Credentials.of(old.settings).server, old.database_url)
         if some and not reach.moved and (elsewhere := _elsewhere(before, (credentials.server, url))):
-            raise Refused(
+            raise ActionRefused(
                 f"This is another {elsewhere}, and Deployments are on the one from before: {some}. Delete them first, "
                 "or say that it is the same one at another address: tick “Moved”, or give --moved."
             )
@@ -98,11 +98,11 @@ def deregister(*, cluster: Cluster, by: User | None) -> str:
     """
     locked = Cluster.objects.select_for_update().get(pk=cluster.pk)
     if locked.kind != Cluster.Kind.KUBERNETES:
-        raise Refused(f"{locked.name} is where Airdeck itself runs. It cannot be deregistered.")
+        raise ActionRefused(f"{locked.name} is where Airdeck itself runs. It cannot be deregistered.")
     if locked.deregistered_at is not None:
         return f"{locked.name} was deregistered already."
     if some := _in_words(_living(locked)):
-        raise Refused(f"Deployments are on {locked.name}: {some}. Delete them first.")
+        raise ActionRefused(f"Deployments are on {locked.name}: {some}. Delete them first.")
     locked.deregistered_at, locked.sealed_config, locked.checks = Now(), b"", []
     locked.checking_since = None
     locked.save(update_fields=["deregistered_at", "sealed_config", "checks", "checking_since"])
@@ -116,18 +116,18 @@ def deregister(*, cluster: Cluster, by: User | None) -> str:
 def check_again(*, cluster: Cluster, by: User) -> str:
     """Have a worker look at it now."""
     if cluster.kind != Cluster.Kind.KUBERNETES or cluster.deregistered_at is not None:
-        raise Refused(f"{cluster.name} has nothing to check.")
+        raise ActionRefused(f"{cluster.name} has nothing to check.")
     _record(cluster, by, "checked", {})
     _look(cluster)
     return f"{cluster.name} is being checked. The test of network isolation takes up to two minutes."
 
 
 def registered(name: str, *, locked: bool = False) -> Cluster:
-    """The Kubernetes cluster of that name. Raises Refused when there is none."""
+    """The Kubernetes cluster of that name. Raises ActionRefused when there is none."""
     rows = Cluster.objects.registered().filter(name=name.strip(), kind=Cluster.Kind.KUBERNETES)
     found = (rows.select_for_update() if locked else rows).first()
     if found is None:
-        raise Refused(f"No Kubernetes cluster named {name.strip()[:80]} is registered.")
+        raise ActionRefused(f"No Kubernetes cluster named {name.strip()[:80]} is registered.")
     return found
 
 
@@ -140,12 +140,12 @@ def shown_settings(cluster: Cluster) -> dict[str, str]:
 def checked_settings(raw: Mapping[str, str]) -> dict[str, str]:
     """What an operator says about a cluster, without what is empty."""
     if strange := sorted(set(raw) - set(SETTINGS)):
-        raise Refused(f"There is no setting {strange[0][:80]}. There are {', '.join(SETTINGS)}.")
+        raise ActionRefused(f"There is no setting {strange[0][:80]}. There are {', '.join(SETTINGS)}.")
     given = {key: value.strip() for key, value in raw.items() if value.strip()}
     try:
         ClusterSettings.of(given)
     except ValueError as error:
-        raise Refused(str(error)) from None
+        raise ActionRefused(str(error)) from None
     return given
 
 
@@ -153,15 +153,17 @@ def checked_url(url: str) -> str:
     """The URL of a cluster's primary Postgres. No refusal repeats it: it holds a password."""
     url = url.strip()
     if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise Refused("The database URL must begin with postgresql://.")
+        raise ActionRefused("The database URL must begin with postgresql://.")
     try:
         parts = conninfo_to_dict(url)
     except ProgrammingError:
-        raise Refused(
+        raise ActionRefused(
             "The database URL cannot be read. Write special characters in its password as %XX."
         ) from None
     if not parts.get("host") or not parts.get("user"):
-        raise Refused("The database URL needs a user and a host: postgresql://user:password@host/postgres.")
+        raise ActionRefused(
+            "The database URL needs a user and a host: postgresql://user:password@host/postgres."
+        )
     return url
 
 
@@ -178,7 +180,7 @@ def _name(name: str) -> str:
     try:
         return clean_name(name)
     except ValueError as error:
-        raise Refused(str(error)) from None
+        raise ActionRefused(str(error)) from None
 
 
 def _living(cluster: Cluster) -> QuerySet[Deployment]:

@@ -10,16 +10,14 @@ from django.db.models.functions import Now
 
 from console.kit import events
 from deployments import enqueue
+from deployments.actions.refusals import NotNow
 from deployments.domain.states import Status
 from deployments.models import Deployment, StatusChange
+from deployments.queries.editable import why_not_editable
 from deployments.queries.releases import release_of
 from workspaces.models import User, Workspace
 
 MOVED = "This Deployment was transferred to another Workspace meanwhile. Open it there to change it."
-
-
-class NotNow(Exception):
-    """The change cannot be made in the Deployment's present state. `str()` says why and what to do."""
 
 
 @contextmanager
@@ -49,10 +47,8 @@ def changing(deployment: Deployment, *, by: User | None) -> Iterator[Deployment]
 
 def refuse_unless_settled(deployment: Deployment) -> None:
     """Raise NotNow unless desired state may be changed: it was Healthy once, and nobody asked for it to go."""
-    if deployment.is_deleting:
-        raise NotNow("This Deployment is being deleted. Nothing about it can be changed any more.")
-    if deployment.first_healthy_at is None:
-        raise NotNow("This Deployment is still being created. Change it once it is Healthy, or delete it.")
+    if why := why_not_editable(deployment):
+        raise NotNow(why)
 
 
 def digest_of(deployment: Deployment) -> str:

@@ -5,10 +5,12 @@ from datetime import datetime
 from django.db import connection
 from django.db.models.functions import Now
 
+from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
-from deployments.actions.settings import ChangedMeanwhile, Settings
+from deployments.actions.refusals import ChangedMeanwhile
 from deployments.audit import record_deployment
 from deployments.domain import schedules
+from deployments.domain.field_values import FieldValues
 from deployments.models import Deployment, HibernationSchedule
 from workspaces.models import User
 
@@ -48,16 +50,18 @@ def _wake_up(row: Deployment, by: User | None) -> bool:
     return True
 
 
-def schedule_settings(schedule: HibernationSchedule | None) -> Settings:
+def schedule_settings(schedule: HibernationSchedule | None) -> FieldValues:
     """What the form of a schedule shows; empty without one."""
     return {name: getattr(schedule, name) for name in SCHEDULE} if schedule else {}
 
 
 def set_schedule(
-    *, deployment: Deployment, by: User, shown: Settings, wanted: Settings
+    *, deployment: Deployment, by: User, shown: FieldValues, wanted: FieldValues
 ) -> HibernationSchedule:
-    """When it sleeps and wakes by itself, if that still is as `shown`. Expressions come from `schedules.clean_cron`;
-    either may be empty. Nothing happens before the next time. Raises ChangedMeanwhile and NotNow."""
+    """When it sleeps and wakes by itself, if that still is as `shown`. Either expression may be
+    empty. Nothing happens before the next time. Raises InvalidInput, ChangedMeanwhile and NotNow."""
+    if problems := schedules.problems(wanted):
+        raise InvalidInput(problems)
     with changing(deployment, by=by) as row:
         held = HibernationSchedule.objects.filter(deployment=row).first()
         old = schedule_settings(held)

@@ -7,27 +7,18 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from deployments.actions.common import MOVED, NotNow, hint_on_commit
+from console.kit.refusals import InvalidInput
+from deployments.actions.common import MOVED, hint_on_commit
+from deployments.actions.refusals import ClusterClosed, NameTaken, NotNow, WorkspaceGone
 from deployments.audit import record_deployment
 from deployments.clusters import connections
-from deployments.clusters.options import clusters_for
+from deployments.clusters.options import Options, clusters_for, options_for
+from deployments.domain.field_values import FieldValues
 from deployments.domain.names import mint_release_name, name_key
 from deployments.domain.states import Executor, Status
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
 from deployments.secrets import vault
 from workspaces.models import User, Workspace
-
-
-class WorkspaceGone(Exception):
-    """The Workspace was deleted while something was created in it."""
-
-
-class NameTaken(Exception):
-    """Another living Deployment of the Workspace has this name, letter case aside."""
-
-
-class ClusterClosed(Exception):
-    """An operator closed the cluster to this Workspace after the form was shown."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,7 @@ class QueueChoice:
 
 @dataclass(frozen=True)
 class Choices:
-    """Everything that the create form decides, already validated against the cluster's options."""
+    """Everything that the create form decides; `create_deployment` judges it by the cluster's options."""
 
     name: str
     description: str
@@ -53,11 +44,30 @@ class Choices:
     scheduler_replicas: int
     queue: QueueChoice | None  # None unless the executor is Celery
 
+    def problems(self, options: Options) -> dict[str, str]:
+        """What is wrong with it, by field."""
+        values: FieldValues = {
+            "name": self.name,
+            "description": self.description,
+            "runtime": self.runtime.version,
+            "executor": self.executor,
+            "scheduler_au": self.scheduler_au,
+            "scheduler_replicas": self.scheduler_replicas,
+        }
+        if self.queue is not None:
+            values |= {
+                "worker_type": self.queue.worker_type.name,
+                "min_workers": self.queue.min_workers,
+                "max_workers": self.queue.max_workers,
+                "concurrency": self.queue.concurrency,
+            }
+        return options.problems(values)
+
 
 def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
     """A new Deployment, to be provisioned by the reconciler. The same `form_key` twice gives the first one again.
 
-    Raises NameTaken, WorkspaceGone, and ClusterClosed.
+    Raises InvalidInput, NameTaken, WorkspaceGone, and ClusterClosed.
     """
     try:
         with transaction.atomic():
@@ -69,16 +79,18 @@ def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices
         if earlier is not None:  # back in the browser, and another name: a further Deployment is meant
             return create_deployment(workspace=workspace, by=by, form_key=uuid4(), choices=choices)
         if "deployment_name_once_per_workspace" in str(error):
-            raise NameTaken(choices.name) from error
+            raise NameTaken from error
         if not Workspace.objects.filter(pk=workspace.pk).exists():
-            raise WorkspaceGone(str(workspace.pk)) from error
+            raise WorkspaceGone from error
         raise
 
 
 def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
     connections.hold(choices.cluster)
     if not clusters_for(workspace).filter(pk=choices.cluster.pk).exists():
-        raise ClusterClosed(choices.cluster.name)
+        raise ClusterClosed
+    if problems := choices.problems(options_for(choices.cluster)):
+        raise InvalidInput(problems)
     deployment = Deployment.objects.create(
         workspace=workspace,
         release_name=_mint(),

@@ -1,5 +1,5 @@
 """What operators do to Deployments, clusters and runtimes. Atomic, explicit actor, audit event in the same
-transaction; each returns the sentence that says what happened, and raises Refused with the one that says why not."""
+transaction; each returns the sentence that says what happened, and raises ActionRefused with the reason."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
@@ -12,11 +12,11 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from console.kit.refusals import ActionRefused
 from deployments import enqueue
 from deployments.audit import record_deployment
 from deployments.models import Cluster, Deployment, RuntimeRelease
 from workspaces import audit
-from workspaces.errors import Refused
 from workspaces.models import User, Workspace
 
 NAMED = 5  # Workspaces that a refusal names
@@ -24,7 +24,7 @@ NAMED = 5  # Workspaces that a refusal names
 
 @transaction.atomic
 def reconcile_now(*, deployment: Deployment, by: User) -> str:
-    """Make the row due now and forget its back-off. Raises Refused when it is gone."""
+    """Make the row due now and forget its back-off. Raises ActionRefused when it is gone."""
     _wake(deployment, failures=0)
     record_deployment(deployment, by, "reconciled")
     return f"{deployment.name} is looked at now."
@@ -33,9 +33,9 @@ def reconcile_now(*, deployment: Deployment, by: User) -> str:
 @transaction.atomic
 def release_lease(*, deployment: Deployment, by: User) -> str:
     """Take the row from a pass that hangs: its lease ends, what it still wants to record is refused (a new epoch),
-    and another pass may start. Raises Refused when the Deployment is gone or nobody holds a lease."""
+    and another pass may start. Raises ActionRefused when the Deployment is gone or nobody holds a lease."""
     if not Deployment.objects.filter(pk=deployment.pk, lease_until__gt=Now()).exists():
-        raise Refused(f"Nobody works on {deployment.name} now. Use Reconcile now to have it looked at.")
+        raise ActionRefused(f"Nobody works on {deployment.name} now. Use Reconcile now to have it looked at.")
     _wake(deployment, lease_until=None, lease_epoch=F("lease_epoch") + 1)
     record_deployment(deployment, by, "released the lease of")
     return f"The lease of {deployment.name} is released, and it is looked at now."
@@ -44,7 +44,7 @@ def release_lease(*, deployment: Deployment, by: User) -> str:
 def _wake(deployment: Deployment, **changes: Any) -> None:
     rows = Deployment.objects.filter(pk=deployment.pk, deleted_at__isnull=True)
     if not rows.update(due_at=Now(), **changes):
-        raise Refused(f"{deployment.name} is deleted. There is nothing to reconcile.")
+        raise ActionRefused(f"{deployment.name} is deleted. There is nothing to reconcile.")
     transaction.on_commit(partial(enqueue.reconcile, deployment.pk), robust=True)
 
 
@@ -106,7 +106,7 @@ def set_access(*, cluster: Cluster, by: User, restricted: bool, workspaces: Iter
     locked = Cluster.objects.select_for_update().get(pk=cluster.pk)
     wanted = {workspace.pk: workspace.name for workspace in workspaces}
     if restricted and (reason := refusal(locked, wanted)):
-        raise Refused(reason)
+        raise ActionRefused(reason)
     had = {workspace.pk: workspace.name for workspace in locked.workspaces.all()}
     if locked.restricted == restricted and had.keys() == wanted.keys():
         return

@@ -2,47 +2,51 @@
 
 from django.db.models.functions import Now
 
-from deployments.actions.common import NotNow, changing
+from console.kit.refusals import InvalidInput
+from deployments.actions.common import changing
+from deployments.actions.refusals import ChangedMeanwhile, NotNow, QueueExists, QueueGone
 from deployments.actions.settings import (
     DEFAULT_QUEUE,
     WORKERS,
-    ChangedMeanwhile,
-    Settings,
     columns,
     make_queue,
     queue_settings,
+    refuse_invalid,
 )
 from deployments.audit import record_deployment
 from deployments.clusters import connections
-from deployments.domain.states import Executor
+from deployments.clusters.options import options_for
+from deployments.domain.field_values import FieldValues
 from deployments.models import Deployment, WorkerQueue
+from deployments.queries.editable import why_no_queues
 from workspaces.models import User
 
 
-class QueueExists(Exception):
-    """The Deployment has a worker queue of this name."""
-
-
-class QueueGone(Exception):
-    """Somebody deleted the worker queue meanwhile."""
-
-
-def add_queue(*, deployment: Deployment, by: User, name: str, wanted: Settings) -> None:
-    """One more worker queue. Raises QueueExists and NotNow."""
+def add_queue(*, deployment: Deployment, by: User, name: str, wanted: FieldValues) -> None:
+    """One more worker queue. Raises QueueExists, InvalidInput and NotNow."""
     with changing(deployment, by=by) as row:
         connections.hold(row.cluster)
         _refuse_unless_celery(row)
         if row.queues.filter(name=name).exists():
             raise QueueExists(name)
+        problems = options_for(row.cluster).problems(
+            {"queue": name, **{each: wanted[each] for each in WORKERS}}
+        )
+        if problems:
+            raise InvalidInput(
+                {("name" if each == "queue" else each): said for each, said in problems.items()}
+            )
         make_queue(row, name, wanted)
         _touch(row, by)
         new = {"worker_queue": name, **{field: wanted[field] for field in WORKERS}}
         record_deployment(row, by, "added a worker queue to", new=new)
 
 
-def edit_queue(*, deployment: Deployment, by: User, name: str, shown: Settings, wanted: Settings) -> bool:
+def edit_queue(
+    *, deployment: Deployment, by: User, name: str, shown: FieldValues, wanted: FieldValues
+) -> bool:
     """Make the queue as `wanted`, if it still is as `shown`; whether anything differed. Raises ChangedMeanwhile,
-    QueueGone and NotNow."""
+    InvalidInput, QueueGone and NotNow."""
     with changing(deployment, by=by) as row:
         connections.hold(row.cluster)
         now = queue_settings(_queue(row, name))
@@ -51,6 +55,7 @@ def edit_queue(*, deployment: Deployment, by: User, name: str, shown: Settings, 
         changed = [field for field in WORKERS if wanted[field] != now[field]]
         if not changed:
             return False
+        refuse_invalid(row, {field: wanted[field] for field in changed}, wanted)
         row.queues.filter(name=name).update(**columns(row, {field: wanted[field] for field in changed}))
         _touch(row, by)
         record_deployment(
@@ -76,12 +81,11 @@ def delete_queue(*, deployment: Deployment, by: User, name: str) -> None:
 
 
 DEFAULT_STAYS = "The queue default cannot be deleted: tasks that name no queue run there."
-NEEDS_CELERY = "Only the Celery executor has worker queues. Choose it under Edit first."
 
 
 def _refuse_unless_celery(row: Deployment) -> None:
-    if row.executor != Executor.CELERY:
-        raise NotNow(NEEDS_CELERY)
+    if why := why_no_queues(row):
+        raise NotNow(why)
 
 
 def _queue(row: Deployment, name: str) -> WorkerQueue:

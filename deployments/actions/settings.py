@@ -7,16 +7,18 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.models.functions import Now
 
-from deployments.actions.common import NotNow, changing
-from deployments.actions.lifecycle import NameTaken
+from console.kit.refusals import InvalidInput
+from deployments.actions.common import changing
+from deployments.actions.refusals import ChangedMeanwhile, NameTaken
 from deployments.audit import record_deployment
 from deployments.clusters import connections
+from deployments.clusters.options import options_for
+from deployments.domain.field_values import FieldValues
 from deployments.domain.names import name_key
 from deployments.domain.states import Executor
-from deployments.models import Deployment, WorkerQueue, WorkerType
+from deployments.models import Deployment, WorkerQueue
 from workspaces.models import User
 
-Settings = dict[str, str | int]  # by field of the edit form; those of workers only under Celery
 DEFAULT_QUEUE = "default"
 OWN = ("name", "description", "executor", "scheduler_au", "scheduler_replicas")
 WORKERS = ("worker_type", "min_workers", "max_workers", "concurrency")
@@ -25,17 +27,9 @@ OTHER_QUEUES = (
 )
 
 
-class ChangedMeanwhile(Exception):
-    """Somebody else saved after this form was shown. `now` is what is stored."""
-
-    def __init__(self, now: Settings) -> None:
-        super().__init__("changed meanwhile")
-        self.now = now
-
-
-def settings_of(deployment: Deployment, queues: Sequence[WorkerQueue]) -> Settings:
+def settings_of(deployment: Deployment, queues: Sequence[WorkerQueue]) -> FieldValues:
     """What the edit form shows of the Deployment. `queues` come with their worker type loaded."""
-    found: Settings = {name: getattr(deployment, name) for name in OWN}
+    found: FieldValues = {name: getattr(deployment, name) for name in OWN}
     if deployment.executor == Executor.CELERY:
         default = next(queue for queue in queues if queue.name == DEFAULT_QUEUE)
         others = sorted(queue.name for queue in queues if queue is not default)
@@ -43,14 +37,15 @@ def settings_of(deployment: Deployment, queues: Sequence[WorkerQueue]) -> Settin
     return found
 
 
-def queue_settings(queue: WorkerQueue) -> Settings:
+def queue_settings(queue: WorkerQueue) -> FieldValues:
     """What the form of one worker queue shows. The worker type is loaded."""
     return {"worker_type": queue.worker_type.name, **{name: getattr(queue, name) for name in WORKERS[1:]}}
 
 
-def edit_deployment(*, deployment: Deployment, by: User, shown: Settings, wanted: Settings) -> bool:
+def edit_deployment(*, deployment: Deployment, by: User, shown: FieldValues, wanted: FieldValues) -> bool:
     """Make the Deployment as `wanted`, if it still is as `shown`; whether anything differed. What only describes it
-    restarts nothing. Raises ChangedMeanwhile, NameTaken and NotNow."""
+    restarts nothing. Raises ChangedMeanwhile,
+    InvalidInput, NameTaken and NotNow."""
     try:
         with changing(deployment, by=by) as row:
             connections.hold(
@@ -62,6 +57,7 @@ def edit_deployment(*, deployment: Deployment, by: User, shown: Settings, wanted
             changed = [name for name in (*OWN, *WORKERS) if name in wanted and wanted[name] != now.get(name)]
             if not changed:
                 return False
+            refuse_invalid(row, {name: wanted[name] for name in changed}, wanted)
             _save(row, by, {name: wanted[name] for name in changed if name in OWN})
             dropped = _save_queues(
                 row, now, {name: wanted[name] for name in changed if name in WORKERS}, wanted
@@ -71,9 +67,19 @@ def edit_deployment(*, deployment: Deployment, by: User, shown: Settings, wanted
     except IntegrityError as error:
         if "deployment_name_once_per_workspace" not in str(error):
             raise
-        raise NameTaken(str(wanted["name"])) from error
+        raise NameTaken from error
     deployment.refresh_from_db()
     return True
+
+
+def refuse_invalid(row: Deployment, changed: FieldValues, wanted: FieldValues) -> None:
+    """Raise InvalidInput when what is `changed` breaks a limit of the cluster, which is held. Numbers of workers are
+    judged together; what stays as it is stays, whatever the limits are now."""
+    values: dict[str, object] = dict(changed)
+    if changed.keys() & {"min_workers", "max_workers"}:
+        values |= {name: wanted[name] for name in ("min_workers", "max_workers")}
+    if problems := options_for(row.cluster).problems(values):
+        raise InvalidInput(problems)
 
 
 def _save(row: Deployment, by: User, values: dict[str, Any]) -> None:
@@ -82,7 +88,9 @@ def _save(row: Deployment, by: User, values: dict[str, Any]) -> None:
     Deployment.objects.filter(pk=row.pk).update(**values, updated_at=Now(), updated_by=by)
 
 
-def _save_queues(row: Deployment, now: Settings, values: Settings, wanted: Settings) -> dict[str, Any]:
+def _save_queues(
+    row: Deployment, now: FieldValues, values: FieldValues, wanted: FieldValues
+) -> dict[str, Any]:
     """Change the default queue; make it when the executor becomes Celery; drop every queue when it no longer is.
     What was dropped, for the audit event."""
     if wanted["executor"] != Executor.CELERY:
@@ -96,7 +104,7 @@ def _save_queues(row: Deployment, now: Settings, values: Settings, wanted: Setti
     return {}
 
 
-def make_queue(row: Deployment, name: str, wanted: Settings) -> WorkerQueue:
+def make_queue(row: Deployment, name: str, wanted: FieldValues) -> WorkerQueue:
     """A new worker queue, inside the transaction of its change."""
     values = columns(row, {field: wanted[field] for field in WORKERS})
     return WorkerQueue.objects.create(
@@ -104,13 +112,9 @@ def make_queue(row: Deployment, name: str, wanted: Settings) -> WorkerQueue:
     )
 
 
-def columns(row: Deployment, values: Settings) -> dict[str, Any]:
-    """Fields of a form as columns of a queue. The cluster is held. Raises NotNow when it lost the worker type."""
+def columns(row: Deployment, values: FieldValues) -> dict[str, Any]:
+    """Valid fields of a form as columns of a queue. The cluster is held, so its worker types stay."""
     found: dict[str, Any] = dict(values)
     if "worker_type" in found:
-        try:
-            found["worker_type"] = row.cluster.worker_types.get(name=found["worker_type"])
-        except WorkerType.DoesNotExist:
-            gone = f"{row.cluster} has no worker type {found['worker_type']} any more. Choose another one."
-            raise NotNow(gone) from None
+        found["worker_type"] = row.cluster.worker_types.get(name=found["worker_type"])
     return found

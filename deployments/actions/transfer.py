@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from deployments.actions.common import _show_anew, changing
-from deployments.actions.lifecycle import ClusterClosed, NameTaken, WorkspaceGone
+from deployments.actions.refusals import ClusterClosed, NameTaken, NotOpenToYou, WorkspaceGone
 from deployments.audit import record_deployment
 from deployments.clusters import connections
 from deployments.models import Cluster, Deployment
@@ -13,9 +13,7 @@ from workspaces.access import may
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Permission
 
-
-class NotOpenToYou(Exception):
-    """The actor may not create Deployments in the target Workspace."""
+CLOSED = "This Workspace cannot take it any more. Choose another one."
 
 
 def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> Deployment:
@@ -28,11 +26,11 @@ def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> D
                 return row
             membership = Membership.objects.select_related("workspace").filter(workspace=to, user=by).first()
             if membership is None or not may(membership, Permission.CREATE_DEPLOYMENT):
-                raise NotOpenToYou(to.name)
+                raise NotOpenToYou(CLOSED)
             connections.hold(row.cluster)
             open_to = Q(restricted=False) | Q(workspaces=to)
             if not Cluster.objects.filter(open_to, pk=row.cluster_id).exists():
-                raise ClusterClosed(row.cluster.name)
+                raise ClusterClosed(CLOSED, field="workspace")
             values = {"old": {"workspace": source.name}, "new": {"workspace": to.name}}
             record_deployment(row, by, "transferred", **values)
             row.workspace = to
@@ -43,9 +41,12 @@ def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> D
             transaction.on_commit(lambda: _show_anew(source, to), robust=True)
     except IntegrityError as error:
         if "deployment_name_once_per_workspace" in str(error):
-            raise NameTaken(deployment.name) from error
+            taken = f"{to.name} has a Deployment named {deployment.name} already."
+            raise NameTaken(
+                f"{taken} Rename one of both, or choose another Workspace.", field="workspace"
+            ) from error
         if not Workspace.objects.filter(pk=to.pk).exists():
-            raise WorkspaceGone(str(to.pk)) from error
+            raise WorkspaceGone from error
         raise
     deployment.refresh_from_db()
     return deployment

@@ -2,15 +2,12 @@
 
 from django.db import transaction
 
-from deployments.actions.common import NotNow, _show_anew, changing
+from deployments.actions.common import _show_anew, changing
+from deployments.actions.refusals import NotNow, RuntimeNotOffered
 from deployments.audit import record_deployment
 from deployments.models import Deployment, RuntimeRelease
 from deployments.queries import upgrades
 from workspaces.models import User
-
-
-class RuntimeNotOffered(Exception):
-    """The runtime is not newer than the Deployment's own, or an operator took it out of the offer meanwhile."""
 
 
 def upgrade_runtime(*, deployment: Deployment, by: User, to: RuntimeRelease) -> bool:
@@ -23,7 +20,7 @@ def upgrade_runtime(*, deployment: Deployment, by: User, to: RuntimeRelease) -> 
         if said := upgrades.under_way(row):
             raise NotNow(said)
         if to not in upgrades.newer(row):
-            raise RuntimeNotOffered(to.version)
+            raise RuntimeNotOffered
         old = row.runtime
         row.runtime, row.upgrade_from, row.upgrade_trouble = to, old, ""
         row.save(update_fields=["runtime", "upgrade_from", "upgrade_trouble"])

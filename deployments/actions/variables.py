@@ -8,6 +8,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from deployments.actions.common import changing
+from deployments.actions.refusals import RevisionGone, VariableRefused, VariablesChanged
 from deployments.audit import record_deployment
 from deployments.domain.variables import (
     Change,
@@ -30,18 +31,6 @@ TOLD_NAMES = 20  # in one audit event
 TOLD_CHARACTERS = 80  # of a plain value
 
 
-class RefusedVariable(Exception):
-    """What is asked for breaks a rule. `str()` says which; `field` is "key", "value" or "" for the whole."""
-
-    def __init__(self, sentence: str, field: str = "") -> None:
-        super().__init__(sentence)
-        self.field = field
-
-
-class VariablesMoved(Exception):
-    """Somebody else changed what this change was based on: look at the difference again."""
-
-
 def latest_revision(deployment: Deployment) -> int:
     """The number of the newest revision; 0 before the first. What a shown difference is based on."""
     newest: int | None = deployment.variable_revisions.aggregate(newest=Max("number"))["newest"]
@@ -60,7 +49,7 @@ def set_variable(
     """Add a variable, or change the one that was last changed at `seen`. No `value` keeps the one there is; what is
     secret stays secret. The new revision, or None when nothing changed.
 
-    Raises RefusedVariable, VariablesMoved and NotNow.
+    Raises VariableRefused, VariablesChanged and NotNow.
     """
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
@@ -69,14 +58,15 @@ def set_variable(
             None,
             Setting(value or "", secret),
         }:  # the same form sent twice is once
-            raise RefusedVariable(f"{key} exists already. Edit it instead.", "key")
+            raise VariableRefused(f"{key} exists already. Edit it instead.", field="key")
         if seen is not None and not row.variables.filter(key=key, updated_at=seen).exists():
-            raise VariablesMoved
+            raise VariablesChanged
         if value is None:
             value = old.value if old else ""
         new = Setting(value, secret or (old is not None and old.secret))
         if new != old and (problem := problem_of(key, new)):
-            raise RefusedVariable(problem, "key" if problem_of_key(key) or reserved(key) else "value")
+            wrong = "key" if problem_of_key(key) or reserved(key) else "value"
+            raise VariableRefused(problem, field=wrong)
         return _write(row, by, current, {**current, key: new})
 
 
@@ -84,7 +74,7 @@ def delete_variables(
     *, deployment: Deployment, by: User, keys: Iterable[str], base: int
 ) -> VariableRevision | None:
     """Remove variables; those that are gone already count as removed. `base` is the revision that they were shown
-    at. Raises VariablesMoved and NotNow."""
+    at. Raises VariablesChanged and NotNow."""
     gone = set(keys)
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
@@ -96,7 +86,7 @@ def apply_dotenv(
     *, deployment: Deployment, by: User, entries: Iterable[Entry], secret: bool, base: int
 ) -> VariableRevision | None:
     """Add and overwrite what a `.env` sets; refused lines are left out. `base` is the revision that the difference was
-    shown against. Raises VariablesMoved, RefusedVariable and NotNow."""
+    shown against. Raises VariablesChanged, VariableRefused and NotNow."""
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
         wanted, _ = merged(current, entries, secret=secret)
@@ -104,11 +94,14 @@ def apply_dotenv(
 
 
 def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int) -> VariableRevision | None:
-    """Make the variables what a revision left them, as a new revision. Raises VariableRevision.DoesNotExist, and as
+    """Make the variables what a revision left them, as a new revision. Raises RevisionGone, and as
     `apply_dotenv`."""
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
-        then = vault.open_revision(row, row.variable_revisions.get(number=number))
+        revision = row.variable_revisions.filter(number=number).first()
+        if revision is None:
+            raise RevisionGone(number)
+        then = vault.open_revision(row, revision)
         wanted, _ = restored(current, then)
         return _write(row, by, current, wanted, base=base)
 
@@ -127,9 +120,9 @@ def _write(
         return None
     latest = latest_revision(row)
     if base not in {None, latest}:
-        raise VariablesMoved
+        raise VariablesChanged
     if found.problem:
-        raise RefusedVariable(found.problem)
+        raise VariableRefused(found.problem)
     _write_rows(row, by, found)
     revision = VariableRevision.objects.create(
         deployment=row,

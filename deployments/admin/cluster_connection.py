@@ -9,6 +9,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from console.kit.refusals import ActionRefused
 from deployments.actions import clusters as registration
 from deployments.actions.clusters import Reach
 from deployments.clusters import connections
@@ -16,7 +17,6 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api.credentials import MAX_BYTES, Credentials, parse
 from deployments.domain.names import NAME_LENGTH
 from deployments.models import Cluster
-from workspaces.errors import Refused
 from workspaces.operator_site import OperatorAdmin, operator
 
 # Settings with a field of their own; "other" takes the rest, a line each.
@@ -158,7 +158,7 @@ class ReachForm(forms.Form):
     def _checked(self, field: str, check: Any) -> None:
         try:
             check()
-        except Refused as refusal:
+        except ActionRefused as refusal:
             self.add_error(field, str(refusal))
 
     @property
@@ -197,6 +197,6 @@ def _save(request: HttpRequest, form: ReachForm, current: Cluster | None) -> Clu
         if current is not None:
             return registration.replace(name=current.name, reach=form.reach, by=by)
         return registration.register(name=form.cleaned_data["name"], reach=form.reach, by=by)
-    except Refused as refusal:
+    except ActionRefused as refusal:
         form.add_error("name" if "name" in form.fields else None, str(refusal))
         return None

@@ -1,8 +1,11 @@
-"""What can be chosen on a cluster: every limit, default and choice, from which form, summary and validation read.
+"""What can be chosen on a cluster: every limit, default and choice, with the sentence for what is outside of it.
 
-No limit is written anywhere else.
+Forms, summaries and actions read from here; no limit is written anywhere else. `Options.problems` is what an action
+asks before it writes, so that page, admin, API and file refuse the same with the same words.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,11 +13,19 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from deployments.dataplane.local.runtimes.lock_files import locked_versions
+from deployments.domain.names import clean_name
 from deployments.domain.states import Executor
 from deployments.models import Cluster, RuntimeRelease, WorkerType
 from workspaces.models import Workspace
 
 DESCRIPTION_LENGTH = 1000
+DESCRIPTION_TOO_LONG = f"Enter at most {DESCRIPTION_LENGTH} characters."
+QUEUE_NAME_SENTENCE = (
+    "Enter a lowercase letter, then lowercase letters, digits and hyphens; at most 63 in all."
+)
+RUNTIME_NOT_OFFERED = "Choose a runtime from the list; this one is not offered."
+EXECUTOR_NOT_OFFERED = "Choose an executor that this cluster offers."
+WORKER_TYPE_NOT_OFFERED = "Choose a worker type that this cluster offers."
 QUEUE_NAME = r"^[a-z][a-z0-9-]{0,62}\Z"  # of a worker queue
 
 
@@ -25,6 +36,17 @@ class Range:
     minimum: int
     maximum: int
     default: int
+
+    @property
+    def sentence(self) -> str:
+        """What to enter."""
+        return f"Enter a whole number from {self.minimum} to {self.maximum}."
+
+    def holds(self, value: object) -> bool:
+        """Whether it is a whole number within the bounds."""
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return self.minimum <= value <= self.maximum
 
 
 @dataclass(frozen=True)
@@ -56,6 +78,9 @@ OFFERED = {
 }
 
 
+NUMBERS = frozenset({"scheduler_au", "scheduler_replicas", "min_workers", "max_workers", "concurrency"})
+
+
 @dataclass(frozen=True)
 class Options:
     """Everything that a Deployment on one cluster may be."""
@@ -70,10 +95,65 @@ class Options:
     max_workers: Range = Range(1, 30, 10)
     concurrency: Range = Range(1, 64, 16)
 
+    def range_of(self, field: str) -> Range | None:
+        """The bounds of a number; None for what is none."""
+        found = getattr(self, field, None) if field in NUMBERS else None
+        return found if isinstance(found, Range) else None
+
+    def problems(self, values: Mapping[str, object]) -> dict[str, str]:
+        """What is wrong with these values, by field: "name", "description", "runtime" (a version), "executor",
+        "queue" (a queue's name), "worker_type" (a name) and those of NUMBERS. What is absent is not looked at."""
+        found: dict[str, str] = {}
+        for field, value in values.items():
+            bounds = self.range_of(field)
+            if bounds is not None:
+                sentence = "" if bounds.holds(value) else bounds.sentence
+            else:
+                sentence = self._problem_of_choice(field, value)
+            if sentence:
+                found[field] = sentence
+        low, high = values.get("min_workers"), values.get("max_workers")
+        if not found.keys() & {"min_workers", "max_workers"} and (said := order_problem(low, high)):
+            found["min_workers"] = said
+        return found
+
+    def _problem_of_choice(self, field: str, value: object) -> str:
+        match field:
+            case "name":
+                return problem_of_name(str(value))
+            case "description":
+                return DESCRIPTION_TOO_LONG if len(str(value)) > DESCRIPTION_LENGTH else ""
+            case "runtime":
+                return "" if any(r.version == value for r in self.runtimes) else RUNTIME_NOT_OFFERED
+            case "executor":
+                return "" if any(e.value == value for e in self.executors) else EXECUTOR_NOT_OFFERED
+            case "worker_type":
+                return "" if any(t.name == value for t in self.worker_types) else WORKER_TYPE_NOT_OFFERED
+            case "queue":
+                return "" if re.match(QUEUE_NAME, str(value)) else QUEUE_NAME_SENTENCE
+            case _:
+                raise KeyError(field)
+
     @property
     def default_worker_type(self) -> WorkerType | None:
         """The preselected one."""
         return next((t for t in self.worker_types if t.is_default), next(iter(self.worker_types), None))
+
+
+def order_problem(low: object, high: object) -> str:
+    """Why a queue cannot have these bounds of workers; "" when it can, or when one is missing."""
+    if isinstance(low, int) and isinstance(high, int) and low > high:
+        return f"Enter a number that is at most the {high} of Max workers."
+    return ""
+
+
+def problem_of_name(name: str) -> str:
+    """Why this cannot be a Deployment's name; "" when it can."""
+    try:
+        clean_name(name)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def clusters_for(workspace: Workspace) -> QuerySet[Cluster]:

@@ -4,6 +4,7 @@ Daylight saving follows Debian's cron: what falls into the hour that is skipped 
 into the hour that comes twice comes once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,6 +17,7 @@ from cronsim import CronSim, CronSimError
 LEAST_GAP = timedelta(minutes=30)  # falling asleep and waking take minutes
 FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 PREVIEWED = 3
+UNKNOWN_ZONE = "Choose a time zone from the list."
 LONGEST = 100  # characters of an expression; what reads it takes ever longer for longer ones
 
 
@@ -98,4 +100,21 @@ def latest(cron: str, zone: str, first: datetime, now: datetime) -> datetime:
         if at > now:
             break
         found = at
+    return found
+
+
+def problems(wanted: Mapping[str, object]) -> dict[str, str]:
+    """What is wrong with a schedule, by field. One that is followed says at least when to hibernate or to wake."""
+    found: dict[str, str] = {}
+    for name in ("hibernate_cron", "wake_cron"):
+        try:
+            if text := str(wanted.get(name) or ""):
+                clean_cron(text)
+        except ValueError as error:
+            found[name] = str(error)
+    if wanted.get("time_zone") not in zones():
+        found["time_zone"] = UNKNOWN_ZONE
+    silent = not any(wanted.get(name) for name in ("hibernate_cron", "wake_cron"))
+    if wanted.get("enabled") and silent:
+        found["hibernate_cron"] = "Enter when to hibernate, or when to wake, or do not follow it."
     return found

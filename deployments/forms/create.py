@@ -8,10 +8,9 @@ from django import forms
 from django.utils.datastructures import MultiValueDict
 
 from deployments.actions import Choices, QueueChoice
-from deployments.clusters.options import Options
+from deployments.clusters.options import RUNTIME_NOT_OFFERED, Options
 from deployments.domain.states import Executor
 from deployments.forms.fields import (
-    NAME_TAKEN,
     NameField,
     SizedForm,
     description_field,
@@ -50,7 +49,7 @@ class CreateForm(SizedForm):
                 label="Runtime",
                 choices=[(r.version, str(r)) for r in options.runtimes],
                 initial=options.runtimes[0].version if options.runtimes else None,
-                error_messages={"invalid_choice": "Choose a runtime from the list; this one is not offered."},
+                error_messages={"invalid_choice": RUNTIME_NOT_OFFERED},
             ),
             "cluster": forms.ChoiceField(
                 label="Cluster",
@@ -60,14 +59,6 @@ class CreateForm(SizedForm):
                 error_messages={"invalid_choice": "Choose a cluster that is open to this Workspace."},
             ),
         }
-
-    def name_taken(self) -> None:
-        """Say that another Deployment has this name."""
-        self.add_error("name", NAME_TAKEN)
-
-    def cluster_closed(self) -> None:
-        """Say that the chosen cluster is not open to the Workspace any more."""
-        self.add_error("cluster", self.fields["cluster"].error_messages["invalid_choice"])
 
     def choices(self) -> Choices:
         """What a valid form decided."""

@@ -5,25 +5,31 @@ from typing import Any
 
 from django import forms
 
-from deployments.clusters.options import DESCRIPTION_LENGTH, Options, Range
+from console.kit.refusals import ActionRefused
+from deployments.clusters.options import (
+    DESCRIPTION_LENGTH,
+    DESCRIPTION_TOO_LONG,
+    EXECUTOR_NOT_OFFERED,
+    WORKER_TYPE_NOT_OFFERED,
+    Options,
+    Range,
+    order_problem,
+)
 from deployments.domain.names import NAME_LENGTH, clean_name
 from deployments.domain.spec import QueueSpec
 from deployments.domain.states import Executor
 from deployments.models import WorkerType
 
-NAME_TAKEN = "Enter a name that no other Deployment in this Workspace uses."
-
 
 def number_field(label: str, bounds: Range, help_text: str = "") -> forms.IntegerField:
     """A whole number within `bounds`; its error says the bounds."""
-    sentence = f"Enter a whole number from {bounds.minimum} to {bounds.maximum}."
     return forms.IntegerField(
         label=label,
         min_value=bounds.minimum,
         max_value=bounds.maximum,
         initial=bounds.default,
         help_text=help_text,
-        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), sentence),
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), bounds.sentence),
     )
 
 
@@ -55,7 +61,7 @@ def description_field() -> forms.CharField:
         required=False,
         max_length=DESCRIPTION_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3, "maxlength": DESCRIPTION_LENGTH}),
-        error_messages={"max_length": f"Enter at most {DESCRIPTION_LENGTH} characters."},
+        error_messages={"max_length": DESCRIPTION_TOO_LONG},
     )
 
 
@@ -63,6 +69,11 @@ class OfferedFieldsForm(forms.Form):
     """A form that refuses fields which its page does not offer: nobody sets a status or a Workspace by hand."""
 
     always_offered = frozenset({"csrfmiddlewaretoken"})
+
+    def refuse(self, refusal: ActionRefused) -> None:
+        """Show what an action refused beside the fields that it is about."""
+        for field, sentence in refusal.problems.items():
+            self.add_error(field if field in self.fields else None, sentence)
 
     def clean(self) -> dict[str, Any]:
         """Refuse what was posted beyond the form's own fields."""
@@ -81,7 +92,7 @@ def executor_field(options: Options) -> forms.ChoiceField:
         choices=[(e.value.value, f"{e.value.label}\n{e.sentence}") for e in options.executors],
         initial=options.executors[0].value.value,
         widget=forms.RadioSelect,
-        error_messages={"invalid_choice": "Choose an executor that this cluster offers."},
+        error_messages={"invalid_choice": EXECUTOR_NOT_OFFERED},
     )
 
 
@@ -93,7 +104,7 @@ def worker_fields(options: Options, help_text: str) -> Mapping[str, forms.Field]
             choices=[(t.name, str(t)) for t in options.worker_types],
             initial=options.default_worker_type.name if options.default_worker_type else None,
             help_text=help_text,
-            error_messages={"invalid_choice": "Choose a worker type that this cluster offers."},
+            error_messages={"invalid_choice": WORKER_TYPE_NOT_OFFERED},
         ),
         "min_workers": number_field("Min workers", options.min_workers),
         "max_workers": number_field("Max workers", options.max_workers),
@@ -133,9 +144,8 @@ class SizedForm(OfferedFieldsForm):
             for name in ("worker_type", "min_workers", "max_workers", "concurrency"):
                 self.errors.pop(name, None)
             return cleaned
-        low, high = cleaned.get("min_workers"), cleaned.get("max_workers")
-        if low is not None and high is not None and low > high:
-            self.add_error("min_workers", f"Enter a number that is at most the {high} of Max workers.")
+        if said := order_problem(cleaned.get("min_workers"), cleaned.get("max_workers")):
+            self.add_error("min_workers", said)
         return cleaned
 
     def worker_type(self) -> WorkerType:

@@ -5,8 +5,8 @@ from typing import Any
 from django import forms
 
 from deployments.actions.hibernation import SCHEDULE
-from deployments.actions.settings import Settings
 from deployments.domain import schedules
+from deployments.domain.field_values import FieldValues
 from deployments.forms.seen_values import ShownForm
 from deployments.models import Deployment
 
@@ -49,24 +49,26 @@ class ScheduleForm(ShownForm):
         label="Time zone",
         choices=[(zone, zone.replace("_", " ")) for zone in schedules.zones()],
         initial="UTC",
-        error_messages={"invalid_choice": "Choose a time zone from the list."},
+        error_messages={"invalid_choice": schedules.UNKNOWN_ZONE},
     )
     enabled = forms.BooleanField(label="Follow this schedule", required=False, initial=True)
 
-    def __init__(self, data: Any, *, deployment: Deployment, settings: Settings, suggested: str = "") -> None:
+    def __init__(
+        self, data: Any, *, deployment: Deployment, settings: FieldValues, suggested: str = ""
+    ) -> None:
         super().__init__(data, initial={**settings, **_suggestion(suggested)})
         self.carry(settings, f"schedule.{deployment.pk}")
 
     def clean(self) -> dict[str, Any]:
         """A schedule that is followed says at least when to hibernate or to wake."""
         cleaned = super().clean()
-        silent = not any(cleaned.get(name) for name in ("hibernate_cron", "wake_cron"))
-        if cleaned.get("enabled") and silent and not self.errors:
-            self.add_error("hibernate_cron", "Enter when to hibernate, or when to wake, or do not follow it.")
+        if not self.errors:
+            for name, sentence in schedules.problems(cleaned).items():
+                self.add_error(name, sentence)
         return cleaned
 
 
-def _suggestion(key: str) -> Settings:
+def _suggestion(key: str) -> FieldValues:
     """The suggestion that was clicked, to be put into the form."""
     return {
         name: value

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deployments.actions.settings import OTHER_QUEUES, WORKERS, Settings
+from deployments.actions.settings import OTHER_QUEUES, WORKERS
+from deployments.domain.field_values import FieldValues
 from deployments.domain.spec import QueueSpec, Release, au_size
 from deployments.domain.states import Executor
 from deployments.forms.sections import Sections
@@ -38,7 +39,7 @@ class Change:
     saved: str = ""
 
 
-def edited_release(old: Release, wanted: Settings, types: Sequence[WorkerType]) -> Release:
+def edited_release(old: Release, wanted: FieldValues, types: Sequence[WorkerType]) -> Release:
     """The Release after the edit form is saved."""
     executor = Executor(str(wanted["executor"]))
     queues: tuple[QueueSpec, ...] = ()
@@ -54,7 +55,7 @@ def edited_release(old: Release, wanted: Settings, types: Sequence[WorkerType]) 
     )
 
 
-def queue_after(name: str, wanted: Settings, types: Sequence[WorkerType]) -> QueueSpec:
+def queue_after(name: str, wanted: FieldValues, types: Sequence[WorkerType]) -> QueueSpec:
     """One worker queue as a form asks for it."""
     size = next(each.size for each in types if each.name == wanted["worker_type"])
     low, high, concurrency = (int(wanted[field]) for field in WORKERS[1:])
@@ -83,7 +84,7 @@ def changes(form: ReviewedForm) -> list[Change]:
     ]
 
 
-def differences(form: ShownForm, now: Settings) -> list[Change]:
+def differences(form: ShownForm, now: FieldValues) -> list[Change]:
     """Where what is stored `now`, what this reader was shown and what they want are not all the same."""
     was, wanted = form.shown, form.wanted
     found = []

@@ -6,7 +6,7 @@ from django import forms
 from django.core import signing
 from django.http import QueryDict
 
-from deployments.actions.settings import Settings
+from deployments.domain.field_values import FieldValues
 from deployments.forms.fields import OfferedFieldsForm
 
 _OLD_PAGE = "This page is not complete. Reload it and try again."
@@ -18,7 +18,7 @@ class ShownForm(OfferedFieldsForm):
     names: tuple[str, ...] = ()
     _salt = ""
 
-    def carry(self, settings: Settings, about: str) -> None:
+    def carry(self, settings: FieldValues, about: str) -> None:
         """Show the settings of now. `about` names what they belong to, so that a form of one Deployment says nothing
         about another."""
         self._salt = f"airdeck.edit.{about}"
@@ -29,10 +29,10 @@ class ShownForm(OfferedFieldsForm):
         """A field that nobody sees."""
         return forms.CharField(widget=forms.HiddenInput, required=False, initial=initial)
 
-    def clean_shown(self) -> Settings:
+    def clean_shown(self) -> FieldValues:
         """What the reader was shown. A form without it is refused: it could overwrite what nobody has seen."""
         try:
-            shown: Settings = signing.loads(self.cleaned_data["shown"], salt=self._salt)
+            shown: FieldValues = signing.loads(self.cleaned_data["shown"], salt=self._salt)
         except signing.BadSignature:
             raise forms.ValidationError(_OLD_PAGE) from None
         return shown
@@ -45,17 +45,17 @@ class ShownForm(OfferedFieldsForm):
         return cleaned
 
     @property
-    def shown(self) -> Settings:
+    def shown(self) -> FieldValues:
         """What the reader of a valid form was shown."""
-        found: Settings = self.cleaned_data["shown"]
+        found: FieldValues = self.cleaned_data["shown"]
         return found
 
     @property
-    def wanted(self) -> Settings:
+    def wanted(self) -> FieldValues:
         """What a valid form asks for."""
         return {name: self.cleaned_data[name] for name in self.names}
 
-    def merge(self, now: Settings) -> None:
+    def merge(self, now: FieldValues) -> None:
         """What is stored has changed to `now`: take it, but for the fields that this reader has changed."""
         was, yours = self.shown, self.wanted
         taken = {

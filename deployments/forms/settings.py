@@ -9,11 +9,11 @@ from django import forms
 from django.core import signing
 from django.http import QueryDict
 
-from deployments.actions.settings import OWN, WORKERS, Settings
-from deployments.clusters.options import EXECUTORS, QUEUE_NAME, Options
+from deployments.actions.settings import OWN, WORKERS
+from deployments.clusters.options import EXECUTORS, QUEUE_NAME, QUEUE_NAME_SENTENCE, Options
+from deployments.domain.field_values import FieldValues
 from deployments.domain.states import Executor
 from deployments.forms.fields import (
-    NAME_TAKEN,
     NameField,
     SizedForm,
     description_field,
@@ -32,7 +32,9 @@ class ReviewedForm(ShownForm, SizedForm):
 
     names: tuple[str, ...] = WORKERS
 
-    def __init__(self, data: QueryDict | None, *, options: Options, settings: Settings, about: str) -> None:
+    def __init__(
+        self, data: QueryDict | None, *, options: Options, settings: FieldValues, about: str
+    ) -> None:
         super().__init__(data, initial=dict(settings))
         self.options = options
         self.settings = settings
@@ -40,10 +42,10 @@ class ReviewedForm(ShownForm, SizedForm):
         self.fields["reviewed"], self.fields["again"] = self.hidden(), self.hidden()
 
     @property
-    def wanted(self) -> Settings:
+    def wanted(self) -> FieldValues:
         """What a valid form asks for. A text that differs in its line ends alone is the one that was shown."""
         names = self.names if self.celery else [name for name in self.names if name not in WORKERS]
-        wanted: Settings = {name: self.cleaned_data[name] for name in names}
+        wanted: FieldValues = {name: self.cleaned_data[name] for name in names}
         before = self.shown.get("description")
         if "description" in wanted and _lines(before) == _lines(wanted["description"]):
             wanted["description"] = before or ""
@@ -67,7 +69,7 @@ class ReviewedForm(ShownForm, SizedForm):
         """Show the fields again, as they were filled in."""
         self.refill(reviewed="", again="")
 
-    def merge(self, now: Settings) -> None:
+    def merge(self, now: FieldValues) -> None:
         """What is stored has changed to `now`: take it, but for the fields that this reader has changed."""
         super().merge(now)
         self.refill(reviewed="", again="")
@@ -88,7 +90,7 @@ class EditForm(ReviewedForm):
         *,
         options: Options,
         deployment: Deployment,
-        settings: Settings,
+        settings: FieldValues,
         queues: list[WorkerQueue],
     ) -> None:
         super().__init__(data, options=options, settings=settings, about=str(deployment.pk))
@@ -103,10 +105,6 @@ class EditForm(ReviewedForm):
         self.fields.update(worker_fields(options, "The size of each worker of the default queue."))
         self.fields.update(scheduler_fields(options))
 
-    def name_taken(self) -> None:
-        """Say that another Deployment has this name."""
-        self.add_error("name", NAME_TAKEN)
-
 
 class QueueForm(ReviewedForm):
     """A worker queue that exists, or with `adding` a new one: only then it has a name to choose."""
@@ -116,15 +114,12 @@ class QueueForm(ReviewedForm):
         data: QueryDict | None,
         *,
         options: Options,
-        settings: Settings,
+        settings: FieldValues,
         about: str,
         adding: bool = False,
     ) -> None:
         super().__init__(data, options=options, settings=settings, about=about)
         if adding:
-            sentence = (
-                "Enter a lowercase letter, then lowercase letters, digits and hyphens; at most 63 in all."
-            )
             self.fields["name"] = forms.RegexField(
                 QUEUE_NAME,
                 label="Name",
@@ -137,13 +132,9 @@ class QueueForm(ReviewedForm):
                         "spellcheck": "false",
                     }
                 ),
-                error_messages=dict.fromkeys(("required", "invalid"), sentence),
+                error_messages=dict.fromkeys(("required", "invalid"), QUEUE_NAME_SENTENCE),
             )
         self.fields.update(worker_fields(options, "The size of each worker of this queue."))
-
-    def taken(self, name: str) -> None:
-        """Say that there is a queue of this name."""
-        self.add_error("name", f"There is a queue {name} already. Enter another name.")
 
 
 def _lines(text: Any) -> str:

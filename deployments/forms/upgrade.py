@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 
+from deployments.clusters.options import RUNTIME_NOT_OFFERED
 from deployments.forms.fields import OfferedFieldsForm
 from deployments.models import RuntimeRelease
 
@@ -19,15 +20,9 @@ class UpgradeForm(OfferedFieldsForm):
             label="Runtime",
             choices=[(release.version, str(release)) for release in newer],
             initial=newer[0].version if newer else None,
-            error_messages=dict.fromkeys(
-                ("invalid_choice", "required"), "Choose a runtime from the list; this one is not offered."
-            ),
+            error_messages=dict.fromkeys(("invalid_choice", "required"), RUNTIME_NOT_OFFERED),
         )
 
     def release(self) -> RuntimeRelease:
         """The chosen one, of a valid form."""
         return self._newer[self.cleaned_data["runtime"]]
-
-    def not_offered(self) -> None:
-        """Say that an operator took it out of the offer meanwhile."""
-        self.add_error("runtime", self.fields["runtime"].error_messages["invalid_choice"])

@@ -84,10 +84,6 @@ class VariableForm(OfferedFieldsForm):
         value: str = self.cleaned_data["value"].rstrip()
         return value
 
-    def add_problem(self, sentence: str, field: str) -> None:
-        """What the action refused."""
-        self.add_error(field if field in self.fields else None, sentence)
-
     def hide_secret(self) -> None:
         """Take a typed secret out of what is sent back, and say so beside the field."""
         if self.is_secret and self.data.get("value"):
@@ -133,7 +129,7 @@ def anew(key: str, typed: Mapping[str, Any]) -> VariableForm:
     secret = "on" if typed.get("secret") or typed.get("plain") != "1" else ""
     data = MultiValueDict({"key": [key], "value": [typed.get("value", "")], "secret": [secret]})
     form = VariableForm(data)
-    form.add_problem(f"{key} was deleted after you opened this page. Add it again if you need it.", "")
+    form.add_error(None, f"{key} was deleted after you opened this page. Add it again if you need it.")
     form.hide_secret()
     return form
 

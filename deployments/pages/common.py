@@ -4,11 +4,13 @@ from typing import Any, Protocol
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
 from console.kit.http import see_other
-from deployments.actions.common import NotNow, refuse_unless_settled
+from console.kit.refusals import ActionRefused
+from deployments.actions.refusals import NotNow
 from deployments.models import Deployment
 from deployments.pages import menu
 from deployments.presenters.facts import facts, notes
@@ -66,19 +68,17 @@ class Action(Protocol):
         """Raises NotNow."""
 
 
-def not_now(deployment: Deployment) -> str:
-    """Why nothing can be changed now, in a sentence; "" when it can."""
-    try:
-        refuse_unless_settled(deployment)
-    except NotNow as error:
-        return str(error)
-    return ""
-
-
-def refused(request: HttpRequest, deployment: Deployment, error: NotNow) -> HttpResponse:
+def refused(request: HttpRequest, deployment: Deployment, refusal: ActionRefused) -> HttpResponse:
     """Back to its page, which says why not."""
-    messages.error(request, str(error))
+    messages.error(request, refusal.sentence)
     return see_other(deployment.url)
+
+
+def not_editable(request: MemberRequest, deployment: Deployment, tab: str, why: str) -> HttpResponse:
+    """Why nothing can be changed at present, in place of a form."""
+    context = {**page_context(request, deployment, tab), "why": why, "back_url": deployment.url}
+    status = 200 if request.method == "GET" else 409
+    return render(request, "deployments/common/not_now.html", context, status=status)
 
 
 def done_at_once(request: MemberRequest, deployment: Deployment, action: Action) -> HttpResponse:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused
 from deployments import actions
 from deployments.forms import sections
 from deployments.forms.create import CreateForm
@@ -42,12 +43,10 @@ def new_deployment(request: MemberRequest) -> HttpResponse:
                 form_key=form.cleaned_data["form_key"],
                 choices=form.choices(),
             )
-        except actions.NameTaken:
-            form.name_taken()
         except actions.WorkspaceGone:
-            raise Http404 from None
-        except actions.ClusterClosed:
-            form.cluster_closed()
+            raise
+        except ActionRefused as refusal:
+            form.refuse(refusal)
         else:
             return see_other(deployment.url)
     return _new_page(request, form, status=422 if form.is_bound else 200)

@@ -24,8 +24,8 @@ def delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             actions.delete_deployment(deployment=deployment, by=request.user)
-        except actions.NotNow as why:
-            messages.error(request, str(why))
+        except actions.NotNow as refusal:
+            messages.error(request, refusal.sentence)
         return see_other(deployment.url)
     context = {
         **page_context(request, deployment, "Settings"),

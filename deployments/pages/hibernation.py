@@ -11,15 +11,15 @@ from django.views.decorators.http import require_http_methods, require_POST
 from console.kit.http import posted, see_other
 from deployments.access import deployment_view
 from deployments.actions import hibernation
-from deployments.actions.common import NotNow
-from deployments.actions.settings import ChangedMeanwhile
+from deployments.actions.refusals import ChangedMeanwhile, NotNow
 from deployments.domain import schedules
 from deployments.forms import review
 from deployments.forms.hibernation import ScheduleForm
 from deployments.models import Deployment, HibernationSchedule
-from deployments.pages.common import done_at_once, not_now, page_context, refused
+from deployments.pages.common import done_at_once, page_context, refused
 from deployments.presenters.impact import tasks_url
 from deployments.presenters.warnings import hibernate_consequences
+from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
@@ -32,7 +32,7 @@ def hibernate(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         return done_at_once(request, deployment, hibernation.hibernate)
     context = {
         **page_context(request, deployment, "Settings"),
-        "not_now": not_now(deployment),
+        "not_now": why_not_editable(deployment),
         "consequences": hibernate_consequences(deployment),
         "tasks_url": tasks_url(deployment),
         "schedule_url": reverse("deployments:schedule", args=[deployment.release_name]),
@@ -90,7 +90,7 @@ def _page(
         "suggestions": [{"label": s.label, "url": f"{here}?suggest={s.key}"} for s in schedules.SUGGESTIONS],
         "preview": preview_of(form),
         "preview_url": reverse("deployments:schedule_preview", args=[deployment.release_name]),
-        "not_now": not_now(deployment),
+        "not_now": why_not_editable(deployment),
         **more,
     }
     return render(request, "deployments/hibernation/schedule.html", context, status=status)

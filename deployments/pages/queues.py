@@ -10,21 +10,23 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused, InvalidInput
 from deployments import actions
 from deployments.access import deployment_view
-from deployments.actions.queues import DEFAULT_STAYS, NEEDS_CELERY
-from deployments.actions.settings import DEFAULT_QUEUE, Settings, queue_settings
+from deployments.actions.queues import DEFAULT_STAYS
+from deployments.actions.settings import DEFAULT_QUEUE, queue_settings
 from deployments.clusters.options import options_for
+from deployments.domain.field_values import FieldValues
 from deployments.domain.spec import QueueSpec, wanted_workers
 from deployments.domain.states import Executor
 from deployments.forms import review
 from deployments.forms.confirm import DeleteQueueForm
 from deployments.forms.settings import QueueForm
 from deployments.models import Deployment, WorkerQueue
-from deployments.pages.common import page_context
+from deployments.pages.common import not_editable, page_context
 from deployments.pages.review import NOTHING_CHANGED, SAVED, review_page
-from deployments.pages.settings import not_now
 from deployments.presenters.impact import impact, queues_of
+from deployments.queries.editable import NEEDS_CELERY, why_no_queues, why_not_editable
 from deployments.queries.releases import queue_spec, release_of
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
@@ -73,16 +75,8 @@ def _table(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
         )
         for queue in queues_of(deployment)
     ]
-    can_edit = request.can(Permission.EDIT_DEPLOYMENT) and _settled(deployment)
+    can_edit = request.can(Permission.EDIT_DEPLOYMENT) and not why_not_editable(deployment)
     return {"d": deployment, "rows": rows, "can_edit": can_edit, "default_stays": DEFAULT_STAYS}
-
-
-def _settled(deployment: Deployment) -> bool:
-    try:
-        actions.refuse_unless_settled(deployment)
-    except actions.NotNow:
-        return False
-    return True
 
 
 @require_GET
@@ -108,20 +102,12 @@ def queues_live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     return render(request, "deployments/queues/_queues.html", _table(request, deployment))
 
 
-def _refused(deployment: Deployment) -> actions.NotNow | None:
-    try:
-        actions.refuse_unless_settled(deployment)
-    except actions.NotNow as why:
-        return why
-    return None if deployment.executor == Executor.CELERY else actions.NotNow(NEEDS_CELERY)
-
-
 @require_http_methods(["GET", "POST"])
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def queue_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """One more worker queue."""
-    if (why := _refused(deployment)) is not None:
-        return not_now(request, deployment, TAB, why)
+    if why := why_no_queues(deployment):
+        return not_editable(request, deployment, TAB, why)
     options = options_for(deployment.cluster)
     about = f"{deployment.pk}.new"
     form = QueueForm(posted(request), options=options, settings={}, about=about, adding=True)
@@ -130,18 +116,19 @@ def queue_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     found = queues_of(deployment)
     name = form.cleaned_data["name"]
     if any(queue.name == name for queue in found):
-        form.taken(name)
+        form.refuse(actions.QueueExists(name))
         return _form_page(request, deployment, form)
     if not form.is_reviewed:
         spec = review.queue_after(name, form.wanted, options.worker_types)
         return _review(request, deployment, form, found, spec)
     try:
         actions.add_queue(deployment=deployment, by=request.user, name=name, wanted=form.wanted)
-    except actions.QueueExists:
-        form.taken(name)
+    except actions.NotNow as refusal:
+        return not_editable(request, deployment, TAB, refusal.sentence)
+    except ActionRefused as refusal:
+        form.for_editing()
+        form.refuse(refusal)
         return _form_page(request, deployment, form)
-    except actions.NotNow as refused:
-        return not_now(request, deployment, TAB, refused)
     messages.success(request, f"Queue {name} is added.")
     return see_other(_url("queues", deployment))
 
@@ -150,8 +137,8 @@ def queue_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def queue_edit(request: MemberRequest, deployment: Deployment, queue: str) -> HttpResponse:
     """Type, bounds and concurrency of one worker queue; its name stays."""
-    if (why := _refused(deployment)) is not None:
-        return not_now(request, deployment, TAB, why)
+    if why := why_no_queues(deployment):
+        return not_editable(request, deployment, TAB, why)
     found = queues_of(deployment)
     now = queue_settings(_one(found, queue))
     options = options_for(deployment.cluster)
@@ -173,10 +160,12 @@ def _save(request: MemberRequest, deployment: Deployment, form: QueueForm, queue
         )
     except actions.ChangedMeanwhile as other:
         return _difference(request, deployment, form, queue, other.now)
-    except actions.QueueGone:
-        raise Http404 from None
-    except actions.NotNow as why:
-        return not_now(request, deployment, TAB, why)
+    except actions.NotNow as refusal:
+        return not_editable(request, deployment, TAB, refusal.sentence)
+    except InvalidInput as refusal:
+        form.for_editing()
+        form.refuse(refusal)
+        return _form_page(request, deployment, form, name=queue)
     if changed:
         messages.success(request, SAVED)
     else:
@@ -188,21 +177,17 @@ def _save(request: MemberRequest, deployment: Deployment, form: QueueForm, queue
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def queue_delete(request: MemberRequest, deployment: Deployment, queue: str) -> HttpResponse:
     """Say what goes, ask for the name, then drop the queue."""
-    why = _refused(deployment)
-    if why is None and queue == DEFAULT_QUEUE:
-        why = actions.NotNow(DEFAULT_STAYS)
-    if why is not None:
-        return not_now(request, deployment, TAB, why)
+    why = why_no_queues(deployment) or (DEFAULT_STAYS if queue == DEFAULT_QUEUE else "")
+    if why:
+        return not_editable(request, deployment, TAB, why)
     found = queues_of(deployment)
     _one(found, queue)
     form = DeleteQueueForm(posted(request), name=queue)
     if form.is_bound and form.is_valid():
         try:
             actions.delete_queue(deployment=deployment, by=request.user, name=queue)
-        except actions.QueueGone:
-            raise Http404 from None
-        except actions.NotNow as refused:
-            return not_now(request, deployment, TAB, refused)
+        except actions.NotNow as refusal:
+            return not_editable(request, deployment, TAB, refusal.sentence)
         messages.success(request, f"Queue {queue} is deleted.")
         return see_other(_url("queues", deployment))
     new = review.without_queue(release_of(deployment, found), queue)
@@ -242,7 +227,7 @@ def _form_page(
 
 
 def _difference(
-    request: MemberRequest, deployment: Deployment, form: QueueForm, name: str, now: Settings
+    request: MemberRequest, deployment: Deployment, form: QueueForm, name: str, now: FieldValues
 ) -> HttpResponse:
     differences = review.differences(form, now)
     form.merge(now)

@@ -9,26 +9,22 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused
 from deployments import actions
 from deployments.access import deployment_view
-from deployments.actions.settings import Settings, settings_of
+from deployments.actions.settings import settings_of
 from deployments.clusters.options import options_for
+from deployments.domain.field_values import FieldValues
 from deployments.forms import review, sections
 from deployments.forms.settings import EditForm
 from deployments.models import Deployment, WorkerQueue
-from deployments.pages.common import page_context
+from deployments.pages.common import not_editable, page_context
 from deployments.pages.review import NOTHING_CHANGED, SAVED, review_page
 from deployments.presenters.impact import impact, queues_of
+from deployments.queries.editable import why_not_editable
 from deployments.queries.releases import release_of
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
-
-
-def not_now(request: MemberRequest, deployment: Deployment, tab: str, why: actions.NotNow) -> HttpResponse:
-    """Why nothing can be changed at present, in place of the form."""
-    context = {**page_context(request, deployment, tab), "why": str(why), "back_url": deployment.url}
-    status = 200 if request.method == "GET" else 409
-    return render(request, "deployments/common/not_now.html", context, status=status)
 
 
 def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, **more: Any) -> HttpResponse:
@@ -47,7 +43,7 @@ def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, *
 
 
 def _difference_page(
-    request: MemberRequest, deployment: Deployment, form: EditForm, now: Settings
+    request: MemberRequest, deployment: Deployment, form: EditForm, now: FieldValues
 ) -> HttpResponse:
     """Somebody else saved first: what was, what they saved, and what this reader wants."""
     differences = review.differences(form, now)
@@ -57,7 +53,7 @@ def _difference_page(
 
 
 def _form(
-    request: MemberRequest, deployment: Deployment, queues: list[WorkerQueue], settings: Settings
+    request: MemberRequest, deployment: Deployment, queues: list[WorkerQueue], settings: FieldValues
 ) -> EditForm:
     return EditForm(
         posted(request),
@@ -72,10 +68,8 @@ def _form(
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The form with current values; then what it would change; then the change."""
-    try:
-        actions.refuse_unless_settled(deployment)
-    except actions.NotNow as why:
-        return not_now(request, deployment, "Settings", why)
+    if why := why_not_editable(deployment):
+        return not_editable(request, deployment, "Settings", why)
     queues = queues_of(deployment)
     now = settings_of(deployment, queues)
     form = _form(request, deployment, queues, now)
@@ -101,12 +95,12 @@ def _save(request: MemberRequest, deployment: Deployment, form: EditForm) -> Htt
         )
     except actions.ChangedMeanwhile as other:
         return _difference_page(request, deployment, form, other.now)
-    except actions.NameTaken:
+    except actions.NotNow as refusal:
+        return not_editable(request, deployment, "Settings", refusal.sentence)
+    except ActionRefused as refusal:
         form.for_editing()
-        form.name_taken()
+        form.refuse(refusal)
         return _form_page(request, deployment, form)
-    except actions.NotNow as why:
-        return not_now(request, deployment, "Settings", why)
     if changed:
         messages.success(request, SAVED)
     else:

@@ -6,15 +6,16 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused
 from deployments.access import deployment_view
-from deployments.actions.common import NotNow
-from deployments.actions.lifecycle import ClusterClosed, NameTaken, WorkspaceGone
-from deployments.actions.transfer import NotOpenToYou, transfer_deployment
+from deployments.actions.refusals import NotNow
+from deployments.actions.transfer import transfer_deployment
 from deployments.forms.transfer import TransferForm
 from deployments.models import Deployment
-from deployments.pages.common import not_now, page_context, refused
+from deployments.pages.common import page_context, refused
 from deployments.presenters.warnings import transfer_consequences
 from deployments.queries import listing
+from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
@@ -24,17 +25,15 @@ from workspaces.permissions import Permission
 def transfer(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Where it may go, what changes for whom, and moving it."""
     offered = listing.transfer_targets(request.user, deployment)
-    form = TransferForm(posted(request), deployment=deployment, offered=offered)
+    form = TransferForm(posted(request), offered=offered)
     if form.is_bound and form.is_valid():
         target = form.workspace()
         try:
             transfer_deployment(deployment=deployment, by=request.user, to=target)
-        except NameTaken:
-            form.name_taken()
-        except (NotOpenToYou, ClusterClosed, WorkspaceGone):
-            form.closed()
-        except NotNow as error:
-            return refused(request, deployment, error)
+        except NotNow as refusal:
+            return refused(request, deployment, refusal)
+        except ActionRefused as refusal:
+            form.refuse(refusal)
         else:
             messages.success(request, f"{deployment.name} is in {target.name} now.")
             return see_other(deployment.url)
@@ -42,7 +41,7 @@ def transfer(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **page_context(request, deployment, "Settings"),
         "form": form,
         "offered": offered,
-        "not_now": not_now(deployment),
+        "not_now": why_not_editable(deployment),
         "consequences": transfer_consequences(deployment, request.workspace),
     }
     return render(

@@ -5,15 +5,17 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused
 from deployments.access import deployment_view
 from deployments.actions import upgrade as actions
-from deployments.actions.common import NotNow
+from deployments.actions.refusals import NotNow
 from deployments.forms.upgrade import UpgradeForm
 from deployments.models import Deployment
-from deployments.pages.common import done_at_once, not_now, page_context, refused
+from deployments.pages.common import done_at_once, page_context, refused
 from deployments.presenters.impact import tasks_url
 from deployments.presenters.warnings import upgrade_consequences
 from deployments.queries import upgrades
+from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
@@ -27,17 +29,17 @@ def upgrade(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             actions.upgrade_runtime(deployment=deployment, by=request.user, to=form.release())
-        except actions.RuntimeNotOffered:
-            form.not_offered()
-        except NotNow as error:
-            return refused(request, deployment, error)
+        except NotNow as refusal:
+            return refused(request, deployment, refusal)
+        except ActionRefused as refusal:
+            form.refuse(refusal)
         else:
             return see_other(deployment.url)
     context = {
         **page_context(request, deployment, "Settings"),
         "form": form,
         "newer": newer,
-        "not_now": not_now(deployment) or upgrades.under_way(deployment),
+        "not_now": why_not_editable(deployment) or upgrades.under_way(deployment),
         "consequences": upgrade_consequences(deployment, upgrades.last_duration(deployment)),
         "tasks_url": tasks_url(deployment),
     }

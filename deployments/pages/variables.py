@@ -14,12 +14,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused
 from deployments.access import deployment_view
 from deployments.actions import NotNow
-from deployments.actions.common import refuse_unless_settled
+from deployments.actions.refusals import RevisionGone, VariablesChanged
 from deployments.actions.variables import (
-    RefusedVariable,
-    VariablesMoved,
     apply_dotenv,
     delete_variables,
     latest_revision,
@@ -32,6 +31,7 @@ from deployments.forms.variables import BaseForm, EditVariableForm, ImportForm, 
 from deployments.models import Deployment, EnvironmentVariable, VariableRevision
 from deployments.pages.common import page_context
 from deployments.presenters import impact
+from deployments.queries.editable import why_not_editable
 from deployments.queries.releases import release_of
 from deployments.secrets import import_drafts, vault
 from workspaces.access import MemberRequest
@@ -63,19 +63,11 @@ def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dic
     }
 
 
-def _not_now(deployment: Deployment) -> str:
-    try:
-        refuse_unless_settled(deployment)
-    except NotNow as error:
-        return str(error)
-    return ""
-
-
 @require_GET
 @deployment_view(Permission.VIEW, alive=True)
 def variable_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Every variable, and the revisions."""
-    not_now = _not_now(deployment)
+    not_now = why_not_editable(deployment)
     context = _context(
         request,
         deployment,
@@ -149,15 +141,13 @@ def _set(
                 secret=form.cleaned_data.get("secret", False),
                 seen=form.cleaned_data.get("seen"),
             )
-        except RefusedVariable as error:
-            form.add_problem(str(error), error.field)
-        except VariablesMoved:
+        except VariablesChanged:
             now = deployment.variables.select_related("updated_by").filter(key=key).first()
             if now is None:
                 return _gone(request, deployment, key)
-            form.add_problem(_who_moved(now), "")
-        except NotNow as error:
-            form.add_problem(str(error), "")
+            form.add_error(None, _who_changed(now))
+        except ActionRefused as refusal:
+            form.refuse(refusal)
         else:
             messages.success(request, f"{key} is saved." if revision else "Nothing changed.")
             return see_other(variables_url(deployment))
@@ -168,7 +158,7 @@ def _set(
     )
 
 
-def _who_moved(row: EnvironmentVariable) -> str:
+def _who_changed(row: EnvironmentVariable) -> str:
     who = row.updated_by.label if row.updated_by else "Somebody"
     return f"{who} changed {row.key} after you opened this page. Open it again to see what there is now."
 
@@ -183,10 +173,10 @@ def variables_delete(request: MemberRequest, deployment: Deployment) -> HttpResp
         try:
             shown = BaseForm(request.POST).shown()
             made = delete_variables(deployment=deployment, by=request.user, keys=keys, base=shown)
-        except VariablesMoved:
+        except VariablesChanged:
             trouble = _MOVED_DELETE
-        except NotNow as error:
-            messages.error(request, str(error))
+        except NotNow as refusal:
+            messages.error(request, refusal.sentence)
             return see_other(variables_url(deployment))
         else:
             count = len(made.changes["removed"]) if made else 0
@@ -277,12 +267,12 @@ def _difference(
     if request.method == "POST":
         try:
             made = apply(BaseForm(request.POST).shown())
-        except VariablesMoved:
+        except VariablesChanged:
             trouble, status = _MOVED, 409
-        except (NotNow, RefusedVariable) as error:
-            trouble, status = str(error), 409
-        except VariableRevision.DoesNotExist:
-            raise Http404 from None
+        except RevisionGone:
+            raise
+        except ActionRefused as refusal:
+            trouble, status = refusal.sentence, 409
         else:
             said = f"Revision {made.number} is saved." if made else "Nothing changed."
             messages.success(request, said)
@@ -302,7 +292,7 @@ def _difference(
         refused=found.refused[:SHOWN_REFUSALS],
         more_refused=max(0, len(found.refused) - SHOWN_REFUSALS),
         count=len(found.added) + len(found.changed) + len(found.removed),
-        problem=found.problem or _not_now(deployment),
+        problem=found.problem or why_not_editable(deployment),
         impact=_impact(deployment),
     )
     return render(request, "deployments/variables/variables_difference.html", context, status=status)

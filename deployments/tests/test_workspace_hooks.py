@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 from django.db import connections, transaction
 
+from console.kit.refusals import ActionRefused
 from deployments.actions import WorkspaceGone, create_deployment
 from deployments.models import Deployment
 from workspaces.actions.workspaces import delete_workspace
-from workspaces.errors import Refused
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +51,6 @@ def test_a_create_that_commits_after_the_delete_fails_whole(workspace, alice, ch
 
 def test_a_create_that_commits_first_keeps_the_workspace(workspace, alice, choices):
     create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices())
-    with pytest.raises(Refused, match="1 Deployment is in it"):
+    with pytest.raises(ActionRefused, match="1 Deployment is in it"):
         delete_workspace(workspace=workspace, by=alice)
     assert Workspace.objects.filter(pk=workspace.pk).exists()

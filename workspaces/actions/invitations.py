@@ -14,9 +14,9 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.utils import timezone
 
+from console.kit.refusals import ActionRefused
 from workspaces import audit, enqueue, invitation_links
 from workspaces.actions.locks import lock, lock_for
-from workspaces.errors import Refused
 from workspaces.models import Invitation, Membership, User, Workspace
 from workspaces.permissions import Permission, Role
 
@@ -46,7 +46,7 @@ class Outcome:
 @transaction.atomic
 def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role) -> Outcome:
     """Invite each normalised address with `role`. Who is a member or invited stays as is; an expired invitation is
-    made anew. Raises Refused (more than 100 pending) or MissingPermission."""
+    made anew. Raises ActionRefused (more than 100 pending) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     members = set(Membership.objects.filter(workspace=locked).values_list("user__email", flat=True))
     known = {i.email: i for i in Invitation.objects.open().filter(workspace=locked).select_for_update()}
@@ -63,7 +63,7 @@ def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role)
             known[email] = new
             outcome.made.append(_issue(new, by, "invited"))
     if len(known) > PENDING_PER_WORKSPACE:
-        raise Refused(
+        raise ActionRefused(
             f"A Workspace may have {PENDING_PER_WORKSPACE} pending invitations, and these would make "
             f"{len(known)}. Revoke some first, or invite fewer people."
         )
@@ -72,13 +72,13 @@ def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role)
 
 @transaction.atomic
 def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
-    """New links, seven new days and a new mail; the old links stop working. Raises Refused (not open any more, or the
-    last one is not a minute old) or MissingPermission."""
+    """New links, seven new days and a new mail; the old links stop working. Raises ActionRefused (not open any more, or
+    the last one is not a minute old) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     invitation = _open(locked, invitation_id)
     wait = (invitation.last_sent_at + RESEND_AFTER - timezone.now()).total_seconds()
     if wait > 0:
-        raise Refused(f"The last link is less than a minute old. Try again in {int(wait) + 1} seconds.")
+        raise ActionRefused(f"The last link is less than a minute old. Try again in {int(wait) + 1} seconds.")
     return _issue(invitation, by, "invited again")
 
 
@@ -99,7 +99,8 @@ def _issue(invitation: Invitation, by: User, verb: str) -> Made:
 
 @transaction.atomic
 def revoke(*, workspace: Workspace, by: User, invitation_id: UUID) -> Invitation:
-    """The links stop working at once. Raises Refused when it was used or revoked already, or MissingPermission."""
+    """The links stop working at once. Raises ActionRefused when it was used or revoked already, or
+    MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     invitation = _open(locked, invitation_id)
     return _close(invitation, by, "revoked the invitation of")
@@ -107,7 +108,7 @@ def revoke(*, workspace: Workspace, by: User, invitation_id: UUID) -> Invitation
 
 @transaction.atomic
 def decline(*, invitation: Invitation, by: User) -> Invitation:
-    """The invited person does not want to come. Raises Refused when there is nothing to decline."""
+    """The invited person does not want to come. Raises ActionRefused when there is nothing to decline."""
     locked = lock(invitation.workspace_id)
     fresh = _open(locked, invitation.pk)
     _require_owner(fresh, by)
@@ -124,28 +125,30 @@ def _close(invitation: Invitation, by: User, verb: str) -> Invitation:
 def _open(workspace: Workspace, invitation_id: UUID) -> Invitation:
     invitation = Invitation.objects.select_for_update().filter(workspace=workspace, pk=invitation_id).first()
     if invitation is None or invitation.revoked_at is not None:
-        raise Refused("This invitation was revoked already.")
+        raise ActionRefused("This invitation was revoked already.")
     if invitation.accepted_at is not None:
-        raise Refused(f"This invitation was used already: {invitation.email} has joined.")
+        raise ActionRefused(f"This invitation was used already: {invitation.email} has joined.")
     return invitation
 
 
 def _require_owner(invitation: Invitation, by: User) -> None:
     if by.email != invitation.email:
-        raise Refused(f"This invitation is for {invitation.email}. Sign in with that address to use it.")
+        raise ActionRefused(
+            f"This invitation is for {invitation.email}. Sign in with that address to use it."
+        )
 
 
 @transaction.atomic
 def accept(*, invitation: Invitation, by: User, proves_address: bool) -> Membership:
     """Join with the role that the invitation names now, once. `proves_address`: the link came by mail, so the address
-    is verified with it. Whoever is a member already keeps the present role. Raises Refused."""
+    is verified with it. Whoever is a member already keeps the present role. Raises ActionRefused."""
     workspace = lock(invitation.workspace_id)
     fresh = _open(workspace, invitation.pk)
     _require_owner(fresh, by)
     if workspace.suspended_at is not None:
-        raise Refused(f"{workspace.name} is suspended by a site administrator. Try again later.")
+        raise ActionRefused(f"{workspace.name} is suspended by a site administrator. Try again later.")
     if fresh.is_expired:
-        raise Refused("This invitation has expired. Ask for a new link.")
+        raise ActionRefused("This invitation has expired. Ask for a new link.")
     membership, joined = Membership.objects.get_or_create(
         workspace=workspace, user=by, defaults={"role": fresh.role}
     )

@@ -6,23 +6,23 @@ for a few statements, and never across I/O.
 
 from uuid import UUID
 
+from console.kit.refusals import ActionRefused
 from workspaces.access import MissingPermission, require
-from workspaces.errors import Refused
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Permission, Role
 
 
 def lock(workspace_id: UUID) -> Workspace:
-    """The Workspace, locked until the transaction ends. New Deployments and pages are not held up. Raises Refused
+    """The Workspace, locked until the transaction ends. New Deployments and pages are not held up. Raises ActionRefused
     when it is gone."""
     workspace = Workspace.objects.select_for_update(no_key=True).filter(pk=workspace_id).first()
     if workspace is None:
-        raise Refused("This Workspace was deleted meanwhile.")
+        raise ActionRefused("This Workspace was deleted meanwhile.")
     return workspace
 
 
 def lock_for(workspace_id: UUID, by: User, permission: Permission) -> Workspace:
-    """The same, for somebody who holds `permission` at this moment. Raises Refused, or as `require` does."""
+    """The same, for somebody who holds `permission` at this moment. Raises ActionRefused, or as `require` does."""
     workspace = lock(workspace_id)
     membership = Membership.objects.filter(workspace=workspace, user=by).first()
     if membership is None:

@@ -5,15 +5,15 @@ A Workspace keeps an Admin whatever happens: every change here counts Admins und
 
 from django.db import transaction
 
+from console.kit.refusals import ActionRefused
 from workspaces import audit
 from workspaces.actions.locks import is_last_admin, lock, lock_for
-from workspaces.errors import Refused
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Permission, Role
 
 
-def _last_admin(membership: Membership, workspace: Workspace) -> Refused:
-    return Refused(
+def _last_admin(membership: Membership, workspace: Workspace) -> ActionRefused:
+    return ActionRefused(
         f"{membership.user.label} is the only Admin of {workspace.name}. Make someone else Admin first."
     )
 
@@ -23,13 +23,13 @@ def _member(workspace: Workspace, user_id: int) -> Membership:
         Membership.objects.select_related("user").filter(workspace=workspace, user_id=user_id).first()
     )
     if membership is None:
-        raise Refused("This person is not a member any more.")
+        raise ActionRefused("This person is not a member any more.")
     return membership
 
 
 @transaction.atomic
 def change_role(*, workspace: Workspace, by: User, user_id: int, role: Role) -> Membership:
-    """Give a member another role; the same again writes nothing. Raises Refused or MissingPermission."""
+    """Give a member another role; the same again writes nothing. Raises ActionRefused or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     membership = _member(locked, user_id)
     if membership.role == role:
@@ -44,7 +44,7 @@ def change_role(*, workspace: Workspace, by: User, user_id: int, role: Role) -> 
 
 @transaction.atomic
 def remove(*, workspace: Workspace, by: User, user_id: int) -> None:
-    """End somebody's membership. Raises Refused or MissingPermission."""
+    """End somebody's membership. Raises ActionRefused or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     membership = _member(locked, user_id)
     if is_last_admin(membership):
@@ -55,7 +55,7 @@ def remove(*, workspace: Workspace, by: User, user_id: int) -> None:
 
 @transaction.atomic
 def leave(*, workspace: Workspace, by: User) -> None:
-    """End one's own membership. Raises Refused."""
+    """End one's own membership. Raises ActionRefused."""
     locked = lock(workspace.pk)
     membership = _member(locked, by.pk)
     if is_last_admin(membership):

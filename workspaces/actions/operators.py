@@ -1,11 +1,11 @@
 """What operators do to Workspaces and accounts. Atomic, explicit actor, audit event in the same transaction; each
-returns the sentence that says what happened, and raises Refused with the sentence that says why not."""
+returns the sentence that says what happened, and raises ActionRefused with the sentence that says why not."""
 
 from django.db import transaction
 from django.db.models.functions import Now
 
+from console.kit.refusals import ActionRefused
 from workspaces import audit
-from workspaces.errors import Refused
 from workspaces.models import User, Workspace
 
 
@@ -29,13 +29,13 @@ def resume_workspace(*, workspace: Workspace, by: User) -> str:
 
 def _lock_two(user: User, by: User, refusal: str) -> User:
     """The row as it is now. Two operators who act on each other at the same instant wait for each other here, and
-    the second is refused: one always stays. Raises Refused with `refusal` when a person acts on themselves."""
+    the second is refused: one always stays. Raises ActionRefused with `refusal` when a person acts on themselves."""
     if user.pk == by.pk:
-        raise Refused(f"{refusal} Ask another site administrator.")
+        raise ActionRefused(f"{refusal} Ask another site administrator.")
     rows = User.objects.select_for_update().filter(pk__in=[user.pk, by.pk]).order_by("pk")
     people = {row.pk: row for row in rows}
     if not (people[by.pk].is_staff and people[by.pk].is_active):
-        raise Refused("You are no longer a site administrator.")
+        raise ActionRefused("You are no longer a site administrator.")
     return people[user.pk]
 
 
@@ -60,10 +60,10 @@ def unblock_user(*, user: User, by: User) -> str:
 
 @transaction.atomic
 def make_operator(*, user: User, by: User) -> str:
-    """Make a person a site administrator, who may do everything in these pages. Raises Refused when blocked."""
+    """Make a person a site administrator, who may do everything in these pages. Raises ActionRefused when blocked."""
     locked = User.objects.select_for_update().get(pk=user.pk)
     if not locked.is_active:
-        raise Refused(f"{user.label} is blocked. Unblock the account first.")
+        raise ActionRefused(f"{user.label} is blocked. Unblock the account first.")
     if locked.is_staff and locked.is_superuser:
         return f"{user.label} is a site administrator already."
     _set_operator(user, by, operator=True)

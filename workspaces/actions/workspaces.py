@@ -6,9 +6,9 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
+from console.kit.refusals import ActionRefused
 from workspaces import audit, hooks
 from workspaces.actions.locks import is_last_admin, lock, lock_for
-from workspaces.errors import Refused
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Permission, Role
 
@@ -85,9 +85,9 @@ def delete_workspace(*, workspace: Workspace, by: User) -> None:
     something lives in it, or MissingPermission. What is being created in it at this instant fails by its foreign key,
     which Postgres checks at commit."""
     locked = lock_for(workspace.pk, by, Permission.DELETE_WORKSPACE)
-    reasons = hooks.why_kept(locked)
+    reasons = hooks.deletion_blockers(locked)
     if reasons:
-        raise Refused(" ".join(reasons))
+        raise ActionRefused(" ".join(reasons))
     _delete(locked, by)
 
 
@@ -109,7 +109,9 @@ def why_account_stays(user: User) -> list[str]:
         if Membership.objects.filter(workspace=workspace).exclude(user=user).exists():
             reasons.append(f"You are the only Admin of {workspace.name}. Make someone else Admin first.")
         else:
-            reasons += [f"{workspace.name} cannot go with you: {why}" for why in hooks.why_kept(workspace)]
+            reasons += [
+                f"{workspace.name} cannot go with you: {why}" for why in hooks.deletion_blockers(workspace)
+            ]
     return reasons
 
 
@@ -122,14 +124,14 @@ def goes_with(user: User) -> list[Workspace]:
 @transaction.atomic
 def delete_account(*, user: User) -> None:
     """Remove a person: memberships, sign-in, sessions, and the Workspaces of which nobody else is a member. What they
-    did stays in the audit, by name. Raises Refused with every reason at once."""
+    did stays in the audit, by name. Raises ActionRefused with every reason at once."""
     for pk in (
         Membership.objects.filter(user=user).order_by("workspace_id").values_list("workspace_id", flat=True)
     ):
         lock(pk)
     reasons = why_account_stays(user)
     if reasons:
-        raise Refused(" ".join(reasons))
+        raise ActionRefused(" ".join(reasons))
     for workspace in goes_with(user):
         _delete(workspace, user)
     audit.record(

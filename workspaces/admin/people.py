@@ -1,10 +1,10 @@
 """People, Workspaces and what was done, for operators."""
 
-from typing import Any
-
 from django.contrib import admin
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from workspaces import hooks
 from workspaces.actions import operators
 from workspaces.models import AuditEvent, Invitation, Membership, User, Workspace
 from workspaces.operator_site import OperatorAdmin, button, export_csv, list_link
@@ -74,7 +74,7 @@ class WorkspaceAdmin(OperatorAdmin):
     date_hierarchy = "created_at"
     search_fields = ("name", "id")
     search_help_text = "Search by name or id."
-    fields = ("name", "id", "created_at", "suspended_at", "people", "their_deployments", "activity")
+    fields = ("name", "id", "created_at", "suspended_at", "people", "contents", "activity")
     csv_fields = ("id", "name", "created_at", "suspended_at")
     actions = (
         button(
@@ -92,11 +92,13 @@ class WorkspaceAdmin(OperatorAdmin):
         """How many, with a link to the list."""
         return list_link(Membership, workspace.memberships.count(), workspace__id__exact=workspace.pk)
 
-    @admin.display(description="Deployments")
-    def their_deployments(self, workspace: Any) -> SafeString:
-        """How many, deleted ones included, with a link to the list. The relation belongs to the app above."""
-        rows = workspace.deployments
-        return list_link(rows.model, rows.count(), workspace__id__exact=workspace.pk)
+    @admin.display(description="What is in it")
+    def contents(self, workspace: Workspace) -> SafeString:
+        """How many of each kind, with links to their lists."""
+        found = hooks.summaries(workspace)
+        return format_html_join(
+            ", ", '<a href="{}">{} {}</a>', ((each.url, each.count, each.label) for each in found)
+        )
 
     @admin.display(description="Activity")
     def activity(self, workspace: Workspace) -> SafeString:

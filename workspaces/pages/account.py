@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused
 from workspaces.actions import workspaces
-from workspaces.errors import Refused
 from workspaces.forms import AccountForm, ConfirmForm
 from workspaces.models import User
 
@@ -56,7 +56,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             workspaces.delete_account(user=user)
-        except Refused as refused:
+        except ActionRefused as refused:
             form.add_error(None, refused.sentence)
         else:
             logout(request)

@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.kit.http import see_other
+from console.kit.refusals import ActionRefused
 from workspaces import invitation_links
 from workspaces.access import who_can
 from workspaces.actions import invitations
-from workspaces.errors import Refused
 from workspaces.invitation_lookup import has_verified, waiting_for
 from workspaces.limits import limited
 from workspaces.models import Invitation, Membership, User
@@ -96,7 +96,7 @@ def _accept(request: HttpRequest, asked: Invitation, user: User, *, proves_addre
         return see_other(asked.workspace.url)
     try:
         joined = invitations.accept(invitation=asked, by=user, proves_address=proves_address)
-    except Refused as refused:
+    except ActionRefused as refused:
         messages.error(request, refused.sentence)
         return see_other(reverse("invitations"))
     messages.success(request, f"You have joined {asked.workspace.name}. Your role is {joined.role_label}.")
@@ -151,7 +151,7 @@ def decline_mine(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
     row = _mine_or_404(request.user, invitation_id)
     try:
         invitations.decline(invitation=row, by=request.user)
-    except Refused as refused:
+    except ActionRefused as refused:
         messages.error(request, refused.sentence)
     else:
         messages.success(request, f"You have declined the invitation to {row.workspace.name}.")

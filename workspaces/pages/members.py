@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused
 from workspaces.access import MemberRequest, who_can, workspace_view
 from workspaces.actions import invitations, members
 from workspaces.actions.invitations import Made, Outcome
-from workspaces.errors import Refused
 from workspaces.forms import InviteForm, MemberFilterForm, RoleForm
 from workspaces.limits import limited
 from workspaces.models import Invitation, Membership, Workspace
@@ -99,7 +99,7 @@ def invite(request: MemberRequest) -> HttpResponse:
                 emails=form.cleaned_data["addresses"],
                 role=Role(form.cleaned_data["role"]),
             )
-        except Refused as refused:
+        except ActionRefused as refused:
             form.add_error(None, refused.sentence)
         else:
             return _made(request, outcome)
@@ -115,7 +115,7 @@ def resend(request: MemberRequest, invitation_id: UUID) -> HttpResponse:
     """A new link and a new mail."""
     try:
         made = invitations.resend(workspace=request.workspace, by=request.user, invitation_id=invitation_id)
-    except Refused as refused:
+    except ActionRefused as refused:
         messages.error(request, refused.sentence)
         return _back(request)
     return _made(request, Outcome([made], [], []))
@@ -140,7 +140,7 @@ def revoke(request: MemberRequest, invitation_id: UUID) -> HttpResponse:
     """The link stops working."""
     try:
         gone = invitations.revoke(workspace=request.workspace, by=request.user, invitation_id=invitation_id)
-    except Refused as refused:
+    except ActionRefused as refused:
         messages.error(request, refused.sentence)
     else:
         messages.success(request, f"The invitation of {gone.email} is revoked. Its link no longer works.")
@@ -160,7 +160,7 @@ def change_role(request: MemberRequest, user_id: int) -> HttpResponse:
         changed = members.change_role(
             workspace=request.workspace, by=request.user, user_id=user_id, role=role
         )
-    except Refused as refused:
+    except ActionRefused as refused:
         messages.error(request, refused.sentence)
     else:
         messages.success(request, f"{changed.user.label} has the role {role.label}.")
@@ -180,7 +180,7 @@ def remove(request: MemberRequest, user_id: int) -> HttpResponse:
     if request.method == "POST":
         try:
             members.remove(workspace=request.workspace, by=request.user, user_id=user_id)
-        except Refused as refused:
+        except ActionRefused as refused:
             messages.error(request, refused.sentence)
         else:
             messages.success(request, f"{who} is no longer a member.")
@@ -201,7 +201,7 @@ def leave(request: MemberRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             members.leave(workspace=request.workspace, by=request.user)
-        except Refused as refused:
+        except ActionRefused as refused:
             messages.error(request, refused.sentence)
             return _back(request)
         messages.success(request, f"You have left {name}.")

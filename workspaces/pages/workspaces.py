@@ -8,10 +8,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused
 from workspaces import hooks
 from workspaces.access import MemberRequest, workspace_view
 from workspaces.actions import workspaces
-from workspaces.errors import Refused
 from workspaces.forms import ConfirmForm, WorkspaceForm
 from workspaces.models import User
 from workspaces.permissions import Permission
@@ -63,10 +63,10 @@ def delete_workspace(request: MemberRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             workspaces.delete_workspace(workspace=workspace, by=request.user)
-        except Refused as refused:
+        except ActionRefused as refused:
             form.add_error(None, refused.sentence)
         else:
             messages.success(request, f"Workspace {workspace.name} is deleted.")
             return see_other(reverse("home"))
-    context = {"form": form, "reasons": hooks.why_kept(workspace)}
+    context = {"form": form, "reasons": hooks.deletion_blockers(workspace)}
     return render(request, "workspaces/workspaces/delete.html", context, status=422 if form.is_bound else 200)

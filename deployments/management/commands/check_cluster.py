@@ -5,11 +5,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from console.kit.refusals import ActionRefused
 from deployments.actions import clusters
 from deployments.clusters import checks
 from deployments.management.cluster_options import report
 from deployments.models.clusters import MISSING
-from workspaces.errors import Refused
 
 
 class Command(BaseCommand):
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         """Ends with 1 when something is missing."""
         try:
             cluster = clusters.registered(options["name"])
-        except Refused as refusal:
+        except ActionRefused as refusal:
             raise CommandError(str(refusal)) from None
         checks.ask(cluster)
         checks.settle(cluster.pk)

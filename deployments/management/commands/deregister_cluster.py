@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from console.kit.refusals import ActionRefused
 from deployments.actions import clusters
-from workspaces.errors import Refused
 
 
 class Command(BaseCommand):
@@ -23,5 +23,5 @@ class Command(BaseCommand):
         try:
             cluster = clusters.registered(options["name"])
             self.stdout.write(clusters.deregister(cluster=cluster, by=None))
-        except Refused as refusal:
+        except ActionRefused as refusal:
             raise CommandError(str(refusal)) from None

@@ -5,13 +5,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from console.kit.refusals import ActionRefused
 from deployments.actions import clusters
 from deployments.actions.clusters import Reach
 from deployments.clusters import checks
 from deployments.dataplane.contract import ClusterConfig
 from deployments.management.cluster_options import add_options, reach_of, report
 from deployments.models.clusters import MISSING
-from workspaces.errors import Refused
 
 
 class Command(BaseCommand):
@@ -49,7 +49,7 @@ class Command(BaseCommand):
                 checks.settle(cluster.pk)
                 cluster.refresh_from_db()
                 rows = cluster.checks
-        except Refused as refusal:
+        except ActionRefused as refusal:
             raise CommandError(str(refusal)) from None
         self.stdout.write(report(rows))
         if any(row["state"] == MISSING for row in rows):

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, connections
 from django.db.models.functions import Now
 
+from console.kit.refusals import ActionRefused
 from deployments import tasks
 from deployments.actions import ClusterClosed, create_deployment
 from deployments.actions import clusters as registration
@@ -20,7 +21,6 @@ from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.checks.verdicts import Check, State
 from deployments.models import Cluster, Deployment
 from deployments.tests.registered import MISSES, OK, PASSWORD, TOKEN, URL, credentials, reach
-from workspaces.errors import Refused
 from workspaces.models import AuditEvent
 from workspaces.tests.admin.test_admin import last_event
 
@@ -74,7 +74,7 @@ def test_a_new_cluster_offers_the_usual_worker_types_every_executor_and_every_ru
     ],
 )
 def test_bad_input_is_refused_in_words_and_nothing_is_stored(db, name, asked, words):
-    with pytest.raises(Refused, match=words) as refused:
+    with pytest.raises(ActionRefused, match=words) as refused:
         registration.register(name=name, reach=asked, by=None)
     assert PASSWORD not in str(refused.value)
     assert not Cluster.objects.exists()
@@ -82,7 +82,7 @@ def test_bad_input_is_refused_in_words_and_nothing_is_stored(db, name, asked, wo
 
 
 def test_a_name_is_registered_once_and_free_again_afterwards(production):
-    with pytest.raises(Refused, match="is registered already"):
+    with pytest.raises(ActionRefused, match="is registered already"):
         registration.register(name="Production", reach=reach(), by=None)
     registration.deregister(cluster=production, by=None)
     again = registration.register(name="Production", reach=reach(), by=None)
@@ -110,7 +110,7 @@ def test_the_prefix_of_namespaces_stays_while_deployments_are_in_them(
     production, workspace, alice, on_production
 ):
     create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
-    with pytest.raises(Refused, match=r"namespace prefix cannot change .* Analytics"):
+    with pytest.raises(ActionRefused, match=r"namespace prefix cannot change .* Analytics"):
         registration.replace(name="Production", reach=Reach(None, None, {"namespace_prefix": "b-"}), by=None)
     registration.replace(name="Production", reach=Reach(None, None, {"ingress_domain": "b.example"}), by=None)
 
@@ -127,7 +127,7 @@ def test_another_server_is_refused_while_deployments_are_there_unless_it_only_mo
     production, workspace, alice, on_production, other, words
 ):
     create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
-    with pytest.raises(Refused, match=rf"This is {words}, .* Analytics .*--moved"):
+    with pytest.raises(ActionRefused, match=rf"This is {words}, .* Analytics .*--moved"):
         registration.replace(name="Production", reach=other, by=None)
     same = Reach(None, "postgresql://other:new@db.example/postgres")
     registration.replace(name="Production", reach=same, by=None)
@@ -136,7 +136,7 @@ def test_another_server_is_refused_while_deployments_are_there_unless_it_only_mo
 
 def test_only_a_registered_kubernetes_cluster_can_be_replaced(cluster):
     for name in ("Nowhere", cluster.name):
-        with pytest.raises(Refused, match="No Kubernetes cluster named"):
+        with pytest.raises(ActionRefused, match="No Kubernetes cluster named"):
             registration.replace(name=name, reach=reach(), by=None)
 
 
@@ -259,7 +259,7 @@ def test_a_cluster_with_deployments_stays_and_an_empty_one_goes(
     production, workspace, alice, on_production, olga
 ):
     made = create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
-    with pytest.raises(Refused, match=rf"Analytics \({made.release_name}\)\. Delete them first"):
+    with pytest.raises(ActionRefused, match=rf"Analytics \({made.release_name}\)\. Delete them first"):
         registration.deregister(cluster=production, by=olga)
     Deployment.objects.update(deleted_at=Now())
     assert "is deregistered" in registration.deregister(cluster=production, by=olga)
@@ -272,7 +272,7 @@ def test_a_cluster_with_deployments_stays_and_an_empty_one_goes(
 
 
 def test_the_machine_itself_cannot_be_deregistered(cluster, olga):
-    with pytest.raises(Refused, match="where Airdeck itself runs"):
+    with pytest.raises(ActionRefused, match="where Airdeck itself runs"):
         registration.deregister(cluster=cluster, by=olga)
 
 
@@ -287,7 +287,7 @@ def test_deregistering_and_creating_at_the_same_instant_leave_no_deployment_on_a
             barrier.wait()
             try:
                 act()
-            except (Refused, ClusterClosed) as refusal:
+            except (ActionRefused, ClusterClosed) as refusal:
                 outcomes.append(type(refusal))
             finally:
                 connections.close_all()

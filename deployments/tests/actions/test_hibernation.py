@@ -7,7 +7,8 @@ import pytest
 from django.utils import timezone
 
 from deployments.actions import delete_deployment, hibernation
-from deployments.actions.common import NotNow, changing
+from deployments.actions.common import changing
+from deployments.actions.refusals import NotNow
 from deployments.domain import schedules
 from deployments.domain.states import Status
 from deployments.models import Deployment, HibernationSchedule

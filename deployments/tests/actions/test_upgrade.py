@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments.actions import upgrade
-from deployments.actions.common import NotNow
+from deployments.actions.refusals import NotNow
 from deployments.dataplane.contract import Component
 from deployments.domain.states import ComponentState, Status, StepState
 from deployments.models import RuntimeRelease

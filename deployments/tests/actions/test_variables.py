@@ -8,9 +8,8 @@ from django.db import connection
 
 from deployments.actions import NotNow, delete_deployment
 from deployments.actions import variables as actions
+from deployments.actions.refusals import VariableRefused, VariablesChanged
 from deployments.actions.variables import (
-    RefusedVariable,
-    VariablesMoved,
     apply_dotenv,
     delete_variables,
     latest_revision,
@@ -148,7 +147,7 @@ def test_a_plain_variable_can_become_secret_and_never_the_other_way(healthy, bob
 @pytest.mark.parametrize("mask", ["••••", "••••••••", "********", "Secret, set 3 days ago by Bob"])
 def test_a_mask_posted_back_is_refused(healthy, bob, mask):
     add(healthy, bob, "TOKEN", CANARY, secret=True)
-    with pytest.raises(RefusedVariable, match="shown in place of a secret"):
+    with pytest.raises(VariableRefused, match="shown in place of a secret"):
         change(healthy, bob, "TOKEN", mask)
     assert import_(healthy, bob, f"TOKEN={mask}\n") is None
     assert vault.settings(healthy)["TOKEN"].value == CANARY
@@ -165,7 +164,7 @@ def test_a_mask_posted_back_is_refused(healthy, bob, mask):
     ],
 )
 def test_what_breaks_a_rule_is_refused_beside_its_field(healthy, bob, key, value, field):
-    with pytest.raises(RefusedVariable) as refused:
+    with pytest.raises(VariableRefused) as refused:
         add(healthy, bob, key, value)
     assert refused.value.field == field
     assert not healthy.variables.exists()
@@ -173,9 +172,9 @@ def test_what_breaks_a_rule_is_refused_beside_its_field(healthy, bob, key, value
 
 def test_an_existing_key_is_not_added_again(healthy, bob):
     add(healthy, bob, "A", "1")
-    with pytest.raises(RefusedVariable, match="exists already"):
+    with pytest.raises(VariableRefused, match="exists already"):
         add(healthy, bob, "A", "2")
-    with pytest.raises(RefusedVariable, match="exists already"):
+    with pytest.raises(VariableRefused, match="exists already"):
         add(healthy, bob, "A", "1", secret=True)
     assert add(healthy, bob, "A", "1") is None  # the same form sent twice
 
@@ -184,12 +183,12 @@ def test_whoever_saves_second_is_told(healthy, alice, bob):
     add(healthy, bob, "A", "1")
     seen = healthy.variables.get().updated_at
     change(healthy, alice, "A", "2")
-    with pytest.raises(VariablesMoved):
+    with pytest.raises(VariablesChanged):
         set_variable(deployment=healthy, by=bob, key="A", value="3", secret=False, seen=seen)
     delete_variables(deployment=healthy, by=alice, keys=["A"], base=latest_revision(healthy))
-    with pytest.raises(VariablesMoved):
+    with pytest.raises(VariablesChanged):
         set_variable(deployment=healthy, by=bob, key="A", value="3", secret=False, seen=seen)
-    with pytest.raises(VariablesMoved):
+    with pytest.raises(VariablesChanged):
         import_(healthy, bob, "A=3\n", base=1)
     assert vault.settings(healthy) == {}
 
@@ -203,7 +202,7 @@ def test_of_two_imports_at_the_same_moment_one_wins_and_one_is_told(deployment, 
         try:
             barrier.wait(10)
             ended.append(import_(deployment, by, text, base=0).number)
-        except VariablesMoved:
+        except VariablesChanged:
             ended.append("moved")
         finally:
             connection.close()
@@ -236,7 +235,7 @@ def test_values_and_revisions_survive_a_rotation_of_the_key(healthy, bob, settin
 def test_all_together_are_bounded_and_nothing_is_half_done(healthy, bob):
     for number in range(31):
         healthy.variables.create(key=f"K{number}", value="v" * 32_768)
-    with pytest.raises(RefusedVariable, match="1,048,576"):
+    with pytest.raises(VariableRefused, match="1,048,576"):
         add(healthy, bob, "LAST", "v" * 32_768)
     assert healthy.variables.count() == 31
     assert latest_revision(healthy) == 0
@@ -255,7 +254,7 @@ def test_a_revision_is_applied_again_as_a_new_one(healthy, bob):
     )
     assert release(healthy).digest == wanted
     assert reapply_revision(deployment=healthy, by=bob, number=2, base=5) is None
-    with pytest.raises(VariablesMoved):
+    with pytest.raises(VariablesChanged):
         reapply_revision(deployment=healthy, by=bob, number=1, base=4)
 
 

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
+from console.kit.refusals import ActionRefused
 from deployments.actions import ClusterClosed, create_deployment, operators
 from deployments.clusters.options import clusters_for, offered_runtimes
 from deployments.domain.names import name_key
@@ -31,7 +32,6 @@ from deployments.models import (
 from deployments.reconciler import leases, recording
 from deployments.reconciler.plan import Verdict
 from workspaces.actions import operators as workspace_operator_actions
-from workspaces.errors import Refused
 from workspaces.models import AuditEvent, Invitation, Membership, User, Workspace
 from workspaces.operator_site import OperatorAdmin
 from workspaces.tests.admin.test_admin import last_event, said
@@ -323,7 +323,7 @@ def test_it_is_refused_in_words_while_others_have_deployments_on_it(
     cluster.refresh_from_db()
     assert cluster.restricted is before
     assert list(clusters_for(workspace)) == [cluster]
-    with pytest.raises(Refused):
+    with pytest.raises(ActionRefused):
         operators.set_access(cluster=cluster, by=olga, restricted=True, workspaces=[elsewhere])
     Deployment.objects.update(deleted_at=Now())
     assert as_(olga).post(page_url(cluster), data).status_code == 302
@@ -363,7 +363,7 @@ def test_restricting_and_creating_at_the_same_instant_never_leave_a_deployment_o
             barrier.wait()
             try:
                 act()
-            except (Refused, ClusterClosed) as refusal:
+            except (ActionRefused, ClusterClosed) as refusal:
                 outcomes.append(type(refusal))
             finally:
                 connections.close_all()

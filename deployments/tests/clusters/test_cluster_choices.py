@@ -5,12 +5,12 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
+from console.kit.refusals import ActionRefused
 from deployments.actions import catalogue as catalogue_actions
 from deployments.actions.catalogue import Type
 from deployments.clusters import catalogue
 from deployments.clusters.options import options_for
 from deployments.models import Cluster, Deployment, RuntimeRelease, WorkerQueue, WorkerType
-from workspaces.errors import Refused
 from workspaces.tests.admin.test_admin import last_event
 
 pytestmark = pytest.mark.django_db
@@ -134,7 +134,7 @@ def test_the_image_of_a_runtime_is_changed_while_nobody_has_it(as_, olga, deploy
         assert as_(olga).post(url, data).status_code == status
     assert RuntimeRelease.objects.get(pk=free.pk).image == "example.org/a:1"
     assert RuntimeRelease.objects.get(pk=used.pk).image == used.image
-    with pytest.raises(Refused, match="would restart them all at once"):
+    with pytest.raises(ActionRefused, match="would restart them all at once"):
         catalogue_actions.set_image(runtime=used, by=olga, image="example.org/a:1")
 
 
@@ -167,9 +167,9 @@ def test_worker_types_are_added_changed_and_removed_while_nothing_has_them(as_, 
     assert "has a worker type Big already" in twice.content.decode()
     small = client.post(url, {**data, "memory_mib": "1"})
     assert "Enter MiB" in small.content.decode()
-    with pytest.raises(Refused, match="is the default"):
+    with pytest.raises(ActionRefused, match="is the default"):
         catalogue_actions.remove_type(worker_type=big, by=olga)
-    with pytest.raises(Refused, match="One type is preselected"):
+    with pytest.raises(ActionRefused, match="One type is preselected"):
         catalogue_actions.change_type(worker_type=big, wanted=Type("Big", 16000, 65536), by=olga)
     a40 = production.worker_types.get(name="A40")
     assert "is removed" in catalogue_actions.remove_type(worker_type=a40, by=olga)
@@ -179,9 +179,9 @@ def test_worker_types_are_added_changed_and_removed_while_nothing_has_them(as_, 
 def test_a_worker_type_that_queues_have_keeps_its_size(olga, deployment):
     used = WorkerQueue.objects.get().worker_type
     wanted = Type(used.name, used.cpu_millis * 2, used.memory_mib, used.position, used.is_default)
-    with pytest.raises(Refused, match="Worker queues of Analytics"):
+    with pytest.raises(ActionRefused, match="Worker queues of Analytics"):
         catalogue_actions.change_type(worker_type=used, wanted=wanted, by=olga)
-    with pytest.raises(Refused, match="Worker queues of Analytics"):
+    with pytest.raises(ActionRefused, match="Worker queues of Analytics"):
         catalogue_actions.remove_type(worker_type=used, by=olga)
     place = Type(used.name, used.cpu_millis, used.memory_mib, 7, used.is_default)
     catalogue_actions.change_type(worker_type=used, wanted=place, by=olga)

@@ -9,9 +9,9 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test import Client
 
+from console.kit.refusals import ActionRefused
 from workspaces.access import MissingPermission
 from workspaces.actions import invitations, members, workspaces
-from workspaces.errors import Refused
 from workspaces.models import AuditEvent, Invitation, Membership, User, Workspace
 from workspaces.permissions import Role
 
@@ -99,7 +99,7 @@ def test_two_last_admins_who_leave(workspace, alice, bob):
         lambda: members.leave(workspace=workspace, by=alice),
         lambda: members.leave(workspace=workspace, by=bob),
     )
-    assert [type(each) for each in refused(results)] == [Refused]
+    assert [type(each) for each in refused(results)] == [ActionRefused]
     assert Membership.objects.filter(workspace=workspace, role=Role.ADMIN).count() == 1
 
 
@@ -108,7 +108,7 @@ def test_two_last_admins_who_delete_their_accounts(workspace, alice, bob, vera):
     results = race(
         workspace, lambda: workspaces.delete_account(user=alice), lambda: workspaces.delete_account(user=bob)
     )
-    assert [type(each) for each in refused(results)] == [Refused]
+    assert [type(each) for each in refused(results)] == [ActionRefused]
     assert Membership.objects.filter(workspace=workspace, role=Role.ADMIN).count() == 1
 
 
@@ -117,7 +117,7 @@ def test_an_invitation_accepted_twice_at_once(workspace, ida, made):
         return invitations.accept(invitation=made.invitation, by=ida, proves_address=False)
 
     results = race(workspace, accept, accept, accept)
-    assert [type(each) for each in refused(results)] == [Refused, Refused]
+    assert [type(each) for each in refused(results)] == [ActionRefused, ActionRefused]
     assert Membership.objects.filter(workspace=workspace, user=ida).count() == 1
     assert AuditEvent.objects.filter(verb="joined").count() == 1
 
@@ -152,7 +152,7 @@ def test_accept_while_the_workspace_is_deleted(workspace, alice, ida, made):
         lambda: workspaces.delete_workspace(workspace=workspace, by=alice),
     )
     assert results[1] is None
-    assert all(isinstance(each, Refused) for each in refused(results))
+    assert all(isinstance(each, ActionRefused) for each in refused(results))
     assert not Membership.objects.filter(user=ida).exists()
 
 

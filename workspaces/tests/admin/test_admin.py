@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import reverse
 
 from console.kit.csv_file import cell
+from console.kit.refusals import ActionRefused
 from workspaces.actions import operators
-from workspaces.errors import Refused
 from workspaces.models import AuditEvent, Membership, User, Workspace
 
 pytestmark = pytest.mark.django_db
@@ -215,7 +215,7 @@ def test_two_operators_who_remove_each_other_at_the_same_instant_leave_one(act):
         barrier.wait()
         try:
             act(user=user, by=by)
-        except Refused as refusal:
+        except ActionRefused as refusal:
             refused.append(refusal.sentence)
         finally:
             connections.close_all()

@@ -12,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from console.kit.refusals import ActionRefused
 from workspaces import invitation_links
 from workspaces.actions import invitations
-from workspaces.errors import Refused
 from workspaces.models import AuditEvent, Invitation, Membership, User
 from workspaces.permissions import Role
 
@@ -131,7 +131,9 @@ def test_a_workspace_has_at_most_100_pending_invitations(alice, workspace):
     for part in range(2):
         emails = [f"p{part}-{n}@example.org" for n in range(50)]
         invitations.invite(workspace=workspace, by=alice, emails=emails, role=Role.MEMBER)
-    with pytest.raises(Refused, match=r"100 pending invitations, and these would make 101\. Revoke some"):
+    with pytest.raises(
+        ActionRefused, match=r"100 pending invitations, and these would make 101\. Revoke some"
+    ):
         invitations.invite(workspace=workspace, by=alice, emails=["one@example.org"], role=Role.MEMBER)
     assert Invitation.objects.count() == 100
 

@@ -3,10 +3,10 @@
 import pytest
 from django.urls import reverse
 
+from console.kit.refusals import ActionRefused
 from workspaces.access import MissingPermission
 from workspaces.actions import invitations, members
 from workspaces.actions.workspaces import create_workspace, delete_account
-from workspaces.errors import Refused
 from workspaces.models import AuditEvent, Invitation, Membership, User, Workspace
 from workspaces.permissions import Role
 
@@ -123,7 +123,7 @@ def test_the_only_admin_has_words_in_place_of_a_control(as_, alice, bob, workspa
     ids=["demoting", "removing", "leaving"],
 )
 def test_the_only_admin_stays(alice, bob, workspace, act):
-    with pytest.raises(Refused, match="Alice is the only Admin of Acme Data"):
+    with pytest.raises(ActionRefused, match="Alice is the only Admin of Acme Data"):
         act(workspace, alice)
     assert role_of(alice, workspace) == Role.ADMIN
 
@@ -203,13 +203,13 @@ def test_an_account_goes_with_the_workspaces_that_are_only_its_own(as_, vera, wo
 
 
 def test_the_account_of_an_only_admin_stays_and_says_why(alice, bob, workspace):
-    with pytest.raises(Refused, match=r"only Admin of Acme Data\. Make someone else Admin first"):
+    with pytest.raises(ActionRefused, match=r"only Admin of Acme Data\. Make someone else Admin first"):
         delete_account(user=alice)
     assert User.objects.filter(pk=alice.pk).exists()
 
 
 def test_an_account_with_deployments_of_its_own_stays(alice, deployment):
-    with pytest.raises(Refused, match="Acme Data cannot go with you: 1 Deployment is in it"):
+    with pytest.raises(ActionRefused, match="Acme Data cannot go with you: 1 Deployment is in it"):
         delete_account(user=alice)
 
 

@@ -1,0 +1,109 @@
+"""Why an action on a Deployment does nothing. Each has the sentence that every way of asking shows."""
+
+from console.kit.refusals import ActionRefused
+from deployments.clusters.options import RUNTIME_NOT_OFFERED
+from deployments.domain.field_values import FieldValues
+
+
+class NotNow(ActionRefused):
+    """The change cannot be made in the Deployment's present state."""
+
+    code = "not_now"
+
+
+class WorkspaceGone(ActionRefused):
+    """The Workspace was deleted while something was created in it."""
+
+    code, status = "workspace_gone", 404
+
+    def __init__(self) -> None:
+        super().__init__("This Workspace was deleted.")
+
+
+class NameTaken(ActionRefused):
+    """Another living Deployment of the Workspace has this name, letter case aside."""
+
+    code, field = "name_taken", "name"
+
+    def __init__(self, sentence: str = "", *, field: str | None = None) -> None:
+        super().__init__(
+            sentence or "Enter a name that no other Deployment in this Workspace uses.", field=field
+        )
+
+
+class ClusterClosed(ActionRefused):
+    """The cluster is not open to the Workspace, or not any more."""
+
+    code, field = "cluster_closed", "cluster"
+
+    def __init__(self, sentence: str = "", *, field: str | None = None) -> None:
+        super().__init__(sentence or "Choose a cluster that is open to this Workspace.", field=field)
+
+
+class NotOpenToYou(ActionRefused):
+    """The actor may not create Deployments in the target Workspace."""
+
+    code, status, field = "workspace_not_open", 403, "workspace"
+
+
+class RuntimeNotOffered(ActionRefused):
+    """The runtime is not newer than the Deployment's own, or an operator took it out of the offer."""
+
+    code, status, field = "runtime_not_offered", 422, "runtime"
+
+    def __init__(self) -> None:
+        super().__init__(RUNTIME_NOT_OFFERED)
+
+
+class QueueExists(ActionRefused):
+    """The Deployment has a worker queue of this name."""
+
+    code, field = "queue_exists", "name"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a queue {name} already. Enter another name.")
+
+
+class QueueGone(ActionRefused):
+    """The Deployment has no worker queue of this name, or not any more."""
+
+    code, status = "queue_gone", 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no worker queue {name}.")
+
+
+class RevisionGone(ActionRefused):
+    """The Deployment has no such revision of its variables, or not any more."""
+
+    code, status = "revision_gone", 404
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"There is no revision {number} of the variables any more.")
+
+
+class ChangedMeanwhile(ActionRefused):
+    """Somebody else saved after this form was shown. `now` is what is stored."""
+
+    code = "changed"
+
+    def __init__(self, now: FieldValues) -> None:
+        super().__init__(
+            "Somebody else changed this in the meantime. Look at what is stored now, then try again."
+        )
+        self.now = now
+
+
+class VariableRefused(ActionRefused):
+    """A variable breaks a rule. `field` is "key", "value" or "" for all of them."""
+
+    code, status = "variable_refused", 422
+
+
+class VariablesChanged(ActionRefused):
+    """Somebody else changed what this change of variables was based on."""
+
+    code = "changed"
+
+    def __init__(self) -> None:
+        super().__init__("The variables changed in the meantime. Look at what there is now, then try again.")
