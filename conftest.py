@@ -29,7 +29,7 @@ from deployments.actions import Choices, QueueChoice, create_deployment
 from deployments.clusters import catalogue, connections
 from deployments.clusters.options import options_for
 from deployments.dataplane import registry
-from deployments.dataplane.fake import ScriptedDataPlane
+from deployments.dataplane.fake import ScriptedDriver
 from deployments.domain.states import Executor
 from deployments.models import Cluster, Deployment
 from workspaces.actions import workspaces as workspace_actions
@@ -69,7 +69,7 @@ def _fast_and_plain(settings) -> None:
 
 
 @pytest.fixture
-def hints(monkeypatch) -> list[UUID]:
+def enqueued(monkeypatch) -> list[UUID]:
     """The hints that would have been sent to a worker."""
     sent: list[UUID] = []
 
@@ -82,7 +82,7 @@ def hints(monkeypatch) -> list[UUID]:
 
 
 @pytest.fixture
-def mail_hints(monkeypatch) -> list[UUID]:
+def enqueued_mail(monkeypatch) -> list[UUID]:
     """The invitations whose mail a worker would have been asked to send."""
     sent: list[UUID] = []
 
@@ -95,7 +95,7 @@ def mail_hints(monkeypatch) -> list[UUID]:
 
 
 @pytest.fixture
-def check_hints(monkeypatch) -> list[UUID]:
+def enqueued_checks(monkeypatch) -> list[UUID]:
     """The clusters that a worker would have been asked to look at."""
     sent: list[UUID] = []
 
@@ -108,7 +108,7 @@ def check_hints(monkeypatch) -> list[UUID]:
 
 
 @pytest.fixture(autouse=True)
-def _no_worker(hints, mail_hints, check_hints) -> None:
+def _no_worker(enqueued, enqueued_mail, enqueued_checks) -> None:
     """Nothing is sent to a real broker unless a test starts one."""
 
 
@@ -184,15 +184,15 @@ def as_(client) -> Callable[[User], Client]:
 
 
 @pytest.fixture
-def plane(monkeypatch) -> Iterator[ScriptedDataPlane]:
+def driver(monkeypatch) -> Iterator[ScriptedDriver]:
     """The scripted data plane behind the cluster of kind "local"."""
-    scripted = ScriptedDataPlane()
+    scripted = ScriptedDriver()
     monkeypatch.setitem(registry.DRIVERS, "local", lambda config: scripted)
     return scripted
 
 
 @pytest.fixture
-def cluster(db, plane) -> Cluster:
+def cluster(db, driver) -> Cluster:
     """A local cluster with the shipped catalogue."""
     made = connections.ensure_embedded(database_url="postgresql://nobody@nowhere/none", settings={})
     catalogue.apply()
@@ -223,4 +223,4 @@ def choices(cluster) -> Callable[..., Choices]:
 @pytest.fixture
 def deployment(workspace, alice, choices) -> Deployment:
     """Analytics, just created by Alice."""
-    return create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices())
+    return create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices())

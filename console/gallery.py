@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from deployments.domain.durations import Pace
+from deployments.domain.durations import StepProgress
 from deployments.domain.states import ComponentState, Executor, Status, StepState
 
 FIXED = datetime(2026, 11, 21, 19, 32, 4, tzinfo=UTC)
@@ -34,7 +34,7 @@ class Row:
     reason: str = ""
     updated_by_label: str = "Alice"
     badge_url: str = "#main"
-    pace: Pace | None = None
+    step_progress: StepProgress | None = None
     cluster: dict[str, str] = field(default_factory=lambda: {"name": "This machine"})
 
     @property
@@ -137,7 +137,7 @@ def sample_components() -> list[dict[str, object]]:
     names = ["redis", "scheduler", "api-server", "worker-default", "triggerer"]
     ready = {ComponentState.READY: 1}
     components: list[dict[str, object]] = [
-        {"name": name, "state": state, "ready": ready.get(state, 0), "wanted": 1, "restarts": 0}
+        {"name": name, "state": state, "ready": ready.get(state, 0), "desired": 1, "restarts": 0}
         for name, state in zip(names, ComponentState, strict=True)
     ]
     failing = next(each for each in components if each["state"] is ComponentState.FAILING)

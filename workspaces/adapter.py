@@ -64,8 +64,8 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
     def encrypt(self, text: str) -> str:
         """Seal the secret of an authenticator app, or the seed of recovery codes."""
-        return crypto.encrypt(text, place="second-factor").decode()
+        return crypto.encrypt(text, context="second-factor").decode()
 
     def decrypt(self, encrypted_text: str) -> str:
         """Open it again. Raises crypto.DecryptionError."""
-        return crypto.decrypt(encrypted_text.encode(), place="second-factor")
+        return crypto.decrypt(encrypted_text.encode(), context="second-factor")

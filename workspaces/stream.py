@@ -73,9 +73,9 @@ class Registry:
 
     async def check(self) -> None:
         """End streams whose right or time has ended; ping the others."""
-        wanted = {s.right for s in self.streams}
+        desired = {s.right for s in self.streams}
         try:
-            allowed = await sync_to_async(still_allowed, thread_sensitive=False)(wanted)
+            allowed = await sync_to_async(still_allowed, thread_sensitive=False)(desired)
         except (
             DatabaseError
         ) as error:  # nothing is known of anybody's right: every page opens its stream anew
@@ -87,25 +87,25 @@ class Registry:
             stream.subscription.push(PING if stays else None)
 
 
-def still_allowed(wanted: set[Right]) -> set[Right]:
+def still_allowed(desired: set[Right]) -> set[Right]:
     """Those that may still listen. A change of role ends a stream too: the page opens the next one, under the new
     role. Two queries for all. Raises DatabaseError."""
     try:
         members = set(
             Membership.objects.filter(
-                user_id__in={user for user, _, _, _ in wanted},
-                workspace_id__in={workspace for _, workspace, _, _ in wanted},
+                user_id__in={user for user, _, _, _ in desired},
+                workspace_id__in={workspace for _, workspace, _, _ in desired},
                 user__is_active=True,
             ).values_list("user_id", "workspace_id", "role")
         )
         sessions = set(
             Session.objects.filter(
-                session_key__in={key for _, _, _, key in wanted}, expire_date__gt=timezone.now()
+                session_key__in={key for _, _, _, key in desired}, expire_date__gt=timezone.now()
             ).values_list("session_key", flat=True)
         )
     finally:
         connection.close()
-    return {right for right in wanted if right[:3] in members and right[3] in sessions}
+    return {right for right in desired if right[:3] in members and right[3] in sessions}
 
 
 _registries: dict[int, Registry] = {}

@@ -45,14 +45,14 @@ def main(arguments: list[str]) -> int:
     """Returns 0 when every figure is reached, 1 otherwise."""
     parser = argparse.ArgumentParser(prog="python -m console.bench", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(ROWS)}; all by default")
-    wanted = parser.parse_args(arguments).rows or list(ROWS)
-    if unknown := set(wanted) - set(ROWS):
+    desired = parser.parse_args(arguments).rows or list(ROWS)
+    if unknown := set(desired) - set(ROWS):
         parser.error(f"there is no row {', '.join(sorted(unknown))}")
     load = os.getloadavg()
     with Installation() as at:
         at.sign_up()
         django_here.connect(at)
-        measured = {name: _measure(name, at) for name in ORDER if name in wanted}
+        measured = {name: _measure(name, at) for name in ORDER if name in desired}
         about = report.circumstances(at, load)
     results = {name: measured[name] for name in ROWS if name in measured}
     print("\n" + "\n".join(about))

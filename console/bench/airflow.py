@@ -39,8 +39,8 @@ class Created:
 
 def ensure_healthy(at: Installation) -> str:
     """The release name of a Healthy Deployment under the Local executor; made when there is none."""
-    living = names(at)
-    release = living[0] if living else at.create_deployment(NAME, executor="local")
+    existing = names(at)
+    release = existing[0] if existing else at.create_deployment(NAME, executor="local")
     at.wait_status(release, "Healthy", FIRST_SECONDS)
     return release
 

@@ -99,7 +99,9 @@ class Registered:
             scheduler_replicas=1,
             queue=queue,
         )
-        return create_deployment(workspace=self.workspace, by=self.user, form_key=uuid4(), choices=choices)
+        return create_deployment(
+            workspace=self.workspace, by=self.user, idempotency_key=uuid4(), choices=choices
+        )
 
     def create_healthy(self, executor: Executor = Executor.CELERY) -> Deployment:
         """One that is Healthy."""

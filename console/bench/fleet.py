@@ -55,7 +55,7 @@ def measure(at: Installation) -> Result:
     with Registered(at) as registered:
         first = registered.create_healthy()  # the template database is made now, by a Job elsewhere
         registered.kubelet = kubelet = FleetKubelet(registered)
-        kubelet.settled = [first.release_name]
+        kubelet.editable = [first.release_name]
         with kubelet.beating():
             began = time.monotonic()
             rows = [first, *_all_healthy(registered, kubelet, COUNT - 1)]
@@ -88,7 +88,7 @@ class FleetKubelet(Kubelet):
         super().__init__(registered.api, registered.database_url, registered.prefix, controllers=False)
         self.node, self.log = registered.kubelet.node, registered.kubelet.log
         self.moving: dict[str, str] = {}  # release name: namespace
-        self.settled: list[str] = []  # release names
+        self.editable: list[str] = []  # release names
 
     def _list(self, api_version: str, kind: str) -> list[dict[str, Any]]:
         paths = [path_of(api_version, kind, namespace) for namespace in list(self.moving.values())]
@@ -109,7 +109,7 @@ class FleetKubelet(Kubelet):
     def _beat_until(self, stop: threading.Event) -> None:
         with ThreadPoolExecutor(2) as pool:
             while not stop.wait(BEAT_SECONDS):
-                list(pool.map(self._advance, list(self.settled)))
+                list(pool.map(self._advance, list(self.editable)))
 
     def _advance(self, release: str) -> None:
         name = databases.database_name(release)
@@ -129,7 +129,7 @@ def _all_healthy(registered: Registered, kubelet: FleetKubelet, count: int) -> l
         made = [registered.create() for _ in batch]
         kubelet.moving = {row.release_name: registered.namespace(row.release_name) for row in made}
         _wait_healthy(made)
-        kubelet.settled += [row.release_name for row in made]
+        kubelet.editable += [row.release_name for row in made]
         rows += made
         if number % 5 == 0:
             print(f"  {len(rows)} of {count} Healthy", flush=True)

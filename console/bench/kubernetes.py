@@ -20,7 +20,7 @@ from deployments.clusters import connections
 from deployments.dataplane.contract import Outcome, Ref
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
-from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
+from deployments.dataplane.kubernetes.driver import KubernetesDriver
 from deployments.dataplane.kubernetes.manifests import Inputs, render
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.postgres import databases
@@ -70,9 +70,9 @@ def _create(registered: Registered) -> tuple[Figure, float]:
         theirs.append(_kubectl(registered, made, number))
         registered.remove(made)
     ratio = median(ours) / median(theirs)
-    said = f"{ratio:.2f} ({each(ours, 's')} against {each(theirs, 's')})"
+    message = f"{ratio:.2f} ({each(ours, 's')} against {each(theirs, 's')})"
     what = "Kubernetes: create to every object applied, against `kubectl apply -f` of the same manifests"
-    return Figure(what, "at most 1.30", said, ratio <= 1.3), median(ours)
+    return Figure(what, "at most 1.30", message, ratio <= 1.3), median(ours)
 
 
 def _applied(registered: Registered) -> tuple[float, Deployment]:
@@ -116,7 +116,7 @@ def _release(deployment: Deployment) -> Release:
 
 def _requests(registered: Registered, like: Deployment) -> tuple[Figure, Figure]:
     """Of the driver, with the kubelet playing between the calls on a connection of its own."""
-    plane = KubernetesDataPlane(connections.config(like.cluster))
+    driver = KubernetesDriver(connections.config(like.cluster))
     release = replace(
         _release(like),
         release_name="bench-requests-0001",
@@ -125,10 +125,10 @@ def _requests(registered: Registered, like: Deployment) -> tuple[Figure, Figure]
     ref, secrets, workers = Ref(release.deployment_id, release.release_name), vault.read(like), {"default": 1}
     count, deadline = 0, time.monotonic() + 180
     while True:
-        before = plane.connection.requests.total()
-        plane.observe(ref)
-        progress = plane.apply(ref, release, secrets, workers)
-        spent = plane.connection.requests.total() - before
+        before = driver.connection.requests.total()
+        driver.observe(ref)
+        progress = driver.apply(ref, release, secrets, workers)
+        spent = driver.connection.requests.total() - before
         count += (
             spent if progress.outcome is not Outcome.WAITING else 0
         )  # asking again while pods start is not creating
@@ -136,11 +136,11 @@ def _requests(registered: Registered, like: Deployment) -> tuple[Figure, Figure]
             break
         assert time.monotonic() < deadline, progress.sentence
         time.sleep(0.2)
-    before = plane.connection.requests.total()
-    plane.observe(ref)
-    again = plane.connection.requests.total() - before
+    before = driver.connection.requests.total()
+    driver.observe(ref)
+    again = driver.connection.requests.total() - before
     objects = len(_inventory(registered, ref))
-    while plane.destroy(ref).outcome is not Outcome.FINISHED:
+    while driver.destroy(ref).outcome is not Outcome.FINISHED:
         time.sleep(0.5)
     created = Figure(
         "Kubernetes: API requests to create one Deployment",
@@ -176,7 +176,7 @@ def _badge(registered: Registered, made: Deployment) -> Figure:
 
 
 def _one_change(registered: Registered, made: Deployment, *, ready: bool) -> float:
-    wanted = Status.HEALTHY if ready else Status.UNHEALTHY
+    desired = Status.HEALTHY if ready else Status.UNHEALTHY
     api, namespace = registered.api(), registered.namespace(made.release_name)
     pods = api.items(path_of("v1", "Pod", namespace), "pods")
     pod = next(p for p in pods if p["metadata"]["name"].startswith("scheduler"))
@@ -189,7 +189,7 @@ def _one_change(registered: Registered, made: Deployment, *, ready: bool) -> flo
     body = {"status": {"conditions": conditions, "containerStatuses": containers}}
     api.merge(path, body, "pod", "kubelet")
     began = time.monotonic()
-    wait(lambda: status(made) == wanted, 30, f"{wanted} recorded", pause=0.005)
+    wait(lambda: status(made) == desired, 30, f"{desired} recorded", pause=0.005)
     taken = time.monotonic() - began
     time.sleep(0.5)
     return taken

@@ -40,7 +40,7 @@ def circumstances(at: Installation, load: tuple[float, float, float]) -> tuple[s
             "JOIN deployments_deployment d ON d.runtime_id = r.id"
         ).fetchall()
     redis = redis_server.find_binary()
-    said = subprocess.run(
+    message = subprocess.run(
         [str(redis), "--version"], capture_output=True, text=True, check=True
     ).stdout.split()
     memory = psutil.virtual_memory().total / 2**30
@@ -51,7 +51,7 @@ def circumstances(at: Installation, load: tuple[float, float, float]) -> tuple[s
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; load average at the start {busy}.",
         f"{os.cpu_count()} cores of {_cpu()}, {memory:.0f} GiB of memory, {_system()}.",
         f"Python {platform.python_version()}, {packages}; "
-        f"Postgres {postgres[0] if postgres else '?'}, Redis {said[2].removeprefix('v=')}"
+        f"Postgres {postgres[0] if postgres else '?'}, Redis {message[2].removeprefix('v=')}"
         + (f", {airflow}." if airflow else "."),
     )
 

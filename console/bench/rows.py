@@ -53,7 +53,7 @@ def make_deployments(workspace: Workspace, count: int) -> list[Deployment]:
         Deployment(
             workspace=workspace,
             release_name=f"{PREFIX}{number:04d}",
-            form_key=uuid.uuid4(),
+            idempotency_key=uuid.uuid4(),
             name=f"Deployment {number:04d}",
             name_key=name_key(f"Deployment {number:04d}"),
             description="Nightly loads of the warehouse.",

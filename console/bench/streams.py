@@ -41,7 +41,7 @@ class Listener(asyncio.Protocol):
 
     request: bytes
     opened: asyncio.Event = field(default_factory=asyncio.Event)
-    heard: dict[int, float] = field(default_factory=dict)
+    watched: dict[int, float] = field(default_factory=dict)
     ended: bool = False
     transport: asyncio.Transport | None = None
     _tail: bytes = b""
@@ -59,8 +59,8 @@ class Listener(asyncio.Protocol):
         if not self.opened.is_set():
             assert text.startswith(b"HTTP/1.1 200"), text[:200]
             self.opened.set()
-        for said in SAID.findall(text):
-            self.heard.setdefault(int(said), now)
+        for message in SAID.findall(text):
+            self.watched.setdefault(int(message), now)
         self._tail = text[-32:]
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,7 +129,7 @@ async def _run(at: Installation, workspace: Workspace, cookies: list[str], deplo
     committed = await _change(deployment)
     await asyncio.sleep(GRACE_SECONDS)  # what has not come by now is missed
     after = web.memory_full_info()
-    latencies = [1000 * (at_ - committed[number]) for one in listeners for number, at_ in one.heard.items()]
+    latencies = [1000 * (at_ - committed[number]) for one in listeners for number, at_ in one.watched.items()]
     await _close(listeners)
     return Run(
         latencies,

@@ -53,13 +53,13 @@ def _stage(
     until: float,
     asked: int,
 ) -> None:
-    told: set[tuple[str, int]] = set()
+    reported: set[tuple[str, int]] = set()
     while alive := [process for process in supervisor.processes() if chosen(process) and _lives(process)]:
         if time.monotonic() > until or signals.stops > asked:
             _kill(alive)
         for process in alive:
-            if (process.full_name, process.pid) not in told:  # also one that was started meanwhile
-                told.add((process.full_name, process.pid))
+            if (process.full_name, process.pid) not in reported:  # also one that was started meanwhile
+                reported.add((process.full_name, process.pid))
                 supervisor.stop(process.full_name)
         if time.monotonic() > until + 2:
             return

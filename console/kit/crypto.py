@@ -23,20 +23,20 @@ def box() -> MultiFernet:
     return _box(tuple(settings.ENCRYPTION_KEYS))
 
 
-def encrypt(text: str, *, place: str) -> bytes:
+def encrypt(text: str, *, context: str) -> bytes:
     """Encrypt `text` for `place` ("deployment:<id>:fernet_key"). Fernet has no associated data, so the place
     is sealed inside and compared when read: a ciphertext copied to another row is refused."""
-    return box().encrypt(json.dumps([place, text]).encode())
+    return box().encrypt(json.dumps([context, text]).encode())
 
 
-def decrypt(token: bytes | memoryview, *, place: str) -> str:
+def decrypt(token: bytes | memoryview, *, context: str) -> str:
     """The text that `encrypt` sealed for `place`. Raises DecryptionError."""
     try:
-        sealed_place, text = json.loads(box().decrypt(bytes(token)))
+        sealed_context, text = json.loads(box().decrypt(bytes(token)))
     except (InvalidToken, ValueError) as error:
-        raise DecryptionError(f"No configured key opens the secret at {place}.") from error
-    if sealed_place != place:
-        raise DecryptionError(f"The secret at {place} was sealed for another place.")
+        raise DecryptionError(f"No configured key opens the secret at {context}.") from error
+    if sealed_context != context:
+        raise DecryptionError(f"The secret at {context} was sealed for another place.")
     return str(text)
 
 

@@ -223,14 +223,14 @@ class Hub:
             self._listening.set()
             if resync_first:
                 self.resync_all()
-            beat = heard = time.monotonic()
+            beat = watched = time.monotonic()
             while self._subscriptions:
                 message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
                 now = time.monotonic()
                 if message is not None:
-                    heard = now
+                    watched = now
                     self._dispatch(message)
-                elif now - heard > 2.5 * HEARTBEAT_SECONDS:
+                elif now - watched > 2.5 * HEARTBEAT_SECONDS:
                     raise TimeoutError("Redis fell silent")
                 if now - beat > HEARTBEAT_SECONDS:
                     beat = now

@@ -151,14 +151,14 @@ def transfer(alice: Person, deployment, there) -> None:
         alice.post("transfer", {"workspace": str(workspace.pk)})
 
 
-def trouble(bob: Person, deployment, plane, monkeypatch) -> None:
+def problem(bob: Person, deployment, driver, monkeypatch) -> None:
     """What the console says of a change on its way, of a data plane that is silent, and of a bug."""
     settle(deployment)
-    plane.silent = "Nothing answers."
+    driver.silent = "Nothing answers."
     due(deployment)
     reconcile(deployment.pk)
-    plane.silent = ""
-    monkeypatch.setattr(plane, "apply", explode)
+    driver.silent = ""
+    monkeypatch.setattr(driver, "apply", explode)
     bob.post("variable_new", {"key": "LAST", "value": SECRETS["raised"], "secret": "on"})
     due(deployment)
     tasks.reconcile_task.apply(args=(str(deployment.pk),))  # as a worker runs it, and logs how it ended

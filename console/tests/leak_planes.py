@@ -13,7 +13,7 @@ from console.tests.services import STATE
 from deployments.dataplane.contract import ClusterConfig, Outcome, Ref
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import Inputs, render, template_objects
-from deployments.dataplane.local.driver import LocalDataPlane
+from deployments.dataplane.local.driver import LocalDriver
 from deployments.dataplane.local.runtimes.runtimes import python
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.postgres import databases
@@ -41,16 +41,16 @@ def run_locally(collector, release: Release, secrets: Secrets) -> None:
         state.create()
         _make_programs(state)
         supervisor = start_supervisord(state)
-        plane = LocalDataPlane(_config(state))
+        driver = LocalDriver(_config(state))
         ref = Ref(release.deployment_id, release.release_name)
         older, newer = (replace(release, runtime=runtime) for runtime in RUNTIMES)
         try:
             for asked in (older, replace(newer, upgrade_from=older.runtime)):
-                _until("components", lambda: plane.apply(ref, asked, secrets, {}), collector, state)  # noqa: B023
-                collector.add("local said", repr(plane.observe(ref)))
+                _until("components", lambda: driver.apply(ref, asked, secrets, {}), collector, state)  # noqa: B023
+                collector.add("local said", repr(driver.observe(ref)))
                 read_processes(collector, "local process")
         finally:
-            _until("files", lambda: plane.destroy(ref), collector, state)
+            _until("files", lambda: driver.destroy(ref), collector, state)
             supervisor.shutdown()
             _wait_for(lambda: not state.supervisor_pid.exists())
             for runtime in RUNTIMES:

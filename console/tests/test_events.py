@@ -33,7 +33,7 @@ def _real(monkeypatch):
     events.breaker.reset()
 
 
-async def settled(topic: str) -> None:
+async def editable(topic: str) -> None:
     """Wait until the hub's own subscription works: a probe comes through."""
     async with events.hub().subscribe("probe") as probe:
         async with asyncio.timeout(10):
@@ -51,7 +51,7 @@ def test_every_listener_of_a_topic_gets_every_frame_and_others_none():
         async with contextlib.AsyncExitStack() as stack:
             mine = [await stack.enter_async_context(events.hub().subscribe("w:1")) for _ in range(50)]
             other = await stack.enter_async_context(events.hub().subscribe("w:2"))
-            await settled("w:1")
+            await editable("w:1")
             for n in range(3):
                 await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", f"<b>{n}</b>\n<i></i>")])
             for subscription in mine:
@@ -102,7 +102,7 @@ def test_what_was_dropped_is_made_good_by_a_resync_soon(settings):
 
     async def run():
         async with events.hub().subscribe("w:1") as subscription:
-            await settled("w:1")
+            await editable("w:1")
             events.breaker.trip()
             assert not await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", "lost")])
             assert await asyncio.wait_for(subscription.queue.get(), 5) == events.RESYNC
@@ -130,12 +130,12 @@ def redis_again():
 def test_after_redis_came_back_every_page_is_told_to_catch_up(redis_again):
     async def run():
         async with events.hub().subscribe("w:1") as subscription:
-            await settled("w:1")
+            await editable("w:1")
             await asyncio.to_thread(services.restart_redis)
             async with asyncio.timeout(20):
                 while await subscription.queue.get() != events.RESYNC:
                     pass
-            await settled("w:1")
+            await editable("w:1")
             await sync_to_async(events.publish)("w:1", [events.Frame("after")])
             assert await asyncio.wait_for(subscription.queue.get(), 5) == b"event: after\ndata: \n\n"
 
@@ -160,7 +160,7 @@ def test_with_redis_frozen_a_submit_succeeds_within_a_second_and_a_half(
     url = reverse("deployments:new", args=[workspace.pk])
     client.get(url)
     sent = {
-        "form_key": str(uuid4()), "name": "Analytics", "description": "", "runtime": "3.3-1",
+        "idempotency_key": str(uuid4()), "name": "Analytics", "description": "", "runtime": "3.3-1",
         "cluster": str(cluster.pk), "executor": "local", "scheduler_au": "5", "scheduler_replicas": "1",
     }  # fmt: skip
     start = time.monotonic()
@@ -259,7 +259,7 @@ def test_an_action_ends_the_stream_within_15_s_without_being_asked(alice, vera, 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_does_not_answer_ends_the_streams_and_not_the_watch(vera, workspace, monkeypatch):
-    def away(wanted):
+    def away(desired):
         raise OperationalError("the connection is lost")
 
     async def run():
@@ -295,13 +295,13 @@ def test_one_person_cannot_open_streams_without_end(vera, workspace, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_recorded_change_reaches_an_open_page_rendered(vera, workspace, deployment, plane):
+def test_a_recorded_change_reaches_an_open_page_rendered(vera, workspace, deployment, driver):
     from deployments.reconciler.reconcile import reconcile
 
     async def run():
         _, chunks = await open_stream(vera, workspace)
         await anext(chunks)
-        await settled("w")
+        await editable("w")
         await sync_to_async(reconcile)(deployment.pk)
         async with asyncio.timeout(5):
             chunk = await anext(chunks)

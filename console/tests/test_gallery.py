@@ -8,9 +8,9 @@ from django.urls import NoReverseMatch, reverse
 from console.tests.browser.chromium import axe_complaints, chromium, overflow
 from console.tests.html_rules import complaints
 from deployments.domain.states import (
-    COMPONENT_LOOK,
-    STATUS_LOOK,
-    STEP_LOOK,
+    COMPONENT_APPEARANCE,
+    STATUS_APPEARANCE,
+    STEP_APPEARANCE,
     ComponentState,
     Status,
     StepState,
@@ -34,13 +34,14 @@ def test_the_gallery_shows_every_state_in_words(html) -> None:
         assert f"{state.value.capitalize()}</span>" in html
 
 
-@pytest.mark.parametrize("looks", [STATUS_LOOK, STEP_LOOK, COMPONENT_LOOK])
+@pytest.mark.parametrize("looks", [STATUS_APPEARANCE, STEP_APPEARANCE, COMPONENT_APPEARANCE])
 def test_states_of_one_kind_differ_by_the_shape_of_their_icon(looks) -> None:
     assert len({look.icon for look in looks.values()}) == len(looks)
 
 
 @pytest.mark.parametrize(
-    ("looks", "states"), [(STATUS_LOOK, Status), (STEP_LOOK, StepState), (COMPONENT_LOOK, ComponentState)]
+    ("looks", "states"),
+    [(STATUS_APPEARANCE, Status), (STEP_APPEARANCE, StepState), (COMPONENT_APPEARANCE, ComponentState)],
 )
 def test_every_state_has_a_look(looks, states) -> None:
     assert set(looks) == set(states)
@@ -51,7 +52,7 @@ def test_the_gallery_keeps_the_rules_of_pages(html) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ('<p style="color:red">', "<p> has style="),
         ('<a href="#" onclick="x()">x</a>', "<a> has onclick="),
@@ -62,9 +63,9 @@ def test_the_gallery_keeps_the_rules_of_pages(html) -> None:
         ("<h3>x</h3>", "h3 follows h1"),
     ],
 )
-def test_the_rules_notice(wrong, said) -> None:
+def test_the_rules_notice(wrong, message) -> None:
     page = f'<html lang="en"><head><title>t</title></head><body><main><h1>x</h1>{wrong}</main></body></html>'
-    assert complaints(page) == [said]
+    assert complaints(page) == [message]
 
 
 @pytest.mark.urls("console.urls")

@@ -49,7 +49,7 @@ ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's addresses with arg
 def test_the_search_finds_a_secret_in_every_spelling(before, after) -> None:
     secret = SECRETS["added"]
     text = f"{before}{secret}{after}"
-    for told in (
+    for reported in (
         html.escape(f"<{text}>"),
         json.dumps([f"\n{text}\"'"]),
         quote_plus(f"& {text}"),
@@ -59,14 +59,14 @@ def test_the_search_finds_a_secret_in_every_spelling(before, after) -> None:
         base64.urlsafe_b64encode(text.encode()).decode(),
         text.encode().hex(),
     ):
-        assert leaks(told, SECRETS) == ["added"]
+        assert leaks(reported, SECRETS) == ["added"]
     assert leaks("canary", SECRETS) == []
 
 
 @pytest.fixture
-def healthy(deployment, plane, monkeypatch):
+def healthy(deployment, driver, monkeypatch):
     """Analytics, running, on a runtime that is not the newest."""
-    monkeypatch.setitem(registry.DRIVERS, "local", lambda config: plane)
+    monkeypatch.setitem(registry.DRIVERS, "local", lambda config: driver)
     Deployment.objects.filter(pk=deployment.pk).update(runtime=RuntimeRelease.objects.get(version="3.2-1"))
     return settle(deployment)
 
@@ -91,7 +91,7 @@ def configure(as_, bob, healthy, url):
 
 
 @pytest.fixture
-def drive(as_, alice, configure, healthy, plane, url, monkeypatch):
+def drive(as_, alice, configure, healthy, driver, url, monkeypatch):
     """Does everything that can be done to the Deployment; the address of the import that still waits."""
 
     def do(collector) -> str:
@@ -101,7 +101,7 @@ def drive(as_, alice, configure, healthy, plane, url, monkeypatch):
         leak_driving.upgrade_and_sleep(editor, healthy)
         leak_driving.transfer(admin, healthy, create_workspace(by=alice, name="Second"))
         leak_driving.crash(editor, monkeypatch)
-        leak_driving.trouble(editor, healthy, plane, monkeypatch)
+        leak_driving.problem(editor, healthy, driver, monkeypatch)
         return waiting
 
     return do

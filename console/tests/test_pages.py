@@ -57,7 +57,7 @@ def in_full(deployment: Deployment) -> Deployment:
         )
     for number, state in enumerate(ComponentState):
         ComponentStatus.objects.create(
-            deployment=deployment, position=number, name=f"part-{number}", state=state, ready=0, wanted=1
+            deployment=deployment, position=number, name=f"part-{number}", state=state, ready=0, desired=1
         )
     return deployment
 

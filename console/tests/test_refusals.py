@@ -51,7 +51,9 @@ BROKEN = [
 @pytest.mark.parametrize(("changes", "problems"), BROKEN)
 def test_creating_refuses_by_itself_what_the_form_refuses(workspace, alice, choices, changes, problems):
     with pytest.raises(InvalidInput) as refusal:
-        actions.create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices(**changes))
+        actions.create_deployment(
+            workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices(**changes)
+        )
     assert refusal.value.problems == problems
     assert not Deployment.objects.exists()
 
@@ -61,7 +63,7 @@ def test_every_problem_is_said_at_once(workspace, alice, choices, cluster):
     kind = options_for(cluster).worker_types[0]
     broken = choices(name="", scheduler_au=99, queue=actions.QueueChoice(kind, 9, 3, 0))
     with pytest.raises(InvalidInput) as refusal:
-        actions.create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=broken)
+        actions.create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=broken)
     assert refusal.value.problems == {
         "name": "Enter a name.",
         "scheduler_au": "Enter a whole number from 5 to 24.",
@@ -81,10 +83,10 @@ def test_editing_and_queues_refuse_by_themselves_too(deployment, alice, cluster)
     now = settings_of(deployment, queues_of(deployment))
     with pytest.raises(InvalidInput) as refusal:
         actions.edit_deployment(
-            deployment=deployment, by=alice, shown=now, wanted={**now, "max_workers": 31, "concurrency": 65}
+            deployment=deployment, by=alice, shown=now, desired={**now, "max_workers": 31, "concurrency": 65}
         )
     assert set(refusal.value.problems) == {"max_workers", "concurrency"}
-    wanted = {"worker_type": "nothing", "min_workers": 2, "max_workers": 1, "concurrency": 1}
+    desired = {"worker_type": "nothing", "min_workers": 2, "max_workers": 1, "concurrency": 1}
     with pytest.raises(InvalidInput) as refusal:
-        actions.add_queue(deployment=deployment, by=alice, name="Etl", wanted=wanted)
+        actions.add_queue(deployment=deployment, by=alice, name="Etl", desired=desired)
     assert set(refusal.value.problems) == {"name", "worker_type", "min_workers"}

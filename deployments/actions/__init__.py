@@ -1,7 +1,7 @@
 """What people do to Deployments: desired state only. Atomic, explicit actor, audit event in the same transaction,
 and a hint to the reconciler once it is committed."""
 
-from deployments.actions.common import changing, refuse_unless_settled
+from deployments.actions.common import changing, refuse_unless_editable
 from deployments.actions.lifecycle import (
     Choices,
     QueueChoice,
@@ -12,8 +12,8 @@ from deployments.actions.lifecycle import (
 )
 from deployments.actions.queues import add_queue, delete_queue, edit_queue
 from deployments.actions.refusals import (
-    ChangedMeanwhile,
     ClusterClosed,
+    EditConflict,
     NameTaken,
     NotNow,
     QueueExists,
@@ -23,9 +23,9 @@ from deployments.actions.refusals import (
 from deployments.actions.settings import edit_deployment
 
 __all__ = [
-    "ChangedMeanwhile",
     "Choices",
     "ClusterClosed",
+    "EditConflict",
     "NameTaken",
     "NotNow",
     "QueueChoice",
@@ -39,7 +39,7 @@ __all__ = [
     "delete_queue",
     "edit_deployment",
     "edit_queue",
-    "refuse_unless_settled",
+    "refuse_unless_editable",
     "retry_now",
     "reveal_credential",
 ]

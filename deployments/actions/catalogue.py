@@ -102,8 +102,8 @@ def set_image(*, runtime: RuntimeRelease, by: User, image: str) -> None:
         return
     if error := image_error(image):
         raise ActionRefused(error)
-    wanted = Q(runtime=locked) | Q(upgrade_from=locked)
-    if Deployment.objects.filter(wanted, deleted_at__isnull=True).exists():
+    desired = Q(runtime=locked) | Q(upgrade_from=locked)
+    if Deployment.objects.filter(desired, deleted_at__isnull=True).exists():
         raise ActionRefused(in_use(locked))
     old, locked.image = locked.image, image
     locked.save(update_fields=["image"])
@@ -126,62 +126,62 @@ def in_use(runtime: RuntimeRelease) -> str:
     )
 
 
-def type_errors(wanted: Type) -> dict[str, str]:
+def type_errors(desired: Type) -> dict[str, str]:
     """What is wrong, by field; empty when nothing is."""
     found = {}
-    if not _TYPE_NAME.fullmatch(wanted.name):
+    if not _TYPE_NAME.fullmatch(desired.name):
         found["name"] = (
             "Use letters, digits, blanks and . _ - (at most 40), beginning with a letter or digit."
         )
-    if not CPU_MILLIS[0] <= wanted.cpu_millis <= CPU_MILLIS[1]:
+    if not CPU_MILLIS[0] <= desired.cpu_millis <= CPU_MILLIS[1]:
         found["cpu_millis"] = f"Enter thousandths of a core, from {CPU_MILLIS[0]} to {CPU_MILLIS[1]}."
-    if not MEMORY_MIB[0] <= wanted.memory_mib <= MEMORY_MIB[1]:
+    if not MEMORY_MIB[0] <= desired.memory_mib <= MEMORY_MIB[1]:
         found["memory_mib"] = f"Enter MiB, from {MEMORY_MIB[0]} to {MEMORY_MIB[1]}."
     return found
 
 
 @transaction.atomic
-def add_type(*, cluster: Cluster, wanted: Type, by: User) -> WorkerType:
+def add_type(*, cluster: Cluster, desired: Type, by: User) -> WorkerType:
     """A further size of worker on this cluster."""
     _hold(cluster)
-    if errors := type_errors(wanted):
+    if errors := type_errors(desired):
         raise ActionRefused(next(iter(errors.values())))
     first = not cluster.worker_types.exists()
-    if wanted.is_default:
+    if desired.is_default:
         cluster.worker_types.update(is_default=False)
     try:
         with transaction.atomic():
             row = WorkerType.objects.create(
-                cluster=cluster, **{**asdict(wanted), "is_default": wanted.is_default or first}
+                cluster=cluster, **{**asdict(desired), "is_default": desired.is_default or first}
             )
     except IntegrityError:
-        raise ActionRefused(f"{cluster.name} has a worker type {wanted.name} already.") from None
+        raise ActionRefused(f"{cluster.name} has a worker type {desired.name} already.") from None
     _record(by, "added", "worker type", row.pk, f"{row} of {cluster}")
     return row
 
 
 @transaction.atomic
-def change_type(*, worker_type: WorkerType, wanted: Type, by: User) -> None:
+def change_type(*, worker_type: WorkerType, desired: Type, by: User) -> None:
     """Another size, place or name. Size and name only while no worker queue has it: what runs would restart."""
     _hold(worker_type.cluster)
     row = WorkerType.objects.get(pk=worker_type.pk)
-    if errors := type_errors(wanted):
+    if errors := type_errors(desired):
         raise ActionRefused(next(iter(errors.values())))
-    old, new = _values(row), asdict(wanted)
+    old, new = _values(row), asdict(desired)
     if old == new:
         return
     if any(old[key] != new[key] for key in ("name", "cpu_millis", "memory_mib")):
         _refuse_used(row)
-    if old["is_default"] and not wanted.is_default:
+    if old["is_default"] and not desired.is_default:
         raise ActionRefused("One type is preselected. Make another one the default instead.")
-    if wanted.is_default:
+    if desired.is_default:
         WorkerType.objects.filter(cluster=row.cluster).exclude(pk=row.pk).update(is_default=False)
     try:
         with transaction.atomic():
             WorkerType.objects.filter(pk=row.pk).update(**new)
     except IntegrityError:
-        raise ActionRefused(f"{row.cluster.name} has a worker type {wanted.name} already.") from None
-    _record(by, "changed", "worker type", row.pk, f"{wanted.name} of {row.cluster}", old=old, new=new)
+        raise ActionRefused(f"{row.cluster.name} has a worker type {desired.name} already.") from None
+    _record(by, "changed", "worker type", row.pk, f"{desired.name} of {row.cluster}", old=old, new=new)
 
 
 @transaction.atomic
@@ -204,8 +204,8 @@ def remove_type(*, worker_type: WorkerType, by: User) -> str:
 
 
 def _values(row: WorkerType) -> dict[str, object]:
-    wanted = Type(row.name, row.cpu_millis, row.memory_mib, row.position, row.is_default)
-    return asdict(wanted)
+    desired = Type(row.name, row.cpu_millis, row.memory_mib, row.position, row.is_default)
+    return asdict(desired)
 
 
 def _refuse_used(row: WorkerType) -> None:

@@ -53,7 +53,7 @@ def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
             cluster.save(force_insert=True)
             catalogue.add_worker_types(cluster, catalogue.KUBERNETES_WORKER_TYPES)
             _record(cluster, by, "registered", {"server": reach.credentials.server, **_shown(stored)})
-            _look(cluster)
+            _request_check(cluster)
     except IntegrityError:
         raise ActionRefused(
             f"A cluster named {name} is registered already. Replace it, or choose another name."
@@ -71,7 +71,7 @@ def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
         kept = {key: value for key, value in old.settings.items() if key in SETTINGS}
         stored = checked_settings({**kept, **(reach.settings or {})})
         url = old.database_url if reach.database_url is None else checked_url(reach.database_url)
-        some = _in_words(_living(cluster))
+        some = _in_words(_existing(cluster))
         if some and stored.get("namespace_prefix", "") != kept.get("namespace_prefix", ""):
             raise ActionRefused(
                 f"The namespace prefix cannot change while Deployments are in its namespaces: {some}."
@@ -85,7 +85,7 @@ def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
         connections.seal(cluster, database_url=url, settings={**stored, **credentials.settings()})
         cluster.save(update_fields=["sealed_config"])
         _record(cluster, by, "changed how to reach", {"server": credentials.server, **_shown(stored)})
-        _look(cluster)
+        _request_check(cluster)
     return cluster
 
 
@@ -101,7 +101,7 @@ def deregister(*, cluster: Cluster, by: User | None) -> str:
         raise ActionRefused(f"{locked.name} is where Airdeck itself runs. It cannot be deregistered.")
     if locked.deregistered_at is not None:
         return f"{locked.name} was deregistered already."
-    if some := _in_words(_living(locked)):
+    if some := _in_words(_existing(locked)):
         raise ActionRefused(f"Deployments are on {locked.name}: {some}. Delete them first.")
     locked.deregistered_at, locked.sealed_config, locked.checks = Now(), b"", []
     locked.checking_since = None
@@ -118,7 +118,7 @@ def check_again(*, cluster: Cluster, by: User) -> str:
     if cluster.kind != Cluster.Kind.KUBERNETES or cluster.deregistered_at is not None:
         raise ActionRefused(f"{cluster.name} has nothing to check.")
     _record(cluster, by, "checked", {})
-    _look(cluster)
+    _request_check(cluster)
     return f"{cluster.name} is being checked. The test of network isolation takes up to two minutes."
 
 
@@ -183,7 +183,7 @@ def _name(name: str) -> str:
         raise ActionRefused(str(error)) from None
 
 
-def _living(cluster: Cluster) -> QuerySet[Deployment]:
+def _existing(cluster: Cluster) -> QuerySet[Deployment]:
     return Deployment.objects.filter(cluster=cluster, deleted_at__isnull=True).order_by("release_name")
 
 
@@ -193,7 +193,7 @@ def _in_words(rows: QuerySet[Deployment]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def _look(cluster: Cluster) -> None:
+def _request_check(cluster: Cluster) -> None:
     checks.ask(cluster)
     transaction.on_commit(partial(enqueue.check_cluster, cluster.pk), robust=True)
 

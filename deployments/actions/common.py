@@ -37,7 +37,7 @@ def changing(deployment: Deployment, *, by: User | None) -> Iterator[Deployment]
         )
         if row.workspace_id != deployment.workspace_id:
             raise NotNow(MOVED)
-        refuse_unless_settled(row)
+        refuse_unless_editable(row)
         before = digest_of(row)
         yield row
         row.refresh_from_db()
@@ -45,7 +45,7 @@ def changing(deployment: Deployment, *, by: User | None) -> Iterator[Deployment]
             _next_generation(row, by)
 
 
-def refuse_unless_settled(deployment: Deployment) -> None:
+def refuse_unless_editable(deployment: Deployment) -> None:
     """Raise NotNow unless desired state may be changed: it was Healthy once, and nobody asked for it to go."""
     if why := why_not_editable(deployment):
         raise NotNow(why)
@@ -56,15 +56,15 @@ def digest_of(deployment: Deployment) -> str:
     return release_of(deployment, list(deployment.queues.select_related("worker_type"))).digest
 
 
-def hint_on_commit(deployment: Deployment) -> None:
+def enqueue_on_commit(deployment: Deployment) -> None:
     """Ask a worker to look, once the transaction is committed."""
     transaction.on_commit(partial(enqueue.reconcile, deployment.pk), robust=True)
 
 
 def _next_generation(row: Deployment, by: User | None) -> None:
-    said = "Waiting to be picked up."
+    message = "Waiting to be picked up."
     if row.status != Status.DEPLOYING:
-        StatusChange.objects.create(deployment=row, old=row.status, new=Status.DEPLOYING, reason=said)
+        StatusChange.objects.create(deployment=row, old=row.status, new=Status.DEPLOYING, reason=message)
     Deployment.objects.filter(pk=row.pk).update(
         generation=F("generation") + 1,
         updated_at=Now(),
@@ -72,14 +72,14 @@ def _next_generation(row: Deployment, by: User | None) -> None:
         due_at=Now(),
         failures=0,
         status=Status.DEPLOYING,
-        status_reason=said,
+        status_reason=message,
         status_since=Now(),
         changed_at=Now(),
     )
-    hint_on_commit(row)
+    enqueue_on_commit(row)
 
 
-def _show_anew(*workspaces: Workspace) -> None:
+def show_again(*workspaces: Workspace) -> None:
     """Open pages of these Workspaces fetch what they show again."""
     for workspace in workspaces:
         events.publish(f"w:{workspace.pk}", [events.Frame("resync")])

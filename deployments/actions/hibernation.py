@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
-from deployments.actions.refusals import ChangedMeanwhile
+from deployments.actions.refusals import EditConflict
 from deployments.audit import record_deployment
 from deployments.domain import schedules
 from deployments.domain.field_values import FieldValues
@@ -56,36 +56,36 @@ def schedule_settings(schedule: HibernationSchedule | None) -> FieldValues:
 
 
 def set_schedule(
-    *, deployment: Deployment, by: User, shown: FieldValues, wanted: FieldValues
+    *, deployment: Deployment, by: User, shown: FieldValues, desired: FieldValues
 ) -> HibernationSchedule:
     """When it sleeps and wakes by itself, if that still is as `shown`. Either expression may be
     empty. Nothing happens before the next time. Raises InvalidInput, ChangedMeanwhile and NotNow."""
-    if problems := schedules.problems(wanted):
+    if problems := schedules.problems(desired):
         raise InvalidInput(problems)
     with changing(deployment, by=by) as row:
         held = HibernationSchedule.objects.filter(deployment=row).first()
         old = schedule_settings(held)
-        if held is not None and old == wanted:
+        if held is not None and old == desired:
             return held
         if old != shown:
-            raise ChangedMeanwhile(old)
+            raise EditConflict(old)
         now = database_now()
-        zone = str(wanted["time_zone"])
+        zone = str(desired["time_zone"])
         times = {
-            "next_hibernate_at": schedules.following(str(wanted["hibernate_cron"]), zone, now),
-            "next_wake_at": schedules.following(str(wanted["wake_cron"]), zone, now),
+            "next_hibernate_at": schedules.following(str(desired["hibernate_cron"]), zone, now),
+            "next_wake_at": schedules.following(str(desired["wake_cron"]), zone, now),
         }
         saved, _ = HibernationSchedule.objects.update_or_create(
-            deployment=row, defaults={**wanted, **(times if wanted["enabled"] else dict.fromkeys(times))}
+            deployment=row, defaults={**desired, **(times if desired["enabled"] else dict.fromkeys(times))}
         )
         Deployment.objects.filter(pk=row.pk).update(updated_at=Now(), updated_by=by)
-        changed = {name for name in wanted if old.get(name) != wanted[name]}
+        changed = {name for name in desired if old.get(name) != desired[name]}
         record_deployment(
             row,
             by,
             "changed the hibernation schedule of",
             old={name: old[name] for name in changed if name in old},
-            new={name: wanted[name] for name in changed},
+            new={name: desired[name] for name in changed},
         )
     return saved
 

@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from console.kit.refusals import InvalidInput
-from deployments.actions.common import MOVED, hint_on_commit
+from deployments.actions.common import MOVED, enqueue_on_commit
 from deployments.actions.refusals import ClusterClosed, NameTaken, NotNow, WorkspaceGone
 from deployments.audit import record_deployment
 from deployments.clusters import connections
@@ -64,20 +64,22 @@ class Choices:
         return options.problems(values)
 
 
-def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
+def create_deployment(
+    *, workspace: Workspace, by: User, idempotency_key: UUID, choices: Choices
+) -> Deployment:
     """A new Deployment, to be provisioned by the reconciler. The same `form_key` twice gives the first one again.
 
     Raises InvalidInput, NameTaken, WorkspaceGone, and ClusterClosed.
     """
     try:
         with transaction.atomic():
-            return _create(workspace=workspace, by=by, form_key=form_key, choices=choices)
+            return _create(workspace=workspace, by=by, idempotency_key=idempotency_key, choices=choices)
     except IntegrityError as error:
-        earlier = Deployment.objects.filter(workspace=workspace, form_key=form_key).first()
+        earlier = Deployment.objects.filter(workspace=workspace, idempotency_key=idempotency_key).first()
         if earlier is not None and earlier.name_key == name_key(choices.name):
             return earlier
         if earlier is not None:  # back in the browser, and another name: a further Deployment is meant
-            return create_deployment(workspace=workspace, by=by, form_key=uuid4(), choices=choices)
+            return create_deployment(workspace=workspace, by=by, idempotency_key=uuid4(), choices=choices)
         if "deployment_name_once_per_workspace" in str(error):
             raise NameTaken from error
         if not Workspace.objects.filter(pk=workspace.pk).exists():
@@ -85,8 +87,8 @@ def create_deployment(*, workspace: Workspace, by: User, form_key: UUID, choices
         raise
 
 
-def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices) -> Deployment:
-    connections.hold(choices.cluster)
+def _create(*, workspace: Workspace, by: User, idempotency_key: UUID, choices: Choices) -> Deployment:
+    connections.lock_for_placement(choices.cluster)
     if not clusters_for(workspace).filter(pk=choices.cluster.pk).exists():
         raise ClusterClosed
     if problems := choices.problems(options_for(choices.cluster)):
@@ -94,7 +96,7 @@ def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices)
     deployment = Deployment.objects.create(
         workspace=workspace,
         release_name=_mint(),
-        form_key=form_key,
+        idempotency_key=idempotency_key,
         name=choices.name,
         name_key=name_key(choices.name),
         description=choices.description,
@@ -115,11 +117,11 @@ def _create(*, workspace: Workspace, by: User, form_key: UUID, choices: Choices)
             min_workers=choices.queue.min_workers,
             max_workers=choices.queue.max_workers,
             concurrency=choices.queue.concurrency,
-            wanted_workers=choices.queue.min_workers,
+            desired_workers=choices.queue.min_workers,
         )
     vault.generate(deployment)
     record_deployment(deployment, by, "created", new={"name": choices.name, "executor": choices.executor})
-    hint_on_commit(deployment)
+    enqueue_on_commit(deployment)
     return deployment
 
 
@@ -154,7 +156,7 @@ def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
     )
     if asked:
         record_deployment(deployment, by, "deleted")
-        hint_on_commit(deployment)
+        enqueue_on_commit(deployment)
     deployment.refresh_from_db()
     if deployment.workspace_id != workspace_id:
         raise NotNow(MOVED)
@@ -173,4 +175,4 @@ def retry_now(*, deployment: Deployment, by: User) -> None:
     """Try again at once instead of after the back-off."""
     Deployment.objects.filter(pk=deployment.pk, deleted_at__isnull=True).update(due_at=Now(), failures=0)
     record_deployment(deployment, by, "retried")
-    hint_on_commit(deployment)
+    enqueue_on_commit(deployment)

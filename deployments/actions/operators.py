@@ -104,16 +104,16 @@ def set_access(*, cluster: Cluster, by: User, restricted: bool, workspaces: Iter
     The row is locked against `create_deployment`, which holds it (`clusters.hold`) and then looks whether it is open.
     """
     locked = Cluster.objects.select_for_update().get(pk=cluster.pk)
-    wanted = {workspace.pk: workspace.name for workspace in workspaces}
-    if restricted and (reason := refusal(locked, wanted)):
+    desired = {workspace.pk: workspace.name for workspace in workspaces}
+    if restricted and (reason := refusal(locked, desired)):
         raise ActionRefused(reason)
     had = {workspace.pk: workspace.name for workspace in locked.workspaces.all()}
-    if locked.restricted == restricted and had.keys() == wanted.keys():
+    if locked.restricted == restricted and had.keys() == desired.keys():
         return
     old: dict[str, object] = {"restricted": locked.restricted, "workspaces": sorted(had.values())}
     locked.restricted = restricted
     locked.save(update_fields=["restricted"])
-    locked.workspaces.set(Workspace.objects.filter(pk__in=wanted))
+    locked.workspaces.set(Workspace.objects.filter(pk__in=desired))
     audit.record(
         by=by,
         verb="changed who may use",
@@ -122,7 +122,7 @@ def set_access(*, cluster: Cluster, by: User, restricted: bool, workspaces: Iter
         object_label=locked.name,
         workspace_id=None,
         old=old,
-        new={"restricted": restricted, "workspaces": sorted(wanted.values())},
+        new={"restricted": restricted, "workspaces": sorted(desired.values())},
     )
 
 

@@ -4,7 +4,7 @@ from django.db.models.functions import Now
 
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
-from deployments.actions.refusals import ChangedMeanwhile, NotNow, QueueExists, QueueGone
+from deployments.actions.refusals import EditConflict, NotNow, QueueExists, QueueGone
 from deployments.actions.settings import (
     DEFAULT_QUEUE,
     WORKERS,
@@ -22,48 +22,48 @@ from deployments.queries.editable import why_no_queues
 from workspaces.models import User
 
 
-def add_queue(*, deployment: Deployment, by: User, name: str, wanted: FieldValues) -> None:
+def add_queue(*, deployment: Deployment, by: User, name: str, desired: FieldValues) -> None:
     """One more worker queue. Raises QueueExists, InvalidInput and NotNow."""
     with changing(deployment, by=by) as row:
-        connections.hold(row.cluster)
+        connections.lock_for_placement(row.cluster)
         _refuse_unless_celery(row)
         if row.queues.filter(name=name).exists():
             raise QueueExists(name)
         problems = options_for(row.cluster).problems(
-            {"queue": name, **{each: wanted[each] for each in WORKERS}}
+            {"queue": name, **{each: desired[each] for each in WORKERS}}
         )
         if problems:
             raise InvalidInput(
-                {("name" if each == "queue" else each): said for each, said in problems.items()}
+                {("name" if each == "queue" else each): message for each, message in problems.items()}
             )
-        make_queue(row, name, wanted)
+        make_queue(row, name, desired)
         _touch(row, by)
-        new = {"worker_queue": name, **{field: wanted[field] for field in WORKERS}}
+        new = {"worker_queue": name, **{field: desired[field] for field in WORKERS}}
         record_deployment(row, by, "added a worker queue to", new=new)
 
 
 def edit_queue(
-    *, deployment: Deployment, by: User, name: str, shown: FieldValues, wanted: FieldValues
+    *, deployment: Deployment, by: User, name: str, shown: FieldValues, desired: FieldValues
 ) -> bool:
     """Make the queue as `wanted`, if it still is as `shown`; whether anything differed. Raises ChangedMeanwhile,
     InvalidInput, QueueGone and NotNow."""
     with changing(deployment, by=by) as row:
-        connections.hold(row.cluster)
+        connections.lock_for_placement(row.cluster)
         now = queue_settings(_queue(row, name))
         if now != shown:
-            raise ChangedMeanwhile(now)
-        changed = [field for field in WORKERS if wanted[field] != now[field]]
+            raise EditConflict(now)
+        changed = [field for field in WORKERS if desired[field] != now[field]]
         if not changed:
             return False
-        refuse_invalid(row, {field: wanted[field] for field in changed}, wanted)
-        row.queues.filter(name=name).update(**columns(row, {field: wanted[field] for field in changed}))
+        refuse_invalid(row, {field: desired[field] for field in changed}, desired)
+        row.queues.filter(name=name).update(**columns(row, {field: desired[field] for field in changed}))
         _touch(row, by)
         record_deployment(
             row,
             by,
             "edited a worker queue of",
             old={"worker_queue": name, **{field: now[field] for field in changed}},
-            new={"worker_queue": name, **{field: wanted[field] for field in changed}},
+            new={"worker_queue": name, **{field: desired[field] for field in changed}},
         )
     return True
 

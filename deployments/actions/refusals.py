@@ -82,7 +82,7 @@ class RevisionGone(ActionRefused):
         super().__init__(f"There is no revision {number} of the variables any more.")
 
 
-class ChangedMeanwhile(ActionRefused):
+class EditConflict(ActionRefused):
     """Somebody else saved after this form was shown. `now` is what is stored."""
 
     code = "changed"

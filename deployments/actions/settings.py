@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
-from deployments.actions.refusals import ChangedMeanwhile, NameTaken
+from deployments.actions.refusals import EditConflict, NameTaken
 from deployments.audit import record_deployment
 from deployments.clusters import connections
 from deployments.clusters.options import options_for
@@ -42,28 +42,30 @@ def queue_settings(queue: WorkerQueue) -> FieldValues:
     return {"worker_type": queue.worker_type.name, **{name: getattr(queue, name) for name in WORKERS[1:]}}
 
 
-def edit_deployment(*, deployment: Deployment, by: User, shown: FieldValues, wanted: FieldValues) -> bool:
+def edit_deployment(*, deployment: Deployment, by: User, shown: FieldValues, desired: FieldValues) -> bool:
     """Make the Deployment as `wanted`, if it still is as `shown`; whether anything differed. What only describes it
     restarts nothing. Raises ChangedMeanwhile,
     InvalidInput, NameTaken and NotNow."""
     try:
         with changing(deployment, by=by) as row:
-            connections.hold(
+            connections.lock_for_placement(
                 row.cluster
             )  # an operator who changes a worker type waits, and then sees this queue
             now = settings_of(row, list(row.queues.select_related("worker_type")))
             if now != shown:
-                raise ChangedMeanwhile(now)
-            changed = [name for name in (*OWN, *WORKERS) if name in wanted and wanted[name] != now.get(name)]
+                raise EditConflict(now)
+            changed = [
+                name for name in (*OWN, *WORKERS) if name in desired and desired[name] != now.get(name)
+            ]
             if not changed:
                 return False
-            refuse_invalid(row, {name: wanted[name] for name in changed}, wanted)
-            _save(row, by, {name: wanted[name] for name in changed if name in OWN})
+            refuse_invalid(row, {name: desired[name] for name in changed}, desired)
+            _save(row, by, {name: desired[name] for name in changed if name in OWN})
             dropped = _save_queues(
-                row, now, {name: wanted[name] for name in changed if name in WORKERS}, wanted
+                row, now, {name: desired[name] for name in changed if name in WORKERS}, desired
             )
             old = {name: now[name] for name in changed if name in now} | dropped
-            record_deployment(row, by, "edited", old=old, new={name: wanted[name] for name in changed})
+            record_deployment(row, by, "edited", old=old, new={name: desired[name] for name in changed})
     except IntegrityError as error:
         if "deployment_name_once_per_workspace" not in str(error):
             raise
@@ -72,12 +74,12 @@ def edit_deployment(*, deployment: Deployment, by: User, shown: FieldValues, wan
     return True
 
 
-def refuse_invalid(row: Deployment, changed: FieldValues, wanted: FieldValues) -> None:
+def refuse_invalid(row: Deployment, changed: FieldValues, desired: FieldValues) -> None:
     """Raise InvalidInput when what is `changed` breaks a limit of the cluster, which is held. Numbers of workers are
     judged together; what stays as it is stays, whatever the limits are now."""
     values: dict[str, object] = dict(changed)
     if changed.keys() & {"min_workers", "max_workers"}:
-        values |= {name: wanted[name] for name in ("min_workers", "max_workers")}
+        values |= {name: desired[name] for name in ("min_workers", "max_workers")}
     if problems := options_for(row.cluster).problems(values):
         raise InvalidInput(problems)
 
@@ -89,26 +91,26 @@ def _save(row: Deployment, by: User, values: dict[str, Any]) -> None:
 
 
 def _save_queues(
-    row: Deployment, now: FieldValues, values: FieldValues, wanted: FieldValues
+    row: Deployment, now: FieldValues, values: FieldValues, desired: FieldValues
 ) -> dict[str, Any]:
     """Change the default queue; make it when the executor becomes Celery; drop every queue when it no longer is.
     What was dropped, for the audit event."""
-    if wanted["executor"] != Executor.CELERY:
+    if desired["executor"] != Executor.CELERY:
         names = sorted(row.queues.values_list("name", flat=True))
         row.queues.all().delete()
         return {"worker_queues": ", ".join(names)} if names else {}
     if now["executor"] != Executor.CELERY:
-        make_queue(row, DEFAULT_QUEUE, wanted)
+        make_queue(row, DEFAULT_QUEUE, desired)
     elif values:
         row.queues.filter(name=DEFAULT_QUEUE).update(**columns(row, values))
     return {}
 
 
-def make_queue(row: Deployment, name: str, wanted: FieldValues) -> WorkerQueue:
+def make_queue(row: Deployment, name: str, desired: FieldValues) -> WorkerQueue:
     """A new worker queue, inside the transaction of its change."""
-    values = columns(row, {field: wanted[field] for field in WORKERS})
+    values = columns(row, {field: desired[field] for field in WORKERS})
     return WorkerQueue.objects.create(
-        deployment=row, name=name, wanted_workers=values["min_workers"], **values
+        deployment=row, name=name, desired_workers=values["min_workers"], **values
     )
 
 

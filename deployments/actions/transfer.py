@@ -4,7 +4,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from deployments.actions.common import _show_anew, changing
+from deployments.actions.common import changing, show_again
 from deployments.actions.refusals import ClusterClosed, NameTaken, NotOpenToYou, WorkspaceGone
 from deployments.audit import record_deployment
 from deployments.clusters import connections
@@ -27,7 +27,7 @@ def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> D
             membership = Membership.objects.select_related("workspace").filter(workspace=to, user=by).first()
             if membership is None or not may(membership, Permission.CREATE_DEPLOYMENT):
                 raise NotOpenToYou(CLOSED)
-            connections.hold(row.cluster)
+            connections.lock_for_placement(row.cluster)
             open_to = Q(restricted=False) | Q(workspaces=to)
             if not Cluster.objects.filter(open_to, pk=row.cluster_id).exists():
                 raise ClusterClosed(CLOSED, field="workspace")
@@ -38,7 +38,7 @@ def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> D
                 workspace=to, updated_at=Now(), updated_by=by, changed_at=Now()
             )
             record_deployment(row, by, "transferred", **values)
-            transaction.on_commit(lambda: _show_anew(source, to), robust=True)
+            transaction.on_commit(lambda: show_again(source, to), robust=True)
     except IntegrityError as error:
         if "deployment_name_once_per_workspace" in str(error):
             taken = f"{to.name} has a Deployment named {deployment.name} already."

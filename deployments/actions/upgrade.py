@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from deployments.actions.common import _show_anew, changing
+from deployments.actions.common import changing, show_again
 from deployments.actions.refusals import NotNow, RuntimeNotOffered
 from deployments.audit import record_deployment
 from deployments.models import Deployment, RuntimeRelease
@@ -17,13 +17,13 @@ def upgrade_runtime(*, deployment: Deployment, by: User, to: RuntimeRelease) -> 
     with changing(deployment, by=by) as row:
         if row.runtime_id == to.pk:
             return False
-        if said := upgrades.under_way(row):
-            raise NotNow(said)
+        if message := upgrades.under_way(row):
+            raise NotNow(message)
         if to not in upgrades.newer(row):
             raise RuntimeNotOffered
         old = row.runtime
-        row.runtime, row.upgrade_from, row.upgrade_trouble = to, old, ""
-        row.save(update_fields=["runtime", "upgrade_from", "upgrade_trouble"])
+        row.runtime, row.upgrade_from, row.upgrade_error = to, old, ""
+        row.save(update_fields=["runtime", "upgrade_from", "upgrade_error"])
         values = {"old": {"runtime": old.version}, "new": {"runtime": to.version}}
         record_deployment(row, by, "asked to upgrade", **values)
     return True
@@ -33,12 +33,10 @@ def dismiss_failed_upgrade(*, deployment: Deployment, by: User) -> bool:
     """Take what is said about the last upgrade off its page; the Activity keeps it. Whether there was something. Raises
     NotNow."""
     with changing(deployment, by=by) as row:
-        if not row.upgrade_trouble:
+        if not row.upgrade_error:
             return False
-        record_deployment(
-            row, by, "dismissed the failed upgrade of", old={"reason": row.upgrade_trouble[:500]}
-        )
-        row.upgrade_trouble = ""
-        row.save(update_fields=["upgrade_trouble"])
-        transaction.on_commit(lambda: _show_anew(row.workspace), robust=True)
+        record_deployment(row, by, "dismissed the failed upgrade of", old={"reason": row.upgrade_error[:500]})
+        row.upgrade_error = ""
+        row.save(update_fields=["upgrade_error"])
+        transaction.on_commit(lambda: show_again(row.workspace), robust=True)
     return True

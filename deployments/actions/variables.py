@@ -27,8 +27,8 @@ from deployments.secrets import vault
 from workspaces.models import User
 
 REVISIONS_KEPT = 50
-TOLD_NAMES = 20  # in one audit event
-TOLD_CHARACTERS = 80  # of a plain value
+AUDITED_NAMES = 20  # in one audit event
+AUDITED_CHARACTERS = 80  # of a plain value
 
 
 def latest_revision(deployment: Deployment) -> int:
@@ -89,8 +89,8 @@ def apply_dotenv(
     shown against. Raises VariablesChanged, VariableRefused and NotNow."""
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
-        wanted, _ = merged(current, entries, secret=secret)
-        return _write(row, by, current, wanted, base=base)
+        desired, _ = merged(current, entries, secret=secret)
+        return _write(row, by, current, desired, base=base)
 
 
 def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int) -> VariableRevision | None:
@@ -102,20 +102,20 @@ def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int
         if revision is None:
             raise RevisionGone(number)
         then = vault.open_revision(row, revision)
-        wanted, _ = restored(current, then)
-        return _write(row, by, current, wanted, base=base)
+        desired, _ = restored(current, then)
+        return _write(row, by, current, desired, base=base)
 
 
 def _write(
     row: Deployment,
     by: User,
     current: Mapping[str, Setting],
-    wanted: Mapping[str, Setting],
+    desired: Mapping[str, Setting],
     *,
     base: int | None = None,
 ) -> VariableRevision | None:
     """Make the rows what is wanted. Under the Deployment's lock."""
-    found = difference(current, wanted)
+    found = difference(current, desired)
     if not found:
         return None
     latest = latest_revision(row)
@@ -129,15 +129,17 @@ def _write(
         number=latest + 1,
         by=by,
         changes=found.names(),
-        sealed=vault.seal_revision(row, latest + 1, wanted),
+        sealed=vault.seal_revision(row, latest + 1, desired),
     )
     row.variable_revisions.filter(number__lte=revision.number - REVISIONS_KEPT).delete()
-    record_deployment(row, by, "changed the variables of", new={**_told(found), "revision": revision.number})
+    record_deployment(
+        row, by, "changed the variables of", new={**_audited(found), "revision": revision.number}
+    )
     return revision
 
 
 def _write_rows(row: Deployment, by: User, found: Difference) -> None:
-    mark = vault.marker(row)
+    secret_digest = vault.secret_digester(row)
     gone = [change.key for change in (*found.changed, *found.removed)]
     row.variables.filter(key__in=gone).delete()
     now = timezone.now()
@@ -149,7 +151,7 @@ def _write_rows(row: Deployment, by: User, found: Difference) -> None:
         if new.secret:
             fields |= {
                 "sealed": vault.seal_variable(row, change.key, new.value),
-                "mark": mark(change.key, new.value),
+                "secret_digest": secret_digest(change.key, new.value),
             }
         else:
             fields["value"] = new.value
@@ -157,20 +159,20 @@ def _write_rows(row: Deployment, by: User, found: Difference) -> None:
     EnvironmentVariable.objects.bulk_create(rows)
 
 
-def _told(found: Difference) -> dict[str, str]:
+def _audited(found: Difference) -> dict[str, str]:
     """What the audit event says. No secret value, and of a plain one its beginning."""
     kinds = {"added": found.added, "changed": found.changed, "removed": found.removed}
-    said = {}
+    message = {}
     for kind, changes in kinds.items():
-        names = [_tell(change) for change in changes[:TOLD_NAMES]]
-        if len(changes) > TOLD_NAMES:
-            names.append(f"{len(changes) - TOLD_NAMES} more")
+        names = [_report(change) for change in changes[:AUDITED_NAMES]]
+        if len(changes) > AUDITED_NAMES:
+            names.append(f"{len(changes) - AUDITED_NAMES} more")
         if names:
-            said[kind] = ", ".join(names)
-    return said
+            message[kind] = ", ".join(names)
+    return message
 
 
-def _tell(change: Change) -> str:
+def _report(change: Change) -> str:
     old, new = change.old, change.new
     if new is None:
         return change.key
@@ -182,4 +184,4 @@ def _tell(change: Change) -> str:
 
 def _short(value: str) -> str:
     line = " ".join(value.split()) or "nothing"
-    return line if len(line) <= TOLD_CHARACTERS else f"{line[:TOLD_CHARACTERS]}…"
+    return line if len(line) <= AUDITED_CHARACTERS else f"{line[:AUDITED_CHARACTERS]}…"

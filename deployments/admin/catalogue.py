@@ -124,11 +124,11 @@ class WorkerTypeForm(ActionForm):
         """The rules of the catalogue."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
-            self.complain(catalogue.type_errors(self.wanted))
+            self.complain(catalogue.type_errors(self.desired))
         return cleaned
 
     @property
-    def wanted(self) -> catalogue.Type:
+    def desired(self) -> catalogue.Type:
         """What the form says."""
         return catalogue.Type(**{k: v for k, v in self.cleaned_data.items() if k != "cluster"})
 
@@ -167,6 +167,6 @@ class WorkerTypeAdmin(OperatorAdmin):
         """Through the actions."""
         by = operator(request)
         if change:
-            catalogue.change_type(worker_type=obj, wanted=form.wanted, by=by)
+            catalogue.change_type(worker_type=obj, desired=form.desired, by=by)
         else:
-            obj.pk = catalogue.add_type(cluster=obj.cluster, wanted=form.wanted, by=by).pk
+            obj.pk = catalogue.add_type(cluster=obj.cluster, desired=form.desired, by=by).pk

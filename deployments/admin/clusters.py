@@ -49,7 +49,10 @@ class ClusterAdmin(OperatorAdmin):
     search_fields = ("name", "id")
     search_help_text = "Search by name or id."
     fieldsets = (
-        (None, {"fields": ("name", "id", "kind", "state", "created_at", "last_seen_at", "trouble")}),
+        (
+            None,
+            {"fields": ("name", "id", "kind", "state", "created_at", "last_seen_at", "unreachable_reason")},
+        ),
         ("Who may use it", {"fields": ("restricted", "workspaces")}),
     )
     editable = ("restricted", "workspaces")

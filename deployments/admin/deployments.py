@@ -21,7 +21,7 @@ class QueueInline(OperatorInline):
         "min_workers",
         "max_workers",
         "concurrency",
-        "wanted_workers",
+        "desired_workers",
         "queued",
         "running",
     )
@@ -45,7 +45,7 @@ class ComponentInline(OperatorInline):
     """What was last observed of each component."""
 
     model = ComponentStatus
-    fields = ("ready", "wanted", "restarts", "reason", "last_line")
+    fields = ("ready", "desired", "restarts", "reason", "last_line")
     readonly_fields = fields
 
 
@@ -105,7 +105,7 @@ class DeploymentAdmin(OperatorAdmin):
                     "first_healthy_at",
                     "deleted_at",
                     "airflow_url",
-                    "notes",
+                    "plane_details",
                 )
             },
         ),
@@ -192,14 +192,14 @@ class StepAdmin(OperatorAdmin):
 class ComponentAdmin(OperatorAdmin):
     """Components of all Deployments: what fails, where."""
 
-    list_display = ("deployment", "name", "state", "ready", "wanted", "restarts", "reason")
+    list_display = ("deployment", "name", "state", "ready", "desired", "restarts", "reason")
     list_filter = ("state",)
     list_select_related = ("deployment",)
     ordering = ("-pk",)
     search_fields = ("deployment__name", "deployment__release_name", "name", "reason")
     search_help_text = "Search by Deployment, component or reason."
-    fields = ("deployment", "name", "state", "ready", "wanted", "restarts", "reason", "last_line")
-    csv_fields = ("deployment__release_name", "name", "state", "ready", "wanted", "restarts", "reason")
+    fields = ("deployment", "name", "state", "ready", "desired", "restarts", "reason", "last_line")
+    csv_fields = ("deployment__release_name", "name", "state", "ready", "desired", "restarts", "reason")
     actions = (export_csv,)
 
 

@@ -6,26 +6,26 @@ from typing import Any
 from django.db import connection, transaction
 
 from console.kit import crypto
-from deployments.dataplane.contract import ClusterConfig, DataPlane
+from deployments.dataplane.contract import ClusterConfig, Driver
 from deployments.dataplane.registry import driver_for
 from deployments.models import Cluster
 
 EMBEDDED_NAME = "This machine"
 
 
-def _place(cluster: Cluster) -> str:
+def _context(cluster: Cluster) -> str:
     return f"cluster:{cluster.pk}:config"
 
 
 def seal(cluster: Cluster, *, database_url: str, settings: dict[str, str]) -> None:
     """Put the configuration on the row, encrypted. The caller saves."""
     document = json.dumps({"database_url": database_url, "settings": settings})
-    cluster.sealed_config = crypto.encrypt(document, place=_place(cluster))
+    cluster.sealed_config = crypto.encrypt(document, context=_context(cluster))
 
 
 def config(cluster: Cluster) -> ClusterConfig:
     """What a driver needs. Raises DecryptionError when no configured key opens it."""
-    document: dict[str, Any] = json.loads(crypto.decrypt(cluster.sealed_config, place=_place(cluster)))
+    document: dict[str, Any] = json.loads(crypto.decrypt(cluster.sealed_config, context=_context(cluster)))
     return ClusterConfig(
         cluster_id=str(cluster.pk),
         kind=cluster.kind,
@@ -34,7 +34,7 @@ def config(cluster: Cluster) -> ClusterConfig:
     )
 
 
-def plane(cluster: Cluster) -> DataPlane:
+def driver(cluster: Cluster) -> Driver:
     """The driver of this cluster. Cheap; drivers hold nothing that matters."""
     return driver_for(config(cluster))
 
@@ -49,7 +49,7 @@ def ensure_embedded(*, database_url: str, settings: dict[str, str]) -> Cluster:
     return cluster
 
 
-def hold(cluster: Cluster) -> None:
+def lock_for_placement(cluster: Cluster) -> None:
     """Keep operators from restricting the cluster and from changing its worker types until this transaction ends.
     Others may hold it too, and the observer may still write its heartbeat. (The foreign key's own lock comes at COMMIT
     only: it is deferred.)"""

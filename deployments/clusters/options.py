@@ -113,8 +113,8 @@ class Options:
             if sentence:
                 found[field] = sentence
         low, high = values.get("min_workers"), values.get("max_workers")
-        if not found.keys() & {"min_workers", "max_workers"} and (said := order_problem(low, high)):
-            found["min_workers"] = said
+        if not found.keys() & {"min_workers", "max_workers"} and (message := order_problem(low, high)):
+            found["min_workers"] = message
         return found
 
     def _problem_of_choice(self, field: str, value: object) -> str:

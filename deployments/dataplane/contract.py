@@ -63,7 +63,7 @@ class Component:
     name: str
     state: ComponentState
     ready: int
-    wanted: int
+    desired: int
     reason: str = ""
     last_line: str = ""
     restarts: int = 0
@@ -100,7 +100,7 @@ class Observation:
     @property
     def asleep(self) -> bool:
         """Nothing runs, and nothing should: how a hibernating Deployment looks once it is applied."""
-        return all(c.state is ComponentState.ABSENT and not c.wanted for c in self.components)
+        return all(c.state is ComponentState.ABSENT and not c.desired for c in self.components)
 
 
 class Outcome(StrEnum):
@@ -170,7 +170,7 @@ class Watcher(Protocol):
         the last call, or since before the watcher began. Returns as soon as there is one, and after `wait` seconds at
         the latest. Never raises for a data plane that does not answer."""
 
-    def trouble(self) -> str:
+    def unreachable_reason(self) -> str:
         """Empty while everything is heard; else one sentence that says why not, and what to do. A change may have been
         missed then, and nothing counts as known."""
 
@@ -178,7 +178,7 @@ class Watcher(Protocol):
         """End; what is under way ends within a second or by itself."""
 
 
-class DataPlane(Protocol):
+class Driver(Protocol):
     """A cluster that can run Airflow. See the module docstring for what holds of every method.
 
     `healthy_rest` is for how many seconds a Healthy Deployment may be left alone when its fingerprint says nothing.
@@ -246,7 +246,7 @@ class DataPlane(Protocol):
     def endpoint(self, ref: Ref) -> str | None:
         """The URL at which a browser reaches this Airflow, or None while it has none."""
 
-    def notes(self, ref: Ref) -> dict[str, str]:
+    def details(self, ref: Ref) -> dict[str, str]:
         """Facts for the page, by label (DAGS_FOLDER: "/…/dags")."""
 
 

@@ -61,7 +61,7 @@ class World:
     lines: dict[str, list[LogLine]] = field(default_factory=dict, repr=False)  # what components wrote
 
 
-class ScriptedDataPlane:
+class ScriptedDriver:
     """Every `apply` takes one step. Tests set `fail`, `fail_migration`, `silent`, `slow_start` and `worlds[...]`, and
     read `calls`."""
 
@@ -217,7 +217,7 @@ class ScriptedDataPlane:
         ready = world is not None and world.running and world.warm
         return f"http://{ref.release_name}.localhost:8000/" if ready else None
 
-    def notes(self, ref: Ref) -> dict[str, str]:
+    def details(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
         return {"DAGs folder": f"/srv/{ref.release_name}/dags"}
 

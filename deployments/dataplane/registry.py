@@ -4,9 +4,9 @@ does not pay for the drivers' imports."""
 from collections.abc import Callable
 from importlib import import_module
 
-from deployments.dataplane.contract import ClusterConfig, DataPlane
+from deployments.dataplane.contract import ClusterConfig, Driver
 
-type Factory = Callable[[ClusterConfig], DataPlane]
+type Factory = Callable[[ClusterConfig], Driver]
 
 DRIVERS: dict[str, str | Factory] = {
     "local": "deployments.dataplane.local.driver:LocalDataPlane",
@@ -14,7 +14,7 @@ DRIVERS: dict[str, str | Factory] = {
 }
 
 
-def driver_for(config: ClusterConfig) -> DataPlane:
+def driver_for(config: ClusterConfig) -> Driver:
     """The driver for a cluster's kind. Raises KeyError for a kind that nobody registered."""
     factory = DRIVERS[config.kind]
     if isinstance(factory, str):

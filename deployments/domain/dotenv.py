@@ -26,7 +26,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deployments.domain.variables import COUNT, Entry, Refusal, problem_of_key, problem_of_value
+from deployments.domain.variables import COUNT, Entry, RejectedLine, problem_of_key, problem_of_value
 
 MOST = 2 * COUNT
 _EXPORT = re.compile(r"\Aexport\s+")
@@ -48,7 +48,7 @@ class Parsed:
     """What a text sets, and what of it is refused, both in the order of the lines."""
 
     entries: tuple[Entry, ...]
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[RejectedLine, ...]
 
 
 class _Broken(Exception):
@@ -62,7 +62,7 @@ class _Scanner:
         self.text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         self.at, self.line = 0, 1
 
-    def statement(self) -> Entry | Refusal | None:
+    def statement(self) -> Entry | RejectedLine | None:
         """The next line or, with quotes, lines. None for one that says nothing."""
         start = self.line
         head = self.text[self.at : self._end_of_line()]
@@ -73,16 +73,16 @@ class _Scanner:
         key = _EXPORT.sub("", before.strip(), count=1) if before.strip() != "export" else "export"
         if not equals:
             self._skip_to(self._next_line())
-            return Refusal(start, "", "This line has no “=”. Write KEY=value.")
+            return RejectedLine(start, "", "This line has no “=”. Write KEY=value.")
         self.at += len(before) + 1
         try:
             value = self._value()
         except _Broken as error:
-            return Refusal(start, "" if problem_of_key(key) else key, str(error))
+            return RejectedLine(start, "" if problem_of_key(key) else key, str(error))
         if reason := problem_of_key(key):
-            return Refusal(start, "", reason)
+            return RejectedLine(start, "", reason)
         if reason := problem_of_value(value):
-            return Refusal(start, key, reason)
+            return RejectedLine(start, key, reason)
         return Entry(start, key, value)
 
     def _value(self) -> str:
@@ -138,15 +138,15 @@ def parse(text: str) -> Parsed:
     """The variables that `text` sets, and a refusal with its reason for each line that is not taken."""
     scanner = _Scanner(text)
     entries: dict[str, list[Entry]] = defaultdict(list)
-    refusals: list[Refusal] = []
-    said = 0
+    refusals: list[RejectedLine] = []
+    message = 0
     while scanner.at < len(scanner.text):
         line = scanner.line
         found = scanner.statement()
-        said += found is not None
-        if said > MOST:
+        message += found is not None
+        if message > MOST:
             reason = f"The text has more than {MOST:,} variables. Nothing from here on was read."
-            refusals.append(Refusal(line, "", reason))
+            refusals.append(RejectedLine(line, "", reason))
             break
         if isinstance(found, Entry):
             entries[found.key].append(found)
@@ -156,7 +156,7 @@ def parse(text: str) -> Parsed:
         if len(several) > 1:
             lines = " and ".join(str(each.line) for each in several[:5])
             refusals.append(
-                Refusal(several[0].line, key, f"{key} is set on lines {lines}. Keep one of them.")
+                RejectedLine(several[0].line, key, f"{key} is set on lines {lines}. Keep one of them.")
             )
     return Parsed(
         tuple(several[0] for several in entries.values() if len(several) == 1),

@@ -12,7 +12,7 @@ FLOOR_SECONDS = 10.0  # below this nothing is: a step of half a second may take 
 
 
 @dataclass(frozen=True)
-class Usual:
+class TypicalDuration:
     """What the last runs of a step took, in seconds."""
 
     median: float
@@ -30,34 +30,34 @@ class Usual:
 
 
 @dataclass(frozen=True)
-class Pace:
+class StepProgress:
     """How the step at work does against what is usual. `waits_for` is its own sentence."""
 
     key: str
     title: str
     waits_for: str
     since: datetime
-    usual: Usual
+    typical: TypicalDuration
     now: datetime
 
     @property
     def stalled(self) -> bool:
         """Whether it is past its time."""
-        return self.now - self.since > self.usual.limit
+        return self.now - self.since > self.typical.limit
 
     @property
     def due_in(self) -> int | None:
         """In how many whole seconds it will be past its time; None when it is."""
-        left = self.usual.limit - (self.now - self.since)
+        left = self.typical.limit - (self.now - self.since)
         return None if self.stalled else max(1, math.ceil(left.total_seconds()) + 1)
 
 
-def usual(seconds: Sequence[float]) -> Usual | None:
+def typical(seconds: Sequence[float]) -> TypicalDuration | None:
     """What is usual, from the last runs; None when there are too few. Percentiles by nearest rank."""
     if len(seconds) < FEWEST_SAMPLES:
         return None
     ranked = sorted(seconds)
-    return Usual(_percentile(ranked, 0.5), _percentile(ranked, 0.95))
+    return TypicalDuration(_percentile(ranked, 0.5), _percentile(ranked, 0.95))
 
 
 def _percentile(ranked: Sequence[float], part: float) -> float:

@@ -41,9 +41,9 @@ def clean(text: str) -> str:
 def why_ended(lines: Sequence[str]) -> str:
     """Of a program's last lines the one that most likely says why it ended: the last that sounds like an error, else
     the last; a request that it answered only when there is nothing else. "" of none. At most 1000 characters."""
-    said = [line for line in lines if not REQUEST.search(line)] or lines
-    telling = [line for line in said if SOUNDS_LIKE_ERROR.search(line)]
-    return (telling or said or [""])[-1][:1000]
+    message = [line for line in lines if not REQUEST.search(line)] or lines
+    relevant = [line for line in message if SOUNDS_LIKE_ERROR.search(line)]
+    return (relevant or message or [""])[-1][:1000]
 
 
 def split_time(text: str, *, zone: tzinfo | None = UTC) -> tuple[datetime | None, str]:

@@ -103,18 +103,18 @@ def latest(cron: str, zone: str, first: datetime, now: datetime) -> datetime:
     return found
 
 
-def problems(wanted: Mapping[str, object]) -> dict[str, str]:
+def problems(desired: Mapping[str, object]) -> dict[str, str]:
     """What is wrong with a schedule, by field. One that is followed says at least when to hibernate or to wake."""
     found: dict[str, str] = {}
     for name in ("hibernate_cron", "wake_cron"):
         try:
-            if text := str(wanted.get(name) or ""):
+            if text := str(desired.get(name) or ""):
                 clean_cron(text)
         except ValueError as error:
             found[name] = str(error)
-    if wanted.get("time_zone") not in zones():
+    if desired.get("time_zone") not in zones():
         found["time_zone"] = UNKNOWN_ZONE
-    silent = not any(wanted.get(name) for name in ("hibernate_cron", "wake_cron"))
-    if wanted.get("enabled") and silent:
+    silent = not any(desired.get(name) for name in ("hibernate_cron", "wake_cron"))
+    if desired.get("enabled") and silent:
         found["hibernate_cron"] = "Enter when to hibernate, or when to wake, or do not follow it."
     return found

@@ -143,7 +143,7 @@ class QueueLoad:
     draining: int = 0
 
 
-def wanted_workers(queue: QueueSpec, queued: int, running: int) -> int:
+def desired_workers(queue: QueueSpec, queued: int, running: int) -> int:
     """ceil((running + queued) / concurrency), clamped to [min, max]."""
     need = -(-(queued + running) // queue.concurrency)
     return max(queue.min_workers, min(queue.max_workers, need))

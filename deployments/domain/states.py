@@ -73,35 +73,35 @@ class Operation(StrEnum):
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """How a state is drawn: a tone of the palette and a lucide icon whose shape differs from all others."""
 
     tone: str
     icon: str
 
 
-STATUS_LOOK: dict[Status, Look] = {
-    Status.HEALTHY: Look("ok", "circle-check"),
-    Status.CREATING: Look("busy", "loader-circle"),
-    Status.DEPLOYING: Look("busy", "refresh-cw"),
-    Status.UNHEALTHY: Look("bad", "octagon-x"),
-    Status.HIBERNATING: Look("sleep", "moon"),
-    Status.DELETING: Look("off", "trash-2"),
-    Status.DELETED: Look("off", "archive"),
-    Status.UNKNOWN: Look("off", "circle-question-mark"),
+STATUS_APPEARANCE: dict[Status, Appearance] = {
+    Status.HEALTHY: Appearance("ok", "circle-check"),
+    Status.CREATING: Appearance("busy", "loader-circle"),
+    Status.DEPLOYING: Appearance("busy", "refresh-cw"),
+    Status.UNHEALTHY: Appearance("bad", "octagon-x"),
+    Status.HIBERNATING: Appearance("sleep", "moon"),
+    Status.DELETING: Appearance("off", "trash-2"),
+    Status.DELETED: Appearance("off", "archive"),
+    Status.UNKNOWN: Appearance("off", "circle-question-mark"),
 }
 
-STEP_LOOK: dict[StepState, Look] = {
-    StepState.PENDING: Look("off", "circle-dashed"),
-    StepState.RUNNING: Look("busy", "loader-circle"),
-    StepState.DONE: Look("ok", "circle-check"),
-    StepState.FAILED: Look("bad", "octagon-x"),
+STEP_APPEARANCE: dict[StepState, Appearance] = {
+    StepState.PENDING: Appearance("off", "circle-dashed"),
+    StepState.RUNNING: Appearance("busy", "loader-circle"),
+    StepState.DONE: Appearance("ok", "circle-check"),
+    StepState.FAILED: Appearance("bad", "octagon-x"),
 }
 
-COMPONENT_LOOK: dict[ComponentState, Look] = {
-    ComponentState.READY: Look("ok", "circle-check"),
-    ComponentState.STARTING: Look("busy", "loader-circle"),
-    ComponentState.FAILING: Look("bad", "octagon-x"),
-    ComponentState.STOPPING: Look("off", "circle-stop"),
-    ComponentState.ABSENT: Look("off", "circle-dashed"),
+COMPONENT_APPEARANCE: dict[ComponentState, Appearance] = {
+    ComponentState.READY: Appearance("ok", "circle-check"),
+    ComponentState.STARTING: Appearance("busy", "loader-circle"),
+    ComponentState.FAILING: Appearance("bad", "octagon-x"),
+    ComponentState.STOPPING: Appearance("off", "circle-stop"),
+    ComponentState.ABSENT: Appearance("off", "circle-dashed"),
 }

@@ -180,7 +180,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RejectedLine:
     """Why a line, or a variable, is not taken. `key` is "" unless it is a proper name; no value is ever in it."""
 
     line: int  # 0 when there is no line
@@ -210,7 +210,7 @@ class Difference:
     changed: tuple[Change, ...] = ()
     removed: tuple[Change, ...] = ()
     unchanged: tuple[str, ...] = ()
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[RejectedLine, ...] = ()
     problem: str = ""
 
     def __bool__(self) -> bool:
@@ -295,26 +295,26 @@ def problem_of(key: str, setting: Setting) -> str:
 
 
 def difference(
-    current: Mapping[str, Setting], wanted: Mapping[str, Setting], refused: Iterable[Refusal] = ()
+    current: Mapping[str, Setting], desired: Mapping[str, Setting], refused: Iterable[RejectedLine] = ()
 ) -> Difference:
     """What changes when `wanted` replaces everything."""
-    both = [key for key in wanted if key in current]
+    both = [key for key in desired if key in current]
     return Difference(
-        added=tuple(Change(key, None, wanted[key]) for key in sorted(wanted.keys() - current.keys())),
-        changed=tuple(Change(k, current[k], wanted[k]) for k in sorted(both) if current[k] != wanted[k]),
-        removed=tuple(Change(key, current[key], None) for key in sorted(current.keys() - wanted.keys())),
-        unchanged=tuple(sorted(key for key in both if current[key] == wanted[key])),
+        added=tuple(Change(key, None, desired[key]) for key in sorted(desired.keys() - current.keys())),
+        changed=tuple(Change(k, current[k], desired[k]) for k in sorted(both) if current[k] != desired[k]),
+        removed=tuple(Change(key, current[key], None) for key in sorted(current.keys() - desired.keys())),
+        unchanged=tuple(sorted(key for key in both if current[key] == desired[key])),
         refused=tuple(refused),
-        problem=problem_of_all(wanted),
+        problem=problem_of_all(desired),
     )
 
 
 def merged(
     current: Mapping[str, Setting], entries: Iterable[Entry], *, secret: bool
-) -> tuple[dict[str, Setting], list[Refusal]]:
+) -> tuple[dict[str, Setting], list[RejectedLine]]:
     """`current` with a `.env` laid over it, and what of it is refused. New variables are secret when `secret`; those
     there are keep their kind, and a secret keeps its value when the file has none, as a downloaded file does."""
-    wanted, refused = dict(current), []
+    desired, refused = dict(current), []
     for entry in entries:
         old = current.get(entry.key)
         if old is not None and old.secret and not entry.value:
@@ -322,23 +322,23 @@ def merged(
         new = Setting(entry.value, old.secret if old else secret)
         reason = problem_of(entry.key, new)
         if reason:
-            refused.append(Refusal(entry.line, entry.key, reason))
+            refused.append(RejectedLine(entry.line, entry.key, reason))
         else:
-            wanted[entry.key] = new
-    return wanted, refused
+            desired[entry.key] = new
+    return desired, refused
 
 
 def restored(
     current: Mapping[str, Setting], revision: Mapping[str, Setting]
-) -> tuple[dict[str, Setting], list[Refusal]]:
+) -> tuple[dict[str, Setting], list[RejectedLine]]:
     """The variables of a revision as they can be set today: what is secret now stays secret, and a name that has been
     reserved since is refused."""
-    wanted, refused = {}, []
+    desired, refused = {}, []
     for key, then in revision.items():
         now = current.get(key)
         reason = reserved(key)
         if reason:
-            refused.append(Refusal(0, key, reason))
+            refused.append(RejectedLine(0, key, reason))
         else:
-            wanted[key] = Setting(then.value, then.secret or (now is not None and now.secret))
-    return wanted, refused
+            desired[key] = Setting(then.value, then.secret or (now is not None and now.secret))
+    return desired, refused

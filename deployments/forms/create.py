@@ -42,7 +42,7 @@ class CreateForm(SizedForm):
     @staticmethod
     def _basics(options: Options, clusters: list[Cluster]) -> Mapping[str, forms.Field]:
         return {
-            "form_key": forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4),
+            "idempotency_key": forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4),
             "name": NameField(),
             "description": description_field(),
             "runtime": forms.ChoiceField(

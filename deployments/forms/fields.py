@@ -144,8 +144,8 @@ class SizedForm(OfferedFieldsForm):
             for name in ("worker_type", "min_workers", "max_workers", "concurrency"):
                 self.errors.pop(name, None)
             return cleaned
-        if said := order_problem(cleaned.get("min_workers"), cleaned.get("max_workers")):
-            self.add_error("min_workers", said)
+        if message := order_problem(cleaned.get("min_workers"), cleaned.get("max_workers")):
+            self.add_error("min_workers", message)
         return cleaned
 
     def worker_type(self) -> WorkerType:

@@ -39,26 +39,26 @@ class Change:
     saved: str = ""
 
 
-def edited_release(old: Release, wanted: FieldValues, types: Sequence[WorkerType]) -> Release:
+def edited_release(old: Release, desired: FieldValues, types: Sequence[WorkerType]) -> Release:
     """The Release after the edit form is saved."""
-    executor = Executor(str(wanted["executor"]))
+    executor = Executor(str(desired["executor"]))
     queues: tuple[QueueSpec, ...] = ()
     if executor is Executor.CELERY:
-        default = queue_after("default", wanted, types)
+        default = queue_after("default", desired, types)
         queues = tuple(default if queue.name == "default" else queue for queue in old.queues) or (default,)
     return replace(
         old,
         executor=executor,
-        scheduler=au_size(int(wanted["scheduler_au"])),
-        scheduler_replicas=int(wanted["scheduler_replicas"]),
+        scheduler=au_size(int(desired["scheduler_au"])),
+        scheduler_replicas=int(desired["scheduler_replicas"]),
         queues=queues,
     )
 
 
-def queue_after(name: str, wanted: FieldValues, types: Sequence[WorkerType]) -> QueueSpec:
+def queue_after(name: str, desired: FieldValues, types: Sequence[WorkerType]) -> QueueSpec:
     """One worker queue as a form asks for it."""
-    size = next(each.size for each in types if each.name == wanted["worker_type"])
-    low, high, concurrency = (int(wanted[field]) for field in WORKERS[1:])
+    size = next(each.size for each in types if each.name == desired["worker_type"])
+    low, high, concurrency = (int(desired[field]) for field in WORKERS[1:])
     return QueueSpec(name, low, high, concurrency, size)
 
 
@@ -76,20 +76,20 @@ def without_queue(old: Release, name: str) -> Release:
 
 def changes(form: ReviewedForm) -> list[Change]:
     """What a valid form changes, field by field."""
-    was, wanted = form.shown, form.wanted
+    was, desired = form.shown, form.desired
     return [
         Change(_label(form, name), _text(name, was.get(name)), _text(name, value))
-        for name, value in wanted.items()
+        for name, value in desired.items()
         if was.get(name) != value
     ]
 
 
 def differences(form: ShownForm, now: FieldValues) -> list[Change]:
     """Where what is stored `now`, what this reader was shown and what they want are not all the same."""
-    was, wanted = form.shown, form.wanted
+    was, desired = form.shown, form.desired
     found = []
-    for name in dict.fromkeys((*was, *now, *wanted)):
-        yours = wanted.get(name, was.get(name) if name == OTHER_QUEUES else None)
+    for name in dict.fromkeys((*was, *now, *desired)):
+        yours = desired.get(name, was.get(name) if name == OTHER_QUEUES else None)
         if not was.get(name) == now.get(name) == yours:
             texts = (_text(name, was.get(name)), _text(name, yours), _text(name, now.get(name)))
             found.append(Change(_label(form, name), *texts))

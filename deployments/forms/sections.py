@@ -47,20 +47,20 @@ def switched(workspace: Workspace, typed: QueryDict) -> tuple[CreateForm | None,
         return None, []
     kept: dict[str, Any] = {name: typed[name] for name in fresh.fields if name in typed}
     kept["cluster"] = str(fresh.options.cluster.pk)
-    said = []
+    message = []
     for name in OFFERED_CHOICES:
         field = fresh.fields[name]
         offered = {str(value) for value, _ in field.choices}  # type: ignore[attr-defined]
         if name in kept and kept[name] not in offered:
             lost, new = _word(name, kept.pop(name)[:40]), _word(name, field.initial)
             instead = f"{new} is chosen instead" if new else "it offers none"
-            said.append(f"{fresh.options.cluster.name} does not offer {field.label} {lost}: {instead}.")
+            message.append(f"{fresh.options.cluster.name} does not offer {field.label} {lost}: {instead}.")
     clusters = list(clusters_for(workspace))
-    return CreateForm(None, options=fresh.options, clusters=clusters, initial=kept), said
+    return CreateForm(None, options=fresh.options, clusters=clusters, initial=kept), message
 
 
-def _chosen(clusters: list[Cluster], wanted: str) -> Cluster:
-    return next((c for c in clusters if str(c.pk) == wanted), clusters[0])
+def _chosen(clusters: list[Cluster], desired: str) -> Cluster:
+    return next((c for c in clusters if str(c.pk) == desired), clusters[0])
 
 
 def sections(form: SizedForm, shown: Sections = SECTIONS) -> list[dict[str, Any]]:

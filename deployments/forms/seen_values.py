@@ -51,13 +51,13 @@ class ShownForm(OfferedFieldsForm):
         return found
 
     @property
-    def wanted(self) -> FieldValues:
+    def desired(self) -> FieldValues:
         """What a valid form asks for."""
         return {name: self.cleaned_data[name] for name in self.names}
 
     def merge(self, now: FieldValues) -> None:
         """What is stored has changed to `now`: take it, but for the fields that this reader has changed."""
-        was, yours = self.shown, self.wanted
+        was, yours = self.shown, self.desired
         taken = {
             name: str(now[name]) for name in self.names if name in now and yours.get(name) == was.get(name)
         }

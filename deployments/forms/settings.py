@@ -42,14 +42,14 @@ class ReviewedForm(ShownForm, SizedForm):
         self.fields["reviewed"], self.fields["again"] = self.hidden(), self.hidden()
 
     @property
-    def wanted(self) -> FieldValues:
+    def desired(self) -> FieldValues:
         """What a valid form asks for. A text that differs in its line ends alone is the one that was shown."""
         names = self.names if self.celery else [name for name in self.names if name not in WORKERS]
-        wanted: FieldValues = {name: self.cleaned_data[name] for name in names}
+        desired: FieldValues = {name: self.cleaned_data[name] for name in names}
         before = self.shown.get("description")
-        if "description" in wanted and _lines(before) == _lines(wanted["description"]):
-            wanted["description"] = before or ""
-        return wanted
+        if "description" in desired and _lines(before) == _lines(desired["description"]):
+            desired["description"] = before or ""
+        return desired
 
     @property
     def going_back(self) -> bool:
@@ -75,7 +75,7 @@ class ReviewedForm(ShownForm, SizedForm):
         self.refill(reviewed="", again="")
 
     def _review_mark(self) -> str:
-        text = json.dumps([self.shown, self.wanted], sort_keys=True)
+        text = json.dumps([self.shown, self.desired], sort_keys=True)
         return signing.Signer(salt=f"{self._salt}.reviewed").signature(text)
 
 

@@ -123,7 +123,7 @@ class EditVariableForm(VariableForm):
         return None if sent == as_sent(self.row.value) else sent.rstrip()
 
 
-def anew(key: str, typed: Mapping[str, Any]) -> VariableForm:
+def add_again(key: str, typed: Mapping[str, Any]) -> VariableForm:
     """The form that adds a variable which was deleted while its page was filled in, with what was typed there. What
     is not known to be plain is secret, and so not sent back."""
     secret = "on" if typed.get("secret") or typed.get("plain") != "1" else ""
@@ -197,7 +197,7 @@ class ImportForm(OfferedFieldsForm):
             self.data = _blanked(self.data, "text")
 
 
-class BaseForm(forms.Form):
+class BaseRevisionForm(forms.Form):
     """The revision that a shown difference is based on."""
 
     base = forms.IntegerField(min_value=0, widget=forms.HiddenInput)

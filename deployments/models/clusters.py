@@ -43,11 +43,13 @@ class Cluster(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     deregistered_at = models.DateTimeField(null=True)  # then only the history of deleted Deployments names it
     last_seen_at = models.DateTimeField(null=True)  # the observer's heartbeat
-    trouble = models.CharField(max_length=1000, blank=True)  # why the observer hears nothing, as one sentence
+    unreachable_reason = models.CharField(
+        max_length=1000, blank=True
+    )  # why the observer hears nothing, as one sentence
     checks = models.JSONField(default=list)  # what was found out about it, one entry per line of the page
     checked_at = models.DateTimeField(null=True)
     checking_since = models.DateTimeField(null=True)  # while a check runs
-    trial_at = models.DateTimeField(null=True)  # it did not answer a pass: `trials`
+    breaker_retry_at = models.DateTimeField(null=True)  # it did not answer a pass: `trials`
 
     # Which observer leads: `leadership`.
     observer = models.CharField(max_length=100, blank=True)

@@ -17,7 +17,7 @@ class EnvironmentVariable(models.Model):
     value = models.TextField(blank=True)  # empty when secret
     is_secret = models.BooleanField(default=False)
     sealed = models.BinaryField(null=True)
-    mark = models.CharField(max_length=64, blank=True)
+    secret_digest = models.CharField(max_length=64, blank=True)
     updated_at = models.DateTimeField(auto_now_add=True)
     updated_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
 

@@ -8,7 +8,7 @@ from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.domain.durations import Pace
+from deployments.domain.durations import StepProgress
 from deployments.domain.spec import Size, au_size
 from deployments.domain.states import Executor, Status
 from deployments.models.clusters import Cluster, RuntimeRelease, WorkerType
@@ -34,7 +34,7 @@ class Deployment(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="deployments")
     release_name = models.CharField(max_length=63, unique=True)
-    form_key = models.UUIDField()  # the same create form posted twice makes one Deployment
+    idempotency_key = models.UUIDField()  # the same create form posted twice makes one Deployment
 
     # Desired state.
     name = models.CharField(max_length=64)
@@ -53,7 +53,7 @@ class Deployment(models.Model):
     upgrade_from = models.ForeignKey(
         RuntimeRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
-    upgrade_trouble = models.CharField(max_length=1000, blank=True)  # why the last upgrade was given up
+    upgrade_error = models.CharField(max_length=1000, blank=True)  # why the last upgrade was given up
     generation = models.PositiveIntegerField(default=1)
     delete_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -71,10 +71,10 @@ class Deployment(models.Model):
     first_healthy_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
     airflow_url = models.CharField(max_length=255, blank=True)
-    notes = models.JSONField(default=dict)  # facts of the data plane for the page, by label
+    plane_details = models.JSONField(default=dict)  # facts of the data plane for the page, by label
 
     # For pages: how the step at work does. Not stored; put here by `stalled.attach`.
-    pace: Pace | None = None
+    step_progress: StepProgress | None = None
 
     # The reconciler's own: when to look next, who is looking now.
     due_at = models.DateTimeField(db_default=Now())
@@ -90,7 +90,7 @@ class Deployment(models.Model):
                 condition=models.Q(deleted_at__isnull=True),
                 name="deployment_name_once_per_workspace",
             ),
-            models.UniqueConstraint(fields=["workspace", "form_key"], name="one_deployment_per_form"),
+            models.UniqueConstraint(fields=["workspace", "idempotency_key"], name="one_deployment_per_form"),
         ]
         indexes = [
             models.Index(
@@ -145,9 +145,11 @@ class Deployment(models.Model):
         """`shown_status` of rows that are not gone, for a query: a list filters by the word that it shows."""
         stale = timezone.now() - UNKNOWN_AFTER
         nobody_looked = models.Q(due_at__lt=stale)
-        heard = models.Q(observed_at__gte=stale) | ~nobody_looked & models.Q(cluster__last_seen_at__gte=stale)
+        watched = models.Q(observed_at__gte=stale) | ~nobody_looked & models.Q(
+            cluster__last_seen_at__gte=stale
+        )
         return models.Case(
-            models.When(models.Q(status=Status.DELETING) | heard, then=models.F("status")),
+            models.When(models.Q(status=Status.DELETING) | watched, then=models.F("status")),
             default=models.Value(Status.UNKNOWN.value),
         )
 
@@ -155,7 +157,10 @@ class Deployment(models.Model):
     def reason(self) -> str:
         """The sentence beside the status; empty when Healthy."""
         if self.shown_status is Status.UNKNOWN:
-            advice = self.cluster.trouble or "Check that it runs and that the observer and a worker run."
+            advice = (
+                self.cluster.unreachable_reason
+                or "Check that it runs and that the observer and a worker run."
+            )
             return (
                 f"Nothing was heard from cluster {self.cluster.name} since {self.fresh_at:%Y-%m-%d %H:%M:%S} UTC. "
                 f"{advice}"
@@ -211,8 +216,8 @@ class WorkerQueue(models.Model):
     concurrency = models.PositiveSmallIntegerField()
 
     # The scaler's: how many workers are wanted, and since when fewer would do.
-    wanted_workers = models.PositiveSmallIntegerField()
-    fewer_since = models.DateTimeField(null=True)
+    desired_workers = models.PositiveSmallIntegerField()
+    scale_down_since = models.DateTimeField(null=True)
     queued = models.PositiveIntegerField(default=0)
     running = models.PositiveIntegerField(default=0)
     live_workers = models.PositiveSmallIntegerField(default=0)

@@ -59,7 +59,7 @@ class ComponentStatus(models.Model):
     name = models.CharField(max_length=80)
     state = models.CharField(max_length=8, choices=choices(ComponentState))
     ready = models.PositiveSmallIntegerField()
-    wanted = models.PositiveSmallIntegerField()
+    desired = models.PositiveSmallIntegerField()
     reason = models.CharField(max_length=1000, blank=True)
     last_line = models.CharField(max_length=1000, blank=True)
     restarts = models.PositiveIntegerField(default=0)

@@ -13,7 +13,7 @@ from console.kit.refusals import ActionRefused
 from deployments.actions.refusals import NotNow
 from deployments.models import Deployment
 from deployments.pages import menu
-from deployments.presenters.facts import facts, notes
+from deployments.presenters.facts import facts, identifiers
 from deployments.queries.durations import attach
 from workspaces.access import MemberRequest
 from workspaces.models import User
@@ -34,7 +34,7 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
         "tabs": [{**each, "current": each["label"] == tab} for each in _tabs(request, deployment)],
         "list_url": request.workspace.url,
         "stream_url": _stream_url(request),
-        "notes": notes(deployment),
+        "identifiers": identifiers(deployment),
         "facts": facts(deployment),
         "whole_menu": menu.menu(request, deployment),
         "retry_url": reverse("deployments:retry", args=[deployment.release_name])

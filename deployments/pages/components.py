@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from deployments.access import deployment_view
-from deployments.dataplane.contract import DataPlane, DataPlaneError, Instance, LogTail, Ref
+from deployments.dataplane.contract import DataPlaneError, Driver, Instance, LogTail, Ref
 from deployments.domain.component_titles import heading
 from deployments.models import Deployment
 from deployments.pages.common import page_context
@@ -22,7 +22,7 @@ from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
 READ_LINES = 1000  # in which the telling ones are looked for
-TELLING_LINES = 15
+RELEVANT_LINES = 15
 
 
 @require_GET
@@ -107,21 +107,21 @@ def _now(deployment: Deployment, name: str) -> dict[str, Any]:
     except DataPlaneError as error:
         context["lines_trouble"] = str(error)
         return context
-    telling = log_levels.telling(lines, TELLING_LINES)
-    wrong = any(line.level.at_least(Level.ERROR) for line in telling)
+    relevant = log_levels.relevant(lines, RELEVANT_LINES)
+    wrong = any(line.level.at_least(Level.ERROR) for line in relevant)
     return context | {
-        "lines": telling,
+        "lines": relevant,
         "wrong": wrong,
         "lines_url": log_url(deployment, name, Level.ERROR if wrong else None),
     }
 
 
-def _instances(plane: DataPlane, ref: Ref, *, name: str) -> tuple[Instance, ...]:
-    return plane.inspect(ref, name)
+def _instances(driver: Driver, ref: Ref, *, name: str) -> tuple[Instance, ...]:
+    return driver.inspect(ref, name)
 
 
-def _tail(plane: DataPlane, ref: Ref, *, name: str) -> LogTail:
-    return plane.logs(ref, name, lines=READ_LINES)
+def _tail(driver: Driver, ref: Ref, *, name: str) -> LogTail:
+    return driver.logs(ref, name, lines=READ_LINES)
 
 
 COUNT_SECONDS = 2.0
@@ -131,11 +131,11 @@ COUNT_SECONDS = 2.0
 @deployment_view(Permission.VIEW, alive=True)
 def tasks(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """How many tasks run now, as a fragment that a page asks for when it is there already: it may take two seconds."""
-    count, trouble = None, ""
+    count, problem = None, ""
     try:
-        asked = live.begin(deployment, lambda plane, ref: plane.tasks(ref))
+        asked = live.begin(deployment, lambda driver, ref: driver.tasks(ref))
         count = live.finish(deployment, asked, COUNT_SECONDS)
     except DataPlaneError as error:
-        trouble = str(error)
-    context = {"count": count, "trouble": trouble, "asleep": deployment.hibernating}
+        problem = str(error)
+    context = {"count": count, "problem": problem, "asleep": deployment.hibernating}
     return render(request, "deployments/components/_tasks.html", context)

@@ -40,7 +40,7 @@ def new_deployment(request: MemberRequest) -> HttpResponse:
             deployment = actions.create_deployment(
                 workspace=request.workspace,
                 by=request.user,
-                form_key=form.cleaned_data["form_key"],
+                idempotency_key=form.cleaned_data["idempotency_key"],
                 choices=form.choices(),
             )
         except actions.WorkspaceGone:
@@ -56,14 +56,14 @@ def new_deployment(request: MemberRequest) -> HttpResponse:
 @workspace_view(Permission.CREATE_DEPLOYMENT)
 def new_options(request: MemberRequest) -> HttpResponse:
     """The create form as typed so far, with what the chosen cluster offers. Creates nothing."""
-    form, said = sections.switched(request.workspace, request.POST)
+    form, message = sections.switched(request.workspace, request.POST)
     if form is None:
         return render(request, "deployments/create/no_cluster.html", {})
-    return _new_page(request, form, said)
+    return _new_page(request, form, message)
 
 
 def _new_page(
-    request: MemberRequest, form: CreateForm, said: Sequence[str] = (), status: int = 200
+    request: MemberRequest, form: CreateForm, message: Sequence[str] = (), status: int = 200
 ) -> HttpResponse:
     here = [request.workspace.pk]
     options_url = reverse("deployments:new_options", args=here)
@@ -74,7 +74,7 @@ def _new_page(
         "form": form,
         "sections": sections.sections(form),
         "summary": sections.summary_of(form),
-        "said": said,
+        "message": message,
         "several": several,
         "preview_url": reverse("deployments:summary", args=here),
         "options_url": options_url,

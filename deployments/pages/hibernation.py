@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from console.kit.http import posted, see_other
 from deployments.access import deployment_view
 from deployments.actions import hibernation
-from deployments.actions.refusals import ChangedMeanwhile, NotNow
+from deployments.actions.refusals import EditConflict, NotNow
 from deployments.domain import schedules
 from deployments.forms import review
 from deployments.forms.hibernation import ScheduleForm
@@ -56,9 +56,9 @@ def schedule(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             hibernation.set_schedule(
-                deployment=deployment, by=request.user, shown=form.shown, wanted=form.wanted
+                deployment=deployment, by=request.user, shown=form.shown, desired=form.desired
             )
-        except ChangedMeanwhile as other:
+        except EditConflict as other:
             differences = review.differences(form, other.now)
             form.merge(other.now)
             deployment.refresh_from_db()
@@ -113,7 +113,7 @@ def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:
     found = []
     for name, title in (("hibernate_cron", "Hibernates"), ("wake_cron", "Wakes")):
         typed = str(form[name].value() or "")
-        line: dict[str, Any] = {"title": title, "zone": zone, "words": "", "times": [], "trouble": ""}
+        line: dict[str, Any] = {"title": title, "zone": zone, "words": "", "times": [], "problem": ""}
         try:
             if typed.strip():
                 cron = schedules.clean_cron(typed)
@@ -123,6 +123,6 @@ def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:
                 ]
                 line |= {"words": schedules.words(cron), "times": shown}
         except ValueError as error:
-            line["trouble"] = str(error)
+            line["problem"] = str(error)
         found.append(line)
     return found

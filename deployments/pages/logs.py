@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 
 from console.kit.http import this_url
 from deployments.access import deployment_view
-from deployments.dataplane.contract import LOG_BEGINNING, DataPlane, DataPlaneError, LogTail, Ref
+from deployments.dataplane.contract import LOG_BEGINNING, DataPlaneError, Driver, LogTail, Ref
 from deployments.domain.component_titles import heading
 from deployments.domain.states import Status
 from deployments.models import Deployment
@@ -121,7 +121,7 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     try:
         tail = live.ask(deployment, partial(_tail, component=component, lines=read, after=""))
     except DataPlaneError as error:
-        context["trouble"] = str(error)
+        context["problem"] = str(error)
         return render(request, "deployments/logs/logs.html", context)
     lines, carry = log_levels.read(tail.lines)
     matching = [line for line in lines if filters.match(line)]
@@ -136,8 +136,8 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     return render(request, "deployments/logs/logs.html", context)
 
 
-def _tail(plane: DataPlane, ref: Ref, *, component: str, lines: int, after: str) -> LogTail:
-    return plane.logs(ref, component, lines=lines, after=after)
+def _tail(driver: Driver, ref: Ref, *, component: str, lines: int, after: str) -> LogTail:
+    return driver.logs(ref, component, lines=lines, after=after)
 
 
 @require_GET
@@ -203,11 +203,11 @@ async def _portions(deployment: Deployment, component: str, filters: Filters) ->
 
 
 def _portion(
-    plane: DataPlane, ref: Ref, *, component: str, after: str, filters: Filters, carry: dict[str, Level]
+    driver: Driver, ref: Ref, *, component: str, after: str, filters: Filters, carry: dict[str, Level]
 ) -> tuple[str, dict[str, Level], bytes]:
     """The next lines that match, with the cursor after them ("" at the end) and the levels in force there. All of it on
     the thread that asks: thousands of lines in the event loop would hold up every other page."""
-    tail = _tail(plane, ref, component=component, lines=READ_LINES, after=after)
+    tail = _tail(driver, ref, component=component, lines=READ_LINES, after=after)
     if not tail.lines:
         return "", carry, b""
     lines, carry = log_levels.read(tail.lines, carry)

@@ -32,19 +32,21 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
     items = []
     if request.can(Permission.EDIT_DEPLOYMENT):
         runs = f"It runs {deployment.runtime}."
-        if deployment.upgrade_trouble:
-            said = "Its last upgrade failed, and its page says why. The Activity keeps it."
-            items.append(MenuItem("Dismiss failed upgrade", said, "check", url("upgrade_dismiss"), post=True))
+        if deployment.upgrade_error:
+            message = "Its last upgrade failed, and its page says why. The Activity keeps it."
+            items.append(
+                MenuItem("Dismiss failed upgrade", message, "check", url("upgrade_dismiss"), post=True)
+            )
         items.append(MenuItem("Upgrade…", runs, "arrow-up", url("upgrade")))
         if deployment.hibernating:
-            said = "It sleeps, and nothing of it runs."
-            items.append(MenuItem("Wake up", said, "play", url("wake"), post=True, primary=True))
+            message = "It sleeps, and nothing of it runs."
+            items.append(MenuItem("Wake up", message, "play", url("wake"), post=True, primary=True))
         else:
-            said = "Asleep it costs nothing but its database."
-            items.append(MenuItem("Hibernate…", said, "moon", url("hibernate")))
-        said = "It can sleep at night and at weekends by itself."
-        items.append(MenuItem("Hibernation schedule", said, "clock", url("schedule")))
+            message = "Asleep it costs nothing but its database."
+            items.append(MenuItem("Hibernate…", message, "moon", url("hibernate")))
+        message = "It can sleep at night and at weekends by itself."
+        items.append(MenuItem("Hibernation schedule", message, "clock", url("schedule")))
     if request.can(Permission.TRANSFER_DEPLOYMENT):
-        said = f"It belongs to the Workspace {deployment.workspace.name}."
-        items.append(MenuItem("Transfer…", said, "layers", url("transfer")))
+        message = f"It belongs to the Workspace {deployment.workspace.name}."
+        items.append(MenuItem("Transfer…", message, "layers", url("transfer")))
     return items

@@ -61,8 +61,8 @@ def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 
 def _edit_url(request: MemberRequest, deployment: Deployment) -> str | None:
     """Where the settings are changed, for those who may, while that can be done."""
-    settled = deployment.first_healthy_at is not None and not deployment.is_deleting
-    if not settled or not request.can(Permission.EDIT_DEPLOYMENT):
+    editable = deployment.first_healthy_at is not None and not deployment.is_deleting
+    if not editable or not request.can(Permission.EDIT_DEPLOYMENT):
         return None
     return reverse("deployments:edit", args=[deployment.release_name])
 

@@ -17,7 +17,7 @@ from deployments.actions.queues import DEFAULT_STAYS
 from deployments.actions.settings import DEFAULT_QUEUE, queue_settings
 from deployments.clusters.options import options_for
 from deployments.domain.field_values import FieldValues
-from deployments.domain.spec import QueueSpec, wanted_workers
+from deployments.domain.spec import QueueSpec, desired_workers
 from deployments.domain.states import Executor
 from deployments.forms import review
 from deployments.forms.confirm import DeleteQueueForm
@@ -44,14 +44,14 @@ class Row:
     delete_url: str
 
 
-def formula(queue: QueueSpec, *, queued: int, running: int, wanted: int) -> str:
+def formula(queue: QueueSpec, *, queued: int, running: int, desired: int) -> str:
     """How the number of workers comes about, spelled out: "7 running + 12 queued / 16 per worker: 2 workers"."""
-    need = wanted_workers(queue, queued, running)
-    said = f"{running} running + {queued} queued / {queue.concurrency} per worker: {_workers(need)}"
+    need = desired_workers(queue, queued, running)
+    message = f"{running} running + {queued} queued / {queue.concurrency} per worker: {_workers(need)}"
     bare = -(-(queued + running) // queue.concurrency)
     if bare != need:
-        said += f" ({'at least' if bare < need else 'at most'} {need})"
-    return f"{said}; {wanted} until 5 minutes have passed" if wanted > need else said
+        message += f" ({'at least' if bare < need else 'at most'} {need})"
+    return f"{message}; {desired} until 5 minutes have passed" if desired > need else message
 
 
 def _workers(count: int) -> str:
@@ -68,7 +68,7 @@ def _table(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
         Row(
             queue,
             formula(
-                queue_spec(queue), queued=queue.queued, running=queue.running, wanted=queue.wanted_workers
+                queue_spec(queue), queued=queue.queued, running=queue.running, desired=queue.desired_workers
             ),
             _url("queue_edit", deployment, queue.name),
             _url("queue_delete", deployment, queue.name) if queue.name != DEFAULT_QUEUE else "",
@@ -119,10 +119,10 @@ def queue_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         form.refuse(actions.QueueExists(name))
         return _form_page(request, deployment, form)
     if not form.is_reviewed:
-        spec = review.queue_after(name, form.wanted, options.worker_types)
+        spec = review.queue_after(name, form.desired, options.worker_types)
         return _review(request, deployment, form, found, spec)
     try:
-        actions.add_queue(deployment=deployment, by=request.user, name=name, wanted=form.wanted)
+        actions.add_queue(deployment=deployment, by=request.user, name=name, desired=form.desired)
     except actions.NotNow as refusal:
         return not_editable(request, deployment, TAB, refusal.sentence)
     except ActionRefused as refusal:
@@ -147,8 +147,8 @@ def queue_edit(request: MemberRequest, deployment: Deployment, queue: str) -> Ht
         return _form_page(request, deployment, form, name=queue)
     if form.shown != now:
         return _difference(request, deployment, form, queue, now)
-    if form.wanted != now and not form.is_reviewed:
-        spec = review.queue_after(queue, form.wanted, options.worker_types)
+    if form.desired != now and not form.is_reviewed:
+        spec = review.queue_after(queue, form.desired, options.worker_types)
         return _review(request, deployment, form, found, spec)
     return _save(request, deployment, form, queue)
 
@@ -156,9 +156,9 @@ def queue_edit(request: MemberRequest, deployment: Deployment, queue: str) -> Ht
 def _save(request: MemberRequest, deployment: Deployment, form: QueueForm, queue: str) -> HttpResponse:
     try:
         changed = actions.edit_queue(
-            deployment=deployment, by=request.user, name=queue, shown=form.shown, wanted=form.wanted
+            deployment=deployment, by=request.user, name=queue, shown=form.shown, desired=form.desired
         )
-    except actions.ChangedMeanwhile as other:
+    except actions.EditConflict as other:
         return _difference(request, deployment, form, queue, other.now)
     except actions.NotNow as refusal:
         return not_editable(request, deployment, TAB, refusal.sentence)

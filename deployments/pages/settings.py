@@ -81,7 +81,7 @@ def edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     if form.shown != now:
         return _difference_page(request, deployment, form, now)
     old = release_of(deployment, queues)
-    new = review.edited_release(old, form.wanted, form.options.worker_types)
+    new = review.edited_release(old, form.desired, form.options.worker_types)
     if old.digest != new.digest and not form.is_reviewed:
         effect = impact(deployment, queues, new)
         return review_page(request, deployment, "Settings", form, effect)
@@ -91,9 +91,9 @@ def edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 def _save(request: MemberRequest, deployment: Deployment, form: EditForm) -> HttpResponse:
     try:
         changed = actions.edit_deployment(
-            deployment=deployment, by=request.user, shown=form.shown, wanted=form.wanted
+            deployment=deployment, by=request.user, shown=form.shown, desired=form.desired
         )
-    except actions.ChangedMeanwhile as other:
+    except actions.EditConflict as other:
         return _difference_page(request, deployment, form, other.now)
     except actions.NotNow as refusal:
         return not_editable(request, deployment, "Settings", refusal.sentence)

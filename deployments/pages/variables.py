@@ -27,7 +27,13 @@ from deployments.actions.variables import (
 )
 from deployments.domain import dotenv
 from deployments.domain.variables import Difference, difference, merged, restored
-from deployments.forms.variables import BaseForm, EditVariableForm, ImportForm, VariableForm, anew
+from deployments.forms.variables import (
+    BaseRevisionForm,
+    EditVariableForm,
+    ImportForm,
+    VariableForm,
+    add_again,
+)
 from deployments.models import Deployment, EnvironmentVariable, VariableRevision
 from deployments.pages.common import page_context
 from deployments.presenters import impact
@@ -71,7 +77,7 @@ def variable_list(request: MemberRequest, deployment: Deployment) -> HttpRespons
     context = _context(
         request,
         deployment,
-        rows=deployment.variables.select_related("updated_by").defer("sealed", "mark"),
+        rows=deployment.variables.select_related("updated_by").defer("sealed", "secret_digest"),
         revisions=[
             _revision(each) for each in deployment.variable_revisions.select_related("by").defer("sealed")
         ],
@@ -82,15 +88,15 @@ def variable_list(request: MemberRequest, deployment: Deployment) -> HttpRespons
 
 
 def _revision(revision: VariableRevision) -> dict[str, Any]:
-    told = [(word.capitalize(), ", ".join(keys)) for word, keys in revision.changes.items() if keys]
-    return {"number": revision.number, "at": revision.at, "by": revision.by, "told": told}
+    reported = [(word.capitalize(), ", ".join(keys)) for word, keys in revision.changes.items() if keys]
+    return {"number": revision.number, "at": revision.at, "by": revision.by, "reported": reported}
 
 
 @require_GET
 @deployment_view(Permission.VIEW, alive=True)
 def variables_download(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The variables as a `.env`, without the values of secrets."""
-    rows = deployment.variables.defer("sealed", "mark")
+    rows = deployment.variables.defer("sealed", "secret_digest")
     text = dotenv.write({row.key: None if row.is_secret else row.value for row in rows})
     response = HttpResponse(text, content_type="text/plain; charset=utf-8")
     filename = f"{deployment.release_name}.env"
@@ -122,7 +128,7 @@ def variable_edit(request: MemberRequest, deployment: Deployment, key: str) -> H
 def _gone(request: MemberRequest, deployment: Deployment, key: str) -> HttpResponse:
     """Somebody deleted it while its page was filled in: what was typed stands in the form that adds it."""
     action = reverse("deployments:variable_new", args=[deployment.release_name])
-    form = anew(key, request.POST)
+    form = add_again(key, request.POST)
     context = _context(request, deployment, form=form, row=None, action=action, impact=_impact(deployment))
     return render(request, "deployments/variables/variable.html", context, status=422)
 
@@ -168,30 +174,28 @@ def _who_changed(row: EnvironmentVariable) -> str:
 def variables_delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Say what goes, then delete it; the keys stand in the address, then in the form."""
     keys = (request.POST if request.method == "POST" else request.GET).getlist("key")
-    trouble = ""
+    notice = ""
     if request.method == "POST" and keys:
         try:
-            shown = BaseForm(request.POST).shown()
+            shown = BaseRevisionForm(request.POST).shown()
             made = delete_variables(deployment=deployment, by=request.user, keys=keys, base=shown)
         except VariablesChanged:
-            trouble = _MOVED_DELETE
+            notice = _MOVED_DELETE
         except NotNow as refusal:
             messages.error(request, refusal.sentence)
             return see_other(variables_url(deployment))
         else:
             count = len(made.changes["removed"]) if made else 0
-            said = "1 variable is deleted." if count == 1 else f"{count} variables are deleted."
-            messages.success(request, said if made else "Nothing changed: they were deleted already.")
+            message = "1 variable is deleted." if count == 1 else f"{count} variables are deleted."
+            messages.success(request, message if made else "Nothing changed: they were deleted already.")
             return see_other(variables_url(deployment))
     base = latest_revision(deployment)  # before the rows: a change in between is told, never hidden
     found = list(deployment.variables.select_related("updated_by").filter(key__in=keys).defer("sealed"))
     if not found:
         messages.info(request, "Choose the variables to delete first.")
         return see_other(variables_url(deployment))
-    context = _context(
-        request, deployment, rows=found, base=base, trouble=trouble, impact=_impact(deployment)
-    )
-    status = 409 if trouble else 200
+    context = _context(request, deployment, rows=found, base=base, notice=notice, impact=_impact(deployment))
+    status = 409 if notice else 200
     return render(request, "deployments/variables/variables_delete.html", context, status=status)
 
 
@@ -224,8 +228,8 @@ def variables_draft(request: MemberRequest, deployment: Deployment, token: UUID)
 
     def compare() -> Difference:
         current = vault.settings(deployment)
-        wanted, refused = merged(current, draft.parsed.entries, secret=draft.secret)
-        return difference(current, wanted, sorted([*draft.parsed.refusals, *refused], key=lambda r: r.line))
+        desired, refused = merged(current, draft.parsed.entries, secret=draft.secret)
+        return difference(current, desired, sorted([*draft.parsed.refusals, *refused], key=lambda r: r.line))
 
     def apply(base: int) -> VariableRevision | None:
         entries, secret = draft.parsed.entries, draft.secret
@@ -263,19 +267,19 @@ def _difference(
     named: set[str] | None = None,
 ) -> HttpResponse:
     """The page of a difference; on POST it is applied unless it is no longer the one that was shown."""
-    trouble, status = "", 200
+    notice, status = "", 200
     if request.method == "POST":
         try:
-            made = apply(BaseForm(request.POST).shown())
+            made = apply(BaseRevisionForm(request.POST).shown())
         except VariablesChanged:
-            trouble, status = _MOVED, 409
+            notice, status = _MOVED, 409
         except RevisionGone:
             raise
         except ActionRefused as refusal:
-            trouble, status = refusal.sentence, 409
+            notice, status = refusal.sentence, 409
         else:
-            said = f"Revision {made.number} is saved." if made else "Nothing changed."
-            messages.success(request, said)
+            message = f"Revision {made.number} is saved." if made else "Nothing changed."
+            messages.success(request, message)
             return see_other(variables_url(deployment))
     base = latest_revision(
         deployment
@@ -285,7 +289,7 @@ def _difference(
         request,
         deployment,
         heading=heading,
-        trouble=trouble,
+        notice=notice,
         base=base,
         groups=[group for group in _groups(found) if group["changes"]],
         unchanged=[key for key in found.unchanged if named is None or key in named],

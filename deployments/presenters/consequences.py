@@ -51,17 +51,17 @@ def sentences(old: Release, new: Release, loads: Mapping[str, QueueLoad], *, siz
     if new.hibernating and old.hibernating:
         return ["Nothing runs now, so nothing restarts. The changes take effect when it wakes."]
     done = effects(old, new, sized=sized)
-    said = [
+    message = [
         *_executor(old, new, loads),
         *_restarts(old, new, done, sized=sized),
         *_schedulers(old, done, sized=sized),
         *_queues(old, new, done, loads),
     ]
     if not done.restarts:
-        said.insert(0, "Nothing restarts.")
+        message.insert(0, "Nothing restarts.")
     if not sized and (old.scheduler != new.scheduler or _resized(old, new)):
-        said.append("This machine does not enforce sizes, so the new ones change the figures alone.")
-    return said
+        message.append("This machine does not enforce sizes, so the new ones change the figures alone.")
+    return message
 
 
 def cuts_off(old: Release, new: Release, *, sized: bool) -> bool:
@@ -99,20 +99,20 @@ def _resized(old: Release, new: Release) -> bool:
 def _executor(old: Release, new: Release, loads: Mapping[str, QueueLoad]) -> list[str]:
     if old.executor is new.executor:
         return []
-    said = [f"Changes the executor from {old.executor.label} to {new.executor.label}."]
+    message = [f"Changes the executor from {old.executor.label} to {new.executor.label}."]
     if old.executor is Executor.CELERY:
         running = sum(load.running + load.queued for load in loads.values())
         if running:
             what = _count(running, "running or queued task", "starts again", "start again")
-            said.append(f"{what} under the new executor.")
+            message.append(f"{what} under the new executor.")
         word, verb = ("Queue", "is") if len(old.queues) == 1 else ("Queues", "are")
-        said.append(
+        message.append(
             f"{word} {listed(queue.name for queue in old.queues)} {verb} dropped with all settings; "
             "tasks that name a queue run without one."
         )
     else:
-        said.append("Tasks that run now are cut off and start again under the new executor.")
-    return said
+        message.append("Tasks that run now are cut off and start again under the new executor.")
+    return message
 
 
 def _inside(what: str, *, sized: bool) -> str:
@@ -125,12 +125,12 @@ def _inside(what: str, *, sized: bool) -> str:
 def _restarts(old: Release, new: Release, done: Effects, *, sized: bool) -> list[str]:
     if not done.restarts:
         return []
-    said = [f"Restarts {listed('the ' + within(name) for name in done.restarts)}."]
+    message = [f"Restarts {listed('the ' + within(name) for name in done.restarts)}."]
     if old.executor is new.executor is Executor.LOCAL:
-        said.append(_inside("the scheduler", sized=sized))
+        message.append(_inside("the scheduler", sized=sized))
     elif "scheduler" in done.restarts:
-        said.append("No new task starts until the scheduler is back, which takes some seconds.")
-    return said
+        message.append("No new task starts until the scheduler is back, which takes some seconds.")
+    return message
 
 
 def _schedulers(old: Release, done: Effects, *, sized: bool) -> list[str]:
@@ -138,18 +138,18 @@ def _schedulers(old: Release, done: Effects, *, sized: bool) -> list[str]:
         return []
     if done.schedulers > 0:
         return [f"Starts {_number(done.schedulers, 'more scheduler')}."]
-    said = [f"Ends {_number(-done.schedulers, 'scheduler')}."]
+    message = [f"Ends {_number(-done.schedulers, 'scheduler')}."]
     if old.executor is Executor.LOCAL and not done.restarts:
-        said.append(_inside("it", sized=sized))
-    return said
+        message.append(_inside("it", sized=sized))
+    return message
 
 
 def _queues(old: Release, new: Release, done: Effects, loads: Mapping[str, QueueLoad]) -> list[str]:
     was, will = _by_name(old), _by_name(new)
-    said: list[str] = []
+    message: list[str] = []
     if old.executor is new.executor and done.dropped:
         one = len(done.dropped) == 1
-        said.append(
+        message.append(
             f"{'Queue' if one else 'Queues'} {listed(done.dropped)} {'is' if one else 'are'} dropped; "
             f"tasks waiting for {'it' if one else 'them'} stay queued."
         )
@@ -157,28 +157,28 @@ def _queues(old: Release, new: Release, done: Effects, loads: Mapping[str, Queue
         load = loads.get(name, QueueLoad(name, 0, 0, 0))
         if name in done.dropped:
             if new.executor is old.executor:
-                said += _drains(name, load.workers, load.running)
+                message += _drains(name, load.workers, load.running)
         elif name in done.added:
             started = f"{_number(queue.min_workers, 'worker')}" if queue.min_workers else "no worker yet"
-            said.append(f"Starts queue {name} with {started}.")
+            message.append(f"Starts queue {name} with {started}.")
         elif name in done.replaced:
-            said += _drains(name, load.workers, load.running, replaced=True)
+            message += _drains(name, load.workers, load.running, replaced=True)
         elif load.workers > queue.max_workers:
-            said += _drains(name, load.workers - queue.max_workers, load.running)
+            message += _drains(name, load.workers - queue.max_workers, load.running)
         elif load.workers < queue.min_workers:
-            said.append(f"Starts {_number(queue.min_workers - load.workers, 'more worker')} of {name}.")
-    return said
+            message.append(f"Starts {_number(queue.min_workers - load.workers, 'more worker')} of {name}.")
+    return message
 
 
 def _drains(name: str, workers: int, running: int, *, replaced: bool = False) -> list[str]:
     if not workers:
         return []
     verbs = ("drains and is replaced", "drain and are replaced") if replaced else ("drains", "drain")
-    said = _count(workers, "worker", *verbs, of=f" of {name}")
+    message = _count(workers, "worker", *verbs, of=f" of {name}")
     if running:
         tasks = _count(running, "running task", "gets", "get")
-        return [f"{said}; {tasks} {DRAIN_MINUTES} minutes to finish first."]
-    return [f"{said}; nothing runs on {'it' if workers == 1 else 'them'} now."]
+        return [f"{message}; {tasks} {DRAIN_MINUTES} minutes to finish first."]
+    return [f"{message}; nothing runs on {'it' if workers == 1 else 'them'} now."]
 
 
 def _number(count: int, thing: str) -> str:

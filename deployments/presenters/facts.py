@@ -23,11 +23,11 @@ def facts(deployment: Deployment) -> list[dict[str, str]]:
                 f"{queue.concurrency} tasks each"
             )
             rows.append((f"Worker queue {queue.name}", value))
-    rows += [(label, value) for label, value in deployment.notes.items() if label != DAGS_FOLDER]
+    rows += [(label, value) for label, value in deployment.plane_details.items() if label != DAGS_FOLDER]
     return [{"label": label, "value": value} for label, value in rows]
 
 
-def notes(deployment: Deployment) -> list[dict[str, str]]:
+def identifiers(deployment: Deployment) -> list[dict[str, str]]:
     """What a person copies: the names."""
     rows = [("Release name", deployment.release_name), ("ID", str(deployment.pk))]
     return [{"label": label, "value": value} for label, value in rows]

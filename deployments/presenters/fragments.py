@@ -7,14 +7,14 @@ from django.template.loader import render_to_string
 
 from console.kit.events import Frame
 from deployments.dataplane.contract import DAGS_FOLDER
-from deployments.domain.durations import Pace
+from deployments.domain.durations import StepProgress
 from deployments.domain.states import StepState
 from deployments.models import Deployment, Step
 from deployments.queries.durations import attach, current_operation, current_steps
 from deployments.templatetags.states import status_badge
 
 
-def step_context(step: Step, pace: Pace | None = None) -> dict[str, Any]:
+def step_context(step: Step, step_progress: StepProgress | None = None) -> dict[str, Any]:
     """One step as the templates want it; `pace` is that of the step at work."""
     return {
         "key": step.key,
@@ -25,7 +25,7 @@ def step_context(step: Step, pace: Pace | None = None) -> dict[str, Any]:
         "started_at": step.started_at,
         "finished_at": step.finished_at,
         "running": step.state == StepState.RUNNING,
-        "usual": pace.usual.text if pace and pace.key == step.key else "",
+        "typical": step_progress.typical.text if step_progress and step_progress.key == step.key else "",
     }
 
 
@@ -40,12 +40,12 @@ def live_context(deployment: Deployment) -> dict[str, Any]:
     return {
         "d": deployment,
         "operation": current_operation(deployment),
-        "pace": deployment.pace,
+        "step_progress": deployment.step_progress,
         "live_id": f"live-{deployment.pk}",
-        "steps": [step_context(step, deployment.pace) for step in current_steps(deployment)],
+        "steps": [step_context(step, deployment.step_progress) for step in current_steps(deployment)],
         "components": list(deployment.components.all()),
         "airflow_url": deployment.airflow_url or None,
-        "dags_folder": deployment.notes.get(DAGS_FOLDER) if _takes_dags(deployment) else None,
+        "dags_folder": deployment.plane_details.get(DAGS_FOLDER) if _takes_dags(deployment) else None,
     }
 
 

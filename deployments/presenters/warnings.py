@@ -64,7 +64,7 @@ def consequences(deployment: Deployment) -> list[str]:
         f"Every process of {deployment.name} is stopped; tasks that run now are cut off.",
         "Its metadata database is dropped, with all runs, connections and variables in it.",
     ]
-    folder = deployment.notes.get(DAGS_FOLDER)
+    folder = deployment.plane_details.get(DAGS_FOLDER)
     if folder:
         sentences.append(
             f"Its files are removed, the DAGs in {folder} included. Copy them first if you need them."

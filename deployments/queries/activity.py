@@ -67,8 +67,8 @@ class Entry:
         """What else changed, a line each: "name: Old → New"."""
         if self.status:
             return [self.after["reason"]] if self.after["reason"] else []
-        told = {"role", *(["name"] if "name" not in self.before else [])}  # by the sentence itself
-        keys = [key for key in {**self.before, **self.after} if key not in told]
+        reported = {"role", *(["name"] if "name" not in self.before else [])}  # by the sentence itself
+        keys = [key for key in {**self.before, **self.after} if key not in reported]
         return [_change(key, self.before, self.after) for key in keys]
 
     @property

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Q, prefetch_related_objects
 from django.utils import timezone
 
-from deployments.domain.durations import Pace, Usual, usual
+from deployments.domain.durations import StepProgress, TypicalDuration, typical
 from deployments.domain.states import Operation, Status, StepState
 from deployments.models import Deployment, Step, StepTiming
 
@@ -37,20 +37,20 @@ def current_steps(deployment: Deployment) -> list[Step]:
     return found
 
 
-def usuals(keys: Iterable[Key]) -> dict[Key, Usual]:
+def typicals(keys: Iterable[Key]) -> dict[Key, TypicalDuration]:
     """What is usual for each of these steps, as far as it is known. One query, none for no keys; a step keeps
     MOST_SAMPLES rows at most."""
-    wanted = Q()
+    desired = Q()
     for cluster, operation, key in set(keys):
-        wanted |= Q(cluster=cluster, operation=operation, key=key)
-    if not wanted:
+        desired |= Q(cluster=cluster, operation=operation, key=key)
+    if not desired:
         return {}
     seconds: dict[Key, list[float]] = defaultdict(list)
-    for cluster, operation, key, taken in StepTiming.objects.filter(wanted).values_list(
+    for cluster, operation, key, taken in StepTiming.objects.filter(desired).values_list(
         "cluster_id", "operation", "key", "seconds"
     ):
         seconds[cluster, operation, key].append(taken)
-    return {key: found for key, taken in seconds.items() if (found := usual(taken))}
+    return {key: found for key, taken in seconds.items() if (found := typical(taken))}
 
 
 def attach(rows: Sequence[Deployment]) -> None:
@@ -61,13 +61,15 @@ def attach(rows: Sequence[Deployment]) -> None:
         return
     prefetch_related_objects(busy, "steps")
     at_work = {row.pk: step for row in busy if (step := _step_at_work(row))}
-    known = usuals(_key(row, at_work[row.pk]) for row in busy if row.pk in at_work)
+    known = typicals(_key(row, at_work[row.pk]) for row in busy if row.pk in at_work)
     now = timezone.now()
     for row in busy:
         step = at_work.get(row.pk)
         expected = known.get(_key(row, step)) if step else None
         if step and step.started_at and expected:
-            row.pace = Pace(step.key, step.title, step.sentence, step.started_at, expected, now)
+            row.step_progress = StepProgress(
+                step.key, step.title, step.sentence, step.started_at, expected, now
+            )
 
 
 def _key(row: Deployment, step: Step) -> Key:

@@ -44,7 +44,7 @@ class Listing:
     sort: str
 
 
-def living(workspace: Workspace) -> QuerySet[Deployment]:
+def existing(workspace: Workspace) -> QuerySet[Deployment]:
     """The Workspace's Deployments that are not gone."""
     return Deployment.objects.filter(workspace=workspace, deleted_at__isnull=True)
 
@@ -52,7 +52,7 @@ def living(workspace: Workspace) -> QuerySet[Deployment]:
 def listing(workspace: Workspace, filters: dict[str, str], query: QueryDict) -> Listing:
     """The page of the list that the query string names. Two queries, a third when filtered; bad page or sort falls
     back to the first."""
-    rows = living(workspace)
+    rows = existing(workspace)
     if filters.get("q"):
         text = filters["q"]
         rows = rows.filter(Q(name__icontains=text) | Q(release_name__icontains=text))
@@ -64,7 +64,7 @@ def listing(workspace: Workspace, filters: dict[str, str], query: QueryDict) -> 
     grouped = rows.annotate(shown=shown).values("shown").annotate(n=Count("pk")).order_by()
     counts = {row["shown"]: row["n"] for row in grouped}
     narrowed = any(filters.get(name) for name in ("q", "executor", "cluster"))
-    total = living(workspace).count() if narrowed else sum(counts.values())
+    total = existing(workspace).count() if narrowed else sum(counts.values())
     found = sum(counts.values())
     if filters.get("status"):
         rows = rows.alias(shown=shown).filter(shown=filters["status"])

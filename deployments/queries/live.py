@@ -12,7 +12,7 @@ from django.db import connection
 
 from console.kit import crypto
 from deployments.clusters import connections
-from deployments.dataplane.contract import DataPlane, DataPlaneError, DataPlaneUnreachable, Ref
+from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, Driver, Ref
 from deployments.models import Deployment
 
 SECONDS = 4.0  # with what else a page takes, five
@@ -24,20 +24,20 @@ def _threads(cluster_id: UUID) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"asking-{cluster_id}")
 
 
-def begin[T](deployment: Deployment, question: Callable[[DataPlane, Ref], T]) -> Future[T]:
+def begin[T](deployment: Deployment, question: Callable[[Driver, Ref], T]) -> Future[T]:
     """Put the question; whoever waits for the answer says for how long. Raises DataPlaneError when the cluster cannot
     be asked at all. `question` gets the driver, and runs on another thread: it must not use the database."""
     try:
-        plane = connections.plane(deployment.cluster)
+        driver = connections.driver(deployment.cluster)
     except (crypto.DecryptionError, KeyError, ValueError):
         raise DataPlaneError(
             f"The settings of cluster {deployment.cluster.name} cannot be read. Ask a site administrator."
         ) from None
     ref = Ref(str(deployment.pk), deployment.release_name)
-    return _threads(deployment.cluster_id).submit(question, plane, ref)
+    return _threads(deployment.cluster_id).submit(question, driver, ref)
 
 
-def ask[T](deployment: Deployment, question: Callable[[DataPlane, Ref], T]) -> T:
+def ask[T](deployment: Deployment, question: Callable[[Driver, Ref], T]) -> T:
     """The answer, or a DataPlaneError whose sentence a person can act on, within SECONDS."""
     return finish(deployment, begin(deployment, question), SECONDS)
 

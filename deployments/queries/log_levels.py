@@ -134,7 +134,7 @@ def level_of(rest: str, *, timed: bool) -> tuple[Level | None, str]:
     return None, rest
 
 
-def telling(lines: list[Shown], most: int) -> list[Shown]:
+def relevant(lines: list[Shown], most: int) -> list[Shown]:
     """The lines that most likely say what is wrong: the last block of errors, else the last lines."""
     wrong = [number for number, line in enumerate(lines) if line.level.at_least(Level.ERROR)]
     if not wrong:

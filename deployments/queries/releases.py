@@ -30,7 +30,7 @@ def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
         scheduler_replicas=deployment.scheduler_replicas,
         queues=tuple(queue_spec(q) for q in queues) if executor is Executor.CELERY else (),
         environment={row.key: row.value for row in variables if not row.is_secret},
-        secret_marks={row.key: row.mark for row in variables if row.is_secret},
+        secret_marks={row.key: row.secret_digest for row in variables if row.is_secret},
         hibernating=deployment.hibernating,
         upgrade_from=deployment.upgrade_from.spec if deployment.upgrade_from else None,
     )

@@ -10,20 +10,22 @@ from django.db.models.functions import Now
 
 from deployments.models import Cluster
 
-TRIAL_SECONDS = 60.0  # the trial of a worker that died is over; a pass is bounded by three calls of 15 s
+BREAKER_RETRY_SECONDS = (
+    60.0  # the trial of a worker that died is over; a pass is bounded by three calls of 15 s
+)
 
 
 def begin(cluster: Cluster) -> bool:
     """Whether a pass may ask this cluster now: always while it answers, else one at a time."""
-    if cluster.trial_at is None:
+    if cluster.breaker_retry_at is None:
         return True
-    free = Cluster.objects.filter(pk=cluster.pk, trial_at__lte=Now())
-    return bool(free.update(trial_at=Now() + timedelta(seconds=TRIAL_SECONDS)))
+    free = Cluster.objects.filter(pk=cluster.pk, breaker_retry_at__lte=Now())
+    return bool(free.update(breaker_retry_at=Now() + timedelta(seconds=BREAKER_RETRY_SECONDS)))
 
 
 def end(cluster: Cluster, *, answered: bool) -> None:
     """What came of it. Costs nothing while all is well."""
     if not answered:
-        Cluster.objects.filter(pk=cluster.pk).update(trial_at=Now())
-    elif cluster.trial_at is not None:
-        Cluster.objects.filter(pk=cluster.pk).update(trial_at=None)
+        Cluster.objects.filter(pk=cluster.pk).update(breaker_retry_at=Now())
+    elif cluster.breaker_retry_at is not None:
+        Cluster.objects.filter(pk=cluster.pk).update(breaker_retry_at=None)

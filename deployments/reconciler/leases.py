@@ -56,7 +56,7 @@ def next_due(claim: Claim, seconds: float) -> Case:
     return Case(When(due_at=Value(claim.due_at), then=rested), default=F("due_at"))
 
 
-def wake(pks: list[UUID], condition: Q | None = None) -> int:
+def mark_due(pks: list[UUID], condition: Q | None = None) -> int:
     """Make rows due now (of those, the ones that meet the `condition`): something of them may have changed."""
     rows = Deployment.objects.filter(condition or Q(), pk__in=pks, deleted_at__isnull=True)
     return rows.update(due_at=Now())

@@ -21,7 +21,7 @@ from django.db.models.functions import Now
 from console.kit import crypto
 from deployments import enqueue
 from deployments.clusters import connections
-from deployments.dataplane.contract import DataPlane, DataPlaneError, Ref, Watcher
+from deployments.dataplane.contract import DataPlaneError, Driver, Ref, Watcher
 from deployments.domain.states import Status
 from deployments.models import Cluster, Deployment
 from deployments.reconciler import leadership, leases
@@ -31,7 +31,7 @@ logger = structlog.get_logger(__name__)
 TICK_SECONDS = 0.5  # Deployments on the move
 QUIET_SECONDS = 4.0  # Healthy ones, so that a page tells the truth within 10 s
 HEARTBEAT_SECONDS = 10.0
-HINT_AGAIN_SECONDS = 5.0
+ENQUEUE_AGAIN_SECONDS = 5.0
 STANDBY_SECONDS = 1.0
 CLUSTERS_SECONDS = 5.0  # until a registered cluster is watched
 ROWS_SECONDS = 2.0  # until a new row's changes are heard
@@ -46,7 +46,7 @@ class ClusterObserver:
     """Watches one cluster: listens where the data plane tells, asks for fingerprints where it does not."""
 
     cluster_id: UUID
-    plane: DataPlane
+    driver: Driver
     holder: str = field(default_factory=leadership.new_holder)
     leading: bool = False
     known: dict[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class ClusterObserver:
     quiet_at: float = 0.0
     rows_at: float = 0.0
     heartbeat_at: float = 0.0
-    trouble: str | None = None  # as last written
+    unreachable_reason: str | None = None  # as last written
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`. Whatever goes wrong is logged and tried again; nothing but the end gets out of here."""
@@ -96,8 +96,8 @@ class ClusterObserver:
         if leading != self.leading:
             logger.info("leads" if leading else "stands_by", cluster=str(self.cluster_id), holder=self.holder)
         if leading and not self.leading:
-            self.watcher = self.plane.watcher(self.may_write)
-            self.trouble = None
+            self.watcher = self.driver.watcher(self.may_write)
+            self.unreachable_reason = None
         if not leading:
             self._stand_down()
         self.leading = leading
@@ -137,7 +137,7 @@ class ClusterObserver:
             for pk in ready:
                 self.pending.pop(pk)
                 self.woken[pk] = now
-        self._heartbeat(now, self.watcher.trouble())
+        self._heartbeat(now, self.watcher.unreachable_reason())
         return len(ready)
 
     # -- A data plane that must be asked --
@@ -152,7 +152,7 @@ class ClusterObserver:
             rows = rows.exclude(status__in=[Status.HEALTHY, Status.HIBERNATING])
         refs = [Ref(str(pk), release) for pk, release in rows.values_list("pk", "release_name")]
         try:
-            seen = self.plane.fingerprint(refs)
+            seen = self.driver.fingerprint(refs)
         except DataPlaneError as error:
             logger.warning("cluster_silent", cluster=str(self.cluster_id), error=str(error))
             self._heartbeat(now, str(error))
@@ -176,7 +176,7 @@ class ClusterObserver:
     def _wake(self, ids: list[str]) -> bool:
         """Make rows due and hint them; False when this process does not lead any more, and so wrote nothing."""
         pks = [UUID(pk) for pk in ids]
-        if pks and not leases.wake(pks, leadership.leads(self.holder, "cluster__")):
+        if pks and not leases.mark_due(pks, leadership.leads(self.holder, "cluster__")):
             if not leadership.is_leading(self.cluster_id, self.holder):
                 self.renew_at = 0.0
                 self.known.clear()
@@ -186,16 +186,16 @@ class ClusterObserver:
             enqueue.reconcile(pk)
         return True
 
-    def _heartbeat(self, now: float, trouble: str) -> None:
+    def _heartbeat(self, now: float, unreachable_reason: str) -> None:
         """Say at times that the cluster is heard; at once when it is no longer, and why."""
-        trouble = trouble[:1000]
-        if trouble == self.trouble and (trouble or now < self.heartbeat_at):
+        unreachable_reason = unreachable_reason[:1000]
+        if unreachable_reason == self.unreachable_reason and (unreachable_reason or now < self.heartbeat_at):
             return
         self.heartbeat_at = now + HEARTBEAT_SECONDS
-        heard = F("last_seen_at") if trouble else Now()
+        watched = F("last_seen_at") if unreachable_reason else Now()
         rows = Cluster.objects.filter(leadership.leads(self.holder), pk=self.cluster_id)
-        if rows.update(trouble=trouble, last_seen_at=heard):
-            self.trouble = trouble
+        if rows.update(unreachable_reason=unreachable_reason, last_seen_at=watched):
+            self.unreachable_reason = unreachable_reason
 
 
 class DueRows:
@@ -205,9 +205,9 @@ class DueRows:
     def __init__(self) -> None:
         self._hinted: dict[tuple[UUID, datetime], float] = {}
 
-    def hint(self, now: float) -> int:
+    def enqueue(self, now: float) -> int:
         """Hint those that were not hinted just now; how many."""
-        self._hinted = {row: at for row, at in self._hinted.items() if now - at < HINT_AGAIN_SECONDS}
+        self._hinted = {row: at for row, at in self._hinted.items() if now - at < ENQUEUE_AGAIN_SECONDS}
         fresh = [row for row in leases.due_rows() if row not in self._hinted]
         for row in fresh:
             self._hinted[row] = now
@@ -257,7 +257,7 @@ class Watch:
 def observer_of(cluster: Cluster) -> ClusterObserver | None:
     """The observer of one cluster; None, and a line in the log, when its configuration cannot be read."""
     try:
-        return ClusterObserver(cluster.pk, connections.plane(cluster))
+        return ClusterObserver(cluster.pk, connections.driver(cluster))
     except (crypto.DecryptionError, DataPlaneError, KeyError, ValueError) as error:
         logger.error("cluster_unreadable", cluster=str(cluster.pk), error=type(error).__name__)
         return None
@@ -273,7 +273,7 @@ def run_forever(stop: threading.Event) -> None:
                 watch.refresh()
                 refresh_at = now + CLUSTERS_SECONDS
             if watch.leading:
-                due.hint(now)
+                due.enqueue(now)
             stop.wait(max(0.0, TICK_SECONDS - (time.monotonic() - now)))
     finally:
         watch.close()

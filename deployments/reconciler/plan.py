@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deployments.dataplane.contract import Component, Observation, Outcome, Progress
-from deployments.domain.spec import QueueSpec, Release, wanted_workers
+from deployments.domain.spec import QueueSpec, Release, desired_workers
 from deployments.domain.states import WORST_FIRST, ComponentState, Status
 
 SCALE_DOWN_AFTER = timedelta(minutes=5)
@@ -15,7 +15,7 @@ BACKOFF_CAP = 60.0
 
 # How soon a row is looked at again when no hint comes first, in seconds.
 REST_WAITING = 1.0
-REST_HEARD = 3.0  # while waiting for what the data plane tells of by itself
+REST_WATCHED = 3.0  # while waiting for what the data plane tells of by itself
 REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
 
 
@@ -42,7 +42,7 @@ def worst(components: tuple[Component, ...]) -> Component | None:
     return min(bad, key=lambda c: WORST_FIRST.index(c.state), default=None)
 
 
-def serves(release: Release, components: tuple[Component, ...]) -> bool:
+def is_serving(release: Release, components: tuple[Component, ...]) -> bool:
     """Whether every component does its part. Workers beyond a queue's min come and go with the load: while they only
     start, nothing is wrong."""
     least = {f"worker-{queue.name}": queue.min_workers for queue in release.queues}
@@ -71,7 +71,7 @@ def verdict(
     if release.hibernating and applied and observation.asleep:
         return Verdict(Status.HIBERNATING)
     culprit = worst(observation.components)
-    if not release.hibernating and applied and serves(release, observation.components):
+    if not release.hibernating and applied and is_serving(release, observation.components):
         return Verdict(Status.HEALTHY, component_sentence(culprit) if culprit else "")
     if culprit and culprit.state is ComponentState.FAILING:
         reason = component_sentence(culprit)
@@ -91,14 +91,14 @@ def backoff(failures: int) -> float:
     return min(BACKOFF_CAP, 2.0 ** min(failures, 6)) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
 
 
-def rest(
+def next_delay(
     status: Status,
     progress: Progress | None,
     *,
     healthy: float,
     scaled: bool,
-    heard: bool = False,
-    settled: bool = True,
+    watched: bool = False,
+    editable: bool = True,
 ) -> float:
     """Seconds until the next look when nothing happens: `healthy` is the data plane's `healthy_rest`; `heard` when it
     tells of changes by itself; not `settled` while workers start. 0 after progress: the next step starts at once."""
@@ -106,30 +106,36 @@ def rest(
         return 0.0
     if status is Status.HIBERNATING:
         return healthy
-    if status is Status.HEALTHY and settled:
+    if status is Status.HEALTHY and editable:
         return REST_SCALED if scaled else healthy
-    return REST_HEARD if heard else REST_WAITING
+    return REST_WATCHED if watched else REST_WAITING
 
 
-def until_fewer(fewer_since: Iterable[datetime | None], now: datetime) -> float:
+def until_fewer(scale_down_since: Iterable[datetime | None], now: datetime) -> float:
     """Seconds until the first queue for which fewer workers would do may have fewer; infinite when none waits."""
     return min(
-        (max(0.0, (since + SCALE_DOWN_AFTER - now).total_seconds()) for since in fewer_since if since),
+        (max(0.0, (since + SCALE_DOWN_AFTER - now).total_seconds()) for since in scale_down_since if since),
         default=math.inf,
     )
 
 
 def scale(
-    queue: QueueSpec, *, wanted: int, queued: int, running: int, fewer_since: datetime | None, now: datetime
+    queue: QueueSpec,
+    *,
+    desired: int,
+    queued: int,
+    running: int,
+    scale_down_since: datetime | None,
+    now: datetime,
 ) -> tuple[int, datetime | None]:
     """The wanted number of workers, and since when fewer would do. Up at once; down after five minutes in which
     fewer would always have done."""
-    want = wanted_workers(queue, queued, running)
-    floor = max(queue.min_workers, min(wanted, queue.max_workers))
+    want = desired_workers(queue, queued, running)
+    floor = max(queue.min_workers, min(desired, queue.max_workers))
     if want >= floor:
         return want, None
-    if fewer_since is None:
+    if scale_down_since is None:
         return floor, now
-    if now - fewer_since < SCALE_DOWN_AFTER:
-        return floor, fewer_since
+    if now - scale_down_since < SCALE_DOWN_AFTER:
+        return floor, scale_down_since
     return want, None

@@ -15,9 +15,9 @@ from django.utils import timezone
 from console.kit.failpoints import failpoint
 from deployments.clusters import connections
 from deployments.dataplane.contract import (
-    DataPlane,
     DataPlaneError,
     DataPlaneUnreachable,
+    Driver,
     Observation,
     Outcome,
     Progress,
@@ -65,7 +65,7 @@ def _guarded_pass(claim: Claim) -> bool:
         logger.warning("lease_lost")
         return False
     except Exception as error:
-        _record_surprise(claim, error)
+        _record_unexpected_error(claim, error)
         raise
     return entry.next_look == 0.0
 
@@ -78,7 +78,7 @@ def _pass(claim: Claim) -> Record:
     cluster = deployment.cluster
     if not circuit_breaker.begin(cluster):
         return _failed(claim, DataPlaneUnreachable(TRIED_BY_ANOTHER))
-    answered = cluster.trial_at is None  # a bug says nothing about the cluster
+    answered = cluster.breaker_retry_at is None  # a bug says nothing about the cluster
     try:
         entry = _delete_pass(claim) if deployment.is_deleting else _apply_pass(claim)
         answered = entry.observed
@@ -90,13 +90,13 @@ def _pass(claim: Claim) -> Record:
 def _known_silence(deployment: Deployment) -> str:
     """Why the cluster need not even be asked: an observer that lives has heard nothing of it for a minute."""
     cluster, now = deployment.cluster, timezone.now()
-    if not cluster.trouble or cluster.last_seen_at is None or cluster.observer_until is None:
+    if not cluster.unreachable_reason or cluster.last_seen_at is None or cluster.observer_until is None:
         return ""
     known = cluster.observer_until > now and now - cluster.last_seen_at > SILENT_AFTER
-    return cluster.trouble if known else ""
+    return cluster.unreachable_reason if known else ""
 
 
-def _record_surprise(claim: Claim, error: Exception) -> None:
+def _record_unexpected_error(claim: Claim, error: Exception) -> None:
     """A bug or a fault that nobody foresaw: put the row off first, then say so on the page."""
     failures = claim.deployment.failures + 1
     seconds = plan.backoff(failures)
@@ -121,16 +121,16 @@ def ref_of(deployment: Deployment) -> Ref:
 
 
 def _delete_pass(claim: Claim) -> Record:
-    plane = connections.plane(claim.deployment.cluster)
-    steps = plane.delete_steps()
+    driver = connections.driver(claim.deployment.cluster)
+    steps = driver.delete_steps()
     ref = ref_of(claim.deployment)
     if not claim.deployment.steps.filter(operation=Operation.DELETE).exists():
         try:
-            return _inventory(plane.observe(ref), steps)
+            return _inventory(driver.observe(ref), steps)
         except DataPlaneError as error:
             return _failed(claim, error)  # without steps: the inventory is still to be made
     try:
-        progress = plane.destroy(ref)
+        progress = driver.destroy(ref)
         failpoint("reconcile.after_apply")
     except DataPlaneError as error:
         return _failed(claim, error, operation=Operation.DELETE, step_names=steps)
@@ -138,7 +138,9 @@ def _delete_pass(claim: Claim) -> Record:
     verdict = Verdict(Status.DELETED, "") if gone else Verdict(Status.DELETING, progress.sentence)
     return Record(
         verdict,
-        plan.rest(Status.DELETING, None if gone else progress, healthy=plane.healthy_rest, scaled=False),
+        plan.next_delay(
+            Status.DELETING, None if gone else progress, healthy=driver.healthy_rest, scaled=False
+        ),
         operation=Operation.DELETE,
         step_names=steps,
         progress=progress,
@@ -166,21 +168,21 @@ def _inventory(observation: Observation, steps: tuple[StepName, ...]) -> Record:
 
 def _apply_pass(claim: Claim) -> Record:
     deployment = claim.deployment
-    plane = connections.plane(deployment.cluster)
+    driver = connections.driver(deployment.cluster)
     queues = list(deployment.queues.select_related("worker_type"))
     release = release_of(deployment, queues)
-    workers = {q.name: q.wanted_workers for q in queues}
+    workers = {q.name: q.desired_workers for q in queues}
     ref = ref_of(deployment)
     progress: Progress | None = None
-    steps = plane.create_steps(release)
+    steps = driver.create_steps(release)
     operation = _operation(deployment)
     try:
-        observation = plane.observe(ref)
+        observation = driver.observe(ref)
         failpoint("reconcile.after_observe")
         if plan.needs_apply(release, observation, workers):
-            progress = plane.apply(ref, release, vault.read(deployment), workers)
+            progress = driver.apply(ref, release, vault.read(deployment), workers)
             failpoint("reconcile.after_apply")
-            observation = plane.observe(ref)
+            observation = driver.observe(ref)
     except UpgradeFailed as error:
         return _upgrade_failed(claim, error, operation=operation, step_names=steps)
     except DataPlaneError as error:
@@ -192,39 +194,39 @@ def _apply_pass(claim: Claim) -> Record:
         was_healthy=deployment.first_healthy_at is not None,
     )
     scaled = _scale(queues, observation)
-    more = any(record.wanted_workers != workers.get(record.name) for record in scaled)
+    more = any(record.desired_workers != workers.get(record.name) for record in scaled)
     return Record(
         verdict,
-        0.0 if more else _rest(plane, release, verdict, progress, scaled, settled=observation.ready),
+        0.0 if more else _rest(driver, release, verdict, progress, scaled, editable=observation.ready),
         operation=operation,
         step_names=steps,
         progress=_shown_progress(progress, steps, verdict),
         notices=progress.notices if progress else (),
         components=observation.components,
         queues=scaled,
-        facts=_facts(plane, ref, release, observation, verdict),
+        facts=_facts(driver, ref, release, observation, verdict),
     )
 
 
 def _rest(
-    plane: DataPlane,
+    driver: Driver,
     release: Release,
     verdict: Verdict,
     progress: Progress | None,
     scaled: tuple[QueueRecord, ...],
     *,
-    settled: bool,
+    editable: bool,
 ) -> float:
     """When to look next if nothing is heard before: also when a queue may have fewer workers, which nobody tells."""
-    seconds = plan.rest(
+    seconds = plan.next_delay(
         verdict.status,
         progress,
-        healthy=plane.healthy_rest,
-        scaled=bool(release.queues) and not plane.load_wakes,
-        heard=plane.load_wakes,
-        settled=settled,
+        healthy=driver.healthy_rest,
+        scaled=bool(release.queues) and not driver.load_wakes,
+        watched=driver.load_wakes,
+        editable=editable,
     )
-    return min(seconds, plan.until_fewer((queue.fewer_since for queue in scaled), timezone.now()))
+    return min(seconds, plan.until_fewer((queue.scale_down_since for queue in scaled), timezone.now()))
 
 
 def _shown_progress(progress: Progress | None, steps: tuple[StepName, ...], verdict: Verdict) -> Progress:
@@ -243,12 +245,12 @@ def _operation(deployment: Deployment) -> Operation | None:
 
 
 def _facts(
-    plane: DataPlane, ref: Ref, release: Release, observation: Observation, verdict: Verdict
+    driver: Driver, ref: Ref, release: Release, observation: Observation, verdict: Verdict
 ) -> dict[str, object]:
     """What else the page shows. Airflow can be opened once it was Healthy and while its API server answers."""
-    facts: dict[str, object] = {"notes": plane.notes(ref)}
+    facts: dict[str, object] = {"plane_details": driver.details(ref)}
     open_to_people = verdict.status is not Status.CREATING and not release.hibernating
-    facts["airflow_url"] = (plane.endpoint(ref) or "") if open_to_people else ""
+    facts["airflow_url"] = (driver.endpoint(ref) or "") if open_to_people else ""
     if observation.digest == release.digest:
         facts["observed_generation"] = release.generation
     return facts
@@ -263,16 +265,16 @@ def _scale(queues: list[WorkerQueue], observation: Observation) -> tuple[QueueRe
         load = loads.get(queue.name)
         if load is None:
             continue
-        wanted, fewer_since = plan.scale(
+        desired, scale_down_since = plan.scale(
             queue_spec(queue),
-            wanted=queue.wanted_workers,
+            desired=queue.desired_workers,
             queued=load.queued,
             running=load.running,
-            fewer_since=queue.fewer_since,
+            scale_down_since=queue.scale_down_since,
             now=now,
         )
         seen = (load.queued, load.running, load.workers, load.draining)
-        records.append(QueueRecord(queue.name, wanted, fewer_since, *seen))
+        records.append(QueueRecord(queue.name, desired, scale_down_since, *seen))
     return tuple(records)
 
 
@@ -298,11 +300,11 @@ def _upgrade_failed(claim: Claim, error: UpgradeFailed, **of: object) -> Record:
     deployment = claim.deployment
     if deployment.upgrade_from is None:  # no way back is known: an error like any other
         return _failed(claim, error, **of)
-    said = upgrades.sentence(deployment.runtime.version, deployment.upgrade_from.version, str(error))
+    message = upgrades.sentence(deployment.runtime.version, deployment.upgrade_from.version, str(error))
     return Record(
-        Verdict(Status.DEPLOYING, said),
+        Verdict(Status.DEPLOYING, message),
         0.0,
-        error=said,
+        error=message,
         upgrade_failed=str(error),
         **of,  # type: ignore[arg-type]
     )

@@ -35,8 +35,8 @@ class QueueRecord:
     """What the scaler saw and decided for one queue."""
 
     name: str
-    wanted_workers: int
-    fewer_since: datetime | None
+    desired_workers: int
+    scale_down_since: datetime | None
     queued: int
     running: int
     workers: int
@@ -93,7 +93,7 @@ def record(claim: Claim, entry: Record) -> bool:
 
 
 @transaction.atomic
-def begin_again(cluster: Cluster) -> int:
+def mark_all_restarted(cluster: Cluster) -> int:
     """Every process of the embedded default ended, and with them every Airflow on this machine: say so, and make
     all its rows due. No lease outlives its worker. How many Deployments are started again. For `up`, before any
     worker runs."""
@@ -120,7 +120,7 @@ def begin_again(cluster: Cluster) -> int:
 def _still_queues(row: Deployment, entry: Record) -> None:
     """Of one that sleeps no queue is observed: what was seen last is over."""
     if entry.verdict.status is Status.HIBERNATING and row.status != Status.HIBERNATING:
-        row.queues.update(queued=0, running=0, live_workers=0, draining=0, fewer_since=None)
+        row.queues.update(queued=0, running=0, live_workers=0, draining=0, scale_down_since=None)
 
 
 def _end_upgrade(claim: Claim, row: Deployment, entry: Record) -> None:
@@ -170,12 +170,12 @@ def _write_parts(row: Deployment, entry: Record) -> bool:
 
 def _write_verdict(row: Deployment, entry: Record, now: datetime, writes: dict[str, Any]) -> bool:
     """Add to `writes` what differs; tell the log and the time line about a change of status."""
-    wanted: dict[str, Any] = {
+    desired: dict[str, Any] = {
         "status": entry.verdict.status.value,
         "status_reason": entry.verdict.reason[:1000],
         **entry.facts,
     }
-    differing = {name: value for name, value in wanted.items() if getattr(row, name) != value}
+    differing = {name: value for name, value in desired.items() if getattr(row, name) != value}
     writes.update(differing)
     if entry.gone:
         writes["deleted_at"] = now
@@ -184,9 +184,9 @@ def _write_verdict(row: Deployment, entry: Record, now: datetime, writes: dict[s
     if "status" in differing:
         writes["status_since"] = now
         StatusChange.objects.create(
-            deployment=row, old=row.status, new=wanted["status"], reason=wanted["status_reason"]
+            deployment=row, old=row.status, new=desired["status"], reason=desired["status_reason"]
         )
-        logger.info("status_changed", deployment=str(row.pk), old=row.status, new=wanted["status"])
+        logger.info("status_changed", deployment=str(row.pk), old=row.status, new=desired["status"])
     return bool(differing) or entry.gone
 
 
@@ -199,7 +199,7 @@ def _write_components(row: Deployment, components: tuple[Component, ...]) -> boo
             "position": position,
             "state": component.state.value,
             "ready": component.ready,
-            "wanted": component.wanted,
+            "desired": component.desired,
             "reason": component.reason[:1000],
             "last_line": component.last_line[:1000],
             "restarts": component.restarts,
@@ -219,8 +219,8 @@ def _write_components(row: Deployment, components: tuple[Component, ...]) -> boo
 
 def _write_queue(row: Deployment, queue: QueueRecord) -> None:
     WorkerQueue.objects.filter(deployment=row, name=queue.name).update(
-        wanted_workers=queue.wanted_workers,
-        fewer_since=queue.fewer_since,
+        desired_workers=queue.desired_workers,
+        scale_down_since=queue.scale_down_since,
         queued=queue.queued,
         running=queue.running,
         live_workers=queue.workers,

@@ -28,11 +28,11 @@ def write(
     current = _current(rows, progress)
     changed = False
     for index, step in enumerate(rows):
-        wanted = _wanted(step, index, current, progress, error, now)
-        if wanted.get("state") == StepState.DONE:
-            note(row, step, now)
+        desired = _desired(step, index, current, progress, error, now)
+        if desired.get("state") == StepState.DONE:
+            record_duration(row, step, now)
         receipt = [item.text for item in inventory if item.step == step.key]
-        changed |= _save_if_different(step, {**wanted, "receipt": receipt} if receipt else wanted)
+        changed |= _save_if_different(step, {**desired, "receipt": receipt} if receipt else desired)
     return changed
 
 
@@ -63,34 +63,34 @@ def _current(rows: list[Step], progress: Progress | None) -> int:
     return next((i for i, step in enumerate(rows) if step.key == progress.step), 0)
 
 
-def _wanted(
+def _desired(
     step: Step, index: int, current: int, progress: Progress | None, error: str, now: datetime
 ) -> dict[str, Any]:
-    wanted: dict[str, Any] = {}
+    desired: dict[str, Any] = {}
     if index < current:
-        wanted = {"state": StepState.DONE}
-        wanted["started_at"] = step.started_at or now
-        wanted["finished_at"] = step.finished_at or now
+        desired = {"state": StepState.DONE}
+        desired["started_at"] = step.started_at or now
+        desired["finished_at"] = step.finished_at or now
     elif index == current:
-        wanted = {"state": StepState.FAILED if error else StepState.RUNNING, "finished_at": None}
-        wanted["started_at"] = step.started_at or now
+        desired = {"state": StepState.FAILED if error else StepState.RUNNING, "finished_at": None}
+        desired["started_at"] = step.started_at or now
         if error:
-            wanted["sentence"] = error[:1000]
+            desired["sentence"] = error[:1000]
     else:
-        wanted = {"state": StepState.PENDING, "sentence": "", "started_at": None, "finished_at": None}
+        desired = {"state": StepState.PENDING, "sentence": "", "started_at": None, "finished_at": None}
     if progress is not None and step.key == progress.step:
-        wanted["sentence"] = progress.sentence[:1000]
-    return wanted
+        desired["sentence"] = progress.sentence[:1000]
+    return desired
 
 
-def _save_if_different(step: Step, wanted: dict[str, Any]) -> bool:
-    different = {name: value for name, value in wanted.items() if getattr(step, name) != value}
+def _save_if_different(step: Step, desired: dict[str, Any]) -> bool:
+    different = {name: value for name, value in desired.items() if getattr(step, name) != value}
     if different:
         Step.objects.filter(pk=step.pk).update(**different)
     return bool(different)
 
 
-def note(row: Deployment, step: Step, now: datetime) -> None:
+def record_duration(row: Deployment, step: Step, now: datetime) -> None:
     """Remember how long a step took that is done now. For `steps` alone. One that was done as soon as it was looked at
     tells nothing about how long it takes."""
     if step.started_at is None or step.state == StepState.DONE:

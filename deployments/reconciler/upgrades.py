@@ -19,7 +19,7 @@ def give_up(row: Deployment, why: str) -> None:
     Deployment.objects.filter(pk=row.pk).update(
         runtime=old,
         upgrade_from=None,
-        upgrade_trouble=sentence(failed, old.version, why)[:1000],
+        upgrade_error=sentence(failed, old.version, why)[:1000],
         generation=F("generation") + 1,
         updated_at=Now(),
     )

@@ -11,7 +11,7 @@ from django.core.cache import cache
 
 from console.kit import crypto
 from deployments.domain.dotenv import Parsed
-from deployments.domain.variables import Entry, Refusal
+from deployments.domain.variables import Entry, RejectedLine
 from deployments.models import Deployment
 from workspaces.models import User
 
@@ -27,7 +27,7 @@ class Draft:
     secret: bool
 
 
-def _place(deployment: Deployment, user: User) -> str:
+def _cache_key(deployment: Deployment, user: User) -> str:
     return f"variables-draft:{deployment.pk}:{user.pk}"
 
 
@@ -42,30 +42,30 @@ def keep(deployment: Deployment, user: User, parsed: Parsed, *, secret: bool) ->
             "refusals": [[each.line, each.key, each.reason] for each in parsed.refusals],
         }
     )
-    place = _place(deployment, user)
-    cache.set(place, crypto.encrypt(text, place=place), SECONDS)
+    key = _cache_key(deployment, user)
+    cache.set(key, crypto.encrypt(text, context=key), SECONDS)
     return token
 
 
 def find(deployment: Deployment, user: User, token: UUID) -> Draft | None:
     """The person's own draft; None when it was replaced, applied or has waited too long."""
-    place = _place(deployment, user)
-    sealed = cache.get(place)
+    key = _cache_key(deployment, user)
+    sealed = cache.get(key)
     if sealed is None:
         return None
     try:
-        document = json.loads(crypto.decrypt(sealed, place=place))
+        document = json.loads(crypto.decrypt(sealed, context=key))
     except crypto.DecryptionError:  # sealed with a key that is gone
         return None
     if document["token"] != str(token):
         return None
     parsed = Parsed(
         tuple(Entry(*each) for each in document["entries"]),
-        tuple(Refusal(*each) for each in document["refusals"]),
+        tuple(RejectedLine(*each) for each in document["refusals"]),
     )
     return Draft(token, parsed, document["secret"])
 
 
 def forget(deployment: Deployment, user: User) -> None:
     """It was applied, or is not wanted."""
-    cache.delete(_place(deployment, user))
+    cache.delete(_cache_key(deployment, user))

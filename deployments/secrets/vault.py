@@ -26,7 +26,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
 }
 
 
-def _place(deployment: Deployment, name: str) -> str:
+def _context(deployment: Deployment, name: str) -> str:
     return f"deployment:{deployment.pk}:{name}"
 
 
@@ -34,7 +34,9 @@ def generate(deployment: Deployment) -> None:
     """Make and seal every secret. Call once, in the transaction that creates the Deployment."""
     DeploymentSecret.objects.bulk_create(
         DeploymentSecret(
-            deployment=deployment, name=name, sealed=crypto.encrypt(make(), place=_place(deployment, name))
+            deployment=deployment,
+            name=name,
+            sealed=crypto.encrypt(make(), context=_context(deployment, name)),
         )
         for name, make in GENERATORS.items()
     )
@@ -43,37 +45,37 @@ def generate(deployment: Deployment) -> None:
 def read(deployment: Deployment) -> Secrets:
     """Every secret in the clear. Raises DecryptionError; KeyError never, because `generate` made them all."""
     rows = {row.name: row.sealed for row in deployment.secrets.all()}
-    generated = {name: crypto.decrypt(rows[name], place=_place(deployment, name)) for name in GENERATORS}
+    generated = {name: crypto.decrypt(rows[name], context=_context(deployment, name)) for name in GENERATORS}
     secret = deployment.variables.filter(is_secret=True)
     return Secrets(**generated, variables={row.key: open_variable(row) for row in secret})
 
 
-def _variable_place(deployment_id: object, key: str) -> str:
+def _variable_context(deployment_id: object, key: str) -> str:
     return f"deployment:{deployment_id}:variable:{key}"
 
 
 def seal_variable(deployment: Deployment, key: str, value: str) -> bytes:
     """The value of a secret variable, encrypted for its row."""
-    return crypto.encrypt(value, place=_variable_place(deployment.pk, key))
+    return crypto.encrypt(value, context=_variable_context(deployment.pk, key))
 
 
 def open_variable(row: EnvironmentVariable) -> str:
     """The value of a secret variable in the clear. Raises DecryptionError."""
     assert row.sealed is not None  # noqa: S101 - secret rows are sealed
-    return crypto.decrypt(row.sealed, place=_variable_place(row.deployment_id, row.key))
+    return crypto.decrypt(row.sealed, context=_variable_context(row.deployment_id, row.key))
 
 
-def marker(deployment: Deployment) -> Callable[[str, str], str]:
+def secret_digester(deployment: Deployment) -> Callable[[str, str], str]:
     """Makes marks from key and value. A mark is equal for equal values of one variable, and tells nothing without the
     Deployment's own key."""
     row = deployment.secrets.get(name="api_secret_key")
-    own_key = crypto.decrypt(row.sealed, place=_place(deployment, "api_secret_key")).encode()
+    own_key = crypto.decrypt(row.sealed, context=_context(deployment, "api_secret_key")).encode()
     return lambda key, value: hmac.new(own_key, f"{key}={value}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def mark(deployment: Deployment, key: str, value: str) -> str:
+def secret_digest(deployment: Deployment, key: str, value: str) -> str:
     """The mark of one secret value; see `marker`."""
-    return marker(deployment)(key, value)
+    return secret_digester(deployment)(key, value)
 
 
 def settings(deployment: Deployment) -> dict[str, Setting]:
@@ -84,26 +86,26 @@ def settings(deployment: Deployment) -> dict[str, Setting]:
     }
 
 
-def _revision_place(deployment: Deployment, number: int) -> str:
+def _revision_context(deployment: Deployment, number: int) -> str:
     return f"deployment:{deployment.pk}:variables:{number}"
 
 
 def seal_revision(deployment: Deployment, number: int, values: Mapping[str, Setting]) -> bytes:
     """All variables, encrypted for the revision's row."""
     text = json.dumps({key: [each.value, each.secret] for key, each in values.items()})
-    return crypto.encrypt(text, place=_revision_place(deployment, number))
+    return crypto.encrypt(text, context=_revision_context(deployment, number))
 
 
 def open_revision(deployment: Deployment, revision: VariableRevision) -> dict[str, Setting]:
     """All variables as the revision left them, in the clear. Raises DecryptionError."""
-    text = crypto.decrypt(revision.sealed, place=_revision_place(deployment, revision.number))
+    text = crypto.decrypt(revision.sealed, context=_revision_context(deployment, revision.number))
     return {key: Setting(*values) for key, values in json.loads(text).items()}
 
 
 def admin_password(deployment: Deployment) -> str:
     """The Airflow login's password alone."""
     row = deployment.secrets.get(name="admin_password")
-    return crypto.decrypt(row.sealed, place=_place(deployment, "admin_password"))
+    return crypto.decrypt(row.sealed, context=_context(deployment, "admin_password"))
 
 
 def forget(deployment: Deployment) -> None:

@@ -11,11 +11,11 @@ from django.utils.safestring import SafeString
 from console.kit.templatetags.ui import icon
 from deployments.domain.component_titles import heading
 from deployments.domain.states import (
-    COMPONENT_LOOK,
-    STATUS_LOOK,
-    STEP_LOOK,
+    COMPONENT_APPEARANCE,
+    STATUS_APPEARANCE,
+    STEP_APPEARANCE,
+    Appearance,
     ComponentState,
-    Look,
     Status,
     StepState,
 )
@@ -43,8 +43,13 @@ STATUS_SENTENCE = {
 
 
 @cache  # a list shows hundreds of a dozen badges
-def _badge(look: Look, label: str) -> SafeString:
-    context = {"tone": look.tone, "icon": look.icon, "label": label, "turns": look.icon == "loader-circle"}
+def _badge(appearance: Appearance, label: str) -> SafeString:
+    context = {
+        "tone": appearance.tone,
+        "icon": appearance.icon,
+        "label": label,
+        "turns": appearance.icon == "loader-circle",
+    }
     return render_to_string("ui/badge.html", context)
 
 
@@ -52,11 +57,11 @@ def _badge(look: Look, label: str) -> SafeString:
 def badge(status: Status | str) -> SafeString:
     """The badge of a Deployment's status; the same for every viewer, so it may be streamed."""
     status = Status(status)
-    return _badge(STATUS_LOOK[status], status.label)
+    return _badge(STATUS_APPEARANCE[status], status.label)
 
 
 NOTHING_TO_EXPLAIN = {Status.HEALTHY, Status.HIBERNATING, Status.DELETED}
-STALLED = Look("warn", "triangle-alert")
+STALLED = Appearance("warn", "triangle-alert")
 
 
 @register.simple_tag
@@ -66,16 +71,16 @@ def status_badge(deployment: Deployment) -> SafeString:
     status = deployment.shown_status
     if status in NOTHING_TO_EXPLAIN:
         return badge(status)
-    pace = deployment.pace
+    step_progress = deployment.step_progress
     return format_html(
         '{}{}<a class="why" href="{}">Why?<span class="sr"> {} is {}</span></a>{}',
         badge(status),
-        _badge(STALLED, "Stalled") if pace and pace.stalled else "",
+        _badge(STALLED, "Stalled") if step_progress and step_progress.stalled else "",
         reverse("deployments:why", args=[deployment.release_name]),
         deployment.name,
         status.label,
-        ask_again(deployment.badge_url, f"badge-{deployment.pk}", pace.due_in)
-        if pace and pace.due_in
+        ask_again(deployment.badge_url, f"badge-{deployment.pk}", step_progress.due_in)
+        if step_progress and step_progress.due_in
         else "",
     )
 
@@ -95,7 +100,7 @@ def ask_again(url: str, target: str, seconds: int) -> SafeString:
 def component_badge(state: ComponentState | str) -> SafeString:
     """The badge of a component's state."""
     state = ComponentState(state)
-    return _badge(COMPONENT_LOOK[state], state.value.capitalize())
+    return _badge(COMPONENT_APPEARANCE[state], state.value.capitalize())
 
 
 register.filter("component_name", heading)
@@ -104,13 +109,13 @@ register.filter("component_name", heading)
 @register.simple_tag
 def step_icon(state: StepState | str) -> SafeString:
     """The icon of a step's state. The word for it is `step_word`."""
-    return icon(STEP_LOOK[StepState(state)].icon, turns=StepState(state) is StepState.RUNNING)
+    return icon(STEP_APPEARANCE[StepState(state)].icon, turns=StepState(state) is StepState.RUNNING)
 
 
 @register.filter
 def step_tone(state: StepState | str) -> str:
     """The tone of a step's state."""
-    return STEP_LOOK[StepState(state)].tone
+    return STEP_APPEARANCE[StepState(state)].tone
 
 
 @register.filter
@@ -122,7 +127,7 @@ def step_word(state: StepState | str) -> str:
 @register.filter
 def tone(status: Status | str) -> str:
     """The tone of a Deployment's status."""
-    return STATUS_LOOK[Status(status)].tone
+    return STATUS_APPEARANCE[Status(status)].tone
 
 
 @register.filter

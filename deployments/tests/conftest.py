@@ -6,7 +6,7 @@ from deployments.actions import QueueChoice, clusters
 from deployments.clusters import checks
 from deployments.clusters.options import options_for
 from deployments.dataplane import registry
-from deployments.dataplane.fake import ScriptedDataPlane
+from deployments.dataplane.fake import ScriptedDriver
 from deployments.dataplane.kubernetes.checks.verdicts import Check
 from deployments.models import Cluster
 from deployments.tests.registered import OK, reach
@@ -24,7 +24,7 @@ def findings(monkeypatch) -> dict[str, list[Check]]:
 @pytest.fixture
 def production(db, cluster, findings, monkeypatch) -> Cluster:
     """A registered, checked Kubernetes cluster beside this machine."""
-    monkeypatch.setitem(registry.DRIVERS, "kubernetes", lambda config: ScriptedDataPlane())
+    monkeypatch.setitem(registry.DRIVERS, "kubernetes", lambda config: ScriptedDriver())
     made = clusters.register(name="Production", reach=reach(namespace_prefix="airflow-"), by=None)
     checks.check(made.pk)
     made.refresh_from_db()

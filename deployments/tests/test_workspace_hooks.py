@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_creating_in_a_workspace_that_is_gone_says_so(workspace, alice, choices):
     Workspace.objects.filter(pk=workspace.pk).delete()
     with pytest.raises(WorkspaceGone):
-        create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices())
+        create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices())
     assert not Deployment.objects.exists()
 
 
@@ -29,7 +29,7 @@ def test_a_create_that_commits_after_the_delete_fails_whole(workspace, alice, ch
     def create() -> None:
         try:
             with transaction.atomic():
-                create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices())
+                create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices())
                 written.set()
                 assert deleted.wait(10)
         except Exception as error:
@@ -50,7 +50,7 @@ def test_a_create_that_commits_after_the_delete_fails_whole(workspace, alice, ch
 
 
 def test_a_create_that_commits_first_keeps_the_workspace(workspace, alice, choices):
-    create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices())
+    create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices())
     with pytest.raises(ActionRefused, match="1 Deployment is in it"):
         delete_workspace(workspace=workspace, by=alice)
     assert Workspace.objects.filter(pk=workspace.pk).exists()

@@ -115,7 +115,7 @@ def why_account_stays(user: User) -> list[str]:
     return reasons
 
 
-def goes_with(user: User) -> list[Workspace]:
+def workspaces_deleted_with(user: User) -> list[Workspace]:
     """The Workspaces that go with the account: those of which nobody else is a member."""
     shared = Membership.objects.exclude(user=user).filter(workspace=OuterRef("pk"))
     return list(Workspace.objects.filter(~Exists(shared), memberships__user=user))
@@ -132,7 +132,7 @@ def delete_account(*, user: User) -> None:
     reasons = why_account_stays(user)
     if reasons:
         raise ActionRefused(" ".join(reasons))
-    for workspace in goes_with(user):
+    for workspace in workspaces_deleted_with(user):
         _delete(workspace, user)
     audit.record(
         by=user,

@@ -65,7 +65,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "reasons": workspaces.why_account_stays(user),
-        "goes": workspaces.goes_with(user),
+        "goes": workspaces.workspaces_deleted_with(user),
     }
     return render(
         request, "workspaces/account/account_delete.html", context, status=422 if form.is_bound else 200

@@ -123,12 +123,12 @@ def test_a_server_that_is_away_delays_the_mail_and_is_shown(mailer, as_, alice, 
     assert invitation.mail_tries == 1
 
 
-def test_the_sweep_finds_what_is_due_and_the_mail_goes_out(inbox, invitation, mail_hints):
+def test_the_sweep_finds_what_is_due_and_the_mail_goes_out(inbox, invitation, enqueued_mail):
     Invitation.objects.update(
         mail_tries=3, mail_sentence="The mail server does not answer. It is tried again."
     )
     assert tasks.sweep_mail() == 1
-    assert mail_hints == [invitation.pk]
+    assert enqueued_mail == [invitation.pk]
     tasks.send_invitation(str(invitation.pk))
     invitation.refresh_from_db()
     assert (invitation.mail_state, invitation.mail_sentence, len(inbox.letters)) == ("sent", "", 1)
@@ -175,11 +175,11 @@ def test_sign_up_works_while_the_mail_server_is_away(mailer, client):
 
 
 def test_inviting_sends_nothing_by_itself(
-    as_, alice, workspace, django_capture_on_commit_callbacks, mail_hints
+    as_, alice, workspace, django_capture_on_commit_callbacks, enqueued_mail
 ):
     with django_capture_on_commit_callbacks(execute=True):
         as_(alice).post(
             f"/w/{workspace.pk}/members/invite/", {"addresses": "ida@example.org", "role": "member"}
         )
     assert mail.outbox == []
-    assert mail_hints == [Invitation.objects.get().pk]
+    assert enqueued_mail == [Invitation.objects.get().pk]

@@ -55,7 +55,7 @@ class Command(BaseCommand):
             },
         )
         catalogue.apply()
-        recording.begin_again(cluster)
+        recording.mark_all_restarted(cluster)
         if len(settings.ENCRYPTION_KEYS) > 1:
             rotation.rotate_all()  # a new key was put before the old ones
         if _collect_static() or changed:

@@ -42,7 +42,10 @@ def test_the_form_follows_the_cluster_and_loses_nothing(live_server, as_, bob, w
             )
             context.add_cookies(cookies)
             page = context.new_page()
-            page.on("console", lambda said: complaints.append(said.text) if "Policy" in said.text else None)
+            page.on(
+                "console",
+                lambda message: complaints.append(message.text) if "Policy" in message.text else None,
+            )
             page.goto(url)
             page.get_by_label("Name", exact=True).fill("Analytics")
             kubernetes = page.locator("input[name=executor][value=kubernetes]")

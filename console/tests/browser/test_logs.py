@@ -30,11 +30,11 @@ def running(deployment):
 
 
 @pytest.fixture
-def write(running, plane):
+def write(running, driver):
     ref = ref_of(running)
 
     def more(*texts: str) -> None:
-        plane.write_log(ref, "scheduler", *texts)
+        driver.write_log(ref, "scheduler", *texts)
 
     return more
 
@@ -56,7 +56,7 @@ def to_end(page: Page) -> float:
     return page.locator("[data-log-lines]").evaluate("e => e.scrollHeight - e.scrollTop - e.clientHeight")
 
 
-def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, running, plane, write):
+def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, running, driver, write):
     write(
         *(f"[info     ] tick {n}" for n in range(300)),
         "[error    ] Boom <script>alert(1)</script>",
@@ -70,7 +70,7 @@ def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, run
         page = context.new_page()
         asked: list[str] = []
         page.on("dialog", lambda dialog: asked.append(dialog.message))
-        page.on("console", lambda said: asked.append(said.text) if "Policy" in said.text else None)
+        page.on("console", lambda message: asked.append(message.text) if "Policy" in message.text else None)
         page.goto(f"/deployments/{running.release_name}/logs/?component=scheduler")
         lines, resume = page.locator("[data-log-lines]"), page.locator("[data-log-resume]")
         expect(page.locator("[data-log-state]")).to_have_text("Following")
@@ -104,11 +104,11 @@ def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, run
         page.keyboard.press("End")
         expect(resume).to_be_hidden()
 
-        plane.silent = "The cluster is silent."
+        driver.silent = "The cluster is silent."
         began = time.monotonic()
         expect(page.locator("[data-log-trouble]")).to_contain_text("The cluster is silent.", timeout=5000)
         assert time.monotonic() - began < 5
-        plane.silent = ""
+        driver.silent = ""
         write("[info     ] back")
         page.get_by_role("button", name="Retry").click()
         expect(lines.locator(".logline").last).to_contain_text("back")
@@ -124,8 +124,8 @@ def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, run
         assert asked == []
 
 
-def test_a_page_holds_five_thousand_lines_at_most(live_server, as_, vera, running, plane, write):
-    written = plane.worlds[running.release_name].lines["scheduler"]
+def test_a_page_holds_five_thousand_lines_at_most(live_server, as_, vera, running, driver, write):
+    written = driver.worlds[running.release_name].lines["scheduler"]
     cookies = cookies_of(as_(vera), live_server.url)
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 390, "height": 800}, base_url=live_server.url)
@@ -142,9 +142,9 @@ def test_a_page_holds_five_thousand_lines_at_most(live_server, as_, vera, runnin
         assert overflow(page) == 0
 
 
-def test_from_a_badge_to_the_lines_that_tell(live_server, as_, vera, running, plane, write):
+def test_from_a_badge_to_the_lines_that_tell(live_server, as_, vera, running, driver, write):
     write("[info     ] fine", "[error    ] Boom", "  trace", "[info     ] going on")
-    plane.break_component(ref_of(running), "scheduler", "Scheduler ended (exit status 1).")
+    driver.break_component(ref_of(running), "scheduler", "Scheduler ended (exit status 1).")
     Deployment.objects.filter(pk=running.pk).update(due_at=timezone.now() - timedelta(seconds=1))
     reconcile(running.pk)
     listing = running.workspace.url

@@ -34,7 +34,7 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(live_server, alice) 
         context = browser.new_context(base_url=live_server.url)
         context.set_default_timeout(10_000)
         page = with_authenticator(context)
-        page.on("console", lambda said: refused.append(said.text) if "Policy" in said.text else None)
+        page.on("console", lambda message: refused.append(message.text) if "Policy" in message.text else None)
 
         page.goto("/accounts/login/?next=/accounts/2fa/webauthn/add/")
         page.fill("#id_login", alice.email)

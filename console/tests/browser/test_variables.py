@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 CANARY = "canary-b405e1"
 
 
-def test_variables_are_added_imported_and_deleted(live_server, as_, bob, deployment, plane):
+def test_variables_are_added_imported_and_deleted(live_server, as_, bob, deployment, driver):
     settle(deployment)
     cookies = cookies_of(as_(bob), live_server.url)
     home = f"/deployments/{deployment.release_name}/variables/"
@@ -25,7 +25,9 @@ def test_variables_are_added_imported_and_deleted(live_server, as_, bob, deploym
         context.route("**/stream/**", lambda route: route.abort())
         context.add_cookies(cookies)
         page = context.new_page()
-        page.on("console", lambda said: complaints.append(said.text) if "Policy" in said.text else None)
+        page.on(
+            "console", lambda message: complaints.append(message.text) if "Policy" in message.text else None
+        )
 
         def look() -> None:
             assert axe_complaints(page) == []

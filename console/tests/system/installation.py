@@ -134,8 +134,8 @@ class Installation:
         """The state of every program, and what web and worker said last: for the message of a failure."""
         states = [f"{p.full_name} {p.state} since {p.now - p.started} s" for p in self.supervisor.processes()]
         logs = [self.state.logs / f"{program}.log" for program in ("web", "worker", "supervisord")]
-        said = [f"{log.name}: {log.read_text(errors='replace')[-1500:]}" for log in logs if log.exists()]
-        return "\n".join([*states, *said])
+        message = [f"{log.name}: {log.read_text(errors='replace')[-1500:]}" for log in logs if log.exists()]
+        return "\n".join([*states, *message])
 
     def _words(self) -> str:
         return self.output.read_text()[-2000:] if self.output.exists() else "nothing"

@@ -69,16 +69,16 @@ def badge(page: Page):
 def watch_until_healthy(page: Page) -> list[str]:
     """Every different sentence that the page showed by itself, without a reload."""
     page.evaluate("window.neverReloaded = true")
-    said: list[str] = []
+    message: list[str] = []
     deadline = time.monotonic() + HEALTHY_MS / 1000
     while badge(page).inner_text() != "Healthy":
         assert time.monotonic() < deadline, page.inner_text("main")
         sentence = page.locator(".verdict__text p").first.inner_text()
-        if not said or said[-1] != sentence:
-            said.append(sentence)
+        if not message or message[-1] != sentence:
+            message.append(sentence)
         page.wait_for_timeout(250)
     assert page.evaluate("window.neverReloaded")
-    return said
+    return message
 
 
 def test_a_person_signs_up_creates_a_deployment_and_watches_it_become_healthy(it, made):
@@ -103,9 +103,9 @@ def test_a_person_signs_up_creates_a_deployment_and_watches_it_become_healthy(it
         other = page.context.new_page()  # the list moves as well
         other.goto(f"{it.url}/")
         expect(other.locator("tbody .badge")).to_have_text("Creating")
-        said = watch_until_healthy(page)
+        message = watch_until_healthy(page)
         expect(other.locator("tbody .badge")).to_have_text("Healthy")
-        assert len(said) > 3, said
+        assert len(message) > 3, message
         folder = page.locator(".card", has=page.get_by_role("heading", name="DAGs folder"))
         expect(folder).to_contain_text(str(dags_of(it, made["local"])))
         before = page.inner_text("main")

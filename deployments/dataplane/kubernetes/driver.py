@@ -27,9 +27,9 @@ from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.api.transport import Connection, Json, connection_to
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.health import instances
-from deployments.dataplane.kubernetes.health import observe as look
+from deployments.dataplane.kubernetes.health.observe import Observed, airflows_word, facts_of, observe
 from deployments.dataplane.kubernetes.steps import provision, removal, upgrade
-from deployments.dataplane.kubernetes.target import Place
+from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
 from deployments.dataplane.postgres import airflow_metadata
 from deployments.domain.spec import Release, Secrets
@@ -55,7 +55,7 @@ FRESH_SECONDS = 2.0  # one pass of the reconciler
 KEDA_PATH, KEDA_FRESH = "/apis/keda.sh/v1alpha1", 600.0
 
 
-class KubernetesDataPlane:
+class KubernetesDriver:
     """The DataPlane of a registered cluster. See `deployments.dataplane.base` for what holds of every method."""
 
     executors = (Executor.CELERY, Executor.KUBERNETES, Executor.LOCAL)
@@ -67,8 +67,8 @@ class KubernetesDataPlane:
         self._raw = config.settings
         self._settings = ClusterSettings.of(config.settings)
         # What was seen a moment ago, so that one pass of the reconciler asks nothing twice. Each is used once.
-        self._for_apply: dict[Ref, tuple[float, look.Look]] = {}
-        self._for_observe: dict[Ref, tuple[float, look.Look]] = {}
+        self._for_apply: dict[Ref, tuple[float, Observed]] = {}
+        self._for_observe: dict[Ref, tuple[float, Observed]] = {}
         # Whether the API server answered, and when that was seen.
         self._answering: dict[Ref, tuple[float, bool]] = {}
 
@@ -86,19 +86,22 @@ class KubernetesDataPlane:
 
     def observe(self, ref: Ref) -> Observation:
         """See the contract."""
-        memo = _fresh(self._for_observe.pop(ref, None)) or (time.monotonic(), self._look(self._place(ref)))
+        memo = _fresh(self._for_observe.pop(ref, None)) or (
+            time.monotonic(),
+            self._observe(self._target(ref)),
+        )
         self._for_apply[ref] = memo
         return memo[1].observation
 
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         """See the contract."""
-        place = self._place(ref)
+        target = self._target(ref)
         memo = _fresh(self._for_apply.pop(ref, None))
         seen = memo[1] if memo else None
-        task = provision.Task(place, release, secrets, workers, self._has_keda(place.api), seen)
+        task = provision.Task(target, release, secrets, workers, self._has_keda(target.api), seen)
         if progress := task.step():
             return progress
-        found = seen or self._look(place)
+        found = seen or self._observe(target)
         progress = task.readiness(found)
         if progress.outcome is Outcome.WAITING:
             self._for_observe[ref] = memo or (time.monotonic(), found)
@@ -106,7 +109,7 @@ class KubernetesDataPlane:
 
     def destroy(self, ref: Ref) -> Progress:
         """See the contract."""
-        return removal.step(self._place(ref))
+        return removal.step(self._target(ref))
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
         """See the contract. One request for the whole cluster; the watcher makes it needless."""
@@ -130,13 +133,13 @@ class KubernetesDataPlane:
 
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         """See the contract."""
-        return logs.read(self._place(ref, QUICK_SECONDS), component, lines=lines, after=after)
+        return logs.read(self._target(ref, QUICK_SECONDS), component, lines=lines, after=after)
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
         """See the contract."""
-        place = self._place(ref, QUICK_SECONDS)
-        facts = look.facts_of((), *look.airflows_word(place))
-        facts = replace(facts, pods=place.pods(component), events=place.events())
+        target = self._target(ref, QUICK_SECONDS)
+        facts = facts_of((), *airflows_word(target))
+        facts = replace(facts, pods=target.pods(component), events=target.events())
         return instances.instances(facts, component)
 
     def tasks(self, ref: Ref) -> TaskCount:
@@ -149,26 +152,26 @@ class KubernetesDataPlane:
             return None
         at, ready = self._answering.get(ref, (-FRESH_SECONDS, False))
         if time.monotonic() - at > FRESH_SECONDS:
-            self._look(self._place(ref, QUICK_SECONDS))
+            self._observe(self._target(ref, QUICK_SECONDS))
             _, ready = self._answering[ref]
         return f"https://{names.host(ref.release_name, self._settings.ingress_domain)}/" if ready else None
 
-    def notes(self, ref: Ref) -> dict[str, str]:
+    def details(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
         return {
             "DAGs": "/opt/airflow/dags in the image of its runtime",
             "Namespace": names.namespace(self._settings.namespace_prefix, ref.release_name),
         }
 
-    def _look(self, place: Place) -> look.Look:
-        found = look.take(place)
+    def _observe(self, target: Target) -> Observed:
+        found = observe(target)
         api_servers = [c for c in found.observation.components if c.name == names.API_SERVER]
         ready = any(c.ready and c.state is not ComponentState.ABSENT for c in api_servers)
-        self._answering[place.ref] = (time.monotonic(), ready)
+        self._answering[target.ref] = (time.monotonic(), ready)
         return found
 
-    def _place(self, ref: Ref, budget: float | None = None) -> Place:
-        return Place(self._api(budget), ref, self._settings, self._admin_url)
+    def _target(self, ref: Ref, budget: float | None = None) -> Target:
+        return Target(self._api(budget), ref, self._settings, self._admin_url)
 
     def _api(self, budget: float | None = None) -> Api:
         return Api(self.connection) if budget is None else Api(self.connection, budget)
@@ -189,7 +192,7 @@ class KubernetesDataPlane:
         return found
 
 
-def _fresh(memo: tuple[float, look.Look] | None) -> tuple[float, look.Look] | None:
+def _fresh(memo: tuple[float, Observed] | None) -> tuple[float, Observed] | None:
     """The memo while it is fresh. It keeps the time of its look, however often it is handed on."""
     return memo if memo and time.monotonic() - memo[0] < FRESH_SECONDS else None
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from deployments.dataplane.contract import LOG_BEGINNING, LogLine, LogTail
 from deployments.dataplane.kubernetes.api.errors import Refused
 from deployments.dataplane.kubernetes.api.transport import Json
-from deployments.dataplane.kubernetes.target import Place
+from deployments.dataplane.kubernetes.target import Target
 from deployments.domain.log_lines import clean
 
 MOST_LINES = 5_000
@@ -37,17 +37,17 @@ class Part:
     cut: bool = False
 
 
-def read(place: Place, component: str, *, lines: int, after: str) -> LogTail:
+def read(target: Target, component: str, *, lines: int, after: str) -> LogTail:
     """See `DataPlane.logs`."""
     lines = max(0, min(lines, MOST_LINES))
-    pods = sorted(place.pods(component), key=lambda p: str(p["metadata"].get("creationTimestamp", "")))[
+    pods = sorted(target.pods(component), key=lambda p: str(p["metadata"].get("creationTimestamp", "")))[
         -MOST_PODS:
     ]
     seen = _opened(after)
     onwards = seen is not None or after == LOG_BEGINNING
     known = seen or {}
     parts = {
-        name: _of_pod(place, pod, known.get(name, ""), lines=lines, onwards=onwards)
+        name: _of_pod(target, pod, known.get(name, ""), lines=lines, onwards=onwards)
         for pod in pods
         if (name := str(pod["metadata"]["name"]))
     }
@@ -64,7 +64,7 @@ def read(place: Place, component: str, *, lines: int, after: str) -> LogTail:
     return LogTail(tuple(map(_line, found[:end])), _sealed(last))
 
 
-def _of_pod(place: Place, pod: Json, since: str, *, lines: int, onwards: bool) -> Part:
+def _of_pod(target: Target, pod: Json, since: str, *, lines: int, onwards: bool) -> Part:
     """Of one pod, what it wrote after `since`; the run before its last restart comes first."""
     name = str(pod["metadata"]["name"])
     query = {"timestamps": "true"}
@@ -75,19 +75,21 @@ def _of_pod(place: Place, pod: Json, since: str, *, lines: int, onwards: bool) -
     whole: list[Line] = []
     reach = ""
     for run in ("true", "false") if _restarted(pod, since) else ("false",):
-        part = _of_run(place, name, {**query, "previous": run}, since, lines=lines, onwards=onwards)
+        part = _of_run(target, name, {**query, "previous": run}, since, lines=lines, onwards=onwards)
         whole, reach = whole + part.lines, part.reach or reach
         if part.cut:
             return Part(whole, reach, cut=True)
     return Part(whole, reach)
 
 
-def _of_run(place: Place, name: str, query: dict[str, str], since: str, *, lines: int, onwards: bool) -> Part:
+def _of_run(
+    target: Target, name: str, query: dict[str, str], since: str, *, lines: int, onwards: bool
+) -> Part:
     """Reading onwards, about as much as `lines` need: the rest would be read again by the next call."""
     small = min(MOST_BYTES, max(LEAST_BYTES, lines * LINE_BYTES))
     part = Part([])
     for limit in (small, MOST_BYTES) if onwards else (MOST_BYTES,):
-        text = _text(place, name, {**query, "limitBytes": str(limit)})
+        text = _text(target, name, {**query, "limitBytes": str(limit)})
         cut = onwards and len(text.encode()) >= limit
         whole = text[: text.rfind("\n") + 1] if cut else text
         read = [parsed for raw in whole.split("\n") if (parsed := _parsed(raw, name)) and parsed[0] > since]
@@ -97,10 +99,10 @@ def _of_run(place: Place, name: str, query: dict[str, str], since: str, *, lines
     return part
 
 
-def _text(place: Place, name: str, query: dict[str, str]) -> str:
+def _text(target: Target, name: str, query: dict[str, str]) -> str:
     try:
-        return place.api.text(
-            place.path("v1", "Pod", name) + "/log", f"the log of {name}", MOST_BYTES * 2, **query
+        return target.api.text(
+            target.path("v1", "Pod", name) + "/log", f"the log of {name}", MOST_BYTES * 2, **query
         )
     except Refused as error:
         if error.status == 400:  # not started yet, or its earlier run is forgotten

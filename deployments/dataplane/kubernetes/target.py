@@ -10,7 +10,7 @@ from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 
 
 @dataclass(frozen=True, repr=False)
-class Place:
+class Target:
     """`api` carries the budget of one driver call. `admin_url` holds a password: no repr."""
 
     api: Api

@@ -24,10 +24,10 @@ from deployments.dataplane.contract import (
     TaskCount,
 )
 from deployments.dataplane.local import environment, logs, ports
-from deployments.dataplane.local.environment import Place
+from deployments.dataplane.local.environment import Layout
 from deployments.dataplane.local.health import probe
 from deployments.dataplane.local.health.instances import instances
-from deployments.dataplane.local.health.observe import Look, gather, take_look
+from deployments.dataplane.local.health.observe import Observed, gather, observe
 from deployments.dataplane.local.program_names import API_SERVER
 from deployments.dataplane.local.runtimes import migrate, runtimes
 from deployments.dataplane.local.runtimes.jobs import advance
@@ -60,7 +60,7 @@ PROBES_AT_ONCE = 8
 INSPECT_SECONDS = 1.5  # for supervisord, when a person waits; then 2 s for everything that is asked at once
 
 
-class LocalDataPlane:
+class LocalDriver:
     """The DataPlane of the embedded default. See `deployments.dataplane.base` for what holds of every
     method."""
 
@@ -115,7 +115,7 @@ class LocalDataPlane:
     def _upgrade_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
         progress = self._upgrade(ref).step(release, secrets, self._processes(ref))
         if progress is not None:
-            applied.note(self._paths.deployment(ref.release_name), UNDER_WAY)
+            applied.record_applied(self._paths.deployment(ref.release_name), UNDER_WAY)
         return progress
 
     def _database_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
@@ -133,8 +133,8 @@ class LocalDataPlane:
             spec = migrate.migrate_spec(
                 self._paths, version, release.runtime.airflow_version, self._admin_url
             )
-            said = advance(migrate.migrate_job(self._paths, version), spec, self._supervisor, self._paths)
-            return Progress("database", Outcome.WAITING, said)
+            message = advance(migrate.migrate_job(self._paths, version), spec, self._supervisor, self._paths)
+            return Progress("database", Outcome.WAITING, message)
         databases.ensure_database(
             self._admin_url,
             ref.release_name,
@@ -154,11 +154,11 @@ class LocalDataPlane:
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         held = ports.upstream(self._paths.root, ref.release_name)
         processes = self._processes(ref)
-        stranger = held is not None and programs.stranger_on_port(processes.known(), held)
+        stranger = held is not None and programs.port_taken(processes.known(), held)
         port = ports.allot(self._paths, ref.release_name, avoid=held if stranger else None)
-        place = self._place(ref, release, secrets, port)
-        written = [write_private(file, text) for file, text in environment.files(secrets, place).items()]
-        specs = environment.static_specs(release, secrets, place)
+        layout = self._layout(ref, release, secrets, port)
+        written = [write_private(file, text) for file, text in environment.files(secrets, layout).items()]
+        specs = environment.static_specs(release, secrets, layout)
         written.append(write_private(folder / "wanted.json", json.dumps(_instances(release))))
         written.append(bool(processes.write_specs(specs)))
         if not any(written):
@@ -172,10 +172,10 @@ class LocalDataPlane:
         self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]
     ) -> Progress | None:
         processes = self._processes(ref)
-        place = self._place(ref, release, secrets, ports.allot(self._paths, ref.release_name))
-        specs = environment.static_specs(release, secrets, place)
+        layout = self._layout(ref, release, secrets, ports.allot(self._paths, ref.release_name))
+        specs = environment.static_specs(release, secrets, layout)
         if release.executor is Executor.CELERY:
-            added = programs.worker_specs(processes, release, secrets, place, workers)
+            added = programs.worker_specs(processes, release, secrets, layout, workers)
             processes.write_specs(added)
             specs |= added
         did = programs.step(processes, specs)
@@ -183,22 +183,22 @@ class LocalDataPlane:
 
     def _readiness(self, ref: Ref, release: Release) -> Progress:
         """Everything is applied: what is not ready yet? The API server's answer is the last step."""
-        look = self._look(ref)
-        ready = [c for c in look.components if c.state is ComponentState.READY]
-        waited = [c for c in look.components if c not in ready]
+        seen = self._seen(ref)
+        ready = [c for c in seen.components if c.state is ComponentState.READY]
+        waited = [c for c in seen.components if c not in ready]
         if not waited:
             self._upgrade(ref).finish()
             limit = environment.connection_limit(release)
             databases.limit_connections(self._admin_url, ref.release_name, limit)
-            applied.note(self._paths.deployment(ref.release_name), release.digest)
+            applied.record_applied(self._paths.deployment(ref.release_name), release.digest)
             return Progress("address", Outcome.FINISHED, f"Airflow answers at {self._url(ref)}.")
-        restarted = programs.restart_silent(self._processes(ref), look.silent)
+        restarted = programs.restart_silent(self._processes(ref), seen.silent)
         if restarted:
             return Progress("components", Outcome.PROGRESSED, restarted)
         names = ", ".join(title(c.name) for c in waited)
-        said = f"{len(ready)} of {len(look.components)} components answer; waiting for {names}."
+        message = f"{len(ready)} of {len(seen.components)} components answer; waiting for {names}."
         step = "address" if [c.name for c in waited] == [API_SERVER] else "components"
-        return Progress(step, Outcome.WAITING, said)
+        return Progress(step, Outcome.WAITING, message)
 
     # -- Sleeping --
 
@@ -213,7 +213,7 @@ class LocalDataPlane:
         ended = end_processes(self._paths, self._processes(ref), ref.release_name, step=ASLEEP_STEP.key)
         if ended is not None:
             return ended
-        applied.note(folder, release.digest)
+        applied.record_applied(folder, release.digest)
         return Progress(ASLEEP_STEP.key, Outcome.FINISHED, "Nothing of it runs.")
 
     # -- Deleting --
@@ -237,13 +237,13 @@ class LocalDataPlane:
 
     def observe(self, ref: Ref) -> Observation:
         """See the contract."""
-        look = self._look(ref)
+        seen = self._seen(ref)
         return Observation(
             digest=applied.digest(self._paths.deployment(ref.release_name)),
-            components=look.components,
-            leftovers=leftovers(self._paths, self._admin_url, ref, len(look.processes)),
-            queues=look.queues,
-            drifted=look.untidy,
+            components=seen.components,
+            leftovers=leftovers(self._paths, self._admin_url, ref, len(seen.processes)),
+            queues=seen.queues,
+            drifted=seen.untidy,
         )
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
@@ -290,7 +290,7 @@ class LocalDataPlane:
         answer, _ = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
         return self._url(ref) if answer is not None else None
 
-    def notes(self, ref: Ref) -> dict[str, str]:
+    def details(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
         return {DAGS_FOLDER: str(self._paths.deployment(ref.release_name) / "dags")}
 
@@ -299,8 +299,8 @@ class LocalDataPlane:
     def _processes(self, ref: Ref) -> Processes:
         return Processes(self._paths, self._supervisor, ref.release_name)
 
-    def _look(self, ref: Ref) -> Look:
-        return take_look(self._paths, self._processes(ref), ref, self._admin_url, self._redis_socket(ref))
+    def _seen(self, ref: Ref) -> Observed:
+        return observe(self._paths, self._processes(ref), ref, self._admin_url, self._redis_socket(ref))
 
     def _connected(self, ref: Ref) -> frozenset[str] | None:
         config = self._paths.deployment(ref.release_name) / "secrets" / "redis.conf"
@@ -315,9 +315,9 @@ class LocalDataPlane:
     def _upgrade(self, ref: Ref) -> upgrade.Upgrade:
         return upgrade.Upgrade(self._paths, self._supervisor, self._admin_url, ref)
 
-    def _place(self, ref: Ref, release: Release, secrets: Secrets, port: int) -> Place:
+    def _layout(self, ref: Ref, release: Release, secrets: Secrets, port: int) -> Layout:
         name = databases.database_name(ref.release_name)
-        return Place(
+        return Layout(
             state_dir=self._paths.root,
             folder=self._paths.deployment(ref.release_name),
             python=runtimes.python(self._paths, release.runtime.version),
@@ -334,7 +334,7 @@ class LocalDataPlane:
 
 def _instances(release: Release) -> dict[str, int]:
     """Instances by component, for `look`; those of workers change with the load and are counted there."""
-    wanted = {API_SERVER: 1, "scheduler": release.scheduler_replicas, "dag-processor": 1, "triggerer": 1}
+    desired = {API_SERVER: 1, "scheduler": release.scheduler_replicas, "dag-processor": 1, "triggerer": 1}
     if release.executor is Executor.CELERY:
-        wanted |= {"redis": 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
-    return wanted
+        desired |= {"redis": 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
+    return desired

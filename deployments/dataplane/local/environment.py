@@ -50,7 +50,7 @@ SCHEDULER = files_of("deployments.dataplane").joinpath("airflow_scheduler.py").r
 
 
 @dataclass(frozen=True, repr=False)
-class Place:
+class Layout:
     """Where a Deployment lives on this machine. `database_url` holds a password: never logged."""
 
     state_dir: Path
@@ -100,73 +100,73 @@ def worker_name(queue: str, slot: int) -> str:
     return f"worker-{queue}-{slot:02d}"
 
 
-def static_specs(release: Release, secrets: Secrets, place: Place) -> dict[str, Spec]:
+def static_specs(release: Release, secrets: Secrets, layout: Layout) -> dict[str, Spec]:
     """Every program but the Celery workers, by name."""
-    environment = airflow_environment(release, secrets, place)
-    specs = {API_SERVER: _airflow(place, environment, *_api_server_arguments(place))}
+    environment = airflow_environment(release, secrets, layout)
+    specs = {API_SERVER: _airflow(layout, environment, *_api_server_arguments(layout))}
     # Nothing else reads it (checked in 3.2.2 and 3.3.2), so another number of workers restarts the scheduler alone.
     # A user may pin it.
     scheduling = {"AIRFLOW__CORE__PARALLELISM": str(release.parallelism), **environment}
     celery = release.executor is Executor.CELERY
-    run = (str(place.scheduler),) if celery else AIRFLOW
+    run = (str(layout.scheduler),) if celery else AIRFLOW
     for number in range(1, release.scheduler_replicas + 1):
-        specs[f"scheduler-{number}"] = _airflow(place, scheduling, "scheduler", "--skip-serve-logs", run=run)
-    specs[DAG_PROCESSOR] = _airflow(place, environment, "dag-processor")
-    specs[TRIGGERER] = _airflow(place, environment, "triggerer", "--skip-serve-logs")
+        specs[f"scheduler-{number}"] = _airflow(layout, scheduling, "scheduler", "--skip-serve-logs", run=run)
+    specs[DAG_PROCESSOR] = _airflow(layout, environment, "dag-processor")
+    specs[TRIGGERER] = _airflow(layout, environment, "triggerer", "--skip-serve-logs")
     if celery:
-        argv = (str(place.redis_server), str(place.redis_config))
-        specs[REDIS] = Spec(argv, place.folder / "redis", {**place.base, **_tags(release, place)})
+        argv = (str(layout.redis_server), str(layout.redis_config))
+        specs[REDIS] = Spec(argv, layout.folder / "redis", {**layout.base, **_tags(release, layout)})
     return specs
 
 
-def worker_spec(release: Release, secrets: Secrets, place: Place, *, queue: QueueSpec, slot: int) -> Spec:
+def worker_spec(release: Release, secrets: Secrets, layout: Layout, *, queue: QueueSpec, slot: int) -> Spec:
     """One Celery worker. Logs are on one disk, so it serves none."""
     name = worker_name(queue.name, slot)
     environment = {
-        **airflow_environment(release, secrets, place),
+        **airflow_environment(release, secrets, layout),
         # By this name Redis tells which workers are connected (`health`).
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__CLIENT_NAME": name,
     }
     arguments = ("celery", "worker", "--queues", queue.name, "--concurrency", str(queue.concurrency))
     flags = ("--celery-hostname", name, "--skip-serve-logs", "--without-gossip", "--without-mingle")
-    return _airflow(place, environment, *arguments, *flags)
+    return _airflow(layout, environment, *arguments, *flags)
 
 
-def files(secrets: Secrets, place: Place) -> dict[Path, str]:
+def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
     """The 0600 files that programs read, by path."""
     redis_config = {
         "port": "0",
-        "unixsocket": f'"{place.redis_socket}"',
+        "unixsocket": f'"{layout.redis_socket}"',
         "unixsocketperm": "700",
         "requirepass": json.dumps(secrets.redis_password),  # quoted as redis.conf wants it
-        "dir": f'"{place.folder / "redis"}"',
+        "dir": f'"{layout.folder / "redis"}"',
         "appendonly": "yes",  # queued tasks survive a restart of Redis
         "save": '""',
         "daemonize": "no",
         "maxmemory-policy": "noeviction",
     }
     return {
-        place.home / "airflow.cfg": AIRFLOW_CFG,
-        place.scheduler: SCHEDULER,
-        place.passwords_file: json.dumps({"admin": secrets.admin_password}) + "\n",
-        place.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
+        layout.home / "airflow.cfg": AIRFLOW_CFG,
+        layout.scheduler: SCHEDULER,
+        layout.passwords_file: json.dumps({"admin": secrets.admin_password}) + "\n",
+        layout.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
     }
 
 
-def airflow_environment(release: Release, secrets: Secrets, place: Place) -> dict[str, str]:
+def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
     """The whole environment of an Airflow process of this Deployment."""
-    celery = _celery(secrets, place) if release.executor is Executor.CELERY else {}
+    celery = _celery(secrets, layout) if release.executor is Executor.CELERY else {}
     sections = {
-        "CORE": _core(release, secrets, place),
+        "CORE": _core(release, secrets, layout),
         "DATABASE": {
-            "SQL_ALCHEMY_CONN": place.database_url.replace("postgresql:", "postgresql+psycopg2:", 1),
+            "SQL_ALCHEMY_CONN": layout.database_url.replace("postgresql:", "postgresql+psycopg2:", 1),
             "SQL_ALCHEMY_POOL_SIZE": str(POOL_SIZE),
             "SQL_ALCHEMY_MAX_OVERFLOW": str(POOL_OVERFLOW),
         },
         "API": {
-            "BASE_URL": f"http://{release.release_name}.localhost:{place.console_port}",
+            "BASE_URL": f"http://{release.release_name}.localhost:{layout.console_port}",
             "HOST": "127.0.0.1",
-            "PORT": str(place.port),
+            "PORT": str(layout.port),
             "WORKERS": "1",
             "SECRET_KEY": secrets.api_secret_key,
             "INSTANCE_NAME": release.release_name,
@@ -178,22 +178,22 @@ def airflow_environment(release: Release, secrets: Secrets, place: Place) -> dic
         },
         "TRIGGERER": {"JOB_HEARTBEAT_SEC": str(HEARTBEAT_SECONDS)},
         "LOGGING": {
-            "BASE_LOG_FOLDER": str(place.folder / "logs" / "tasks"),
-            "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(place.folder / "logs" / "dags"),
+            "BASE_LOG_FOLDER": str(layout.folder / "logs" / "tasks"),
+            "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(layout.folder / "logs" / "dags"),
             "COLORED_CONSOLE_LOG": "False",
         },
         **celery,
     }
     return {
-        **place.base,
+        **layout.base,
         **_named(DEFAULTS),
         **(_named(CELERY_DEFAULTS) if celery else {}),
         **release.environment,
         **secrets.variables,
         **_named(sections),
-        "AIRFLOW_HOME": str(place.home),
+        "AIRFLOW_HOME": str(layout.home),
         "SPT_NOENV": "1",  # keeps setproctitle from overwriting the environment, by which orphans are known
-        **_tags(release, place),
+        **_tags(release, layout),
     }
 
 
@@ -201,36 +201,36 @@ def _named(sections: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     return {f"AIRFLOW__{s}__{key}": value for s, values in sections.items() for key, value in values.items()}
 
 
-def _core(release: Release, secrets: Secrets, place: Place) -> dict[str, str]:
+def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
     return {
         "EXECUTOR": "CeleryExecutor" if release.executor is Executor.CELERY else "LocalExecutor",
-        "DAGS_FOLDER": str(place.dags),
-        "PLUGINS_FOLDER": str(place.folder / "plugins"),
+        "DAGS_FOLDER": str(layout.dags),
+        "PLUGINS_FOLDER": str(layout.folder / "plugins"),
         "FERNET_KEY": secrets.fernet_key,
         "SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(place.passwords_file),
+        "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.passwords_file),
         # Tasks reach the API server directly, not through the console.
-        "EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{place.port}/execution/",
+        "EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{layout.port}/execution/",
         # The default asks DNS for the full name, seconds on a machine without one.
         "HOSTNAME_CALLABLE": "socket.gethostname",
     }
 
 
-def _celery(secrets: Secrets, place: Place) -> dict[str, dict[str, str]]:
-    url = f"redis+socket://:{quote(secrets.redis_password, safe='')}@{quote(str(place.redis_socket))}"
+def _celery(secrets: Secrets, layout: Layout) -> dict[str, dict[str, str]]:
+    url = f"redis+socket://:{quote(secrets.redis_password, safe='')}@{quote(str(layout.redis_socket))}"
     return {"CELERY": {"BROKER_URL": url, "RESULT_BACKEND": url}}
 
 
-def _api_server_arguments(place: Place) -> tuple[str, ...]:
+def _api_server_arguments(layout: Layout) -> tuple[str, ...]:
     # Proxy headers are trusted from 127.0.0.1 alone, where the console's proxy is.
-    return ("api-server", "--host", "127.0.0.1", "--port", str(place.port), "--proxy-headers")
+    return ("api-server", "--host", "127.0.0.1", "--port", str(layout.port), "--proxy-headers")
 
 
 def _airflow(
-    place: Place, environment: Mapping[str, str], *arguments: str, run: tuple[str, ...] = AIRFLOW
+    layout: Layout, environment: Mapping[str, str], *arguments: str, run: tuple[str, ...] = AIRFLOW
 ) -> Spec:
-    return Spec((str(place.python), *run, *arguments), place.home, environment)
+    return Spec((str(layout.python), *run, *arguments), layout.home, environment)
 
 
-def _tags(release: Release, place: Place) -> dict[str, str]:
-    return {STATE_TAG: str(place.state_dir), DEPLOYMENT_TAG: release.release_name}
+def _tags(release: Release, layout: Layout) -> dict[str, str]:
+    return {STATE_TAG: str(layout.state_dir), DEPLOYMENT_TAG: release.release_name}

@@ -34,7 +34,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Mark:
+class Position:
     """How far one program was read."""
 
     inode: int
@@ -71,41 +71,41 @@ class Stream:
             before += size
         return b"".join(found)
 
-    def mark(self, place: int) -> Mark:
+    def position(self, offset: int) -> Position:
         """The mark of a place in the stream."""
         before = 0
         for number, (_, inode, size) in enumerate(self._parts):
-            if place <= before + size or number == len(self._parts) - 1:
-                return Mark(inode, place - before, self._checksum(place))
+            if offset <= before + size or number == len(self._parts) - 1:
+                return Position(inode, offset - before, self._checksum(offset))
             before += size
-        return Mark(0, 0, 0)
+        return Position(0, 0, 0)
 
-    def place(self, mark: Mark) -> int | None:
+    def offset(self, position: Position) -> int | None:
         """Where a mark is; None when its file is gone or holds something else by now."""
         before = 0
         for _, inode, size in self._parts:
-            if inode == mark.inode and 0 <= mark.offset <= size:
-                found = before + mark.offset
-                return found if self._checksum(found, at_most=mark.offset) == mark.checksum else None
+            if inode == position.inode and 0 <= position.offset <= size:
+                found = before + position.offset
+                return found if self._checksum(found, at_most=position.offset) == position.checksum else None
             before += size
         return None
 
-    def _checksum(self, place: int, *, at_most: int | None = None) -> int:
+    def _checksum(self, offset: int, *, at_most: int | None = None) -> int:
         """Of the bytes before a place, within its own file: the older files may be gone by the next call."""
         before = 0
         for _, _, size in self._parts:
-            if place <= before + size:
+            if offset <= before + size:
                 break
             before += size
-        start = max(before, place - CHECKED_BYTES)
-        return zlib.crc32(self.read(start, place - start))
+        start = max(before, offset - CHECKED_BYTES)
+        return zlib.crc32(self.read(start, offset - start))
 
 
 def read(folder: Path, component: str, *, lines: int, after: str) -> LogTail:
     """See `DataPlane.logs`. `folder` holds "<program>.log" and its rotated ones."""
     lines = max(0, min(lines, MOST_LINES))
-    marks = _decode(after)
-    going_on = bool(marks) or after == LOG_BEGINNING
+    positions = _decode(after)
+    going_on = bool(positions) or after == LOG_BEGINNING
     with _streams(folder, component) as streams:
         if not streams:
             return LogTail()
@@ -115,7 +115,7 @@ def read(folder: Path, component: str, *, lines: int, after: str) -> LogTail:
         found: list[list[_Line]] = []
         for program, stream in streams.items():
             # A program without a mark is new to a reader who goes on, and a mark that means nothing reads as none.
-            start = stream.place(marks[program]) if program in marks else 0 if going_on else None
+            start = stream.offset(positions[program]) if program in positions else 0 if going_on else None
             starts[program] = _recent(stream, lines, budget) if start is None else start
             part, ends[program] = _forward(
                 program, stream, starts[program], budget, lines if going_on else None
@@ -125,7 +125,7 @@ def read(folder: Path, component: str, *, lines: int, after: str) -> LogTail:
         shown = merged[:lines] if going_on else merged[max(0, len(merged) - lines) :]
         if going_on and len(shown) < len(merged):  # the others are for the next call
             ends = starts | {each.line.source: each.end for each in shown}
-        cursor = _encode({program: stream.mark(ends[program]) for program, stream in streams.items()})
+        cursor = _encode({program: stream.position(ends[program]) for program, stream in streams.items()})
     return LogTail(tuple(each.line for each in shown), cursor)
 
 
@@ -207,19 +207,21 @@ def _open(file: Path) -> list[int]:
     return list(found.values())[::-1]
 
 
-def _encode(marks: dict[str, Mark]) -> str:
+def _encode(positions: dict[str, Position]) -> str:
     """The cursor: these marks, safe to stand in a URL."""
-    document = [[name, mark.inode, mark.offset, mark.checksum] for name, mark in marks.items()]
+    document = [
+        [name, position.inode, position.offset, position.checksum] for name, position in positions.items()
+    ]
     return base64.urlsafe_b64encode(json.dumps(document, separators=(",", ":")).encode()).decode()
 
 
-def _decode(cursor: str) -> dict[str, Mark]:
+def _decode(cursor: str) -> dict[str, Position]:
     """The marks of a cursor, by program; none when it is not one of ours."""
     if not cursor or len(cursor) > LONGEST_CURSOR:
         return {}
     try:
         document = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
-        return {str(name): Mark(*(_number(each) for each in numbers)) for name, *numbers in document}
+        return {str(name): Position(*(_number(each) for each in numbers)) for name, *numbers in document}
     except (ValueError, TypeError, RecursionError, binascii.Error):
         return {}
 

@@ -25,7 +25,7 @@ class Heartbeat:
 
 
 @dataclass(frozen=True)
-class Look:
+class Vitals:
     """One look at an Airflow's own word: jobs heard of in the last minutes, task instances by (queue, "queued" or
     "running"), and whether others wait to be queued. `now` is the database's clock, by which heartbeats are told."""
 
@@ -35,7 +35,7 @@ class Look:
     waiting: bool
 
 
-def look(admin_url: str, release_name: str) -> Look:
+def vitals(admin_url: str, release_name: str) -> Vitals:
     """Look once. Raises DataPlaneError, also for a database that holds no Airflow yet."""
     with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
         connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
@@ -49,7 +49,7 @@ def look(admin_url: str, release_name: str) -> Look:
             f"WHERE state IN ('queued', 'running') OR state IN {UNFINISHED} GROUP BY 1, 2"
         ).fetchall()
     counts = {(str(queue), str(state)): int(count) for queue, state, count in tasks}
-    return Look(
+    return Vitals(
         now=rows[-1][4].astimezone(UTC),
         heartbeats=tuple(
             Heartbeat(kind, host or "", began.astimezone(UTC), latest.astimezone(UTC))

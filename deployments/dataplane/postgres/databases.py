@@ -88,12 +88,12 @@ def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftove
     ).fetchone()
     if row is None:
         return Leftovers(database=False, role=False, ready=False)
-    there, said, copied, copy_said, limit = row
-    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (said, copy_said))
+    there, message, copied, copy_said, limit = row
+    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (message, copy_said))
     return Leftovers(
         database=there,
         role=True,
-        ready=said == mine or bool(runtime),
+        ready=message == mine or bool(runtime),
         runtime=runtime,
         snapshot=copy_runtime if copied else None,
         connection_limit=limit,

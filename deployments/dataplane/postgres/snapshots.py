@@ -55,18 +55,18 @@ def take(
             end_connections(admin, database_name(release_name))
             if not _copy(admin, release_name, wait):
                 return False
-        said = sql.Literal(mark(deployment_id, runtime))
-        run(admin, "COMMENT ON DATABASE {} IS {}", copy, said)
+        message = sql.Literal(mark(deployment_id, runtime))
+        run(admin, "COMMENT ON DATABASE {} IS {}", copy, message)
         run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true", live)
     return True
 
 
 def mark_runtime(admin_url: str, release_name: str, deployment_id: str, runtime: str) -> None:
     """Write down that the Deployment's database was migrated to `runtime`."""
-    said = sql.Literal(mark(deployment_id, runtime))
+    message = sql.Literal(mark(deployment_id, runtime))
     with connect(admin_url) as admin, locked(admin, database_name(release_name)):
         if find_by(admin, release_name, deployment_id).ready:
-            run(admin, "COMMENT ON DATABASE {} IS {}", sql.Identifier(database_name(release_name)), said)
+            run(admin, "COMMENT ON DATABASE {} IS {}", sql.Identifier(database_name(release_name)), message)
 
 
 def restore(admin_url: str, release_name: str, deployment_id: str) -> bool:
@@ -120,6 +120,6 @@ def _copy(admin: Connection, release_name: str, wait: float) -> bool:
     connection.get_result()  # None: the statement is over
     if result is None or result.status != ExecStatus.COMMAND_OK:
         run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true", names[1])
-        said = (result.error_message.decode(errors="replace") if result else "no answer").strip()
-        raise UpgradeFailed(f"its metadata database could not be copied: {said.splitlines()[0][:300]}")
+        message = (result.error_message.decode(errors="replace") if result else "no answer").strip()
+        raise UpgradeFailed(f"its metadata database could not be copied: {message.splitlines()[0][:300]}")
     return True

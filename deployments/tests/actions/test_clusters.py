@@ -109,7 +109,7 @@ def test_replacing_keeps_the_id_and_whatever_is_not_given(production):
 def test_the_prefix_of_namespaces_stays_while_deployments_are_in_them(
     production, workspace, alice, on_production
 ):
-    create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
+    create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=on_production())
     with pytest.raises(ActionRefused, match=r"namespace prefix cannot change .* Analytics"):
         registration.replace(name="Production", reach=Reach(None, None, {"namespace_prefix": "b-"}), by=None)
     registration.replace(name="Production", reach=Reach(None, None, {"ingress_domain": "b.example"}), by=None)
@@ -126,7 +126,7 @@ def test_the_prefix_of_namespaces_stays_while_deployments_are_in_them(
 def test_another_server_is_refused_while_deployments_are_there_unless_it_only_moved(
     production, workspace, alice, on_production, other, words
 ):
-    create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
+    create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=on_production())
     with pytest.raises(ActionRefused, match=rf"This is {words}, .* Analytics .*--moved"):
         registration.replace(name="Production", reach=other, by=None)
     same = Reach(None, "postgresql://other:new@db.example/postgres")
@@ -144,7 +144,7 @@ def test_only_a_registered_kubernetes_cluster_can_be_replaced(cluster):
 
 
 def test_it_is_offered_once_it_was_looked_at_and_misses_nothing(
-    db, cluster, workspace, findings, check_hints
+    db, cluster, workspace, findings, enqueued_checks
 ):
     made = registration.register(name="Production", reach=reach(), by=None)
     assert list(clusters_for(workspace)) == [cluster]
@@ -166,15 +166,17 @@ class AlwaysOlga:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_is_hinted_once_it_is_registered_and_the_sweep_finds_it_too(findings, check_hints, cluster):
+def test_a_worker_is_hinted_once_it_is_registered_and_the_sweep_finds_it_too(
+    findings, enqueued_checks, cluster
+):
     made = registration.register(name="Production", reach=reach(), by=None)
-    assert check_hints == [made.pk]
+    assert enqueued_checks == [made.pk]
     tasks.sweep()
-    assert check_hints == [made.pk] * 2
+    assert enqueued_checks == [made.pk] * 2
     assert checks.check(made.pk)
     assert not checks.check(made.pk)  # nothing is due any more
     tasks.sweep()
-    assert check_hints == [made.pk] * 2
+    assert enqueued_checks == [made.pk] * 2
 
 
 def test_what_misses_something_is_looked_at_again_by_itself(production, findings):
@@ -258,7 +260,7 @@ def test_a_cluster_that_no_key_opens_is_said_to_be_unreadable(production):
 def test_a_cluster_with_deployments_stays_and_an_empty_one_goes(
     production, workspace, alice, on_production, olga
 ):
-    made = create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
+    made = create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=on_production())
     with pytest.raises(ActionRefused, match=rf"Analytics \({made.release_name}\)\. Delete them first"):
         registration.deregister(cluster=production, by=olga)
     Deployment.objects.update(deleted_at=Now())
@@ -295,7 +297,7 @@ def test_deregistering_and_creating_at_the_same_instant_leave_no_deployment_on_a
         acts = (
             lambda: registration.deregister(cluster=production, by=None),
             lambda chosen=chosen: create_deployment(
-                workspace=workspace, by=alice, form_key=uuid4(), choices=chosen
+                workspace=workspace, by=alice, idempotency_key=uuid4(), choices=chosen
             ),
         )
         threads = [threading.Thread(target=go, args=[act]) for act in acts]
@@ -304,8 +306,8 @@ def test_deregistering_and_creating_at_the_same_instant_leave_no_deployment_on_a
         for thread in threads:
             thread.join()
         production.refresh_from_db()
-        living = Deployment.objects.filter(deleted_at=None).exists()
+        existing = Deployment.objects.filter(deleted_at=None).exists()
         assert len(outcomes) == 1  # exactly one of the two is refused
-        assert living is (production.deregistered_at is None)
+        assert existing is (production.deregistered_at is None)
         Deployment.objects.update(deleted_at=Now())
         Cluster.objects.filter(pk=production.pk).update(deregistered_at=None)

@@ -31,7 +31,7 @@ def rest(deployment):
 
 
 @pytest.fixture
-def healthy(deployment, plane):
+def healthy(deployment, driver):
     return settle(deployment)
 
 
@@ -42,8 +42,8 @@ def verbs(deployment):
 
 
 @transactional
-def test_it_sleeps_with_a_sentence_and_wakes_to_healthy(healthy, bob, plane):
-    plane.worlds[healthy.release_name].rows = ("a run",)
+def test_it_sleeps_with_a_sentence_and_wakes_to_healthy(healthy, bob, driver):
+    driver.worlds[healthy.release_name].rows = ("a run",)
     healthy.queues.update(live_workers=3, running=2)
     assert hibernation.hibernate(deployment=healthy, by=bob)
     healthy.refresh_from_db()
@@ -54,12 +54,12 @@ def test_it_sleeps_with_a_sentence_and_wakes_to_healthy(healthy, bob, plane):
     assert healthy.airflow_url == ""
     assert list(healthy.components.all()) == []
     assert list(healthy.queues.values_list("live_workers", "running")) == [(0, 0)]
-    assert plane.observe(ref_of(healthy)).asleep
+    assert driver.observe(ref_of(healthy)).asleep
     assert hibernation.wake(deployment=healthy, by=bob)
     settle(healthy)
     assert (healthy.status, healthy.hibernation_cause) == (Status.HEALTHY, "")
     assert healthy.airflow_url
-    assert plane.worlds[healthy.release_name].rows == ("a run",)
+    assert driver.worlds[healthy.release_name].rows == ("a run",)
     assert verbs(healthy)[-2:] == ["hibernated", "woke"]
 
 
@@ -75,7 +75,7 @@ def test_twice_is_once(healthy, bob):
 
 
 @transactional
-def test_what_is_changed_in_its_sleep_is_applied_when_it_wakes(healthy, bob, plane):
+def test_what_is_changed_in_its_sleep_is_applied_when_it_wakes(healthy, bob, driver):
     hibernation.hibernate(deployment=healthy, by=bob)
     rest(healthy)
     with changing(healthy, by=bob) as row:
@@ -83,26 +83,26 @@ def test_what_is_changed_in_its_sleep_is_applied_when_it_wakes(healthy, bob, pla
         row.save(update_fields=["scheduler_au"])
     rest(healthy)
     assert healthy.status == Status.HIBERNATING
-    assert not plane.worlds[healthy.release_name].running
+    assert not driver.worlds[healthy.release_name].running
     hibernation.wake(deployment=healthy, by=bob)
     settle(healthy)
-    assert plane.worlds[healthy.release_name].release.scheduler.cpu_millis == 800
+    assert driver.worlds[healthy.release_name].release.scheduler.cpu_millis == 800
 
 
 @transactional
-def test_a_start_of_airdeck_leaves_it_asleep(healthy, bob, cluster, plane):
+def test_a_start_of_airdeck_leaves_it_asleep(healthy, bob, cluster, driver):
     hibernation.hibernate(deployment=healthy, by=bob)
     rest(healthy)
-    assert recording.begin_again(cluster) == 0
+    assert recording.mark_all_restarted(cluster) == 0
     rest(healthy)
     assert healthy.status == Status.HIBERNATING
-    assert not plane.worlds[healthy.release_name].running
+    assert not driver.worlds[healthy.release_name].running
 
 
 @transactional
-def test_a_start_of_airdeck_while_it_falls_asleep_starts_nothing(healthy, bob, cluster, plane):
+def test_a_start_of_airdeck_while_it_falls_asleep_starts_nothing(healthy, bob, cluster, driver):
     hibernation.hibernate(deployment=healthy, by=bob)
-    assert recording.begin_again(cluster) == 0
+    assert recording.mark_all_restarted(cluster) == 0
     rest(healthy)
     assert healthy.status == Status.HIBERNATING
 
@@ -258,12 +258,12 @@ def plan_sleep(deployment, by, **changes):
     }
     saved = HibernationSchedule.objects.filter(deployment=deployment).first()
     return hibernation.set_schedule(
-        deployment=deployment, by=by, shown=hibernation.schedule_settings(saved), wanted=values | changes
+        deployment=deployment, by=by, shown=hibernation.schedule_settings(saved), desired=values | changes
     )
 
 
 @pytest.fixture
-def settled(deployment):
+def editable(deployment):
     """Healthy once, without its passes."""
     Deployment.objects.filter(pk=deployment.pk).update(first_healthy_at=timezone.now(), status=Status.HEALTHY)
     deployment.refresh_from_db()
@@ -275,17 +275,17 @@ def sleeps(deployment):
 
 
 @pytest.mark.django_db
-def test_it_sleeps_and_wakes_by_its_schedule(settled, bob, clock):
-    plan_sleep(settled, bob)
-    assert not sleeps(settled)
+def test_it_sleeps_and_wakes_by_its_schedule(editable, bob, clock):
+    plan_sleep(editable, bob)
+    assert not sleeps(editable)
     assert clock("2026-11-20T19:59:59") == 0
     assert clock("2026-11-20T20:00:03") == 1
-    assert sleeps(settled)
-    assert Deployment.objects.get(pk=settled.pk).hibernation_cause == "its schedule"
+    assert sleeps(editable)
+    assert Deployment.objects.get(pk=editable.pk).hibernation_cause == "its schedule"
     assert clock("2026-11-20T20:00:13") == 0
     assert clock("2026-11-23T07:00:00") == 1
-    assert not sleeps(settled)
-    event = AuditEvent.objects.filter(object_id=str(settled.pk)).latest("pk")
+    assert not sleeps(editable)
+    event = AuditEvent.objects.filter(object_id=str(editable.pk)).latest("pk")
     assert (event.actor_label, event.verb, event.new) == ("Airdeck", "woke", {"because": "of its schedule"})
 
 
@@ -299,104 +299,104 @@ def test_it_sleeps_and_wakes_by_its_schedule(settled, bob, clock):
         ("2026-11-25T12:00", False),  # and then Wednesday's wake
     ],
 )
-def test_of_times_that_were_missed_only_the_last_counts(settled, bob, clock, back_at, asleep):
-    plan_sleep(settled, bob)
+def test_of_times_that_were_missed_only_the_last_counts(editable, bob, clock, back_at, asleep):
+    plan_sleep(editable, bob)
     clock(back_at)
-    assert sleeps(settled) is asleep
+    assert sleeps(editable) is asleep
     assert clock(back_at) == 0
-    held = HibernationSchedule.objects.get(deployment=settled)
+    held = HibernationSchedule.objects.get(deployment=editable)
     assert min(held.next_hibernate_at, held.next_wake_at) > at(back_at)
 
 
 @pytest.mark.django_db
-def test_of_both_at_the_same_minute_it_wakes(settled, bob, clock):
-    plan_sleep(settled, bob, hibernate_cron="0 20 * * *", wake_cron="0 20 * * *")
+def test_of_both_at_the_same_minute_it_wakes(editable, bob, clock):
+    plan_sleep(editable, bob, hibernate_cron="0 20 * * *", wake_cron="0 20 * * *")
     clock("2026-11-20T20:00:01")
-    assert not sleeps(settled)
+    assert not sleeps(editable)
 
 
 @pytest.mark.django_db
-def test_what_somebody_does_by_hand_stays_until_the_next_time(settled, bob, clock):
-    plan_sleep(settled, bob)
+def test_what_somebody_does_by_hand_stays_until_the_next_time(editable, bob, clock):
+    plan_sleep(editable, bob)
     clock("2026-11-20T20:00:01")
-    hibernation.wake(deployment=settled, by=bob)
+    hibernation.wake(deployment=editable, by=bob)
     assert clock("2026-11-21T12:00") == 0
-    assert not sleeps(settled)
-    hibernation.hibernate(deployment=settled, by=bob)
+    assert not sleeps(editable)
+    hibernation.hibernate(deployment=editable, by=bob)
     assert clock("2026-11-23T06:59") == 0
     assert clock("2026-11-23T07:00") == 1
-    assert not sleeps(settled)
+    assert not sleeps(editable)
 
 
 @pytest.mark.django_db
-def test_two_that_evaluate_at_once_act_once(settled, bob, clock):
-    plan_sleep(settled, bob)
+def test_two_that_evaluate_at_once_act_once(editable, bob, clock):
+    plan_sleep(editable, bob)
     now = at("2026-11-20T20:00:01")
     (first,), (second,) = hibernation.due_schedules(now), hibernation.due_schedules(now)
     assert hibernation.follow_schedule(first, now)
-    hibernation.wake(deployment=settled, by=bob)  # before the second comes to it
+    hibernation.wake(deployment=editable, by=bob)  # before the second comes to it
     assert not hibernation.follow_schedule(second, now)
-    assert not sleeps(settled)
+    assert not sleeps(editable)
 
 
 @pytest.mark.django_db
-def test_a_schedule_that_is_off_or_half_does_only_what_it_says(settled, bob, clock):
-    plan_sleep(settled, bob, enabled=False)
+def test_a_schedule_that_is_off_or_half_does_only_what_it_says(editable, bob, clock):
+    plan_sleep(editable, bob, enabled=False)
     assert clock("2026-11-20T21:00") == 0
-    plan_sleep(settled, bob, wake_cron="")
+    plan_sleep(editable, bob, wake_cron="")
     assert clock("2026-11-23T21:00") == 1
     assert clock("2026-11-24T12:00") == 0
-    assert sleeps(settled)
+    assert sleeps(editable)
 
 
 @pytest.mark.django_db
-def test_switching_it_on_does_not_catch_up_and_changing_it_restarts_nothing(settled, bob, clock):
-    generation = settled.generation
-    plan_sleep(settled, bob, enabled=False)
+def test_switching_it_on_does_not_catch_up_and_changing_it_restarts_nothing(editable, bob, clock):
+    generation = editable.generation
+    plan_sleep(editable, bob, enabled=False)
     clock("2026-11-20T21:00")
-    plan_sleep(settled, bob)
+    plan_sleep(editable, bob)
     assert clock("2026-11-20T21:01") == 0
-    settled.refresh_from_db()
-    assert settled.generation == generation
-    events = AuditEvent.objects.filter(object_id=str(settled.pk), verb__startswith="changed the hibernation")
+    editable.refresh_from_db()
+    assert editable.generation == generation
+    events = AuditEvent.objects.filter(object_id=str(editable.pk), verb__startswith="changed the hibernation")
     assert events.count() == 2
-    plan_sleep(settled, bob)
+    plan_sleep(editable, bob)
     assert events.count() == 2
     assert events.latest("pk").new == {"enabled": True}
 
 
 @pytest.mark.django_db
 def test_one_deployment_that_cannot_sleep_holds_up_no_other(
-    settled, workspace, bob, choices, clock, monkeypatch
+    editable, workspace, bob, choices, clock, monkeypatch
 ):
     from uuid import uuid4
 
     from deployments.actions import create_deployment
 
-    other = create_deployment(workspace=workspace, by=bob, form_key=uuid4(), choices=choices("Second"))
+    other = create_deployment(workspace=workspace, by=bob, idempotency_key=uuid4(), choices=choices("Second"))
     Deployment.objects.filter(pk=other.pk).update(first_healthy_at=timezone.now())
-    for row in (settled, other):
+    for row in (editable, other):
         plan_sleep(row, bob)
     follow = hibernation.follow_schedule
 
     def broken(schedule, now):
-        if schedule.deployment_id == settled.pk:
+        if schedule.deployment_id == editable.pk:
             raise RuntimeError("a bug")
         return follow(schedule, now)
 
     monkeypatch.setattr(hibernation, "follow_schedule", broken)
     assert clock("2026-11-20T20:00:01") == 1
-    assert (sleeps(settled), sleeps(other)) == (False, True)
+    assert (sleeps(editable), sleeps(other)) == (False, True)
 
 
 @pytest.mark.django_db
-def test_the_page_says_when_it_wakes_in_its_time_zone(settled, bob, clock):
-    plan_sleep(settled, bob, time_zone=BERLIN)
+def test_the_page_says_when_it_wakes_in_its_time_zone(editable, bob, clock):
+    plan_sleep(editable, bob, time_zone=BERLIN)
     clock("2026-11-20T19:00:01")
-    Deployment.objects.filter(pk=settled.pk).update(
+    Deployment.objects.filter(pk=editable.pk).update(
         status=Status.HIBERNATING, observed_at=timezone.now() + timedelta(seconds=1)
     )
-    settled.refresh_from_db()
-    assert settled.reason == (
+    editable.refresh_from_db()
+    assert editable.reason == (
         "Put to sleep by its schedule. It wakes on Monday, 23 November at 07:00 (Europe/Berlin). Nothing is lost."
     )

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def old(deployment, plane):
+def old(deployment, driver):
     """Analytics, Healthy on the older runtime."""
     deployment.runtime = RuntimeRelease.objects.get(version="3.2-1")
     deployment.save(update_fields=["runtime"])
@@ -50,61 +50,61 @@ def acts(deployment):
     )
 
 
-def test_an_upgrade_migrates_rolls_and_forgets_the_way_back(old, newest, alice, plane):
-    plane.worlds[old.release_name].rows = ("a run",)
+def test_an_upgrade_migrates_rolls_and_forgets_the_way_back(old, newest, alice, driver):
+    driver.worlds[old.release_name].rows = ("a run",)
     assert upgrade.upgrade_runtime(deployment=old, by=alice, to=newest)
     old.refresh_from_db()
     assert (old.status, old.runtime, old.upgrade_from.version) == (Status.DEPLOYING, newest, "3.2-1")
     settle(old)
     assert (old.status, old.runtime, old.upgrade_from) == (Status.HEALTHY, newest, None)
-    world = plane.worlds[old.release_name]
+    world = driver.worlds[old.release_name]
     assert (world.runtime, world.snapshot, world.rows) == ("3.3-1", "", ("a run",))
     titles = [step.title for step in old.steps.filter(operation="change")]
     assert "Upgrade the metadata database" in titles
     assert acts(old)[-2:] == [("Alice", "asked to upgrade"), ("Airdeck", "upgraded")]
     assert old.observed_generation == old.generation
-    generation, applied = old.generation, len(plane.calls)
+    generation, applied = old.generation, len(driver.calls)
     settle(old)
     assert old.generation == generation  # forgetting the way back is no change
-    assert ("apply", old.release_name) not in plane.calls[applied:]
+    assert ("apply", old.release_name) not in driver.calls[applied:]
 
 
-def test_an_upgrade_that_fails_goes_back_by_itself_and_says_why(old, newest, alice, plane):
-    plane.worlds[old.release_name].rows = ("a run",)
-    plane.fail_migration = "airflow db migrate failed: a table is in the way."
+def test_an_upgrade_that_fails_goes_back_by_itself_and_says_why(old, newest, alice, driver):
+    driver.worlds[old.release_name].rows = ("a run",)
+    driver.fail_migration = "airflow db migrate failed: a table is in the way."
     upgrade.upgrade_runtime(deployment=old, by=alice, to=newest)
     settle(old)
     assert (old.status, old.runtime.version, old.upgrade_from) == (Status.HEALTHY, "3.2-1", None)
-    assert old.upgrade_trouble == (
+    assert old.upgrade_error == (
         "Upgrade to 3.3-1 failed: airflow db migrate failed: a table is in the way. "
         "It runs 3.2-1 again with its data as before."
     )
-    world = plane.worlds[old.release_name]
+    world = driver.worlds[old.release_name]
     assert (world.runtime, world.snapshot, world.rows) == ("3.2-1", "", ("a run",))
     assert acts(old)[-1] == ("Airdeck", "gave up the upgrade of")
     reasons = [change.reason for change in old.status_changes.all()]
     assert not any("unexpected" in reason for reason in reasons)
-    plane.fail_migration = ""
+    driver.fail_migration = ""
     upgrade.upgrade_runtime(deployment=old, by=alice, to=newest)
     old.refresh_from_db()
-    assert old.upgrade_trouble == ""
+    assert old.upgrade_error == ""
     settle(old)
     assert (old.status, old.runtime) == (Status.HEALTHY, newest)
 
 
-def test_the_step_that_failed_is_shown_until_the_way_back_begins(old, newest, alice, plane):
-    plane.fail_migration = "no disk"
+def test_the_step_that_failed_is_shown_until_the_way_back_begins(old, newest, alice, driver):
+    driver.fail_migration = "no disk"
     upgrade.upgrade_runtime(deployment=old, by=alice, to=newest)
-    while not old.upgrade_trouble:
+    while not old.upgrade_error:
         settle(old, passes=1)
     step = old.steps.get(operation="change", key="upgrade")
     assert step.state == StepState.FAILED
     assert "Upgrade to 3.3-1 failed: no disk." in step.sentence
     assert old.status == Status.DEPLOYING
-    assert old.reason == old.upgrade_trouble
+    assert old.reason == old.upgrade_error
 
 
-def test_only_newer_offered_runtimes_are_taken(old, newest, alice, plane):
+def test_only_newer_offered_runtimes_are_taken(old, newest, alice, driver):
     older = old.runtime
     assert not upgrade.upgrade_runtime(deployment=old, by=alice, to=older)  # it is there already
     newest.yanked = True
@@ -123,7 +123,7 @@ def test_only_newer_offered_runtimes_are_taken(old, newest, alice, plane):
         upgrade.upgrade_runtime(deployment=old, by=alice, to=older)
 
 
-def test_one_upgrade_at_a_time_and_none_while_creating(deployment, newest, later, alice, plane):
+def test_one_upgrade_at_a_time_and_none_while_creating(deployment, newest, later, alice, driver):
     deployment.runtime = RuntimeRelease.objects.get(version="3.2-1")
     deployment.save(update_fields=["runtime"])
     with pytest.raises(NotNow):
@@ -138,9 +138,9 @@ def test_one_upgrade_at_a_time_and_none_while_creating(deployment, newest, later
 
 
 @pytest.fixture
-def stuck(old, newest, alice, plane):
+def stuck(old, newest, alice, driver):
     """Migrated to 3.3-1, on which its scheduler does not start."""
-    world = plane.worlds[old.release_name]
+    world = driver.worlds[old.release_name]
     world.rows = ("a run",)
     world.broken["scheduler"] = Component("scheduler", ComponentState.FAILING, 0, 1, "The scheduler ended.")
     upgrade.upgrade_runtime(deployment=old, by=alice, to=newest)
@@ -150,30 +150,30 @@ def stuck(old, newest, alice, plane):
 
 
 def test_one_that_migrated_but_never_gets_healthy_may_go_on_to_a_newer_runtime(
-    stuck, later, alice, as_, plane
+    stuck, later, alice, as_, driver
 ):
     page = reverse("deployments:upgrade", args=[stuck.release_name])
     assert "This one begins there; the copy from 3.2-1 is dropped." in as_(alice).get(page).content.decode()
     assert upgrade.upgrade_runtime(deployment=stuck, by=alice, to=later)
     stuck.refresh_from_db()
     assert (stuck.runtime, stuck.upgrade_from.version) == (later, "3.3-1")
-    plane.worlds[stuck.release_name].broken.clear()
+    driver.worlds[stuck.release_name].broken.clear()
     settle(stuck)
     assert (stuck.status, stuck.runtime, stuck.upgrade_from) == (Status.HEALTHY, later, None)
-    assert plane.worlds[stuck.release_name].rows == ("a run",)
+    assert driver.worlds[stuck.release_name].rows == ("a run",)
 
 
-def test_when_that_fails_too_it_is_back_where_its_database_was(stuck, later, alice, plane):
-    plane.fail_migration = "no disk"
+def test_when_that_fails_too_it_is_back_where_its_database_was(stuck, later, alice, driver):
+    driver.fail_migration = "no disk"
     upgrade.upgrade_runtime(deployment=stuck, by=alice, to=later)
     settle(stuck)
-    world = plane.worlds[stuck.release_name]
+    world = driver.worlds[stuck.release_name]
     assert (stuck.runtime.version, stuck.upgrade_from, world.runtime) == ("3.3-1", None, "3.3-1")
-    assert "It runs 3.3-1 again with its data as before." in stuck.upgrade_trouble
+    assert "It runs 3.3-1 again with its data as before." in stuck.upgrade_error
     assert world.rows == ("a run",)
 
 
-def test_what_an_earlier_upgrade_reached_says_nothing_about_this_one(old, newest, later, alice, plane):
+def test_what_an_earlier_upgrade_reached_says_nothing_about_this_one(old, newest, later, alice, driver):
     upgrade.upgrade_runtime(deployment=old, by=alice, to=newest)
     settle(old)
     assert old.status == Status.HEALTHY
@@ -188,12 +188,12 @@ def test_what_an_earlier_upgrade_reached_says_nothing_about_this_one(old, newest
         upgrade.upgrade_runtime(deployment=old, by=alice, to=RuntimeRelease.objects.get(version="3.5-1"))
 
 
-def test_a_change_during_an_upgrade_is_kept_when_it_fails(old, newest, alice, plane):
-    plane.fail_migration = "no disk"
+def test_a_change_during_an_upgrade_is_kept_when_it_fails(old, newest, alice, driver):
+    driver.fail_migration = "no disk"
     upgrade.upgrade_runtime(deployment=old, by=alice, to=newest)
     settle(old, passes=1)
     old.scheduler_au = 9
     old.save(update_fields=["scheduler_au"])
     settle(old)
     assert (old.status, old.runtime.version, old.scheduler_au) == (Status.HEALTHY, "3.2-1", 9)
-    assert plane.worlds[old.release_name].release.scheduler.cpu_millis == 900
+    assert driver.worlds[old.release_name].release.scheduler.cpu_millis == 900

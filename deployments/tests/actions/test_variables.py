@@ -29,7 +29,7 @@ CANARY = "canary-5f1c"
 
 
 @pytest.fixture
-def healthy(deployment, plane):
+def healthy(deployment, driver):
     settle(deployment)
     deployment.refresh_from_db()
     return deployment
@@ -60,7 +60,7 @@ def events(deployment):
 
 
 def test_a_plain_variable_is_in_the_release_and_restarts_once(
-    healthy, bob, hints, django_capture_on_commit_callbacks
+    healthy, bob, enqueued, django_capture_on_commit_callbacks
 ):
     before = healthy.generation
     with django_capture_on_commit_callbacks(execute=True):
@@ -69,7 +69,7 @@ def test_a_plain_variable_is_in_the_release_and_restarts_once(
     assert healthy.generation == before + 1
     assert healthy.updated_by == bob
     assert (revision.number, revision.by, revision.changes["added"]) == (1, bob, ["REGION"])
-    assert hints == [healthy.pk]
+    assert enqueued == [healthy.pk]
     assert events(healthy)[0].new == {"added": "REGION = eu", "revision": 1}
 
 
@@ -129,9 +129,9 @@ def test_a_dotenv_merges_in_one_revision_and_one_generation(healthy, bob):
         "TOKEN": Setting(CANARY, True),
         "FRESH": Setting(CANARY, True),
     }
-    told = events(healthy)[-1].new
-    assert told["added"] == "FRESH (secret)"
-    assert told["changed"] == "KEPT = k → new, TOKEN (secret changed)"
+    reported = events(healthy)[-1].new
+    assert reported["added"] == "FRESH (secret)"
+    assert reported["changed"] == "KEPT = k → new, TOKEN (secret changed)"
 
 
 def test_a_plain_variable_can_become_secret_and_never_the_other_way(healthy, bob):
@@ -194,7 +194,7 @@ def test_whoever_saves_second_is_told(healthy, alice, bob):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_imports_at_the_same_moment_one_wins_and_one_is_told(deployment, alice, bob, plane):
+def test_of_two_imports_at_the_same_moment_one_wins_and_one_is_told(deployment, alice, bob, driver):
     settle(deployment)
     barrier, ended = threading.Barrier(2), []
 
@@ -244,7 +244,7 @@ def test_all_together_are_bounded_and_nothing_is_half_done(healthy, bob):
 def test_a_revision_is_applied_again_as_a_new_one(healthy, bob):
     add(healthy, bob, "A", "1")
     add(healthy, bob, "TOKEN", "one", secret=True)
-    wanted = release(healthy).digest
+    desired = release(healthy).digest
     change(healthy, bob, "TOKEN", "two")
     import_(healthy, bob, "A=2\nB=3\n")
     revision = reapply_revision(deployment=healthy, by=bob, number=2, base=4)
@@ -252,7 +252,7 @@ def test_a_revision_is_applied_again_as_a_new_one(healthy, bob):
         5,
         {"added": [], "changed": ["A", "TOKEN"], "removed": ["B"]},
     )
-    assert release(healthy).digest == wanted
+    assert release(healthy).digest == desired
     assert reapply_revision(deployment=healthy, by=bob, number=2, base=5) is None
     with pytest.raises(VariablesChanged):
         reapply_revision(deployment=healthy, by=bob, number=1, base=4)
@@ -274,7 +274,7 @@ def test_a_sealed_revision_opens_at_its_own_place_only(healthy, bob):
         vault.open_revision(healthy, second)
 
 
-def test_nothing_is_changed_while_creating_or_deleting(deployment, bob, plane):
+def test_nothing_is_changed_while_creating_or_deleting(deployment, bob, driver):
     with pytest.raises(NotNow, match="being created"):
         add(deployment, bob, "A", "1")
     settle(deployment)
@@ -297,6 +297,6 @@ def test_nothing_secret_is_left_of_a_deleted_deployment(healthy, bob):
 
 def test_long_values_and_many_names_are_cut_in_the_audit(healthy, bob):
     import_(healthy, bob, "".join(f"K{n:02}={'x' * 200}\n" for n in range(30)), secret=False)
-    told = events(healthy)[0].new["added"]
-    assert told.endswith(", 10 more")
-    assert "x" * 81 not in told
+    reported = events(healthy)[0].new["added"]
+    assert reported.endswith(", 10 more")
+    assert "x" * 81 not in reported

@@ -34,7 +34,7 @@ from deployments.reconciler.plan import Verdict
 from workspaces.actions import operators as workspace_operator_actions
 from workspaces.models import AuditEvent, Invitation, Membership, User, Workspace
 from workspaces.operator_site import OperatorAdmin
-from workspaces.tests.admin.test_admin import last_event, said
+from workspaces.tests.admin.test_admin import last_event, message
 
 pytestmark = pytest.mark.django_db
 MANY = 10_000
@@ -74,7 +74,7 @@ def one_of_each(deployment, workspace, alice) -> Deployment:
         started_at=timezone.now(),
     )
     ComponentStatus.objects.create(
-        deployment=deployment, position=1, name="scheduler", state=ComponentState.READY, ready=1, wanted=1
+        deployment=deployment, position=1, name="scheduler", state=ComponentState.READY, ready=1, desired=1
     )
     StatusChange.objects.create(deployment=deployment, old=Status.CREATING, new=Status.HEALTHY)
     invitation(workspace, 1).save()
@@ -159,7 +159,7 @@ def fill(deployment: Deployment, cluster: Cluster) -> None:
         Deployment(
             workspace=place,
             release_name=f"quiet-comet-{n:05}",
-            form_key=uuid4(),
+            idempotency_key=uuid4(),
             name=f"D {n}",
             name_key=name_key(f"D {n}"),
             cluster=cluster,
@@ -175,7 +175,7 @@ def fill(deployment: Deployment, cluster: Cluster) -> None:
         for row in rows
     )
     ComponentStatus.objects.bulk_create(
-        ComponentStatus(deployment=row, position=1, name="scheduler", state="ready", ready=1, wanted=1)
+        ComponentStatus(deployment=row, position=1, name="scheduler", state="ready", ready=1, desired=1)
         for row in rows
     )
     StatusChange.objects.bulk_create(StatusChange(deployment=deployment, old="a", new="b") for _ in many)
@@ -187,7 +187,7 @@ def test_no_page_and_no_file_shows_a_secret(as_, olga, one_of_each, cluster):
     Cluster.objects.update(sealed_config=b"marked-sealed-config")
     DeploymentSecret.objects.update(sealed=b"marked-sealed-secret")
     User.objects.exclude(pk=olga.pk).update(password="marked-password-hash")
-    Deployment.objects.update(form_key="deadbeef-dead-4bee-8bad-feedfacecafe")
+    Deployment.objects.update(idempotency_key="deadbeef-dead-4bee-8bad-feedfacecafe")
     client = as_(olga)
     session = client.session.session_key
     pages = [
@@ -213,16 +213,16 @@ def test_no_page_and_no_file_shows_a_secret(as_, olga, one_of_each, cluster):
 
 
 def test_reconcile_now_makes_the_row_due_and_is_audited(
-    as_, olga, deployment, hints, django_capture_on_commit_callbacks
+    as_, olga, deployment, enqueued, django_capture_on_commit_callbacks
 ):
     Deployment.objects.update(due_at=timezone.now() + timedelta(hours=1), failures=7)
-    hints.clear()
+    enqueued.clear()
     with django_capture_on_commit_callbacks(execute=True):
         answer = press(as_(olga), "reconcile_now", deployment)
-    assert said(answer) == ["Analytics is looked at now."]
+    assert message(answer) == ["Analytics is looked at now."]
     deployment.refresh_from_db()
     assert deployment.failures == 0
-    assert hints == [deployment.pk]
+    assert enqueued == [deployment.pk]
     assert leases.claim(deployment.pk) is not None
     event = last_event()
     assert (event.actor_id, event.verb, event.object_id) == (olga.pk, "reconciled", str(deployment.pk))
@@ -245,18 +245,18 @@ def test_releasing_the_lease_frees_the_row_and_fences_the_pass_that_held_it(as_,
 
 
 def test_without_a_lease_there_is_none_to_release(as_, olga, deployment):
-    assert said(press(as_(olga), "release_the_lease", deployment)) == [
+    assert message(press(as_(olga), "release_the_lease", deployment)) == [
         "Nobody works on Analytics now. Use Reconcile now to have it looked at."
     ]
     assert last_event().verb == "created"
 
 
-def test_what_is_deleted_is_left_alone(as_, olga, deployment, hints):
+def test_what_is_deleted_is_left_alone(as_, olga, deployment, enqueued):
     Deployment.objects.update(deleted_at=Now())
-    hints.clear()
+    enqueued.clear()
     answer = press(as_(olga), "reconcile_now", deployment)
-    assert said(answer) == ["Analytics is deleted. There is nothing to reconcile."]
-    assert hints == []
+    assert message(answer) == ["Analytics is deleted. There is nothing to reconcile."]
+    assert enqueued == []
     assert last_event().verb == "created"
 
 
@@ -333,7 +333,7 @@ def test_it_is_refused_in_words_while_others_have_deployments_on_it(
 def test_a_refusal_while_saving_is_said_and_not_a_crash(as_, olga, deployment, cluster, monkeypatch):
     monkeypatch.setattr("deployments.admin.clusters.ClusterForm.clean", lambda form: form.cleaned_data)
     answer = as_(olga).post(page_url(cluster), {"restricted": "on"}, follow=True)
-    assert [text.split(" are on ")[0] for text in said(answer)] == ["Deployments of Acme Data"]
+    assert [text.split(" are on ")[0] for text in message(answer)] == ["Deployments of Acme Data"]
     cluster.refresh_from_db()
     assert not cluster.restricted
 
@@ -345,7 +345,7 @@ def test_a_deployment_is_not_created_on_a_cluster_that_was_closed_meanwhile(
     chosen = choices()
     operators.set_access(cluster=cluster, by=olga, restricted=True, workspaces=[elsewhere])
     with pytest.raises(ClusterClosed):
-        create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=chosen)
+        create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=chosen)
     assert not Deployment.objects.exists()
 
 
@@ -379,7 +379,7 @@ def test_restricting_and_creating_at_the_same_instant_never_leave_a_deployment_o
         race(
             lambda: operators.set_access(cluster=cluster, by=olga, restricted=True, workspaces=[elsewhere]),
             lambda chosen=chosen: create_deployment(
-                workspace=workspace, by=alice, form_key=uuid4(), choices=chosen
+                workspace=workspace, by=alice, idempotency_key=uuid4(), choices=chosen
             ),
         )
         cluster.refresh_from_db()

@@ -27,10 +27,10 @@ def elsewhere(act):
 
 
 def test_a_schedule_is_previewed_and_saved_and_it_sleeps_and_wakes_by_hand(
-    live_server, as_, bob, deployment, plane
+    live_server, as_, bob, deployment, driver
 ):
     settle(deployment)
-    plane.worlds[deployment.release_name].loads["default"] = (2, 3)
+    driver.worlds[deployment.release_name].loads["default"] = (2, 3)
     cookies = cookies_of(as_(bob), live_server.url)
     with chromium() as browser:
         context = browser.new_context(base_url=live_server.url, reduced_motion="reduce")

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def page(live_server, as_, bob, deployment, plane) -> Iterator[Page]:
+def page(live_server, as_, bob, deployment, driver) -> Iterator[Page]:
     """Bob's browser on the page of a Healthy Deployment, on a phone."""
     settle(deployment)
     WorkerQueue.objects.update(live_workers=2, running=3)

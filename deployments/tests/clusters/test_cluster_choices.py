@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 def typed(cluster: Cluster, **changes) -> dict[str, str]:
     values = {
-        "form_key": str(uuid4()),
+        "idempotency_key": str(uuid4()),
         "name": "Analytics",
         "description": "For the team",
         "runtime": "3.2-1",
@@ -42,7 +42,7 @@ def test_another_cluster_brings_its_choices_and_loses_nothing_typed(as_, bob, wo
     sent = typed(production)
     answer = as_(bob).post(url, sent)
     form = answer.context["form"]
-    assert (answer.status_code, answer.context["said"], form.errors) == (200, [], {})
+    assert (answer.status_code, answer.context["message"], form.errors) == (200, [], {})
     assert {name: form[name].value() for name in form.fields} == sent
     assert "kubernetes" in dict(form.fields["executor"].choices)
     assert "3.1-1" in dict(form.fields["runtime"].choices)
@@ -59,7 +59,7 @@ def test_what_the_other_cluster_does_not_offer_is_replaced_and_said(as_, bob, wo
         "celery",
         "A5",
     )
-    assert answer.context["said"] == [
+    assert answer.context["message"] == [
         "This machine does not offer Runtime 3.1-1: 3.3-1 is chosen instead.",
         "This machine does not offer Executor Kubernetes: Celery is chosen instead.",
         "This machine does not offer Worker Type A40: A5 is chosen instead.",
@@ -170,7 +170,7 @@ def test_worker_types_are_added_changed_and_removed_while_nothing_has_them(as_, 
     with pytest.raises(ActionRefused, match="is the default"):
         catalogue_actions.remove_type(worker_type=big, by=olga)
     with pytest.raises(ActionRefused, match="One type is preselected"):
-        catalogue_actions.change_type(worker_type=big, wanted=Type("Big", 16000, 65536), by=olga)
+        catalogue_actions.change_type(worker_type=big, desired=Type("Big", 16000, 65536), by=olga)
     a40 = production.worker_types.get(name="A40")
     assert "is removed" in catalogue_actions.remove_type(worker_type=a40, by=olga)
     assert last_event().verb == "removed"
@@ -178,12 +178,12 @@ def test_worker_types_are_added_changed_and_removed_while_nothing_has_them(as_, 
 
 def test_a_worker_type_that_queues_have_keeps_its_size(olga, deployment):
     used = WorkerQueue.objects.get().worker_type
-    wanted = Type(used.name, used.cpu_millis * 2, used.memory_mib, used.position, used.is_default)
+    desired = Type(used.name, used.cpu_millis * 2, used.memory_mib, used.position, used.is_default)
     with pytest.raises(ActionRefused, match="Worker queues of Analytics"):
-        catalogue_actions.change_type(worker_type=used, wanted=wanted, by=olga)
+        catalogue_actions.change_type(worker_type=used, desired=desired, by=olga)
     with pytest.raises(ActionRefused, match="Worker queues of Analytics"):
         catalogue_actions.remove_type(worker_type=used, by=olga)
     place = Type(used.name, used.cpu_millis, used.memory_mib, 7, used.is_default)
-    catalogue_actions.change_type(worker_type=used, wanted=place, by=olga)
+    catalogue_actions.change_type(worker_type=used, desired=place, by=olga)
     used.refresh_from_db()
     assert used.position == 7

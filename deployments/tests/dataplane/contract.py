@@ -15,9 +15,9 @@ from deployments.dataplane.contract import (
     CALL_BUDGET_SECONDS,
     LOG_BEGINNING,
     UPGRADE_STEP,
-    DataPlane,
     DataPlaneError,
     DataPlaneUnreachable,
+    Driver,
     Observation,
     Outcome,
     Progress,
@@ -58,10 +58,10 @@ class Harness(Protocol):
     pause: float  # seconds between two calls that wait
     components: frozenset[str]  # of a Deployment with Celery and the queue "default"
 
-    def plane(self) -> DataPlane:
+    def driver(self) -> Driver:
         """A driver made anew; it shares nothing in memory with the one before."""
 
-    def unreachable(self) -> DataPlane:
+    def unreachable(self) -> Driver:
         """A driver whose data plane does not answer."""
 
     def running(self) -> Case:
@@ -104,18 +104,20 @@ def new_case(executor: Executor = Executor.CELERY, **changes: object) -> Case:
 def apply_once(harness: Harness, case: Case) -> Progress:
     """One call on a new driver, as a new worker would make it; bounded as the contract says."""
     began = time.monotonic()
-    progress = harness.plane().apply(case.ref, case.release, case.secrets, case.workers)
+    progress = harness.new_driver().apply(case.ref, case.release, case.secrets, case.workers)
     assert time.monotonic() - began < CALL_BUDGET_SECONDS
     return progress
 
 
 def converge(harness: Harness, case: Case) -> list[Progress]:
     """Apply until FINISHED; every answer on the way, each a sentence about a listed step, in their order."""
-    steps = [step.key for step in harness.plane().create_steps(case.release)]
+    steps = [step.key for step in harness.new_driver().create_steps(case.release)]
     seen: list[Progress] = []
     deadline = time.monotonic() + harness.patience
     while not seen or seen[-1].outcome is not Outcome.FINISHED:
-        assert time.monotonic() < deadline, f"not finished: {seen[-1]}, {harness.plane().observe(case.ref)}"
+        assert time.monotonic() < deadline, (
+            f"not finished: {seen[-1]}, {harness.new_driver().observe(case.ref)}"
+        )
         seen.append(apply_once(harness, case))
         if seen[-1].outcome is Outcome.WAITING:
             time.sleep(harness.pause)
@@ -131,11 +133,11 @@ def remove(harness: Harness, case: Case) -> list[Progress]:
     while not seen or seen[-1].outcome is not Outcome.FINISHED:
         assert time.monotonic() < deadline, f"not gone: {seen[-1]}"
         began = time.monotonic()
-        seen.append(harness.plane().destroy(case.ref))
+        seen.append(harness.new_driver().destroy(case.ref))
         assert time.monotonic() - began < CALL_BUDGET_SECONDS
         if seen[-1].outcome is Outcome.WAITING:
             time.sleep(harness.pause)
-    assert_in_order([step.key for step in harness.plane().delete_steps()], seen)
+    assert_in_order([step.key for step in harness.new_driver().delete_steps()], seen)
     return seen
 
 
@@ -150,90 +152,90 @@ class DriverContract:
 
     def test_the_steps_are_pure_and_have_keys_and_titles(self, harness: Harness) -> None:
         case = new_case()
-        for plane in (harness.plane(), harness.unreachable()):
-            for steps in (plane.create_steps(case.release), plane.delete_steps()):
+        for driver in (harness.new_driver(), harness.unreachable()):
+            for steps in (driver.create_steps(case.release), driver.delete_steps()):
                 assert len({step.key for step in steps}) == len(steps) > 0
                 assert all(step.title for step in steps)
 
     def test_a_deployment_never_applied_is_an_empty_observation(self, harness: Harness) -> None:
         case = new_case()
-        assert harness.plane().observe(case.ref) == Observation("")
-        assert harness.plane().endpoint(case.ref) is None
-        assert harness.plane().logs(case.ref, "scheduler").lines == ()
-        assert harness.plane().fingerprint([case.ref]) == {}
+        assert harness.new_driver().observe(case.ref) == Observation("")
+        assert harness.new_driver().endpoint(case.ref) is None
+        assert harness.new_driver().logs(case.ref, "scheduler").lines == ()
+        assert harness.new_driver().fingerprint([case.ref]) == {}
 
     def test_observing_has_no_side_effect(self, harness: Harness) -> None:
         case = new_case()
         for _ in range(3):
-            harness.plane().observe(case.ref)
-            harness.plane().notes(case.ref)
-        assert harness.plane().observe(case.ref).leftovers == ()
+            harness.new_driver().observe(case.ref)
+            harness.new_driver().details(case.ref)
+        assert harness.new_driver().observe(case.ref).leftovers == ()
 
     def test_destroying_what_never_was_is_finished_at_once_and_removes_nothing(
         self, harness: Harness
     ) -> None:
-        progress = harness.plane().destroy(new_case().ref)
+        progress = harness.new_driver().destroy(new_case().ref)
         assert progress.outcome is Outcome.FINISHED
 
     def test_finished_means_applied_in_full_and_ready(self, harness: Harness) -> None:
         case = harness.running()
-        observation = harness.plane().observe(case.ref)
+        observation = harness.new_driver().observe(case.ref)
         assert observation.digest == case.release.digest
         assert observation.ready
         assert observation.leftovers != ()
-        assert all(c.ready == c.wanted and c.reason == "" for c in observation.components)
+        assert all(c.ready == c.desired and c.reason == "" for c in observation.components)
         names = {component.name for component in observation.components}
         assert names == harness.components
 
     def test_applying_again_changes_nothing(self, harness: Harness) -> None:
         case = harness.running()
-        before = harness.plane().observe(case.ref)
+        before = harness.new_driver().observe(case.ref)
         for generation in (1, 2):  # saving the same thing twice restarts nothing
             later = replace(case, release=replace(case.release, generation=generation))
             assert apply_once(harness, later).outcome is Outcome.FINISHED
-        after = harness.plane().observe(case.ref)
+        after = harness.new_driver().observe(case.ref)
         assert after.components == before.components
         assert after.digest == before.digest
 
     def test_a_running_deployment_has_an_address_notes_and_queues(self, harness: Harness) -> None:
         case = harness.running()
-        assert (harness.plane().endpoint(case.ref) or "").startswith(("http://", "https://"))
-        assert harness.plane().notes(case.ref)
-        queues = harness.plane().observe(case.ref).queues
+        assert (harness.new_driver().endpoint(case.ref) or "").startswith(("http://", "https://"))
+        assert harness.new_driver().details(case.ref)
+        queues = harness.new_driver().observe(case.ref).queues
         assert [(q.name, q.workers, q.queued, q.running) for q in queues] == [("default", 1, 0, 0)]
 
     def test_logs_are_bounded_and_empty_for_a_component_that_is_not_there(self, harness: Harness) -> None:
         case = harness.running()
-        assert len(harness.plane().logs(case.ref, "scheduler", lines=5).lines) <= 5
-        assert harness.plane().logs(case.ref, "no-such-component").lines == ()
+        assert len(harness.new_driver().logs(case.ref, "scheduler", lines=5).lines) <= 5
+        assert harness.new_driver().logs(case.ref, "no-such-component").lines == ()
 
     def test_every_component_has_lines_and_a_cursor_reads_on(self, harness: Harness) -> None:
         case = harness.running()
         component = min(
             harness.components
         )  # the API server: it writes at its start, and whenever it is asked
-        tail = harness.plane().logs(case.ref, component, lines=3)
+        tail = harness.new_driver().logs(case.ref, component, lines=3)
         assert 0 < len(tail.lines) <= 3
         assert tail.cursor
         assert all(line.text and line.source for line in tail.lines)
         seen, cursor = [], LOG_BEGINNING  # in portions of two, as in one
-        while part := harness.plane().logs(case.ref, component, lines=2, after=cursor):
+        while part := harness.new_driver().logs(case.ref, component, lines=2, after=cursor):
             if not part.lines:
                 break
             seen, cursor = [*seen, *part.lines], part.cursor
-        whole = harness.plane().logs(case.ref, component, lines=5000).lines
+        whole = harness.new_driver().logs(case.ref, component, lines=5000).lines
         assert list(whole[: len(seen)]) == seen
 
     def test_a_cursor_that_means_nothing_reads_as_none(self, harness: Harness) -> None:
         case, component = harness.running(), min(harness.components)
         for cursor in ("nonsense", "../../etc/passwd", "é" * 9000, "e30="):
-            assert harness.plane().logs(case.ref, component, lines=1, after=cursor).lines
+            assert harness.new_driver().logs(case.ref, component, lines=1, after=cursor).lines
 
     def test_every_component_can_be_inspected(self, harness: Harness) -> None:
         case = harness.running()
         for component in harness.components:
             began = time.monotonic()
-            instances = harness.plane().inspect(case.ref, component)
+            instances = harness.new_driver().inspect(case.ref, component)
             assert time.monotonic() - began < ASKED_SECONDS
             assert instances
             for instance in instances:
@@ -242,43 +244,43 @@ class DriverContract:
                 assert instance.sentence.endswith(".")
                 assert all(label and text for label, text in instance.facts.items())
                 assert "Last probe" in instance.facts
-        assert harness.plane().inspect(case.ref, "no-such-component") == ()
-        assert harness.plane().inspect(new_case().ref, "scheduler") == ()
+        assert harness.new_driver().inspect(case.ref, "no-such-component") == ()
+        assert harness.new_driver().inspect(new_case().ref, "scheduler") == ()
 
     def test_logs_and_inspect_of_an_unreachable_plane_are_a_sentence_or_an_answer_soon(
         self, harness: Harness
     ) -> None:
-        plane, ref = harness.unreachable(), harness.running().ref
-        for call in (lambda: plane.logs(ref, "scheduler"), lambda: plane.inspect(ref, "scheduler")):
-            began, said = time.monotonic(), "."
+        driver, ref = harness.unreachable(), harness.running().ref
+        for call in (lambda: driver.logs(ref, "scheduler"), lambda: driver.inspect(ref, "scheduler")):
+            began, message = time.monotonic(), "."
             try:
                 call()
             except DataPlaneError as error:
-                said = str(error)
-            assert said.endswith((".", "?"))
+                message = str(error)
+            assert message.endswith((".", "?"))
             assert time.monotonic() - began < ASKED_SECONDS
         with pytest.raises(DataPlaneError):
-            plane.inspect(ref, "scheduler")
+            driver.inspect(ref, "scheduler")
 
     def test_the_fingerprint_is_stable_and_leaves_out_what_is_not_there(self, harness: Harness) -> None:
         case, other = harness.running(), new_case()
-        first = harness.plane().fingerprint([case.ref, other.ref])
+        first = harness.new_driver().fingerprint([case.ref, other.ref])
         assert set(first) == {case.ref.deployment_id}
-        assert harness.plane().fingerprint([other.ref, case.ref]) == first
+        assert harness.new_driver().fingerprint([other.ref, case.ref]) == first
 
     def test_a_watcher_tells_of_every_deployment_once_and_is_quiet_then(self, harness: Harness) -> None:
         case = harness.running()
-        watcher = harness.plane().watcher(lambda: False)
+        watcher = harness.new_driver().watcher(lambda: False)
         if watcher is None:
             return  # this data plane is asked for fingerprints
         refs = {case.ref.deployment_id: case.ref}
         deadline = time.monotonic() + harness.patience
-        told: list[str] = []
+        reported: list[str] = []
         try:
-            while watcher.trouble() or not told:
-                assert time.monotonic() < deadline, watcher.trouble()
-                told += watcher.changed(refs, 0.1)
-            assert set(told) == refs.keys()
+            while watcher.problem() or not reported:
+                assert time.monotonic() < deadline, watcher.problem()
+                reported += watcher.changed(refs, 0.1)
+            assert set(reported) == refs.keys()
             assert watcher.changed({}, 0.0) == frozenset()
         finally:
             watcher.close()
@@ -289,40 +291,40 @@ class DriverContract:
         for _ in range(calls):
             apply_once(harness, case)
         remove(harness, case)
-        assert harness.plane().observe(case.ref) == Observation("")
-        assert harness.plane().destroy(case.ref).outcome is Outcome.FINISHED
+        assert harness.new_driver().observe(case.ref) == Observation("")
+        assert harness.new_driver().destroy(case.ref).outcome is Outcome.FINISHED
 
     def test_leftovers_are_empty_exactly_when_destroy_is_finished(self, harness: Harness) -> None:
         case = new_case(runtime=harness.running().release.runtime)  # which needs no preparation any more
         for _ in range(3):
             apply_once(harness, case)
-        leftovers = harness.plane().observe(case.ref).leftovers
+        leftovers = harness.new_driver().observe(case.ref).leftovers
         assert leftovers != ()
-        assert {item.step for item in leftovers} <= {step.key for step in harness.plane().delete_steps()}
+        assert {item.step for item in leftovers} <= {step.key for step in harness.new_driver().delete_steps()}
         assert all(item.text for item in leftovers)
         deadline = time.monotonic() + harness.patience
-        while harness.plane().destroy(case.ref).outcome is not Outcome.FINISHED:
-            assert harness.plane().observe(case.ref).leftovers != ()
+        while harness.new_driver().destroy(case.ref).outcome is not Outcome.FINISHED:
+            assert harness.new_driver().observe(case.ref).leftovers != ()
             assert time.monotonic() < deadline
-        assert harness.plane().observe(case.ref).leftovers == ()
+        assert harness.new_driver().observe(case.ref).leftovers == ()
 
     def test_removing_one_deployment_leaves_the_other_alone(self, harness: Harness) -> None:
         case, other = harness.running(), new_case()
-        before = harness.plane().observe(case.ref)
+        before = harness.new_driver().observe(case.ref)
         for _ in range(3):
             apply_once(harness, other)
         remove(harness, other)
-        after = harness.plane().observe(case.ref)
+        after = harness.new_driver().observe(case.ref)
         assert after.ready
         assert after.leftovers == before.leftovers
 
     def test_an_unreachable_data_plane_says_so(self, harness: Harness) -> None:
-        case, plane = new_case(), harness.unreachable()
+        case, driver = new_case(), harness.unreachable()
         calls = (
-            lambda: plane.observe(case.ref),
-            lambda: plane.apply(case.ref, case.release, case.secrets, case.workers),
-            lambda: plane.destroy(case.ref),
-            lambda: plane.fingerprint([case.ref]),
+            lambda: driver.observe(case.ref),
+            lambda: driver.apply(case.ref, case.release, case.secrets, case.workers),
+            lambda: driver.destroy(case.ref),
+            lambda: driver.fingerprint([case.ref]),
         )
         for call in calls:
             with pytest.raises(DataPlaneUnreachable) as caught:
@@ -332,17 +334,17 @@ class DriverContract:
 
     def test_no_answer_holds_a_secret(self, harness: Harness) -> None:
         case = harness.running()
-        plane = harness.plane()
-        said = [
-            repr(plane.observe(case.ref)),
+        driver = harness.new_driver()
+        message = [
+            repr(driver.observe(case.ref)),
             repr(apply_once(harness, case)),
-            repr(plane.fingerprint([case.ref])),
-            repr(plane.notes(case.ref)),
-            repr([plane.logs(case.ref, c.name) for c in plane.observe(case.ref).components]),
+            repr(driver.fingerprint([case.ref])),
+            repr(driver.details(case.ref)),
+            repr([driver.logs(case.ref, c.name) for c in driver.observe(case.ref).components]),
         ]
         canaries = {**vars(CANARIES), **CANARIES.variables}
         for secret in (canaries[name] for name in canaries if name != "variables"):
-            assert not any(secret in text for text in said)
+            assert not any(secret in text for text in message)
 
     def test_a_component_that_is_not_ready_says_why(self, harness: Harness) -> None:
         case = new_case(Executor.LOCAL)
@@ -350,7 +352,7 @@ class DriverContract:
             while apply_once(harness, case).outcome is Outcome.PROGRESSED:
                 waiting = [
                     component
-                    for component in harness.plane().observe(case.ref).components
+                    for component in harness.new_driver().observe(case.ref).components
                     if component.state is not ComponentState.READY
                 ]
                 assert all(component.reason.endswith(".") for component in waiting)
@@ -363,13 +365,13 @@ OLDER, NEWER = RuntimeSpec("3.2-1", "3.2.2"), RuntimeSpec("3.3-1", "3.3.2")
 
 def assert_asleep(harness: Harness, case: Case) -> None:
     """Nothing runs, the database is there, and that is what was asked for."""
-    observation = harness.plane().observe(case.ref)
+    observation = harness.new_driver().observe(case.ref)
     assert observation.asleep
     assert observation.digest == case.release.digest
     assert {"database", "files"} & {item.step for item in observation.leftovers}
     assert "processes" not in {item.step for item in observation.leftovers}
-    assert harness.plane().endpoint(case.ref) is None
-    assert harness.plane().tasks(case.ref).running == 0
+    assert harness.new_driver().endpoint(case.ref) is None
+    assert harness.new_driver().tasks(case.ref).running == 0
     assert apply_once(harness, case).outcome is Outcome.FINISHED  # twice is once
 
 
@@ -390,7 +392,7 @@ class LifeContract:
             self._is_upgraded(harness, case)
         finally:
             remove(harness, case)
-        assert harness.plane().observe(case.ref) == Observation("")
+        assert harness.new_driver().observe(case.ref) == Observation("")
 
     def first(self, harness: Harness) -> Case:
         """A Deployment with Celery on the older runtime that is FINISHED, to be changed and removed."""
@@ -402,9 +404,9 @@ class LifeContract:
         """A worker is killed after its first change, and the change is taken back: that has to be applied too."""
         other = replace(case, release=replace(case.release, generation=2, environment={"COLOUR": "red"}))
         assert apply_once(harness, other).outcome is Outcome.PROGRESSED
-        assert plan.needs_apply(case.release, harness.plane().observe(case.ref), case.workers)
+        assert plan.needs_apply(case.release, harness.new_driver().observe(case.ref), case.workers)
         converge(harness, case)
-        assert not plan.needs_apply(case.release, harness.plane().observe(case.ref), case.workers)
+        assert not plan.needs_apply(case.release, harness.new_driver().observe(case.ref), case.workers)
 
     def _sleeps(self, harness: Harness, case: Case) -> None:
         asleep = replace(case, release=replace(case.release, generation=2, hibernating=True))
@@ -420,7 +422,7 @@ class LifeContract:
             assert str(caught.value)
             assert CANARIES.database_password not in str(caught.value)
             converge(harness, case)
-        observation = harness.plane().observe(case.ref)
+        observation = harness.new_driver().observe(case.ref)
         assert observation.ready
         assert observation.digest == case.release.digest
         assert not any(c.name.startswith(("worker-", "redis")) for c in observation.components)
@@ -429,20 +431,20 @@ class LifeContract:
 
     def _is_upgraded(self, harness: Harness, case: Case) -> None:
         later = replace(case, release=upgraded(case.release))
-        steps = [step.key for step in harness.plane().create_steps(later.release)]
-        before = [step.key for step in harness.plane().create_steps(case.release)]
+        steps = [step.key for step in harness.new_driver().create_steps(later.release)]
+        before = [step.key for step in harness.new_driver().create_steps(case.release)]
         assert len(steps) == len(before) + 1
         assert set(steps) - set(before) == {UPGRADE_STEP}  # by which its duration is found
-        before_it = len(harness.plane().observe(case.ref).leftovers)
+        before_it = len(harness.new_driver().observe(case.ref).leftovers)
         converge(harness, later)
-        done = harness.plane().observe(case.ref)
+        done = harness.new_driver().observe(case.ref)
         assert done.ready
         assert done.digest == later.release.digest
         assert len(done.leftovers) == before_it  # the copy of the database is gone
         assert harness.remembers(case)
         cleared = replace(later, release=replace(later.release, upgrade_from=None))
         assert apply_once(harness, cleared).outcome is Outcome.FINISHED  # restarts nothing
-        assert harness.plane().observe(case.ref).components == done.components
+        assert harness.new_driver().observe(case.ref).components == done.components
 
 
 def upgraded(release: Release) -> Release:

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from deployments.dataplane.fake import ScriptedDataPlane
+from deployments.dataplane.fake import ScriptedDriver
 from deployments.tests.dataplane.contract import Case, DriverContract, LifeContract, converge, new_case
 
 
@@ -16,16 +16,16 @@ class ScriptedHarness:
     components = frozenset(("api-server", "scheduler"))
 
     def __init__(self) -> None:
-        self._plane = ScriptedDataPlane()
+        self._plane = ScriptedDriver()
         self._running: Case | None = None
 
-    def plane(self) -> ScriptedDataPlane:
+    def driver(self) -> ScriptedDriver:
         return self._plane
 
-    def unreachable(self) -> ScriptedDataPlane:
-        plane = ScriptedDataPlane()
-        plane.silent = "The scripted data plane does not answer."
-        return plane
+    def unreachable(self) -> ScriptedDriver:
+        driver = ScriptedDriver()
+        driver.silent = "The scripted data plane does not answer."
+        return driver
 
     def running(self) -> Case:
         if self._running is None:

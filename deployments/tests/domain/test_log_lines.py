@@ -15,7 +15,7 @@ ERROR = "sqlalchemy.exc.OperationalError: connection refused"
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         ([], ""),
         ([READY], READY),
@@ -28,5 +28,5 @@ ERROR = "sqlalchemy.exc.OperationalError: connection refused"
         (["ValueError: " + "x" * 2000], "ValueError: " + "x" * 988),
     ],
 )
-def test_the_last_that_sounds_like_an_error_is_taken_and_no_request(lines, said) -> None:
-    assert why_ended(lines) == said
+def test_the_last_that_sounds_like_an_error_is_taken_and_no_request(lines, message) -> None:
+    assert why_ended(lines) == message

@@ -222,22 +222,22 @@ def test_a_dotenv_adds_and_overwrites_and_removes_nothing() -> None:
         Entry(6, "OTHER", ""),  # as in a downloaded file: keep
         Entry(7, "EMPTY", ""),
     ]
-    wanted, refused = variables.merged(CURRENT, entries, secret=True)
-    found = variables.difference(CURRENT, wanted, refused)
+    desired, refused = variables.merged(CURRENT, entries, secret=True)
+    found = variables.difference(CURRENT, desired, refused)
     assert found.names() == {"added": ["FRESH"], "changed": ["MOVED", "TOKEN"], "removed": []}
     assert found.unchanged == ("KEPT", "OTHER")
     assert [(each.line, each.key) for each in found.refused] == [(5, "PATH"), (7, "EMPTY")]
-    assert wanted["FRESH"].secret  # new ones are secret by default
-    assert not wanted["MOVED"].secret  # those there keep their kind
-    assert wanted["TOKEN"] == Setting("louder", True)
+    assert desired["FRESH"].secret  # new ones are secret by default
+    assert not desired["MOVED"].secret  # those there keep their kind
+    assert desired["TOKEN"] == Setting("louder", True)
     plain, _ = variables.merged(CURRENT, entries, secret=False)
     assert not plain["FRESH"].secret
     assert plain["TOKEN"].secret  # never un-secreted
 
 
 def test_the_same_again_is_no_difference() -> None:
-    wanted, _ = variables.merged(CURRENT, [Entry(1, "MOVED", "old"), Entry(2, "TOKEN", "hush")], secret=True)
-    assert not variables.difference(CURRENT, wanted)
+    desired, _ = variables.merged(CURRENT, [Entry(1, "MOVED", "old"), Entry(2, "TOKEN", "hush")], secret=True)
+    assert not variables.difference(CURRENT, desired)
 
 
 def test_a_revision_restores_everything_but_openness() -> None:
@@ -246,13 +246,13 @@ def test_a_revision_restores_everything_but_openness() -> None:
         "GONE": Setting("x", False),
         "AIRFLOW_HOME": Setting("/", False),
     }
-    wanted, refused = variables.restored(CURRENT, then)
-    assert wanted == {"TOKEN": Setting("plain once", True), "GONE": Setting("x", False)}
+    desired, refused = variables.restored(CURRENT, then)
+    assert desired == {"TOKEN": Setting("plain once", True), "GONE": Setting("x", False)}
     assert [each.key for each in refused] == ["AIRFLOW_HOME"]
-    assert variables.difference(CURRENT, wanted).names()["removed"] == ["KEPT", "MOVED", "OTHER"]
+    assert variables.difference(CURRENT, desired).names()["removed"] == ["KEPT", "MOVED", "OTHER"]
 
 
 def test_no_value_is_in_a_repr() -> None:
-    wanted, refused = variables.merged({}, [Entry(1, "A", "hush"), Entry(2, "PATH", "hush")], secret=True)
-    found = variables.difference({}, wanted, refused)
-    assert "hush" not in repr((found, found.added, wanted, refused, Entry(1, "A", "hush")))
+    desired, refused = variables.merged({}, [Entry(1, "A", "hush"), Entry(2, "PATH", "hush")], secret=True)
+    found = variables.difference({}, desired, refused)
+    assert "hush" not in repr((found, found.added, desired, refused, Entry(1, "A", "hush")))

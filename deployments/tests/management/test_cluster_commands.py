@@ -15,7 +15,7 @@ from deployments.dataplane.kubernetes.checks.verdicts import Check, State
 from deployments.models import Cluster
 from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.registered import ADMIN, PASSWORD, TOKEN, URL
-from workspaces.tests.admin.test_admin import last_event, said
+from workspaces.tests.admin.test_admin import last_event, message
 
 pytestmark = pytest.mark.django_db
 
@@ -169,7 +169,7 @@ def test_how_it_is_reached_is_changed_without_being_shown(as_, olga, production)
 def test_another_server_is_taken_on_the_page_only_as_the_same_one_moved(
     as_, olga, production, workspace, alice, on_production
 ):
-    create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=on_production())
+    create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=on_production())
     client, url = as_(olga), reverse("admin:deployments_cluster_reach", args=[production.pk])
     asked = {"namespace_prefix": "airflow-", "database_url": URL.replace("db.example", "db2.example")}
     answer = client.post(url, asked)
@@ -179,17 +179,17 @@ def test_another_server_is_taken_on_the_page_only_as_the_same_one_moved(
 
 
 def test_buttons_check_again_and_deregister(
-    as_, olga, production, cluster, check_hints, django_capture_on_commit_callbacks
+    as_, olga, production, cluster, enqueued_checks, django_capture_on_commit_callbacks
 ):
     def press(row, action):
         data = {"action": action, "_selected_action": [row.pk], "confirmed": "yes"}
-        return said(client.post(reverse("admin:deployments_cluster_changelist"), data, follow=True))
+        return message(client.post(reverse("admin:deployments_cluster_changelist"), data, follow=True))
 
     client = as_(olga)
-    check_hints.clear()
+    enqueued_checks.clear()
     with django_capture_on_commit_callbacks(execute=True):
         assert press(production, "check_again")[0].startswith("Production is being checked.")
-    assert check_hints == [production.pk]
+    assert enqueued_checks == [production.pk]
     assert press(cluster, "check_again") == ["This machine has nothing to check."]
     assert press(cluster, "deregister")[0].startswith("This machine is where Airdeck itself runs.")
     assert press(production, "deregister")[0].startswith("Production is deregistered.")

@@ -33,7 +33,7 @@ def edit(deployment, by, **changes) -> None:
     Deployment.objects.filter(pk=deployment.pk).update(first_healthy_at=timezone.now())
     deployment.refresh_from_db()
     shown = settings_of(deployment, queues_of(deployment))
-    actions.edit_deployment(deployment=deployment, by=by, shown=shown, wanted={**shown, **changes})
+    actions.edit_deployment(deployment=deployment, by=by, shown=shown, desired={**shown, **changes})
 
 
 def changed(deployment, old: str, new: str, reason: str = "") -> StatusChange:
@@ -94,7 +94,9 @@ def test_a_status_tells_its_reason(deployment, workspace):
 
 
 def test_a_deployment_s_time_line_is_its_own(alice, deployment, workspace, choices):
-    actions.create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices("Other"))
+    actions.create_deployment(
+        workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices("Other")
+    )
     changed(deployment, "creating", "healthy")
     assert sentences(workspace, deployment) == [
         "Analytics went from Creating to Healthy",

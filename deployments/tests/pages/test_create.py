@@ -24,7 +24,7 @@ def posted(cluster):
 
     def make(**changes) -> dict[str, str]:
         values = {
-            "form_key": str(uuid4()),
+            "idempotency_key": str(uuid4()),
             "name": "Analytics",
             "description": "",
             "runtime": "3.3-1",
@@ -68,7 +68,7 @@ def test_the_page_shows_labels_defaults_and_figures(as_, bob, url, cluster):
         assert words in page
 
 
-def test_a_valid_form_makes_a_deployment_and_leads_to_its_page(as_, bob, url, posted, workspace, hints):
+def test_a_valid_form_makes_a_deployment_and_leads_to_its_page(as_, bob, url, posted, workspace, enqueued):
     answer = as_(bob).post(url, posted(name="  Analytics  ", description="For the team"))
     made = Deployment.objects.get()
     assert answer.status_code == 303
@@ -83,9 +83,9 @@ def test_a_valid_form_makes_a_deployment_and_leads_to_its_page(as_, bob, url, po
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_reconciler_is_hinted_once_the_row_is_committed(as_, bob, url, posted, hints):
+def test_the_reconciler_is_hinted_once_the_row_is_committed(as_, bob, url, posted, enqueued):
     as_(bob).post(url, posted())
-    assert hints == [Deployment.objects.get().pk]
+    assert enqueued == [Deployment.objects.get().pk]
 
 
 def test_the_new_page_confirms_and_links_to_the_deployments(as_, bob, url, posted, workspace):
@@ -246,10 +246,10 @@ def test_posts_at_the_same_instant_make_one_deployment_of_a_name(as_, bob, url, 
     barrier = threading.Barrier(5)
     answers = []
 
-    def post(form_key):
+    def post(idempotency_key):
         client = as_(bob)
         barrier.wait()
-        answers.append(client.post(url, posted(form_key=form_key)).status_code)
+        answers.append(client.post(url, posted(idempotency_key=idempotency_key)).status_code)
         connections.close_all()
 
     threads = [threading.Thread(target=post, args=[key if same_form else str(uuid4())]) for _ in range(5)]

@@ -11,7 +11,7 @@ from console.tests.forms import posted_forms
 from console.tests.html_rules import complaints
 from deployments.actions import create_deployment
 from deployments.models import Deployment, HibernationSchedule
-from deployments.tests.pages.test_upgrade_hibernation_transfer import page, settled, url  # noqa: F401
+from deployments.tests.pages.test_upgrade_hibernation_transfer import editable, page, url  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 
@@ -30,38 +30,38 @@ def typed(client, here, **changes):
     return {"shown": shown["shown"], **fields(**changes)}
 
 
-def test_a_schedule_is_saved_shown_and_told_in_words(as_, bob, settled):
-    here = url("schedule", settled)
+def test_a_schedule_is_saved_shown_and_told_in_words(as_, bob, editable):
+    here = url("schedule", editable)
     answer = as_(bob).post(here, typed(as_(bob), here, enabled="on"))
     assert (answer.status_code, answer["Location"]) == (303, here)
-    saved = HibernationSchedule.objects.get(deployment=settled)
+    saved = HibernationSchedule.objects.get(deployment=editable)
     assert (saved.wake_cron, saved.time_zone, saved.enabled) == ("0 7 * * 1-5", "Europe/Berlin", True)
-    shown = page(as_(bob), "schedule", settled)
+    shown = page(as_(bob), "schedule", editable)
     assert "At 20:00, Monday through Friday, Europe/Berlin." in shown
     assert shown.count("<time") >= 6
 
 
-def test_a_schedule_that_cannot_be_read_loses_nothing_and_is_marked(as_, bob, settled):
-    here = url("schedule", settled)
+def test_a_schedule_that_cannot_be_read_loses_nothing_and_is_marked(as_, bob, editable):
+    here = url("schedule", editable)
     answer = as_(bob).post(here, typed(as_(bob), here, hibernate_cron="61 20 * * 5", enabled="on"))
-    said = answer.content.decode()
+    message = answer.content.decode()
     assert answer.status_code == 422
-    assert "The minute cannot be read." in said
-    assert 'value="61 20 * * 5"' in said
-    assert 'value="0 7 * * 1-5"' in said
-    assert complaints(said) == []
+    assert "The minute cannot be read." in message
+    assert 'value="61 20 * * 5"' in message
+    assert 'value="0 7 * * 1-5"' in message
+    assert complaints(message) == []
     assert not HibernationSchedule.objects.exists()
 
 
-def test_a_schedule_that_says_nothing_is_refused_unless_it_is_off(as_, bob, settled):
-    here = url("schedule", settled)
+def test_a_schedule_that_says_nothing_is_refused_unless_it_is_off(as_, bob, editable):
+    here = url("schedule", editable)
     empty = typed(as_(bob), here, hibernate_cron="", wake_cron="")
     assert as_(bob).post(here, {**empty, "enabled": "on"}).status_code == 422
     assert as_(bob).post(here, empty).status_code == 303
 
 
-def test_of_two_people_the_second_is_shown_the_difference_and_saves_knowingly(as_, alice, bob, settled):
-    here = url("schedule", settled)
+def test_of_two_people_the_second_is_shown_the_difference_and_saves_knowingly(as_, alice, bob, editable):
+    here = url("schedule", editable)
     bobs = typed(as_(bob), here, wake_cron="0 9 * * 1-5")
     alices = typed(as_(alice), here, hibernate_cron="0 22 * * *", time_zone="UTC", enabled="on")
     assert as_(alice).post(here, alices).status_code == 303
@@ -73,11 +73,11 @@ def test_of_two_people_the_second_is_shown_the_difference_and_saves_knowingly(as
         ("Time zone", "–", "UTC", "Europe/Berlin"),
         ("Follow this schedule", "–", "yes", "no"),
     ]
-    said = answer.content.decode()
-    assert "Alice changed this while you were editing" in said
-    assert complaints(said) == []
+    message = answer.content.decode()
+    assert "Alice changed this while you were editing" in message
+    assert complaints(message) == []
     assert HibernationSchedule.objects.get().wake_cron == "0 7 * * 1-5"
-    again = next(form for _, form in posted_forms(said) if "shown" in form)
+    again = next(form for _, form in posted_forms(message) if "shown" in form)
     assert (again["wake_cron"], "enabled" in again) == ("0 9 * * 1-5", False)
     again["time_zone"] = "UTC"
     assert as_(bob).post(here, again).status_code == 303
@@ -85,8 +85,8 @@ def test_of_two_people_the_second_is_shown_the_difference_and_saves_knowingly(as
     assert (saved.wake_cron, saved.time_zone, saved.enabled) == ("0 9 * * 1-5", "UTC", False)
 
 
-def test_what_the_reader_did_not_change_is_taken_from_who_saved_first(as_, alice, bob, settled):
-    here = url("schedule", settled)
+def test_what_the_reader_did_not_change_is_taken_from_who_saved_first(as_, alice, bob, editable):
+    here = url("schedule", editable)
     as_(alice).post(here, typed(as_(alice), here, enabled="on"))
     bobs = typed(as_(bob), here, wake_cron="0 9 * * 1-5", enabled="on")
     as_(alice).post(here, typed(as_(alice), here, hibernate_cron="0 22 * * 1-5"))  # and not followed
@@ -99,10 +99,10 @@ def test_what_the_reader_did_not_change_is_taken_from_who_saved_first(as_, alice
     )
 
 
-def test_a_form_that_was_shown_for_another_deployment_is_refused(as_, bob, settled, workspace, choices):
-    other = create_deployment(workspace=workspace, by=bob, form_key=uuid4(), choices=choices("Other"))
+def test_a_form_that_was_shown_for_another_deployment_is_refused(as_, bob, editable, workspace, choices):
+    other = create_deployment(workspace=workspace, by=bob, idempotency_key=uuid4(), choices=choices("Other"))
     Deployment.objects.filter(pk=other.pk).update(first_healthy_at=timezone.now())
-    here = url("schedule", settled)
+    here = url("schedule", editable)
     for strange in (fields(), typed(as_(bob), url("schedule", other))):
         answer = as_(bob).post(here, strange)
         assert answer.status_code == 422
@@ -110,26 +110,26 @@ def test_a_form_that_was_shown_for_another_deployment_is_refused(as_, bob, settl
     assert not HibernationSchedule.objects.exists()
 
 
-def test_a_suggestion_fills_the_form_and_the_preview(as_, bob, settled):
-    said = as_(bob).get(url("schedule", settled) + "?suggest=weekends").content.decode()
-    assert 'value="0 20 * * 5"' in said
-    assert "only on Friday" in said
+def test_a_suggestion_fills_the_form_and_the_preview(as_, bob, editable):
+    message = as_(bob).get(url("schedule", editable) + "?suggest=weekends").content.decode()
+    assert 'value="0 20 * * 5"' in message
+    assert "only on Friday" in message
     assert not HibernationSchedule.objects.exists()
 
 
-def test_the_preview_tells_what_is_typed_and_saves_nothing(as_, bob, settled):
-    said = as_(bob).post(
-        url("schedule_preview", settled), fields(wake_cron="0 7 * *", time_zone="Nowhere/No")
+def test_the_preview_tells_what_is_typed_and_saves_nothing(as_, bob, editable):
+    message = as_(bob).post(
+        url("schedule_preview", editable), fields(wake_cron="0 7 * *", time_zone="Nowhere/No")
     )
-    text = said.content.decode()
+    text = message.content.decode()
     assert text.count("<time") == 3
     assert "At 20:00, Monday through Friday, UTC." in text
     assert "Enter five fields" in text
     assert not HibernationSchedule.objects.exists()
 
 
-def test_an_expression_that_is_too_long_is_not_even_read(as_, bob, settled, monkeypatch):
+def test_an_expression_that_is_too_long_is_not_even_read(as_, bob, editable, monkeypatch):
     monkeypatch.setattr("deployments.domain.schedules.upcoming", lambda *_: pytest.fail("it was read"))
     long = f"{','.join(['0'] * 5000)} 20 * * 5"
-    answer = as_(bob).post(url("schedule_preview", settled), fields(hibernate_cron=long, wake_cron=""))
+    answer = as_(bob).post(url("schedule_preview", editable), fields(hibernate_cron=long, wake_cron=""))
     assert "Enter at most 100 characters." in answer.content.decode()

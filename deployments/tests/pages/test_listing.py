@@ -23,7 +23,7 @@ def three(workspace, alice, choices) -> list[Deployment]:
         create_deployment(
             workspace=workspace,
             by=alice,
-            form_key=f"00000000-0000-4000-8000-00000000000{number}",
+            idempotency_key=f"00000000-0000-4000-8000-00000000000{number}",
             choices=choices(
                 name, executor=executor, **({} if executor is Executor.CELERY else {"queue": None})
             ),
@@ -48,7 +48,7 @@ def test_the_page_costs_the_same_queries_at_any_size(
         create_deployment(
             workspace=workspace,
             by=alice,
-            form_key=f"10000000-0000-4000-8000-0000000000{number:02}",
+            idempotency_key=f"10000000-0000-4000-8000-0000000000{number:02}",
             choices=choices(f"Another {number}"),
         )
     with django_assert_max_num_queries(MOST) as many:
@@ -78,11 +78,11 @@ def test_the_database_and_the_badge_agree_on_every_status(three, status) -> None
     }
     row = Deployment.objects.filter(pk=three[0].pk)
     seen = set()
-    for observed, heard, due in product(("still", "long ago"), ago, ("just now", "long ago")):
-        Cluster.objects.update(last_seen_at=ago[heard])
+    for observed, watched, due in product(("still", "long ago"), ago, ("just now", "long ago")):
+        Cluster.objects.update(last_seen_at=ago[watched])
         row.update(status=status, observed_at=ago[observed], due_at=ago[due])
         found = row.annotate(shown=Deployment.shown_status_in_sql()).select_related("cluster").get()
-        assert found.shown == found.shown_status, (observed, heard, due)
+        assert found.shown == found.shown_status, (observed, watched, due)
         seen.add(found.shown)
     assert seen == ({status} if status is Status.DELETING else {status, Status.UNKNOWN})
 

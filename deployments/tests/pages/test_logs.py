@@ -51,9 +51,9 @@ def url(running):
 
 
 @pytest.fixture
-def write(running, plane):
+def write(running, driver):
     def to(*texts, component="scheduler"):
-        plane.write_log(ref_of(running), component, *texts)
+        driver.write_log(ref_of(running), component, *texts)
 
     return to
 
@@ -186,14 +186,14 @@ async def _whole(answer) -> bytes:
     return b"".join([part async for part in answer.streaming_content])
 
 
-def test_a_download_that_breaks_off_says_so_in_its_last_line(as_, vera, url, plane):
-    plane.silent = "The cluster is silent."
+def test_a_download_that_breaks_off_says_so_in_its_last_line(as_, vera, url, driver):
+    driver.silent = "The cluster is silent."
     answer = as_(vera).get(url("log_download"))
     assert asyncio.run(_whole(answer)).decode() == "(The file ends here: The cluster is silent.)\n"
 
 
-def test_a_silent_cluster_is_a_sentence_with_a_way_to_retry(as_, vera, url, plane):
-    plane.silent = "The cluster is silent."
+def test_a_silent_cluster_is_a_sentence_with_a_way_to_retry(as_, vera, url, driver):
+    driver.silent = "The cluster is silent."
     client = as_(vera)
     html = page(client, url(level="error"))
     assert "The cluster is silent." in html
@@ -207,10 +207,10 @@ def test_a_silent_cluster_is_a_sentence_with_a_way_to_retry(as_, vera, url, plan
     assert complaints(now) == []
 
 
-def test_a_cluster_that_hangs_costs_a_few_seconds_and_no_other_page(as_, vera, url, plane, monkeypatch):
+def test_a_cluster_that_hangs_costs_a_few_seconds_and_no_other_page(as_, vera, url, driver, monkeypatch):
     monkeypatch.setattr(live, "SECONDS", 0.3)
     ends = threading.Event()
-    monkeypatch.setattr(plane, "logs", lambda *args, **more: ends.wait(20))
+    monkeypatch.setattr(driver, "logs", lambda *args, **more: ends.wait(20))
     client = as_(vera)
     try:
         began = time.monotonic()
@@ -229,13 +229,13 @@ def test_why_leads_to_the_component_that_explains(as_, vera, url, running):
     assert client.get(url("why"))["Location"] == url("component", "api-server")
 
 
-def test_the_page_of_a_component_shows_what_is_recorded_without_asking(as_, vera, url, running, plane):
+def test_the_page_of_a_component_shows_what_is_recorded_without_asking(as_, vera, url, running, driver):
     ComponentStatus.objects.filter(name="scheduler").update(
         state=ComponentState.FAILING, reason="Scheduler ended (exit status 1).", last_line="KeyError: 'x'"
     )
-    plane.calls.clear()
+    driver.calls.clear()
     html = page(as_(vera), url("component", "scheduler"))
-    assert plane.calls == []
+    assert driver.calls == []
     assert "Scheduler ended (exit status 1)." in html
     assert "KeyError" in html
     assert f'hx-get="{url("component_now", "scheduler")}"' in html
@@ -266,9 +266,9 @@ def test_a_component_that_it_cannot_have_is_not_found(as_, vera, url):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_log_is_read_under_asgi_as_well(workspace, alice, deployment, plane):
+def test_the_log_is_read_under_asgi_as_well(workspace, alice, deployment, driver):
     running = settle(deployment)
-    plane.write_log(ref_of(running), "scheduler", "[error    ] Boom")
+    driver.write_log(ref_of(running), "scheduler", "[error    ] Boom")
 
     async def ask():
         try:

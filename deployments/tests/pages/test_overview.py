@@ -24,7 +24,7 @@ def many(workspace, cluster, count, **fields):
         Deployment(
             workspace=workspace,
             release_name=f"calm-orbit-{n:04d}",
-            form_key=uuid4(),
+            idempotency_key=uuid4(),
             name=f"Deployment {n:04d}",
             name_key=f"deployment {n:04d}",
             cluster=cluster,
@@ -104,9 +104,9 @@ def test_a_fragment_request_gets_the_rows_alone(as_, bob, workspace, deployment)
     assert f"badge-{deployment.pk}" in page
 
 
-def test_the_page_reloaded_says_what_the_row_says(as_, vera, deployment, plane):
+def test_the_page_reloaded_says_what_the_row_says(as_, vera, deployment, driver):
     client = as_(vera)
-    plane.slow_start = 2
+    driver.slow_start = 2
     for _ in range(4):
         reconcile(deployment.pk)
         deployment.refresh_from_db()
@@ -117,7 +117,7 @@ def test_the_page_reloaded_says_what_the_row_says(as_, vera, deployment, plane):
         assert step.title in page
 
 
-def test_open_airflow_appears_when_healthy(as_, vera, deployment, plane):
+def test_open_airflow_appears_when_healthy(as_, vera, deployment, driver):
     client = as_(vera)
     assert "Open Airflow" not in client.get(deployment.url).content.decode()
     settle(deployment)
@@ -141,7 +141,7 @@ def test_the_credential_is_shown_to_editors_once_and_audited(as_, bob, vera, dep
     assert password not in str(event.old) + str(event.new)
 
 
-def test_deleting_asks_for_the_name(as_, bob, deployment, plane):
+def test_deleting_asks_for_the_name(as_, bob, deployment, driver):
     client = as_(bob)
     page = client.get(f"{deployment.url}delete/").content.decode()
     assert "This cannot be undone" in page
@@ -157,7 +157,7 @@ def test_deleting_asks_for_the_name(as_, bob, deployment, plane):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_receipt_says_what_was_removed(as_, vera, alice, deployment, plane):
+def test_the_receipt_says_what_was_removed(as_, vera, alice, deployment, driver):
     settle(deployment)
     actions.delete_deployment(deployment=deployment, by=alice)
     settle(deployment)
@@ -170,13 +170,15 @@ def test_the_receipt_says_what_was_removed(as_, vera, alice, deployment, plane):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_deleted_name_can_be_used_again(workspace, alice, deployment, plane, choices):
+def test_a_deleted_name_can_be_used_again(workspace, alice, deployment, driver, choices):
     settle(deployment)
     actions.delete_deployment(deployment=deployment, by=alice)
     with pytest.raises(actions.NameTaken):  # not before it is gone
-        actions.create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices())
+        actions.create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices())
     settle(deployment)
-    again = actions.create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=choices())
+    again = actions.create_deployment(
+        workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices()
+    )
     assert again.release_name != deployment.release_name
     assert settle(again).status == Status.HEALTHY
 

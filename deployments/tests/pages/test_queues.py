@@ -17,7 +17,7 @@ VALUES = {"worker_type": "A10", "min_workers": "0", "max_workers": "3", "concurr
 
 
 @pytest.fixture
-def healthy(deployment, plane) -> Deployment:
+def healthy(deployment, driver) -> Deployment:
     """Analytics, running."""
     return settle(deployment)
 
@@ -45,7 +45,7 @@ def rows(deployment: Deployment) -> dict[str, tuple]:
 
 
 @pytest.mark.parametrize(
-    ("queued", "running", "wanted", "said"),
+    ("queued", "running", "desired", "message"),
     [
         (12, 7, 2, "7 running + 12 queued / 16 per worker: 2 workers"),
         (0, 0, 1, "0 running + 0 queued / 16 per worker: 1 worker (at least 1)"),
@@ -53,18 +53,18 @@ def rows(deployment: Deployment) -> dict[str, tuple]:
         (0, 3, 3, "3 running + 0 queued / 16 per worker: 1 worker; 3 until 5 minutes have passed"),
     ],
 )
-def test_the_formula_is_spelled_out(queued, running, wanted, said) -> None:
+def test_the_formula_is_spelled_out(queued, running, desired, message) -> None:
     queue = QueueSpec("default", 1, 3, 16, au_size(5))
-    assert formula(queue, queued=queued, running=running, wanted=wanted) == said
+    assert formula(queue, queued=queued, running=running, desired=desired) == message
 
 
-def test_the_page_shows_what_was_last_seen_to_every_member(as_, bob, vera, healthy, url, plane) -> None:
-    plane.worlds[healthy.release_name].loads["default"] = (12, 20)
-    plane.worlds[healthy.release_name].draining["default"] = 1
+def test_the_page_shows_what_was_last_seen_to_every_member(as_, bob, vera, healthy, url, driver) -> None:
+    driver.worlds[healthy.release_name].loads["default"] = (12, 20)
+    driver.worlds[healthy.release_name].draining["default"] = 1
     for _ in range(3):  # seen, decided, started
         settle(healthy, passes=1)
     queue = WorkerQueue.objects.get()
-    seen = (queue.queued, queue.running, queue.wanted_workers, queue.live_workers, queue.draining)
+    seen = (queue.queued, queue.running, queue.desired_workers, queue.live_workers, queue.draining)
     assert seen == (12, 20, 2, 2, 1)
     for person, may in ((bob, True), (vera, False)):
         for page in (as_(person).get(url), as_(person).get(f"{url}live/")):
@@ -200,4 +200,4 @@ def test_without_celery_the_page_says_how_to_get_queues(as_, bob, vera, healthy,
     assert as_(bob).post(f"{url}new/", {}).status_code == 409
     values = {"worker_type": "A5", "min_workers": 1, "max_workers": 2, "concurrency": 3}
     with pytest.raises(actions.NotNow, match="Only the Celery executor"):
-        actions.add_queue(deployment=healthy, by=bob, name="etl", wanted=values)
+        actions.add_queue(deployment=healthy, by=bob, name="etl", desired=values)

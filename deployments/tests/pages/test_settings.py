@@ -31,11 +31,11 @@ CHANGES = {
     "scheduler_replicas": "2",
 }
 # Values that a careless form resets: 0, what differs from the default, whitespace and line ends within.
-ODD = {"min_workers": 0, "max_workers": 29, "concurrency": 1, "wanted_workers": 0}
+ODD = {"min_workers": 0, "max_workers": 29, "concurrency": 1, "desired_workers": 0}
 
 
 @pytest.fixture
-def healthy(deployment, cluster, plane) -> Deployment:
+def healthy(deployment, cluster, driver) -> Deployment:
     """Analytics, running, with settings that are nobody's defaults and a second queue."""
     settle(deployment)
     big = cluster.worker_types.get(name="A20")
@@ -129,8 +129,8 @@ def test_the_form_shows_current_values(as_, bob, healthy, url) -> None:
     }
 
 
-def test_saving_what_is_there_says_so_and_restarts_nothing(as_, bob, healthy, url, hints) -> None:
-    hints.clear()
+def test_saving_what_is_there_says_so_and_restarts_nothing(as_, bob, healthy, url, enqueued) -> None:
+    enqueued.clear()
     client = as_(bob)
     answer = client.post(url, filled(client, url), follow=True)
     assert "Nothing differs from what is saved" in answer.content.decode()
@@ -141,7 +141,7 @@ def test_saving_what_is_there_says_so_and_restarts_nothing(as_, bob, healthy, ur
         healthy.updated_at,
     )
     assert not AuditEvent.objects.filter(verb="edited").exists()
-    assert hints == []
+    assert enqueued == []
 
 
 def test_name_and_description_are_saved_without_a_review_and_restart_nothing(as_, bob, healthy, url) -> None:
@@ -154,10 +154,10 @@ def test_name_and_description_are_saved_without_a_review_and_restart_nothing(as_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_change_is_reviewed_first_then_applied_as_one_generation(as_, bob, healthy, url, hints) -> None:
+def test_a_change_is_reviewed_first_then_applied_as_one_generation(as_, bob, healthy, url, enqueued) -> None:
     WorkerQueue.objects.filter(name="default").update(live_workers=2, running=3)
     client = as_(bob)
-    hints.clear()
+    enqueued.clear()
     answer = client.post(url, filled(client, url, concurrency="4", scheduler_replicas="4", description="New"))
     page = answer.content.decode()
     assert complaints(page) == complaints(client.get(url).content.decode()) == []
@@ -175,7 +175,7 @@ def test_a_change_is_reviewed_first_then_applied_as_one_generation(as_, bob, hea
     assert client.post(url, fields).status_code == 303
     row = Deployment.objects.get(pk=healthy.pk)
     assert (row.generation, row.status) == (healthy.generation + 1, Status.DEPLOYING)
-    assert hints == [healthy.pk]
+    assert enqueued == [healthy.pk]
     assert settle(row).status == Status.HEALTHY
 
 
@@ -260,7 +260,7 @@ def test_a_name_that_is_taken_is_said_beside_its_field(
     as_, bob, alice, workspace, healthy, url, choices
 ) -> None:
     actions.create_deployment(
-        workspace=workspace, by=alice, form_key=uuid4(), choices=choices(name="Reports")
+        workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices(name="Reports")
     )
     client = as_(bob)
     answer = client.post(url, filled(client, url, name="REPORTS"))

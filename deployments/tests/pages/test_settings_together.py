@@ -43,7 +43,7 @@ def test_a_queue_added_meanwhile_is_told_before_it_is_dropped_with_the_executor(
     client = as_(bob)
     fields = filled(client, url, executor="local")
     values = {"worker_type": "A5", "min_workers": 1, "max_workers": 2, "concurrency": 3}
-    actions.add_queue(deployment=healthy, by=alice, name="ml", wanted=values)
+    actions.add_queue(deployment=healthy, by=alice, name="ml", desired=values)
     answer = client.post(url, fields)
     assert answer.status_code == 409
     assert ("Other worker queues", "etl", "etl, ml") in [

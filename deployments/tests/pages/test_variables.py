@@ -22,7 +22,7 @@ CANARY = "canary-77aa"
 
 
 @pytest.fixture
-def healthy(deployment, plane, bob):
+def healthy(deployment, driver, bob):
     settle(deployment)
     add(deployment, bob, "REGION", "eu-central-1")
     add(deployment, bob, "TOKEN", CANARY, secret=True)
@@ -58,14 +58,14 @@ def base_of(page):
 
 def test_the_table_shows_plain_values_and_who_set_secrets(as_, vera, bob, healthy):
     page = as_(vera).get(url(healthy))
-    said = text(page)
-    assert "eu-central-1" in said
-    assert "Secret, set just now by Bob" in said
-    assert "Variables 2" in said  # the tab
-    assert "Revision 2" in said
+    message = text(page)
+    assert "eu-central-1" in message
+    assert "Secret, set just now by Bob" in message
+    assert "Variables 2" in message  # the tab
+    assert "Revision 2" in message
     assert CANARY not in page.content.decode()
     for control in ("Add variable", "Edit", "Replace", "Delete selected", "Apply again"):
-        assert control not in said
+        assert control not in message
         assert control in text(as_(bob).get(url(healthy)))
     assert complaints(page.content.decode()) == []
 
@@ -226,18 +226,18 @@ def test_an_import_is_shown_before_it_is_applied(as_, bob, healthy):
     env = f"REGION=us-east-1\nTOKEN={CANARY}2\nFRESH={CANARY}3\nPATH=/bin\nno equals sign\nREGION2='x\n"
     address = pasted(client, healthy, env)
     page = client.get(address)
-    said = text(page)
-    assert "Added 1" in said
-    assert "Changed 2" in said
-    assert "Refused 3" in said
-    assert "eu-central-1" in said
-    assert "us-east-1" in said
-    assert "Secret changed" in said
-    assert "New secret" in said
-    assert "Line 4 PATH PATH cannot be set here." in said
-    assert "Line 5 This line has no “=”" in said
-    assert "Apply 3 changes" in said
-    assert "Restarts the API server" in said
+    message = text(page)
+    assert "Added 1" in message
+    assert "Changed 2" in message
+    assert "Refused 3" in message
+    assert "eu-central-1" in message
+    assert "us-east-1" in message
+    assert "Secret changed" in message
+    assert "New secret" in message
+    assert "Line 4 PATH PATH cannot be set here." in message
+    assert "Line 5 This line has no “=”" in message
+    assert "Apply 3 changes" in message
+    assert "Restarts the API server" in message
     assert CANARY not in page.content.decode()
     assert complaints(page.content.decode()) == []
     assert settings(healthy).keys() == {"REGION", "TOKEN"}
@@ -354,7 +354,7 @@ def test_an_earlier_revision_is_applied_again_through_its_difference(as_, bob, h
     assert client.get(url(healthy, "variables_revision", 99)).status_code == 404
 
 
-def test_while_creating_the_pages_say_so(as_, bob, deployment, plane):
+def test_while_creating_the_pages_say_so(as_, bob, deployment, driver):
     client = as_(bob)
     page = client.get(url(deployment))
     assert "still being created" in text(page)

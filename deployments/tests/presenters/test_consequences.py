@@ -163,16 +163,18 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "sized", "said"), TABLE)
-def test_each_change_is_told_in_plain_words(old: Release, new: Release, sized: bool, said: list[str]) -> None:
-    assert sentences(old, new, LOADS, sized=sized) == said
-
-
-@pytest.mark.parametrize(("old", "new", "sized", "said"), TABLE)
-def test_tasks_are_counted_exactly_where_some_are_cut_off(
-    old: Release, new: Release, sized: bool, said: list[str]
+@pytest.mark.parametrize(("old", "new", "sized", "message"), TABLE)
+def test_each_change_is_told_in_plain_words(
+    old: Release, new: Release, sized: bool, message: list[str]
 ) -> None:
-    assert cuts_off(old, new, sized=sized) == any("cut off" in sentence for sentence in said)
+    assert sentences(old, new, LOADS, sized=sized) == message
+
+
+@pytest.mark.parametrize(("old", "new", "sized", "message"), TABLE)
+def test_tasks_are_counted_exactly_where_some_are_cut_off(
+    old: Release, new: Release, sized: bool, message: list[str]
+) -> None:
+    assert cuts_off(old, new, sized=sized) == any("cut off" in sentence for sentence in message)
 
 
 def test_every_driver_gives_workers_the_time_that_the_sentence_promises() -> None:
@@ -220,14 +222,14 @@ def queue_names(programs: Mapping[str, str] | set[str]) -> set[str]:
 def test_the_effects_are_what_the_local_driver_does(old: Release, new: Release) -> None:
     before, after = local_programs(old), local_programs(new)
     changed = {name for name in before if name in after and before[name] != after[name]}
-    told = effects(old, new, sized=False)
-    assert set(told.restarts) == {component_of(name) for name in changed} & set(AIRFLOW)
-    assert set(told.replaced) == queue_names(changed)
-    assert set(told.dropped) == queue_names(set(before) - set(after))
-    assert set(told.added) == queue_names(set(after) - set(before))
+    reported = effects(old, new, sized=False)
+    assert set(reported.restarts) == {component_of(name) for name in changed} & set(AIRFLOW)
+    assert set(reported.replaced) == queue_names(changed)
+    assert set(reported.dropped) == queue_names(set(before) - set(after))
+    assert set(reported.added) == queue_names(set(after) - set(before))
     starts = [name for name in set(after) - set(before) if component_of(name) == "scheduler"]
     ends = [name for name in set(before) - set(after) if component_of(name) == "scheduler"]
-    assert told.schedulers == len(starts) - len(ends)
+    assert reported.schedulers == len(starts) - len(ends)
 
 
 @given(releases(), releases())

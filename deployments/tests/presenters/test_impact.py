@@ -6,7 +6,7 @@ from deployments.tests.pages.test_variables import add, pasted, url
 from deployments.tests.reconciler.test_reconcile import settle
 
 
-def test_who_would_cut_off_tasks_is_told_how_many(as_, bob, deployment, plane):
+def test_who_would_cut_off_tasks_is_told_how_many(as_, bob, deployment, driver):
     settle(deployment)
     add(deployment, bob, "REGION", "eu-central-1")
     client, tasks = as_(bob), f'hx-get="{url(deployment, "tasks")}"'

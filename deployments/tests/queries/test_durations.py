@@ -11,7 +11,7 @@ from django.utils import timezone
 from console.tests.html_rules import complaints
 from deployments.actions import changing
 from deployments.dataplane.contract import Outcome, Progress
-from deployments.domain.durations import MOST_SAMPLES, Pace, Usual, span, usual
+from deployments.domain.durations import MOST_SAMPLES, StepProgress, TypicalDuration, span, typical
 from deployments.domain.states import Operation, Status, StepState
 from deployments.models import Deployment, Step, StepTiming
 from deployments.queries import durations
@@ -28,24 +28,24 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
     [([1, 2, 3, 4, 5], 3, 5), ([7] * 19 + [60], 7, 7), ([7] * 18 + [60, 60], 7, 60), (range(1, 51), 25, 48)],
 )
 def test_what_is_usual(seconds, median, p95):
-    found = usual([float(each) for each in seconds])
+    found = typical([float(each) for each in seconds])
     assert (found.median, found.p95) == (median, p95)
 
 
 def test_four_runs_tell_nothing():
-    assert usual([1.0] * 4) is None
+    assert typical([1.0] * 4) is None
 
 
 @pytest.mark.parametrize(("p95", "limit"), [(0.1, 10), (3.3, 10), (4, 12), (100, 300)])
 def test_the_limit_is_three_times_the_p95_and_ten_seconds_at_least(p95, limit):
-    assert Usual(1, p95).limit == timedelta(seconds=limit)
+    assert TypicalDuration(1, p95).limit == timedelta(seconds=limit)
 
 
 def test_a_step_is_stalled_exactly_past_its_limit_and_knows_when_that_will_be():
-    def pace(seconds):
-        return Pace("k", "Title", "", NOW - timedelta(seconds=seconds), Usual(4, 10), NOW)
+    def step_progress(seconds):
+        return StepProgress("k", "Title", "", NOW - timedelta(seconds=seconds), TypicalDuration(4, 10), NOW)
 
-    assert [(pace(s).stalled, pace(s).due_in) for s in (0, 29.5, 30, 30.1)] == [
+    assert [(step_progress(s).stalled, step_progress(s).due_in) for s in (0, 29.5, 30, 30.1)] == [
         (False, 31),
         (False, 2),
         (False, 1),
@@ -87,8 +87,8 @@ def begun(deployment, ago):
     return deployment
 
 
-def test_the_time_of_a_step_is_kept_when_it_is_done(deployment, plane):
-    plane.slow_start = 1
+def test_the_time_of_a_step_is_kept_when_it_is_done(deployment, driver):
+    driver.slow_start = 1
     reconcile(deployment.pk)
     assert not StepTiming.objects.exists()  # nothing was done yet, or done as soon as it was looked at
     Step.objects.filter(state=StepState.RUNNING).update(started_at=timezone.now() - timedelta(seconds=40))
@@ -102,7 +102,7 @@ def test_the_time_of_a_step_is_kept_when_it_is_done(deployment, plane):
 
 
 def test_a_second_change_is_not_measured_from_the_first_one_that_it_overtook(
-    as_, alice, deployment, cluster, plane, monkeypatch
+    as_, alice, deployment, cluster, driver, monkeypatch
 ):
     def edit(size):
         with changing(deployment, by=alice) as row:
@@ -114,7 +114,7 @@ def test_a_second_change_is_not_measured_from_the_first_one_that_it_overtook(
     taken(cluster, key="components", operation=Operation.CHANGE)
     edit(8)
     with monkeypatch.context() as slow:
-        slow.setattr(plane, "apply", lambda *of: Progress("components", Outcome.WAITING, "Waits."))
+        slow.setattr(driver, "apply", lambda *of: Progress("components", Outcome.WAITING, "Waits."))
         settle(deployment, passes=1)
     begun(deployment, timedelta(hours=1))
     assert "Stalled" in as_(alice).get(deployment.url).content.decode()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deployments.dataplane.contract import LogLine
-from deployments.queries.log_levels import Filters, Level, pack, read, telling, unpack
+from deployments.queries.log_levels import Filters, Level, pack, read, relevant, unpack
 
 AT = "2026-11-21T12:00:00.123456Z"
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
@@ -109,7 +109,7 @@ def test_filters_leave_what_was_asked_for():
 
 def test_the_lines_that_tell_are_the_last_errors_from_their_head_on():
     ordinary = [f"{AT} [info     ] {n}" for n in range(20)]
-    assert [line.text for line in telling(shown(*ordinary), 3)] == ["17", "18", "19"]
+    assert [line.text for line in relevant(shown(*ordinary), 3)] == ["17", "18", "19"]
     lines = shown(
         f"{AT} [error    ] Old",
         *ordinary,
@@ -118,11 +118,11 @@ def test_the_lines_that_tell_are_the_last_errors_from_their_head_on():
         "  x",
         *ordinary,
     )
-    assert [line.text for line in telling(lines, 8)] == [
+    assert [line.text for line in relevant(lines, 8)] == [
         "Old",
         "New",
         "Traceback (most recent call last):",
         "  x",
     ]
-    assert [line.text for line in telling(lines, 3)] == ["New", "Traceback (most recent call last):", "  x"]
-    assert len(telling(lines, 2)) == 2
+    assert [line.text for line in relevant(lines, 3)] == ["New", "Traceback (most recent call last):", "  x"]
+    assert len(relevant(lines, 2)) == 2

@@ -50,7 +50,7 @@ def kill_at(monkeypatch):
     return arm
 
 
-def converge(deployment: Deployment, goal: Status, plane) -> int:
+def converge(deployment: Deployment, goal: Status, driver) -> int:
     """Run passes as workers would, each surviving the death of the one before; how many died."""
     deaths = 0
     for _ in range(30):
@@ -69,11 +69,11 @@ def converge(deployment: Deployment, goal: Status, plane) -> int:
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
 @pytest.mark.parametrize("point", POINTS)
-def test_a_worker_killed_while_creating_costs_nothing_but_time(deployment, plane, kill_at, point, nth):
+def test_a_worker_killed_while_creating_costs_nothing_but_time(deployment, driver, kill_at, point, nth):
     kill_at(point, nth)
-    deaths = converge(deployment, Status.HEALTHY, plane)
+    deaths = converge(deployment, Status.HEALTHY, driver)
     assert deaths == 1
-    assert list(plane.worlds) == [deployment.release_name]
+    assert list(driver.worlds) == [deployment.release_name]
     assert Step.objects.filter(deployment=deployment, operation="create").count() == 3
 
 
@@ -81,15 +81,15 @@ def test_a_worker_killed_while_creating_costs_nothing_but_time(deployment, plane
 @pytest.mark.parametrize(
     "point", ["reconcile.after_claim", "reconcile.after_apply", "reconcile.before_record"]
 )
-def test_a_worker_killed_while_deleting_leaves_nothing(deployment, plane, alice, kill_at, point, nth):
+def test_a_worker_killed_while_deleting_leaves_nothing(deployment, driver, alice, kill_at, point, nth):
     settle(deployment)
     actions.delete_deployment(deployment=deployment, by=alice)
     kill_at(point, nth)
-    converge(deployment, Status.DELETED, plane)
-    assert plane.worlds == {}
+    converge(deployment, Status.DELETED, driver)
+    assert driver.worlds == {}
 
 
-def test_a_lease_that_nobody_gives_back_ends_by_itself(deployment, plane, settings):
+def test_a_lease_that_nobody_gives_back_ends_by_itself(deployment, driver, settings):
     settings.LEASE_SECONDS = 0.2
     assert leases.claim(deployment.pk) is not None
     assert leases.claim(deployment.pk) is None
@@ -99,38 +99,38 @@ def test_a_lease_that_nobody_gives_back_ends_by_itself(deployment, plane, settin
         time.sleep(0.02)
 
 
-def test_fifty_deliveries_of_one_hint_are_one_pass(deployment, plane):
-    plane.slow_start = 1
+def test_fifty_deliveries_of_one_hint_are_one_pass(deployment, driver):
+    driver.slow_start = 1
     while reconcile(deployment.pk):
         pass
-    plane.calls.clear()
+    driver.calls.clear()
     for _ in range(50):
         tasks.reconcile_task(str(deployment.pk))
-    assert plane.calls == []  # it is not due
+    assert driver.calls == []  # it is not due
 
 
-def test_a_lost_hint_is_made_good_by_the_sweep(deployment, plane, hints):
-    hints.clear()
+def test_a_lost_hint_is_made_good_by_the_sweep(deployment, driver, enqueued):
+    enqueued.clear()
     assert tasks.sweep() == 1
-    assert hints == [deployment.pk]
+    assert enqueued == [deployment.pk]
 
 
-def test_the_sweep_leaves_claimed_and_resting_rows_alone(deployment, plane, hints):
+def test_the_sweep_leaves_claimed_and_resting_rows_alone(deployment, driver, enqueued):
     leases.claim(deployment.pk)
-    hints.clear()
+    enqueued.clear()
     assert tasks.sweep() == 0
     leases.release(leases.Claim(deployment, 1, deployment.due_at))
     Deployment.objects.update(due_at=timezone.now() + timedelta(seconds=60))
     assert tasks.sweep() == 0
 
 
-def test_a_message_about_a_deleted_or_unknown_row_is_nothing(deployment, plane):
+def test_a_message_about_a_deleted_or_unknown_row_is_nothing(deployment, driver):
     from uuid import uuid4
 
     Deployment.objects.update(deleted_at=timezone.now())
     tasks.reconcile_task(str(deployment.pk))
     tasks.reconcile_task(str(uuid4()))
-    assert plane.calls == []
+    assert driver.calls == []
 
 
 def test_failpoints_are_off_unless_the_environment_arms_them():

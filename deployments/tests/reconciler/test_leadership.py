@@ -73,20 +73,20 @@ def test_of_many_that_try_at_once_one_leads(cluster):
     assert Cluster.objects.get().observer == won[0]
 
 
-def test_what_a_former_leader_still_writes_is_refused(deployment, cluster, plane, hints):
+def test_what_a_former_leader_still_writes_is_refused(deployment, cluster, driver, enqueued):
     leadership.lead(cluster.pk, "one")
-    observer = ClusterObserver(cluster.pk, plane, "one", leading=True)
+    observer = ClusterObserver(cluster.pk, driver, "one", leading=True)
     lapse()
     leadership.lead(cluster.pk, "two")
     Deployment.objects.update(due_at=timezone.now() + timedelta(hours=1))
-    hints.clear()
+    enqueued.clear()
     observer.tick(0.0)
     deployment.refresh_from_db()
     assert deployment.due_at > timezone.now() + timedelta(minutes=50)
-    assert hints == []
+    assert enqueued == []
     assert Cluster.objects.get().last_seen_at is None
     assert not observer.may_write()
-    assert leases.wake([deployment.pk], leadership.leads("two", "cluster__")) == 1
+    assert leases.mark_due([deployment.pk], leadership.leads("two", "cluster__")) == 1
 
 
 # An observer with a lease of 2 s in place of 10 s; the figures themselves are tested above.

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from deployments.clusters import connections
-from deployments.dataplane.fake import ScriptedDataPlane
+from deployments.dataplane.fake import ScriptedDriver
 from deployments.domain.states import Status
 from deployments.models import UNKNOWN_AFTER, Cluster, Deployment
 from deployments.reconciler import leadership
@@ -37,35 +37,35 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def watching(cluster, plane) -> ClusterObserver:
-    observer = ClusterObserver(cluster.pk, plane, "this process")
+def watching(cluster, driver) -> ClusterObserver:
+    observer = ClusterObserver(cluster.pk, driver, "this process")
     assert leadership.lead(cluster.pk, observer.holder)
     return observer
 
 
-def test_a_change_in_the_data_plane_makes_its_row_due(deployment, plane, watching, hints):
+def test_a_change_in_the_data_plane_makes_its_row_due(deployment, driver, watching, enqueued):
     settle(deployment)
     watching.tick(0.0)
-    hints.clear()
+    enqueued.clear()
     assert watching.tick(QUIET_SECONDS) == 0
-    plane.break_component(ref_of(deployment), "scheduler", "Scheduler ended.")
+    driver.break_component(ref_of(deployment), "scheduler", "Scheduler ended.")
     assert watching.tick(QUIET_SECONDS + 1) == 0  # Healthy rows are looked at every four seconds
     assert watching.tick(2 * QUIET_SECONDS) == 1
-    assert hints == [deployment.pk]
+    assert enqueued == [deployment.pk]
     deployment.refresh_from_db()
     assert deployment.due_at <= timezone.now()
 
 
-def test_a_row_on_the_move_is_looked_at_every_tick(deployment, plane, watching, hints):
+def test_a_row_on_the_move_is_looked_at_every_tick(deployment, driver, watching, enqueued):
     reconcile(deployment.pk)
     watching.tick(0.0)
-    hints.clear()
-    plane.worlds[deployment.release_name].loads["x"] = (1, 1)
+    enqueued.clear()
+    driver.worlds[deployment.release_name].loads["x"] = (1, 1)
     assert watching.tick(0.5) == 1
 
 
 def test_the_heartbeat_keeps_quiet_rows_fresh_but_not_rows_that_nobody_looks_at(
-    deployment, plane, watching, cluster
+    deployment, driver, watching, cluster
 ):
     settle(deployment)
     long_ago = timezone.now() - UNKNOWN_AFTER - timedelta(seconds=5)
@@ -79,26 +79,26 @@ def test_the_heartbeat_keeps_quiet_rows_fresh_but_not_rows_that_nobody_looks_at(
     assert Deployment.objects.select_related("cluster").get().shown_status is Status.UNKNOWN
 
 
-def test_a_cluster_that_does_not_answer_gives_no_heartbeat(plane, watching, cluster, deployment):
-    plane.silent = "supervisord does not answer."
+def test_a_cluster_that_does_not_answer_gives_no_heartbeat(driver, watching, cluster, deployment):
+    driver.silent = "supervisord does not answer."
     assert watching.tick(0.0) == 0
     assert Cluster.objects.get().last_seen_at is None
-    assert Cluster.objects.get().trouble == "supervisord does not answer."
-    plane.silent = ""
+    assert Cluster.objects.get().unreachable_reason == "supervisord does not answer."
+    driver.silent = ""
     watching.tick(0.5)
     assert Cluster.objects.get().last_seen_at is not None
-    assert Cluster.objects.get().trouble == ""
+    assert Cluster.objects.get().unreachable_reason == ""
 
 
-def test_a_driver_that_breaks_its_contract_is_logged_and_tried_again(plane, cluster, monkeypatch):
+def test_a_driver_that_breaks_its_contract_is_logged_and_tried_again(driver, cluster, monkeypatch):
     stop, calls = threading.Event(), []
 
     def broken(refs):
         calls.append(refs)
         return 1 / 0
 
-    monkeypatch.setattr(plane, "fingerprint", broken)
-    observer = ClusterObserver(cluster.pk, plane)
+    monkeypatch.setattr(driver, "fingerprint", broken)
+    observer = ClusterObserver(cluster.pk, driver)
     thread = threading.Thread(target=observer.run, args=(stop,))
     thread.start()
     eventually(lambda: len(calls) >= 2)
@@ -108,7 +108,7 @@ def test_a_driver_that_breaks_its_contract_is_logged_and_tried_again(plane, clus
     assert Cluster.objects.get().observer == ""  # resigned: who stands by need not wait
 
 
-def test_a_cluster_whose_configuration_cannot_be_opened_is_passed_over(cluster, plane):
+def test_a_cluster_whose_configuration_cannot_be_opened_is_passed_over(cluster, driver):
     broken = Cluster(name="Broken", kind=Cluster.Kind.LOCAL, sealed_config=b"nonsense")
     broken.save()
     assert observer_of(broken) is None
@@ -116,7 +116,7 @@ def test_a_cluster_whose_configuration_cannot_be_opened_is_passed_over(cluster, 
 
 
 def test_clusters_are_watched_as_they_come_change_and_go_and_one_that_hangs_delays_none(
-    cluster, plane, monkeypatch
+    cluster, driver, monkeypatch
 ):
     hanging = threading.Event()
     other = Cluster(name="Hanging", kind=Cluster.Kind.LOCAL)
@@ -125,12 +125,12 @@ def test_clusters_are_watched_as_they_come_change_and_go_and_one_that_hangs_dela
 
     def plane_of(found):
         if found.pk == cluster.pk:
-            return plane
-        hung = ScriptedDataPlane()
+            return driver
+        hung = ScriptedDriver()
         hung.fingerprint = lambda refs: hanging.wait(30) or {}
         return hung
 
-    monkeypatch.setattr(connections, "plane", plane_of)
+    monkeypatch.setattr(connections, "driver", plane_of)
     watch = Watch()
     try:
         watch.refresh()
@@ -155,26 +155,26 @@ def test_clusters_are_watched_as_they_come_change_and_go_and_one_that_hangs_dela
         watch.close(10)
 
 
-def test_the_observer_process_watches_hints_and_ends_when_it_is_asked_to(deployment, cluster, hints):
+def test_the_observer_process_watches_hints_and_ends_when_it_is_asked_to(deployment, cluster, enqueued):
     stop = threading.Event()
     thread = threading.Thread(target=lambda: (run_forever(stop), connection.close()))
-    hints.clear()
+    enqueued.clear()
     thread.start()
     eventually(lambda: Cluster.objects.get().last_seen_at)
-    eventually(lambda: deployment.pk in hints)  # it is due
+    eventually(lambda: deployment.pk in enqueued)  # it is due
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
     assert Cluster.objects.get().observer == ""
 
 
-def test_a_due_row_is_hinted_at_once_and_then_every_five_seconds(deployment, plane, hints):
+def test_a_due_row_is_hinted_at_once_and_then_every_five_seconds(deployment, driver, enqueued):
     due = DueRows()
-    hints.clear()
-    assert [due.hint(now) for now in (0.0, 0.5, 4.9, 5.0)] == [1, 0, 0, 1]
+    enqueued.clear()
+    assert [due.enqueue(now) for now in (0.0, 0.5, 4.9, 5.0)] == [1, 0, 0, 1]
     Deployment.objects.update(due_at=timezone.now())  # due anew: it waited a second, or something changed
-    assert due.hint(5.5) == 1
-    assert len(hints) == 3
+    assert due.enqueue(5.5) == 1
+    assert len(enqueued) == 3
 
 
 # -- A data plane that tells of changes --
@@ -193,7 +193,7 @@ class Hearing:
         self.news -= found
         return frozenset(found)
 
-    def trouble(self):
+    def unreachable_reason(self):
         return self.silence
 
     def close(self):
@@ -201,23 +201,23 @@ class Hearing:
 
 
 @pytest.fixture
-def hearing(plane) -> Hearing:
-    plane.hearing = Hearing()
-    return plane.hearing
+def hearing(driver) -> Hearing:
+    driver.hearing = Hearing()
+    return driver.hearing
 
 
 def test_what_a_watcher_tells_makes_its_row_due_and_nothing_is_asked(
-    deployment, plane, hearing, watching, hints
+    deployment, driver, hearing, watching, enqueued
 ):
     settle(deployment)
     watching.step(time.monotonic(), threading.Event())
-    hints.clear()
-    plane.calls.clear()
+    enqueued.clear()
+    driver.calls.clear()
     assert watching.hear(time.monotonic()) == 0
     hearing.news.add(str(deployment.pk))
     assert watching.hear(time.monotonic()) == 1
-    assert hints == [deployment.pk]
-    assert plane.calls == []
+    assert enqueued == [deployment.pk]
+    assert driver.calls == []
 
 
 def test_a_row_that_changes_in_many_steps_is_woken_at_the_first_and_again_a_little_later(
@@ -231,19 +231,19 @@ def test_a_row_that_changes_in_many_steps_is_woken_at_the_first_and_again_a_litt
     eventually(lambda: watching.hear(time.monotonic()) == 1)
 
 
-def test_what_a_leader_could_not_write_is_not_forgotten(deployment, hearing, watching, cluster, hints):
+def test_what_a_leader_could_not_write_is_not_forgotten(deployment, hearing, watching, cluster, enqueued):
     watching.step(time.monotonic(), threading.Event())
     leadership.resign(cluster.pk, watching.holder)
-    hints.clear()
+    enqueued.clear()
     hearing.news.add(str(deployment.pk))
     watching.hear(time.monotonic())
-    assert hints == []
+    assert enqueued == []
     watching.step(time.monotonic(), threading.Event())  # leads again, as nobody else did
-    assert hints == [deployment.pk]
+    assert enqueued == [deployment.pk]
 
 
 def test_a_cluster_that_is_not_heard_says_why_on_every_page_and_only_then(
-    deployment, hearing, watching, plane
+    deployment, hearing, watching, driver
 ):
     settle(deployment)
     hearing.silence = "The cluster rejects Airdeck's credentials (401). Register the cluster again."
@@ -256,22 +256,22 @@ def test_a_cluster_that_is_not_heard_says_why_on_every_page_and_only_then(
     assert shown.reason.endswith(hearing.silence)
     hearing.silence = ""
     watching.hear(time.monotonic())
-    assert Cluster.objects.get().trouble == ""
+    assert Cluster.objects.get().unreachable_reason == ""
     assert Deployment.objects.select_related("cluster").get().shown_status is Status.HEALTHY
 
 
-def test_a_cluster_known_to_be_silent_is_not_even_asked(deployment, cluster, plane):
+def test_a_cluster_known_to_be_silent_is_not_even_asked(deployment, cluster, driver):
     settle(deployment)
     leadership.lead(cluster.pk, "somebody")
     Cluster.objects.update(
-        trouble="The cluster's API server does not answer.",
+        unreachable_reason="The cluster's API server does not answer.",
         last_seen_at=timezone.now() - timedelta(seconds=61),
     )
-    plane.calls.clear()
+    driver.calls.clear()
     Deployment.objects.update(due_at=timezone.now())
     reconcile(deployment.pk)
-    assert plane.calls == []
+    assert driver.calls == []
     leadership.resign(cluster.pk, "somebody")  # nobody watches it: then it is asked
     Deployment.objects.update(due_at=timezone.now())
     reconcile(deployment.pk)
-    assert plane.calls != []
+    assert driver.calls != []

@@ -10,9 +10,16 @@ from hypothesis import strategies as st
 from deployments.clusters.options import version_key
 from deployments.dataplane.contract import Component, Observation, Outcome, Progress
 from deployments.domain.names import RELEASE_NAME, mint_release_name, name_key
-from deployments.domain.spec import QueueLoad, QueueSpec, Release, RuntimeSpec, Size, au_size, wanted_workers
-from deployments.domain.states import COMPONENT_LOOK, STATUS_LOOK, STEP_LOOK, ComponentState, Executor, Status
-from deployments.reconciler.plan import backoff, needs_apply, rest, scale, verdict
+from deployments.domain.spec import QueueLoad, QueueSpec, Release, RuntimeSpec, Size, au_size, desired_workers
+from deployments.domain.states import (
+    COMPONENT_APPEARANCE,
+    STATUS_APPEARANCE,
+    STEP_APPEARANCE,
+    ComponentState,
+    Executor,
+    Status,
+)
+from deployments.reconciler.plan import backoff, needs_apply, next_delay, scale, verdict
 
 QUEUE = QueueSpec("default", 1, 10, 16, Size(1000, 2048))
 RELEASE = Release(
@@ -32,9 +39,9 @@ CRASHING = "Scheduler keeps crashing. Last line: KeyError: 'x'"
 WAITING = Progress("components", Outcome.WAITING, "Scheduler is ready. API server: waiting.")
 
 
-def workers(ready: int, wanted: int) -> Component:
+def workers(ready: int, desired: int) -> Component:
     """Of the default queue, some of them starting."""
-    return Component("worker-default", ComponentState.STARTING, ready, wanted, f"{ready} of {wanted}")
+    return Component("worker-default", ComponentState.STARTING, ready, desired, f"{ready} of {desired}")
 
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -84,9 +91,9 @@ def test_every_status_but_healthy_comes_with_a_sentence():
 
 
 def test_a_converged_deployment_needs_nothing():
-    settled = Observation(RELEASE.digest, (READY,), queues=(QueueLoad("default", 0, 0, 1),))
-    assert not needs_apply(RELEASE, settled, {"default": 1})
-    assert needs_apply(RELEASE, settled, {"default": 2})
+    editable = Observation(RELEASE.digest, (READY,), queues=(QueueLoad("default", 0, 0, 1),))
+    assert not needs_apply(RELEASE, editable, {"default": 1})
+    assert needs_apply(RELEASE, editable, {"default": 2})
     assert needs_apply(RELEASE, Observation("other", (READY,)), {})
     assert needs_apply(RELEASE, Observation(RELEASE.digest, (FAILING,)), {})
     assert needs_apply(RELEASE, Observation(""), {})
@@ -116,7 +123,7 @@ def test_parallelism_is_the_sum_over_queues():
     [(0, 0, 1), (1, 0, 1), (16, 0, 1), (17, 0, 2), (12, 7, 2), (1000, 0, 10)],
 )
 def test_wanted_workers(queued, running, workers):
-    assert wanted_workers(QUEUE, queued, running) == workers
+    assert desired_workers(QUEUE, queued, running) == workers
 
 
 @given(
@@ -127,17 +134,17 @@ def test_wanted_workers(queued, running, workers):
 )
 def test_wanted_workers_stay_between_the_bounds(queued, running, low, more):
     queue = QueueSpec("q", low, max(1, low + more), 16, Size(1, 1))
-    assert queue.min_workers <= wanted_workers(queue, queued, running) <= queue.max_workers
+    assert queue.min_workers <= desired_workers(queue, queued, running) <= queue.max_workers
 
 
 def test_scaling_is_up_at_once_and_down_after_five_quiet_minutes():
-    def step(wanted, running, since, minutes):
+    def step(desired, running, since, minutes):
         return scale(
             QUEUE,
-            wanted=wanted,
+            desired=desired,
             queued=0,
             running=running,
-            fewer_since=since,
+            scale_down_since=since,
             now=NOW + timedelta(minutes=minutes),
         )
 
@@ -151,12 +158,12 @@ def test_scaling_is_up_at_once_and_down_after_five_quiet_minutes():
 
 def test_rests():
     done = Progress("x", Outcome.PROGRESSED, "")
-    assert rest(Status.CREATING, done, healthy=30, scaled=False) == 0
-    assert rest(Status.CREATING, WAITING, healthy=30, scaled=False) == 1
-    assert rest(Status.HEALTHY, None, healthy=30, scaled=True) == 10
-    assert rest(Status.HEALTHY, WAITING, healthy=30, scaled=True, settled=False) == 1
-    assert rest(Status.HEALTHY, WAITING, healthy=30, scaled=False, heard=True, settled=False) == 3
-    assert rest(Status.HEALTHY, None, healthy=30, scaled=False) == 30
+    assert next_delay(Status.CREATING, done, healthy=30, scaled=False) == 0
+    assert next_delay(Status.CREATING, WAITING, healthy=30, scaled=False) == 1
+    assert next_delay(Status.HEALTHY, None, healthy=30, scaled=True) == 10
+    assert next_delay(Status.HEALTHY, WAITING, healthy=30, scaled=True, editable=False) == 1
+    assert next_delay(Status.HEALTHY, WAITING, healthy=30, scaled=False, watched=True, editable=False) == 3
+    assert next_delay(Status.HEALTHY, None, healthy=30, scaled=False) == 30
 
 
 def test_backoff_grows_to_a_minute_and_no_further():
@@ -197,7 +204,7 @@ def test_versions_are_ordered_by_number():
     assert sorted(["3.10-1", "3.9-2", "3.9-11"], key=version_key) == ["3.9-2", "3.9-11", "3.10-1"]
 
 
-@pytest.mark.parametrize("looks", [STATUS_LOOK, STEP_LOOK, COMPONENT_LOOK])
+@pytest.mark.parametrize("looks", [STATUS_APPEARANCE, STEP_APPEARANCE, COMPONENT_APPEARANCE])
 def test_every_state_has_an_icon_of_its_own(looks):
     assert len({look.icon for look in looks.values()}) == len(looks)
     kind = type(next(iter(looks)))

@@ -31,7 +31,7 @@ def states(deployment: Deployment, operation: str = "create") -> list[str]:
     return [step.state for step in deployment.steps.filter(operation=operation)]
 
 
-def test_a_new_deployment_becomes_healthy_step_by_step(deployment, plane):
+def test_a_new_deployment_becomes_healthy_step_by_step(deployment, driver):
     assert deployment.status == Status.CREATING
     settle(deployment)
     assert deployment.status == Status.HEALTHY
@@ -42,8 +42,8 @@ def test_a_new_deployment_becomes_healthy_step_by_step(deployment, plane):
     assert deployment.observed_generation == deployment.generation
 
 
-def test_progress_makes_the_next_pass_due_at_once_and_waiting_does_not(deployment, plane):
-    plane.slow_start = 1
+def test_progress_makes_the_next_pass_due_at_once_and_waiting_does_not(deployment, driver):
+    driver.slow_start = 1
     assert reconcile(deployment.pk) is True  # database
     assert reconcile(deployment.pk) is True  # components
     assert reconcile(deployment.pk) is False  # waits
@@ -52,7 +52,7 @@ def test_progress_makes_the_next_pass_due_at_once_and_waiting_does_not(deploymen
     assert deployment.reason == "Scheduler: waiting for its first heartbeat."
 
 
-def test_the_airflow_link_stays_away_while_creating(deployment, plane):
+def test_the_airflow_link_stays_away_while_creating(deployment, driver):
     reconcile(deployment.pk)
     reconcile(deployment.pk)
     deployment.refresh_from_db()
@@ -60,82 +60,84 @@ def test_the_airflow_link_stays_away_while_creating(deployment, plane):
     assert deployment.airflow_url == ""
 
 
-def test_a_healthy_row_is_left_alone_until_it_is_due(deployment, plane):
+def test_a_healthy_row_is_left_alone_until_it_is_due(deployment, driver):
     settle(deployment)
-    plane.calls.clear()
+    driver.calls.clear()
     assert reconcile(deployment.pk) is False
-    assert plane.calls == []
+    assert driver.calls == []
 
 
-def test_a_quiet_pass_over_a_healthy_row_only_observes_and_tells_nobody(deployment, plane, published):
+def test_a_quiet_pass_over_a_healthy_row_only_observes_and_tells_nobody(deployment, driver, published):
     settle(deployment)
     settle(deployment)  # the steps are final now
-    plane.calls.clear()
+    driver.calls.clear()
     published.clear()
     changed_at = deployment.changed_at
     Deployment.objects.filter(pk=deployment.pk).update(due_at=timezone.now())
     reconcile(deployment.pk)
     deployment.refresh_from_db()
-    assert [call for call, _ in plane.calls] == ["observe"]
+    assert [call for call, _ in driver.calls] == ["observe"]
     assert published == []
     assert deployment.changed_at == changed_at
 
 
-def test_two_workers_never_work_on_one_row(deployment, plane):
+def test_two_workers_never_work_on_one_row(deployment, driver):
     claim = leases.claim(deployment.pk)
     assert claim is not None
     assert leases.claim(deployment.pk) is None
     assert reconcile(deployment.pk) is False
-    assert plane.calls == []
+    assert driver.calls == []
 
 
-def test_a_dead_workers_lease_ends_and_the_next_pass_goes_on(deployment, plane):
+def test_a_dead_workers_lease_ends_and_the_next_pass_goes_on(deployment, driver):
     leases.claim(deployment.pk)
     Deployment.objects.filter(pk=deployment.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert settle(deployment).status == Status.HEALTHY
 
 
-def test_a_pass_that_lost_its_lease_writes_nothing(deployment, plane, monkeypatch):
+def test_a_pass_that_lost_its_lease_writes_nothing(deployment, driver, monkeypatch):
     def steal(ref):
         Deployment.objects.filter(pk=deployment.pk).update(lease_epoch=99)
         return original(ref)
 
-    original = plane.observe
-    monkeypatch.setattr(plane, "observe", steal)
+    original = driver.observe
+    monkeypatch.setattr(driver, "observe", steal)
     assert reconcile(deployment.pk) is False
     deployment.refresh_from_db()
     assert deployment.steps.count() == 0
     assert deployment.reason == "Waiting to be picked up."
 
 
-def test_a_wish_during_a_pass_is_not_slept_over(deployment, plane, alice, monkeypatch):
-    original = plane.apply
+def test_a_wish_during_a_pass_is_not_slept_over(deployment, driver, alice, monkeypatch):
+    original = driver.apply
 
     def delete_meanwhile(*args):
         actions.delete_deployment(deployment=deployment, by=alice)
         return original(*args)
 
-    monkeypatch.setattr(plane, "apply", delete_meanwhile)
+    monkeypatch.setattr(driver, "apply", delete_meanwhile)
     reconcile(deployment.pk)
-    monkeypatch.setattr(plane, "apply", original)
+    monkeypatch.setattr(driver, "apply", original)
     deployment.refresh_from_db()
     assert deployment.status == Status.DELETING
     assert deployment.due_at <= timezone.now()
 
 
-def test_a_pass_in_flight_says_what_it_saw_but_nothing_of_a_newer_wish(deployment, plane, alice, monkeypatch):
+def test_a_pass_in_flight_says_what_it_saw_but_nothing_of_a_newer_wish(
+    deployment, driver, alice, monkeypatch
+):
     settle(deployment)
-    original = plane.observe
+    original = driver.observe
 
     def edit_meanwhile(ref):
         seen = original(ref)
         with actions.changing(deployment, by=alice) as row:
             Deployment.objects.filter(pk=row.pk).update(scheduler_au=9)
-        plane.observe = original
+        driver.observe = original
         return seen
 
-    plane.observe = edit_meanwhile
-    plane.break_component(ref_of(deployment), "scheduler", "Scheduler keeps crashing.", "boom")
+    driver.observe = edit_meanwhile
+    driver.break_component(ref_of(deployment), "scheduler", "Scheduler keeps crashing.", "boom")
     Deployment.objects.filter(pk=deployment.pk).update(due_at=timezone.now(), failures=3)
     reconcile(deployment.pk)
     deployment.refresh_from_db()
@@ -145,11 +147,11 @@ def test_a_pass_in_flight_says_what_it_saw_but_nothing_of_a_newer_wish(deploymen
     assert deployment.observed_generation == deployment.generation - 1
     assert states(deployment, "change") == []
     assert deployment.components.get(name="scheduler").reason == "Scheduler keeps crashing."
-    plane.mend_component(ref_of(deployment), "scheduler")
+    driver.mend_component(ref_of(deployment), "scheduler")
     assert settle(deployment).status == Status.HEALTHY
 
 
-def test_an_error_of_an_earlier_wish_does_not_put_off_the_newer_one(deployment, plane, alice, monkeypatch):
+def test_an_error_of_an_earlier_wish_does_not_put_off_the_newer_one(deployment, driver, alice, monkeypatch):
     settle(deployment)
 
     def edit_and_fail(ref):
@@ -157,7 +159,7 @@ def test_an_error_of_an_earlier_wish_does_not_put_off_the_newer_one(deployment, 
             Deployment.objects.filter(pk=row.pk).update(scheduler_au=9)
         raise DataPlaneError("The primary Postgres has no free connections.")
 
-    monkeypatch.setattr(plane, "observe", edit_and_fail)
+    monkeypatch.setattr(driver, "observe", edit_and_fail)
     Deployment.objects.filter(pk=deployment.pk).update(due_at=timezone.now(), failures=3)
     reconcile(deployment.pk)
     deployment.refresh_from_db()
@@ -166,8 +168,8 @@ def test_an_error_of_an_earlier_wish_does_not_put_off_the_newer_one(deployment, 
     assert deployment.due_at <= timezone.now()
 
 
-def test_a_failing_step_says_why_and_backs_off(deployment, plane):
-    plane.fail["database"] = "The primary Postgres has no free connections."
+def test_a_failing_step_says_why_and_backs_off(deployment, driver):
+    driver.fail["database"] = "The primary Postgres has no free connections."
     reconcile(deployment.pk)
     deployment.refresh_from_db()
     assert deployment.status == Status.CREATING
@@ -179,13 +181,13 @@ def test_a_failing_step_says_why_and_backs_off(deployment, plane):
     deployment.refresh_from_db()
     assert deployment.failures == 2
     assert deployment.due_at - timezone.now() > first
-    plane.fail.clear()
+    driver.fail.clear()
     assert settle(deployment).status == Status.HEALTHY
     assert deployment.failures == 0
 
 
-def test_a_bug_in_a_driver_delays_its_own_row_and_says_so(deployment, plane, monkeypatch):
-    monkeypatch.setattr(plane, "observe", lambda ref: 1 / 0)
+def test_a_bug_in_a_driver_delays_its_own_row_and_says_so(deployment, driver, monkeypatch):
+    monkeypatch.setattr(driver, "observe", lambda ref: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         reconcile(deployment.pk)
     deployment.refresh_from_db()
@@ -194,29 +196,29 @@ def test_a_bug_in_a_driver_delays_its_own_row_and_says_so(deployment, plane, mon
     assert deployment.lease_until is None
 
 
-def test_a_crashing_component_makes_it_unhealthy_with_its_last_line(deployment, plane):
+def test_a_crashing_component_makes_it_unhealthy_with_its_last_line(deployment, driver):
     settle(deployment)
-    plane.break_component(ref_of(deployment), "scheduler", "Scheduler keeps crashing.", "KeyError: 'x'")
+    driver.break_component(ref_of(deployment), "scheduler", "Scheduler keeps crashing.", "KeyError: 'x'")
     settle(deployment, passes=1)
     assert deployment.status == Status.UNHEALTHY
     assert deployment.reason == "Scheduler keeps crashing. Last line: KeyError: 'x'"
-    plane.mend_component(ref_of(deployment), "scheduler")
+    driver.mend_component(ref_of(deployment), "scheduler")
     assert settle(deployment).status == Status.HEALTHY
     assert [c.new for c in deployment.status_changes.order_by("at")] == ["healthy", "unhealthy", "healthy"]
 
 
-def test_a_component_that_crashes_before_the_first_healthy_keeps_it_creating(deployment, plane):
+def test_a_component_that_crashes_before_the_first_healthy_keeps_it_creating(deployment, driver):
     reconcile(deployment.pk)
     reconcile(deployment.pk)
-    plane.break_component(ref_of(deployment), "scheduler", "Scheduler keeps crashing.", "boom")
+    driver.break_component(ref_of(deployment), "scheduler", "Scheduler keeps crashing.", "boom")
     settle(deployment, passes=3)
     assert deployment.status == Status.CREATING
     assert deployment.reason == "Scheduler keeps crashing. Last line: boom"
 
 
-def test_silence_keeps_the_last_word_for_two_minutes_and_is_unknown_after(deployment, plane):
+def test_silence_keeps_the_last_word_for_two_minutes_and_is_unknown_after(deployment, driver):
     settle(deployment)
-    plane.silent = "supervisord does not answer."
+    driver.silent = "supervisord does not answer."
     settle(deployment, passes=1)
     assert deployment.status == Status.HEALTHY
     Deployment.objects.filter(pk=deployment.pk).update(observed_at=timezone.now() - timedelta(seconds=121))
@@ -225,17 +227,17 @@ def test_silence_keeps_the_last_word_for_two_minutes_and_is_unknown_after(deploy
     settle(deployment, passes=1)
     assert deployment.status == Status.UNKNOWN
     assert deployment.reason.startswith("Nothing was heard from cluster This machine since ")
-    plane.silent = ""
+    driver.silent = ""
     assert settle(deployment).status == Status.HEALTHY
 
 
-def test_deleting_ends_gone_with_a_receipt(deployment, plane, alice):
+def test_deleting_ends_gone_with_a_receipt(deployment, driver, alice):
     settle(deployment)
     actions.delete_deployment(deployment=deployment, by=alice)
     settle(deployment)
     assert deployment.status == Status.DELETED
     assert deployment.deleted_at is not None
-    assert plane.worlds == {}
+    assert driver.worlds == {}
     receipt = [line for step in deployment.steps.filter(operation="delete") for line in step.receipt]
     name = deployment.release_name
     assert receipt == ["3 processes", f"database {name}", "files"]
@@ -244,57 +246,61 @@ def test_deleting_ends_gone_with_a_receipt(deployment, plane, alice):
 
 
 @pytest.mark.parametrize("passes", range(4))
-def test_deleting_while_creating_leaves_nothing(deployment, plane, alice, passes):
-    plane.slow_start = 1
+def test_deleting_while_creating_leaves_nothing(deployment, driver, alice, passes):
+    driver.slow_start = 1
     for _ in range(passes):
         reconcile(deployment.pk)
     actions.delete_deployment(deployment=deployment, by=alice)
     assert settle(deployment).status == Status.DELETED
-    assert plane.worlds == {}
+    assert driver.worlds == {}
 
 
-def test_a_delete_that_is_blocked_names_the_blocker_and_goes_on_later(deployment, plane, alice):
+def test_a_delete_that_is_blocked_names_the_blocker_and_goes_on_later(deployment, driver, alice):
     settle(deployment)
-    plane.fail["drop"] = "Database x is used by 2 sessions."
+    driver.fail["drop"] = "Database x is used by 2 sessions."
     actions.delete_deployment(deployment=deployment, by=alice)
     settle(deployment, passes=3)
     assert deployment.status == Status.DELETING
     assert deployment.reason.startswith("Database x is used by 2 sessions. Trying again in ")
-    plane.fail.clear()
+    driver.fail.clear()
     assert settle(deployment).status == Status.DELETED
 
 
-def test_the_scaler_adds_workers_at_once_and_removes_them_after_five_minutes(deployment, plane, time_machine):
+def test_the_scaler_adds_workers_at_once_and_removes_them_after_five_minutes(
+    deployment, driver, time_machine
+):
     start = timezone.now()
     settle(deployment)
-    world = plane.worlds[deployment.release_name]
+    world = driver.worlds[deployment.release_name]
     world.loads["default"] = (40, 8)  # 48 / 16 = 3 workers
     settle(deployment, passes=2)
     settle(deployment, passes=2)
     assert world.workers == {"default": 3}
     world.loads["default"] = (0, 0)
     settle(deployment, passes=2)
-    assert deployment.queues.get().wanted_workers == 3
-    deployment.queues.update(fewer_since=start - timedelta(minutes=6))
+    assert deployment.queues.get().desired_workers == 3
+    deployment.queues.update(scale_down_since=start - timedelta(minutes=6))
     settle(deployment, passes=1)
     settle(deployment, passes=1)
-    assert deployment.queues.get().wanted_workers == 1
+    assert deployment.queues.get().desired_workers == 1
     assert world.workers == {"default": 1}
 
 
-def test_acting_twice_is_acting_once(deployment, alice, plane):
+def test_acting_twice_is_acting_once(deployment, alice, driver):
     actions.delete_deployment(deployment=deployment, by=alice)
     actions.delete_deployment(deployment=deployment, by=alice)
     assert AuditEvent.objects.filter(verb="deleted").count() == 1
 
 
-def test_after_a_new_start_nothing_is_called_healthy_that_does_not_run(deployment, plane, cluster, workspace):
+def test_after_a_new_start_nothing_is_called_healthy_that_does_not_run(
+    deployment, driver, cluster, workspace
+):
     settle(deployment)
     claim_left_behind = Deployment.objects.filter(pk=deployment.pk)
     claim_left_behind.update(
         lease_until=timezone.now() + timedelta(minutes=1), due_at=timezone.now() + timedelta(minutes=1)
     )
-    assert recording.begin_again(cluster) == 1
+    assert recording.mark_all_restarted(cluster) == 1
     deployment.refresh_from_db()
     assert deployment.status == Status.UNHEALTHY
     assert deployment.reason == "Airdeck was started again, and starts this Airflow again."
@@ -303,33 +309,33 @@ def test_after_a_new_start_nothing_is_called_healthy_that_does_not_run(deploymen
     assert settle(deployment).status == Status.HEALTHY
 
 
-def test_a_new_start_does_not_touch_what_is_being_created_or_deleted(deployment, plane, cluster, alice):
-    recording.begin_again(cluster)
+def test_a_new_start_does_not_touch_what_is_being_created_or_deleted(deployment, driver, cluster, alice):
+    recording.mark_all_restarted(cluster)
     deployment.refresh_from_db()
     assert deployment.status == Status.CREATING
     actions.delete_deployment(deployment=deployment, by=alice)
-    assert recording.begin_again(cluster) == 0
+    assert recording.mark_all_restarted(cluster) == 0
     deployment.refresh_from_db()
     assert deployment.status == Status.DELETING
 
 
-def test_a_delete_that_hears_nothing_says_so(deployment, plane, alice):
+def test_a_delete_that_hears_nothing_says_so(deployment, driver, alice):
     settle(deployment)
     actions.delete_deployment(deployment=deployment, by=alice)
-    plane.silent = "supervisord does not answer."
+    driver.silent = "supervisord does not answer."
     settle(deployment, passes=1)
     assert deployment.status == Status.DELETING
     assert deployment.reason == "supervisord does not answer."
-    plane.silent = ""
+    driver.silent = ""
     assert settle(deployment).status == Status.DELETED
 
 
-def test_a_delete_that_meets_a_bug_says_so(deployment, plane, alice, monkeypatch):
+def test_a_delete_that_meets_a_bug_says_so(deployment, driver, alice, monkeypatch):
     settle(deployment)
     actions.delete_deployment(deployment=deployment, by=alice)
     reconcile(deployment.pk)  # the inventory
     with monkeypatch.context() as broken:
-        broken.setattr(plane, "destroy", lambda ref: 1 / 0)
+        broken.setattr(driver, "destroy", lambda ref: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             reconcile(deployment.pk)
     deployment.refresh_from_db()
@@ -337,7 +343,7 @@ def test_a_delete_that_meets_a_bug_says_so(deployment, plane, alice, monkeypatch
     assert settle(deployment).status == Status.DELETED
 
 
-def test_a_receipt_waits_for_the_first_look_that_works(deployment, plane, alice, monkeypatch):
+def test_a_receipt_waits_for_the_first_look_that_works(deployment, driver, alice, monkeypatch):
     settle(deployment)
     actions.delete_deployment(deployment=deployment, by=alice)
 
@@ -345,7 +351,7 @@ def test_a_receipt_waits_for_the_first_look_that_works(deployment, plane, alice,
         raise DataPlaneError("The primary Postgres has no free connections.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(plane, "observe", refuse)
+        broken.setattr(driver, "observe", refuse)
         settle(deployment, passes=1)
     assert deployment.reason.startswith("The primary Postgres has no free connections. Trying again in ")
     settle(deployment)
@@ -353,28 +359,28 @@ def test_a_receipt_waits_for_the_first_look_that_works(deployment, plane, alice,
     assert receipt == ["3 processes", f"database {deployment.release_name}", "files"]
 
 
-def test_a_wish_during_a_pass_that_breaks_is_not_slept_over(deployment, plane, alice, monkeypatch):
+def test_a_wish_during_a_pass_that_breaks_is_not_slept_over(deployment, driver, alice, monkeypatch):
     def delete_and_break(ref):
         actions.delete_deployment(deployment=deployment, by=alice)
         return 1 / 0
 
-    monkeypatch.setattr(plane, "observe", delete_and_break)
+    monkeypatch.setattr(driver, "observe", delete_and_break)
     with pytest.raises(ZeroDivisionError):
         reconcile(deployment.pk)
     deployment.refresh_from_db()
     assert deployment.due_at <= timezone.now()
 
 
-def test_recovering_is_no_change_and_has_no_steps(deployment, plane):
+def test_recovering_is_no_change_and_has_no_steps(deployment, driver):
     settle(deployment)
-    plane.break_component(ref_of(deployment), "scheduler", "Scheduler ended.")
+    driver.break_component(ref_of(deployment), "scheduler", "Scheduler ended.")
     settle(deployment, passes=2)
-    plane.mend_component(ref_of(deployment), "scheduler")
+    driver.mend_component(ref_of(deployment), "scheduler")
     settle(deployment)
     assert deployment.steps.filter(operation="change").count() == 0
 
 
-def test_the_steps_of_a_second_change_begin_anew(deployment, plane):
+def test_the_steps_of_a_second_change_begin_anew(deployment, driver):
     settle(deployment)
     for replicas in (2, 3):
         Deployment.objects.update(generation=replicas, scheduler_replicas=replicas)

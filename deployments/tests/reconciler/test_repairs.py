@@ -27,24 +27,24 @@ def look_now(deployment: Deployment) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_repair_is_told_in_the_activity_as_airdecks_own_act(deployment, plane, monkeypatch):
+def test_a_repair_is_told_in_the_activity_as_airdecks_own_act(deployment, driver, monkeypatch):
     settle(deployment)
-    observe, drifted = plane.observe, [True]
-    monkeypatch.setattr(plane, "observe", lambda ref: replace(observe(ref), drifted=bool(drifted)))
+    observe, drifted = driver.observe, [True]
+    monkeypatch.setattr(driver, "observe", lambda ref: replace(observe(ref), drifted=bool(drifted)))
 
     def repair(*args):
         drifted.clear()
         return Progress("components", Outcome.PROGRESSED, "Applied 1 object.", (SAID,))
 
-    monkeypatch.setattr(plane, "apply", repair)
+    monkeypatch.setattr(driver, "apply", repair)
     look_now(deployment)
     event = AuditEvent.objects.get(verb="repaired")
     assert event.actor_id is None
     assert event.new == {"repair": SAID}
     entries = activity.entries(deployment.workspace, deployment, activity.Filters())
-    told = next(e for e in entries if e.act == "repaired")
-    assert told.sentence == "Airdeck repaired Deployment Analytics"
-    assert told.details == [f"repair: {SAID}"]
+    reported = next(e for e in entries if e.act == "repaired")
+    assert reported.sentence == "Airdeck repaired Deployment Analytics"
+    assert reported.details == [f"repair: {SAID}"]
     assert deployment.status == Status.HEALTHY
     look_now(deployment)
     assert AuditEvent.objects.filter(verb="repaired").count() == 1
@@ -53,21 +53,21 @@ def test_a_repair_is_told_in_the_activity_as_airdecks_own_act(deployment, plane,
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("load_wakes", [True, False])
 def test_a_healthy_row_whose_load_is_heard_is_left_alone_until_fewer_workers_may_do(
-    deployment, plane, monkeypatch, load_wakes
+    deployment, driver, monkeypatch, load_wakes
 ):
-    monkeypatch.setattr(plane, "healthy_rest", 1500.0)
-    monkeypatch.setattr(plane, "load_wakes", load_wakes)
+    monkeypatch.setattr(driver, "healthy_rest", 1500.0)
+    monkeypatch.setattr(driver, "load_wakes", load_wakes)
     settle(deployment)
     look_now(deployment)
-    rest = (deployment.due_at - timezone.now()).total_seconds()
-    assert rest == pytest.approx(1500.0 if load_wakes else plan.REST_SCALED, abs=5)
-    plane.worlds[deployment.release_name].loads["default"] = (64, 0)
+    next_delay = (deployment.due_at - timezone.now()).total_seconds()
+    assert next_delay == pytest.approx(1500.0 if load_wakes else plan.REST_SCALED, abs=5)
+    driver.worlds[deployment.release_name].loads["default"] = (64, 0)
     settle(deployment)
     look_now(deployment)
-    plane.worlds[deployment.release_name].loads["default"] = (0, 0)
+    driver.worlds[deployment.release_name].loads["default"] = (0, 0)
     look_now(deployment)
-    rest = (deployment.due_at - timezone.now()).total_seconds()
-    assert rest == pytest.approx(300.0 if load_wakes else plan.REST_SCALED, abs=5)
+    next_delay = (deployment.due_at - timezone.now()).total_seconds()
+    assert next_delay == pytest.approx(300.0 if load_wakes else plan.REST_SCALED, abs=5)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,6 @@ def test_the_time_until_a_queue_may_have_fewer_workers(since, seconds):
 
 def test_a_row_that_waits_is_looked_at_less_often_where_changes_are_heard():
     waiting = Progress("components", Outcome.WAITING, "Scheduler: waiting.")
-    asked = plan.rest(Status.CREATING, waiting, healthy=30.0, scaled=False)
-    heard = plan.rest(Status.CREATING, waiting, healthy=1500.0, scaled=False, heard=True)
-    assert (asked, heard) == (plan.REST_WAITING, plan.REST_HEARD)
+    asked = plan.next_delay(Status.CREATING, waiting, healthy=30.0, scaled=False)
+    watched = plan.next_delay(Status.CREATING, waiting, healthy=1500.0, scaled=False, watched=True)
+    assert (asked, watched) == (plan.REST_WAITING, plan.REST_WATCHED)

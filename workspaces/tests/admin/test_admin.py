@@ -41,7 +41,7 @@ def press(client: Client, name: str, *rows, confirmed: bool = True):
     return client.post(changelist(type(rows[0])), data, follow=True)
 
 
-def said(answer) -> list[str]:
+def message(answer) -> list[str]:
     return [str(message) for message in answer.context["messages"]]
 
 
@@ -126,7 +126,7 @@ def test_suspending_is_confirmed_then_audited_and_pressing_twice_is_once(as_, ol
     assert 'name="_selected_action" value="' + str(workspace.pk) in asked.content.decode()
     workspace.refresh_from_db()
     assert workspace.suspended_at is None
-    assert said(press(client, "suspend", workspace)) == [
+    assert message(press(client, "suspend", workspace)) == [
         "Acme Data is suspended. Its Deployments keep running."
     ]
     workspace.refresh_from_db()
@@ -134,9 +134,9 @@ def test_suspending_is_confirmed_then_audited_and_pressing_twice_is_once(as_, ol
     event = last_event()
     assert (event.actor_id, event.verb, event.object_id) == (olga.pk, "suspended", str(workspace.pk))
     assert event.workspace_id == workspace.pk
-    assert said(press(client, "suspend", workspace)) == ["Acme Data was suspended already."]
+    assert message(press(client, "suspend", workspace)) == ["Acme Data was suspended already."]
     assert last_event().pk == event.pk
-    assert said(press(client, "resume", workspace)) == ["Acme Data is resumed."]
+    assert message(press(client, "resume", workspace)) == ["Acme Data is resumed."]
     assert last_event().verb == "resumed"
 
 
@@ -146,7 +146,7 @@ def test_a_button_on_the_page_of_a_row_does_the_same(as_, olga, workspace):
     hidden = dict(asked.context["hidden"])
     assert hidden == {"CHANGE_FORM-action": "suspend", "_selected_action": str(workspace.pk)}
     answer = as_(olga).post(page(workspace), {**hidden, "confirmed": "yes"}, follow=True)
-    assert said(answer) == ["Acme Data is suspended. Its Deployments keep running."]
+    assert message(answer) == ["Acme Data is suspended. Its Deployments keep running."]
 
 
 def test_in_a_suspended_workspace_everything_is_seen_and_nothing_changed(as_, alice, olga, workspace):
@@ -174,7 +174,7 @@ def test_a_member_without_the_right_is_told_of_the_role_also_while_suspended(as_
 def test_blocking_ends_sessions_and_is_audited(as_, olga, alice, workspace):
     theirs, client = as_(alice), as_(olga)
     assert theirs.get(workspace.url).status_code == 200
-    assert said(press(client, "block", alice)) == ["Alice is blocked and can no longer sign in."]
+    assert message(press(client, "block", alice)) == ["Alice is blocked and can no longer sign in."]
     assert theirs.get(workspace.url).status_code == 302
     assert (last_event().actor_id, last_event().verb, last_event().object_id) == (
         olga.pk,
@@ -188,7 +188,7 @@ def test_blocking_ends_sessions_and_is_audited(as_, olga, alice, workspace):
 
 def test_nobody_takes_the_right_from_themselves(as_, olga):
     for name in ("block", "take_site_administration_away"):
-        assert "Ask another site administrator." in said(press(as_(olga), name, olga))[0]
+        assert "Ask another site administrator." in message(press(as_(olga), name, olga))[0]
     olga.refresh_from_db()
     assert olga.is_staff
     assert olga.is_active
@@ -277,7 +277,7 @@ def test_what_is_no_formula_stays_as_it_is(value, text):
 def test_too_many_rows_for_one_press_are_refused(as_, olga, monkeypatch):
     monkeypatch.setattr("workspaces.operator_site.AT_ONCE", 2)
     rows = Workspace.objects.bulk_create(Workspace(name=f"W{n}") for n in range(3))
-    assert said(press(as_(olga), "suspend", *rows)) == ["Choose at most 2 rows at once."]
+    assert message(press(as_(olga), "suspend", *rows)) == ["Choose at most 2 rows at once."]
     assert not Workspace.objects.filter(suspended_at__isnull=False).exists()
 
 

@@ -314,5 +314,5 @@ def path_of(api_version: str, kind: str, namespace: str, name: str = "") -> str:
     """The path of an object, or of the list of its kind. `namespace` "" means all of them."""
     root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
     plural = PLURALS.get(kind, kind.lower() + "s")
-    place = f"/namespaces/{quote(namespace, safe='')}" if namespace and kind not in CLUSTER_KINDS else ""
-    return f"{root}{place}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
+    target = f"/namespaces/{quote(namespace, safe='')}" if namespace and kind not in CLUSTER_KINDS else ""
+    return f"{root}{target}/{plural}" + (f"/{quote(name, safe='')}" if name else "")

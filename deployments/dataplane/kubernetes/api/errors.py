@@ -51,9 +51,10 @@ def failure(status: int, headers: Mapping[str, str], body: Mapping[str, Any], wh
             "Register the cluster again with a valid token or certificate."
         )
     if status in (429, 503, 504):
-        said = f" ({message[:200]})" if message else ""
+        message = f" ({message[:200]})" if message else ""
         return Busy(
-            f"The cluster's API server is overloaded or starting: HTTP {status}{said}.", retry_after(headers)
+            f"The cluster's API server is overloaded or starting: HTTP {status}{message}.",
+            retry_after(headers),
         )
     if status == 403:
         return _forbidden(message, body, what)

@@ -160,10 +160,10 @@ def _address(pod: Json) -> str | None:
 def _why(site: _Site) -> str:
     """Why the first pod did not start, as far as its status tells."""
     seconds, status = int(site.patience.start), _read(site, LISTENS).get("status") or {}
-    said = [c.get("message") for c in status.get("conditions") or () if c.get("status") == "False"]
+    message = [c.get("message") for c in status.get("conditions") or () if c.get("status") == "False"]
     waiting = [((c.get("state") or {}).get("waiting") or {}) for c in status.get("containerStatuses") or ()]
-    said += [each.get("message") or each.get("reason") for each in waiting]
-    reason = next((text for text in said if text), "is there a node?")
+    message += [each.get("message") or each.get("reason") for each in waiting]
+    reason = next((text for text in message if text), "is there a node?")
     return f"no pod started within {seconds} s ({reason})."
 
 

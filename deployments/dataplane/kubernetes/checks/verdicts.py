@@ -54,16 +54,16 @@ def failed(key: str, title: str, error: Exception, state: State = State.MISSING)
 
 def version(found: Mapping[str, Any]) -> Check:
     """From /version."""
-    title, said = "API server", clean(found.get("gitVersion"), 40) or "of an unknown version"
+    title, message = "API server", clean(found.get("gitVersion"), 40) or "of an unknown version"
     numbers = tuple(_digits(found.get(part)) for part in ("major", "minor"))
     if numbers < OLDEST:
         return Check(
             "api",
             title,
             State.MISSING,
-            f"Kubernetes {said} answers. Airdeck needs 1.30 or newer: upgrade the cluster.",
+            f"Kubernetes {message} answers. Airdeck needs 1.30 or newer: upgrade the cluster.",
         )
-    return Check("api", title, State.OK, f"Kubernetes {said} answers.")
+    return Check("api", title, State.OK, f"Kubernetes {message} answers.")
 
 
 def _digits(text: object) -> int:
@@ -99,9 +99,9 @@ def _grouped(rights: Sequence[Right]) -> list[str]:
     verbs: dict[str, list[str]] = {}
     for right in rights:
         name = f" {right.name}" if right.name else ""
-        place = f"{right.group}/{right.resource}" if right.group else right.resource
-        verbs.setdefault(place + name, []).append(right.verb)
-    return [f"{', '.join(found)} on {place}" for place, found in verbs.items()]
+        target = f"{right.group}/{right.resource}" if right.group else right.resource
+        verbs.setdefault(target + name, []).append(right.verb)
+    return [f"{', '.join(found)} on {target}" for target, found in verbs.items()]
 
 
 def lent_roles(there: Collection[str]) -> Check:
@@ -138,11 +138,13 @@ def database(server: Server) -> tuple[Check, ...]:
 
 
 def _postgres(server: Server) -> Check:
-    said = f"{server.version // 10000}.{server.version % 10000}"
+    message = f"{server.version // 10000}.{server.version % 10000}"
     if server.version // 10000 < OLDEST_POSTGRES:
-        sentence = f"PostgreSQL {said} answers. Airdeck needs {OLDEST_POSTGRES} or newer: upgrade the server."
+        sentence = (
+            f"PostgreSQL {message} answers. Airdeck needs {OLDEST_POSTGRES} or newer: upgrade the server."
+        )
         return Check("postgres", "Postgres", State.MISSING, sentence)
-    return Check("postgres", "Postgres", State.OK, f"PostgreSQL {said} answers.")
+    return Check("postgres", "Postgres", State.OK, f"PostgreSQL {message} answers.")
 
 
 def _postgres_rights(server: Server) -> Check:
@@ -166,11 +168,13 @@ def _connections(server: Server) -> Check:
     """Four fifths of what is there may be used: the rest is for people, backups and peaks."""
     there = server.max_connections - server.reserved
     room = max(0, int(there * 0.8) - server.used) // CONNECTIONS_EACH
-    said = f"{server.used} of {there} connections are used; there is room for about {room} more Deployments"
+    message = (
+        f"{server.used} of {there} connections are used; there is room for about {room} more Deployments"
+    )
     if room < 1:
-        sentence = f"{said}. Raise max_connections (a Deployment takes about {CONNECTIONS_EACH})."
+        sentence = f"{message}. Raise max_connections (a Deployment takes about {CONNECTIONS_EACH})."
         return Check("connections", "Connections", State.WARNING, sentence)
-    return Check("connections", "Connections", State.OK, f"{said} at {CONNECTIONS_EACH} each.")
+    return Check("connections", "Connections", State.OK, f"{message} at {CONNECTIONS_EACH} each.")
 
 
 def database_address(url: str) -> Check:
@@ -211,14 +215,14 @@ def ingress(classes: Sequence[Mapping[str, Any]], settings: ClusterSettings) -> 
 def _ingress_class(classes: Sequence[Mapping[str, Any]], settings: ClusterSettings) -> Check:
     title, there = "IngressClass", [_name(each) for each in classes]
     default = next((_name(each) for each in classes if _annotation(each, _DEFAULT_CLASS) == "true"), "")
-    wanted = settings.ingress_class
+    desired = settings.ingress_class
     listed = (
         f"The cluster has {', '.join(there[:10])}" if there else "The cluster has none: install a controller"
     )
-    if wanted:
-        if wanted in there:
-            return Check("ingress_class", title, State.OK, f"{wanted} is there.")
-        return Check("ingress_class", title, State.WARNING, f"{wanted} is not there. {listed}.")
+    if desired:
+        if desired in there:
+            return Check("ingress_class", title, State.OK, f"{desired} is there.")
+        return Check("ingress_class", title, State.WARNING, f"{desired} is not there. {listed}.")
     if default:
         return Check("ingress_class", title, State.OK, f"{default} is the cluster's default.")
     sentence = f"There is no default, and none was chosen. {listed}. Open Airflow needs one."
@@ -240,8 +244,8 @@ def _domain(settings: ClusterSettings) -> Check:
 def storage(classes: Sequence[Mapping[str, Any]]) -> Check:
     """From the StorageClasses. Nothing of ours asks for a volume; what people's tasks start may."""
     default = next((_name(each) for each in classes if _annotation(each, _DEFAULT_STORAGE) == "true"), "")
-    said = f"{default} is the default" if default else "There is no default"
-    return Check("storage", "StorageClass", State.OK, f"{said}. Airdeck itself asks for no volumes.")
+    message = f"{default} is the default" if default else "There is no default"
+    return Check("storage", "StorageClass", State.OK, f"{message}. Airdeck itself asks for no volumes.")
 
 
 def keda(there: bool, settings: ClusterSettings) -> Check:

@@ -32,7 +32,7 @@ class Facts:
     now: datetime
     workloads: Sequence[Raw]
     heartbeats: Sequence[Heartbeat] | None = ()
-    database_trouble: str = ""
+    database_problem: str = ""
     pods: Sequence[Raw] | None = None
     replica_sets: Sequence[Raw] = ()
     events: Sequence[Raw] = ()
@@ -54,7 +54,7 @@ def needs_pods(facts: Facts) -> bool:
 
 def components(facts: Facts) -> tuple[Component, ...]:
     """Every component that has a workload, in the order in which people think of them."""
-    asleep = not any(_wanted(workload) for workload in facts.workloads)
+    asleep = not any(_desired(workload) for workload in facts.workloads)
     found = sorted(facts.workloads, key=lambda w: _position(component_of(w)))
     return tuple(_component(workload, facts, asleep=asleep) for workload in found)
 
@@ -69,11 +69,11 @@ def draining(facts_pods: Sequence[Raw], component: str) -> int:
 
 def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
     name = component_of(workload)
-    wanted, ready = _wanted(workload), _count(workload, "readyReplicas")
+    desired, ready = _desired(workload), _count(workload, "readyReplicas")
     mine = _pods_of(facts, name)
     state, reason, last_line = ComponentState.READY, "", ""
     beating = min(ready, len(_beating(facts, name))) if name in JOB_TYPES else ready
-    if not _rolled_out(workload) or beating < wanted:
+    if not _rolled_out(workload) or beating < desired:
         worst = _worst(workload, mine, facts)
         state, reason, last_line = worst.state, worst.sentence, worst.last_line
     elif asleep:
@@ -84,7 +84,7 @@ def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
         name=name,
         state=state,
         ready=beating,
-        wanted=wanted,
+        desired=desired,
         reason=reason,
         last_line=last_line,
         restarts=sum(pods.restarts(pod) for pod in mine),
@@ -94,16 +94,18 @@ def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
 def _worst(workload: Raw, mine: Sequence[Raw], facts: Facts) -> Finding:
     """What keeps the workload from being ready: the most severe signal, the newest of equals."""
     name = component_of(workload)
-    said = title(name)
+    subject = title(name)
     found = [
-        *signals.of_workload(workload, said),
-        *signals.of_creation(workload, facts.replica_sets, facts.events, said, facts.now),
+        *signals.of_workload(workload, subject),
+        *signals.of_creation(workload, facts.replica_sets, facts.events, subject, facts.now),
     ]
     for pod in mine:
         line = facts.last_lines.get(str(pod["metadata"].get("name", "")), "")
-        found += signals.of_pod(pod, said, facts.events, facts.now, last_line=line)
+        found += signals.of_pod(pod, subject, facts.events, facts.now, last_line=line)
     found += _of_heartbeats(workload, mine, facts)
-    return signals.worst(found) or Finding(0, ComponentState.STARTING, _progress(workload, said, facts.now))
+    return signals.worst(found) or Finding(
+        0, ComponentState.STARTING, _progress(workload, subject, facts.now)
+    )
 
 
 def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: Facts) -> list[Finding]:
@@ -111,14 +113,14 @@ def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: Facts) -> list[Fin
     name = component_of(workload)
     if name not in JOB_TYPES or _count(workload, "readyReplicas") == 0:
         return []
-    said = title(name)
+    subject = title(name)
     if facts.heartbeats is None:
-        why = clause(facts.database_trouble) or "it did not answer"
-        sentence = f"{said}'s heartbeat cannot be read from the metadata database: {why}."
+        why = clause(facts.database_problem) or "it did not answer"
+        sentence = f"{subject}'s heartbeat cannot be read from the metadata database: {why}."
         return [Finding(70, ComponentState.FAILING, sentence)]
     found = [one for pod in mine if pods.ready(pod) and (one := silence(pod, name, facts))]
     if not found and not mine:
-        found.append(Finding(12, ComponentState.STARTING, f"{said}: waiting for its heartbeat."))
+        found.append(Finding(12, ComponentState.STARTING, f"{subject}: waiting for its heartbeat."))
     return found
 
 
@@ -129,46 +131,46 @@ def silence(pod: Raw, component: str, facts: Facts) -> Finding | None:
         return None
     if any(_is_of(beat, pod, component) for beat in _beating(facts, component)):
         return None
-    said, where = title(component), f"pod {pods.name(pod)}"
+    subject, where = title(component), f"pod {pods.name(pod)}"
     if (facts.now - since).total_seconds() <= 2 * FRESH_SECONDS:
         return Finding(
-            12, ComponentState.STARTING, f"{said}: waiting for its first heartbeat from {where}.", since
+            12, ComponentState.STARTING, f"{subject}: waiting for its first heartbeat from {where}.", since
         )
     last = max((b.latest for b in facts.heartbeats if _is_of(b, pod, component)), default=None)
-    heard = f"was last heard at {last:%H:%M:%S} UTC" if last else "was never heard"
+    watched = f"was last heard at {last:%H:%M:%S} UTC" if last else "was never heard"
     sentence = (
-        f"{said} in {where} is ready for Kubernetes, but its Airflow {heard}. "
+        f"{subject} in {where} is ready for Kubernetes, but its Airflow {watched}. "
         "If it is not restarted by itself, delete the pod; its log says what it waits for."
     )
     return Finding(65, ComponentState.FAILING, sentence, since)
 
 
-def _progress(workload: Raw, said: str, now: datetime) -> str:
+def _progress(workload: Raw, subject: str, now: datetime) -> str:
     """The sentence when nothing is wrong and it is not ready yet."""
     began = moment((workload.get("metadata") or {}).get("creationTimestamp")) or now
     for condition in (workload.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "Progressing":
             began = moment(condition.get("lastUpdateTime")) or began
-    ready, wanted = _count(workload, "readyReplicas"), _wanted(workload)
+    ready, desired = _count(workload, "readyReplicas"), _desired(workload)
     updated = _count(workload, "updatedReplicas")
     if not _observed(workload):
-        return f"{said}: Kubernetes has not looked at the change yet."
-    if updated < wanted and ready:
-        return f"{said}: {updated} of {wanted} pods are replaced ({duration((now - began).total_seconds())})."
-    if ready >= wanted:
-        return f"{said}: the pods of the version before are ending."
-    return f"{said} is still starting: {ready} of {wanted} ready after {duration((now - began).total_seconds())}."
+        return f"{subject}: Kubernetes has not looked at the change yet."
+    if updated < desired and ready:
+        return f"{subject}: {updated} of {desired} pods are replaced ({duration((now - began).total_seconds())})."
+    if ready >= desired:
+        return f"{subject}: the pods of the version before are ending."
+    return f"{subject} is still starting: {ready} of {desired} ready after {duration((now - began).total_seconds())}."
 
 
 def _rolled_out(workload: Raw) -> bool:
     """Whether every wanted pod is of the newest template and ready, and no older one is left."""
-    wanted = _wanted(workload)
+    desired = _desired(workload)
     counts = (_count(workload, key) for key in ("replicas", "updatedReplicas", "readyReplicas"))
     return (
         _observed(workload)
         and not workload["metadata"].get("deletionTimestamp")
-        and all(count == wanted for count in counts)
-        and _count(workload, "availableReplicas") >= wanted
+        and all(count == desired for count in counts)
+        and _count(workload, "availableReplicas") >= desired
     )
 
 
@@ -179,7 +181,7 @@ def _observed(workload: Raw) -> bool:
 
 def _lack(facts: Facts, workload: Raw) -> int:
     """How many heartbeats there must be."""
-    return _wanted(workload) if component_of(workload) in JOB_TYPES else 0
+    return _desired(workload) if component_of(workload) in JOB_TYPES else 0
 
 
 def _beating(facts: Facts, component: str) -> tuple[Heartbeat, ...]:
@@ -206,7 +208,7 @@ def _pods_of(facts: Facts, component: str) -> list[Raw]:
     return [pod for pod in facts.pods or () if component_of(pod) == component]
 
 
-def _wanted(workload: Raw) -> int:
+def _desired(workload: Raw) -> int:
     return int((workload.get("spec") or {}).get("replicas", 1))
 
 

@@ -18,17 +18,17 @@ def instances(facts: Facts, component: str) -> tuple[Instance, ...]:
 
 
 def _instance(pod: Raw, component: str, facts: Facts) -> Instance:
-    said, line = title(component), facts.last_lines.get(str(pod["metadata"].get("name")), "")
-    found = signals.of_pod(pod, said, facts.events, facts.now, last_line=line)
+    subject, line = title(component), facts.last_lines.get(str(pod["metadata"].get("name")), "")
+    found = signals.of_pod(pod, subject, facts.events, facts.now, last_line=line)
     silent = components.silence(pod, component, facts) if pods.ready(pod) else None
     worst = signals.worst([*found, *([silent] if silent else [])])
     if worst is not None:
         return Instance(pods.name(pod), worst.state, worst.sentence, _facts(pod, facts))
     if pods.ended(pod):
         return Instance(
-            pods.name(pod), ComponentState.STOPPING, f"{said}: the pod has ended.", _facts(pod, facts)
+            pods.name(pod), ComponentState.STOPPING, f"{subject}: the pod has ended.", _facts(pod, facts)
         )
-    return Instance(pods.name(pod), ComponentState.READY, f"{said} is ready.", _facts(pod, facts))
+    return Instance(pods.name(pod), ComponentState.READY, f"{subject} is ready.", _facts(pod, facts))
 
 
 def _facts(pod: Raw, facts: Facts) -> dict[str, str]:
@@ -59,8 +59,8 @@ def _probe(pod: Raw) -> str:
     """What the kubelet's readiness probe found last."""
     if since := pods.ready_since(pod):
         return f"passed; ready since {_at(since)}"
-    said = clause(pods.condition(pod, "Ready").get("message"), 300)
-    return f"not passed ({said})" if said else "not passed"
+    subject = clause(pods.condition(pod, "Ready").get("message"), 300)
+    return f"not passed ({subject})" if subject else "not passed"
 
 
 def _exit(over: Ended) -> str:

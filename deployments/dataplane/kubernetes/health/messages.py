@@ -17,9 +17,9 @@ _WEBHOOK_LOST = re.compile(r'failed calling webhook "([^"]{1,253})"')
 _KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
 
 
-def image_pull(said: str, image: str, reason: str, message: str) -> str:
+def image_pull(subject: str, image: str, reason: str, message: str) -> str:
     """Why an image cannot be had."""
-    what, text = f"{said} can't pull {clause(image, 300) or 'its image'}", message.lower()
+    what, text = f"{subject} can't pull {clause(image, 300) or 'its image'}", message.lower()
     if reason == "InvalidImageName":
         return f"{what}: that is not a valid name of an image. Correct the image of its runtime."
     if "toomanyrequests" in text or "rate limit" in text:
@@ -43,38 +43,36 @@ def image_pull(said: str, image: str, reason: str, message: str) -> str:
     return f"{what}: {_tail(message) or 'no reason given'}. Check the image, the tag and the registry credentials."
 
 
-def creation(said: str, message: str) -> str:
+def creation(subject: str, message: str) -> str:
     """Why a pod was not even made."""
     if found := _QUOTA.search(message):
-        return _quota(said, found[1], found[2], found[3], found[4])
+        return _quota(subject, found[1], found[2], found[3], found[4])
     if "violates PodSecurity" in message:
         policy, _, fields = message.partition("violates PodSecurity")[2].strip().partition(": ")
         which = clause(policy).strip('"')
         return (
-            f"The cluster's Pod Security policy {which} rejected the pod of {said}: {clause(fields, 300)}. "
+            f"The cluster's Pod Security policy {which} rejected the pod of {subject}: {clause(fields, 300)}. "
             "Ask the cluster's administrator to allow it for this namespace."
         )
     if found := _WEBHOOK.search(message):
         why = clause(found[2], 300) or "it gives no reason"
-        return f"Policy {clause(found[1])} of the cluster rejected the pod of {said}: {why}. Ask its administrator."
+        return f"Policy {clause(found[1])} of the cluster rejected the pod of {subject}: {why}. Ask its administrator."
     if found := _WEBHOOK_LOST.search(message):
         return (
-            f"No pod of {said} can be made: the cluster's admission webhook {clause(found[1])} does not answer. "
+            f"No pod of {subject} can be made: the cluster's admission webhook {clause(found[1])} does not answer. "
             "Ask the cluster's administrator to mend it."
         )
     if 'serviceaccount "' in message and "not found" in message:
-        return (
-            f"No pod of {said} can be made: its service account is missing. Airdeck makes it again by itself."
-        )
-    return f"The cluster makes no pod of {said}: {clause(message, 300) or 'no reason given'}."
+        return f"No pod of {subject} can be made: its service account is missing. Airdeck makes it again by itself."
+    return f"The cluster makes no pod of {subject}: {clause(message, 300) or 'no reason given'}."
 
 
-def unschedulable(said: str, message: str, asked: Mapping[str, str]) -> str:
+def unschedulable(subject: str, message: str, asked: Mapping[str, str]) -> str:
     """Why no node takes the pod."""
     size = " and ".join(
         text for text in (_cpu(asked.get("cpu", "")), _memory(asked.get("memory", ""))) if text
     )
-    need = f"No node has {size} free for {said}" if size else f"No node takes the pod of {said}"
+    need = f"No node has {size} free for {subject}" if size else f"No node takes the pod of {subject}"
     if found := _NODES.search(message):
         why = f"0 of {found[1]} fit: {clause(found[2], 300)}"
     else:
@@ -82,7 +80,7 @@ def unschedulable(said: str, message: str, asked: Mapping[str, str]) -> str:
     return f"{need} ({why}). Add a node, free some capacity, or choose a smaller size."
 
 
-def missing(said: str, message: str) -> str | None:
+def missing(subject: str, message: str) -> str | None:
     """Which Secret or ConfigMap a pod waits for; None when the message is about something else."""
     if found := _MISSING.search(message):
         what = f"{_KINDS[found[1].lower()]} {clause(found[2], 253)}"
@@ -90,37 +88,35 @@ def missing(said: str, message: str) -> str | None:
         what = f"Key {clause(found[1], 253)} of {found[2]} {clause(found[3], 253)}"
     else:
         return None
-    return (
-        f"{what} is missing, so the pod of {said} can't start. What is Airdeck's own is made again by itself."
-    )
+    return f"{what} is missing, so the pod of {subject} can't start. What is Airdeck's own is made again by itself."
 
 
-def evicted(said: str, message: str) -> str:
+def evicted(subject: str, message: str) -> str:
     """Why a node threw the pod out."""
     text = message.lower()
     if "ephemeral" in text or "disk" in text or "inodes" in text:
         return (
-            f"The node ran out of disk space, so the pod of {said} was evicted ({clause(message, 200)}). "
+            f"The node ran out of disk space, so the pod of {subject} was evicted ({clause(message, 200)}). "
             "Write less to local files, or give the node more disk."
         )
     if "memory" in text:
         return (
-            f"The node ran out of memory, so the pod of {said} was evicted ({clause(message, 200)}). "
+            f"The node ran out of memory, so the pod of {subject} was evicted ({clause(message, 200)}). "
             "Use nodes with more memory, or smaller sizes."
         )
-    return f"The pod of {said} was evicted from its node: {clause(message, 300) or 'no reason given'}."
+    return f"The pod of {subject} was evicted from its node: {clause(message, 300) or 'no reason given'}."
 
 
-def _quota(said: str, name: str, requested: str, used: str, limited: str) -> str:
+def _quota(subject: str, name: str, requested: str, used: str, limited: str) -> str:
     asked, taken, most = (_amounts(text) for text in (requested, used, limited))
     for resource, amount in asked.items():
         have, room = taken.get(resource, ""), most.get(resource, "")
         if room and _exceeds(resource, amount, have, room):
             return (
                 f"Quota {clause(name, 253)} allows {_amount(resource, room, unit=True)}; {_amount(resource, have)} "
-                f"taken, and a pod of {said} needs {_amount(resource, amount)} more. Free some, or have it raised."
+                f"taken, and a pod of {subject} needs {_amount(resource, amount)} more. Free some, or have it raised."
             )
-    return f"Quota {clause(name, 253)} has no room for a pod of {said} ({clause(requested, 200)} asked)."
+    return f"Quota {clause(name, 253)} has no room for a pod of {subject} ({clause(requested, 200)} asked)."
 
 
 def _exceeds(resource: str, amount: str, have: str, room: str) -> bool:

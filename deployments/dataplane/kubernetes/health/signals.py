@@ -51,27 +51,25 @@ def worst(found: Iterable[Finding]) -> Finding | None:
     return max(found, key=lambda one: (one.rank, one.at.timestamp() if one.at else 0.0), default=None)
 
 
-def of_workload(workload: Raw, said: str) -> list[Finding]:
+def of_workload(workload: Raw, subject: str) -> list[Finding]:
     """What a Kubernetes Deployment says of itself."""
     found = []
     spec: Raw = workload.get("spec") or {}
     if spec.get("paused"):
         sentence = (
-            f"{said} is paused in the cluster, so no change reaches it. Run kubectl rollout resume for it."
+            f"{subject} is paused in the cluster, so no change reaches it. Run kubectl rollout resume for it."
         )
         found.append(Finding(62, FAILING, sentence))
     progress = pods.condition(workload, "Progressing")
     if progress.get("reason") == "ProgressDeadlineExceeded":
         limit = duration(float(spec.get("progressDeadlineSeconds") or 600))
-        sentence = (
-            f"{said} did not become ready within {limit} of its last change. Its log tells what it waits for."
-        )
+        sentence = f"{subject} did not become ready within {limit} of its last change. Its log tells what it waits for."
         found.append(Finding(60, FAILING, sentence))
     return found
 
 
 def of_creation(
-    workload: Raw, replica_sets: Sequence[Raw], events: Sequence[Raw], said: str, now: datetime
+    workload: Raw, replica_sets: Sequence[Raw], events: Sequence[Raw], subject: str, now: datetime
 ) -> list[Finding]:
     """Why pods of the workload are not even made: quota, Pod Security, a policy's webhook."""
     meta, status = workload.get("metadata") or {}, workload.get("status") or {}
@@ -89,48 +87,50 @@ def of_creation(
         (workload.get("spec") or {}).get("replicas", 1)
     ):
         names = [str(one["metadata"].get("name")) for one in own]
-        told = _recent(pods.events_of(events, "ReplicaSet", names), now)
-        messages += [event.message for event in told if event.reason == "FailedCreate"]
-    return [Finding(80, FAILING, causes.creation(said, clause(text, 2000))) for text in messages[-1:]]
+        reported = _recent(pods.events_of(events, "ReplicaSet", names), now)
+        messages += [event.message for event in reported if event.reason == "FailedCreate"]
+    return [Finding(80, FAILING, causes.creation(subject, clause(text, 2000))) for text in messages[-1:]]
 
 
 def of_pod(
-    pod: Raw, said: str, events: Sequence[Raw], now: datetime, *, last_line: str = ""
+    pod: Raw, subject: str, events: Sequence[Raw], now: datetime, *, last_line: str = ""
 ) -> list[Finding]:
     """Every signal of one pod that does not serve; none of one that does."""
     if pods.ready(pod):
         return []
     own = _recent(pods.events_of(events, "Pod", [str(pod["metadata"].get("name"))]), now)
     if pods.ending(pod):
-        return [_ending(pod, said, now)]
+        return [_ending(pod, subject, now)]
     if pods.ended(pod):
-        return _failed(pod, said, now)
+        return _failed(pod, subject, now)
     found = [
-        *_scheduling(pod, said),
-        *_disruption(pod, said),
-        *_mounts(own, said),
-        *_node(own, said),
+        *_scheduling(pod, subject),
+        *_disruption(pod, subject),
+        *_mounts(own, subject),
+        *_node(own, subject),
     ]
     for status in pods.init_containers(pod):
-        found += _init(pod, status, said, own, now, last_line)
+        found += _init(pod, status, subject, own, now, last_line)
     for status in pods.containers(pod):
-        found += _container(pod, status, said, own, now, last_line)
-    return found or [_young(pod, said, now)]
+        found += _container(pod, status, subject, own, now, last_line)
+    return found or [_young(pod, subject, now)]
 
 
 def of_job(job: Raw, job_pods: Sequence[Raw], events: Sequence[Raw], now: datetime) -> Finding | None:
     """What keeps a migration from being done; None once it is Complete."""
-    said = "The migration of the metadata database"
+    subject = "The migration of the metadata database"
     if pods.condition(job, "Complete").get("status") == "True":
         return None
     failed = pods.condition(job, "Failed")
     if failed.get("status") == "True":
-        return Finding(85, FAILING, _job_failed(job, failed, job_pods, said))
+        return Finding(85, FAILING, _job_failed(job, failed, job_pods, subject))
     if pods.condition(job, "Suspended").get("status") == "True":
-        return Finding(62, FAILING, f"{said} is suspended in the cluster. Set suspend of its Job to false.")
+        return Finding(
+            62, FAILING, f"{subject} is suspended in the cluster. Set suspend of its Job to false."
+        )
     found = [one for pod in job_pods for one in of_pod(pod, "the migration", events, now)]
-    told = pods.events_of(events, "Job", [str(job["metadata"].get("name"))])
-    creation = [event.message for event in _recent(told, now) if event.reason == "FailedCreate"]
+    reported = pods.events_of(events, "Job", [str(job["metadata"].get("name"))])
+    creation = [event.message for event in _recent(reported, now) if event.reason == "FailedCreate"]
     found += [Finding(80, FAILING, causes.creation("the migration", text)) for text in creation[-1:]]
     bad = worst(one for one in found if one.state is FAILING)
     if bad is not None:
@@ -160,43 +160,45 @@ def of_address(ingress: Raw, now: datetime) -> Finding | None:
 # -- Pods --
 
 
-def _scheduling(pod: Raw, said: str) -> list[Finding]:
+def _scheduling(pod: Raw, subject: str) -> list[Finding]:
     placed = pods.condition(pod, "PodScheduled")
     if placed.get("status") != "False" or placed.get("reason") not in {"Unschedulable", "SchedulingGated"}:
         return []
     asked = pods.requests(pod.get("spec") or {})
-    return [Finding(76, FAILING, causes.unschedulable(said, clause(placed.get("message"), 2000), asked))]
+    return [Finding(76, FAILING, causes.unschedulable(subject, clause(placed.get("message"), 2000), asked))]
 
 
-def _disruption(pod: Raw, said: str) -> list[Finding]:
+def _disruption(pod: Raw, subject: str) -> list[Finding]:
     target = pods.condition(pod, "DisruptionTarget")
     if target.get("status") != "True":
         return []
     why = clause(target.get("message"), 300) or clause(target.get("reason"), 80)
     return [
-        Finding(50, FAILING, f"The cluster takes the pod of {said} from its node: {why}. Another one starts.")
+        Finding(
+            50, FAILING, f"The cluster takes the pod of {subject} from its node: {why}. Another one starts."
+        )
     ]
 
 
-def _mounts(own: Sequence[Event], said: str) -> list[Finding]:
-    told = [event for event in own if event.reason in {"FailedMount", "FailedAttachVolume"}]
-    if not told:
+def _mounts(own: Sequence[Event], subject: str) -> list[Finding]:
+    reported = [event for event in own if event.reason in {"FailedMount", "FailedAttachVolume"}]
+    if not reported:
         return []
-    text = told[-1].message
-    fallback = f"The pod of {said} can't start, because a volume can't be mounted: {clause(text, 300)}."
-    return [Finding(74, FAILING, causes.missing(said, text) or fallback, told[-1].at)]
+    text = reported[-1].message
+    fallback = f"The pod of {subject} can't start, because a volume can't be mounted: {clause(text, 300)}."
+    return [Finding(74, FAILING, causes.missing(subject, text) or fallback, reported[-1].at)]
 
 
-def _node(own: Sequence[Event], said: str) -> list[Finding]:
-    told = [event for event in own if event.reason == "NodeNotReady"]
+def _node(own: Sequence[Event], subject: str) -> list[Finding]:
+    reported = [event for event in own if event.reason == "NodeNotReady"]
     sentence = (
-        f"The node on which {said} runs does not answer. Its pod is moved once the cluster gives it up."
+        f"The node on which {subject} runs does not answer. Its pod is moved once the cluster gives it up."
     )
-    return [Finding(72, FAILING, sentence, event.at) for event in told[-1:]]
+    return [Finding(72, FAILING, sentence, event.at) for event in reported[-1:]]
 
 
 def _init(
-    pod: Raw, status: Raw, said: str, own: Sequence[Event], now: datetime, last_line: str
+    pod: Raw, status: Raw, subject: str, own: Sequence[Event], now: datetime, last_line: str
 ) -> list[Finding]:
     """The first step that is not done; the others wait for it."""
     over = pods.ended_now(status)
@@ -204,26 +206,26 @@ def _init(
         return []
     name = clause(status.get("name"), 63)
     step = STEPS.get(name, f"init step {name}")
-    bad = _bad_wait(pod, status, said, own)
+    bad = _bad_wait(pod, status, subject, own)
     if bad:
         return [bad]
     failed = over or pods.ended_before(status)
     if failed and failed.code != 0:
         times = int(status.get("restartCount") or 0) + 1
         sentence = (
-            f"{said} can't start: {step} failed {_times(times)} (exit {failed.code}). Its log says why."
+            f"{subject} can't start: {step} failed {_times(times)} (exit {failed.code}). Its log says why."
         )
         return [Finding(83, FAILING, sentence, failed.at, last_line or clause(failed.message))]
     since = pods.running_since(status)
     if since is None:
         return []
-    return [Finding(20, STARTING, f"{said}: {step} ({duration((now - since).total_seconds())}).", since)]
+    return [Finding(20, STARTING, f"{subject}: {step} ({duration((now - since).total_seconds())}).", since)]
 
 
 def _container(
-    pod: Raw, status: Raw, said: str, own: Sequence[Event], now: datetime, last_line: str
+    pod: Raw, status: Raw, subject: str, own: Sequence[Event], now: datetime, last_line: str
 ) -> list[Finding]:
-    bad = _bad_wait(pod, status, said, own)
+    bad = _bad_wait(pod, status, subject, own)
     if bad:
         return [bad]
     reason, _ = pods.waiting(status)
@@ -231,43 +233,43 @@ def _container(
     since = pods.running_since(status)
     fresh = over and (over.at is None or now - over.at <= RECENT or reason == "CrashLoopBackOff")
     if over and fresh and (over.code != 0 or reason == "CrashLoopBackOff"):
-        return [_crash(pod, status, said, over, last_line)]
+        return [_crash(pod, status, subject, over, last_line)]
     if since is not None and not status.get("ready"):
-        return [_probe(status, said, own, since, now)]
+        return [_probe(status, subject, own, since, now)]
     return []
 
 
-def _bad_wait(pod: Raw, status: Raw, said: str, own: Sequence[Event]) -> Finding | None:
+def _bad_wait(pod: Raw, status: Raw, subject: str, own: Sequence[Event]) -> Finding | None:
     """A container that can't be made."""
     reason, message = pods.waiting(status)
     if reason in PULL:
-        told = [
+        reported = [
             event.message for event in own if event.reason == "Failed" and "pull" in event.message.lower()
         ]
-        text = f"{told[-1] if told else ''} {message}".strip() if "Back-off" in message else message
-        return Finding(88, FAILING, causes.image_pull(said, str(status.get("image")), reason, text))
+        text = f"{reported[-1] if reported else ''} {message}".strip() if "Back-off" in message else message
+        return Finding(88, FAILING, causes.image_pull(subject, str(status.get("image")), reason, text))
     if reason in CONFIG:
-        fallback = f"The container of {said} can't be made ({clause(reason, 60)}): {clause(message, 300)}."
-        return Finding(90, FAILING, causes.missing(said, message) or fallback)
+        fallback = f"The container of {subject} can't be made ({clause(reason, 60)}): {clause(message, 300)}."
+        return Finding(90, FAILING, causes.missing(subject, message) or fallback)
     return None
 
 
-def _crash(pod: Raw, status: Raw, said: str, over: Ended, last_line: str) -> Finding:
+def _crash(pod: Raw, status: Raw, subject: str, over: Ended, last_line: str) -> Finding:
     times = max(1, int(status.get("restartCount") or 0) + (pods.ended_now(status) is not None))
     line = last_line or clause(over.message)
     if over.reason == "OOMKilled":
         size = memory(pods.limit(pod, str(status.get("name")), "memory"))
         at_limit = f" at {gib(size)}" if size else ""
-        advice = MORE_MEMORY.get(said.partition(" ")[0], "It needs more memory than Airdeck gives it.")
+        advice = MORE_MEMORY.get(subject.partition(" ")[0], "It needs more memory than Airdeck gives it.")
         return Finding(
-            86, FAILING, f"{said} ran out of memory{at_limit}, {_times(times)}. {advice}", over.at, line
+            86, FAILING, f"{subject} ran out of memory{at_limit}, {_times(times)}. {advice}", over.at, line
         )
     how = "was killed" if over.code == 137 else "crashed"
-    sentence = f"{said} {how} {_times(times)} (exit {over.code}). Its log says why."
+    sentence = f"{subject} {how} {_times(times)} (exit {over.code}). Its log says why."
     return Finding(84, FAILING, sentence, over.at, line)
 
 
-def _probe(status: Raw, said: str, own: Sequence[Event], since: datetime, now: datetime) -> Finding:
+def _probe(status: Raw, subject: str, own: Sequence[Event], since: datetime, now: datetime) -> Finding:
     """It runs and does not serve: which check says no."""
     runs = (now - since).total_seconds()
     for event in reversed([one for one in own if one.reason in {"Unhealthy", "ProbeWarning"}]):
@@ -275,30 +277,31 @@ def _probe(status: Raw, said: str, own: Sequence[Event], since: datetime, now: d
         why = clause(event.message.partition("failed: ")[2] or event.message, 200)
         patience = SLOW_READY_SECONDS if status.get("started", True) else SLOW_START_SECONDS
         if check != "liveness" and runs < patience:
-            return Finding(14, STARTING, f"{said} is still starting ({duration(runs)}): {why}.", event.at)
-        sentence = f"{said} runs but failed its {check} check {_times(event.count)} ({why}). Its log says what it does."
+            return Finding(14, STARTING, f"{subject} is still starting ({duration(runs)}): {why}.", event.at)
+        times = _times(event.count)
+        sentence = f"{subject} runs but failed its {check} check {times} ({why}). Its log says what it does."
         return Finding(66, FAILING, sentence, event.at)
     if runs < (SLOW_READY_SECONDS if status.get("started", True) else SLOW_START_SECONDS):
-        return Finding(11, STARTING, f"{said} is still starting ({duration(runs)}).", since)
-    sentence = f"{said} runs for {duration(runs)} but is not ready. Its log says what it waits for."
+        return Finding(11, STARTING, f"{subject} is still starting ({duration(runs)}).", since)
+    sentence = f"{subject} runs for {duration(runs)} but is not ready. Its log says what it waits for."
     return Finding(64, FAILING, sentence, since)
 
 
-def _ending(pod: Raw, said: str, now: datetime) -> Finding:
+def _ending(pod: Raw, subject: str, now: datetime) -> Finding:
     meta: Raw = pod["metadata"]
     due = moment(meta.get("deletionTimestamp")) or now  # already the end of its grace
     late = (now - due).total_seconds()
     if late > STUCK_SECONDS:
         sentence = (
-            f"Pod {pods.name(pod)} of {said} should have ended {duration(late)} ago. Its node may be gone: "
+            f"Pod {pods.name(pod)} of {subject} should have ended {duration(late)} ago. Its node may be gone: "
             "when it is, delete the pod by force."
         )
         return Finding(30, FAILING, sentence, due)
     left = f", for {duration(-late)} at most" if late < 0 else ""
-    return Finding(5, STOPPING, f"{said}: pod {pods.name(pod)} finishes what it does and ends{left}.", due)
+    return Finding(5, STOPPING, f"{subject}: pod {pods.name(pod)} finishes what it does and ends{left}.", due)
 
 
-def _failed(pod: Raw, said: str, now: datetime) -> list[Finding]:
+def _failed(pod: Raw, subject: str, now: datetime) -> list[Finding]:
     """A pod that ended for good; one that took its place tells more, once it is not new any more."""
     status: Raw = pod.get("status") or {}
     if status.get("phase") == "Succeeded":
@@ -309,32 +312,32 @@ def _failed(pod: Raw, said: str, now: datetime) -> list[Finding]:
         return []
     reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
     if reason == "Evicted":
-        return [Finding(78, FAILING, causes.evicted(said, message), at)]
+        return [Finding(78, FAILING, causes.evicted(subject, message), at)]
     over = next((over for one in pods.containers(pod) if (over := pods.ended_now(one))), None)
     why = clause(f"{reason} {message}", 300) or (f"exit {over.code}" if over else "no reason given")
-    return [Finding(55, FAILING, f"A pod of {said} failed ({why}). Another one takes its place.", at)]
+    return [Finding(55, FAILING, f"A pod of {subject} failed ({why}). Another one takes its place.", at)]
 
 
-def _young(pod: Raw, said: str, now: datetime) -> Finding:
+def _young(pod: Raw, subject: str, now: datetime) -> Finding:
     age = (now - (pods.began(pod) or now)).total_seconds()
-    return Finding(10, STARTING, f"{said} is still starting ({duration(age)}).", pods.began(pod))
+    return Finding(10, STARTING, f"{subject} is still starting ({duration(age)}).", pods.began(pod))
 
 
 # -- Jobs --
 
 
-def _job_failed(job: Raw, failed: Raw, job_pods: Sequence[Raw], said: str) -> str:
+def _job_failed(job: Raw, failed: Raw, job_pods: Sequence[Raw], subject: str) -> str:
     if failed.get("reason") == "DeadlineExceeded":
         limit = float((job.get("spec") or {}).get("activeDeadlineSeconds") or 0)
         within = f" in {duration(limit)}" if limit else ""
-        return f"{said} did not finish{within}, and was stopped. Its log says how far it came."
+        return f"{subject} did not finish{within}, and was stopped. Its log says how far it came."
     ends = [over for pod in job_pods for one in pods.containers(pod) if (over := pods.ended_now(one))]
     ends = [over for over in ends if over.code != 0]
     if any(over.reason == "OOMKilled" for over in ends):
-        return f"{said} ran out of memory. Its Job needs a larger limit."
+        return f"{subject} ran out of memory. Its Job needs a larger limit."
     code = f" (exit {ends[-1].code})" if ends else f" ({clause(failed.get('message'), 200)})"
     tries = int((job.get("status") or {}).get("failed") or 1)
-    return f"{said} failed {_times(tries)}{code}. Its log says why."
+    return f"{subject} failed {_times(tries)}{code}. Its log says why."
 
 
 def _recent(events: Sequence[Event], now: datetime) -> list[Event]:

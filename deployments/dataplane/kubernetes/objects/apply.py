@@ -44,11 +44,11 @@ def converge(
 
     Killed at any instant it can be called again: what is about to be made is written down before. `key` keys the marks.
     """
-    wanted = {inv.identity(manifest): manifest for manifest in manifests}
-    marks = {one: inv.mark(manifest, key) for one, manifest in wanted.items()}
+    desired = {inv.identity(manifest): manifest for manifest in manifests}
+    marks = {one: inv.manifest_digest(manifest, key) for one, manifest in desired.items()}
     drifted = {(found.kind, found.name) for found in known.drifts}
-    todo = [one for one in wanted if _differs(one, marks[one], known, drifted)]
-    surplus = [one for one in known.rendered if prune and one not in wanted and _prunable(one)]
+    todo = [one for one in desired if _differs(one, marks[one], known, drifted)]
+    surplus = [one for one in known.rendered if prune and one not in desired and _prunable(one)]
     if not todo and not surplus and not known.drifts and known.applied == digest:
         return Applied(known, complete=True)
     intent = {**known.rendered, **{one: known.rendered.get(one, "") for one in todo}}
@@ -61,7 +61,7 @@ def converge(
         if api.left < ENOUGH_SECONDS:
             inv.write(api, ref, namespace, done)
             return Applied(done, complete=False, sentence=f"Applied {number} of {len(todo)} objects.")
-        answer = api.apply(_path(one, namespace), wanted[one])
+        answer = api.apply(_path(one, namespace), desired[one])
         entry = drift.entry(answer)
         entries = {**done.entries, one[1:]: entry}
         done = replace(done, rendered={**done.rendered, one: marks[one]}, entries=entries)
@@ -74,7 +74,7 @@ def converge(
     return _finish(api, ref, namespace, replace(done, applied=digest), _said(len(todo), len(surplus)))
 
 
-def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, said: str) -> Applied:
+def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, message: str) -> Applied:
     repaired = done.drifts
     kept = inv.write(api, ref, namespace, done)
     if repaired and kept.annotation == done.annotation:
@@ -84,11 +84,11 @@ def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, said: str) -> A
             if error.status != 409:  # the watcher saw more meanwhile: the next pass puts that right
                 raise
         kept = replace(kept, drifts=(), annotation="")
-    return Applied(kept, complete=True, sentence=said, notices=tuple(found.sentence for found in repaired))
+    return Applied(kept, complete=True, sentence=message, notices=tuple(found.sentence for found in repaired))
 
 
-def _differs(one: Id, mark: str, known: Inventory, drifted: set[tuple[str, str]]) -> bool:
-    return known.rendered.get(one) != mark or one[1:] in drifted or one[1:] not in known.entries
+def _differs(one: Id, manifest_digest: str, known: Inventory, drifted: set[tuple[str, str]]) -> bool:
+    return known.rendered.get(one) != manifest_digest or one[1:] in drifted or one[1:] not in known.entries
 
 
 def _prunable(one: Id) -> bool:
@@ -99,16 +99,16 @@ def _prunable(one: Id) -> bool:
 def _prune(api: Api, ref: Ref, namespace: str, one: Id, known: Inventory) -> None:
     """Delete the object if it is the one that we applied. One that was about to be made when we were killed has no
     uid on record: it is ours if it bears our label and we applied it."""
-    what, place = f"{one[1]} {one[2]}", _path(one, namespace)
+    what, target = f"{one[1]} {one[2]}", _path(one, namespace)
     if entry := known.entries.get(one[1:]):
-        api.delete(place, what, entry.uid)
+        api.delete(target, what, entry.uid)
         return
-    found = api.get(place, what)
+    found = api.get(target, what)
     meta = (found or {}).get("metadata") or {}
     managers = {str(m.get("manager")) for m in meta.get("managedFields") or ()}
     ours = (meta.get("labels") or {}).get(names.LABEL_DEPLOYMENT) == ref.deployment_id
     if found and ours and FIELD_MANAGER in managers:
-        api.delete(place, what, str(meta["uid"]))
+        api.delete(target, what, str(meta["uid"]))
 
 
 def _path(one: Id, namespace: str) -> str:

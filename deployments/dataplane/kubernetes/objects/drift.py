@@ -32,7 +32,7 @@ class Entry:
     kind: str
     name: str
     uid: str
-    mark: str
+    ownership_digest: str
     applied: str = ""  # when field manager `airdeck` last changed it, by the API server's clock
 
 
@@ -61,12 +61,12 @@ def entry(applied: Raw) -> Entry:
         kind=str(applied.get("kind", "")),
         name=str(meta.get("name", "")),
         uid=str(meta.get("uid", "")),
-        mark=mark(applied),
+        ownership_digest=ownership_digest(applied),
         applied=applied_at(applied),
     )
 
 
-def mark(found: Raw) -> str:
+def ownership_digest(found: Raw) -> str:
     """Changes exactly when field manager `airdeck` owns other fields than before, or a stranger took the replicas.
     Holds no value of any field."""
     own: Any = {}
@@ -107,7 +107,7 @@ def judge(known: Entry, found: "Seen | None") -> Drift | None:
         return Drift(known.kind, known.name, removed=True)
     if found.applied > known.applied:
         return None
-    if found.uid != known.uid or found.mark != known.mark:
+    if found.uid != known.uid or found.ownership_digest != known.ownership_digest:
         return Drift(known.kind, known.name, found.manager)
     return None
 
@@ -117,14 +117,16 @@ class Seen:
     """All that is kept in memory of one object to tell drift."""
 
     uid: str
-    mark: str
+    ownership_digest: str
     applied: str
     manager: str
 
 
 def seen(found: Raw) -> Seen:
     """Trim an object, or the metadata alone, to what tells drift."""
-    return Seen(str(found["metadata"].get("uid", "")), mark(found), applied_at(found), blame(found))
+    return Seen(
+        str(found["metadata"].get("uid", "")), ownership_digest(found), applied_at(found), blame(found)
+    )
 
 
 def dump(entries: Iterable[Entry]) -> str:

@@ -38,7 +38,7 @@ class Inventory:
 
     def data(self) -> dict[str, str]:
         """As the ConfigMap keeps it."""
-        rows = [[*key, mark] for key, mark in sorted(self.rendered.items())]
+        rows = [[*key, manifest_digest] for key, manifest_digest in sorted(self.rendered.items())]
         return {
             "digest": self.digest,
             "applied": self.applied,
@@ -101,7 +101,7 @@ def identity(manifest: Json) -> Id:
     return str(manifest["apiVersion"]), str(manifest["kind"]), str(manifest["metadata"]["name"])
 
 
-def mark(manifest: Json, key: str) -> str:
+def manifest_digest(manifest: Json, key: str) -> str:
     """Changes with the manifest; tells nothing about what is in it to whoever lacks `key`."""
     text = json.dumps(manifest, sort_keys=True).encode()
     return hmac.new(key.encode(), text, hashlib.sha256).hexdigest()[:16]
@@ -110,6 +110,9 @@ def mark(manifest: Json, key: str) -> str:
 def _rendered(text: object) -> dict[Id, str]:
     try:
         rows = json.loads(text) if isinstance(text, str) else []
-        return {(str(api), str(kind), str(name)): str(mark) for api, kind, name, mark in rows}
+        return {
+            (str(api), str(kind), str(name)): str(manifest_digest)
+            for api, kind, name, manifest_digest in rows
+        }
     except (ValueError, TypeError):
         return {}

@@ -70,17 +70,17 @@ def _running(api: Api, found: Json) -> str:
         found["metadata"].get("creationTimestamp")
     )
     seconds = (datetime.now(UTC) - began).total_seconds() if began else 0.0
-    said = f"Migrating the database (the Job runs for {duration(seconds)})."
+    message = f"Migrating the database (the Job runs for {duration(seconds)})."
     if seconds < 10:
-        return said
+        return message
     for pod in _pods(api, found):
         for one in (pod.get("status") or {}).get("containerStatuses") or ():
             waiting = (one.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") in STUCK:
-                return f"{said} Its pod cannot start: {clause(waiting.get('message') or waiting['reason'], 300)}."
+                return f"{message} Its pod cannot start: {clause(waiting.get('message') or waiting['reason'], 300)}."
         if (scheduled := _unscheduled(pod)) and seconds > 30:
-            return f"{said} No node takes its pod: {clause(scheduled, 300)}."
-    return said
+            return f"{message} No node takes its pod: {clause(scheduled, 300)}."
+    return message
 
 
 def _why(api: Api, found: Json, failure: Json) -> str:

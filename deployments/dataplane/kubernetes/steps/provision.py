@@ -8,13 +8,13 @@ from deployments.dataplane.contract import DataPlaneError, Outcome, Progress
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
-from deployments.dataplane.kubernetes.health.observe import Look
+from deployments.dataplane.kubernetes.health.observe import Observed
 from deployments.dataplane.kubernetes.manifests import Inputs, Phase, Rendered, render
 from deployments.dataplane.kubernetes.objects import apply
 from deployments.dataplane.kubernetes.objects import inventory as inv
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.steps import scaling, template_database, upgrade
-from deployments.dataplane.kubernetes.target import Place
+from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import databases
 from deployments.domain.spec import Release, Secrets
@@ -30,17 +30,17 @@ SLEEP = "sleep"
 class Task:
     """One call of `apply`. `seen` is what `observe` saw just before, so that nothing is asked twice."""
 
-    place: Place
+    target: Target
     release: Release
     secrets: Secrets
     workers: Mapping[str, int]
     keda: bool
-    seen: Look | None = None
+    seen: Observed | None = None
 
     def step(self) -> Progress | None:
         """What had to be done first; None when every object is applied and every queue has its workers."""
-        place = self.place
-        known = self.seen.inventory if self.seen else inv.read(place.api, place.ref, place.namespace)
+        target = self.target
+        known = self.seen.inventory if self.seen else inv.read(target.api, target.ref, target.namespace)
         if not known.found and (progress := self._namespace()):
             return progress
         if progress := self._database(known):
@@ -53,56 +53,56 @@ class Task:
             return progress
         return self._objects(known, rendered)
 
-    def readiness(self, seen: Look) -> Progress:
+    def readiness(self, seen: Observed) -> Progress:
         """Everything is applied: what is not ready yet? When nothing, that is written down."""
         found = seen.observation
         if self.release.hibernating:
             if not found.asleep:
                 return Progress(SLEEP, Outcome.WAITING, "Waiting for the last pods to end.")
-            self._note(seen.inventory)
+            self._record_inventory(seen.inventory)
             return Progress(SLEEP, Outcome.FINISHED, "Airflow sleeps; its database and settings stay.")
         waited = [c for c in found.components if c.state is not ComponentState.READY]
         if found.components and not waited:
-            upgrade.finish(self.place, self._job(self._rendered()))
-            self._note(seen.inventory)
+            upgrade.finish(self.target, self._job(self._rendered()))
+            self._record_inventory(seen.inventory)
             return Progress("address", Outcome.FINISHED, "Every component answers.")
         named = ", ".join(title(c.name) for c in waited)
         ready = len(found.components) - len(waited)
-        said = f"{ready} of {len(found.components)} components answer; waiting for {named}."
+        message = f"{ready} of {len(found.components)} components answer; waiting for {named}."
         step = "address" if [c.name for c in waited] == [names.API_SERVER] else "components"
-        return Progress(step, Outcome.WAITING, said)
+        return Progress(step, Outcome.WAITING, message)
 
     def _namespace(self) -> Progress | None:
         """Make the namespace, or see that it is ours."""
-        path = path_of("v1", "Namespace", "", self.place.namespace)
-        found = self.place.api.get(path, f"namespace {self.place.namespace}")
+        path = path_of("v1", "Namespace", "", self.target.namespace)
+        found = self.target.api.get(path, f"namespace {self.target.namespace}")
         if found is None:
             first = self._rendered().of(Phase.NAMESPACE)[0]
-            self.place.api.apply(path, first)
+            self.target.api.apply(path, first)
             return None
         labels = found["metadata"].get("labels") or {}
-        if labels.get(names.LABEL_DEPLOYMENT) != self.place.ref.deployment_id:
+        if labels.get(names.LABEL_DEPLOYMENT) != self.target.ref.deployment_id:
             raise DataPlaneError(
-                f"The cluster has a namespace {self.place.namespace} that was not made for this Deployment. "
+                f"The cluster has a namespace {self.target.namespace} that was not made for this Deployment. "
                 "Remove it, or register the cluster with another namespace prefix."
             )
         if "deletionTimestamp" in found["metadata"]:
-            said = f"Somebody removed namespace {self.place.namespace}; waiting until it is gone to make it again."
-            return Progress("namespace", Outcome.WAITING, said)
+            message = f"Somebody removed namespace {self.target.namespace}; waiting until it is gone to make it again."
+            return Progress("namespace", Outcome.WAITING, message)
         return None
 
     def _database(self, known: Inventory) -> Progress | None:
-        place, runtime = self.place, self.release.runtime
-        name, own = place.ref.release_name, place.ref.deployment_id
-        found = databases.find(place.admin_url, name, own)
+        target, runtime = self.target, self.release.runtime
+        name, own = target.ref.release_name, target.ref.deployment_id
+        found = databases.find(target.admin_url, name, own)
         if found.ready or found.snapshot:
             return None
         if not found.database and (known.digest or known.applied):
             raise databases.missing(name)
-        if waiting := template_database.ensure(place, runtime):
+        if waiting := template_database.ensure(target, runtime):
             return Progress("database", Outcome.WAITING, waiting)
         databases.ensure_database(
-            place.admin_url,
+            target.admin_url,
             name,
             own,
             password=self.secrets.database_password,
@@ -118,15 +118,15 @@ class Task:
             first = (*rendered.of(Phase.NAMESPACE), *rendered.of(Phase.CONFIGURATION))
             return self._converge(present, first, digest="", step=upgrade.STEP, prune=False)
 
-        return upgrade.step(self.place, self.release, known, self._job(rendered), configure)
+        return upgrade.step(self.target, self.release, known, self._job(rendered), configure)
 
     def _asleep(self, known: Inventory, rendered: Rendered) -> Progress | None:
         """Stop what runs, in an order that loses no task. A migration that runs is not cut off."""
         if known.digest == self.release.digest:
             return None
-        if upgrade.running(self.place, self._job(rendered)):
+        if upgrade.running(self.target, self._job(rendered)):
             return Progress(SLEEP, Outcome.WAITING, "Waiting for the migration of its database to end.")
-        waiting = upgrade.stopped(self.place, known)
+        waiting = upgrade.stopped(self.target, known)
         return Progress(SLEEP, Outcome.WAITING, waiting) if waiting else None
 
     def _objects(self, known: Inventory, rendered: Rendered) -> Progress | None:
@@ -135,19 +135,19 @@ class Task:
         if self.release.hibernating or self.keda or not self.release.queues:
             return progress
         unchanged = progress is None and self.seen is not None
-        present = self.seen.workloads if self.seen and unchanged else self.place.workloads()
-        said = scaling.set_workers(self.place, present, self.workers)
-        if said and progress is not None:
-            return replace(progress, sentence=f"{progress.sentence} {said}")
-        return Progress("components", Outcome.PROGRESSED, said) if said else progress
+        present = self.seen.workloads if self.seen and unchanged else self.target.workloads()
+        message = scaling.set_workers(self.target, present, self.workers)
+        if message and progress is not None:
+            return replace(progress, sentence=f"{progress.sentence} {message}")
+        return Progress("components", Outcome.PROGRESSED, message) if message else progress
 
     def _converge(
         self, known: Inventory, manifests: tuple[Json, ...], *, digest: str, step: str, prune: bool = True
     ) -> Progress | None:
         done = apply.converge(
-            self.place.api,
-            self.place.ref,
-            self.place.namespace,
+            self.target.api,
+            self.target.ref,
+            self.target.namespace,
             manifests,
             known=known,
             key=self.secrets.fernet_key,
@@ -159,18 +159,18 @@ class Task:
         reached = "configuration" if step == "components" and not done.complete else step
         return Progress(reached, Outcome.PROGRESSED, done.sentence, done.notices)
 
-    def _note(self, known: Inventory) -> None:
+    def _record_inventory(self, known: Inventory) -> None:
         if known.digest != self.release.digest:
             done = replace(known, digest=self.release.digest)
-            inv.write(self.place.api, self.place.ref, self.place.namespace, done)
+            inv.write(self.target.api, self.target.ref, self.target.namespace, done)
 
     def _rendered(self) -> Rendered:
-        place = self.place
-        name = databases.database_name(place.ref.release_name)
+        target = self.target
+        name = databases.database_name(target.ref.release_name)
         url = databases.url(
-            place.admin_url, database=name, user=name, password=self.secrets.database_password
+            target.admin_url, database=name, user=name, password=self.secrets.database_password
         )
-        settings = replace(place.settings, keda=self.keda)
+        settings = replace(target.settings, keda=self.keda)
         # No `workers`: whoever scales owns `replicas`.
         return render(Inputs(self.release, self.secrets, settings, url))
 

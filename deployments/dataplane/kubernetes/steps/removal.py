@@ -12,7 +12,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.manifests.autoscaling import GROUP as KEDA
-from deployments.dataplane.kubernetes.target import Place, component_of, condition, replicas
+from deployments.dataplane.kubernetes.target import Target, component_of, condition, replicas
 from deployments.dataplane.kubernetes.text import clause, moment
 from deployments.dataplane.postgres import databases
 
@@ -32,33 +32,33 @@ BLOCKERS = (
 )
 
 
-def step(place: Place) -> Progress:
+def step(target: Target) -> Progress:
     """The next step towards nothing left."""
-    namespace = place.own_namespace()
+    namespace = target.own_namespace()
     if namespace is not None:
         if "deletionTimestamp" in namespace["metadata"]:
-            return _ending(place, namespace)
-        return _quiet(place) or _end_pods(place) or _delete(place, namespace)
-    name, admin_url = databases.database_name(place.ref.release_name), place.admin_url
-    if databases.drop_database(admin_url, place.ref.release_name, place.ref.deployment_id):
+            return _ending(target, namespace)
+        return _quiet(target) or _end_pods(target) or _delete(target, namespace)
+    name, admin_url = databases.database_name(target.ref.release_name), target.admin_url
+    if databases.drop_database(admin_url, target.ref.release_name, target.ref.deployment_id):
         return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
-    databases.drop_role(admin_url, place.ref.release_name, place.ref.deployment_id)
+    databases.drop_role(admin_url, target.ref.release_name, target.ref.deployment_id)
     return Progress("role", Outcome.FINISHED, "Nothing is left.")
 
 
-def _quiet(place: Place) -> Progress | None:
+def _quiet(target: Target) -> Progress | None:
     """No new task starts, and KEDA has let go: its finalizer would hold the namespace for half an hour."""
-    for workload in place.workloads():
+    for workload in target.workloads():
         if component_of(workload) == names.SCHEDULER and replicas(workload):
-            place.scale(workload, 0, names.SCALER)
-    scaled = place.api.items(place.path(KEDA, "ScaledObject"), "its ScaledObjects")
+            target.scale(workload, 0, names.SCALER)
+    scaled = target.api.items(target.path(KEDA, "ScaledObject"), "its ScaledObjects")
     for one in scaled:
         if "deletionTimestamp" not in one["metadata"]:
             name = str(one["metadata"]["name"])
-            place.api.delete(
-                place.path(KEDA, "ScaledObject", name), f"ScaledObject {name}", one["metadata"]["uid"]
+            target.api.delete(
+                target.path(KEDA, "ScaledObject", name), f"ScaledObject {name}", one["metadata"]["uid"]
             )
-    if not scaled or not place.api.items(place.path(KEDA, "ScaledObject"), "its ScaledObjects"):
+    if not scaled or not target.api.items(target.path(KEDA, "ScaledObject"), "its ScaledObjects"):
         return None
     held = sorted({clause(f, 100) for one in scaled for f in one["metadata"].get("finalizers") or ()})
     text = f"Deletion waits for {len(scaled)} ScaledObject{'s'[: len(scaled) != 1]}"
@@ -67,19 +67,19 @@ def _quiet(place: Place) -> Progress | None:
     )
 
 
-def _end_pods(place: Place) -> Progress | None:
+def _end_pods(target: Target) -> Progress | None:
     """Every pod gets half a minute, whatever its own grace: nobody can use what its tasks would finish. Before the
     namespace is deleted, because the cluster looks again at the pods of one that ends only after half of their grace,
     which for workers is five minutes and may be hours."""
-    for workload in place.workloads():
+    for workload in target.workloads():
         if replicas(workload):
-            place.scale(workload, 0, names.SCALER)
-    ending = [pod for pod in place.pods() if not _overdue(pod)]
+            target.scale(workload, 0, names.SCALER)
+    ending = [pod for pod in target.pods() if not _overdue(pod)]
     for pod in ending:
         meta = pod["metadata"]
         if meta.get("deletionGracePeriodSeconds", math.inf) > END_SECONDS:
-            path = place.path("v1", "Pod", meta["name"])
-            place.api.delete(path, f"pod {meta['name']}", meta["uid"], grace=END_SECONDS)
+            path = target.path("v1", "Pod", meta["name"])
+            target.api.delete(path, f"pod {meta['name']}", meta["uid"], grace=END_SECONDS)
     if not ending:
         return None
     text = f"Waiting for {len(ending)} pod{'s'[: len(ending) != 1]} to end."
@@ -92,35 +92,35 @@ def _overdue(pod: Json) -> bool:
     return until is not None and (datetime.now(UTC) - until).total_seconds() > END_SECONDS
 
 
-def _delete(place: Place, namespace: Json) -> Progress:
-    path = path_of("v1", "Namespace", "", place.namespace)
-    place.api.delete(path, f"namespace {place.namespace}", str(namespace["metadata"]["uid"]))
+def _delete(target: Target, namespace: Json) -> Progress:
+    path = path_of("v1", "Namespace", "", target.namespace)
+    target.api.delete(path, f"namespace {target.namespace}", str(namespace["metadata"]["uid"]))
     return Progress(
-        "namespace", Outcome.PROGRESSED, f"Told the cluster to remove namespace {place.namespace}."
+        "namespace", Outcome.PROGRESSED, f"Told the cluster to remove namespace {target.namespace}."
     )
 
 
-def _ending(place: Place, namespace: Json) -> Progress:
+def _ending(target: Target, namespace: Json) -> Progress:
     """What the namespace waits for; an error once that is more than pods that finish what they do."""
     why = blocker(namespace)
     stuck = any(condition(namespace, kind) for kind in BLOCKERS if kind != CONTENT_REMAINS)
     since = moment(namespace["metadata"].get("deletionTimestamp")) or datetime.now(UTC)
     if stuck and (datetime.now(UTC) - since).total_seconds() > STUCK_SECONDS:
         raise DataPlaneError(
-            f"Namespace {place.namespace} cannot end. {why} Remove what holds it in the cluster."
+            f"Namespace {target.namespace} cannot end. {why} Remove what holds it in the cluster."
         )
-    said = why or f"Waiting for namespace {place.namespace} to end."
-    return Progress("namespace", Outcome.WAITING, said)
+    message = why or f"Waiting for namespace {target.namespace} to end."
+    return Progress("namespace", Outcome.WAITING, message)
 
 
 def blocker(namespace: Json) -> str:
     """What the cluster says keeps the namespace, in a sentence; "" when it says nothing."""
-    said = {kind: str(one.get("message", "")) for kind in BLOCKERS if (one := condition(namespace, kind))}
-    left = CONTENT.findall(said.get(CONTENT_REMAINS, ""))
-    held = FINALIZER.findall(said.get(FINALIZERS_HOLD, ""))
+    message = {kind: str(one.get("message", "")) for kind in BLOCKERS if (one := condition(namespace, kind))}
+    left = CONTENT.findall(message.get(CONTENT_REMAINS, ""))
+    held = FINALIZER.findall(message.get(FINALIZERS_HOLD, ""))
     if left:
         kinds = ", ".join(f"{clause(kind, 100)} ({count})" for kind, count in left[:5])
         by = f" with finalizer {', '.join(clause(name, 100) for name in held[:5])}" if held else ""
         return f"Deletion waits for {kinds}{by}."
-    text = "; ".join(clause(one, 300) for one in said.values())
+    text = "; ".join(clause(one, 300) for one in message.values())
     return f"Deletion waits: {text}." if text else ""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.transport import Json
-from deployments.dataplane.kubernetes.target import Place, component_of, queue_of, replicas
+from deployments.dataplane.kubernetes.target import Target, component_of, queue_of, replicas
 from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import databases
 
@@ -17,37 +17,39 @@ COST = "controller.kubernetes.io/pod-deletion-cost"
 LAST_TO_STOP = (names.API_SERVER, names.REDIS)
 
 
-def set_workers(place: Place, workloads: Sequence[Json], workers: Mapping[str, int]) -> str:
+def set_workers(target: Target, workloads: Sequence[Json], workers: Mapping[str, int]) -> str:
     """Give each queue the wanted number of workers. What was done, in a sentence; "" when nothing was to do."""
-    said = []
+    message = []
     for workload in workloads:
         queue = queue_of(workload)
-        wanted, present = workers.get(queue), replicas(workload)
-        if not queue or wanted is None or wanted == present:
+        desired, present = workers.get(queue), replicas(workload)
+        if not queue or desired is None or desired == present:
             continue
-        if wanted < present:
-            _idle_first(place, queue)
-        place.scale(workload, wanted, names.SCALER)
-        said.append(f"Queue {queue} gets {wanted} worker{'s'[: wanted != 1]} in place of {present}.")
-    return " ".join(said)
+        if desired < present:
+            _idle_first(target, queue)
+        target.scale(workload, desired, names.SCALER)
+        message.append(f"Queue {queue} gets {desired} worker{'s'[: desired != 1]} in place of {present}.")
+    return " ".join(message)
 
 
-def _idle_first(place: Place, queue: str) -> None:
+def _idle_first(target: Target, queue: str) -> None:
     """Tell the ReplicaSet which pods to end first: those with the fewest running tasks."""
-    running = _running_by_host(place, queue)
-    for pod in place.pods(f"worker-{queue}"):
+    running = _running_by_host(target, queue)
+    for pod in target.pods(f"worker-{queue}"):
         meta, ip = pod["metadata"], str((pod.get("status") or {}).get("podIP", ""))
         cost = str(running.get(ip, 0) + running.get(str(meta["name"]), 0))
         if (meta.get("annotations") or {}).get(COST, "0") != cost:
-            path = place.path("v1", "Pod", meta["name"])
-            place.api.merge(path, {"metadata": {"annotations": {COST: cost}}}, "a worker's pod", names.SCALER)
+            path = target.path("v1", "Pod", meta["name"])
+            target.api.merge(
+                path, {"metadata": {"annotations": {COST: cost}}}, "a worker's pod", names.SCALER
+            )
 
 
-def _running_by_host(place: Place, queue: str) -> dict[str, int]:
+def _running_by_host(target: Target, queue: str) -> dict[str, int]:
     """Running tasks by the host that they run on. Nothing when nobody can say: Kubernetes then ends the newest."""
-    name = databases.database_name(place.ref.release_name)
+    name = databases.database_name(target.ref.release_name)
     try:
-        with databases.connect(place.admin_url, database=name) as connection:
+        with databases.connect(target.admin_url, database=name) as connection:
             rows = connection.execute(
                 "SELECT hostname, count(*) FROM task_instance WHERE state = 'running' AND queue = %s GROUP BY 1",
                 (queue,),
@@ -57,19 +59,21 @@ def _running_by_host(place: Place, queue: str) -> dict[str, int]:
     return {str(host): int(count) for host, count in rows}
 
 
-def stop(place: Place, workloads: Sequence[Json]) -> str:
+def stop(target: Target, workloads: Sequence[Json]) -> str:
     """Stop Airflow: first whatever starts tasks, and the workers once theirs are done; then what these need. What is
     waited for; "" when no pod is left. Whoever calls this has written down that the workloads must be applied anew."""
     up = [w for w in workloads if replicas(w)]
     first = [w for w in up if component_of(w) not in LAST_TO_STOP]
     for workload in first:
-        place.scale(workload, 0, names.SCALER)
-    left = [pod for pod in place.pods() if component_of(pod) not in (names.MIGRATION, "") and not _ended(pod)]
+        target.scale(workload, 0, names.SCALER)
+    left = [
+        pod for pod in target.pods() if component_of(pod) not in (names.MIGRATION, "") and not _ended(pod)
+    ]
     busy = [pod for pod in left if component_of(pod) not in LAST_TO_STOP]
     if first or busy:
         return _waits_for(busy)
     for workload in up:
-        place.scale(workload, 0, names.SCALER)
+        target.scale(workload, 0, names.SCALER)
     return _waits_for(left) if up or left else ""
 
 

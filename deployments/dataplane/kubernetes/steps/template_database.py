@@ -7,62 +7,62 @@ from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.manifests import template_objects
 from deployments.dataplane.kubernetes.steps import jobs
-from deployments.dataplane.kubernetes.target import Place
+from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.postgres import databases
 from deployments.domain.spec import RuntimeSpec
 
 PASSWORD_BYTES = 24
 
 
-def ensure(place: Place, runtime: RuntimeSpec) -> str:
+def ensure(target: Target, runtime: RuntimeSpec) -> str:
     """See that the runtime's template database is there. What is waited for; "" once it is. Raises DataPlaneError when
     its migration failed: the next call tries anew."""
     template = databases.template_name(runtime.version)
-    if databases.template_exists(place.admin_url, template):
+    if databases.template_exists(target.admin_url, template):
         return ""
     # Two workers must not begin it at once: the second would take the draft from under the first one's Job.
-    with databases.connect(place.admin_url) as admin, databases.locked(admin, f"{template} job"):
-        if databases.template_exists(place.admin_url, template):
+    with databases.connect(target.admin_url) as admin, databases.locked(admin, f"{template} job"):
+        if databases.template_exists(target.admin_url, template):
             return ""
-        return _advance(place, runtime, template)
+        return _advance(target, runtime, template)
 
 
-def _advance(place: Place, runtime: RuntimeSpec, template: str) -> str:
+def _advance(target: Target, runtime: RuntimeSpec, template: str) -> str:
     *_, job = template_objects(
-        runtime, place.settings, place.admin_url
+        runtime, target.settings, target.admin_url
     )  # the URL is not in the Job, nor in its name
-    standing = jobs.look(place.api, job)
-    said = f"Preparing Airflow {runtime.airflow_version} for this cluster, once."
+    standing = jobs.look(target.api, job)
+    message = f"Preparing Airflow {runtime.airflow_version} for this cluster, once."
     if standing.done:
         try:
-            databases.finish_template(place.admin_url, template)
+            databases.finish_template(target.admin_url, template)
         except DataPlaneError:
-            jobs.forget(place.api, job, standing)  # of a draft that somebody dropped since: begin anew
+            jobs.forget(target.api, job, standing)  # of a draft that somebody dropped since: begin anew
             raise
-        _remove(place, runtime, standing)
+        _remove(target, runtime, standing)
         return ""
     if standing.ending:
-        return f"{said} Waiting for an earlier Job to end."
+        return f"{message} Waiting for an earlier Job to end."
     if standing.failed:
-        jobs.forget(place.api, job, standing)
+        jobs.forget(target.api, job, standing)
         raise DataPlaneError(
             f"Preparing a database for Airflow {runtime.airflow_version} failed: {standing.sentence}"
         )
     if standing.uid:
-        return f"{said} {standing.sentence}"
-    url = databases.begin_template(place.admin_url, template, random.token_urlsafe(PASSWORD_BYTES))
-    for manifest in template_objects(runtime, place.settings, url):
-        place.api.apply(_path(manifest), manifest)
-    return said
+        return f"{message} {standing.sentence}"
+    url = databases.begin_template(target.admin_url, template, random.token_urlsafe(PASSWORD_BYTES))
+    for manifest in template_objects(runtime, target.settings, url):
+        target.api.apply(_path(manifest), manifest)
+    return message
 
 
-def _remove(place: Place, runtime: RuntimeSpec, standing: jobs.Standing) -> None:
+def _remove(target: Target, runtime: RuntimeSpec, standing: jobs.Standing) -> None:
     """The Job and its Secret have done their work."""
-    for manifest in template_objects(runtime, place.settings, place.admin_url):
+    for manifest in template_objects(runtime, target.settings, target.admin_url):
         if manifest["kind"] == "Job":
-            jobs.forget(place.api, manifest, standing)
+            jobs.forget(target.api, manifest, standing)
         elif manifest["kind"] == "Secret" and manifest["type"] == "Opaque":
-            place.api.delete(_path(manifest), "the template's Secret")
+            target.api.delete(_path(manifest), "the template's Secret")
 
 
 def _path(manifest: Json) -> str:

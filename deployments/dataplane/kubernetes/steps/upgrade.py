@@ -13,7 +13,7 @@ from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.objects import inventory as inv
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.steps import jobs, scaling
-from deployments.dataplane.kubernetes.target import Place, replicas
+from deployments.dataplane.kubernetes.target import Target, replicas
 from deployments.dataplane.postgres import databases, snapshots
 from deployments.domain.spec import Release
 
@@ -21,7 +21,7 @@ STEP = UPGRADE_STEP
 
 
 def step(
-    place: Place,
+    target: Target,
     release: Release,
     known: Inventory,
     job: Json,
@@ -29,88 +29,88 @@ def step(
 ) -> Progress | None:
     """The next step towards a database of this Release's runtime; None when it is. `configure` applies what the Job
     needs. Raises UpgradeFailed."""
-    there = _found(place)
+    there = _found(target)
     if there.snapshot and not there.database:
-        _give_back(place)  # a restore that was killed half-way
-        there = _found(place)
+        _give_back(target)  # a restore that was killed half-way
+        there = _found(target)
     if not there.ready or there.migrated_to(release) == release.runtime.version:
         return None
     before = there.migrated_to(release)
-    if waiting := stopped(place, known):
+    if waiting := stopped(target, known):
         return _waiting(release, waiting)
-    standing = jobs.look(place.api, job)
+    standing = jobs.look(target.api, job)
     if there.snapshot != before:
         # A Job from an earlier try at the same runtime says nothing about this one.
         if standing.uid:
-            jobs.forget(place.api, job, standing)
+            jobs.forget(target.api, job, standing)
             return _waiting(release, "Waiting for an earlier migration Job to end.")
         if not snapshots.take(
-            place.admin_url, place.ref.release_name, place.ref.deployment_id, runtime=before
+            target.admin_url, target.ref.release_name, target.ref.deployment_id, runtime=before
         ):
             return _waiting(release, "Copying the metadata database.")
-    return _migrate(place, release, known, job, standing, configure)
+    return _migrate(target, release, known, job, standing, configure)
 
 
 def _migrate(
-    place: Place,
+    target: Target,
     release: Release,
     known: Inventory,
     job: Json,
     standing: jobs.Standing,
     configure: Callable[[Inventory], Progress | None],
 ) -> Progress | None:
-    name, own = place.ref.release_name, place.ref.deployment_id
+    name, own = target.ref.release_name, target.ref.deployment_id
     if standing.done:
-        snapshots.mark_runtime(place.admin_url, name, own, release.runtime.version)
+        snapshots.mark_runtime(target.admin_url, name, own, release.runtime.version)
         return None
     if standing.failed:
-        _give_back(place)
-        jobs.forget(place.api, job, standing)
+        _give_back(target)
+        jobs.forget(target.api, job, standing)
         raise UpgradeFailed(standing.sentence)
     if not standing.uid:
         if progress := configure(known):
             return progress
-        jobs.begin(place.api, job)
+        jobs.begin(target.api, job)
         return _waiting(release, "Migrating the database.")
     return _waiting(release, standing.sentence or "Waiting for an earlier migration Job to end.")
 
 
-def stopped(place: Place, known: Inventory) -> str:
+def stopped(target: Target, known: Inventory) -> str:
     """Stop Airflow on the way to something else. What is waited for; "" when no pod is left."""
-    workloads = place.workloads()
+    workloads = target.workloads()
     up = [w for w in workloads if replicas(w)]
     unmarked = {one: "" if one[1] == "Deployment" else mark for one, mark in known.rendered.items()}
     if up and known.found and (unmarked != dict(known.rendered) or known.digest != UNDER_WAY):
         # First of all: whatever comes next, every workload is applied anew.
         inv.write(
-            place.api,
-            place.ref,
-            place.namespace,
+            target.api,
+            target.ref,
+            target.namespace,
             replace(known, rendered=unmarked, digest=UNDER_WAY, applied=""),
         )
-    return scaling.stop(place, workloads)
+    return scaling.stop(target, workloads)
 
 
-def finish(place: Place, job: Json) -> None:
+def finish(target: Target, job: Json) -> None:
     """Everything answers on the new runtime: the copy and the Job are not needed any more."""
-    if _found(place).snapshot is None:
+    if _found(target).snapshot is None:
         return
-    jobs.forget(place.api, job, jobs.look(place.api, job))
-    snapshots.drop(place.admin_url, place.ref.release_name, place.ref.deployment_id)
+    jobs.forget(target.api, job, jobs.look(target.api, job))
+    snapshots.drop(target.admin_url, target.ref.release_name, target.ref.deployment_id)
 
 
-def running(place: Place, job: Json) -> bool:
+def running(target: Target, job: Json) -> bool:
     """Whether a migration runs now: it must not be cut off."""
-    standing = jobs.look(place.api, job)
+    standing = jobs.look(target.api, job)
     return bool(standing.uid) and not (standing.done or standing.failed)
 
 
-def _give_back(place: Place) -> None:
-    snapshots.restore(place.admin_url, place.ref.release_name, place.ref.deployment_id)
+def _give_back(target: Target) -> None:
+    snapshots.restore(target.admin_url, target.ref.release_name, target.ref.deployment_id)
 
 
-def _found(place: Place) -> databases.Leftovers:
-    return databases.find(place.admin_url, place.ref.release_name, place.ref.deployment_id)
+def _found(target: Target) -> databases.Leftovers:
+    return databases.find(target.admin_url, target.ref.release_name, target.ref.deployment_id)
 
 
 def _waiting(release: Release, sentence: str) -> Progress:

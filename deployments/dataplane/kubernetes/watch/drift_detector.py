@@ -29,8 +29,8 @@ class _Suspicion:
     """Since when one object differs, and how often it was told before."""
 
     since: float | None = None
-    told: int = 0
-    told_at: float = field(default=-PEACE_SECONDS)
+    reported: int = 0
+    reported_at: float = field(default=-PEACE_SECONDS)
 
 
 class Judge:
@@ -71,7 +71,7 @@ class Judge:
     def _judge(self, owner: str, inventory: Inventory, now: float) -> bool:
         """Whether the Deployment is beyond doubt: judged in full, and what was found is written down."""
         sure, lasting = True, []
-        told = set(drift.read_annotation(inventory.annotation))
+        reported = set(drift.read_annotation(inventory.annotation))
         for entry in inventory.entries:
             feed = self._feeds.get(entry.kind)
             if feed is None:
@@ -79,19 +79,19 @@ class Judge:
             if not feed.live:
                 sure = False
                 continue
-            place = "" if entry.kind in CLUSTER_KINDS else inventory.namespace
-            held = feed.objects.get((place, entry.name))
+            target = "" if entry.kind in CLUSTER_KINDS else inventory.namespace
+            held = feed.objects.get((target, entry.name))
             found = drift.judge(entry, held.seen if held else None)
-            waits = found not in told and self._waits((owner, entry.kind, entry.name), found, now)
+            waits = found not in reported and self._waits((owner, entry.kind, entry.name), found, now)
             sure &= not waits
-            if found and not waits and (found in told or self._confirmed(owner, entry, feed, place)):
+            if found and not waits and (found in reported or self._confirmed(owner, entry, feed, target)):
                 lasting.append(found)
-        return self._tell(owner, inventory, lasting, now) and sure
+        return self._report(owner, inventory, lasting, now) and sure
 
-    def _confirmed(self, owner: str, entry: Entry, feed: Feed, place: str) -> bool:
+    def _confirmed(self, owner: str, entry: Entry, feed: Feed, target: str) -> bool:
         """Whether the API server itself says so. A cache may be behind: while it lists, what was made since is missing
         in it. Whatever it hears later puts the Deployment in doubt again."""
-        path = path_of(feed.kind.api_version, entry.kind, place, entry.name)
+        path = path_of(feed.kind.api_version, entry.kind, target, entry.name)
         try:
             there = self._api().get(path, f"{entry.kind} {entry.name}", METADATA)
         except DataPlaneError as error:
@@ -108,17 +108,17 @@ class Judge:
         if found is None:
             if key in self._suspicions:
                 self._suspicions[key].since = None
-                if now - self._suspicions[key].told_at > PEACE_SECONDS:
+                if now - self._suspicions[key].reported_at > PEACE_SECONDS:
                     del self._suspicions[key]
             return False
         known = self._suspicions.setdefault(key, _Suspicion())
-        if now - known.told_at > PEACE_SECONDS:
-            known.told = 0
+        if now - known.reported_at > PEACE_SECONDS:
+            known.reported = 0
         if known.since is None:
             known.since = now
-        return now - known.since < min(WAR_CAP, HOLD_SECONDS * WAR_FACTOR**known.told)
+        return now - known.since < min(WAR_CAP, HOLD_SECONDS * WAR_FACTOR**known.reported)
 
-    def _tell(self, owner: str, inventory: Inventory, lasting: list[Drift], now: float) -> bool:
+    def _report(self, owner: str, inventory: Inventory, lasting: list[Drift], now: float) -> bool:
         """Write it on the inventory, if it is not there yet; whether nothing is left to do."""
         text = drift.annotation(lasting)
         if not text or text == inventory.annotation:
@@ -136,5 +136,5 @@ class Judge:
         logger.info("drift_found", deployment=owner, objects=len(lasting))
         for one in lasting:
             known = self._suspicions[owner, one.kind, one.name]
-            known.told, known.told_at, known.since = known.told + 1, now, None
+            known.reported, known.reported_at, known.since = known.reported + 1, now, None
         return True

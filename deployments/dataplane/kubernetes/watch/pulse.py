@@ -27,7 +27,7 @@ class Pulse:
         self._changed = threading.Condition()
         self._error: DataPlaneError | None = None
         self._stopped = False
-        self.heard_at = time.monotonic()
+        self.watched_at = time.monotonic()
 
     @property
     def stopped(self) -> bool:
@@ -84,7 +84,7 @@ class Pulse:
 
     def _found(self) -> None:
         with self._changed:
-            self.heard_at = time.monotonic()
+            self.watched_at = time.monotonic()
             if self._error is not None:
                 self._error = None
                 self._changed.notify_all()

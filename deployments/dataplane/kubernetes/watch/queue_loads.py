@@ -17,7 +17,7 @@ import structlog
 
 from deployments.dataplane.contract import DataPlaneError, Ref
 from deployments.dataplane.postgres import airflow_metadata, databases
-from deployments.dataplane.postgres.airflow_metadata import Look
+from deployments.dataplane.postgres.airflow_metadata import Vitals
 
 logger = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class LoadReader:
     """Reads the loads of the followed Deployments, and tells the ids of those whose load or life changed."""
 
     def __init__(self, admin_url: str, tell: Callable[[str], None]) -> None:
-        self._admin_url, self._tell = admin_url, tell
+        self._admin_url, self._report = admin_url, tell
         self._refs: Mapping[str, Ref] = {}
         self._known: dict[str, _Known] = {}
         self._stop = threading.Event()
@@ -95,15 +95,15 @@ class LoadReader:
         known = self._known[pk]
         self.looks += 1
         try:
-            seen = airflow_metadata.look(self._admin_url, ref.release_name)
+            seen = airflow_metadata.vitals(self._admin_url, ref.release_name)
         except DataPlaneError:
             known.look_at = now + SULK_SECONDS
             known.busy, text = True, "silent"
         else:
-            known.busy, text = bool(seen.loads) or seen.waiting, told(seen)
+            known.busy, text = bool(seen.loads) or seen.waiting, reported(seen)
             known.full_at = now + FULL_SECONDS * random.uniform(0.6, 1.0)  # noqa: S311 - spread
         if known.text is not None and known.text != text:
-            self._tell(pk)
+            self._report(pk)
         known.text = text
 
     def _inserted(self) -> dict[str, int]:
@@ -115,7 +115,7 @@ class LoadReader:
             return {str(name): int(count) for name, count in rows.fetchall()}
 
 
-def told(seen: Look) -> str:
+def reported(seen: Vitals) -> str:
     """A text that changes when a queue's load does, or when a job falls silent or comes back."""
     loads = [f"{queue} {state} {count}" for (queue, state), count in sorted(seen.loads.items())]
     fresh = [beat for beat in seen.heartbeats if (seen.now - beat.latest).total_seconds() <= FRESH_SECONDS]

@@ -80,10 +80,10 @@ class Feed:
         self.live = False  # what is in the cache is what is there
         self.error = ""  # why it is not live
         self.listed = 0  # how many times, for tests and the bench
-        self.heard_at = time.monotonic()
+        self.watched_at = time.monotonic()
         self._stream: Stream | None = None
         self._version = ""  # where to watch on from; "": list first
-        self._api, self._tell, self._pulse = api, tell, pulse
+        self._api, self._report, self._pulse = api, tell, pulse
         self._forbidden = forbidden  # the kinds that were refused by 403, of all feeds
         self._what = f"the list of every {kind.kind}"
         self._path = path_of(kind.api_version, kind.kind, "")
@@ -123,7 +123,7 @@ class Feed:
         ):  # an unknown kind may be forbidden before it is looked for
             self.objects, self._version = {}, ""
             self._alive()
-            self.heard_at += UNKNOWN_KIND_REST
+            self.watched_at += UNKNOWN_KIND_REST
             return UNKNOWN_KIND_REST
         if isinstance(error, SignInRefused):
             self._pulse.lost(error)
@@ -140,7 +140,7 @@ class Feed:
         self.live, self.error, self._version = False, why, ""
 
     def _alive(self) -> None:
-        self.heard_at = time.monotonic()
+        self.watched_at = time.monotonic()
         if not self.live:
             self.live, self.error = True, ""
             self._forbidden.discard(self.kind.kind)
@@ -248,9 +248,9 @@ class Feed:
         """Tell of what became of one object, when somebody should look."""
         for one in {held.owner if held else "", known.owner if known else ""} - {""}:
             if known is None or held is None or known.state != held.state or known.owner != held.owner:
-                self._tell(one, True)
+                self._report(one, True)
             elif known.seen != held.seen or known.inventory != held.inventory:
-                self._tell(one, False)
+                self._report(one, False)
 
     def _held(self, found: dict[str, Any]) -> Held:
         meta = found.get("metadata") or {}

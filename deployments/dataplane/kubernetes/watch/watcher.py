@@ -29,7 +29,7 @@ class ClusterWatcher:
     def __init__(self, api: Callable[[], Api], database_url: str, may_write: Callable[[], bool]) -> None:
         self._pulse = Pulse(api)
         forbidden: set[str] = set()
-        self._feeds = [Feed(kind, api, self._tell, self._pulse, forbidden) for kind in kinds.KINDS]
+        self._feeds = [Feed(kind, api, self._report, self._pulse, forbidden) for kind in kinds.KINDS]
         by_kind = {feed.kind.kind: feed for feed in self._feeds if feed.kind is not kinds.INVENTORIES}
         inventories = next(feed for feed in self._feeds if feed.kind is kinds.INVENTORIES)
         self._judge = Judge(by_kind, inventories, api, may_write)
@@ -58,7 +58,7 @@ class ClusterWatcher:
                     return frozenset(found)
                 self._changed.wait(left)
 
-    def trouble(self) -> str:
+    def unreachable_reason(self) -> str:
         """See the contract."""
         if self._pulse.error:
             return self._pulse.error
@@ -68,9 +68,9 @@ class ClusterWatcher:
                 return feed.error
             if not feed.live and now - self._began < SILENT_SECONDS:
                 return "The first look at the cluster is under way."
-            if not feed.live or now - feed.heard_at > STUCK_SECONDS:
+            if not feed.live or now - feed.watched_at > STUCK_SECONDS:
                 return f"The watch of every {feed.kind.kind} is silent. It is begun again by itself."
-        if now - self._pulse.heard_at > SILENT_SECONDS + BEAT_SECONDS:
+        if now - self._pulse.watched_at > SILENT_SECONDS + BEAT_SECONDS:
             return "The cluster's API server is silent. Is it running and reachable?"
         return ""
 
@@ -101,10 +101,10 @@ class ClusterWatcher:
     def _synced(self) -> bool:
         return all(feed.live for feed in self._feeds)
 
-    def _tell(self, owner: str, told: bool) -> None:
+    def _report(self, owner: str, reported: bool) -> None:
         """One object of that Deployment changed; `told` when people are told of it."""
         self._judge.doubt(owner)
-        if told:
+        if reported:
             self._wake(owner)
 
     def _wake(self, owner: str) -> None:

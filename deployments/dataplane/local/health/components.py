@@ -47,7 +47,7 @@ class Facts:
 
     now: datetime
     processes: Mapping[str, ProcessInfo]  # by program
-    wanted: Mapping[str, int]  # instances by component
+    desired: Mapping[str, int]  # instances by component
     api: ApiAnswer | None = None
     heartbeats: tuple[Heartbeat, ...] | None = None
     redis_clients: frozenset[str] | None = None  # names of connected workers; None when Redis did not answer
@@ -76,7 +76,9 @@ def components(facts: Facts) -> tuple[Component, ...]:
     """Every component that is wanted or still there, in the order in which people think of them."""
     known = {component_of(program) for program in facts.processes}
     order = [API_SERVER, "scheduler", DAG_PROCESSOR, TRIGGERER, REDIS]
-    names = sorted(known | set(facts.wanted), key=lambda n: (order.index(n) if n in order else len(order), n))
+    names = sorted(
+        known | set(facts.desired), key=lambda n: (order.index(n) if n in order else len(order), n)
+    )
     return tuple(_component(name, facts) for name in names)
 
 
@@ -114,33 +116,33 @@ def _has_worked(name: str, info: ProcessInfo, facts: Facts) -> bool:
 def _component(name: str, facts: Facts) -> Component:
     programs = sorted(program for program in facts.processes if component_of(program) == name)
     verdicts = _verdicts(name, programs, facts)
-    wanted = facts.wanted.get(name, 0)
+    desired = facts.desired.get(name, 0)
     ready = sum(verdict.state is ComponentState.READY for verdict in verdicts.values())
-    program, verdict = _worst(verdicts, wanted, title(name))
+    program, verdict = _worst(verdicts, desired, title(name))
     failing = verdict.state is ComponentState.FAILING
     return Component(
         name=name,
         state=verdict.state,
         ready=ready,
-        wanted=wanted,
+        desired=desired,
         reason=verdict.reason,
         last_line=facts.last_lines.get(program, "") if failing else "",
         restarts=sum(facts.restarts.get(program, 0) for program in programs),
     )
 
 
-def _worst(verdicts: Mapping[str, _Verdict], wanted: int, name: str) -> tuple[str, _Verdict]:
+def _worst(verdicts: Mapping[str, _Verdict], desired: int, name: str) -> tuple[str, _Verdict]:
     """The program that decides, and what it decides."""
     for state in (ComponentState.FAILING, ComponentState.STARTING):
         for program, verdict in verdicts.items():
             if verdict.state is state:
                 return program, verdict
     alive = [p for p, v in verdicts.items() if v.state is ComponentState.READY]
-    if len(alive) < wanted:
+    if len(alive) < desired:
         state = ComponentState.STARTING if verdicts else ComponentState.ABSENT
-        return "", _Verdict(state, f"{name}: {len(alive)} of {wanted} run.")
+        return "", _Verdict(state, f"{name}: {len(alive)} of {desired} run.")
     stopping = [p for p, v in verdicts.items() if v.state is ComponentState.STOPPING]
-    if stopping and not alive and not wanted:
+    if stopping and not alive and not desired:
         return stopping[0], verdicts[stopping[0]]
     return "", READY
 
@@ -159,18 +161,20 @@ def _verdicts(name: str, programs: list[str], facts: Facts) -> dict[str, _Verdic
 
 def _from_process(name: str, info: ProcessInfo, *, draining: bool) -> _Verdict | None:
     """What supervisord says of it; None when it runs, so that the service itself must be asked."""
-    said = title(name)
+    message = title(name)
     if info.state == "STOPPING" or (draining and info.alive):
-        return _Verdict(ComponentState.STOPPING, f"{said} finishes what it does and ends.")
+        return _Verdict(ComponentState.STOPPING, f"{message} finishes what it does and ends.")
     if draining or info.state == "STOPPED":
-        return _Verdict(ComponentState.STOPPING, f"{said} has ended.")
+        return _Verdict(ComponentState.STOPPING, f"{message} has ended.")
     if info.state == "FATAL":
-        return _Verdict(ComponentState.FAILING, f"{said} ends right after its start, again and again.")
+        return _Verdict(ComponentState.FAILING, f"{message} ends right after its start, again and again.")
     if info.state == "BACKOFF":
-        return _Verdict(ComponentState.FAILING, f"{said} ended right after its start and is started again.")
+        return _Verdict(
+            ComponentState.FAILING, f"{message} ended right after its start and is started again."
+        )
     if info.state == "EXITED":
         how = f"exit status {info.exit_status}" if info.exit_status >= 0 else "ended by a signal"
-        return _Verdict(ComponentState.FAILING, f"{said} ended ({how}).")
+        return _Verdict(ComponentState.FAILING, f"{message} ended ({how}).")
     return None
 
 
@@ -193,18 +197,24 @@ def _from_service(
 
 
 def _api_problem(answer: ApiAnswer) -> str:
-    said = title(API_SERVER)
-    return f"{said} answers {answer.problem}." if answer.problem else f"{said} cannot reach its database."
+    message = title(API_SERVER)
+    return (
+        f"{message} answers {answer.problem}." if answer.problem else f"{message} cannot reach its database."
+    )
 
 
-def _waiting(said: str, info: ProcessInfo, what: str, restarts: int) -> _Verdict:
+def _waiting(message: str, info: ProcessInfo, what: str, restarts: int) -> _Verdict:
     """Starting at first; failing when it has ended before, or has been silent for too long."""
     silent = info.now - info.started
     if restarts >= MANY_RESTARTS:
-        return _Verdict(ComponentState.FAILING, f"{said} has ended {restarts} times and was started again.")
+        return _Verdict(
+            ComponentState.FAILING, f"{message} has ended {restarts} times and was started again."
+        )
     if silent <= SLOW_START_SECONDS:
-        return _Verdict(ComponentState.STARTING, f"{said}: {what}.")
-    return _Verdict(ComponentState.FAILING, f"{said} runs but is silent: {what} for {silent // 60} minutes.")
+        return _Verdict(ComponentState.STARTING, f"{message}: {what}.")
+    return _Verdict(
+        ComponentState.FAILING, f"{message} runs but is silent: {what} for {silent // 60} minutes."
+    )
 
 
 def _beating(name: str, programs: Iterable[str], facts: Facts) -> frozenset[str]:

@@ -87,15 +87,15 @@ def _heartbeat(facts: Facts, component: str) -> str:
 
 def _ending(info: ProcessInfo, daemon_log: Path) -> str:
     """How the process last ended: "exit status 1", "terminated by SIGKILL"."""
-    said = set()
+    message = set()
     for line in probe.tail(daemon_log, 1000):
         at, rest = split_time(line, zone=None)
         ended = ENDED.search(rest)
         # The daemon names no Deployment: the second in which it ended tells which one it was.
         if at and ended and ended["program"] == info.name and abs(at.timestamp() - info.stopped) <= 1.5:
-            said.add(ended["how"])
-    if len(said) == 1:
-        return said.pop()
+            message.add(ended["how"])
+    if len(message) == 1:
+        return message.pop()
     if info.exit_status > 0:
         return f"exit status {info.exit_status}"
     return "ended by a signal" if info.exit_status < 0 else "ended"

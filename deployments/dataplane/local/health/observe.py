@@ -26,7 +26,7 @@ ENDED = ("BACKOFF", "EXITED", "FATAL")
 
 
 @dataclass(frozen=True)
-class Look:
+class Observed:
     """What was seen."""
 
     components: tuple[Component, ...]
@@ -36,7 +36,7 @@ class Look:
     untidy: bool = False  # a worker that was told to go has ended, or must be told again: for the next step
 
 
-def wanted_instances(folder: Path) -> dict[str, int]:
+def desired_instances(folder: Path) -> dict[str, int]:
     """How many instances of each component the Release last written asks for; workers are told by
     processes."""
     try:
@@ -45,14 +45,14 @@ def wanted_instances(folder: Path) -> dict[str, int]:
         return {}
 
 
-def take_look(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> Look:
+def observe(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> Observed:
     """Look at one Deployment. Raises DataPlaneUnreachable when supervisord does not answer."""
     facts = gather(paths, processes, ref, admin_url, redis_socket)
     if not facts.processes:
-        return Look((), {}, (), {})
+        return Observed((), {}, (), {})
     going = {program: facts.processes[program] for program in facts.draining}
     untidy = any(not info.alive or processes.overdue(program, info) for program, info in going.items())
-    return Look(components(facts), facts.processes, facts.queues, silent(facts), untidy)
+    return Observed(components(facts), facts.processes, facts.queues, silent(facts), untidy)
 
 
 def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> Facts:
@@ -74,11 +74,11 @@ def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redi
         answer, _ = api.result()
         connected = clients.result() if clients else None
     draining = frozenset(p for p in found if processes.draining_since(p) is not None)
-    wanted = wanted_instances(folder)
-    queues = tuple(name.removeprefix("worker-") for name in sorted(wanted) if name.startswith("worker-"))
+    desired = desired_instances(folder)
+    queues = tuple(name.removeprefix("worker-") for name in sorted(desired) if name.startswith("worker-"))
     for queue in queues:
         here = [p for p in found if component_of(p) == f"worker-{queue}" and p not in draining]
-        wanted[f"worker-{queue}"] = len(here)
+        desired[f"worker-{queue}"] = len(here)
     restarts = {program: processes.restarts(program) for program in found}
     ended = [p for p, info in found.items() if info.state in ENDED or restarts[p] >= MANY_RESTARTS]
     load = tuple(
@@ -86,7 +86,7 @@ def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redi
             name=queue,
             queued=loads.get((queue, "queued"), 0),
             running=loads.get((queue, "running"), 0),
-            workers=wanted[f"worker-{queue}"],
+            workers=desired[f"worker-{queue}"],
             draining=sum(found[p].alive for p in draining if component_of(p) == f"worker-{queue}"),
         )
         for queue in queues
@@ -94,7 +94,7 @@ def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redi
     return Facts(
         now=probe.utc_now(),
         processes=found,
-        wanted=wanted,
+        desired=desired,
         api=answer,
         heartbeats=heartbeats,
         redis_clients=connected,

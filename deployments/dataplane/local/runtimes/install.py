@@ -104,9 +104,9 @@ def _sync(
         reader = threading.Thread(target=output.extend, args=(stream,), daemon=True)
         reader.start()
         while process.poll() is None:
-            said = _progress(list(output), total, _unpacked(cache) - before)
-            if said:
-                job.say(replace(status, sentence=f"Installing Airflow {airflow_version}: {said}."))
+            message = _progress(list(output), total, _unpacked(cache) - before)
+            if message:
+                job.say(replace(status, sentence=f"Installing Airflow {airflow_version}: {message}."))
             time.sleep(PROGRESS_SECONDS)
         reader.join(timeout=5)
     if process.returncode != 0:

@@ -91,8 +91,8 @@ def advance(job: Job, spec: Spec, supervisor: Supervisor, paths: StateDir) -> st
         return status.sentence or "Starting."
     wait = status.retry_at() - time.time()
     if wait > 0:
-        said = status.sentence if status.failed else f"Interrupted: {status.sentence}"
-        raise DataPlaneError(f"{said} The next try is in {max(1, round(wait))} s.")
+        message = status.sentence if status.failed else f"Interrupted: {status.sentence}"
+        raise DataPlaneError(f"{message} The next try is in {max(1, round(wait))} s.")
     spec_file = job.folder / f"{job.name}.spec.json"
     write_spec(spec_file, spec)
     program = Program(

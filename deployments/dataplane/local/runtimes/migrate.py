@@ -110,14 +110,14 @@ def run(paths: StateDir, version: str, url: str, *, home: Path, seconds: float =
         shutil.rmtree(home, ignore_errors=True)
     if done.returncode != 0:
         print(done.stdout[-8000:])
-        raise MigrationFailed(f"airflow db migrate failed: {telling_line(done.stdout)}")
+        raise MigrationFailed(f"airflow db migrate failed: {relevant_line(done.stdout)}")
 
 
-def telling_line(output: str) -> str:
+def relevant_line(output: str) -> str:
     """The line of a failed command's output that says why: the last that names an exception, else the last."""
     lines = [plain for line in output.splitlines() if (plain := clean(line).strip())]
-    telling = [line for line in lines if EXCEPTION_LINE.match(line)]
-    return (telling or lines or ["it said nothing"])[-1][:300]
+    relevant = [line for line in lines if EXCEPTION_LINE.match(line)]
+    return (relevant or lines or ["it said nothing"])[-1][:300]
 
 
 if __name__ == "__main__":

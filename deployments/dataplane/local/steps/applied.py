@@ -15,13 +15,13 @@ def digest(folder: Path) -> str:
         return ""
 
 
-def note(folder: Path, digest: str) -> None:
+def record_applied(folder: Path, digest: str) -> None:
     """Everything of that Release is applied and ready."""
     write_private(folder / "applied.json", json.dumps({"digest": digest}))
 
 
-def leave(folder: Path, wanted: str) -> None:
+def leave(folder: Path, desired: str) -> None:
     """Before the first change towards `wanted`: what was applied before is not any more, also if we are killed now and
     it is wanted again."""
-    if digest(folder) not in ("", wanted):
-        note(folder, UNDER_WAY)
+    if digest(folder) not in ("", desired):
+        record_applied(folder, UNDER_WAY)

@@ -4,7 +4,7 @@ thing and says what it did; the first that did something ends the call."""
 from collections.abc import Mapping
 
 from deployments.dataplane.local import ports
-from deployments.dataplane.local.environment import Place, worker_name, worker_spec
+from deployments.dataplane.local.environment import Layout, worker_name, worker_spec
 from deployments.dataplane.local.health.components import component_of
 from deployments.dataplane.local.program_names import API_SERVER, REDIS
 from deployments.dataplane.local.supervisor.client import ProcessInfo
@@ -32,7 +32,7 @@ def step(processes: Processes, specs: Mapping[str, Spec]) -> str:
 
 
 def worker_specs(
-    processes: Processes, release: Release, secrets: Secrets, place: Place, workers: Mapping[str, int]
+    processes: Processes, release: Release, secrets: Secrets, layout: Layout, workers: Mapping[str, int]
 ) -> dict[str, Spec]:
     """The workers that should run: those there are, idle ones first to go, then new ones in the lowest
     slots."""
@@ -41,24 +41,24 @@ def worker_specs(
     for queue in release.queues:
         for slot in _slots(processes, found, queue, workers.get(queue.name, queue.min_workers)):
             name = worker_name(queue.name, slot)
-            specs[name] = worker_spec(release, secrets, place, queue=queue, slot=slot)
+            specs[name] = worker_spec(release, secrets, layout, queue=queue, slot=slot)
     return specs
 
 
 def _slots(
-    processes: Processes, found: Mapping[str, ProcessInfo], queue: QueueSpec, wanted: int
+    processes: Processes, found: Mapping[str, ProcessInfo], queue: QueueSpec, desired: int
 ) -> list[int]:
     """The slots of a queue that should run. A draining worker is on its way out and never counted."""
     prefix = f"worker-{queue.name}"
     mine = {p: info for p, info in found.items() if is_worker(p) and component_of(p) == prefix}
     draining = {p for p in mine if processes.draining_since(p) is not None}
     staying = [p for p in mine if p not in draining]
-    if len(staying) > wanted:
+    if len(staying) > desired:
         staying.sort(key=lambda p: busy_tasks(mine[p].pid), reverse=True)
-    slots = [int(p.rpartition("-")[2]) for p in staying[:wanted]]
+    slots = [int(p.rpartition("-")[2]) for p in staying[:desired]]
     taken = {int(p.rpartition("-")[2]) for p in mine}
     free = (slot for slot in range(1, 1000) if slot not in taken)
-    return slots + [next(free) for _ in range(wanted - len(slots))]
+    return slots + [next(free) for _ in range(desired - len(slots))]
 
 
 def _end_superfluous(
@@ -120,7 +120,7 @@ def restart_silent(processes: Processes, silent: Mapping[str, float]) -> str:
     return _sentence("Restarting what runs but does not answer:", hung)
 
 
-def stranger_on_port(found: Mapping[str, ProcessInfo], port: int) -> bool:
+def port_taken(found: Mapping[str, ProcessInfo], port: int) -> bool:
     """Whether somebody else holds the API server's port: it is taken while the API server does not run."""
     info = found.get(API_SERVER)
     return (info is None or not info.alive) and not ports.bindable(port)

@@ -19,7 +19,7 @@ import sys
 NICE = 5
 
 
-def _note(path: str, digest: str) -> None:
+def _record_start(path: str, digest: str) -> None:
     """Say which spec this pid runs, and how often it was started: the driver restarts only what changed."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -64,7 +64,7 @@ def main(path: str) -> None:
     os.umask(0o077)
     os.chdir(spec["cwd"])
     os.nice(NICE)
-    _note(spec["started"], spec["digest"])
+    _record_start(spec["started"], spec["digest"])
     # In UTF-8 whatever the locale: a value arrives byte for byte as it was set.
     env = {key.encode(): value.encode(errors="surrogateescape") for key, value in spec["env"].items()}
     os.execve(spec["argv"][0], spec["argv"], env)  # noqa: S606 - never through a shell

@@ -62,28 +62,28 @@ def write_spec(spec_file: Path, spec: Spec) -> bool:
 
 def running_digest(spec_file: Path, pid: int) -> str:
     """The digest of the spec with which `pid` was started; "" when it has not come that far."""
-    note = _note(spec_file)
-    return str(note["digest"]) if note.get("pid") == pid else ""
+    record = _started_record(spec_file)
+    return str(record["digest"]) if record.get("pid") == pid else ""
 
 
 def running_pid(spec_file: Path) -> int:
     """The pid of the last start; 0 before the first."""
-    return int(_note(spec_file).get("pid", 0))
+    return int(_started_record(spec_file).get("pid", 0))
 
 
 def last_digest(spec_file: Path) -> str:
     """The digest of the spec of the last start; "" before the first."""
-    return str(_note(spec_file).get("digest", ""))
+    return str(_started_record(spec_file).get("digest", ""))
 
 
 def restarts(spec_file: Path) -> int:
     """How often the program was started again since its spec last changed."""
-    return max(0, int(_note(spec_file).get("starts", 1)) - 1)
+    return max(0, int(_started_record(spec_file).get("starts", 1)) - 1)
 
 
-def _note(spec_file: Path) -> dict[str, Any]:
+def _started_record(spec_file: Path) -> dict[str, Any]:
     try:
-        note = json.loads(started_file(spec_file).read_text())
+        record = json.loads(started_file(spec_file).read_text())
     except (OSError, ValueError):
         return {}
-    return note if isinstance(note, dict) else {}
+    return record if isinstance(record, dict) else {}

@@ -206,8 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path.endswith("/selfsubjectaccessreviews"):
             review = json.loads(raw)
             asked = review["spec"].get("resourceAttributes", {})
-            said = f"{asked.get('verb')} {asked.get('resource')}"
-            return 201, {**review, "status": {"allowed": said not in emulator.denied}}
+            message = f"{asked.get('verb')} {asked.get('resource')}"
+            return 201, {**review, "status": {"allowed": message not in emulator.denied}}
         if path == "/apis/keda.sh/v1alpha1" and emulator.keda:
             return 200, {"kind": "APIResourceList", "resources": [{"name": "scaledobjects"}]}
         found = ROUTE.match(path)

@@ -63,15 +63,15 @@ def _keys(path: Path, value: list[Any]) -> tuple[str, ...] | None:
 
 
 def _item(item: dict[str, Any], keys: tuple[str, ...]) -> str:
-    said = {key: item.get(key, "TCP" if key == "protocol" else None) for key in keys}
-    return "k:" + json.dumps(said, sort_keys=True, separators=(",", ":"))
+    message = {key: item.get(key, "TCP" if key == "protocol" else None) for key in keys}
+    return "k:" + json.dumps(message, sort_keys=True, separators=(",", ":"))
 
 
 def put(document: dict[str, Any], path: Path, value: Any) -> None:
     """Set one leaf, making what leads to it."""
     here: Any = document
-    for place, segment in enumerate(path):
-        last = place == len(path) - 1
+    for target, segment in enumerate(path):
+        last = target == len(path) - 1
         if segment == ".":
             return
         if segment.startswith("k:"):
@@ -79,7 +79,7 @@ def put(document: dict[str, Any], path: Path, value: Any) -> None:
         elif last:
             here[segment[2:]] = value
         else:
-            inner = [] if path[place + 1].startswith("k:") else {}
+            inner = [] if path[target + 1].startswith("k:") else {}
             held = here.get(segment[2:])
             if not isinstance(held, type(inner)):
                 here[segment[2:]] = held = inner

@@ -16,7 +16,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.credentials import parse
 from deployments.dataplane.kubernetes.api.transport import connection_to
-from deployments.dataplane.kubernetes.driver import KEDA_PATH, KubernetesDataPlane
+from deployments.dataplane.kubernetes.driver import KEDA_PATH, KubernetesDriver
 from deployments.dataplane.postgres import databases
 from deployments.tests.dataplane.contract import NEWER, OLDER, Case, converge, new_case
 from deployments.tests.dataplane.kubernetes.emulator import Emulator
@@ -68,16 +68,16 @@ class KubernetesHarness:
     def api(self) -> Api:
         return Api(self.connection, 60.0)
 
-    def driver(self, **more: str) -> KubernetesDataPlane:
+    def new_driver(self, **more: str) -> KubernetesDriver:
         """A driver, without anything having gone on in the cluster meanwhile."""
-        return KubernetesDataPlane(self.config(**more))
+        return KubernetesDriver(self.config(**more))
 
-    def plane(self) -> KubernetesDataPlane:
+    def driver(self) -> KubernetesDriver:
         self.kubelet.play()
-        return self.driver()
+        return self.new_driver()
 
-    def unreachable(self) -> KubernetesDataPlane:
-        return self.driver(server="https://127.0.0.1:1")
+    def unreachable(self) -> KubernetesDriver:
+        return self.new_driver(server="https://127.0.0.1:1")
 
     def running(self) -> Case:
         if self._running is None:
@@ -90,18 +90,18 @@ class KubernetesHarness:
         return names.namespace(self.prefix, case.ref.release_name)
 
     @contextmanager
-    def keda(self) -> Iterator[KubernetesDataPlane]:
+    def keda(self) -> Iterator[KubernetesDriver]:
         """A driver that leaves scaling to KEDA, which is there meanwhile; a real cluster without it skips the test."""
         if self.emulator:
             self.emulator.keda = True
         elif self.api().get(KEDA_PATH) is None:
             pytest.skip("the cluster of KUBECONFIG_TEST has no KEDA")
-        plane = self.driver(keda="true")
-        plane.connection.keda = NOT_ASKED
+        driver = self.new_driver(keda="true")
+        driver.connection.keda = NOT_ASKED
         try:
-            yield plane
+            yield driver
         finally:
-            plane.connection.keda = NOT_ASKED
+            driver.connection.keda = NOT_ASKED
             if self.emulator:
                 self.emulator.keda = False
 

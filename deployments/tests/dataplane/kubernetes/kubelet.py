@@ -101,18 +101,18 @@ class Kubelet:
             template = owner["spec"]["template"]
             mark = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
             if owner["kind"] == "Job":
-                wanted = 0 if (owner.get("status") or {}).get("conditions") else 1
+                desired = 0 if (owner.get("status") or {}).get("conditions") else 1
                 stale: list[Json] = []
             else:
-                wanted = owner["spec"].get("replicas", 1)
+                desired = owner["spec"].get("replicas", 1)
                 stale = [p for p in mine if p["metadata"]["labels"].get("pod-template-hash") != mark]
             fresh = [p for p in mine if p not in stale]
             cost = "controller.kubernetes.io/pod-deletion-cost"
             fresh.sort(key=lambda p: int((p["metadata"].get("annotations") or {}).get(cost, 0)), reverse=True)
-            surplus = fresh[wanted:] if owner["kind"] != "Job" else []
+            surplus = fresh[desired:] if owner["kind"] != "Job" else []
             for pod in [*stale, *surplus]:
                 self._remove(pod)
-            for _ in range(wanted - len(fresh)):
+            for _ in range(desired - len(fresh)):
                 self._make(owner, template, mark)
 
     def _make(self, owner: Json, template: Json, mark: str) -> None:
@@ -224,8 +224,8 @@ class Kubelet:
 
 def _workload_status(owner: Json, mine: list[Json]) -> Json:
     ready = sum((p.get("status") or {}).get("phase") == "Running" for p in mine)
-    wanted = owner["spec"].get("replicas", 1)
-    fine = ready >= wanted
+    desired = owner["spec"].get("replicas", 1)
+    fine = ready >= desired
     conditions = [
         {"type": "Available", "status": str(fine), "reason": "MinimumReplicasAvailable"},
         {

@@ -63,19 +63,19 @@ class Store:
             made = place not in self.objects
             live = self._new(place, manifest) if made else copied(self.objects[place])
             self._check_immutable(place, live, manifest, made)
-            wanted = fields.leaves(manifest)
+            desired = fields.leaves(manifest)
             owners = self._owners(live)
             mine = (manager, "Apply", "")
             before = fields.leaves(live)
             others = set().union(*(p for who, p in owners.items() if who != mine)) if owners else set()
-            for path in sorted(owners.get(mine, set()) - set(wanted) - others):
+            for path in sorted(owners.get(mine, set()) - set(desired) - others):
                 fields.drop(live, path)
-            for path, value in wanted.items():
+            for path, value in desired.items():
                 if before.get(path, ...) != value:
                     for who in owners:
                         owners[who] -= {path}
                 fields.put(live, path, value)
-            owners[mine] = set(wanted)
+            owners[mine] = set(desired)
             self._save(place, live, owners, mine)
             return self.objects[place], made
 
@@ -163,9 +163,9 @@ class Store:
             raise Refusal(403, "Forbidden", text, causes)
 
     @staticmethod
-    def _check_immutable(place: Place, live: Json, wanted: Json, made: bool) -> None:
+    def _check_immutable(place: Place, live: Json, desired: Json, made: bool) -> None:
         fixed = {"deployments": "selector", "jobs": "template"}.get(place.plural)
-        was, will = (d.get("spec", {}).get(fixed) if fixed else None for d in (live, wanted))
+        was, will = (d.get("spec", {}).get(fixed) if fixed else None for d in (live, desired))
         if not made and fixed and will is not None and was != will:
             text = "Invalid value: field is immutable"
             causes = [{"reason": "FieldValueInvalid", "message": text, "field": f"spec.{fixed}"}]

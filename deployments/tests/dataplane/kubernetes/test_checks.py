@@ -135,8 +135,8 @@ def test_the_ingress_class_is_the_chosen_one_or_the_default():
         ([], "", "warning"),
         ([nginx], "nginx", "ok"),
     ]
-    for classes, wanted, state in [*table, ([nginx], "alb", "warning")]:
-        found = verdicts.ingress(classes, ClusterSettings(ingress_class=wanted, ingress_domain="a.example"))
+    for classes, desired, state in [*table, ([nginx], "alb", "warning")]:
+        found = verdicts.ingress(classes, ClusterSettings(ingress_class=desired, ingress_domain="a.example"))
         assert states(found) == {"ingress_class": state, "domain": "ok"}
 
 

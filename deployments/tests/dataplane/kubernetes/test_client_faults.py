@@ -57,7 +57,7 @@ def test_401_is_told_and_not_repeated_for_30_seconds(emulator, connection) -> No
 
 
 @pytest.mark.parametrize(
-    ("message", "causes", "kind", "said"),
+    ("message", "causes", "kind", "expected"),
     [
         (
             "exceeded quota: airdeck, requested: cpu=2, used: cpu=15, limited: cpu=16",
@@ -81,9 +81,11 @@ def test_401_is_told_and_not_repeated_for_30_seconds(emulator, connection) -> No
         ("unable to create", [{"reason": "NamespaceTerminating"}], NamespaceEnding, "is being deleted"),
     ],
 )
-def test_403_says_who_refused_what_and_is_not_repeated(emulator, api, message, causes, kind, said) -> None:
+def test_403_says_who_refused_what_and_is_not_repeated(
+    emulator, api, message, causes, kind, expected
+) -> None:
     emulator.script("PATCH", Answer(status=403, message=message, causes=causes))
-    with pytest.raises(kind, match=said) as caught:
+    with pytest.raises(kind, match=expected) as caught:
         api.apply(PATH, THING)
     assert str(caught.value).endswith(".")
     assert count(emulator) == 1

@@ -28,11 +28,11 @@ def templates(release: Release) -> dict[str, object]:
 def test_the_effects_are_what_kubernetes_does(old: Release, new: Release) -> None:
     before, after = templates(old), templates(new)
     changed = {name for name in before if name in after and before[name] != after[name]}
-    told = effects(old, new, sized=True)
-    assert set(told.restarts) == changed & set(AIRFLOW)
-    assert {names.worker(queue) for queue in told.replaced} == changed - set(AIRFLOW)
-    assert {names.worker(queue) for queue in told.dropped} == set(before) - set(after)
-    assert {names.worker(queue) for queue in told.added} == set(after) - set(before)
+    reported = effects(old, new, sized=True)
+    assert set(reported.restarts) == changed & set(AIRFLOW)
+    assert {names.worker(queue) for queue in reported.replaced} == changed - set(AIRFLOW)
+    assert {names.worker(queue) for queue in reported.dropped} == set(before) - set(after)
+    assert {names.worker(queue) for queue in reported.added} == set(after) - set(before)
 
 
 def test_kubernetes_gives_workers_the_time_that_the_sentence_promises() -> None:

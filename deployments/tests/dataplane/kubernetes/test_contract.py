@@ -33,7 +33,7 @@ class OnKubernetes:
         try:
             converge(harness, case)
             converge(harness, replace(case, release=replace(case.release, generation=2, hibernating=True)))
-            assert harness.plane().observe(case.ref).queues[0].workers == 0
+            assert harness.new_driver().observe(case.ref).queues[0].workers == 0
             converge(harness, case)
             path = path_of("apps/v1", "Deployment", harness.namespace(case), "worker-default")
             found = harness.api().get(path)
@@ -68,7 +68,7 @@ class OnKubernetes:
         try:
             converge(harness, case)
             count = len(harness.api().items(path_of("v1", "Pod", namespace)))
-            progress = harness.plane().destroy(case.ref)
+            progress = harness.new_driver().destroy(case.ref)
             assert (progress.outcome, progress.step) == (Outcome.WAITING, "components")
             assert progress.sentence == f"Waiting for {count} pods to end."
             found = harness.api().get(path_of("v1", "Namespace", "", namespace))
@@ -85,13 +85,13 @@ class OnKubernetes:
         namespace = harness.namespace(case)
         worker = path_of("apps/v1", "Deployment", namespace, "worker-default")
         path = path_of("keda.sh/v1alpha1", "ScaledObject", namespace, "worker-default")
-        with harness.keda() as plane:
+        with harness.keda() as driver:
             try:
-                plane.apply(case.ref, case.release, case.secrets, {"default": 3})
+                driver.apply(case.ref, case.release, case.secrets, {"default": 3})
                 owners = api.get(worker)["metadata"]["managedFields"]
                 assert not any("f:replicas" in owner["fieldsV1"].get("f:spec", {}) for owner in owners)
                 api.merge(path, {"metadata": {"finalizers": ["finalizer.keda.sh"]}}, "it", "keda")
-                progress = plane.destroy(case.ref)
+                progress = driver.destroy(case.ref)
                 assert progress.outcome is Outcome.WAITING
                 assert (
                     progress.sentence == "Deletion waits for 1 ScaledObject with finalizer finalizer.keda.sh."

@@ -191,8 +191,10 @@ def test_a_drift_counts_once_it_has_lasted_and_is_written_with_the_version_that_
     judge_.look(3.1)
     (written,) = api.written
     assert written["resourceVersion"] == "7"
-    told = json.loads(written["annotations"][drift.ANNOTATION])
-    assert told == [{"kind": "Deployment", "name": "scheduler", "manager": "kubectl-edit", "removed": False}]
+    reported = json.loads(written["annotations"][drift.ANNOTATION])
+    assert reported == [
+        {"kind": "Deployment", "name": "scheduler", "manager": "kubectl-edit", "removed": False}
+    ]
 
 
 def test_what_goes_away_by_itself_is_no_drift(court):
@@ -237,16 +239,16 @@ def test_a_cache_that_is_behind_accuses_nobody(court):
 
 def test_two_controllers_at_war_are_told_of_less_and_less_often(court):
     judge_, _, _, api = court
-    told = []
+    reported = []
     for second in range(0, 400):
         judge_.doubt("d1")
         before = len(api.written)
         judge_.look(float(second))
         if len(api.written) > before:
-            told.append(second)
-    gaps = [later - before for before, later in pairwise(told)]
-    assert told[0] <= 4
-    assert len(told) <= 5
+            reported.append(second)
+    gaps = [later - before for before, later in pairwise(reported)]
+    assert reported[0] <= 4
+    assert len(reported) <= 5
     assert gaps == sorted(gaps)
 
 

@@ -26,9 +26,9 @@ from deployments.tests.dataplane.kubernetes.words import SCHEDULER, WORKER, api,
 def test_creating_costs_a_request_per_object_and_ten_more_at_most(harness, cases) -> None:
     case = new_case()
     cases.append(case)
-    plane, since = harness.driver(), len(harness.emulator.calls)
-    plane.observe(case.ref)
-    plane.apply(case.ref, case.release, case.secrets, case.workers)
+    subject, since = harness.new_driver(), len(harness.emulator.calls)
+    subject.observe(case.ref)
+    subject.apply(case.ref, case.release, case.secrets, case.workers)
     made = objects(harness, case)
     assert ("ingresses", "api-server") in made
     assert len(calls(harness, since)) <= len(made) + 10
@@ -36,29 +36,29 @@ def test_creating_costs_a_request_per_object_and_ten_more_at_most(harness, cases
 
 def test_a_healthy_deployment_is_observed_with_two_requests(harness) -> None:
     case = harness.running()
-    plane, since = harness.plane(), len(harness.emulator.calls)
-    assert plane.observe(case.ref).ready
-    plane.endpoint(case.ref)
-    plane.notes(case.ref)
+    subject, since = harness.subject(), len(harness.emulator.calls)
+    assert subject.observe(case.ref).ready
+    subject.endpoint(case.ref)
+    subject.details(case.ref)
     assert len(calls(harness, since)) == 2
 
 
 def test_applying_what_is_there_sends_nothing(harness) -> None:
     case = harness.running()
-    plane, since = harness.plane(), len(harness.emulator.calls)
-    assert plane.apply(case.ref, case.release, case.secrets, case.workers).outcome is Outcome.FINISHED
+    subject, since = harness.subject(), len(harness.emulator.calls)
+    assert subject.apply(case.ref, case.release, case.secrets, case.workers).outcome is Outcome.FINISHED
     assert {call.split()[0] for call in calls(harness, since)} == {"GET"}
 
 
 def test_a_driver_that_is_kept_does_not_believe_an_old_look_for_ever(harness, cases, monkeypatch) -> None:
     monkeypatch.setattr(driver, "FRESH_SECONDS", 0.2)
-    case, plane = new_case(), harness.driver()
+    case, subject = new_case(), harness.new_driver()
     cases.append(case)
     deadline = time.monotonic() + harness.patience
-    while plane.apply(case.ref, case.release, case.secrets, case.workers).outcome is not Outcome.FINISHED:
+    while subject.apply(case.ref, case.release, case.secrets, case.workers).outcome is not Outcome.FINISHED:
         assert time.monotonic() < deadline
         harness.kubelet.play()
-        plane.observe(case.ref)
+        subject.observe(case.ref)
 
 
 def test_a_changed_scheduler_size_patches_the_scheduler_and_the_quota_only(harness, case) -> None:
@@ -102,7 +102,7 @@ def test_idle_workers_go_first_and_other_changes_leave_their_number_alone(harnes
     ) as inside:
         row = "INSERT INTO task_instance (queue, state, hostname) VALUES ('default', 'running', %s)"
         inside.execute(row, (busy["status"]["podIP"],))
-    load = harness.plane().observe(case.ref).queues[0]
+    load = harness.subject().observe(case.ref).queues[0]
     assert (load.workers, load.running) == (3, 1)
     converge(harness, case)
     left = [
@@ -134,7 +134,7 @@ def test_airflow_is_stopped_in_an_order_that_loses_no_task(harness, case) -> Non
     api(harness).merge(held, {"metadata": {"finalizers": None}}, "it", "kubelet")
     converge(harness, asleep)
     assert get(harness, case, ("apps/v1", "Deployment", "redis"))["spec"]["replicas"] == 0
-    observed = harness.plane().observe(case.ref)
+    observed = harness.subject().observe(case.ref)
     assert observed.asleep
     assert {c.state for c in observed.components} == {ComponentState.ABSENT}
     converge(harness, case)  # and wakes
@@ -146,10 +146,10 @@ def test_airflow_is_stopped_in_an_order_that_loses_no_task(harness, case) -> Non
 def test_no_secret_is_in_anything_but_a_secret(harness) -> None:
     case = harness.running()
     values = [v for k, v in vars(CANARIES).items() if k != "variables"] + list(CANARIES.variables.values())
-    for place, found in harness.emulator.store.objects.items():
-        if place.plural != "secrets":
+    for target, found in harness.emulator.store.objects.items():
+        if target.plural != "secrets":
             text = json.dumps(found)
-            assert not any(value in text for value in values), place
+            assert not any(value in text for value in values), target
     known = inventory.read(api(harness), case.ref, harness.namespace(case))
     inputs = Inputs(
         case.release, case.secrets, ClusterSettings.of(harness.config().settings), "postgresql://a@b/c"
@@ -163,8 +163,8 @@ def test_no_secret_is_in_anything_but_a_secret(harness) -> None:
 
 def test_nothing_of_the_driver_shows_a_secret_in_its_repr(harness) -> None:
     case = harness.running()
-    place = harness.driver()._place(case.ref)
-    task = provision.Task(place, case.release, case.secrets, case.workers, keda=False)
-    said = repr((place, task, harness.config(), harness.driver().connection))
-    assert CANARIES.fernet_key not in said
-    assert harness.connection._client.configuration.api_key["BearerToken"] not in said
+    target = harness.new_driver()._target(case.ref)
+    task = provision.Task(target, case.release, case.secrets, case.workers, keda=False)
+    message = repr((target, task, harness.config(), harness.new_driver().connection))
+    assert CANARIES.fernet_key not in message
+    assert harness.connection._client.configuration.api_key["BearerToken"] not in message

@@ -33,7 +33,7 @@ def facts_of(found: dict) -> Facts:
         else [
             Heartbeat(b["job_type"], b["hostname"], moment(b["began"]), moment(b["latest"])) for b in beats
         ],
-        database_trouble=found.get("database_trouble", ""),
+        database_problem=found.get("database_trouble", ""),
         pods=found.get("pods"),
         replica_sets=found.get("replica_sets", ()),
         events=found.get("events", ()),
@@ -51,10 +51,10 @@ def test_a_component_says_what_is_wrong_with_it_and_what_to_do(name):
     found = load(name)
     expected = dict(found["expect"])
     facts = facts_of(found)
-    told = {c.name: c for c in components.components(facts)}[expected.pop("component")]
-    seen = {"state": told.state.value, "reason": told.reason}
+    reported = {c.name: c for c in components.components(facts)}[expected.pop("component")]
+    seen = {"state": reported.state.value, "reason": reported.reason}
     assert seen == {key: expected.pop(key) for key in ("state", "reason")}
-    assert {key: getattr(told, key) for key in expected} == expected
+    assert {key: getattr(reported, key) for key in expected} == expected
 
 
 @pytest.mark.parametrize("name", of(prefix=""))
@@ -89,15 +89,17 @@ def test_the_pod_that_is_to_blame_is_the_first_that_why_shows(name):
 @pytest.mark.parametrize("name", of(prefix="job_"))
 def test_a_migration_says_how_it_stands(name):
     found = load(name)
-    told = signals.of_job(found["job"], found.get("pods", ()), found.get("events", ()), moment(found["now"]))
-    assert (told and {"state": told.state.value, "sentence": told.sentence}) == found["expect"]
+    reported = signals.of_job(
+        found["job"], found.get("pods", ()), found.get("events", ()), moment(found["now"])
+    )
+    assert (reported and {"state": reported.state.value, "sentence": reported.sentence}) == found["expect"]
 
 
 @pytest.mark.parametrize("name", of(prefix="address_"))
 def test_an_address_says_what_it_waits_for(name):
     found = load(name)
-    told = signals.of_address(found["ingress"], moment(found["now"]))
-    assert (told and {"state": told.state.value, "sentence": told.sentence}) == found["expect"]
+    reported = signals.of_address(found["ingress"], moment(found["now"]))
+    assert (reported and {"state": reported.state.value, "sentence": reported.sentence}) == found["expect"]
 
 
 def test_there_is_a_file_for_every_signal():

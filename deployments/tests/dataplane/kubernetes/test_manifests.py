@@ -116,8 +116,8 @@ def test_a_selector_selects_the_pods_of_its_own_object_and_no_other(objects):
         if each["kind"] not in ("Deployment", "PodDisruptionBudget", "Service"):
             continue
         found = each["spec"]["selector"]
-        wanted = (found if each["kind"] == "Service" else found["matchLabels"]).items()
-        chosen = [pod for pod, labels, _ in pods if wanted <= labels.items()]
+        desired = (found if each["kind"] == "Service" else found["matchLabels"]).items()
+        chosen = [pod for pod, labels, _ in pods if desired <= labels.items()]
         assert chosen == [f"Deployment/{each['metadata']['name']}"]
 
 
@@ -208,8 +208,8 @@ def test_the_quota_has_room_for_all_workers_and_a_rollout(asked, objects):
             continue
         labels = each["metadata"]["labels"]
         queue = next((q for q in asked.release.queues if q.name == labels.get(names.LABEL_QUEUE)), None)
-        usual = sizes.replicas(asked.release)
-        number = 2 * queue.max_workers if queue else usual[each["metadata"]["name"]] + 1
+        typical = sizes.replicas(asked.release)
+        number = 2 * queue.max_workers if queue else typical[each["metadata"]["name"]] + 1
         number = 1 if each["metadata"]["name"] == names.REDIS else number
         request = each["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
         cpu += number * _cpu(request["cpu"])
@@ -302,8 +302,8 @@ def test_the_copy_of_the_login_can_be_written_by_its_owner(tmp_path):
     original.write_text("{}")
     original.chmod(0o440)
     subprocess.run([part.replace("/opt/airdeck", str(tmp_path)) for part in copy["command"]], check=True)
-    wanted = {each["name"]: each.get("value", "") for each in reader["env"]}
-    file = wanted["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"].replace("/opt/airdeck", str(tmp_path))
+    desired = {each["name"]: each.get("value", "") for each in reader["env"]}
+    file = desired["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"].replace("/opt/airdeck", str(tmp_path))
     assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
 
 

@@ -98,7 +98,7 @@ def test_the_ui_is_open_to_the_ingress_controllers_namespace_or_to_none():
 
 
 @pytest.mark.parametrize(
-    ("host", "said", "blocks"),
+    ("host", "message", "blocks"),
     [
         ("10.9.0.5", {}, ["10.9.0.5/32"]),
         ("[fd00::5]", {}, ["fd00::5/128"]),
@@ -106,8 +106,8 @@ def test_the_ui_is_open_to_the_ingress_controllers_namespace_or_to_none():
         ("db.internal", {"database_cidrs": "10.9.0.0/24,10.9.1.0/24"}, ["10.9.0.0/24", "10.9.1.0/24"]),
     ],
 )
-def test_the_database_is_fenced_by_address_where_one_is_known(host, said, blocks):
-    asked = samples.inputs(Executor.LOCAL, settings=said)
+def test_the_database_is_fenced_by_address_where_one_is_known(host, message, blocks):
+    asked = samples.inputs(Executor.LOCAL, settings=message)
     asked = replace(asked, database_url=f"postgresql://u:p@{host}:6432/d")
     policy = samples.lasting(asked)["NetworkPolicy", names.DAG_PROCESSOR]["spec"]["egress"]
     rule = next(rule for rule in policy if rule.get("ports") == [{"protocol": "TCP", "port": 6432}])

@@ -15,7 +15,7 @@ import pytest
 from deployments.clusters.catalogue import RELEASES
 from deployments.dataplane.contract import ClusterConfig
 from deployments.dataplane.kubernetes.api.credentials import parse
-from deployments.dataplane.kubernetes.driver import KubernetesDataPlane
+from deployments.dataplane.kubernetes.driver import KubernetesDriver
 from deployments.domain.spec import RuntimeSpec
 from deployments.domain.states import ComponentState, Executor
 from deployments.tests.dataplane.contract import Case, LifeContract, converge, new_case, remove
@@ -44,8 +44,8 @@ class Nodes:
         settings = {**parse(real_kubeconfig()).settings(), "namespace_prefix": "airdeck-nodes-"}
         self.config = ClusterConfig("nodes", "kubernetes", DATABASE_URL, settings)
 
-    def plane(self) -> KubernetesDataPlane:
-        return KubernetesDataPlane(self.config)
+    def driver(self) -> KubernetesDriver:
+        return KubernetesDriver(self.config)
 
     def failing_migration(self, case: Case) -> AbstractContextManager[None]:
         return table_in_the_way(case, DATABASE_URL)
@@ -79,13 +79,13 @@ def running(request) -> Iterator[tuple[Nodes, Case]]:
 
 def test_airflow_becomes_healthy_and_runs_a_dag(running) -> None:
     nodes, case = running
-    components = nodes.plane().observe(case.ref).components
+    components = nodes.driver().observe(case.ref).components
     assert {c.state for c in components} == {ComponentState.READY}, components
     until(lambda: rows(case, f"SELECT 1 FROM dag WHERE dag_id = '{DAG}'"), 300)
     rows(case, f"UPDATE dag SET is_paused = false WHERE dag_id = '{DAG}'")
     assert until(lambda: rows(case, RAN), 600) == [("success",)]
-    said = {c.name: nodes.plane().logs(case.ref, c.name).lines for c in components}
-    assert all(said.values()), said
+    message = {c.name: nodes.driver().logs(case.ref, c.name).lines for c in components}
+    assert all(message.values()), message
 
 
 class TestLife(LifeContract):

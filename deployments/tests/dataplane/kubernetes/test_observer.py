@@ -36,14 +36,14 @@ def eventually(holds: Callable[[], object], seconds: float = 20.0) -> None:
 class Worker:
     """Runs the passes that were hinted, as a worker does, and what is due, as the sweep does."""
 
-    def __init__(self, hints: list[UUID]) -> None:
-        self.hints, self.stop, self.passes = hints, threading.Event(), 0
+    def __init__(self, enqueued: list[UUID]) -> None:
+        self.enqueued, self.stop, self.passes = enqueued, threading.Event(), 0
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
     def _run(self) -> None:
         while not self.stop.is_set():
-            pks = {self.hints.pop(0) for _ in range(len(self.hints))}
+            pks = {self.enqueued.pop(0) for _ in range(len(self.enqueued))}
             for pk in pks or set(Deployment.objects.filter(deleted_at=None).values_list("pk", flat=True)):
                 while reconcile(pk):
                     self.passes += 1
@@ -73,10 +73,10 @@ def there(world) -> Cluster:
 
 
 @pytest.fixture
-def running(there, hints) -> Iterator[None]:
+def running(there, enqueued) -> Iterator[None]:
     """An observer and a worker."""
-    stop, worker = threading.Event(), Worker(hints)
-    watching = ClusterObserver(there.pk, connections.plane(there))
+    stop, worker = threading.Event(), Worker(enqueued)
+    watching = ClusterObserver(there.pk, connections.driver(there))
     thread = threading.Thread(target=watching.run, args=(stop,))
     thread.start()
     yield
@@ -111,8 +111,8 @@ def test_the_cluster_tells_and_the_row_follows(
     monkeypatch.setattr(observer, "HEARTBEAT_SECONDS", 0.2)
     runtime = RuntimeRelease.objects.order_by("-released_on").first()
     queue = QueueChoice(there.worker_types.get(), 1, 1, 16)
-    wanted = choices(cluster=there, runtime=runtime, queue=queue)
-    made = create_deployment(workspace=workspace, by=alice, form_key=uuid4(), choices=wanted)
+    desired = choices(cluster=there, runtime=runtime, queue=queue)
+    made = create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=desired)
 
     def row() -> Deployment:
         return Deployment.objects.select_related("cluster").get(pk=made.pk)
@@ -148,7 +148,7 @@ def test_the_cluster_tells_and_the_row_follows(
     # Somebody edits: it is put back, and told.
     world.api().merge(scheduler, {"spec": {"replicas": 0}}, "it", "kubectl-edit")
     eventually(lambda: AuditEvent.objects.filter(verb="repaired").exists())
-    told = AuditEvent.objects.get(verb="repaired")
-    assert told.new == {"repair": "Deployment scheduler was changed by kubectl-edit; it was put back."}
+    reported = AuditEvent.objects.get(verb="repaired")
+    assert reported.new == {"repair": "Deployment scheduler was changed by kubectl-edit; it was put back."}
     assert world.api().get(scheduler)["spec"]["replicas"] == 1
     eventually(lambda: row().status == Status.HEALTHY)

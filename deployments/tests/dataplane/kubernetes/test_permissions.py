@@ -52,19 +52,19 @@ class Watched:
         self.harness, self.settings = harness, dict(OURS)
         self.patience, self.pause = harness.patience, harness.pause
 
-    def driver(self):
-        return self.harness.driver(**self.settings)
+    def new_driver(self):
+        return self.harness.new_driver(**self.settings)
 
-    def plane(self):
+    def driver(self):
         self.harness.kubelet.play()
-        return self.driver()
+        return self.new_driver()
 
 
 @pytest.fixture
 def seen(harness, monkeypatch) -> set[Use]:
     """Every right that our connection takes."""
     found: set[Use] = set()
-    ours, send = harness.driver(**OURS).connection, Connection.send
+    ours, send = harness.new_driver(**OURS).connection, Connection.send
 
     def spy(self, request, read):
         answer = send(self, request, read)
@@ -100,16 +100,16 @@ def _create_scale_and_ask(watched: Watched, case: Case, seen: set[Use]) -> None:
     two = changed(case, scheduler_replicas=2)
     for workers in (1, 3, 1):
         converge(watched, replace(two, workers={"default": workers}))
-    plane = watched.plane()
-    plane.logs(case.ref, "scheduler")
-    plane.inspect(case.ref, "scheduler")
-    plane.fingerprint([case.ref])
-    watcher = plane.watcher(lambda: True)
+    driver = watched.driver()
+    driver.logs(case.ref, "scheduler")
+    driver.inspect(case.ref, "scheduler")
+    driver.fingerprint([case.ref])
+    watcher = driver.watcher(lambda: True)
     assert watcher is not None
-    wanted = {k.kind for k in KINDS if not k.optional}
+    desired = {k.kind for k in KINDS if not k.optional}
     deadline = time.monotonic() + 10
     try:
-        while len([use for use in seen if use[2] == "watch"]) < len(wanted) and time.monotonic() < deadline:
+        while len([use for use in seen if use[2] == "watch"]) < len(desired) and time.monotonic() < deadline:
             watcher.changed({case.ref.deployment_id: case.ref}, 0.2)
     finally:
         watcher.close()
@@ -118,7 +118,7 @@ def _create_scale_and_ask(watched: Watched, case: Case, seen: set[Use]) -> None:
 def _break_and_mend(watched: Watched, case: Case) -> None:
     watched.harness.kubelet.broken.add("triggerer")
     apply_once(watched, changed(case, environment={"COLOUR": "red"}))
-    assert not watched.plane().observe(case.ref).ready
+    assert not watched.driver().observe(case.ref).ready
     watched.harness.kubelet.broken.clear()
     converge(watched, changed(case, environment={"COLOUR": "red"}))
 

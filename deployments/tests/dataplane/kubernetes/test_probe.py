@@ -70,9 +70,9 @@ def test_a_database_that_does_not_answer_restarts_nothing(metadata, monkeypatch,
     monkeypatch.setenv(configuration.DATABASE_URL, "postgresql+psycopg2://u:secret-password@127.0.0.1:1/d")
     assert probe.main(["job", "DagProcessorJob"]) == 1
     assert probe.main(["job", "DagProcessorJob", "--lenient"]) == 0
-    said = capsys.readouterr()
-    assert "secret-password" not in said.out + said.err
-    assert "OperationalError" in said.err
+    message = capsys.readouterr()
+    assert "secret-password" not in message.out + message.err
+    assert "OperationalError" in message.err
 
 
 def test_a_worker_is_well_while_redis_has_its_connection(broker):

@@ -48,25 +48,25 @@ def flush(connection: psycopg.Connection) -> None:
 
 
 def test_a_changed_load_is_told_and_a_quiet_database_is_left_alone(inside, pool):
-    told: list[str] = []
-    reader = LoadReader(ADMIN, told.append)
+    reported: list[str] = []
+    reader = LoadReader(ADMIN, reported.append)
     reader.follow({"d1": REF})
     flush(inside)
     for at in (0.0, 10.0, 20.0):
         reader.tick(at, pool)
-    assert (told, reader.looks) == ([], 1)  # nothing was inserted, and nothing waits
+    assert (reported, reader.looks) == ([], 1)  # nothing was inserted, and nothing waits
     inside.execute("INSERT INTO task_instance (queue, state) VALUES ('default', 'queued')")
     flush(inside)
     reader.tick(30.0, pool)
-    assert told == ["d1"]
+    assert reported == ["d1"]
     inside.execute("UPDATE task_instance SET state = 'running'")
     reader.tick(40.0, pool)
     inside.execute("UPDATE task_instance SET state = 'up_for_retry'")
     reader.tick(50.0, pool)
-    assert told == ["d1"] * 3
+    assert reported == ["d1"] * 3
     before = reader.looks
     reader.tick(60.0, pool)  # what waits may be queued without an insert: it is looked at
-    assert (told, reader.looks) == (["d1"] * 3, before + 1)
+    assert (reported, reader.looks) == (["d1"] * 3, before + 1)
     inside.execute("UPDATE task_instance SET state = 'success'")
     for at in (70.0, 80.0, 90.0):
         reader.tick(at, pool)
@@ -74,19 +74,19 @@ def test_a_changed_load_is_told_and_a_quiet_database_is_left_alone(inside, pool)
 
 
 def test_a_heartbeat_that_stops_is_noticed_within_a_minute_though_nothing_is_inserted(inside, pool):
-    told: list[str] = []
-    reader = LoadReader(ADMIN, told.append)
+    reported: list[str] = []
+    reader = LoadReader(ADMIN, reported.append)
     reader.follow({"d1": REF})
     flush(inside)
     reader.tick(0.0, pool)
     inside.execute("UPDATE job SET latest_heartbeat = now() - interval '31 seconds'")
     reader.tick(queue_loads.FULL_SECONDS + 1, pool)
-    assert told == ["d1"]
+    assert reported == ["d1"]
 
 
 def test_a_database_that_does_not_answer_is_left_alone_for_a_while_and_told_once(inside, pool, monkeypatch):
-    told: list[str] = []
-    reader = LoadReader(ADMIN, told.append)
+    reported: list[str] = []
+    reader = LoadReader(ADMIN, reported.append)
     reader.follow({"d1": REF})
     reader.tick(0.0, pool)
 
@@ -96,10 +96,10 @@ def test_a_database_that_does_not_answer_is_left_alone_for_a_while_and_told_once
     monkeypatch.setattr(airflow_metadata, "look", silent)
     for at in (100.0, 110.0, 120.0):
         reader.tick(at, pool)
-    assert (told, reader.looks) == (["d1"], 2)
+    assert (reported, reader.looks) == (["d1"], 2)
     monkeypatch.undo()
     reader.tick(140.0, pool)
-    assert told == ["d1", "d1"]
+    assert reported == ["d1", "d1"]
 
 
 def test_what_has_no_database_yet_is_not_looked_for(pool):
@@ -113,7 +113,7 @@ def test_one_look_tells_heartbeats_loads_and_the_servers_clock(inside):
     inside.execute(
         "INSERT INTO task_instance (queue, state) VALUES ('default', 'queued'), ('big', 'running')"
     )
-    seen = airflow_metadata.look(ADMIN, REF.release_name)
+    seen = airflow_metadata.vitals(ADMIN, REF.release_name)
     assert seen.loads == {("default", "queued"): 1, ("big", "running"): 1}
     assert [(beat.job_type, beat.hostname) for beat in seen.heartbeats] == [("SchedulerJob", "10.0.0.1")]
     assert seen.now >= seen.heartbeats[0].latest

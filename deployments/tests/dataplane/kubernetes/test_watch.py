@@ -75,7 +75,7 @@ class Cluster:
         """A watcher that has heard everything."""
         watcher = ClusterWatcher(self.api, "postgresql://nobody@127.0.0.1:1/none", lambda: leading)
         try:
-            eventually(lambda: (watcher.changed(REFS, 0.02), not watcher.trouble())[1])
+            eventually(lambda: (watcher.changed(REFS, 0.02), not watcher.unreachable_reason())[1])
             while watcher.changed(REFS, 0.2):
                 pass
             yield watcher
@@ -113,7 +113,7 @@ def cluster(server, monkeypatch) -> Iterator[Cluster]:
     server.calls.clear()
 
 
-def heard(watcher: ClusterWatcher, ref: Ref = REF, seconds: float = 5.0) -> float:
+def watched(watcher: ClusterWatcher, ref: Ref = REF, seconds: float = 5.0) -> float:
     """Wait until the watcher tells of that Deployment and of no other; how long it took."""
     began = time.monotonic()
     found = eventually(lambda: watcher.changed(REFS, 0.1), seconds)
@@ -132,7 +132,7 @@ def since(cluster: Cluster, began: float) -> list[str]:
 def test_a_changed_status_is_told_at_once_and_costs_no_request(cluster):
     with cluster.watched() as watcher:
         cluster.status(REF, readyReplicas=1)
-        assert heard(watcher) < 1.0
+        assert watched(watcher) < 1.0
         began = time.monotonic()
         assert watcher.changed(REFS, 1.0) == frozenset()
         assert {call.split("?")[0] for call in since(cluster, began)} <= {"GET /version"}
@@ -179,9 +179,9 @@ def test_every_deployment_is_told_of_once_when_the_watch_begins(cluster):
     watcher = ClusterWatcher(cluster.api, "postgresql://nobody@127.0.0.1:1/none", lambda: True)
     missing = replace(REF, deployment_id="00000000-0000-0000-0000-000000000003")
     everyone = {**REFS, missing.deployment_id: missing}
-    told: set[str] = set()
+    reported: set[str] = set()
     try:
-        eventually(lambda: told.update(watcher.changed(everyone, 0.1)) or told == everyone.keys())
+        eventually(lambda: reported.update(watcher.changed(everyone, 0.1)) or reported == everyone.keys())
     finally:
         watcher.close()
 
@@ -194,10 +194,10 @@ def test_an_expired_version_is_answered_by_a_new_list_within_two_seconds(cluster
         )
         began = time.monotonic()
         cluster.status(REF, readyReplicas=1)
-        heard(watcher)
+        watched(watcher)
         assert feed_of(watcher, "Deployment").listed == before + 1
         assert time.monotonic() - began < 2.0
-        assert watcher.trouble() == ""
+        assert watcher.unreachable_reason() == ""
 
 
 def test_a_watch_that_is_cut_goes_on_and_has_missed_nothing(cluster):
@@ -205,9 +205,9 @@ def test_a_watch_that_is_cut_goes_on_and_has_missed_nothing(cluster):
         before = feed_of(watcher, "Deployment").listed
         cluster.emulator.script("EVENT MODIFIED deployments", Answer("reset"))
         cluster.status(REF, readyReplicas=1)
-        heard(watcher)
+        watched(watcher)
         assert feed_of(watcher, "Deployment").listed == before  # resumed where it was
-        assert watcher.trouble() == ""
+        assert watcher.unreachable_reason() == ""
 
 
 def test_a_lost_delete_is_found_by_the_next_check(cluster, monkeypatch):
@@ -217,7 +217,7 @@ def test_a_lost_delete_is_found_by_the_next_check(cluster, monkeypatch):
         cluster.delete(REF)
         held = feed_of(watcher, "Deployment")
         eventually(lambda: (REF.release_name, "scheduler") not in held.objects)
-        heard(watcher)
+        watched(watcher)
 
 
 def test_a_silent_watch_is_begun_again(cluster, monkeypatch):
@@ -231,13 +231,13 @@ def test_a_silent_watch_is_begun_again(cluster, monkeypatch):
 def test_rejected_credentials_are_said_at_once_and_hardly_knocked_with(cluster):
     with cluster.watched() as watcher:
         cluster.emulator.script("GET ", Answer("status", 401, "Unauthorized"), always=True)
-        eventually(lambda: "rejects Airdeck's credentials" in watcher.trouble(), 3)
+        eventually(lambda: "rejects Airdeck's credentials" in watcher.unreachable_reason(), 3)
         began = time.monotonic()
         time.sleep(1.2)
         assert len(since(cluster, began)) <= 3  # one in REFUSED_SECONDS, 30 s in earnest
         cluster.emulator.heal()
         cluster.connection.hold(None, 0.0)
-        eventually(lambda: not watcher.trouble(), 5)
+        eventually(lambda: not watcher.unreachable_reason(), 5)
         cluster.status(REF, readyReplicas=1)
         eventually(lambda: watcher.changed(REFS, 0.1) >= {REF.deployment_id})
 
@@ -250,12 +250,12 @@ def test_a_missing_right_is_named_and_asked_for_once_in_a_while(cluster, monkeyp
     watcher = ClusterWatcher(cluster.api, "postgresql://nobody@127.0.0.1:1/none", lambda: True)
     try:
         watcher.changed(REFS, 0.1)
-        eventually(lambda: "Grant the right" in watcher.trouble())
+        eventually(lambda: "Grant the right" in watcher.unreachable_reason())
         began = time.monotonic()
         time.sleep(1.2)
         assert len([c for c in since(cluster, began) if "deployments" in c]) <= 3
         cluster.emulator.heal()
-        eventually(lambda: not watcher.trouble())
+        eventually(lambda: not watcher.unreachable_reason())
     finally:
         watcher.close()
 
@@ -265,9 +265,9 @@ def test_a_server_that_hangs_is_called_silent_and_heals_by_itself(cluster, monke
     monkeypatch.setattr("deployments.dataplane.kubernetes.api.client.TRIES", 1)
     with cluster.watched() as watcher:
         cluster.emulator.script("GET /version", Answer("hang"), always=True)
-        eventually(lambda: "does not answer in time" in watcher.trouble())
+        eventually(lambda: "does not answer in time" in watcher.unreachable_reason())
         cluster.emulator.heal()
-        eventually(lambda: not watcher.trouble())
+        eventually(lambda: not watcher.unreachable_reason())
 
 
 def test_half_a_document_is_no_news(cluster):
@@ -275,7 +275,7 @@ def test_half_a_document_is_no_news(cluster):
         cluster.emulator.script("EVENT MODIFIED deployments", Answer("status", 410))
         cluster.emulator.script("GET /apis/apps/v1/deployments.*limit", Answer("truncate"))
         cluster.status(REF, readyReplicas=1)
-        heard(watcher)
+        watched(watcher)
         assert len(feed_of(watcher, "Deployment").objects) == 2
 
 

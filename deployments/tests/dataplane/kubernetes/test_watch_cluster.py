@@ -80,8 +80,8 @@ def watcher(namespace, monkeypatch) -> Iterator[ClusterWatcher]:
     found = ClusterWatcher(namespace.api, "postgresql://nobody@127.0.0.1:1/none", lambda: True)
     refs = {namespace.ref.deployment_id: namespace.ref}
     deadline = time.monotonic() + 30
-    while found.changed(refs, 0.5) or found.trouble():
-        assert time.monotonic() < deadline, found.trouble()
+    while found.changed(refs, 0.5) or found.unreachable_reason():
+        assert time.monotonic() < deadline, found.unreachable_reason()
     yield found
     found.close()
 

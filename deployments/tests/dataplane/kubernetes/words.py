@@ -30,8 +30,10 @@ def changed(case: Case, **changes: object) -> Case:
 
 def objects(harness: KubernetesHarness, case: Case) -> set[tuple[str, str]]:
     """Everything in the namespace that a person would call ours."""
-    inside = [place for place in harness.emulator.store.objects if place.namespace == harness.namespace(case)]
-    return {(place.plural, place.name) for place in inside if place.plural != "pods"}
+    inside = [
+        target for target in harness.emulator.store.objects if target.namespace == harness.namespace(case)
+    ]
+    return {(target.plural, target.name) for target in inside if target.plural != "pods"}
 
 
 def mark_drift(harness: KubernetesHarness, case: Case, *found: drift.Drift) -> None:

@@ -16,7 +16,7 @@ import psycopg
 from console.embedded import postgres, redis_server
 from console.tests.services import STATE
 from deployments.dataplane.contract import ClusterConfig, DataPlaneUnreachable
-from deployments.dataplane.local.driver import LocalDataPlane
+from deployments.dataplane.local.driver import LocalDriver
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Supervisor, render_main
 from deployments.dataplane.local.supervisor.processes import kill, tagged
@@ -128,11 +128,11 @@ class LocalHarness:
         self.supervisor = start_supervisord()
         self._running: Case | None = None
 
-    def plane(self) -> LocalDataPlane:
-        return LocalDataPlane(config())
+    def driver(self) -> LocalDriver:
+        return LocalDriver(config())
 
-    def unreachable(self) -> LocalDataPlane:
-        return LocalDataPlane(config(supervisor_socket=str(STATE.run_dir / "nobody.sock")))
+    def unreachable(self) -> LocalDriver:
+        return LocalDriver(config(supervisor_socket=str(STATE.run_dir / "nobody.sock")))
 
     def running(self) -> Case:
         if self._running is None:
@@ -196,7 +196,7 @@ def task_logs(dags_folder: str) -> str:
 def assert_runs_a_dag(harness: LocalHarness, case: Case, dag: str = "proof") -> None:
     """A DAG put into the folder succeeds, with the user's variables, within the connections that the role may hold, and
     nothing says that a setting of ours is outdated."""
-    folder = harness.plane().notes(case.ref)["DAGs folder"]
+    folder = harness.new_driver().details(case.ref)["DAGs folder"]
     (Path(folder) / f"{dag}.py").write_text(DAG.replace("proof", dag))
     until(lambda: rows(case, f"SELECT 1 FROM dag WHERE dag_id = '{dag}'"), seconds=40)
     ended = f"SELECT state FROM dag_run WHERE dag_id = '{dag}' AND state IN ('success', 'failed')"
@@ -206,19 +206,19 @@ def assert_runs_a_dag(harness: LocalHarness, case: Case, dag: str = "proof") -> 
     holders = rows(case, f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}'")
     limit = rows(case, f"SELECT rolconnlimit FROM pg_roles WHERE rolname = '{name}'")
     assert 0 < holders[0][0] < limit[0][0]
-    said = "\n".join(
+    message = "\n".join(
         line.text
-        for component in harness.plane().observe(case.ref).components
-        for line in harness.plane().logs(case.ref, component.name).lines
+        for component in harness.new_driver().observe(case.ref).components
+        for line in harness.new_driver().logs(case.ref, component.name).lines
     )
-    assert "removed in a future" not in said
-    assert "has been renamed" not in said
+    assert "removed in a future" not in message
+    assert "has been renamed" not in message
     assert_no_setting_is_outdated(harness, case)
 
 
 def assert_no_setting_is_outdated(harness: LocalHarness, case: Case) -> None:
     """This Airflow's own linter knows of no setting that was renamed or removed."""
-    folder = Path(harness.plane().notes(case.ref)["DAGs folder"]).parent
+    folder = Path(harness.new_driver().details(case.ref)["DAGs folder"]).parent
     spec = json.loads((folder / "specs" / "scheduler-1.json").read_text())
     linter = [spec["argv"][0], "-m", "airflow", "config", "lint"]
     done = subprocess.run(

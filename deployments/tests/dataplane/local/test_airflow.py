@@ -90,7 +90,7 @@ def processes(harness: LocalHarness, case: Case) -> dict[str, ProcessInfo]:
 
 
 def state_of(harness: LocalHarness, case: Case, name: str) -> ComponentState:
-    return next(c.state for c in harness.plane().observe(case.ref).components if c.name == name)
+    return next(c.state for c in harness.new_driver().observe(case.ref).components if c.name == name)
 
 
 def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
@@ -110,32 +110,32 @@ def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
         _a_component_that_keeps_crashing_is_named_with_its_last_line(harness, case)
         _a_new_generation_is_tried_at_once(harness, case)
         assert not any("evil" in p.full_name for p in harness.supervisor.processes())
-    assert tagged(harness.plane()._paths.root, case.ref.release_name) == []
+    assert tagged(harness.new_driver()._paths.root, case.ref.release_name) == []
 
 
 def _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case) -> None:
     pid = processes(harness, case)["scheduler-1"].pid
-    before = harness.plane().fingerprint([case.ref])
+    before = harness.new_driver().fingerprint([case.ref])
     os.kill(pid, signal.SIGKILL)
     until(lambda: processes(harness, case)["scheduler-1"].pid != pid, seconds=10)
     assert (
         state_of(harness, case, "scheduler") is not ComponentState.READY
     )  # its old heartbeat is still fresh
-    assert harness.plane().fingerprint([case.ref]) != before
+    assert harness.new_driver().fingerprint([case.ref]) != before
     converge(harness, case)
-    scheduler = next(c for c in harness.plane().observe(case.ref).components if c.name == "scheduler")
+    scheduler = next(c for c in harness.new_driver().observe(case.ref).components if c.name == "scheduler")
     assert scheduler.restarts == 1
 
 
 def _write_a_plugin_that_sends_slowly(harness, case) -> None:
-    folder = Path(harness.plane().notes(case.ref)["DAGs folder"]).parent
+    folder = Path(harness.new_driver().details(case.ref)["DAGs folder"]).parent
     (folder / "plugins").mkdir(exist_ok=True)
     (folder / "plugins" / "slow_sending.py").write_text(SLOW_SENDING.format(mark=str(folder / "sending")))
 
 
 def _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case) -> None:
     """Told to end in between, Airflow's own would leave the task to the queued timeout of ten minutes."""
-    folder = Path(harness.plane().notes(case.ref)["DAGs folder"])
+    folder = Path(harness.new_driver().details(case.ref)["DAGs folder"])
     (folder / "sent.py").write_text(DAG.replace("proof", "sent"))
     until((folder.parent / "sending").exists)
     pid = processes(harness, case)["scheduler-1"].pid
@@ -151,23 +151,23 @@ def _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case) -> None:
 def _killed_with_its_children(harness, case) -> None:
     """A worker's pool outlives a killed worker; the next start of that program ends it first."""
     pid = processes(harness, case)["worker-default-01"].pid
-    group = [p.pid for p in tagged(harness.plane()._paths.root) if os.getpgid(p.pid) == pid]
+    group = [p.pid for p in tagged(harness.new_driver()._paths.root) if os.getpgid(p.pid) == pid]
     assert len(group) > 1
     os.kill(pid, signal.SIGKILL)
     converge(harness, case)
-    alive = {p.pid for p in tagged(harness.plane()._paths.root)}
+    alive = {p.pid for p in tagged(harness.new_driver()._paths.root)}
     assert not alive & set(group)
 
 
 def _more_workers_and_schedulers(harness, case: Case) -> Case:
     before = {name: p.pid for name, p in processes(harness, case).items()}
     case = replace(case, release=replace(case.release, scheduler_replicas=2), workers={"default": 2})
-    assert harness.plane().observe(case.ref).digest != case.release.digest
+    assert harness.new_driver().observe(case.ref).digest != case.release.digest
     converge(harness, case)
     after = {name: p.pid for name, p in processes(harness, case).items()}
     assert set(after) - set(before) == {"scheduler-2", "worker-default-02"}
     assert {name: after[name] for name in before} == before
-    observation = harness.plane().observe(case.ref)
+    observation = harness.new_driver().observe(case.ref)
     assert observation.digest == case.release.digest
     assert {c.name: c.ready for c in observation.components}["scheduler"] == 2
     assert observation.queues[0].workers == 2
@@ -176,7 +176,7 @@ def _more_workers_and_schedulers(harness, case: Case) -> Case:
 
 def _fewer_workers_idle_first(harness, case: Case) -> None:
     """Worker 1 is idle, worker 2 runs a task: worker 1 goes, and the task is left in peace."""
-    folder = harness.plane().notes(case.ref)["DAGs folder"]
+    folder = harness.new_driver().details(case.ref)["DAGs folder"]
     code = DAG.replace("proof", "slow").replace("return 41", "import time; time.sleep(12); return 41")
     frozen = processes(harness, case)["worker-default-01"].pid
     os.kill(frozen, signal.SIGSTOP)  # so that worker 2 gets the task
@@ -184,7 +184,7 @@ def _fewer_workers_idle_first(harness, case: Case) -> None:
         file.write(code)
     until(lambda: rows(case, "SELECT 1 FROM task_instance WHERE state = 'running'"))
     os.kill(frozen, signal.SIGCONT)
-    assert harness.plane().observe(case.ref).queues[0].running == 1
+    assert harness.new_driver().observe(case.ref).queues[0].running == 1
     fewer = replace(case, workers={"default": 1})
     converge(harness, fewer)
     until(
@@ -201,7 +201,7 @@ def _fewer_workers_idle_first(harness, case: Case) -> None:
 
 def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> Case:
     """200 short tasks while min, max and concurrency change: schedulers restart, workers come, drain and go."""
-    folder = harness.plane().notes(case.ref)["DAGs folder"]
+    folder = harness.new_driver().details(case.ref)["DAGs folder"]
     with open(f"{folder}/load.py", "w") as file:
         file.write(LOAD)
 
@@ -232,7 +232,7 @@ def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> 
         between=lambda: apply_once(harness, case),
     )
     converge(harness, case)
-    load = harness.plane().observe(case.ref).queues[0]
+    load = harness.new_driver().observe(case.ref).queues[0]
     assert (load.workers, load.draining, load.queued, load.running) == (2, 0, 0, 0)
     return case
 
@@ -254,7 +254,7 @@ def _new_variables_restart_airflow_but_not_redis(harness, case: Case) -> Case:
 
 
 def _a_component_that_keeps_crashing_is_named_with_its_last_line(harness, case: Case) -> None:
-    scheduler = next(c for c in harness.plane().observe(case.ref).components if c.name == "scheduler")
+    scheduler = next(c for c in harness.new_driver().observe(case.ref).components if c.name == "scheduler")
     assert "Scheduler" in scheduler.reason
     assert "atlantis" in scheduler.last_line
     assert "\x1b" not in scheduler.last_line
@@ -274,16 +274,16 @@ def _a_new_generation_is_tried_at_once(harness, case: Case) -> None:
 
 def test_a_port_that_a_stranger_took_is_left_to_the_stranger(harness) -> None:
     case = new_case(Executor.LOCAL)
-    root = harness.plane()._paths.root
+    root = harness.new_driver()._paths.root
     try:
         while ports.upstream(root, case.ref.release_name) is None:
             apply_once(harness, case)
         taken = ports.upstream(root, case.ref.release_name)
         with socket.create_server(("127.0.0.1", taken)):
-            said = apply_once(harness, case).sentence
+            message = apply_once(harness, case).sentence
             moved = ports.upstream(root, case.ref.release_name)
         assert moved not in (None, taken)
-        assert said == (
+        assert message == (
             f"Wrote the configuration. Port {taken} is used by another program; "
             f"the API server moves to {moved}."
         )

@@ -8,7 +8,7 @@ import pytest
 from console.embedded import postgres
 from console.tests.services import STATE
 from deployments.dataplane.contract import UNDER_WAY, DataPlaneError
-from deployments.dataplane.local.driver import LocalDataPlane
+from deployments.dataplane.local.driver import LocalDriver
 from deployments.dataplane.local.steps import applied
 from deployments.dataplane.postgres import databases
 from deployments.domain.spec import RuntimeSpec
@@ -21,7 +21,7 @@ from deployments.tests.templates import drop_template
 def test_on_the_way_to_another_release_nothing_counts_as_applied(tmp_path) -> None:
     applied.leave(tmp_path, "red")
     assert applied.digest(tmp_path) == ""
-    applied.note(tmp_path, "blue")
+    applied.record_applied(tmp_path, "blue")
     applied.leave(tmp_path, "blue")
     assert applied.digest(tmp_path) == "blue"
     applied.leave(tmp_path, "red")
@@ -46,11 +46,11 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one() -> N
         pass
     databases.finish_template(postgres.url(STATE, "postgres"), name)
     try:
-        applied.note(folder, case.release.digest)
+        applied.record_applied(folder, case.release.digest)
         for release in (case.release, replace(case.release, environment={})):
             with pytest.raises(DataPlaneError, match=r"is not on the database server.* Put it back"):
-                LocalDataPlane(config()).apply(case.ref, release, case.secrets, case.workers)
-        assert LocalDataPlane(config()).observe(case.ref).digest == case.release.digest
+                LocalDriver(config()).apply(case.ref, release, case.secrets, case.workers)
+        assert LocalDriver(config()).observe(case.ref).digest == case.release.digest
     finally:
-        LocalDataPlane(config()).destroy(case.ref)
+        LocalDriver(config()).destroy(case.ref)
         drop_template(postgres.url(STATE, "postgres"), "0.3-1")

@@ -23,14 +23,14 @@ FOUR = replace(ONE, scheduler_replicas=4)
 
 
 @pytest.fixture
-def plane(admin, made, tmp_path):
+def subject(admin, made, tmp_path):
     found = config()
     settings = {**found.settings, "state_dir": str(tmp_path)}
-    return driver.LocalDataPlane(replace(found, database_url=admin, settings=settings))
+    return driver.LocalDriver(replace(found, database_url=admin, settings=settings))
 
 
 def test_a_higher_limit_comes_before_what_needs_it_and_a_lower_one_when_nothing_does(
-    plane, admin, monkeypatch
+    subject, admin, monkeypatch
 ):
     """Two steps of `apply`, the first and the last one of a change of the number of schedulers."""
 
@@ -41,13 +41,13 @@ def test_a_higher_limit_comes_before_what_needs_it_and_a_lower_one_when_nothing_
         seen = Look((Component("scheduler", state, 1, 1),), {}, (), {})
         monkeypatch.setattr(driver, "take_look", lambda *_: seen)
 
-    assert plane._database_step(REF, FOUR, CANARIES) is None
+    assert subject._database_step(REF, FOUR, CANARIES) is None
     assert limit() == connection_limit(FOUR) > connection_limit(ONE)
-    assert plane._database_step(REF, ONE, CANARIES) is None
+    assert subject._database_step(REF, ONE, CANARIES) is None
     assert limit() == connection_limit(FOUR)  # four schedulers run still
     ready(ComponentState.STOPPING)
-    assert plane._readiness(REF, ONE).outcome is Outcome.WAITING
+    assert subject._readiness(REF, ONE).outcome is Outcome.WAITING
     assert limit() == connection_limit(FOUR)
     ready(ComponentState.READY)
-    assert plane._readiness(REF, ONE).outcome is Outcome.FINISHED
+    assert subject._readiness(REF, ONE).outcome is Outcome.FINISHED
     assert limit() == connection_limit(ONE)

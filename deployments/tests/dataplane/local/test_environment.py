@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployments.dataplane.local import environment as airflow_env
-from deployments.dataplane.local.environment import Place
+from deployments.dataplane.local.environment import Layout
 from deployments.dataplane.postgres import databases
 from deployments.domain.spec import QueueSpec, Release, RuntimeSpec, Secrets, au_size
 from deployments.domain.states import Executor
@@ -16,9 +16,9 @@ GOLDEN = Path(__file__).with_name("golden")
 SECRETS = Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN")
 
 
-def place(version: str = "3.3-1") -> Place:
+def layout(version: str = "3.3-1") -> Layout:
     root = Path("/srv/state")
-    return Place(
+    return Layout(
         state_dir=root,
         folder=root / "deployments/calm-orbit-0012",
         python=root / f"runtimes/{version}/current/bin/python",
@@ -54,7 +54,7 @@ def release(executor: Executor, version: str = "3.3-1", airflow: str = "3.3.2") 
 @pytest.mark.parametrize("executor", [Executor.CELERY, Executor.LOCAL])
 @pytest.mark.parametrize(("version", "airflow"), [("3.3-1", "3.3.2"), ("3.2-1", "3.2.2")])
 def test_the_programs_are_as_written_down(version: str, airflow: str, executor: Executor) -> None:
-    given, where = release(executor, version, airflow), place(version)
+    given, where = release(executor, version, airflow), layout(version)
     specs = airflow_env.static_specs(given, SECRETS, where)
     for queue in given.queues:
         name = airflow_env.worker_name(queue.name, 1)
@@ -82,8 +82,8 @@ def test_the_programs_are_as_written_down(version: str, airflow: str, executor: 
 
 def test_no_secret_is_an_argument() -> None:
     given = release(Executor.CELERY)
-    specs = airflow_env.static_specs(given, SECRETS, place())
-    specs["worker"] = airflow_env.worker_spec(given, SECRETS, place(), queue=given.queues[0], slot=1)
+    specs = airflow_env.static_specs(given, SECRETS, layout())
+    specs["worker"] = airflow_env.worker_spec(given, SECRETS, layout(), queue=given.queues[0], slot=1)
     secrets = [value for value in vars(SECRETS).values() if isinstance(value, str)]
     for spec in specs.values():
         assert not any(secret in argument for argument in spec.argv for secret in secrets)
@@ -91,15 +91,15 @@ def test_no_secret_is_an_argument() -> None:
 
 
 def test_a_users_variable_reaches_airflow_but_never_replaces_ours() -> None:
-    environment = airflow_env.airflow_environment(release(Executor.LOCAL), SECRETS, place())
+    environment = airflow_env.airflow_environment(release(Executor.LOCAL), SECRETS, layout())
     assert environment["COLOUR"] == "blue"
     assert environment["AIRFLOW__CORE__FERNET_KEY"] == "FERNET"
 
 
 def test_the_spec_changes_with_the_environment_and_not_with_the_generation() -> None:
-    first = airflow_env.static_specs(release(Executor.CELERY), SECRETS, place())
-    again = airflow_env.static_specs(release(Executor.CELERY), SECRETS, place())
+    first = airflow_env.static_specs(release(Executor.CELERY), SECRETS, layout())
+    again = airflow_env.static_specs(release(Executor.CELERY), SECRETS, layout())
     assert {n: s.digest for n, s in first.items()} == {n: s.digest for n, s in again.items()}
     moved = Secrets("OTHER", "JWT", "API", "DATABASE", "REDIS", "ADMIN")
-    other = airflow_env.static_specs(release(Executor.CELERY), moved, place())
+    other = airflow_env.static_specs(release(Executor.CELERY), moved, layout())
     assert {name for name in first if first[name].digest == other[name].digest} == {"redis"}

@@ -43,10 +43,10 @@ def beat(job_type: str, began: float = 50, latest: float = 1) -> Heartbeat:
 
 
 def facts(*programs: ProcessInfo, **changes) -> Facts:
-    wanted: dict[str, int] = {}
+    desired: dict[str, int] = {}
     for info in programs:
-        wanted[component_of(info.name)] = wanted.get(component_of(info.name), 0) + 1
-    base = Facts(now=NOW, processes={p.name: p for p in programs}, wanted=wanted, heartbeats=())
+        desired[component_of(info.name)] = desired.get(component_of(info.name), 0) + 1
+    base = Facts(now=NOW, processes={p.name: p for p in programs}, desired=desired, heartbeats=())
     return replace(base, **changes)
 
 
@@ -91,9 +91,9 @@ def test_a_silent_component_fails_after_three_minutes() -> None:
 def test_each_of_two_schedulers_needs_a_heartbeat() -> None:
     both = (process("scheduler-1"), process("scheduler-2", started=STARTED + 20))
     one = only(facts(*both, heartbeats=(beat("SchedulerJob", began=55),)))
-    assert (one.state, one.ready, one.wanted) == (ComponentState.STARTING, 1, 2)
+    assert (one.state, one.ready, one.desired) == (ComponentState.STARTING, 1, 2)
     two = only(facts(*both, heartbeats=(beat("SchedulerJob", began=55), beat("SchedulerJob", began=30))))
-    assert (two.state, two.ready, two.wanted) == (ComponentState.READY, 2, 2)
+    assert (two.state, two.ready, two.desired) == (ComponentState.READY, 2, 2)
 
 
 @pytest.mark.parametrize("state", ["FATAL", "BACKOFF", "EXITED"])
@@ -127,19 +127,19 @@ def test_a_draining_worker_is_stopping_but_does_not_hold_up_the_others() -> None
     given = facts(process("worker-default-01"), process("worker-default-02"))
     given = replace(
         given,
-        wanted={"worker-default": 1},
+        desired={"worker-default": 1},
         draining=frozenset({"worker-default-02"}),
         redis_clients=frozenset({"worker-default-01", "worker-default-02"}),
     )
     component = only(given)
-    assert (component.state, component.ready, component.wanted) == (ComponentState.READY, 1, 1)
-    alone = replace(given, wanted={"worker-default": 0}, draining=frozenset(given.processes))
+    assert (component.state, component.ready, component.desired) == (ComponentState.READY, 1, 1)
+    alone = replace(given, desired={"worker-default": 0}, draining=frozenset(given.processes))
     assert only(alone).state is ComponentState.STOPPING
 
 
 def test_a_wanted_component_without_a_process_is_absent() -> None:
-    component = only(facts(wanted={"triggerer": 1}))
-    assert (component.state, component.ready, component.wanted) == (ComponentState.ABSENT, 0, 1)
+    component = only(facts(desired={"triggerer": 1}))
+    assert (component.state, component.ready, component.desired) == (ComponentState.ABSENT, 0, 1)
 
 
 def test_queue_names_may_end_in_digits() -> None:

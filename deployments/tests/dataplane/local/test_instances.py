@@ -29,7 +29,7 @@ def process(name, state="RUNNING", *, ago=100, stopped=0, exit_status=0, error="
 
 
 def facts(*processes, **more) -> Facts:
-    return Facts(now=NOW, processes={p.name: p for p in processes}, wanted={}, **more)
+    return Facts(now=NOW, processes={p.name: p for p in processes}, desired={}, **more)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_the_last_exit_names_the_signal_that_only_supervisord_knows(daemon_log):
 
 
 @pytest.mark.parametrize(
-    ("status", "events", "said"),
+    ("status", "events", "message"),
     [
         (3, (), "exit status 3"),
         (-1, (), "ended by a signal"),
@@ -112,11 +112,11 @@ def test_the_last_exit_names_the_signal_that_only_supervisord_knows(daemon_log):
         ),
     ],
 )
-def test_without_that_the_exit_status_tells(daemon_log, status, events, said):
+def test_without_that_the_exit_status_tells(daemon_log, status, events, message):
     logged(daemon_log, *events)
     dead = process("scheduler", "EXITED", stopped=30, exit_status=status)
     [one] = instances(facts(dead), "scheduler", daemon_log)
-    assert one.facts["Last exit"].startswith(f"{said}, 2026-")
+    assert one.facts["Last exit"].startswith(f"{message}, 2026-")
 
 
 def test_the_worst_instance_comes_first_and_others_are_left_out(daemon_log):

@@ -216,10 +216,10 @@ def test_only_one_process_holds_a_job(tmp_path: Path) -> None:
     ],
 )
 def test_a_failed_install_is_told_in_one_sentence(output: str, words: tuple[str, ...]) -> None:
-    said = runtimes.explain(output, "3.3.2")
-    assert said.startswith("Installing Airflow 3.3.2 failed")
-    assert said.endswith(".")
-    assert all(word in said for word in words)
+    message = runtimes.explain(output, "3.3.2")
+    assert message.startswith("Installing Airflow 3.3.2 failed")
+    assert message.endswith(".")
+    assert all(word in message for word in words)
 
 
 def test_every_lock_names_hashes_a_working_celery_and_its_airflow() -> None:
@@ -293,13 +293,13 @@ def test_what_waits_for_a_core_is_slow_and_not_silent(paths: StateDir, time_mach
         "deployments.dataplane.local.supervisor.processes.queued_seconds", lambda pid: queued["for"]
     )
     start = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    said = []
+    message = []
     for second in range(0, 131, 10):
         time_machine.move_to(start + timedelta(seconds=second), tick=False)
         queued["for"] = second / 2
-        said.append(restart_silent(processes, {"scheduler-1": 60.0}))
-    assert said[:-1] == [""] * 13  # 120 s, of which it ran or slept for 60
-    assert said[-1] == "Restarting what runs but does not answer: Scheduler."
+        message.append(restart_silent(processes, {"scheduler-1": 60.0}))
+    assert message[:-1] == [""] * 13  # 120 s, of which it ran or slept for 60
+    assert message[-1] == "Restarting what runs but does not answer: Scheduler."
 
 
 def test_the_silence_of_one_process_is_not_that_of_the_next(paths: StateDir, time_machine) -> None:

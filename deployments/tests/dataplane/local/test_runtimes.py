@@ -44,11 +44,11 @@ def running(supervisor: Supervisor) -> int:
 def test_a_killed_install_is_redone_and_half_of_one_is_never_used() -> None:
     paths, supervisor = STATE, start_supervisord()
     assert not runtimes.installed(paths, VERSION)
-    said: list[str] = []
+    message: list[str] = []
     deadline = time.monotonic() + 200
-    while not any("packages" in sentence for sentence in said):
+    while not any("packages" in sentence for sentence in message):
         assert time.monotonic() < deadline
-        said.append(step(paths, supervisor))
+        message.append(step(paths, supervisor))
         time.sleep(0.1)
     half = list(paths.runtime(VERSION).glob("env-*"))
     for process in psutil.Process(pid := running(supervisor)).children(recursive=True):
@@ -58,9 +58,9 @@ def test_a_killed_install_is_redone_and_half_of_one_is_never_used() -> None:
     while not runtimes.installed(paths, VERSION):
         assert time.monotonic() < deadline
         try:
-            said.append(step(paths, supervisor))
+            message.append(step(paths, supervisor))
         except DataPlaneError as error:
-            said.append(str(error))
+            message.append(str(error))
         time.sleep(0.1)
     assert not any(folder.exists() for folder in half)
     version = subprocess.run(

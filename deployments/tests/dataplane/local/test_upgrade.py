@@ -109,14 +109,14 @@ def step(upgrade):
 
 def until_done(upgrade, each=lambda: None):
     """Step until nothing is left to do; the sentences on the way."""
-    said, deadline = [], time.monotonic() + 60
+    message, deadline = [], time.monotonic() + 60
     while (progress := step(upgrade)) is not None:
-        assert time.monotonic() < deadline, said
+        assert time.monotonic() < deadline, message
         assert (progress.step, progress.outcome) == ("upgrade", Outcome.WAITING)
-        said.append(progress.sentence)
+        message.append(progress.sentence)
         each()
         time.sleep(0.05)
-    return said
+    return message
 
 
 def test_a_migration_that_succeeds_is_written_down_and_its_copy_dropped_at_the_end(upgrade, migration):
@@ -340,7 +340,7 @@ def test_workers_finish_while_the_api_server_and_redis_still_run():
     ],
 )
 def test_the_line_that_tells(output, expected):
-    assert migrate.telling_line(output) == expected
+    assert migrate.relevant_line(output) == expected
 
 
 def test_a_deployment_of_which_nothing_was_made_needs_no_upgrade():

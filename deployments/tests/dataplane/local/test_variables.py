@@ -17,7 +17,7 @@ from deployments.dataplane.local.supervisor.processes import Processes
 from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import Executor
 from deployments.tests.dataplane.local.airflow_local import start_supervisord
-from deployments.tests.dataplane.local.test_environment import place, release
+from deployments.tests.dataplane.local.test_environment import layout, release
 
 CANARY = "canary-c0ffee"
 VALUES = {
@@ -83,7 +83,7 @@ def test_values_arrive_byte_for_byte_and_stand_nowhere_else(state, tmp_path) -> 
     asked, secrets = given(secret=True)
     folder = paths.deployment(asked.release_name)
     (folder / "home").mkdir(parents=True)
-    where = replace(place(), state_dir=paths.root, folder=folder, python=player, base={"PATH": os.defpath})
+    where = replace(layout(), state_dir=paths.root, folder=folder, python=player, base={"PATH": os.defpath})
     processes = Processes(paths, supervisor, asked.release_name)
     programs = ("scheduler-1", "triggerer")
 
@@ -122,7 +122,7 @@ def test_values_arrive_byte_for_byte_and_stand_nowhere_else(state, tmp_path) -> 
 
 def test_plain_and_secret_variables_give_the_same_environment() -> None:
     as_plain, as_secret = (
-        environment.airflow_environment(*given(secret), place()) for secret in (False, True)
+        environment.airflow_environment(*given(secret), layout()) for secret in (False, True)
     )
     assert as_plain == as_secret
     assert VALUES.items() <= as_plain.items()
@@ -134,7 +134,7 @@ def test_ours_wins_over_a_variable_of_either_kind() -> None:
         theirs = {"AIRFLOW__CORE__FERNET_KEY": "theirs", "AIRFLOW_HOME": "/theirs", "PATH": "/theirs"}
         asked = replace(asked, environment={} if secret else theirs)
         secrets = replace(secrets, variables=theirs if secret else {})
-        found = environment.airflow_environment(asked, secrets, place())
+        found = environment.airflow_environment(asked, secrets, layout())
         assert found["AIRFLOW__CORE__FERNET_KEY"] == "FERNET"
         assert found["AIRFLOW_HOME"] != "/theirs"
 
@@ -142,5 +142,5 @@ def test_ours_wins_over_a_variable_of_either_kind() -> None:
 def test_no_argument_holds_a_value() -> None:
     for secret in (False, True):
         asked, secrets = given(secret)
-        text = json.dumps([spec.argv for spec in environment.static_specs(asked, secrets, place()).values()])
+        text = json.dumps([spec.argv for spec in environment.static_specs(asked, secrets, layout()).values()])
         assert CANARY not in text
