@@ -181,6 +181,6 @@ def crash(bob: Person, monkeypatch) -> None:
 
     bob.client.raise_request_exception = False
     with monkeypatch.context() as patch:
-        patch.setattr(vault, "marker", fail)
+        patch.setattr(vault, "secret_digester", fail)
         bob.post("variable_new", {"key": "CRASHED", "value": SECRETS["crashed"], "secret": "on"}, status=500)
     bob.client.raise_request_exception = True

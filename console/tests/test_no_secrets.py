@@ -278,8 +278,8 @@ def assert_searched(collector, healthy, found, fine) -> None:
     stored = {row.key: vault.open_variable(row) for row in healthy.variables.filter(is_secret=True)}
     assert set(stored.values()) == {SECRETS[way] for way in ("replaced", "imported", "raised")}
     sealed = bytes(healthy.variables.get(key="TOKEN").sealed)
-    place = f"deployment:{healthy.pk}:variable:TOKEN"
-    assert decrypt(sealed, place=place) == SECRETS["replaced"]
+    context = f"deployment:{healthy.pk}:variable:TOKEN"
+    assert decrypt(sealed, context=context) == SECRETS["replaced"]
     assert len(found) > 80
     assert fine["admin"] > 30
     assert fine["member"] > 20

@@ -34,7 +34,7 @@ def config(cluster: Cluster) -> ClusterConfig:
     )
 
 
-def driver(cluster: Cluster) -> Driver:
+def driver_of(cluster: Cluster) -> Driver:
     """The driver of this cluster. Cheap; drivers hold nothing that matters."""
     return driver_for(config(cluster))
 

@@ -22,13 +22,13 @@ def finishing(runner: type) -> type:
     """The scheduler's class (Airflow's `SchedulerJobRunner`), finishing what it has begun before it ends."""
 
     class Finishing(runner):  # type: ignore[misc]
-        reported: tuple[Any, ...] | None = None  # the signal that asked it to end, while that waits
+        told: tuple[Any, ...] | None = None  # the signal that asked it to end, while that waits
         within = False
 
         def _exit_gracefully(self, *signal: Any) -> None:
             """Handles SIGTERM and SIGINT. The second one is obeyed at once."""
-            if self.reported is None and (self.within or self._owes()):
-                self.reported = signal
+            if self.told is None and (self.within or self._owes()):
+                self.told = signal
             else:
                 super()._exit_gracefully(*signal)
 
@@ -39,8 +39,8 @@ def finishing(runner: type) -> type:
 
         def _do_scheduling(self, *arguments: Any, **named: Any) -> Any:
             """The first step of each round; what it queues, the second one sends."""
-            if self.reported is not None:
-                super()._exit_gracefully(*self.reported)
+            if self.told is not None:
+                super()._exit_gracefully(*self.told)
             return self._whole(super()._do_scheduling, *arguments, **named)
 
         def _process_executor_events(self, *arguments: Any, **named: Any) -> Any:

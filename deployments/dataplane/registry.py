@@ -9,8 +9,8 @@ from deployments.dataplane.contract import ClusterConfig, Driver
 type Factory = Callable[[ClusterConfig], Driver]
 
 DRIVERS: dict[str, str | Factory] = {
-    "local": "deployments.dataplane.local.driver:LocalDataPlane",
-    "kubernetes": "deployments.dataplane.kubernetes.driver:KubernetesDataPlane",
+    "local": "deployments.dataplane.local.driver:LocalDriver",
+    "kubernetes": "deployments.dataplane.kubernetes.driver:KubernetesDriver",
 }
 
 

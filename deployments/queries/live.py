@@ -28,7 +28,7 @@ def begin[T](deployment: Deployment, question: Callable[[Driver, Ref], T]) -> Fu
     """Put the question; whoever waits for the answer says for how long. Raises DataPlaneError when the cluster cannot
     be asked at all. `question` gets the driver, and runs on another thread: it must not use the database."""
     try:
-        driver = connections.driver(deployment.cluster)
+        driver = connections.driver_of(deployment.cluster)
     except (crypto.DecryptionError, KeyError, ValueError):
         raise DataPlaneError(
             f"The settings of cluster {deployment.cluster.name} cannot be read. Ask a site administrator."

@@ -257,7 +257,7 @@ class Watch:
 def observer_of(cluster: Cluster) -> ClusterObserver | None:
     """The observer of one cluster; None, and a line in the log, when its configuration cannot be read."""
     try:
-        return ClusterObserver(cluster.pk, connections.driver(cluster))
+        return ClusterObserver(cluster.pk, connections.driver_of(cluster))
     except (crypto.DecryptionError, DataPlaneError, KeyError, ValueError) as error:
         logger.error("cluster_unreadable", cluster=str(cluster.pk), error=type(error).__name__)
         return None

@@ -121,7 +121,7 @@ def ref_of(deployment: Deployment) -> Ref:
 
 
 def _delete_pass(claim: Claim) -> Record:
-    driver = connections.driver(claim.deployment.cluster)
+    driver = connections.driver_of(claim.deployment.cluster)
     steps = driver.delete_steps()
     ref = ref_of(claim.deployment)
     if not claim.deployment.steps.filter(operation=Operation.DELETE).exists():
@@ -168,7 +168,7 @@ def _inventory(observation: Observation, steps: tuple[StepName, ...]) -> Record:
 
 def _apply_pass(claim: Claim) -> Record:
     deployment = claim.deployment
-    driver = connections.driver(deployment.cluster)
+    driver = connections.driver_of(deployment.cluster)
     queues = list(deployment.queues.select_related("worker_type"))
     release = release_of(deployment, queues)
     workers = {q.name: q.desired_workers for q in queues}

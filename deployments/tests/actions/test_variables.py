@@ -79,7 +79,7 @@ def test_a_secret_is_sealed_and_only_its_mark_is_in_the_release(healthy, bob):
     assert (row.value, row.is_secret) == ("", True)
     assert CANARY.encode() not in bytes(row.sealed)
     assert release(healthy).environment == {}
-    assert release(healthy).secret_marks == {"TOKEN": vault.mark(healthy, "TOKEN", CANARY)}
+    assert release(healthy).secret_marks == {"TOKEN": vault.secret_digest(healthy, "TOKEN", CANARY)}
     assert vault.read(healthy).variables == {"TOKEN": CANARY}
     assert events(healthy)[0].new["added"] == "TOKEN (secret)"
 

@@ -58,7 +58,7 @@ class Harness(Protocol):
     pause: float  # seconds between two calls that wait
     components: frozenset[str]  # of a Deployment with Celery and the queue "default"
 
-    def driver(self) -> Driver:
+    def new_driver(self) -> Driver:
         """A driver made anew; it shares nothing in memory with the one before."""
 
     def unreachable(self) -> Driver:
@@ -277,8 +277,8 @@ class DriverContract:
         deadline = time.monotonic() + harness.patience
         reported: list[str] = []
         try:
-            while watcher.problem() or not reported:
-                assert time.monotonic() < deadline, watcher.problem()
+            while watcher.unreachable_reason() or not reported:
+                assert time.monotonic() < deadline, watcher.unreachable_reason()
                 reported += watcher.changed(refs, 0.1)
             assert set(reported) == refs.keys()
             assert watcher.changed({}, 0.0) == frozenset()

@@ -19,7 +19,7 @@ class ScriptedHarness:
         self._plane = ScriptedDriver()
         self._running: Case | None = None
 
-    def driver(self) -> ScriptedDriver:
+    def new_driver(self) -> ScriptedDriver:
         return self._plane
 
     def unreachable(self) -> ScriptedDriver:

@@ -12,7 +12,7 @@ from deployments.domain import variables
 from deployments.domain.states import Executor
 from deployments.domain.variables import Entry, Setting
 from deployments.tests.dataplane.kubernetes import samples
-from deployments.tests.dataplane.local.test_environment import SECRETS, place, release
+from deployments.tests.dataplane.local.test_environment import SECRETS, layout, release
 
 # Astronomer's list of names that are the platform's, and the names by which Airflow 3 knows them.
 PLATFORM_OWNED = """
@@ -42,7 +42,7 @@ LOCAL_DEFAULTS = {
 def local_names() -> set[str]:
     names = {"PATH", "HOME"}
     for executor in (Executor.CELERY, Executor.LOCAL):
-        given, where = release(executor), place()
+        given, where = release(executor), layout()
         specs = list(environment.static_specs(given, SECRETS, where).values())
         specs += [environment.worker_spec(given, SECRETS, where, queue=q, slot=1) for q in given.queues]
         names |= {name for spec in specs for name in spec.env} - set(given.environment)
@@ -130,7 +130,7 @@ def test_other_names_are_the_users(name: str) -> None:
 def test_what_may_be_set_otherwise_is_not_set_back(executor: Executor) -> None:
     given = release(executor)
     given = replace(given, environment=dict.fromkeys(OVERRIDABLE, "theirs"))
-    spec = environment.static_specs(given, SECRETS, place())["scheduler-1"]
+    spec = environment.static_specs(given, SECRETS, layout())["scheduler-1"]
     assert {name: spec.env[name] for name in OVERRIDABLE} == dict.fromkeys(OVERRIDABLE, "theirs")
     assert LOCAL_DEFAULTS <= variables.OVERRIDABLE
 

@@ -13,7 +13,7 @@ from deployments.dataplane.local.supervisor import processes
 from deployments.domain.spec import QueueLoad, QueueSpec, Release, RuntimeSpec, Secrets, au_size
 from deployments.domain.states import Executor
 from deployments.presenters.consequences import AIRFLOW, DRAIN_MINUTES, Effects, cuts_off, effects, sentences
-from deployments.tests.dataplane.local.test_environment import place
+from deployments.tests.dataplane.local.test_environment import layout
 
 DEFAULT = QueueSpec("default", 1, 10, 16, au_size(10))
 ETL = QueueSpec("etl", 0, 2, 4, au_size(10))
@@ -206,10 +206,10 @@ def releases(draw: st.DrawFn, *more: Executor) -> Release:
 def local_programs(release: Release) -> dict[str, str]:
     """The digest of every program that this machine would run: another one is a restart of that program."""
     secrets = Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN")
-    specs = environment.static_specs(release, secrets, place())
+    specs = environment.static_specs(release, secrets, layout())
     for queue in release.queues:
         name = environment.worker_name(queue.name, 1)
-        specs[name] = environment.worker_spec(release, secrets, place(), queue=queue, slot=1)
+        specs[name] = environment.worker_spec(release, secrets, layout(), queue=queue, slot=1)
     return {name: spec.digest for name, spec in specs.items() if name != "redis"}
 
 

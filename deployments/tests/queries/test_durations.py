@@ -131,7 +131,7 @@ def test_of_each_step_only_the_last_are_kept(deployment, cluster):
     taken(cluster, key="other", seconds=[1.0] * 3)
     step = Step(deployment=deployment, operation=Operation.CREATE, key="database", state=StepState.RUNNING)
     step.started_at = NOW - timedelta(seconds=7)
-    steps.note(deployment, step, NOW)
+    steps.record_duration(deployment, step, NOW)
     mine = StepTiming.objects.filter(key="database")
     assert (mine.count(), mine.latest("at").seconds) == (MOST_SAMPLES, 7.0)
     assert StepTiming.objects.filter(key="other").count() == 3

@@ -97,11 +97,11 @@ from uuid import UUID
 import django
 django.setup()
 from deployments.reconciler import leadership, observer
-from deployments.dataplane.fake import ScriptedDataPlane
+from deployments.dataplane.fake import ScriptedDriver
 from deployments.reconciler.observer import ClusterObserver
 observer.HEARTBEAT_SECONDS = 0.5
 leadership.LEASE, leadership.RENEW_SECONDS = timedelta(seconds=2), 0.5
-watching = ClusterObserver(UUID(sys.argv[1]), ScriptedDataPlane(), sys.argv[2])
+watching = ClusterObserver(UUID(sys.argv[1]), ScriptedDriver(), sys.argv[2])
 print("begun", flush=True)
 watching.run(threading.Event())
 """

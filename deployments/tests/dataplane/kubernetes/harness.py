@@ -68,16 +68,16 @@ class KubernetesHarness:
     def api(self) -> Api:
         return Api(self.connection, 60.0)
 
-    def new_driver(self, **more: str) -> KubernetesDriver:
+    def bare_driver(self, **more: str) -> KubernetesDriver:
         """A driver, without anything having gone on in the cluster meanwhile."""
         return KubernetesDriver(self.config(**more))
 
-    def driver(self) -> KubernetesDriver:
+    def new_driver(self) -> KubernetesDriver:
         self.kubelet.play()
-        return self.new_driver()
+        return self.bare_driver()
 
     def unreachable(self) -> KubernetesDriver:
-        return self.new_driver(server="https://127.0.0.1:1")
+        return self.bare_driver(server="https://127.0.0.1:1")
 
     def running(self) -> Case:
         if self._running is None:
@@ -96,7 +96,7 @@ class KubernetesHarness:
             self.emulator.keda = True
         elif self.api().get(KEDA_PATH) is None:
             pytest.skip("the cluster of KUBECONFIG_TEST has no KEDA")
-        driver = self.new_driver(keda="true")
+        driver = self.bare_driver(keda="true")
         driver.connection.keda = NOT_ASKED
         try:
             yield driver

@@ -105,7 +105,7 @@ def test_what_was_put_back_is_remembered_as_it_then_is_so_that_no_repair_repeats
 def test_a_mark_holds_no_value():
     secret = deepcopy(APPLIED)
     secret["data"] = {"token": "canary"}
-    assert drift.mark(secret) == drift.mark(APPLIED)
+    assert drift.ownership_digest(secret) == drift.ownership_digest(APPLIED)
 
 
 def test_the_inventory_reads_what_it_wrote_and_survives_nonsense():

@@ -26,7 +26,7 @@ from deployments.tests.dataplane.kubernetes.words import SCHEDULER, WORKER, api,
 def test_creating_costs_a_request_per_object_and_ten_more_at_most(harness, cases) -> None:
     case = new_case()
     cases.append(case)
-    subject, since = harness.new_driver(), len(harness.emulator.calls)
+    subject, since = harness.bare_driver(), len(harness.emulator.calls)
     subject.observe(case.ref)
     subject.apply(case.ref, case.release, case.secrets, case.workers)
     made = objects(harness, case)
@@ -36,7 +36,7 @@ def test_creating_costs_a_request_per_object_and_ten_more_at_most(harness, cases
 
 def test_a_healthy_deployment_is_observed_with_two_requests(harness) -> None:
     case = harness.running()
-    subject, since = harness.subject(), len(harness.emulator.calls)
+    subject, since = harness.new_driver(), len(harness.emulator.calls)
     assert subject.observe(case.ref).ready
     subject.endpoint(case.ref)
     subject.details(case.ref)
@@ -45,14 +45,14 @@ def test_a_healthy_deployment_is_observed_with_two_requests(harness) -> None:
 
 def test_applying_what_is_there_sends_nothing(harness) -> None:
     case = harness.running()
-    subject, since = harness.subject(), len(harness.emulator.calls)
+    subject, since = harness.new_driver(), len(harness.emulator.calls)
     assert subject.apply(case.ref, case.release, case.secrets, case.workers).outcome is Outcome.FINISHED
     assert {call.split()[0] for call in calls(harness, since)} == {"GET"}
 
 
 def test_a_driver_that_is_kept_does_not_believe_an_old_look_for_ever(harness, cases, monkeypatch) -> None:
     monkeypatch.setattr(driver, "FRESH_SECONDS", 0.2)
-    case, subject = new_case(), harness.new_driver()
+    case, subject = new_case(), harness.bare_driver()
     cases.append(case)
     deadline = time.monotonic() + harness.patience
     while subject.apply(case.ref, case.release, case.secrets, case.workers).outcome is not Outcome.FINISHED:
@@ -102,7 +102,7 @@ def test_idle_workers_go_first_and_other_changes_leave_their_number_alone(harnes
     ) as inside:
         row = "INSERT INTO task_instance (queue, state, hostname) VALUES ('default', 'running', %s)"
         inside.execute(row, (busy["status"]["podIP"],))
-    load = harness.subject().observe(case.ref).queues[0]
+    load = harness.new_driver().observe(case.ref).queues[0]
     assert (load.workers, load.running) == (3, 1)
     converge(harness, case)
     left = [
@@ -134,7 +134,7 @@ def test_airflow_is_stopped_in_an_order_that_loses_no_task(harness, case) -> Non
     api(harness).merge(held, {"metadata": {"finalizers": None}}, "it", "kubelet")
     converge(harness, asleep)
     assert get(harness, case, ("apps/v1", "Deployment", "redis"))["spec"]["replicas"] == 0
-    observed = harness.subject().observe(case.ref)
+    observed = harness.new_driver().observe(case.ref)
     assert observed.asleep
     assert {c.state for c in observed.components} == {ComponentState.ABSENT}
     converge(harness, case)  # and wakes
@@ -157,14 +157,18 @@ def test_no_secret_is_in_anything_but_a_secret(harness) -> None:
     secret = next(
         m for m in render(inputs).lasting if inventory.identity(m) == ("v1", "Secret", names.VARIABLES)
     )
-    assert known.rendered["v1", "Secret", names.VARIABLES] == inventory.mark(secret, CANARIES.fernet_key)
-    assert inventory.mark(secret, "another key") != inventory.mark(secret, CANARIES.fernet_key)
+    assert known.rendered["v1", "Secret", names.VARIABLES] == inventory.manifest_digest(
+        secret, CANARIES.fernet_key
+    )
+    assert inventory.manifest_digest(secret, "another key") != inventory.manifest_digest(
+        secret, CANARIES.fernet_key
+    )
 
 
 def test_nothing_of_the_driver_shows_a_secret_in_its_repr(harness) -> None:
     case = harness.running()
-    target = harness.new_driver()._target(case.ref)
+    target = harness.bare_driver()._target(case.ref)
     task = provision.Task(target, case.release, case.secrets, case.workers, keda=False)
-    message = repr((target, task, harness.config(), harness.new_driver().connection))
+    message = repr((target, task, harness.config(), harness.bare_driver().connection))
     assert CANARIES.fernet_key not in message
     assert harness.connection._client.configuration.api_key["BearerToken"] not in message

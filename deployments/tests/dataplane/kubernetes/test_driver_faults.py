@@ -17,7 +17,7 @@ from deployments.domain.spec import QueueSpec, au_size
 from deployments.tests.dataplane.contract import converge, new_case, remove
 from deployments.tests.dataplane.kubernetes.emulator import Answer
 from deployments.tests.dataplane.kubernetes.harness import ADMIN
-from deployments.tests.dataplane.kubernetes.store import Target
+from deployments.tests.dataplane.kubernetes.store import Place
 from deployments.tests.dataplane.kubernetes.words import api, calls, changed, get
 from deployments.tests.templates import drop_template
 
@@ -30,18 +30,18 @@ def test_what_holds_a_namespace_is_named_and_never_stripped(harness, own) -> Non
         "metadata": {"name": "theirs", "finalizers": ["example/keep"]},
     }
     api(harness).apply(path, theirs, "somebody")
-    while (progress := harness.subject().destroy(own.ref)).step == "components":
+    while (progress := harness.new_driver().destroy(own.ref)).step == "components":
         pass
     assert (progress.step, progress.outcome) == ("namespace", Outcome.PROGRESSED)
-    progress = harness.subject().destroy(own.ref)
+    progress = harness.new_driver().destroy(own.ref)
     assert progress.outcome is Outcome.WAITING
     assert progress.sentence == "Deletion waits for configmaps (1) with finalizer example/keep."
-    assert harness.subject().observe(own.ref).leftovers[0].step == "namespace"
-    target = Target("v1", "namespaces", "", harness.namespace(own))
+    assert harness.new_driver().observe(own.ref).leftovers[0].step == "namespace"
+    target = Place("v1", "namespaces", "", harness.namespace(own))
     old = (datetime.now(UTC) - timedelta(minutes=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
     harness.emulator.store.objects[target]["metadata"]["deletionTimestamp"] = old
     with pytest.raises(DataPlaneError, match=r"cannot end.*example/keep"):
-        harness.subject().destroy(own.ref)
+        harness.new_driver().destroy(own.ref)
     assert api(harness).get(path)["metadata"]["finalizers"] == ["example/keep"]
     api(harness).merge(path, {"metadata": {"finalizers": None}}, "it", "somebody")
 
@@ -55,7 +55,7 @@ def test_whatever_request_is_the_last_the_next_call_completes_it(harness, cases,
         "(GET|PATCH|DELETE) ", *[Answer("pass")] * number, Answer(status=500), always=True
     )
     with pytest.raises(DataPlaneUnreachable):
-        harness.new_driver().apply(case.ref, case.release, case.secrets, case.workers)
+        harness.bare_driver().apply(case.ref, case.release, case.secrets, case.workers)
     harness.emulator.heal()
     converge(harness, case)
     known = inventory.read(api(harness), case.ref, harness.namespace(case))
@@ -70,7 +70,7 @@ def test_what_was_about_to_be_made_is_pruned_too(harness, case) -> None:
         "PATCH .*/deployments/worker-heavy", Answer("lose"), Answer(status=500), always=True
     )
     with pytest.raises(DataPlaneUnreachable):
-        harness.new_driver().apply(both.ref, both.release, both.secrets, both.workers)
+        harness.bare_driver().apply(both.ref, both.release, both.secrets, both.workers)
     harness.emulator.heal()
     assert get(harness, case, ("apps/v1", "Deployment", "worker-heavy")) is not None
     converge(harness, case)
@@ -83,7 +83,7 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one(harnes
         admin.execute(f"ALTER DATABASE {name} RENAME TO {name}_away")
         for release in (own.release, changed(own, hibernating=True).release):
             with pytest.raises(DataPlaneError, match=rf"{name} is not on the database server.* Put it back"):
-                harness.new_driver().apply(own.ref, release, own.secrets, own.workers)
+                harness.bare_driver().apply(own.ref, release, own.secrets, own.workers)
         assert not databases.find(ADMIN, own.ref.release_name, own.ref.deployment_id).database
         admin.execute(f"ALTER DATABASE {name}_away RENAME TO {name}")
     converge(harness, own)
@@ -91,7 +91,7 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one(harnes
 
 def test_a_node_that_does_not_answer_is_waited_for_once_in_a_look(harness) -> None:
     case = harness.running()
-    target, since = harness.new_driver()._target(case.ref), len(harness.emulator.calls)
+    target, since = harness.bare_driver()._target(case.ref), len(harness.emulator.calls)
     harness.emulator.script("GET .*/log", Answer("hang"), always=True)
     assert observe._last_lines(target, target.pods()[:3]) == {}
     assert [call for call in calls(harness, since) if "/log" in call][1:] == []
@@ -107,14 +107,14 @@ def test_a_quota_that_refuses_is_told_with_the_object(harness, cases) -> None:
     with pytest.raises(
         DataPlaneError, match=r"quota does not allow Deployment scheduler: .*exceeded quota: theirs"
     ):
-        harness.new_driver().apply(case.ref, case.release, case.secrets, case.workers)
+        harness.bare_driver().apply(case.ref, case.release, case.secrets, case.workers)
 
 
 def test_a_call_without_time_left_stops_between_two_objects(harness, cases, monkeypatch) -> None:
     case = new_case()
     cases.append(case)
     monkeypatch.setattr("deployments.dataplane.kubernetes.objects.apply.ENOUGH_SECONDS", 1000.0)
-    progress = harness.new_driver().apply(case.ref, case.release, case.secrets, case.workers)
+    progress = harness.bare_driver().apply(case.ref, case.release, case.secrets, case.workers)
     assert (progress.step, progress.outcome) == ("configuration", Outcome.PROGRESSED)
     assert progress.sentence.startswith("Applied 0 of ")
     monkeypatch.undo()

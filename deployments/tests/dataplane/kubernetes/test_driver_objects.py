@@ -72,9 +72,9 @@ def test_a_namespace_of_somebody_else_is_neither_adopted_nor_removed(harness) ->
     }
     made = api(harness).apply(path, foreign, "somebody")
     with pytest.raises(DataPlaneError, match="was not made for this Deployment"):
-        harness.new_driver().apply(case.ref, case.release, case.secrets, case.workers)
-    assert harness.new_driver().observe(case.ref).leftovers == ()
-    assert harness.new_driver().destroy(case.ref).outcome is Outcome.FINISHED
+        harness.bare_driver().apply(case.ref, case.release, case.secrets, case.workers)
+    assert harness.bare_driver().observe(case.ref).leftovers == ()
+    assert harness.bare_driver().destroy(case.ref).outcome is Outcome.FINISHED
     assert api(harness).get(path)["metadata"]["uid"] == made["metadata"]["uid"]
     api(harness).delete(path, "it")
 
@@ -90,12 +90,12 @@ def test_a_foreign_change_is_put_back_and_told(harness, case) -> None:
     judged = drift.judge(known, drift.seen(found))
     assert judged == drift.Drift("Deployment", "scheduler", "kubectl-edit")
     mark_drift(harness, case, judged)
-    assert harness.new_driver().observe(case.ref).drifted
-    progress = harness.new_driver().apply(case.ref, case.release, case.secrets, case.workers)
+    assert harness.bare_driver().observe(case.ref).drifted
+    progress = harness.bare_driver().apply(case.ref, case.release, case.secrets, case.workers)
     assert progress.notices == ("Deployment scheduler was changed by kubectl-edit; it was put back.",)
     back = get(harness, case, SCHEDULER)
     assert back["spec"]["template"]["spec"]["serviceAccountName"] == "scheduler"
-    assert not harness.new_driver().observe(case.ref).drifted
+    assert not harness.bare_driver().observe(case.ref).drifted
     known = inventory.read(api(harness), case.ref, harness.namespace(case)).entries["Deployment", "scheduler"]
     assert drift.judge(known, drift.seen(back)) is None
 
@@ -116,9 +116,9 @@ def test_drift_that_is_seen_meanwhile_is_not_forgotten(harness, case) -> None:
     mark_drift(harness, case, first, drift.Drift("Service", "redis", "b"))
     with pytest.raises(DataPlaneError):
         inventory.clear_drift(api(harness), harness.namespace(case), known)
-    assert harness.new_driver().observe(case.ref).drifted
+    assert harness.bare_driver().observe(case.ref).drifted
     assert len(apply_once(harness, case).notices) == 2
-    assert not harness.new_driver().observe(case.ref).drifted
+    assert not harness.bare_driver().observe(case.ref).drifted
 
 
 def test_the_scaler_is_no_stranger(harness, case) -> None:

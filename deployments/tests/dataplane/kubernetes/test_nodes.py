@@ -44,7 +44,7 @@ class Nodes:
         settings = {**parse(real_kubeconfig()).settings(), "namespace_prefix": "airdeck-nodes-"}
         self.config = ClusterConfig("nodes", "kubernetes", DATABASE_URL, settings)
 
-    def driver(self) -> KubernetesDriver:
+    def new_driver(self) -> KubernetesDriver:
         return KubernetesDriver(self.config)
 
     def failing_migration(self, case: Case) -> AbstractContextManager[None]:
@@ -79,12 +79,12 @@ def running(request) -> Iterator[tuple[Nodes, Case]]:
 
 def test_airflow_becomes_healthy_and_runs_a_dag(running) -> None:
     nodes, case = running
-    components = nodes.driver().observe(case.ref).components
+    components = nodes.new_driver().observe(case.ref).components
     assert {c.state for c in components} == {ComponentState.READY}, components
     until(lambda: rows(case, f"SELECT 1 FROM dag WHERE dag_id = '{DAG}'"), 300)
     rows(case, f"UPDATE dag SET is_paused = false WHERE dag_id = '{DAG}'")
     assert until(lambda: rows(case, RAN), 600) == [("success",)]
-    message = {c.name: nodes.driver().logs(case.ref, c.name).lines for c in components}
+    message = {c.name: nodes.new_driver().logs(case.ref, c.name).lines for c in components}
     assert all(message.values()), message
 
 

@@ -76,7 +76,7 @@ def there(world) -> Cluster:
 def running(there, enqueued) -> Iterator[None]:
     """An observer and a worker."""
     stop, worker = threading.Event(), Worker(enqueued)
-    watching = ClusterObserver(there.pk, connections.driver(there))
+    watching = ClusterObserver(there.pk, connections.driver_of(there))
     thread = threading.Thread(target=watching.run, args=(stop,))
     thread.start()
     yield

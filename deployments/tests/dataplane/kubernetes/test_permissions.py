@@ -52,19 +52,19 @@ class Watched:
         self.harness, self.settings = harness, dict(OURS)
         self.patience, self.pause = harness.patience, harness.pause
 
-    def new_driver(self):
-        return self.harness.new_driver(**self.settings)
+    def bare_driver(self):
+        return self.harness.bare_driver(**self.settings)
 
-    def driver(self):
+    def new_driver(self):
         self.harness.kubelet.play()
-        return self.new_driver()
+        return self.bare_driver()
 
 
 @pytest.fixture
 def seen(harness, monkeypatch) -> set[Use]:
     """Every right that our connection takes."""
     found: set[Use] = set()
-    ours, send = harness.new_driver(**OURS).connection, Connection.send
+    ours, send = harness.bare_driver(**OURS).connection, Connection.send
 
     def spy(self, request, read):
         answer = send(self, request, read)
@@ -100,7 +100,7 @@ def _create_scale_and_ask(watched: Watched, case: Case, seen: set[Use]) -> None:
     two = changed(case, scheduler_replicas=2)
     for workers in (1, 3, 1):
         converge(watched, replace(two, workers={"default": workers}))
-    driver = watched.driver()
+    driver = watched.new_driver()
     driver.logs(case.ref, "scheduler")
     driver.inspect(case.ref, "scheduler")
     driver.fingerprint([case.ref])
@@ -118,7 +118,7 @@ def _create_scale_and_ask(watched: Watched, case: Case, seen: set[Use]) -> None:
 def _break_and_mend(watched: Watched, case: Case) -> None:
     watched.harness.kubelet.broken.add("triggerer")
     apply_once(watched, changed(case, environment={"COLOUR": "red"}))
-    assert not watched.driver().observe(case.ref).ready
+    assert not watched.new_driver().observe(case.ref).ready
     watched.harness.kubelet.broken.clear()
     converge(watched, changed(case, environment={"COLOUR": "red"}))
 
@@ -127,7 +127,7 @@ def _every_executor_and_keda(watched: Watched, case: Case) -> None:
     converge(watched, changed(case, executor=Executor.KUBERNETES, queues=()))
     watched.harness.emulator.keda = True
     watched.settings["keda"] = "true"
-    watched.driver().connection.keda = (0.0, False)
+    watched.bare_driver().connection.keda = (0.0, False)
     converge(watched, case)
     watched.settings["keda"] = ""
     converge(watched, changed(case, executor=Executor.LOCAL, queues=()))

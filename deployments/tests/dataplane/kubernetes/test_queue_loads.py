@@ -93,7 +93,7 @@ def test_a_database_that_does_not_answer_is_left_alone_for_a_while_and_told_once
     def silent(*_: object) -> None:
         raise DataPlaneError("silent")
 
-    monkeypatch.setattr(airflow_metadata, "look", silent)
+    monkeypatch.setattr(airflow_metadata, "vitals", silent)
     for at in (100.0, 110.0, 120.0):
         reader.tick(at, pool)
     assert (reported, reader.looks) == (["d1"], 2)

@@ -128,7 +128,7 @@ class LocalHarness:
         self.supervisor = start_supervisord()
         self._running: Case | None = None
 
-    def driver(self) -> LocalDriver:
+    def new_driver(self) -> LocalDriver:
         return LocalDriver(config())
 
     def unreachable(self) -> LocalDriver:

@@ -9,7 +9,7 @@ import pytest
 from deployments.dataplane.contract import Component, Outcome, Ref
 from deployments.dataplane.local import driver
 from deployments.dataplane.local.environment import connection_limit
-from deployments.dataplane.local.health.observe import Look
+from deployments.dataplane.local.health.observe import Observed
 from deployments.dataplane.postgres import databases
 from deployments.domain.spec import Release, RuntimeSpec, au_size
 from deployments.domain.states import ComponentState, Executor
@@ -38,8 +38,8 @@ def test_a_higher_limit_comes_before_what_needs_it_and_a_lower_one_when_nothing_
         return databases.find(admin, RELEASE, ID).connection_limit
 
     def ready(state):
-        seen = Look((Component("scheduler", state, 1, 1),), {}, (), {})
-        monkeypatch.setattr(driver, "take_look", lambda *_: seen)
+        seen = Observed((Component("scheduler", state, 1, 1),), {}, (), {})
+        monkeypatch.setattr(driver, "observe", lambda *_: seen)
 
     assert subject._database_step(REF, FOUR, CANARIES) is None
     assert limit() == connection_limit(FOUR) > connection_limit(ONE)

@@ -118,7 +118,7 @@ def test_an_unfinished_line_is_waited_for_and_shown_when_nothing_follows(tmp_pat
     assert read(tmp_path, after=tail.cursor).lines == ()
 
 
-@pytest.position.parametrize("grown", [False, True])
+@pytest.mark.parametrize("grown", [False, True])
 def test_a_log_that_was_cut_starts_anew(tmp_path, grown):
     write(tmp_path, "scheduler", "".join(line(n) for n in range(10)))
     cursor = read(tmp_path).cursor
@@ -164,7 +164,7 @@ FORGED = [
 ]
 
 
-@pytest.position.parametrize("cursor", FORGED)
+@pytest.mark.parametrize("cursor", FORGED)
 def test_a_forged_cursor_reads_nothing_but_the_log(tmp_path, cursor):
     write(tmp_path, "scheduler", line(1))
     (tmp_path / "secret").write_text("secret\n")
@@ -178,7 +178,7 @@ def test_what_could_deceive_a_reader_is_stripped_and_long_lines_are_cut():
     assert clean("x" * 1_000_000) == "x" * LONGEST_LINE + " … (cut)"
 
 
-@pytest.position.parametrize(
+@pytest.mark.parametrize(
     ("text", "seconds", "rest"),
     [
         ("2026-11-21T12:00:01.500000Z [info     ] Up", 1.5, "[info     ] Up"),
@@ -195,7 +195,7 @@ def test_the_time_of_a_line_is_read_in_every_format(text, seconds, rest):
     assert split_time(text) == (NOON + timedelta(seconds=seconds), rest)
 
 
-@pytest.position.parametrize(
+@pytest.mark.parametrize(
     "text", ["Traceback", "", "2026-99-99T00:00:00Z x", "20 files", "7:M 21 Foo 2026 12:00:01.500 * x"]
 )
 def test_a_line_without_a_time_is_left_whole(text):

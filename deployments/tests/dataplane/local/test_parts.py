@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from console.kit.files import write_private
+from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local import ports
 from deployments.dataplane.local.health import probe
 from deployments.dataplane.local.runtimes import lock_files, runtimes
@@ -233,7 +234,7 @@ def test_every_lock_names_hashes_a_working_celery_and_its_airflow() -> None:
 
 
 def test_an_unknown_runtime_is_told_with_those_there_are() -> None:
-    with pytest.raises(runtimes.DataPlaneError, match=r"Choose one of 3\.2-1, 3\.3-1"):
+    with pytest.raises(DataPlaneError, match=r"Choose one of 3\.2-1, 3\.3-1"):
         lock_files.lock_file("9.9-9")
 
 
