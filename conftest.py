@@ -8,7 +8,7 @@ why pyproject.toml names no DJANGO_SETTINGS_MODULE.
 import gc
 import os
 
-from console.tests import parallel, services
+from console.tests import chromium, parallel, services
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "console.settings"
 services.start(servers=not parallel.is_controller())
@@ -40,11 +40,16 @@ PASSWORD = "correct horse battery"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of `system/` start a console; the order is that of `console.tests.parallel`."""
+    """Files of `system/` start a console. The order is that of `console.tests.parallel`. What needs a browser is
+    skipped, and counted so, where none is wanted."""
     for item in items:
         if "/tests/system/" in item.nodeid:
             item.add_marker(pytest.mark.system)
     parallel.order(items)
+    if chromium.skipped():
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason="SKIP_BROWSER"))
 
 
 def pytest_collection_finish() -> None:

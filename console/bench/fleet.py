@@ -125,7 +125,7 @@ class FleetKubelet(Kubelet):
 
 def _all_healthy(registered: Registered, kubelet: FleetKubelet, count: int) -> list[Deployment]:
     rows: list[Deployment] = []
-    for number, batch in enumerate(batched(range(count), AT_ONCE, strict=False)):
+    for number, batch in enumerate(batched(range(count), AT_ONCE)):
         made = [registered.create() for _ in batch]
         kubelet.moving = {row.release_name: registered.namespace(row.release_name) for row in made}
         _wait_healthy(made)

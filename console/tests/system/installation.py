@@ -36,7 +36,9 @@ class Installation:
     """One state folder on one free port. `with Installation() as it:` starts it, and leaves nothing behind."""
 
     def __init__(self) -> None:
-        self.state = StateDir(Path(tempfile.mkdtemp(prefix="airdeck-it-", dir="/tmp")) / "state")
+        folder = Path(tempfile.mkdtemp(prefix="airdeck-it-", dir="/tmp"))
+        folder.chmod(0o711)  # so that also for root all of Postgres lies in it
+        self.state = StateDir(folder / "state")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=30)

@@ -163,6 +163,7 @@ def alive(process: psutil.Process) -> bool:
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
     root = Path(tempfile.mkdtemp(prefix="airdeck-up-", dir="/tmp")) / "state"
+    root.parent.chmod(0o711)  # so that also for root all of Postgres lies in it
     machine = Machine(root)
     yield machine
     if machine.up is not None and machine.up.poll() is None:

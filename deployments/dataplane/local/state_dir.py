@@ -8,17 +8,24 @@ a socket's path longer than the kernel takes.
 import hashlib
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 MAX_SOCKET_PATH = 100  # bytes; Linux takes 107, macOS 103
 LONGEST_SOCKET_NAME = 48  # "/" + a release name of 36 characters + ".redis.sock"
-# What supervisord's configuration takes without quoting or expansion. A newline there starts a program,
-# "%" stops the daemon, ";" begins a comment and "[*?" are globs of its include line.
-SAFE_PATH = re.compile(r"/[A-Za-z0-9/._,:=@+-]+(?: [A-Za-z0-9/._,:=@+-]+)*")
+PUNCTUATION = frozenset("/._,:=@+- ")
 RELEASE_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{4}")
 RUNTIME_VERSION = re.compile(r"[0-9]+\.[0-9]+-[0-9]+")
+
+
+def is_plain(text: str) -> bool:
+    """Whether supervisord's configuration takes `text` without quoting or expansion: letters and digits of any script,
+    and PUNCTUATION, with no space at its ends. A newline there starts a program, "%" stops the daemon, ";" and "#"
+    begin a comment, and "[*?" are globs of its include line."""
+    fits = all(each.isalnum() or each in PUNCTUATION or unicodedata.category(each)[0] == "M" for each in text)
+    return bool(text) and fits and text == text.strip()
 
 
 @dataclass(frozen=True)
@@ -29,10 +36,10 @@ class StateDir:
 
     def __post_init__(self) -> None:
         text = str(self.root)
-        if not self.root.is_absolute() or not SAFE_PATH.fullmatch(text) or ".." in self.root.parts:
+        if not self.root.is_absolute() or not is_plain(text) or ".." in self.root.parts:
             raise ValueError(
-                f"The state folder {text!r} cannot be used: choose an absolute path of ASCII "
-                "letters, digits, single spaces and the characters / . _ , : = @ + -."
+                f"The state folder {text!r} cannot be used: choose an absolute path of letters, "
+                "digits, spaces and the characters / . _ , : = @ + -."
             )
 
     @property
@@ -54,6 +61,12 @@ class StateDir:
     def postgres(self) -> Path:
         """The embedded Postgres's data folder; made by whoever starts it, and its user's own."""
         return self.root / "postgres"
+
+    @property
+    def postgres_home(self) -> Path:
+        """The folder that holds Postgres's data: `postgres`, unless a link in it names another (ADR 20)."""
+        link = self.postgres / "home"
+        return Path(os.readlink(link)) if link.is_symlink() else self.postgres
 
     @property
     def redis(self) -> Path:

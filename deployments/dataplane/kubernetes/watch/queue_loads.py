@@ -78,7 +78,7 @@ class LoadReader:
         inserted = self._inserted()
         due = [pk for pk, ref in refs.items() if self._is_due(pk, _count(inserted, ref), now)]
         until = time.monotonic() + TICK_SECONDS
-        for batch in itertools.batched(due, 4 * READERS, strict=False):
+        for batch in itertools.batched(due, 4 * READERS):
             if self._stop.is_set() or time.monotonic() > until:
                 return  # the rest is as due at the next tick
             for pk in batch:

@@ -55,9 +55,7 @@ def _install(paths: StateDir, version: str, airflow_version: str, job: Job, stat
             f"free. Free some space."
         )
     attempt = folder / f"env-{secrets.token_hex(4)}"
-    _run(
-        [find_uv_bin(), "venv", "--quiet", "--no-python-downloads", "--python", sys.executable, str(attempt)]
-    )
+    _make_environment(attempt, runtimes.pythons(version), airflow_version)
     _sync(paths, version, airflow_version, attempt=attempt, job=job, status=status)
     job.say(replace(status, sentence=f"Checking Airflow {airflow_version}."))
     answer = _run([str(attempt / "bin" / "python"), "-m", "airflow", "version"], home=attempt / "check")
@@ -67,6 +65,32 @@ def _install(paths: StateDir, version: str, airflow_version: str, job: Job, stat
         )
     shutil.rmtree(attempt / "check", ignore_errors=True)
     _publish(folder, attempt)
+
+
+def _make_environment(attempt: Path, pythons: tuple[str, ...], airflow_version: str) -> None:
+    """An empty environment on a Python that this Airflow supports: the console's own, else another on PATH, else uv's
+    own, which is downloaded."""
+    command = [find_uv_bin(), "venv", "--quiet", "--no-project", "--python"]
+    if f"{sys.version_info[0]}.{sys.version_info[1]}" in pythons:
+        _run([*command, sys.executable, "--no-python-downloads", str(attempt)])
+        return
+    for desired in (*reversed(pythons), ""):
+        try:
+            _run(
+                [
+                    *command,
+                    desired or pythons[-1],
+                    *(["--no-python-downloads"] if desired else []),
+                    str(attempt),
+                ]
+            )
+        except InstallFailed:
+            continue
+        return
+    raise InstallFailed(
+        f"Airflow {airflow_version} needs Python {' or '.join(pythons)}, this machine has none, and uv could not fetch "
+        f"one of its own. Install Python {pythons[-1]}."
+    )
 
 
 def _remove_unfinished(folder: Path) -> None:

@@ -8,8 +8,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.runtimes.jobs import Job
 from deployments.dataplane.local.runtimes.lock_files import lock_file
 from deployments.dataplane.local.state_dir import StateDir
@@ -19,10 +21,20 @@ PROJECT = Path(__file__).resolve().parents[4]
 # What decides how packages are reached. Values may hold a password, so they travel in the 0600 spec only.
 NETWORK_VARIABLES = re.compile(
     r"(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)|UV_(?:DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|"
-    r"FIND_LINKS|NATIVE_TLS|SYSTEM_CERTS|CACHE_DIR|OFFLINE|HTTP_TIMEOUT|CONFIG_FILE|KEYRING_PROVIDER)",
+    r"FIND_LINKS|INSECURE_HOST|PYTHON_INSTALL_DIR|PYTHON_INSTALL_MIRROR|PYTHON_DOWNLOADS|NATIVE_TLS|SYSTEM_CERTS|"
+    r"CACHE_DIR|OFFLINE|HTTP_TIMEOUT|CONFIG_FILE|KEYRING_PROVIDER)",
     re.IGNORECASE,
 )
 MIB_NEEDED = 1200  # 350 MiB installed, as much again in the package cache, and room to breathe
+
+
+@cache
+def pythons(version: str) -> tuple[str, ...]:
+    """The Pythons ("3.13") for which the runtime's lock holds: its Airflow supports them."""
+    found = re.search(r"^# For Python: ([0-9. ]+)$", lock_file(version).read_text(), re.MULTILINE)
+    if found is None:
+        raise DataPlaneError(f"The lock file of runtime {version} names no Python. Update the console.")
+    return tuple(found[1].split())
 
 
 def current(paths: StateDir, version: str) -> Path:

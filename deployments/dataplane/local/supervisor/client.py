@@ -17,9 +17,8 @@ from typing import Any, cast
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.state_dir import StateDir, is_plain
 
-SAFE_TEXT = re.compile(r"[A-Za-z0-9/._,:=@+-]+(?: [A-Za-z0-9/._,:=@+-]+)*")
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 RUNNING_STATES = ("STARTING", "RUNNING", "STOPPING")
 
@@ -125,7 +124,7 @@ def _command(argv: tuple[str, ...]) -> str:
 def _safe(value: object) -> str:
     """The allow-list through which every rendered text goes."""
     text = str(value)
-    if not SAFE_TEXT.fullmatch(text):
+    if not is_plain(text):
         raise ValueError(f"{text!r} may not stand in supervisord's configuration.")
     return text
 

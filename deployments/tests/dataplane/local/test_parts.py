@@ -16,7 +16,7 @@ from console.kit.files import write_private
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local import ports
 from deployments.dataplane.local.health import probe
-from deployments.dataplane.local.runtimes import lock_files, runtimes
+from deployments.dataplane.local.runtimes import install, lock_files, runtimes
 from deployments.dataplane.local.runtimes.jobs import Job, JobStatus, begin
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps.programs import restart_silent
@@ -33,6 +33,7 @@ from deployments.dataplane.local.supervisor.specs import (
     write_spec,
 )
 
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SHOW = "import json, os; print(json.dumps([dict(os.environ), os.getcwd(), os.getpid()]))"
 
 
@@ -371,3 +372,32 @@ def test_a_worker_is_told_to_drain_once_and_again_when_it_was_started_anew(
     time_machine.move_to(start + timedelta(seconds=5 + DRAIN_SECONDS + 1), tick=False)
     processes.drain(name)
     assert supervisor.stopped == [f"calm-orbit-0012.{name}:{name}"]
+
+
+@pytest.mark.parametrize(
+    ("pythons", "tried"),
+    [
+        ((HERE,), [[sys.executable, "--no-python-downloads"]]),
+        (("3.7", "3.8"), [["3.8", "--no-python-downloads"], ["3.7", "--no-python-downloads"], ["3.8"]]),
+    ],
+)
+def test_a_runtime_gets_a_python_that_its_airflow_supports(tmp_path, monkeypatch, pythons, tried) -> None:
+    asked: list[list[str]] = []
+
+    def fail_unless_here(command: list[str]) -> str:
+        asked.append(command[command.index("--python") + 1 : -1])
+        if sys.executable not in command:
+            raise install.InstallFailed("there is none")
+        return ""
+
+    monkeypatch.setattr(install, "_run", fail_unless_here)
+    if HERE in pythons:
+        install._make_environment(tmp_path, pythons, "3.3.2")
+    else:
+        with pytest.raises(install.InstallFailed, match=r"needs Python 3\.7 or 3\.8, this machine has none"):
+            install._make_environment(tmp_path, pythons, "3.3.2")
+    assert asked == tried
+
+
+def test_every_lock_names_its_pythons_and_this_one_among_them() -> None:
+    assert all(HERE in runtimes.pythons(version) for version in lock_files.locked_versions())
