@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from console.kit.disk import shortage
 from workspaces.invitation_lookup import waiting_for
 from workspaces.models import User, Workspace
 from workspaces.permissions import Permission
@@ -15,12 +16,16 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     """The user's Workspaces, the current one, and the navigation. Two queries, and none for strangers."""
     user = getattr(request, "user", None)
     outside = request.resolver_match is not None and request.resolver_match.app_name == "admin"
+    machine = {
+        "embedded": settings.EMBEDDED,
+        "disk_shortage": shortage(settings.STATE_DIR) if settings.EMBEDDED else "",
+    }
     if outside or not isinstance(user, User):  # operators' pages have a shell of their own
-        return {"embedded": settings.EMBEDDED, "nav": [], "workspaces": [], "workspace": None}
+        return {**machine, "nav": [], "workspaces": [], "workspace": None}
     workspaces = list(Workspace.objects.filter(memberships__user=user))
     current: Workspace | None = getattr(request, "workspace", None)
     return {
-        "embedded": settings.EMBEDDED,
+        **machine,
         "user_theme": user.theme,
         "workspaces": workspaces,
         "workspace": current,

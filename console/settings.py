@@ -12,7 +12,10 @@ from django.contrib.messages import constants as message_levels
 from django.utils.csp import CSP
 from environs import Env
 
+from console.environment import encryption_keys, hosts, mail_encryption
+from console.environment import secret as required
 from console.kit.logs import logging_config
+from console.kit.postgres.pool import pool_options
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -20,11 +23,10 @@ VERSION = "0.1.0"
 
 
 def secret(name: str, default: str | None = None) -> str:
-    """NAME, or the content of the file named by NAME_FILE, stripped. Raises when neither is there."""
+    """NAME, or the content of the file named by NAME_FILE, stripped. Raises when neither is there, or it is empty."""
     path = env.str(f"{name}_FILE", "")
-    if path:
-        return Path(path).read_text().strip()
-    return env.str(name) if default is None else env.str(name, default)
+    found = Path(path).read_text() if path else env.str(name) if default is None else env.str(name, default)
+    return required(name, found) if default is None else found.strip()
 
 
 CONFIGURED = bool(env.str("DATABASE_URL", "") or env.str("DATABASE_URL_FILE", ""))
@@ -37,17 +39,19 @@ HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
 
 # Random when unset and nothing can be served anyway; required otherwise.
 SECRET_KEY = secret("SECRET_KEY") if CONFIGURED else secrets.token_urlsafe(50)
-ENCRYPTION_KEYS = [
-    key.strip()
-    for key in secret("ENCRYPTION_KEYS", None if CONFIGURED else "").replace("\n", ",").split(",")
-    if key.strip()
-]
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"])
+ENCRYPTION_KEYS = encryption_keys(secret("ENCRYPTION_KEYS")) if CONFIGURED else []
+ALLOWED_HOSTS = hosts(
+    env.list("ALLOWED_HOSTS", [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"])
+)
 # The console's own address, for links in mail.
 _host = ALLOWED_HOSTS[0].lstrip(".*") if HTTPS and ALLOWED_HOSTS else ""
 BASE_URL = env.str("BASE_URL", f"https://{_host}" if _host else f"http://127.0.0.1:{PORT}").rstrip("/")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
-OPEN_SIGNUP = env.bool("OPEN_SIGNUP", True)
+# Under `make run` the first account closes it: whoever has one may run code on this machine.
+OPEN_SIGNUP = env.bool("OPEN_SIGNUP", not EMBEDDED)
+
+# Of this machine or its links: a cluster may be there only when it is listed.
+CLUSTER_ADDRESSES: list[str] = env.list("CLUSTER_ADDRESSES", [])
 
 INSTALLED_APPS = [
     "console",
@@ -70,10 +74,13 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "console.health.HealthMiddleware",
+    "console.kit.turns.TurnMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "console.kit.http.PrivatePagesMiddleware",
+    "console.kit.http.NoNulMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -112,18 +119,26 @@ TEMPLATES = [
 # --- Database. Under ASGI every request has a thread of its own, so the web process needs a pool; Celery and the
 # observer keep one connection, checked before use.
 STATEMENT_TIMEOUT_MS = 5000
+DATABASE_POOL = env.int("DATABASE_POOL", 12)
+# Half of the pool: streams that are opened, and their check, need connections beside the pages (console/kit/turns.py).
+PAGES_AT_ONCE = max(1, DATABASE_POOL // 2)
+WEB_STATEMENT_TIMEOUT_MS = 2100  # a page is answered within 3 s: console/kit/postgres
 
 
 def database() -> dict[str, Any]:
     """The one database, as Django wants it."""
-    url = secret("DATABASE_URL", "postgresql://localhost/unset")
+    url = secret("DATABASE_URL") if CONFIGURED else "postgresql://localhost/unset"
     config: dict[str, Any] = dict(dj_database_url.parse(url))
-    config["OPTIONS"] = {
-        **config.get("OPTIONS", {}),
-        "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=2000",
-    }
-    if PROCESS_ROLE == "web":
-        config["OPTIONS"]["pool"] = {"min_size": 1, "max_size": env.int("DATABASE_POOL", 12), "timeout": 3}
+    options: dict[str, Any] = config.setdefault("OPTIONS", {})
+    web = PROCESS_ROLE == "web"
+    milliseconds = WEB_STATEMENT_TIMEOUT_MS if web else STATEMENT_TIMEOUT_MS
+    # What the URL asks of the server stays; of two values of one setting the last one counts.
+    ours = f"-c statement_timeout={milliseconds} -c lock_timeout=2000"
+    options["options"] = f"{options.get('options', '')} {ours}".strip()
+    options.setdefault("connect_timeout", 2 if web else 5)
+    if web:
+        config["ENGINE"] = "console.kit.postgres"
+        options["pool"] = pool_options(DATABASE_POOL)
     else:
         config["CONN_MAX_AGE"] = 600 if PROCESS_ROLE in {"worker", "beat", "observer"} else 0
     config["CONN_HEALTH_CHECKS"] = True
@@ -183,7 +198,7 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# --- Accounts: e-mail is the identity, verification does not block, one password field.
+# --- Accounts: e-mail is the identity, one password field.
 AUTH_USER_MODEL = "workspaces.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
@@ -194,20 +209,31 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
+ACCOUNT_RATE_LIMITS = {  # per network address, and per account and source: workspaces/sign_in/limits.py
+    "login_failed": "10/m/ip,5/5m/key",
+    "login_failed_anywhere": "100/h/key",
+    "login_failed_known": "5/5m/key",
+}
 ACCOUNT_ADAPTER = "workspaces.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "optional"
+# Where mail can be sent, sign-up tells by mail alone whether an address is registered (workspaces/sign_in/stages.py).
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if env.str("EMAIL_HOST", "") else "optional"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
-ACCOUNT_FORMS = {"signup": "workspaces.forms.SignupForm"}
+ACCOUNT_FORMS = {"login": "workspaces.forms.LoginForm", "signup": "workspaces.forms.SignupForm"}
 ACCOUNT_REAUTHENTICATION_REQUIRED = (
     True  # address, second factor and deletion ask who it is when sign-in is old
 )
+MFA_FORMS = {
+    "activate_totp": "workspaces.sign_in.second_factor.ActivateTOTPForm",
+    "authenticate": "workspaces.sign_in.second_factor.AuthenticateForm",
+    "reauthenticate": "workspaces.sign_in.second_factor.ReauthenticateForm",
+}
 MFA_ADAPTER = "workspaces.adapter.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -227,14 +253,15 @@ MAILERS: dict[str, dict[str, Any]] = {
     else {"BACKEND": "django.core.mail.backends.console.EmailBackend"},
 }
 if env.str("EMAIL_HOST", ""):
+    _mail_port = env.int("EMAIL_PORT", 587)
     MAILERS["default"] = {
         "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "OPTIONS": {
             "host": env.str("EMAIL_HOST"),
-            "port": env.int("EMAIL_PORT", 587),
+            "port": _mail_port,
             "username": env.str("EMAIL_USER", ""),
             "password": secret("EMAIL_PASSWORD", ""),
-            "use_tls": env.bool("EMAIL_TLS", True),
+            **mail_encryption(_mail_port, starttls=env.bool("EMAIL_TLS", True)),
             "timeout": 5,  # seconds; account mail is sent while its page waits
         },
     }

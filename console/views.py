@@ -14,7 +14,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import requires_csrf_token
 from django.views.decorators.http import require_safe
 
+from console.kit.disk import is_full, shortage
 from console.kit.refusals import ActionRefused
+from console.kit.turns import TooBusy
 from workspaces.access import MissingPermission, WorkspaceSuspended
 from workspaces.limits import too_many
 from workspaces.models import User, Workspace
@@ -93,12 +95,22 @@ def _error_page(request: HttpRequest, template: str, status: int, context: dict[
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, or 503 when it was the database that did not answer. Asks nothing of the database."""
-    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-        response = _static_error("503", 503)
-        response["Retry-After"] = "5"
-        return response
+    """500, or 503 when no turn came, the database did not answer or the disk is full. Asks nothing of the database."""
+    error = sys.exc_info()[1]
+    if isinstance(error, TooBusy):
+        return _come_back("busy")
+    silent = isinstance(error, OperationalError | InterfaceError)
+    # Without room Postgres may also end, and then be away.
+    full = is_full(error) or (silent and settings.EMBEDDED and bool(shortage(settings.STATE_DIR)))
+    if silent or full:
+        return _come_back("disk_full" if full else "503")
     return _static_error("500", 500)
+
+
+def _come_back(name: str) -> HttpResponse:
+    response = _static_error(name, 503)
+    response["Retry-After"] = "5"
+    return response
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:

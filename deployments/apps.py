@@ -1,6 +1,7 @@
 """The app of everything that converges."""
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class DeploymentsConfig(AppConfig):
@@ -9,7 +10,9 @@ class DeploymentsConfig(AppConfig):
     name = "deployments"
 
     def ready(self) -> None:
-        """Tell tenancy what lives in Workspaces."""
+        """Tell tenancy what lives in Workspaces, and drivers at which addresses clusters may be."""
         from deployments import workspace_hooks
+        from deployments.domain import addresses
 
         workspace_hooks.register()
+        addresses.allow(addresses.networks(settings.CLUSTER_ADDRESSES))

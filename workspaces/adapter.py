@@ -1,7 +1,9 @@
 """How accounts behave: allauth's hooks, each a line over our actions."""
 
 import smtplib
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import structlog
 from allauth.account.adapter import DefaultAccountAdapter
@@ -10,12 +12,14 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from console.kit import crypto
+from console.kit.turns import outside
 from workspaces.actions import workspaces
 from workspaces.invitation_lookup import followed_link
 from workspaces.models import User, normalise_email
+from workspaces.sign_in import known_browsers, limits
 
 logger = structlog.get_logger(__name__)
 
@@ -39,17 +43,43 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return normalise_email(super().clean_email(email))
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
-        """The account and its personal Workspace, or neither."""
+        """The account and its personal Workspace, or neither. Raises SignupClosed."""
         with transaction.atomic():
+            workspaces.admit(invited=followed_link(request) is not None)
             saved: User = super().save_user(request, user, form, commit)
             if commit:
                 workspaces.welcome(user=saved)
         return saved
 
+    def get_login_stages(self) -> list[str]:
+        """allauth's, with ours in place of its own about the address."""
+        theirs = "allauth.account.stages.EmailVerificationStage"
+        return [
+            "workspaces.sign_in.stages.ConfirmFirst" if s == theirs else s for s in super().get_login_stages()
+        ]
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count the try; see `sign_in.limits`."""
+        counted = limits.count(request, str(credentials.get("email", "")))
+        if counted is None:
+            raise self.validation_error("too_many_login_attempts")
+        self._login_failed_rl_usage = counted  # allauth rolls it back when the password is right
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        """allauth calls it after a reset by mail."""
+        limits.forgive(request, str(credentials.get("email", "")))
+
+    def post_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse:
+        """Signed in: this browser is known from now on."""
+        response: HttpResponse = super().post_login(request, user, **more)
+        known_browsers.remember(request, response, user)
+        return response
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send; a mail server that is away costs the mail and a sentence, never the page."""
+        """Send, with links to BASE_URL; a mail server that is away costs the mail and a sentence, never the page."""
         try:
-            super().send_mail(template_prefix, email, context)
+            with outside():  # a mail server that hangs keeps nobody else waiting
+                super().send_mail(template_prefix, email, _at_base_url(context))
         except (OSError, smtplib.SMTPException) as error:
             logger.warning("account_mail_failed", template=template_prefix, error=type(error).__name__)
             if allauth_context.request is not None:
@@ -57,6 +87,23 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                     allauth_context.request,
                     "The mail server does not answer, so no mail was sent. Try again later.",
                 )
+
+
+def _at_base_url(context: dict[str, Any]) -> dict[str, Any]:
+    """What a mail is rendered with, its links led to our own address: allauth makes them of the request's Host, which
+    whoever asks for the mail chooses."""
+    request = allauth_context.request
+    found = {
+        **context,
+        "current_site": SimpleNamespace(name="Airdeck", domain=urlsplit(settings.BASE_URL).netloc),
+    }
+    if request is not None:
+        asked = request.get_host()
+        for name, value in context.items():
+            parts = urlsplit(value) if isinstance(value, str) and "://" in value else None
+            if parts is not None and parts.netloc == asked:
+                found[name] = urljoin(f"{settings.BASE_URL}/", urlunsplit(("", "", *parts[2:])).lstrip("/"))
+    return found
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]

@@ -21,12 +21,13 @@ def record(
     old: dict[str, Any] | None = None,
     new: dict[str, Any] | None = None,
 ) -> AuditEvent:
-    """Append one event. `by` is None when the system itself acted. Secret values never go into `old` or `new`."""
+    """Append one event. `by` is None when the system itself acted; a person is named by the address, because a
+    name is what its owner says. Secret values never go into `old` or `new`."""
     context = structlog.contextvars.get_contextvars()
     event = AuditEvent.objects.create(
         workspace_id=workspace_id,
         actor_id=by.pk if by else None,
-        actor_label=by.label if by else "Airdeck",
+        actor_label=by.email if by else "Airdeck",
         verb=verb,
         object_type=object_type,
         object_id=str(object_id),

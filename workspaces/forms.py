@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from email.utils import parseaddr
 from typing import Any
 
+from allauth.account.adapter import get_adapter
+from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.core import context
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from workspaces.actions.invitations import ADDRESSES_PER_FORM
+from workspaces.actions.workspaces import SignupClosed
 from workspaces.invitation_lookup import followed_link
+from workspaces.invitation_mail import one_line
 from workspaces.models import Theme, normalise_email
 from workspaces.permissions import ROLES, Role
 
@@ -40,6 +46,22 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
             raise ValidationError(f"This invitation is for {self.invited}. Sign up with that address.")
         return str(super().clean_email())
 
+    def try_save(self, request: HttpRequest) -> tuple[Any, HttpResponse | None]:
+        """allauth's, for who was too late by an instant: somebody else made the first account meanwhile."""
+        try:
+            return super().try_save(request)  # type: ignore[no-any-return]
+        except SignupClosed:
+            return None, render(request, "account/signup_closed.html")
+
+
+class LoginForm(AllauthLoginForm):  # type: ignore[misc]
+    """allauth's sign-in; its page offers sign-up only to whom it would let in."""
+
+    @property
+    def signup_is_open(self) -> bool:
+        """Whether whoever looks at this form may make an account."""
+        return bool(get_adapter().is_open_for_signup(context.request))
+
 
 class WorkspaceForm(forms.Form):
     """A Workspace's name."""
@@ -65,6 +87,13 @@ class AccountForm(forms.Form):
     time_zone = forms.ChoiceField(
         label="Time zone", choices=[(zone, zone) for zone in sorted(zoneinfo.available_timezones())]
     )
+
+    def clean_name(self) -> str:
+        """A name that nobody takes for another account, on one line and in its own direction."""
+        name = one_line(self.cleaned_data["name"])
+        if "@" in name or "＠" in name:
+            raise ValidationError("Enter a name, not an address. Your address is shown beside it.")
+        return name
 
 
 class ConfirmForm(forms.Form):

@@ -1,5 +1,6 @@
 """The mail of an invitation: HTML and text, nothing remote in it."""
 
+import re
 from urllib.parse import urljoin
 
 from django.conf import settings
@@ -9,18 +10,27 @@ from django.urls import reverse
 
 from workspaces.models import Invitation
 
+# Controls, and marks that turn the direction of what follows (Unicode, UAX 9).
+_TURNS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
+
+
+def one_line(name: str) -> str:
+    """A person's text as it may stand in a mail: on one line and in its own direction, so that it is no sentence of
+    ours and no header."""
+    return " ".join(_TURNS.sub("", name).split())
+
 
 def invitation_mail(invitation: Invitation, token: str) -> EmailMultiAlternatives:
-    """The message, ready to be sent to the stored address. Names are cut to one line, so no header is forged."""
+    """The message, ready to be sent to the stored address. Names are cut to one line."""
+    inviter, workspace = one_line(invitation.inviter_label), one_line(invitation.workspace.name)
     context = {
         "invitation": invitation,
-        "workspace": invitation.workspace,
-        "inviter": invitation.inviter_label,
+        "workspace": workspace,
+        "inviter": inviter,
         "link": urljoin(f"{settings.BASE_URL}/", reverse("invitation", args=[token])),
     }
-    subject = f"{invitation.inviter_label} invites you to {invitation.workspace.name} on Airdeck"
     message = EmailMultiAlternatives(
-        subject=" ".join(subject.split()),
+        subject=f"{inviter} invites you to {workspace} on Airdeck",
         body=render_to_string("workspaces/mail/invitation.txt", context),
         to=[invitation.email],
     )

@@ -12,7 +12,13 @@ from django.utils.deprecation import MiddlewareMixin
 
 from console.kit.http import client_ip
 
-LOCKED_SECONDS = 300  # allauth's own, for five wrong passwords of one account
+LOCKED_SECONDS = 300  # the window of five wrong passwords of one account, and of five wrong codes
+LOCKED_CODES = ("too_many_login_attempts", "rate_limited")
+
+
+def _is_locked(form: BaseForm) -> bool:
+    """Whether any field says that there were too many tries: of a password, or of a second factor."""
+    return any(form.has_error(field, code) for field in form.errors for code in LOCKED_CODES)
 
 
 class TimeZoneMiddleware(MiddlewareMixin):
@@ -34,17 +40,13 @@ class TimeZoneMiddleware(MiddlewareMixin):
 
 
 class LockedAccountMiddleware(MiddlewareMixin):
-    """After too many wrong passwords allauth says so in the form, with status 200. Programs and proxies read the
-    status, so it becomes a 429 with a Retry-After; the page stays the same."""
+    """After too many wrong passwords or codes allauth says so in the form, with status 200. Programs and proxies
+    read the status, so it becomes a 429 with a Retry-After; the page stays the same."""
 
     def process_template_response(self, request: HttpRequest, response: TemplateResponse) -> TemplateResponse:
         """Look for that one error."""
         form = (response.context_data or {}).get("form")
-        if (
-            isinstance(form, BaseForm)
-            and form.is_bound
-            and form.has_error("__all__", "too_many_login_attempts")
-        ):
+        if isinstance(form, BaseForm) and form.is_bound and _is_locked(form):
             response.status_code = 429
             response["Retry-After"] = str(LOCKED_SECONDS)
         return response

@@ -32,6 +32,7 @@ type ChangedSince = Callable[[UUID, datetime], bool]  # the app above knows what
 PING_SECONDS = 12.0  # a stream ends this soon after its right ended: within 15 s, the look-up included
 LIFE_SECONDS = 600.0
 STREAMS_PER_PERSON = 20
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 OVERLAP = timedelta(seconds=5)  # a change that committed just before the page was rendered is told again
 
 
@@ -76,9 +77,8 @@ class Registry:
         desired = {s.right for s in self.streams}
         try:
             allowed = await sync_to_async(still_allowed, thread_sensitive=False)(desired)
-        except (
-            DatabaseError
-        ) as error:  # nothing is known of anybody's right: every page opens its stream anew
+        # Nothing is known of anybody's right: every page opens its stream anew. Whatever it was, the watch goes on.
+        except Exception as error:
             logger.warning("streams_not_checked", error=type(error).__name__)
             allowed = set()
         now = time.monotonic()
@@ -168,9 +168,10 @@ def _moment(text: str) -> datetime:
     """An ISO moment with its zone; long ago when there is none, so that the page is brought up to date."""
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return LONG_AGO
+    return min(max(moment, LONG_AGO), timezone.now())
 
 
 async def _events(right: Right, missed: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:

@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Callable
 
+from console import environment
 from console.embedded.errors import Refusal
 from console.kit.files import write_private
 from deployments.dataplane.local.state_dir import StateDir
@@ -28,15 +29,30 @@ KEYS: dict[str, Callable[[], str]] = {
 
 
 def ensure(state: StateDir, *, has_data: bool) -> None:
-    """Make the missing keys. Raises Refusal when `has_data` and one is gone: a new one would not open it."""
+    """Make the missing keys. Raises Refusal when `has_data` and one is gone, because a new one would not open it, and
+    when one is there and cannot be used."""
     missing = [name for name in KEYS if not (state.keys / name).exists()]
     if missing and has_data:
         raise Refusal(
             f"{state.keys / missing[0]} is missing, without which the data in {state.root} cannot be read: "
             "put it back from a backup or choose another STATE_DIR."
         )
+    for name in set(KEYS) - set(missing):
+        _check(state, name)
     for name in missing:
         write_private(state.keys / name, KEYS[name]() + "\n")
+
+
+def _check(state: StateDir, name: str) -> None:
+    try:
+        text = environment.secret(name, read(state, name))
+        if name == "encryption_keys":
+            environment.encryption_keys(text)
+    except (OSError, ValueError):  # a file that is no text too
+        raise Refusal(
+            f"{state.keys / name} is empty or damaged, and the data in {state.root} cannot be used without "
+            "it: put it back from a backup or choose another STATE_DIR."
+        ) from None
 
 
 def read(state: StateDir, name: str) -> str:

@@ -118,7 +118,7 @@ def program(state: StateDir, clean_env: tuple[str, ...]) -> Program:
         priority=10,
         stopsignal="INT",
         stopasgroup=False,
-        startretries=20,
+        startretries=1000,  # also after a full disk it comes back by itself
     )
 
 

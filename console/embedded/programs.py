@@ -23,7 +23,8 @@ BOOTSTRAP_CHANGED = 3
 WORKER = ("--pool=prefork", "--concurrency=2", "--prefetch-multiplier=1", "--max-tasks-per-child=1000")
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 # uvicorn would else trust X-Forwarded-* from every local process.
-WEB = ("--host=127.0.0.1", "--timeout-graceful-shutdown=5", "--no-proxy-headers", "--no-server-header")
+SLOW = "--http=console.kit.slow_requests:Protocol"  # a request that never ends is ended
+WEB = ("--host=127.0.0.1", "--timeout-graceful-shutdown=5", "--no-proxy-headers", "--no-server-header", SLOW)
 WEB_QUIET = ("--no-access-log", "--log-level=warning")
 
 

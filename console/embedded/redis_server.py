@@ -59,4 +59,5 @@ def program(state: StateDir, binary: Path, clean_env: tuple[str, ...]) -> Progra
         directory=state.redis,
         log=state.logs / "redis.log",
         priority=10,
+        startretries=1000,
     )

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from console.embedded import keys, postgres, preflight, process_table, programs, stop
 from console.embedded.errors import Refusal
 from console.embedded.preflight import Plan
 from console.embedded.signals import Signals
+from console.kit.disk import shortage
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.supervisor.client import Supervisor
 
@@ -75,11 +77,12 @@ class _Run:
         try:
             self._recover()
             self._start()
-            print(
-                f"Airdeck is ready: http://127.0.0.1:{self.plan.port}\n"
-                f"State is in {self.state.root}, logs in {self.state.logs}. Ctrl-C stops everything.",
-                flush=True,
-            )
+            with suppress(OSError):  # it may go to a file on a full disk
+                print(
+                    f"Airdeck is ready: http://127.0.0.1:{self.plan.port}\n"
+                    f"State is in {self.state.root}, logs in {self.state.logs}. Ctrl-C stops everything.",
+                    flush=True,
+                )
             self._wait()
         except Stopped:
             pass
@@ -102,7 +105,13 @@ class _Run:
         first = not postgres.data(self.state).exists()
         programs.configure(self.plan)
         environment = programs.environment(self.plan, os.environ)
-        daemon = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self.state.supervisor_config))
+        daemon = (
+            sys.executable,
+            "-m",
+            "console.embedded.supervisord",
+            "-c",
+            str(self.state.supervisor_config),
+        )
         self.daemon = _spawn(daemon, environment, self.state.logs / "supervisord.out", signal.SIGTERM)
         self._until(self._daemon_answers, "starting supervisord", self.state.logs / "supervisord.log")
         # Both import Django while Postgres starts. A later start has mostly nothing to prepare, so that web
@@ -153,7 +162,12 @@ class _Run:
 
     def _check_daemon(self) -> None:
         if self.daemon is None or self.daemon.poll() is not None:
-            raise Broken("supervisord, which runs every process, has ended; run `make run` again to recover.")
+            why = shortage(self.state.root)
+            raise Broken(
+                f"{why} The folder is {self.state.root}: make room and run `make run` again."
+                if why
+                else "supervisord, which runs every process, has ended; run `make run` again to recover."
+            )
 
     def _asked_to_stop(self, already: int = 0) -> bool:
         return self.signals.stops > already

@@ -207,7 +207,7 @@ class Hub:
         while self._subscriptions:
             try:
                 await self._listen(resync_first=missed)
-            except (redis.RedisError, OSError, TimeoutError) as error:
+            except Exception as error:
                 logger.warning("event_hub_reconnects", error=type(error).__name__)
                 missed = True
                 await asyncio.sleep(1.0)
@@ -238,11 +238,17 @@ class Hub:
                         await client.publish(_HEARTBEAT_CHANNEL, "")
 
     def _dispatch(self, message: dict[str, bytes]) -> None:
-        channel = message["channel"].decode()
+        """Hand on one message. What is none is left out, and its pages ask anew."""
+        channel = message["channel"].decode(errors="replace")
         if channel == _HEARTBEAT_CHANNEL:
             return
-        frames = json.loads(message["data"])
-        self.deliver(channel.removeprefix(PREFIX), b"".join(encode(Frame(*frame)) for frame in frames))
+        try:
+            frames = [Frame(str(event), str(html)) for event, html in json.loads(message["data"])]
+            chunk = b"".join(encode(frame) for frame in frames)
+        except (ValueError, TypeError, RecursionError) as error:
+            logger.warning("event_unreadable", channel=channel[:100], error=type(error).__name__)
+            chunk = RESYNC
+        self.deliver(channel.removeprefix(PREFIX), chunk)
 
 
 _hubs: dict[int, Hub] = {}

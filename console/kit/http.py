@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django_htmx.middleware import HtmxDetails
@@ -47,6 +48,26 @@ class PrivatePagesMiddleware:
         if "HX-Request" not in vary:
             response.headers["Vary"] = f"{vary}, HX-Request" if vary else "HX-Request"
         return response
+
+
+class NoNulMiddleware:
+    """400 for a NUL character in an address. Postgres takes none in a text, so each filter would fail by itself."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(
+        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+    ) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        query = request.META.get("QUERY_STRING", "")
+        if "\0" in request.path_info or "%00" in query or "\0" in query:
+            raise BadRequest("The address holds a NUL character.")
+        return self.get_response(request)
 
 
 def client_ip(request: HttpRequest) -> str:

@@ -30,7 +30,11 @@ class SharedThreads:
         self._threads = itertools.cycle(threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Speak ASGI."""
+        """Speak ASGI; no page speaks WebSocket, so that is refused (403), where Django would raise."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+            return
         if scope["type"] != "http" or not self._is_long(scope["path"]):
             await self._app(scope, receive, send)
             return

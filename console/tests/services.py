@@ -108,6 +108,7 @@ def start(*, servers: bool) -> None:
         "HTTPS": "false",
         "BASE_URL": "http://testserver",
         "LOG_LEVEL": "WARNING",
+        "CLUSTER_ADDRESSES": "127.0.0.1",  # where tests play clusters
     }
     if servers:
         start_redis()

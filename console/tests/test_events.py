@@ -2,7 +2,11 @@
 
 import asyncio
 import contextlib
+import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from uuid import uuid4
 
@@ -13,8 +17,10 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
 
+from console.celery import app
 from console.kit import events
 from console.tests import services
+from console.tests.system.installation import wait_until
 from deployments import enqueue
 from workspaces import stream
 from workspaces.actions import members
@@ -108,6 +114,82 @@ def test_what_was_dropped_is_made_good_by_a_resync_soon(settings):
             assert await asyncio.wait_for(subscription.queue.get(), 5) == events.RESYNC
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["", "not json", "5", "[1]", '[["only one"]]', "[[1, 2, 3]]", '{"a": 1}', b"\xff\xfe", "[" * 100_000],
+)
+def test_a_message_that_is_none_is_left_out_and_its_pages_ask_anew(message):
+    async def run():
+        async with events.hub().subscribe("w:1") as mine:
+            await editable("w:1")
+            await sync_to_async(events._redis().publish)(f"{events.PREFIX}w:1", message)
+            await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", "<b></b>")])
+            got = [await asyncio.wait_for(mine.queue.get(), 5) for _ in range(2)]
+            assert got == [events.RESYNC, b"event: badge-1\ndata: <b></b>\n\n"]
+
+    asyncio.run(run())
+
+
+def test_the_hub_goes_on_whatever_breaks_in_it(monkeypatch):
+    async def run():
+        async with events.hub().subscribe("w:1") as mine:
+            await editable("w:1")
+            with monkeypatch.context() as broken:
+                broken.setattr(events.Hub, "_dispatch", lambda hub, message: 1 / 0)
+                await sync_to_async(events.publish)("w:1", [events.Frame("lost")])
+                # It began anew, and told everybody to ask.
+                assert await asyncio.wait_for(mine.queue.get(), 10) == events.RESYNC
+            await editable("w:1")
+
+    asyncio.run(run())
+
+
+def test_an_entry_that_is_no_message_does_not_end_a_worker(tmp_path):
+    queue, client = f"test-{uuid4().hex}", events._redis()
+    celery = (
+        "-m",
+        "celery",
+        "--quiet",
+        "--app=console.celery:app",
+        "worker",
+        "--pool=solo",
+        f"--queues={queue}",
+    )
+    flags = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    with (tmp_path / "worker.log").open("w") as log:
+        worker = subprocess.Popen(
+            [sys.executable, *celery, *flags],
+            env={**os.environ, "PROCESS_ROLE": "worker"},
+            stdout=log,
+            stderr=log,
+        )
+
+    def taken() -> bool:
+        assert worker.poll() is None, (tmp_path / "worker.log").read_text()
+        return client.llen(queue) == 0
+
+    try:
+        envelope = {"body": "", "headers": {}, "properties": {"delivery_info": {}, "delivery_tag": "1"}}
+        odd = ["not json", "5", "null", "[]", "{}", '{"properties": 1}', json.dumps(envelope), b"\xff"]
+        odd += [
+            json.dumps(
+                {**envelope, "properties": {**envelope["properties"], "body_encoding": "base64"}, "body": "?"}
+            )
+        ]
+        for entry in odd:
+            client.lpush(queue, entry)
+            wait_until(taken, 60, (tmp_path / "worker.log").read_text)
+        # It still takes what is a message, and says so.
+        app.send_task("nobody.knows", queue=queue)
+        wait_until(taken, 20, (tmp_path / "worker.log").read_text)
+        wait_until(lambda: "nobody.knows" in (tmp_path / "worker.log").read_text(), 20)
+        assert worker.poll() is None
+    finally:
+        worker.kill()
+        worker.wait()
+        client.delete(queue)
 
 
 def test_nobody_listens_after_everybody_left():
@@ -210,7 +292,15 @@ def test_a_page_that_is_up_to_date_is_not_told_to_catch_up(alice, workspace, dep
     assert asyncio.run(first_chunk(now.isoformat())) == events.PING
     Deployment.objects.update(changed_at=now)
     assert asyncio.run(first_chunk(now.isoformat())) == events.RESYNC
-    assert asyncio.run(first_chunk("nonsense")) == events.RESYNC
+    odd = (
+        "nonsense",
+        "0001-01-01T00:00:00",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-12:00",
+        "９" * 9,
+    )
+    for text in odd:
+        assert asyncio.run(first_chunk(text)) == events.RESYNC
 
 
 @pytest.mark.django_db(transaction=True)

@@ -235,3 +235,12 @@ async def test_an_airflow_that_does_not_listen_gets_a_page_that_says_to_wait(vis
     assert response.status_code == 503
     assert "does not answer yet" in response.text
     assert response.headers["retry-after"] == "3"
+
+
+async def test_a_question_about_the_server_itself_is_refused(visitor):
+    reader, writer = await asyncio.open_connection("127.0.0.1", visitor.base_url.port)
+    writer.write(f"OPTIONS * HTTP/1.1\r\nHost: {RELEASE}.localhost\r\nConnection: close\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"Ask for a path that begins with a slash." in answer

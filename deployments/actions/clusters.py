@@ -18,6 +18,7 @@ from deployments import enqueue
 from deployments.clusters import catalogue, checks, connections
 from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.domain import addresses
 from deployments.domain.names import clean_name
 from deployments.models import Cluster, Deployment
 from workspaces import audit
@@ -46,6 +47,7 @@ def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
     if reach.credentials is None or reach.database_url is None:
         raise ActionRefused("A new cluster needs credentials and the URL of its primary Postgres.")
     stored, url = checked_settings(reach.settings or {}), checked_url(reach.database_url)
+    _checked_server(reach.credentials)
     try:
         with transaction.atomic():
             cluster = Cluster(name=name, kind=Cluster.Kind.KUBERNETES)
@@ -68,6 +70,7 @@ def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
         cluster = registered(name, locked=True)
         old = connections.config(cluster)
         credentials = Credentials.of(old.settings) if reach.credentials is None else reach.credentials
+        _checked_server(credentials)
         kept = {key: value for key, value in old.settings.items() if key in SETTINGS}
         stored = checked_settings({**kept, **(reach.settings or {})})
         url = old.database_url if reach.database_url is None else checked_url(reach.database_url)
@@ -91,7 +94,7 @@ def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
 
 @transaction.atomic
 def deregister(*, cluster: Cluster, by: User | None) -> str:
-    """Forget how to reach it. Nothing in the cluster is touched. Refused while Deployments are on it.
+    """Forget how to reach it. Nothing in the cluster is touched. ActionRefused while Deployments are on it.
 
     The row is locked against `create_deployment`, which holds it and then looks whether it is still offered. It stays
     for the history of the Deployments that were deleted from it.
@@ -160,11 +163,20 @@ def checked_url(url: str) -> str:
         raise ActionRefused(
             "The database URL cannot be read. Write special characters in its password as %XX."
         ) from None
+    for host in (*str(parts.get("host") or "").split(","), *str(parts.get("hostaddr") or "").split(",")):
+        if host and (why := addresses.refusal(host)):
+            raise ActionRefused(why)
     if not parts.get("host") or not parts.get("user"):
         raise ActionRefused(
             "The database URL needs a user and a host: postgresql://user:password@host/postgres."
         )
     return url
+
+
+def _checked_server(credentials: Credentials) -> None:
+    """What the address of the API server says by itself; a name is looked at when it is resolved (`guarded`)."""
+    if why := addresses.refusal(urlsplit(credentials.server).hostname or ""):
+        raise ActionRefused(why)
 
 
 def _elsewhere(before: tuple[str, str], after: tuple[str, str]) -> str:

@@ -1,0 +1,1 @@
+"""What holds of a Deployment whatever it runs on. Pure: no Django, no I/O."""

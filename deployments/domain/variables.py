@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from deployments.domain.launch_variables import why_no_name, why_no_value
+
 KEY_LENGTH = 255
 VALUE_BYTES = 32 * 1024
 TOTAL_BYTES = 1024 * 1024  # of names and values in UTF-8; what one Kubernetes Secret or ConfigMap holds
@@ -127,7 +129,6 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     (_LINEAGE, "OPENLINEAGE_URL OPENLINEAGE_API_KEY"),
     (_AWS, "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION"),
     (_START, "PATH HOME SPT_NOENV"),
-    (_START, "PYTHONHOME PYTHONPLATLIBDIR PYTHONEXECUTABLE PYTHONINSPECT"),
 )
 RESERVED: Mapping[str, str] = {name: why for why, names in _REFUSED for name in names.split()}
 # What a data plane sets and a user may set otherwise: theirs then stands.
@@ -146,10 +147,6 @@ OVERRIDABLE = frozenset(
 )
 # Families whose every name is ours or the system's.
 _FAMILIES: tuple[tuple[str, str], ...] = (
-    (
-        "LD_",
-        "The system's loader reads it before Airflow starts. Install libraries with the runtime instead.",
-    ),
     ("_AIRFLOW_", "Airflow sets it for its own processes. There is nothing to set."),
     ("__AIRFLOW_", "Airflow sets it for its own processes. There is nothing to set."),
     ("AIRDECK_", "Names that begin with AIRDECK_ are Airdeck's own. Choose another name."),
@@ -235,15 +232,22 @@ def problem_of_key(key: str) -> str:
 
 
 def reserved(key: str) -> str:
-    """The sentence with which a name that is not the user's to set is refused; "" for all others. Airflow also reads
-    options from NAME_CMD and NAME_SECRET, so these are refused with NAME."""
+    """The sentence with which a name that is not the user's to set is refused; "" for all others."""
     for prefix, sentence in _FAMILIES:
         if key.startswith(prefix):
             return f"{key} cannot be set here. {sentence}"
+    # Airflow also reads options from NAME_CMD and NAME_SECRET: for those of ours NAME's sentence says more.
     for suffix in ("", "_CMD", "_SECRET"):
         if key.endswith(suffix) and (sentence := RESERVED.get(key.removesuffix(suffix), "")):
             return f"{key} cannot be set here. {sentence}"
+    if sentence := why_no_name(key):
+        return f"{key} cannot be set here. {sentence}"
     return ""
+
+
+def takes_effect(key: str, value: str) -> bool:
+    """Whether a variable that is stored may reach a process: rules grow, and what is stored outlives them."""
+    return not reserved(key) and not why_no_value(key, value)
 
 
 def problem_of_value(value: str) -> str:
@@ -290,6 +294,7 @@ def problem_of(key: str, setting: Setting) -> str:
         problem_of_key(key)
         or reserved(key)
         or problem_of_value(setting.value)
+        or why_no_value(key, setting.value)
         or (problem_of_secret(setting.value) if setting.secret else "")
     )
 
@@ -336,7 +341,7 @@ def restored(
     desired, refused = {}, []
     for key, then in revision.items():
         now = current.get(key)
-        reason = reserved(key)
+        reason = reserved(key) or why_no_value(key, then.value)
         if reason:
             refused.append(RejectedLine(0, key, reason))
         else:

@@ -127,10 +127,10 @@ def deployment_activity_csv(request: MemberRequest, deployment: Deployment) -> H
 def _csv(request: MemberRequest, deployment: Deployment | None) -> HttpResponse:
     filters = _form(request, deployment).filters()
     found = activity.entries(request.workspace, deployment, filters, most=activity.CSV_ROWS)
-    header = ("Time (UTC)", "Who", "What happened", "Details", "Kind", "Object", "Object id")
+    header = ("Time (UTC)", "Who", "What happened", "Details", "Kind", "Object", "Object id", "Account id")
     return csv_response("activity", header, (_cells(entry) for entry in found))
 
 
 def _cells(entry: Entry) -> tuple[object, ...]:
     details = "; ".join(entry.details)
-    return entry.at, entry.actor, entry.sentence, details, entry.kind, entry.label, entry.key
+    return entry.at, entry.actor, entry.sentence, details, entry.kind, entry.label, entry.key, entry.actor_id

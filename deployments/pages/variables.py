@@ -26,7 +26,7 @@ from deployments.actions.variables import (
     set_variable,
 )
 from deployments.domain import dotenv
-from deployments.domain.variables import Difference, difference, merged, restored
+from deployments.domain.variables import Difference, difference, merged, reserved, restored
 from deployments.forms.variables import (
     BaseRevisionForm,
     EditVariableForm,
@@ -74,10 +74,12 @@ def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dic
 def variable_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Every variable, and the revisions."""
     not_now = why_not_editable(deployment)
+    rows = list(deployment.variables.select_related("updated_by").defer("sealed", "secret_digest"))
     context = _context(
         request,
         deployment,
-        rows=deployment.variables.select_related("updated_by").defer("sealed", "secret_digest"),
+        rows=rows,
+        unused=[reserved(row.key) for row in rows if reserved(row.key)],  # stored before the name was refused
         revisions=[
             _revision(each) for each in deployment.variable_revisions.select_related("by").defer("sealed")
         ],

@@ -17,7 +17,7 @@ PAGE_SIZE = 50
 CSV_ROWS = 10_000
 LAST_PAGE = 1000  # further back is what the filters are for
 SYSTEM = "airdeck"  # the person filter's word for what nobody did
-COLUMNS = ("status", "at", "actor", "act", "kind", "key", "label", "before", "after", "row")
+COLUMNS = ("status", "at", "actor", "act", "kind", "key", "label", "before", "after", "row", "actor_id")
 KIND_WORD = {"deployment": "Deployment", "workspace": "Workspace", "invitation": "", "member": "", "user": ""}
 
 
@@ -46,6 +46,7 @@ class Entry:
     before: dict[str, Any]
     after: dict[str, Any]
     row: int
+    actor_id: int | None = None  # the account, which a person may have renamed or left
 
     @property
     def word(self) -> str:
@@ -136,6 +137,7 @@ def entries(
         before=JSONObject(status="old"),
         after=JSONObject(status="new", reason="reason"),
         row=Cast("pk", BigIntegerField()),
+        actor_id=Cast(Value(None), BigIntegerField()),
     )
     # Each side is cut before they meet, so that both are read by their index and no more than needed.
     newest = ("-at", "-pk")

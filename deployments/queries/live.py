@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from console.kit import crypto
+from console.kit.turns import outside
 from deployments.clusters import connections
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, Driver, Ref
 from deployments.models import Deployment
@@ -44,11 +45,12 @@ def ask[T](deployment: Deployment, question: Callable[[Driver, Ref], T]) -> T:
 
 def finish[T](deployment: Deployment, asked: Future[T], seconds: float) -> T:
     """The answer to a question put before, waited for that long. Raises DataPlaneError. The request's database
-    connection goes back to the pool meanwhile: a silent cluster must not use them up."""
+    connection goes back to the pool meanwhile, and its turn to others: a silent cluster must not use them up."""
     if not connection.in_atomic_block:
         connection.close()
     try:
-        return asked.result(max(0.0, seconds))
+        with outside():
+            return asked.result(max(0.0, seconds))
     except TimeoutError:
         asked.cancel()
         raise DataPlaneUnreachable(silence(deployment)) from None

@@ -2,6 +2,7 @@
 
 from deployments.domain.spec import QueueSpec, Release
 from deployments.domain.states import Executor
+from deployments.domain.variables import reserved, takes_effect
 from deployments.models import Deployment, WorkerQueue
 
 
@@ -29,8 +30,12 @@ def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
         scheduler=deployment.scheduler_size,
         scheduler_replicas=deployment.scheduler_replicas,
         queues=tuple(queue_spec(q) for q in queues) if executor is Executor.CELERY else (),
-        environment={row.key: row.value for row in variables if not row.is_secret},
-        secret_marks={row.key: row.secret_digest for row in variables if row.is_secret},
+        environment={
+            row.key: row.value for row in variables if not row.is_secret and takes_effect(row.key, row.value)
+        },
+        secret_marks={
+            row.key: row.secret_digest for row in variables if row.is_secret and not reserved(row.key)
+        },
         hibernating=deployment.hibernating,
         upgrade_from=deployment.upgrade_from.spec if deployment.upgrade_from else None,
     )

@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
+from console.kit import disk
 from console.kit.failpoints import failpoint
 from deployments.clusters import connections
 from deployments.dataplane.contract import (
@@ -102,8 +103,12 @@ def _record_unexpected_error(claim: Claim, error: Exception) -> None:
     seconds = plan.backoff(failures)
     leases.postpone(claim, seconds, failures=failures)
     sentence = (
-        f"An unexpected {type(error).__name__} stopped this pass. It is tried again by itself; "
-        "if it goes on, an operator finds the details in the worker's log."
+        disk.FULL
+        if disk.is_full(error)
+        else (
+            f"An unexpected {type(error).__name__} stopped this pass. It is tried again by itself; "
+            "if it goes on, an operator finds the details in the worker's log."
+        )
     )
     verdict = Verdict(_status_under_error(claim.deployment), sentence)
     recording.record(claim, Record(verdict, seconds, observed=False, failures=failures))

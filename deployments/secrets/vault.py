@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 
 from console.kit import crypto
 from deployments.domain.spec import Secrets
-from deployments.domain.variables import Setting
+from deployments.domain.variables import Setting, takes_effect
 from deployments.models import Deployment, DeploymentSecret, EnvironmentVariable, VariableRevision
 
 ADMIN_USERNAME = "admin"
@@ -43,11 +43,13 @@ def generate(deployment: Deployment) -> None:
 
 
 def read(deployment: Deployment) -> Secrets:
-    """Every secret in the clear. Raises DecryptionError; KeyError never, because `generate` made them all."""
+    """Every secret in the clear that processes get. Raises DecryptionError; KeyError never, because `generate` made
+    them all."""
     rows = {row.name: row.sealed for row in deployment.secrets.all()}
     generated = {name: crypto.decrypt(rows[name], context=_context(deployment, name)) for name in GENERATORS}
-    secret = deployment.variables.filter(is_secret=True)
-    return Secrets(**generated, variables={row.key: open_variable(row) for row in secret})
+    secret = {row.key: open_variable(row) for row in deployment.variables.filter(is_secret=True)}
+    used = {key: value for key, value in secret.items() if takes_effect(key, value)}
+    return Secrets(**generated, variables=used)
 
 
 def _variable_context(deployment_id: object, key: str) -> str:

@@ -70,7 +70,7 @@ def _audit(membership: Membership, by: User, verb: str, **values: dict[str, obje
         verb=verb,
         object_type="member",
         object_id=membership.user_id,
-        object_label=membership.user.label,
+        object_label=membership.user.email,
         workspace_id=membership.workspace_id,
         **values,
     )

@@ -90,7 +90,7 @@ def _audit_user(user: User, by: User, verb: str) -> None:
         verb=verb,
         object_type="user",
         object_id=user.pk,
-        object_label=user.label,
+        object_label=user.email,
         workspace_id=None,
     )
 

@@ -16,6 +16,23 @@ _FIRST_ACCOUNT_LOCK = 0x41697264  # pg_advisory_xact_lock key: "Aird"
 _NAME_LENGTH = 50
 
 
+class SignupClosed(ActionRefused):
+    """Nobody may make an account of their own now."""
+
+    code, status = "signup_closed", 403
+
+
+@transaction.atomic
+def admit(*, invited: bool) -> None:
+    """Raise SignupClosed when no account may be made now; else hold the place of the first until this transaction
+    ends, so that of two people who sign up first at once one is first and the other too late."""
+    if settings.OPEN_SIGNUP or invited:
+        return
+    _wait_for_first_account()
+    if User.objects.exists():
+        raise SignupClosed("Sign-up is closed. Ask an Admin of a Workspace for an invitation.")
+
+
 @transaction.atomic
 def welcome(*, user: User) -> Workspace:
     """What a new account gets: a personal Workspace. On the embedded default the first account of the installation
@@ -26,8 +43,7 @@ def welcome(*, user: User) -> Workspace:
 
 
 def _make_first_account_operator(user: User) -> None:
-    with connection.cursor() as cursor:  # two first sign-ups at once: one of them is first
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_FIRST_ACCOUNT_LOCK])
+    _wait_for_first_account()
     if User.objects.exclude(pk=user.pk).exists():
         return
     user.is_staff = user.is_superuser = True
@@ -37,9 +53,14 @@ def _make_first_account_operator(user: User) -> None:
         verb="became site administrator",
         object_type="user",
         object_id=user.pk,
-        object_label=user.label,
+        object_label=user.email,
         workspace_id=None,
     )
+
+
+def _wait_for_first_account() -> None:
+    with connection.cursor() as cursor:  # two first sign-ups at once: one of them is first
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_FIRST_ACCOUNT_LOCK])
 
 
 def personal_workspace_name(user: User) -> str:
@@ -81,7 +102,7 @@ def update_account(*, user: User, name: str, theme: str, time_zone: str) -> User
 
 @transaction.atomic
 def delete_workspace(*, workspace: Workspace, by: User) -> None:
-    """Remove an empty Workspace with its memberships and invitations; its audit events stay. Raises Refused while
+    """Remove an empty Workspace with its memberships and invitations; its audit events stay. Raises ActionRefused while
     something lives in it, or MissingPermission. What is being created in it at this instant fails by its foreign key,
     which Postgres checks at commit."""
     locked = lock_for(workspace.pk, by, Permission.DELETE_WORKSPACE)
@@ -139,7 +160,7 @@ def delete_account(*, user: User) -> None:
         verb="deleted",
         object_type="user",
         object_id=user.pk,
-        object_label=user.label,
+        object_label=user.email,
         workspace_id=None,
     )
     keys = list(UserSession.objects.filter(user=user).values_list("session_key", flat=True))

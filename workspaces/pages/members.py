@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import F, Q, Value
@@ -131,7 +133,7 @@ def _made(request: MemberRequest, outcome: Outcome) -> HttpResponse:
 
 
 def _link(request: HttpRequest, made: Made) -> str:
-    return request.build_absolute_uri(reverse("invitation", args=[made.token]))
+    return urljoin(f"{settings.BASE_URL}/", reverse("invitation", args=[made.token]))
 
 
 @require_POST

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from workspaces import invitation_links, tasks
 from workspaces.actions import invitations
-from workspaces.models import Invitation
+from workspaces.invitation_mail import invitation_mail
+from workspaces.models import Invitation, User, Workspace
 from workspaces.permissions import Role
 
 pytestmark = pytest.mark.django_db
@@ -183,3 +184,18 @@ def test_inviting_sends_nothing_by_itself(
         )
     assert mail.outbox == []
     assert enqueued_mail == [Invitation.objects.get().pk]
+
+
+def test_names_stand_on_one_line_in_the_whole_mail(inbox, workspace, alice):
+    User.objects.filter(pk=alice.pk).update(name="Alice\r\n\r\nYour account is locked. Go to\u202e")
+    Workspace.objects.filter(pk=workspace.pk).update(name="Acme\n\nPay here\u2028now\x0b\u2067")
+    workspace.refresh_from_db()
+    made = invitations.invite(
+        workspace=workspace, by=User.objects.get(pk=alice.pk), emails=["ida@example.org"], role=Role.MEMBER
+    )
+    mail = invitation_mail(made.made[0].invitation, "token")
+    html = str(mail.alternatives[0].content)
+    for text in (mail.subject, mail.body, html):
+        assert "Alice Your account is locked. Go to" in text
+        assert "Acme Pay here now" in text
+        assert not re.search("[\u2028\u2029\u202a-\u202e\u2066-\u2069\x0b]", text)

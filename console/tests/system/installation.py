@@ -148,6 +148,7 @@ class Installation:
             n: v for n, v in os.environ.items() if n in {"PATH", "HOME"} or NETWORK_VARIABLES.fullmatch(n)
         }
         kept.setdefault("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv"))
+        kept["CLUSTER_ADDRESSES"] = "127.0.0.1"  # where the bench plays a cluster
         return {**kept, "STATE_DIR": str(self.state.root), "PORT": str(self.port)}
 
     # -- What a person does --

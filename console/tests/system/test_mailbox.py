@@ -3,6 +3,7 @@
 import re
 import stat
 
+import httpx
 import pytest
 from django.core.mail import EmailMessage
 from django.urls import NoReverseMatch, reverse
@@ -73,6 +74,8 @@ def test_under_make_run_an_invitation_is_mailed_read_and_accepted() -> None:
 
         wait_until(lambda: bool(mailed()), 30, lambda: it.client.get("/mail/").text)
         link = mailed()[0]
+        stranger = httpx.get(f"{it.url}/accounts/signup/")
+        assert "Sign-up is closed" in stranger.text  # since the first account
         assert "Mail sent." in it.client.get(f"{workspace}members/").text
         it.client.cookies.clear()
         signed_up = it.submit(

@@ -155,3 +155,25 @@ def test_a_command_without_a_console_says_what_to_start(root):
         f"This command needs a database. No console runs in {root}: start it with `make run`, or set "
         "DATABASE_URL and the other variables of the console that is meant (README.md).\n"
     )
+
+
+@pytest.mark.parametrize("name", sorted(keys.KEYS))
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe\x00"])
+def test_an_empty_or_damaged_key_is_refused_and_kept(root, capsys, name, content):
+    state = StateDir(root)
+    state.create()
+    keys.ensure(state, has_data=False)
+    (state.keys / name).write_bytes(content)
+    assert f"{state.keys / name} is empty or damaged" in refused(capsys)
+    assert (state.keys / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("content", ["short", "a" * 44, "a" * 43 + "=\nnonsense"])
+def test_a_key_that_decrypts_nothing_is_refused(root, capsys, content):
+    state = StateDir(root)
+    state.create()
+    keys.ensure(state, has_data=False)
+    (state.keys / "encryption_keys").write_text(content)
+    message = refused(capsys)
+    assert "encryption_keys is empty or damaged" in message
+    assert content not in message

@@ -27,7 +27,7 @@ HOP_BY_HOP = frozenset(
 )
 # Ours to say; a browser that sends them could claim another address or another scheme.
 FORWARDED = re.compile(rb"forwarded|x-forwarded-.*|x-real-ip")
-CONSOLE_COOKIE = re.compile(rb"(__Host-)?airdeck-(session|csrf)|sessionid|csrftoken")
+CONSOLE_COOKIE = re.compile(rb"(__Host-)?airdeck-(session|csrf|known)|sessionid|csrftoken")
 # Seconds. Airflow may think for long about an answer; the browser decides how long to wait.
 TIMEOUT = {"connect": 3.0, "pool": 3.0, "read": None, "write": None}
 LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=20)
@@ -74,6 +74,11 @@ class AirflowProxy:
         port = self._upstream(release)
         if port is None:
             await self._page(send, 404, f"There is no Airflow named {release} on this machine.")
+            return
+        if not _target(scope).startswith(
+            b"/"
+        ):  # as in `OPTIONS *`, which asks about a server and not about a page
+            await self._page(send, 400, "Ask for a path that begins with a slash.")
             return
         body = _Body(receive)
         request = httpx.Request(

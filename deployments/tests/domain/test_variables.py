@@ -116,7 +116,6 @@ def test_names_that_would_break_or_steal_the_launch_are_refused(name: str) -> No
             "AIRFLOW_CONN_WAREHOUSE",
             "AIRFLOW_VAR_REGION",
             "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG",
-            "PYTHONPATH",
         ),
         *("TZ", "LANG", "ENV", "DATABASE_URL", "HTTPS_PROXY", "PATH_TO_DATA", "airflow_home", "_", "a1"),
     ],

@@ -49,15 +49,15 @@ def test_one_sentence_per_event_newest_first(alice, bob, deployment, workspace):
     workspace_actions.rename_workspace(workspace=workspace, by=alice, name="Acme")
     members.leave(workspace=workspace, by=bob)
     assert sentences(workspace) == [
-        "Bob left Workspace Acme (was Admin)",
-        "Alice renamed Workspace Acme",
-        "Bob revoked the invitation of ida@example.org (was Editor)",
-        "Bob invited ida@example.org as Editor",
-        "Alice changed the role of Bob from Editor to Admin",
-        "Bob edited Deployment Analytics",
+        "bob@example.org left Workspace Acme (was Admin)",
+        "alice@example.org renamed Workspace Acme",
+        "bob@example.org revoked the invitation of ida@example.org (was Editor)",
+        "bob@example.org invited ida@example.org as Editor",
+        "alice@example.org changed the role of bob@example.org from Editor to Admin",
+        "bob@example.org edited Deployment Analytics",
         "Analytics EU went from Creating to Healthy",
-        "Alice created Deployment Analytics",
-        "Alice created Workspace Acme Data",
+        "alice@example.org created Deployment Analytics",
+        "alice@example.org created Workspace Acme Data",
     ]
 
 
@@ -70,13 +70,13 @@ def test_a_transfer_takes_changes_of_status_along_and_leaves_acts_behind(alice, 
     assert "Its changes of status go with it" in statuses
     transfer.transfer_deployment(deployment=deployment, by=alice, to=second)
     assert sentences(workspace) == [
-        "Alice transferred Deployment Analytics",
-        "Alice created Deployment Analytics",
-        "Alice created Workspace Acme Data",
+        "alice@example.org transferred Deployment Analytics",
+        "alice@example.org created Deployment Analytics",
+        "alice@example.org created Workspace Acme Data",
     ]
     assert sentences(second) == [
-        "Alice transferred Deployment Analytics",
-        "Alice created Workspace Second",
+        "alice@example.org transferred Deployment Analytics",
+        "alice@example.org created Workspace Second",
         "Analytics went from Creating to Healthy",
     ]
 
@@ -100,7 +100,7 @@ def test_a_deployment_s_time_line_is_its_own(alice, deployment, workspace, choic
     changed(deployment, "creating", "healthy")
     assert sentences(workspace, deployment) == [
         "Analytics went from Creating to Healthy",
-        "Alice created Deployment Analytics",
+        "alice@example.org created Deployment Analytics",
     ]
 
 
@@ -111,11 +111,11 @@ def test_what_happens_elsewhere_is_not_there(charlie, deployment, workspace):
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        ({"kind": "member"}, ["Alice changed the role of Bob from Editor to Member"]),
-        ({"kind": "workspace"}, ["Alice created Workspace Acme Data"]),
+        ({"kind": "member"}, ["alice@example.org changed the role of bob@example.org from Editor to Member"]),
+        ({"kind": "workspace"}, ["alice@example.org created Workspace Acme Data"]),
         (
             {"text": "ANALYT"},
-            ["Analytics went from Creating to Healthy", "Alice created Deployment Analytics"],
+            ["Analytics went from Creating to Healthy", "alice@example.org created Deployment Analytics"],
         ),
         ({"text": "nothing like it"}, []),
         ({"person": activity.SYSTEM}, ["Analytics went from Creating to Healthy"]),
@@ -131,14 +131,14 @@ def test_filters(alice, bob, deployment, workspace, filters, expected):
 
 def test_the_person_filter_offers_who_acted_and_leaves_out_the_others(as_, alice, bob, deployment, workspace):
     edit(deployment, bob, name="Renamed", description="")
-    assert activity.people(workspace, None) == [(str(alice.pk), "Alice"), (str(bob.pk), "Bob")]
+    assert activity.people(workspace, None) == [(str(alice.pk), alice.email), (str(bob.pk), bob.email)]
     html = (
         as_(alice)
         .get(reverse("deployments:activity", args=[workspace.pk]), {"person": bob.pk})
         .content.decode()
     )
-    assert "<strong>Bob</strong> edited Deployment" in html
-    assert "<strong>Alice</strong>" not in html
+    assert "<strong>bob@example.org</strong> edited Deployment" in html
+    assert "<strong>alice@example.org</strong>" not in html
 
 
 def test_days_are_those_of_the_reader(as_, alice, deployment, workspace):
@@ -202,11 +202,13 @@ def test_the_file_holds_what_the_filters_leave_and_runs_no_formula(as_, alice, d
     rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert rows[0][:3] == ["Time (UTC)", "Who", "What happened"]
     assert [row[2] for row in rows[1:]] == [
-        "Alice edited Deployment =HYPERLINK(1)",
-        "Alice edited Deployment Analytics",
-        "Alice created Deployment Analytics",
+        "alice@example.org edited Deployment =HYPERLINK(1)",
+        "alice@example.org edited Deployment Analytics",
+        "alice@example.org created Deployment Analytics",
     ]
     assert rows[1][5] == "'=HYPERLINK(1)"
+    assert rows[0][-1] == "Account id"
+    assert {row[-1] for row in rows[1:]} == {str(alice.pk)}
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
 
 

@@ -1,5 +1,8 @@
 """Sign-up, sign-in and what a new account gets."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -119,6 +122,49 @@ def test_sign_up_can_be_closed_except_for_the_first_account(client, settings):
     assert "closed" in refused.content.decode().lower()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_two_first_accounts_at_once_one_is_made_while_sign_up_is_closed(settings):
+    settings.OPEN_SIGNUP = False
+    barrier, answers = threading.Barrier(2), {}
+
+    def first(email: str) -> None:
+        barrier.wait(10)
+        answers[email] = sign_up(Client(), email)
+        connections.close_all()
+
+    threads = [threading.Thread(target=first, args=(f"{name}@example.org",)) for name in ("dora", "eve")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert User.objects.count() == 1
+    assert sorted(answer.status_code for answer in answers.values()) == [200, 302]
+
+
+def test_a_closed_sign_up_is_not_offered(client, alice, settings):
+    settings.OPEN_SIGNUP = False
+    assert "Create an account" not in client.get("/accounts/login/").content.decode()
+    settings.OPEN_SIGNUP = True
+    assert "Create an account" in client.get("/accounts/login/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("environment", "opens"),
+    [({"EMBEDDED": "1"}, False), ({"EMBEDDED": "1", "OPEN_SIGNUP": "true"}, True), ({}, True)],
+)
+def test_under_make_run_sign_up_is_closed_unless_a_setting_opens_it(environment, opens):
+    script = "from console import settings; print(settings.OPEN_SIGNUP)"
+    kept = {name: value for name, value in os.environ.items() if name not in {"EMBEDDED", "OPEN_SIGNUP"}}
+    reported = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert reported.stdout.strip() == str(opens)
+
+
 def test_signing_in_and_out(client, alice, workspace):
     answer = client.post(
         "/accounts/login/", {"login": "ALICE@example.org", "password": "correct horse battery"}
@@ -188,3 +234,24 @@ def test_an_audit_event_cannot_be_changed(alice, workspace):
         event.save()
     with pytest.raises(TypeError):
         event.delete()
+
+
+def test_what_somebody_did_stands_under_the_address_whatever_the_name_says(as_, bob, workspace):
+    User.objects.filter(pk=bob.pk).update(name="alice@example.org")  # stored before it was refused
+    as_(bob).post("/workspaces/new/", {"name": "Second"})
+    event = AuditEvent.objects.latest("pk")
+    assert (event.actor_label, event.actor_id) == ("bob@example.org", bob.pk)
+
+
+@pytest.mark.parametrize("name", ["alice@example.org", "Alice <alice＠example.org>"])
+def test_a_name_that_could_be_taken_for_an_account_is_refused(as_, bob, name):
+    answer = as_(bob).post("/account/", {"name": name, "theme": "dark", "time_zone": "UTC"})
+    assert answer.status_code == 422
+    assert "Enter a name, not an address." in answer.content.decode()
+
+
+def test_a_name_is_on_one_line_and_turns_no_direction(as_, bob):
+    name = "Bob\n\u202eB.\u2066 \r\n Builder\u200f"
+    as_(bob).post("/account/", {"name": name, "theme": "dark", "time_zone": "UTC"})
+    bob.refresh_from_db()
+    assert bob.name == "Bob B. Builder"

@@ -198,7 +198,7 @@ def test_somebody_with_an_account_signs_in_and_joins_once(client, ida, made, wor
     answer = client.post(link(made.token), follow=True)
     assert "You have joined Acme Data. Your role is Editor." in answer.content.decode()
     assert Membership.objects.get(user=ida, workspace=workspace).role == Role.EDITOR
-    assert AuditEvent.objects.get(verb="joined").actor_label == "Ida"
+    assert AuditEvent.objects.get(verb="joined").actor_label == "ida@example.org"
     assert "belong to Acme Data already" in client.get(link(made.token)).content.decode()
 
 
@@ -331,7 +331,7 @@ def test_somebody_else_s_invitation_is_not_there(charlie, made):
 def test_declining(ida, made):
     verified(ida).post(reverse("invitation_decline", args=[made.invitation.pk]))
     assert not Invitation.objects.get().is_open
-    assert AuditEvent.objects.get(verb="declined the invitation of").actor_label == "Ida"
+    assert AuditEvent.objects.get(verb="declined the invitation of").actor_label == "ida@example.org"
 
 
 def test_a_suspended_workspace_takes_nobody_in(as_, ida, made, workspace):

@@ -32,7 +32,8 @@ LOG_SECONDS = 2.0
 MARGIN_SECONDS = 1.0  # of a call's budget, for what is not a request
 TRIES, CONFLICT_TRIES = 5, 3
 SILENT_REST = 5.0  # a server that hangs costs one call its budget, not every call of this process
-SIGN_IN_REST = 30.0  # a rejected sign-in is not repeated sooner: servers lock out who knocks too often
+# A rejected sign-in, or TLS that fails, is not repeated sooner: servers lock out who knocks too often.
+SIGN_IN_REST = 30.0
 _DECORATION = re.compile(r"^SSLError\n|\[[A-Z]+: \w+\] |\(_ssl\.c:\d+\)|^[\w.]+\(.*?\): ", re.DOTALL)
 MAX_ANSWER = 32 * 1024 * 1024
 
@@ -152,7 +153,7 @@ class Api:
                 if error.status != 409 or request.method == "DELETE" or number >= CONFLICT_TRIES:
                     raise
                 self._pause(error, number)
-            except SignInRefused as error:
+            except (SignInRefused, _Insecure) as error:
                 self._connection.hold(error, SIGN_IN_REST)
                 raise
             except (Busy, _Lost) as error:
@@ -243,6 +244,10 @@ class _Unconnected(_Silent):
     """Not even to the connection."""
 
 
+class _Insecure(DataPlaneUnreachable):
+    """There is no secure connection to it."""
+
+
 class NodeSilent(DataPlaneError):
     """The API server answers, and the node that it asks for a log does not."""
 
@@ -253,7 +258,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (SSLError, urllib3.exceptions.SSLError) as error:
-        raise DataPlaneUnreachable(
+        raise _Insecure(
             f"The secure connection to the cluster's API server failed: {_root(error)}. "
             "Check certificate-authority-data and the server's name."
         ) from None

@@ -19,6 +19,7 @@ from kubernetes.client.exceptions import ApiException
 
 from deployments.dataplane.contract import DataPlaneUnreachable
 from deployments.dataplane.kubernetes.api.credentials import Credentials, KubeconfigError
+from deployments.dataplane.kubernetes.api.guarded import GuardedPool
 
 CONNECT_SECONDS = 3.0
 TOKEN_SECONDS = 60.0  # how often the in-cluster token is read again
@@ -59,7 +60,9 @@ class Connection:
             hook = _TokenFile(Path(credentials.token_file))
             setattr(configuration, "refresh_api_key_hook", hook)  # noqa: B010 - typed as None over there
         self._client = ApiClient(configuration)
-        self._client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = _tls(credentials)
+        manager = self._client.rest_client.pool_manager
+        manager.connection_pool_kw["ssl_context"] = _tls(credentials)
+        manager.pool_classes_by_scheme = {"https": GuardedPool}
         self.requests: Counter[str] = Counter()  # "GET 200" -> how many; "GET lost" without an answer
         self.keda = (0.0, False)  # until when it counts, and whether the cluster has KEDA
         self._hold_until, self._hold = 0.0, DataPlaneUnreachable("")

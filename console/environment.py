@@ -1,0 +1,52 @@
+"""What an operator writes into the environment, read and checked. Every ValueError is one sentence."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+_NAME = re.compile(r"\*|\.?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+
+
+def hosts(entries: Iterable[str]) -> list[str]:
+    """ALLOWED_HOSTS without the blanks around its entries. Raises ValueError for an entry that no Host header could
+    ever match."""
+    found = [entry.strip().lower() for entry in entries if entry.strip()]
+    for host in found:
+        if not _NAME.fullmatch(host) and not _is_ipv6(host):
+            raise ValueError(
+                f"ALLOWED_HOSTS holds {host[:100]!r}, which is no host name. Write names by comma, without "
+                "scheme, port, path or quotes: airdeck.example.org, or .example.org for all names below it."
+            )
+    return found
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return host[:1] + host[-1:] == "[]" and ipaddress.IPv6Address(host[1:-1]) is not None
+    except ValueError:
+        return False
+
+
+def secret(name: str, text: str) -> str:
+    """A secret that must be there, stripped. Raises ValueError when it is empty."""
+    if not text.strip():
+        raise ValueError(f"{name} is empty. Set it, or let {name}_FILE name a file that holds it.")
+    return text.strip()
+
+
+def encryption_keys(text: str) -> list[str]:
+    """ENCRYPTION_KEYS by comma or line. Raises ValueError when there is none, or one that is no Fernet key."""
+    found = [key.strip() for key in text.replace("\n", ",").split(",") if key.strip()]
+    if not found or not all(_FERNET_KEY.fullmatch(key) for key in found):
+        raise ValueError(
+            "ENCRYPTION_KEYS must hold Fernet keys of 44 characters each, by comma or line. Put back those by which "
+            "the secrets were encrypted."
+        )
+    return found
+
+
+def mail_encryption(port: int, *, starttls: bool) -> dict[str, bool]:
+    """How a connection to the mail server is encrypted. Port 465 is TLS from the first byte (RFC 8314, 3.3), any other
+    port STARTTLS if wanted."""
+    return {"use_ssl": port == 465, "use_tls": starttls and port != 465}

@@ -1,0 +1,111 @@
+"""What an operator writes into the environment: taken as it is meant, or refused at start in words."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from console.environment import hosts, mail_encryption
+
+
+def settings_of(*names: str, **environment: str) -> dict[str, object]:
+    """Those settings as a process with that environment has them."""
+    script = (
+        f"import json; from console import settings as s; print(json.dumps({{n: getattr(s, n) for n in {names!r}}}, "
+        "default=str))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ValueError(done.stderr.strip().splitlines()[-1])
+    return dict(json.loads(done.stdout))
+
+
+def test_blanks_around_host_names_are_dropped() -> None:
+    assert hosts(["a.example", " B.example ", "", " ", ".example.org", "[::1]", "*"]) == [
+        *("a.example", "b.example", ".example.org", "[::1]", "*")
+    ]
+    assert settings_of("ALLOWED_HOSTS", ALLOWED_HOSTS="a.example, b.example")["ALLOWED_HOSTS"] == [
+        "a.example",
+        "b.example",
+    ]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(
+            "a.example:8000",
+            "https://a.example",
+            "a.example/",
+            '"a.example"',
+            "'a.example'",
+            "a b",
+            "*.example",
+        ),
+        *("[::1", "[fe80::x]", "[::1]:80", "a..example", "-a", "a.example\n.b"),
+    ],
+)
+def test_what_no_host_header_matches_is_refused_in_words(entry: str) -> None:
+    with pytest.raises(ValueError, match=r"ALLOWED_HOSTS holds .* is no host name"):
+        hosts(["b.example", entry])
+
+
+def test_a_wrong_host_name_stops_the_start_with_the_sentence() -> None:
+    with pytest.raises(ValueError, match=r"ALLOWED_HOSTS holds .https://a\.example., which is no host name"):
+        settings_of(ALLOWED_HOSTS="https://a.example")
+
+
+@pytest.mark.parametrize("role", ["web", "worker", "command"])
+def test_options_of_the_database_url_are_kept_beside_ours(role: str) -> None:
+    url = "postgresql://u:p@h/d?options=-c%20search_path%3Dx%20-c%20statement_timeout%3D0&application_name=a"
+    found = settings_of("DATABASES", DATABASE_URL=url, PROCESS_ROLE=role)["DATABASES"]["default"]["OPTIONS"]
+    words = found["options"].split(" -c ")
+    assert words[0] == "-c search_path=x"
+    assert words.index("statement_timeout=0") < next(
+        n for n, word in enumerate(words) if word in {"statement_timeout=2100", "statement_timeout=5000"}
+    )  # of two the last one counts
+    assert found["application_name"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("port", "starttls", "expected"),
+    [
+        (587, True, {"use_ssl": False, "use_tls": True}),
+        (25, False, {"use_ssl": False, "use_tls": False}),
+        (465, True, {"use_ssl": True, "use_tls": False}),
+        (465, False, {"use_ssl": True, "use_tls": False}),
+    ],
+)
+def test_port_465_is_tls_at_once(port: int, starttls: bool, expected: dict[str, bool]) -> None:
+    assert mail_encryption(port, starttls=starttls) == expected
+    options = settings_of(
+        "MAILERS", EMAIL_HOST="mail.example", EMAIL_PORT=str(port), EMAIL_TLS=str(starttls).lower()
+    )["MAILERS"]["default"]["OPTIONS"]
+    assert {name: options[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SECRET_KEY", "", "SECRET_KEY is empty"),
+        ("ENCRYPTION_KEYS", " ", "ENCRYPTION_KEYS is empty"),
+        ("ENCRYPTION_KEYS", "hush-hush", "must hold Fernet keys"),
+        ("DATABASE_URL", "", "DATABASE_URL is empty"),
+    ],
+)
+def test_an_empty_or_damaged_secret_stops_the_start_and_is_not_repeated(
+    tmp_path, name, value, sentence
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{value}\n")
+    with pytest.raises(ValueError, match=sentence) as refused:
+        settings_of(**{f"{name}_FILE": str(file)})
+    assert "hush" not in str(refused.value)

@@ -1,0 +1,1 @@
+"""What guards signing in: limits, known browsers, second factors, and what comes before a first page."""
