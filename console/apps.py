@@ -10,8 +10,9 @@ class ConsoleConfig(AppConfig):
     name = "console"
 
     def ready(self) -> None:
-        """Make the Celery app known, so that a task called in any process goes to its broker."""
-        import console.celery  # noqa: F401
+        """Make the Celery app known, so that a task called in any process goes to its broker; and our checks."""
+        import console.celery
+        import console.checks  # noqa: F401
 
 
 class OperatorsConfig(admin_apps.AdminConfig):

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from deployments.domain.durations import StepProgress
 from deployments.domain.states import ComponentState, Executor, Status, StepState
+from deployments.models import Cluster
 
 FIXED = datetime(2026, 11, 21, 19, 32, 4, tzinfo=UTC)
 
@@ -35,7 +36,7 @@ class Row:
     updated_by_label: str = "Alice"
     badge_url: str = "#main"
     step_progress: StepProgress | None = None
-    cluster: dict[str, str] = field(default_factory=lambda: {"name": "This machine"})
+    cluster: Cluster = field(default_factory=lambda: Cluster(name="This machine"))
 
     @property
     def runtime(self) -> dict[str, str]:

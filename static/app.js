@@ -28,43 +28,15 @@
   const updated = () => { fresh = new Date(); if (state === "open") show("open"); };
   const refetch = () => all("[hx-trigger*='sse:resync']").forEach((each) => htmx.trigger(each, "sse:resync"));
 
-  // An EventSource that never gives up: the browser's own stops for good at the first HTTP error, and the extension
-  // then backs off to a minute. This one tries every 1 to 5 s, and at once when the network or the tab comes back.
-  class Stream {
-    readyState = 0; onopen = null; onerror = null; #listeners = []; #timer; #source; #delay = 1000;
-    constructor(url) { this.url = url; this.#connect(); }
-    #connect() {
-      clearTimeout(this.#timer);
-      this.#source?.close();
-      this.#source = new EventSource(this.url);
-      this.#listeners.forEach(([name, listener]) => this.#source.addEventListener(name, listener));
-      this.#source.onopen = (event) => { this.readyState = 1; this.#delay = 1000; this.onopen?.(event); };
-      this.#source.onerror = (event) => {
-        const refused = this.#source.readyState === EventSource.CLOSED;
-        this.readyState = 0;
-        this.#source.close();
-        this.onerror?.(event);
-        this.#timer = setTimeout(() => this.#connect(), this.#delay);
-        this.#delay = Math.min(5000, this.#delay * 2);
-        if (refused) signedOut();
-      };
-    }
-    wake() { if (this.readyState === 0) this.#connect(); }
-    addEventListener(name, listener) { this.#listeners.push([name, listener]); this.#source.addEventListener(name, listener); }
-    removeEventListener(name, listener) {
-      this.#listeners = this.#listeners.filter(([n, l]) => n !== name || l !== listener);
-      this.#source.removeEventListener(name, listener);
-    }
-    close() { this.readyState = 2; clearTimeout(this.#timer); this.#source.close(); }
-  }
+  // The stream of the Workspace, which all tabs of the browser share (stream.js)
   let stream = null;
-  const signedOut = async () => {
-    const answer = await fetch(stream.url).catch(() => null);
-    answer?.body?.cancel();
-    if (answer && [401, 403, 404].includes(answer.status)) { stream.close(); show("out"); }
-  };
   const wake = () => { if (document.visibilityState === "visible" && stream?.readyState === 0) { stream.wake(); refetch(); } };
-  htmx.createEventSource = (url) => { stream?.close(); stream = new Stream(url); return stream; };
+  htmx.createEventSource = (url) => {
+    stream?.close();
+    stream = new SharedStream(url);
+    stream.onout = () => show("out");
+    return stream;
+  };
   addEventListener("htmx:sseOpen", () => { fresh = new Date(); show("open"); });
   addEventListener("htmx:sseError", () => { if (state !== "out") show(navigator.onLine ? "wait" : "offline"); });
   addEventListener("htmx:sseClose", () => show("wait"));

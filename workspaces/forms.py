@@ -16,6 +16,7 @@ from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from console.kit import names
 from workspaces.actions.invitations import ADDRESSES_PER_FORM
 from workspaces.actions.workspaces import SignupClosed
 from workspaces.invitation_lookup import followed_link
@@ -55,7 +56,12 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
 
 
 class LoginForm(AllauthLoginForm):  # type: ignore[misc]
-    """allauth's sign-in; its page offers sign-up only to whom it would let in."""
+    """allauth's sign-in, by the address as the identity that it is, however it is typed. Its page offers sign-up only
+    to whom it would let in."""
+
+    def clean_login(self) -> str:
+        """The address as it is stored."""
+        return normalise_email(super().clean_login())
 
     @property
     def signup_is_open(self) -> bool:
@@ -63,26 +69,39 @@ class LoginForm(AllauthLoginForm):  # type: ignore[misc]
         return bool(get_adapter().is_open_for_signup(context.request))
 
 
+class NameField(forms.CharField):
+    """A name by the rule for all names (`console.kit.names`), which also says the length."""
+
+    def __init__(self, *, longest: int, **settings: Any) -> None:
+        super().__init__(label="Name", strip=False, **settings)
+        self.longest = longest
+        self.widget.attrs["maxlength"] = longest
+
+    def to_python(self, value: Any) -> str:
+        """The name as it is stored; "" of nothing."""
+        text = super().to_python(value) or ""
+        if not text.strip():
+            return ""
+        try:
+            return names.clean(text, longest=self.longest)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
 class WorkspaceForm(forms.Form):
     """A Workspace's name."""
 
-    name = forms.CharField(
-        label="Name",
-        max_length=50,
+    name = NameField(
+        longest=50,
         help_text="Your team sees it. You can change it later.",
-        error_messages={
-            "required": "Enter a name.",
-            "max_length": "Enter a name of at most 50 characters; this one has %(show_value)d.",
-        },
+        error_messages={"required": names.EMPTY},
     )
 
 
 class AccountForm(forms.Form):
     """A person's own settings."""
 
-    name = forms.CharField(
-        label="Name", max_length=100, required=False, help_text="How your teammates see you."
-    )
+    name = NameField(longest=100, required=False, help_text="How your teammates see you.")
     theme = forms.ChoiceField(label="Theme", choices=Theme.choices)
     time_zone = forms.ChoiceField(
         label="Time zone", choices=[(zone, zone) for zone in sorted(zoneinfo.available_timezones())]
@@ -109,9 +128,9 @@ class ConfirmForm(forms.Form):
         self.expected, self.sentence = expected, sentence
 
     def clean_confirm(self) -> str:
-        """Exactly what is expected, spaces around it aside."""
+        """What is shown, however its blanks and letters are composed."""
         text = str(self.cleaned_data["confirm"])
-        if text.strip() != self.expected.strip():
+        if not names.same(text, self.expected):
             raise ValidationError(self.sentence)
         return text
 

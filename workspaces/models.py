@@ -2,8 +2,10 @@
 
 import unicodedata
 import uuid
+from contextlib import suppress
 from typing import Any, ClassVar
 
+import idna
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -12,12 +14,29 @@ from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 
+from console.kit.names import JOINERS
 from workspaces.permissions import Role
 
 
 def normalise_email(address: str) -> str:
-    """The identity of an address: NFKC, trimmed, case folded. Look-alikes of other scripts stay apart."""
-    return unicodedata.normalize("NFKC", address).strip().casefold()
+    """The identity of an address: NFKC, without what cannot be seen, case folded; an international domain in the form
+    that mail servers use (xn--…). Look-alikes of other scripts stay apart."""
+    local, at, domain = unicodedata.normalize("NFKC", address).strip().rpartition("@")
+    return f"{_seen(local).strip().casefold()}{at}{_domain(_seen(domain, but=JOINERS).strip())}"
+
+
+def _seen(text: str, but: str = "") -> str:
+    return "".join(each for each in text if each in but or unicodedata.category(each) not in {"Cf", "Cc"})
+
+
+def _domain(name: str) -> str:
+    """Joiners are letters of some domains; where they are none they were pasted along."""
+    for spelling in (name, _seen(name)):
+        if spelling.isascii():
+            return spelling.lower()
+        with suppress(idna.IDNAError):
+            return idna.encode(spelling, uts46=True).decode()
+    return name.casefold()
 
 
 class UserManager(BaseUserManager["User"]):

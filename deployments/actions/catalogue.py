@@ -7,6 +7,7 @@ from datetime import date
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from console.kit.refusals import ActionRefused
 from deployments.clusters.options import version_key
@@ -96,17 +97,18 @@ def add_runtime(*, runtime: Runtime, by: User) -> RuntimeRelease:
 @transaction.atomic
 def set_image(*, runtime: RuntimeRelease, by: User, image: str) -> None:
     """Run it from another image. Refused while Deployments have it, or would go back to it when their upgrade fails:
-    they would all restart at once. Saying the same again writes nothing."""
+    they would all restart at once. One that never became Healthy on it has nothing to lose: its image may be what is
+    wrong. Saying the same again writes nothing."""
     locked = RuntimeRelease.objects.select_for_update().get(pk=runtime.pk)
     if locked.image == image:
         return
     if error := image_error(image):
         raise ActionRefused(error)
-    desired = Q(runtime=locked) | Q(upgrade_from=locked)
-    if Deployment.objects.filter(desired, deleted_at__isnull=True).exists():
+    if is_in_use(locked):
         raise ActionRefused(in_use(locked))
     old, locked.image = locked.image, image
     locked.save(update_fields=["image"])
+    Deployment.objects.filter(runtime=locked, deleted_at__isnull=True).update(due_at=Now(), failures=0)
     _record(
         by,
         "changed the image of",
@@ -116,6 +118,12 @@ def set_image(*, runtime: RuntimeRelease, by: User, image: str) -> None:
         old={"image": old},
         new={"image": image},
     )
+
+
+def is_in_use(runtime: RuntimeRelease) -> bool:
+    """Whether a Deployment would be restarted by another image, or goes back to this one when its upgrade fails."""
+    desired = Q(runtime=runtime, first_healthy_at__isnull=False) | Q(upgrade_from=runtime)
+    return Deployment.objects.filter(desired, deleted_at__isnull=True).exists()
 
 
 def in_use(runtime: RuntimeRelease) -> str:

@@ -10,14 +10,13 @@ from urllib.parse import urlsplit
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 
 from console.kit.refusals import ActionRefused
 from deployments import enqueue
 from deployments.clusters import catalogue, checks, connections
 from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.dataplane.postgres.server_url import SCHEMES, ServerUrl, UnusableUrl
 from deployments.domain import addresses
 from deployments.domain.names import clean_name
 from deployments.models import Cluster, Deployment
@@ -25,7 +24,6 @@ from workspaces import audit
 from workspaces.models import User
 
 NAMED = 5  # Deployments that a refusal names
-_ADDRESS = (("host", ""), ("hostaddr", ""), ("port", "5432"))  # of a Postgres, with what libpq assumes
 SETTINGS = tuple(field.name for field in fields(ClusterSettings))
 
 
@@ -155,21 +153,15 @@ def checked_settings(raw: Mapping[str, str]) -> dict[str, str]:
 def checked_url(url: str) -> str:
     """The URL of a cluster's primary Postgres. No refusal repeats it: it holds a password."""
     url = url.strip()
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
+    if not url.startswith(SCHEMES):
         raise ActionRefused("The database URL must begin with postgresql://.")
     try:
-        parts = conninfo_to_dict(url)
-    except ProgrammingError:
-        raise ActionRefused(
-            "The database URL cannot be read. Write special characters in its password as %XX."
-        ) from None
-    for host in (*str(parts.get("host") or "").split(","), *str(parts.get("hostaddr") or "").split(",")):
-        if host and (why := addresses.refusal(host)):
+        found = ServerUrl.of(url)
+    except UnusableUrl as error:
+        raise ActionRefused(str(error)) from None
+    for host in found.host.split(","):
+        if why := addresses.refusal(host):
             raise ActionRefused(why)
-    if not parts.get("host") or not parts.get("user"):
-        raise ActionRefused(
-            "The database URL needs a user and a host: postgresql://user:password@host/postgres."
-        )
     return url
 
 
@@ -183,9 +175,15 @@ def _elsewhere(before: tuple[str, str], after: tuple[str, str]) -> str:
     """What is at another address: "API server", "database server" or ""."""
     if before[0] != after[0]:
         return "API server"
-    old, new = (conninfo_to_dict(url) for _, url in (before, after))
-    same = all(str(old.get(key) or default) == str(new.get(key) or default) for key, default in _ADDRESS)
-    return "" if same else "database server"
+    return "" if _address(before[1]) == _address(after[1]) else "database server"
+
+
+def _address(url: str) -> tuple[str, int] | str:
+    """Of the Postgres behind a URL. One that was stored before a rule became stricter stands for itself."""
+    try:
+        return ServerUrl.of(url).address
+    except UnusableUrl:
+        return url
 
 
 def _name(name: str) -> str:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from deployments.actions import catalogue, operators
-from deployments.models import Cluster, Deployment, RuntimeRelease, WorkerType
+from deployments.models import Cluster, RuntimeRelease, WorkerType
 from workspaces.operator_site import OperatorAdmin, button, export_csv, operator
 
 
@@ -44,7 +44,7 @@ class RuntimeForm(ActionForm):
             if not self.errors:
                 self.complain(catalogue.runtime_errors(catalogue.Runtime(**cleaned)))
         elif "image" in self.changed_data and "image" in cleaned:
-            used = Deployment.objects.filter(runtime=self.instance, deleted_at__isnull=True).exists()
+            used = catalogue.is_in_use(self.instance)
             reason = catalogue.image_error(cleaned["image"])
             reason = reason or (catalogue.in_use(self.instance) if used else "")
             self.complain({"image": reason} if reason else {})

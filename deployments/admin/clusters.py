@@ -74,6 +74,8 @@ class ClusterAdmin(OperatorAdmin):
         """Whether people can create Deployments on it, in a word."""
         if cluster.deregistered_at is not None:
             return f"Deregistered on {cluster.deregistered_at:%Y-%m-%d}"
+        if since := cluster.silent_since:
+            return f"Unreachable since {since:%Y-%m-%d %H:%M:%S} UTC"
         if cluster.kind == Cluster.Kind.LOCAL:
             return "Ready"
         if cluster.checked_at is None:

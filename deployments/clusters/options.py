@@ -19,14 +19,18 @@ from deployments.models import Cluster, RuntimeRelease, WorkerType
 from workspaces.models import Workspace
 
 DESCRIPTION_LENGTH = 1000
+# Of a worker queue. Kubernetes ends no name and no label with a hyphen, and allows 63 characters: a queue's objects are
+# named "worker-" and the queue.
+QUEUE_NAME_LENGTH = 56
+QUEUE_NAME = rf"^[a-z]([a-z0-9-]{{0,{QUEUE_NAME_LENGTH - 2}}}[a-z0-9])?\Z"
 DESCRIPTION_TOO_LONG = f"Enter at most {DESCRIPTION_LENGTH} characters."
 QUEUE_NAME_SENTENCE = (
-    "Enter a lowercase letter, then lowercase letters, digits and hyphens; at most 63 in all."
+    "Enter a lowercase letter, then lowercase letters, digits and hyphens, with a letter or digit at the end; "
+    f"at most {QUEUE_NAME_LENGTH} in all."
 )
 RUNTIME_NOT_OFFERED = "Choose a runtime from the list; this one is not offered."
 EXECUTOR_NOT_OFFERED = "Choose an executor that this cluster offers."
 WORKER_TYPE_NOT_OFFERED = "Choose a worker type that this cluster offers."
-QUEUE_NAME = r"^[a-z][a-z0-9-]{0,62}\Z"  # of a worker queue
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from deployments.domain.states import ComponentState, Executor
 CALL_BUDGET_SECONDS = 15.0
 
 
+ADDRESS = "Address"  # a note: why browsers may not reach it
 DAGS_FOLDER = "DAGs folder"  # the note that names where DAG files go
 UPGRADE_STEP = "upgrade"  # the key of the step that moves a metadata database to another runtime
 UNDER_WAY = "under way"  # an observed digest of no Release: what was applied is being changed
@@ -91,6 +92,9 @@ class Observation:
     leftovers: tuple[Leftover, ...] = ()
     queues: tuple[QueueLoad, ...] = ()
     drifted: bool = False  # somebody else changed or removed something of ours: `apply` puts it right
+    # Why nothing of it can work or be changed now, whatever its components say (its database server is away): one
+    # sentence. The data plane's watcher tells when that begins and when it is over.
+    unreachable_reason: str = ""
 
     @property
     def ready(self) -> bool:

@@ -12,7 +12,9 @@ The rules, in order:
     Quotes inside it, backslashes and `$` stand for themselves. Nothing is replaced by another variable.
  8. No value (`KEY=`) is an empty value. A line without `=` is refused.
  9. A quote that is never closed refuses its line, and nothing after it is read: it would be read from inside a value.
-    The lines of an unquoted PEM block are refused as one, for the same reason.
+    What spans lines without such quotes is refused as one, for the same reason: a PEM block, a bracket that a later
+    line closes, backquotes, three quotes, a here document, a backslash at the end of a line. One that nothing closes,
+    and a backslash, are part of the value when the next line sets a variable or says nothing.
 10. A key set more than once is refused altogether: which one is meant is not ours to guess.
 11. Reading ends after 1,000 lines that say something: twice what a Deployment may hold.
 12. Keys and values keep the rules of `deployments.variables`. A reason never quotes a value, nor a key that is none.
@@ -40,6 +42,11 @@ _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v":
 _COMMENT = re.compile(r"[^\S\n]#")
 _REST = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")
 _SAFE = re.compile(r"[A-Za-z0-9_./:@%+,=~-]*")
+_BRACKETS = re.compile(r"[][(){}]")
+_STATEMENT = re.compile(
+    r"\s*(?:(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=|#|\Z)"
+)  # what a line may be that ends a value
+_HERE = re.compile(r"<<-?\s*(['\"]?)([A-Za-z_]\w*)\1\Z")
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 
 
@@ -61,6 +68,7 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         self.at, self.line = 0, 1
+        self._closing: dict[int, int] | None = None  # by the place of each bracket that is closed
 
     def statement(self) -> Entry | RejectedLine | None:
         """The next line or, with quotes, lines. None for one that says nothing."""
@@ -90,13 +98,77 @@ class _Scanner:
         first = blanks.end() if blanks else self.at
         quote = self.text[first : first + 1]
         if quote in _QUOTED:
+            if self.text.startswith(quote * 3, first):
+                self._skip_block(quote * 3, first + 3, "three quotes")
             return self._quoted(first, quote)
         line = self.text[self.at : self._end_of_line()]
         if pem := _PEM.match(line.strip()):
             self._skip_pem(pem[1])
-        self._skip_to(self._next_line())
         comment = _COMMENT.search(line)
-        return (line[: comment.start()] if comment else line).strip()
+        value = (line[: comment.start()] if comment else line).strip()
+        if (end := self._end_of_block(value, first)) is not None:
+            self._skip_to(end)
+            self._skip_to(self._next_line())
+            raise _Broken("This value spans several lines. Put double quotes around it.")
+        self._skip_to(self._next_line())
+        return value
+
+    def _end_of_block(self, value: str, first: int) -> int | None:
+        """Where an unquoted value ends that goes on after its line; None for one that does not."""
+        after = self._next_line()
+        if after >= len(self.text):
+            return None
+        if value[:1] == "`" and "`" not in value[1:]:
+            return max(self.text.find("`", after), self._before_next(after))
+        if here := _HERE.match(value):
+            label = re.compile(rf"^\s*{here[2]}\s*$", re.MULTILINE).search(self.text, after)
+            return label.start() if label else len(self.text)
+        if value.endswith("\\"):
+            joined = value[-2:-1].isspace() or value == "\\"
+            return self._end_of_joined(after) if joined or not self._is_statement(after) else None
+        for bracket in _BRACKETS.finditer(self.text, first, first + len(value)):
+            if bracket[0] in "[({" and (close := self._closings().get(bracket.start(), -1)) >= after:
+                return close
+            if bracket[0] in "[({" and close < 0 and not self._is_statement(after):
+                return self._before_next(after)
+        return None
+
+    def _end_of_joined(self, place: int) -> int:
+        """The last of the lines that a backslash joins."""
+        end = self._end_of_line(place)
+        while end < len(self.text) and self.text[place:end].endswith("\\"):
+            place = end + 1
+            end = self._end_of_line(place)
+        return place
+
+    def _is_statement(self, place: int) -> bool:
+        return _STATEMENT.match(self.text[place : self._end_of_line(place)]) is not None
+
+    def _before_next(self, place: int) -> int:
+        """The last line from here on before one that sets a variable or says nothing."""
+        last = place
+        while place < len(self.text) and not self._is_statement(place):
+            last, place = place, self._end_of_line(place) + 1
+        return last
+
+    def _closings(self) -> dict[int, int]:
+        """Where each bracket is closed. Found once for the whole text: a look ahead from every line would take time
+        quadratic in them."""
+        if self._closing is None:
+            self._closing, opened = {}, list[int]()
+            for bracket in _BRACKETS.finditer(self.text):
+                if bracket[0] in "[({":
+                    opened.append(bracket.start())
+                elif opened:
+                    self._closing[opened.pop()] = bracket.start()
+        return self._closing
+
+    def _skip_block(self, end: str, place: int, what: str) -> None:
+        """Refuse a block between marks that are none of ours; without its end, all the rest."""
+        found = self.text.find(end, place)
+        self._skip_to(len(self.text) if found < 0 else found)
+        self._skip_to(self._next_line())
+        raise _Broken(f"This value stands between {what}. Put one double quote at each end of it.")
 
     def _quoted(self, first: int, quote: str) -> str:
         found = _QUOTED[quote].match(self.text, first)
@@ -122,8 +194,8 @@ class _Scanner:
         self._skip_to(self._next_line())
         raise _Broken("This key or certificate spans several lines. Put double quotes around it.")
 
-    def _end_of_line(self) -> int:
-        end = self.text.find("\n", self.at)
+    def _end_of_line(self, place: int | None = None) -> int:
+        end = self.text.find("\n", self.at if place is None else place)
         return len(self.text) if end < 0 else end
 
     def _next_line(self) -> int:

@@ -3,7 +3,8 @@ namespaces, database and role names (with - as _), file names and supervisord se
 
 import re
 import secrets
-import unicodedata
+
+from console.kit import names
 
 RELEASE_NAME = re.compile(r"^[a-z]+-[a-z]+-[0-9]{4}$")
 
@@ -32,29 +33,17 @@ def mint_release_name() -> str:
     return f"{secrets.choice(ADJECTIVES)}-{secrets.choice(NOUNS)}-{secrets.randbelow(10_000):04d}"
 
 
-def name_key(name: str) -> str:
-    """Two names with one key are the same name to a person: compatibility forms, case and runs of space aside."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+name_key = names.key
 
 
 NAME_LENGTH = 64
 
 NAME_KEY_LENGTH = 256  # the column; one character may become eighteen under NFKC
 
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-_JOINER = "\u200d"  # inside emoji
-
 
 def clean_name(name: str) -> str:
-    """A Deployment's name as stored: trimmed. Raises ValueError with the sentence for the field."""
-    trimmed = name.strip()
-    if not trimmed:
-        raise ValueError("Enter a name.")
-    if any(unicodedata.category(c) in _INVISIBLE and c != _JOINER for c in trimmed):
-        raise ValueError("Enter a name without line breaks or invisible characters.")
-    if len(trimmed) > NAME_LENGTH:
-        raise ValueError(f"Enter a name of at most {NAME_LENGTH} characters; this one has {len(trimmed)}.")
-    if len(name_key(trimmed)) > NAME_KEY_LENGTH:
+    """A Deployment's name as stored. Raises ValueError with the sentence for the field."""
+    cleaned = names.clean(name, longest=NAME_LENGTH)
+    if len(name_key(cleaned)) > NAME_KEY_LENGTH:
         raise ValueError("Enter a shorter name; some of its characters stand for many.")
-    return trimmed
+    return cleaned

@@ -11,7 +11,6 @@ from functools import cache
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
-from cron_descriptor import ExpressionDescriptor, FormatError, Options
 from cronsim import CronSim, CronSimError
 
 LEAST_GAP = timedelta(minutes=30)  # falling asleep and waking take minutes
@@ -59,8 +58,7 @@ def clean_cron(text: str) -> str:
     try:
         # From a fixed moment, so that the answer does not depend on the day.
         soon = upcoming(cron, "UTC", datetime(2024, 1, 1, tzinfo=ZoneInfo("UTC")), 50)
-        words(cron)
-    except (CronSimError, FormatError, AssertionError) as error:
+    except (CronSimError, AssertionError) as error:
         part = str(error).removeprefix("Bad ").replace("-", " ").replace("day of month", FIELDS[2])
         named = part if part in FIELDS else "day of the week" if "week" in part else ""
         what = f"The {named} cannot be read" if named else "This cannot be read as times"
@@ -70,14 +68,6 @@ def clean_cron(text: str) -> str:
     if any(later - earlier < LEAST_GAP for earlier, later in pairwise(soon)):
         raise ValueError("Enter times that are at least 30 minutes apart.")
     return cron
-
-
-def words(cron: str) -> str:
-    """The expression in words: "At 20:00, only on Friday". Raises FormatError."""
-    options = Options()
-    options.use_24hour_time_format = True
-    options.locale_code = "en_US"
-    return str(ExpressionDescriptor(cron, options).get_description())
 
 
 def upcoming(cron: str, zone: str, after: datetime, count: int = PREVIEWED) -> list[datetime]:

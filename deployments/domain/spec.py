@@ -59,7 +59,7 @@ class RuntimeSpec:
 
 @dataclass(frozen=True)
 class QueueSpec:
-    """One Celery worker queue. `name` matches ^[a-z][a-z0-9-]{0,62}$; 0 <= min_workers <= max_workers."""
+    """One Celery worker queue. `name` matches `options.QUEUE_NAME`; 0 <= min_workers <= max_workers."""
 
     name: str
     min_workers: int

@@ -6,6 +6,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
+from console.kit import names
 from deployments.forms.fields import OfferedFieldsForm
 from deployments.models import Deployment
 
@@ -22,9 +23,9 @@ class DeleteForm(OfferedFieldsForm):
         self.fields["confirm"].error_messages["required"] = f"Type {deployment.name} to confirm."
 
     def clean_confirm(self) -> str:
-        """Exactly the name."""
+        """The name as it is shown."""
         typed: str = self.cleaned_data["confirm"]
-        if typed != self.deployment.name:
+        if not names.same(typed, self.deployment.name):
             raise forms.ValidationError(f"This is not its name. Type {self.deployment.name} to confirm.")
         return typed
 

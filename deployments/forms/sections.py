@@ -7,6 +7,7 @@ from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
 from deployments.clusters.options import clusters_for, options_for
+from deployments.domain.states import Executor
 from deployments.forms.create import CreateForm
 from deployments.forms.fields import SizedForm
 from deployments.models import Cluster
@@ -80,6 +81,8 @@ def summary_of(form: SizedForm) -> list[Line]:
     return summary(
         Asked(
             celery=form.celery,
+            pods=options.cluster.kind == Cluster.Kind.KUBERNETES,
+            executor=_executor(form),
             scheduler_au=_number(form, "scheduler_au"),
             scheduler_replicas=_number(form, "scheduler_replicas"),
             worker=worker.size if worker else None,
@@ -90,6 +93,12 @@ def summary_of(form: SizedForm) -> list[Line]:
             others=form.others,
         )
     )
+
+
+def _executor(form: SizedForm) -> Executor | None:
+    """The one chosen; a form of a worker queue has none to choose, and is of Celery."""
+    value = form["executor"].value() if "executor" in form.fields else Executor.CELERY
+    return Executor(value) if value in set(Executor) else None
 
 
 def _number(form: SizedForm, name: str) -> int | None:

@@ -10,7 +10,13 @@ from django.core import signing
 from django.http import QueryDict
 
 from deployments.actions.settings import OWN, WORKERS
-from deployments.clusters.options import EXECUTORS, QUEUE_NAME, QUEUE_NAME_SENTENCE, Options
+from deployments.clusters.options import (
+    EXECUTORS,
+    QUEUE_NAME,
+    QUEUE_NAME_LENGTH,
+    QUEUE_NAME_SENTENCE,
+    Options,
+)
 from deployments.domain.field_values import FieldValues
 from deployments.domain.states import Executor
 from deployments.forms.fields import (
@@ -126,7 +132,7 @@ class QueueForm(ReviewedForm):
                 help_text="Tasks name it in their argument queue. It cannot be changed later.",
                 widget=forms.TextInput(
                     attrs={
-                        "maxlength": 63,
+                        "maxlength": QUEUE_NAME_LENGTH,
                         "autocomplete": "off",
                         "autocapitalize": "none",
                         "spellcheck": "false",

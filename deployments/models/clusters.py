@@ -1,6 +1,7 @@
 """Where Airflow can run, which Airflow, and on what sizes of worker."""
 
 import uuid
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.utils import timezone
@@ -23,6 +24,9 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
         nothing."""
         checked = models.Q(checked_at__isnull=False) & ~models.Q(checks__contains=[{"state": MISSING}])
         return self.registered().filter(models.Q(kind=Cluster.Kind.LOCAL) | checked)
+
+
+SILENT_AFTER = timedelta(seconds=15)  # longer than between two heartbeats of an observer
 
 
 class Cluster(models.Model):
@@ -67,6 +71,17 @@ class Cluster(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def silent_since(self) -> datetime | None:
+        """Since when its observer hears nothing of it; None while it does, and for the seconds that a restart takes."""
+        if (
+            not self.unreachable_reason
+            or self.last_seen_at is None
+            or timezone.now() - self.last_seen_at < SILENT_AFTER
+        ):
+            return None
+        return self.last_seen_at
 
 
 class RuntimeRelease(models.Model):

@@ -12,7 +12,7 @@ from console.kit.http import posted, see_other
 from deployments.access import deployment_view
 from deployments.actions import hibernation
 from deployments.actions.refusals import EditConflict, NotNow
-from deployments.domain import schedules
+from deployments.domain import cron_words, schedules
 from deployments.forms import review
 from deployments.forms.hibernation import ScheduleForm
 from deployments.models import Deployment, HibernationSchedule
@@ -121,7 +121,7 @@ def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:
                 shown = [
                     {"iso": at.isoformat(), "text": f"{at:%A}, {at.day} {at:%B %Y, %H:%M}"} for at in times
                 ]
-                line |= {"words": schedules.words(cron), "times": shown}
+                line |= {"words": cron_words.words(cron), "times": shown}
         except ValueError as error:
             line["problem"] = str(error)
         found.append(line)

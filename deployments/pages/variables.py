@@ -26,6 +26,7 @@ from deployments.actions.variables import (
     set_variable,
 )
 from deployments.domain import dotenv
+from deployments.domain.proxies import uses_proxy
 from deployments.domain.variables import Difference, difference, merged, reserved, restored
 from deployments.forms.variables import (
     BaseRevisionForm,
@@ -84,6 +85,7 @@ def variable_list(request: MemberRequest, deployment: Deployment) -> HttpRespons
             _revision(each) for each in deployment.variable_revisions.select_related("by").defer("sealed")
         ],
         not_now=not_now,
+        behind_proxy=uses_proxy([row.key for row in rows]),
         can_edit=request.can(Permission.EDIT_DEPLOYMENT) and not not_now,
     )
     return render(request, "deployments/variables/variables.html", context)

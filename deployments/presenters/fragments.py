@@ -6,7 +6,7 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from console.kit.events import Frame
-from deployments.dataplane.contract import DAGS_FOLDER
+from deployments.dataplane.contract import ADDRESS, DAGS_FOLDER
 from deployments.domain.durations import StepProgress
 from deployments.domain.states import StepState
 from deployments.models import Deployment, Step
@@ -45,8 +45,15 @@ def live_context(deployment: Deployment) -> dict[str, Any]:
         "steps": [step_context(step, deployment.step_progress) for step in current_steps(deployment)],
         "components": list(deployment.components.all()),
         "airflow_url": deployment.airflow_url or None,
+        "address_trouble": deployment.plane_details.get(ADDRESS) if deployment.airflow_url else None,
         "dags_folder": deployment.plane_details.get(DAGS_FOLDER) if _takes_dags(deployment) else None,
     }
+
+
+def badge_frames(deployments: list[Deployment]) -> list[Frame]:
+    """The events that bring their badges up to date."""
+    attach(deployments)
+    return [Frame(f"badge-{deployment.pk}", status_badge(deployment)) for deployment in deployments]
 
 
 def frames(deployment: Deployment) -> list[Frame]:

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-from deployments.domain.spec import QueueSpec, Size, au_size
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.manifests import sizes
+from deployments.domain.component_titles import title
+from deployments.domain.spec import QueueSpec, Release, RuntimeSpec, Size, au_size
+from deployments.domain.states import Executor
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,31 @@ class Asked:
     max_workers: int | None = None
     concurrency: int | None = None
     others: tuple[QueueSpec, ...] = ()  # further worker queues, which the form leaves as they are
+    # On Kubernetes each component is a pod with requests of its own, and a task may be one.
+    pods: bool = False
+    executor: Executor | None = None
+
+    @property
+    def release(self) -> Release | None:
+        """What is asked for, as far as sizes go; None while a figure is missing."""
+        if not (self.scheduler_au and self.scheduler_replicas and self.executor):
+            return None
+        queues = self.others
+        if self.celery:
+            if self.worker is None or self.min_workers is None or not (self.max_workers and self.concurrency):
+                return None
+            own = QueueSpec("default", self.min_workers, self.max_workers, self.concurrency, self.worker)
+            queues = (own, *self.others)
+        return Release(
+            deployment_id="",
+            release_name="",
+            generation=0,
+            runtime=RuntimeSpec("", ""),
+            executor=self.executor,
+            scheduler=au_size(self.scheduler_au),
+            scheduler_replicas=self.scheduler_replicas,
+            queues=queues if self.celery else (),
+        )
 
 
 MISSING = "–"
@@ -47,8 +76,13 @@ def summary(asked: Asked, *, local_parallelism: int = 32) -> list[Line]:
             _replicas_text(asked.scheduler_replicas),
         ),
     ]
+    if asked.pods:
+        lines += _components(asked.release)
     if not asked.celery:
-        return [*lines, Line("Tasks at once", str(local_parallelism), "inside the scheduler")]
+        where = (
+            "each in a pod of its own" if asked.executor is Executor.KUBERNETES else "inside the scheduler"
+        )
+        return [*lines, *_in_pods(asked), Line("Tasks at once", str(local_parallelism), where)]
     at_most = asked.max_workers
     workers = asked.worker * at_most if asked.worker and at_most else None
     lines.append(
@@ -67,8 +101,42 @@ def summary(asked: Asked, *, local_parallelism: int = 32) -> list[Line]:
         detail = f"{tasks} here, {more} on other queues" if tasks else ""
         lines.append(Line("Other queues at most", size_text(others), f"{len(asked.others)} besides default"))
     total = workers + scheduler + others if workers and scheduler else None
-    lines.append(Line("In all at most", size_text(total) if total else MISSING))
+    if asked.pods:
+        lines += _in_pods(asked)
+    else:
+        lines.append(Line("In all at most", size_text(total) if total else MISSING))
     return [*lines, Line("Tasks at once", str(tasks + more) if tasks else MISSING, detail)]
+
+
+def _components(release: Release | None) -> list[Line]:
+    """The parts that nobody sizes."""
+    if release is None:
+        return []
+    chosen = {names.SCHEDULER, names.TASK}
+    return [
+        Line(title(part.component), size_text(part.size * part.pods), _replicas_text(part.pods))
+        for part in sizes.parts(release)
+        if part.component not in chosen and not part.component.startswith(f"{names.WORKER}-")
+    ]
+
+
+def _in_pods(asked: Asked) -> list[Line]:
+    """What is requested of the cluster in all; nothing on a machine, where nothing is."""
+    if not asked.pods:
+        return []
+    parts = sizes.parts(asked.release) if asked.release else ()
+    lines = [
+        Line(
+            "Task pods at most",
+            size_text(part.size * part.pods),
+            f"{part.pods} pods of {size_text(part.size)}",
+        )
+        for part in parts
+        if part.component == names.TASK
+    ]
+    total = sum((part.size * part.pods for part in parts), Size(0, 0))
+    detail = "more while a change replaces pods" if parts else ""
+    return [*lines, Line("In all at most", size_text(total) if parts else MISSING, detail)]
 
 
 def _scheduler(asked: Asked) -> Size | None:

@@ -28,7 +28,13 @@ SORTS: dict[str, F | Func] = {
 COLUMNS = (
     *("name", "release_name", "executor", "updated_at", "status", "observed_at", "due_at", "deleted_at"),
     *("first_healthy_at", "delete_requested_at"),  # by which `stalled` knows whose steps are under way
-    *("cluster__name", "cluster__last_seen_at", "runtime__version", "runtime__airflow_version"),
+    *(
+        "cluster__name",
+        "cluster__last_seen_at",
+        "cluster__trouble",
+        "runtime__version",
+        "runtime__airflow_version",
+    ),
     *("runtime__yanked", "runtime__maintained_until"),
     *("updated_by__name", "updated_by__email"),
 )

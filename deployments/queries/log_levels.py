@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from deployments.dataplane.contract import LogLine
-from deployments.domain.log_lines import split_time
+from deployments.domain.log_lines import LOGFMT, REQUEST, document_of, split_time
+from deployments.domain.log_lines import REDIS as REDIS_LINE
 
 LONGEST_CARRY = 2000  # characters
 SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")  # a program's or a pod's name
@@ -41,17 +42,34 @@ WORDS = {level.value: level for level in Level} | {
     "notice": Level.INFO,
 }
 _WORD = rf"(?P<word>{'|'.join(sorted(WORDS, key=len, reverse=True))})"
+
+
+def _compiled(*patterns: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
+
+
 # What follows the time of a line, and what is left of it once the level is shown apart.
-FORMATS = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"\[{_WORD} *\] +",  # structlog: "[error    ] Job failed [airflow.jobs] loc=x.py:12"
-        rf"(?P<keep>\[\d+\] )\[{_WORD}\] ",  # gunicorn: "[4242] [INFO] Booting"
-        rf"(?P<keep>(?:\[SOURCE:\w+\] )?\{{[^}}]*\}} ){_WORD} - ",  # Airflow: "{scheduler.py:12} ERROR - Job failed"
-        rf"{_WORD}/[\w-]+\] ",  # Celery: "ERROR/MainProcess] Task failed", its bracket opened before the time
-        rf"(?:- )?{_WORD}(?: - |: +| +\[| +(?=\S))",  # Python: "ERROR - x", "INFO:     x" (uvicorn), "WARN exited"
-    )
+FORMATS = _compiled(
+    rf"\[{_WORD} *\] +",  # structlog: "[error    ] Job failed [airflow.jobs] loc=x.py:12"
+    rf"(?P<keep>\[\d+\] )\[{_WORD}\] ",  # gunicorn: "[4242] [INFO] Booting"
+    rf"(?P<keep>(?:\[SOURCE:\w+\] )?\{{[^}}]*\}} ){_WORD} - ",  # Airflow: "{scheduler.py:12} ERROR - Job failed"
+    rf"{_WORD}/[\w-]+\] ",  # Celery: "ERROR/MainProcess] Task failed", its bracket opened before the time
+    r"(?-i:(?P<word>DEBUG|INFO|WARNING|ERROR|CRITICAL)):(?P<keep>[\w.]+:)",  # Python's default: "ERROR:etl:refused"
+    rf"(?:- )?{_WORD}: +",  # uvicorn: "INFO:     x"
 )
+# Without a time before them these are ordinary words.
+TIMED_FORMATS = _compiled(
+    rf"(?:- )?(?P<keep>(?:[\w.$/:()-]+ - ){{1,3}}){_WORD} - ",  # Python with a name: "etl.load - ERROR - refused"
+    rf"\| +{_WORD} +\| ",  # loguru: "| ERROR    | etl.load:run:12 - refused"
+    rf"(?:- )?{_WORD}(?: - | +\[|\t+| +(?=\S))",  # Python: "ERROR - x", "WARN exited"
+)
+KLOG = {"I": Level.INFO, "W": Level.WARNING, "E": Level.ERROR, "F": Level.CRITICAL}
+KLOG_LINE = re.compile(
+    r"([IWEF])\s+(?=\d+ \S+:\d+\] )"
+)  # programs of Kubernetes, without the time: "E  1 main.go:42] x"
+JSON_LEVELS = ("level", "levelname", "severity", "log.level", "lvl")
+JSON_NUMBERS = {20: Level.DEBUG, 30: Level.INFO, 40: Level.WARNING, 50: Level.ERROR, 60: Level.CRITICAL}
+LOGFMT_LEVEL = re.compile(r"\b(?:level|lvl)=\"?(\w+)")
 REDIS = {".": Level.DEBUG, "-": Level.DEBUG, "*": Level.INFO, "#": Level.WARNING}
 PYTHON_WARNING = re.compile(r"\S+:\d+: (?:\w+\.)*\w*Warning: ")
 TRACEBACK = re.compile(r"Traceback \(most recent call last\)|[│╭]─* Traceback")
@@ -87,6 +105,8 @@ class Filters:
         return self.text.casefold() in line.whole.casefold()
 
 
+ANSWERED = re.compile(r"status_code=[1-4]\d\d\b|\" [1-4]\d\d\b")  # with a status below 500
+
 SINCE = {
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
@@ -103,8 +123,12 @@ def read(
     times: dict[str, datetime] = {}
     found = []
     for line in lines:
-        moment, rest = split_time(line.text)
-        level, text = level_of(rest, timed=moment is not None)
+        moment, rest = split_time(line.text, near=line.at or times.get(line.source))
+        level, text = _level_in_document(line.text), rest
+        if level is None:
+            level, text = level_of(
+                rest, timed=moment is not None, redis=REDIS_LINE.match(line.text) is not None
+            )
         head = level is not None or moment is not None
         if level is None:
             level = Level.INFO if head else levels.get(line.source, Level.INFO)
@@ -119,15 +143,31 @@ def read(
     return found, levels
 
 
-def level_of(rest: str, *, timed: bool) -> tuple[Level | None, str]:
+def _level_in_document(line: str) -> Level | None:
+    """The level that a JSON object or logfmt names. Such lines are shown whole."""
+    if (document := document_of(line)) is not None:
+        value = next((document[key] for key in JSON_LEVELS if key in document), None)
+        return WORDS.get(value.lower()) if isinstance(value, str) else _numbered(value)
+    if LOGFMT.match(line) and (found := LOGFMT_LEVEL.search(line)):
+        return WORDS.get(found[1].lower())
+    return None
+
+
+def _numbered(value: object) -> Level | None:
+    return JSON_NUMBERS.get(value) if isinstance(value, int) else None
+
+
+def level_of(rest: str, *, timed: bool, redis: bool = False) -> tuple[Level | None, str]:
     """The level that a line names after its time, and the text without it; None and the whole text when it names none.
-    A line without a time (`timed`) is believed only when it looks like uvicorn's or a warning of Python's."""
-    for number, pattern in enumerate(FORMATS):
-        found = pattern.match(rest)
-        if found and (timed or (number != len(FORMATS) - 1) or found[0].rstrip().endswith(":")):
+    A line without a time (`timed`) is believed only when it looks like uvicorn's or a warning of Python's; single marks
+    are levels in lines of Redis alone (`redis`)."""
+    if timed and (found := KLOG_LINE.match(rest)):
+        return KLOG[found[1]], rest[found.end() :]
+    for pattern in (*FORMATS, *(TIMED_FORMATS if timed else ())):
+        if found := pattern.match(rest):
             kept = found.groupdict().get("keep") or ""
             return WORDS[found["word"].lower()], kept + rest[found.end() :]
-    if timed and rest[:1] in REDIS and rest[1:2] == " ":
+    if redis and rest[:1] in REDIS and rest[1:2] == " ":
         return REDIS[rest[0]], rest[2:]
     if not rest.startswith((" ", "\t")) and PYTHON_WARNING.match(rest):
         return Level.WARNING, rest
@@ -135,8 +175,14 @@ def level_of(rest: str, *, timed: bool) -> tuple[Level | None, str]:
 
 
 def relevant(lines: list[Shown], most: int) -> list[Shown]:
-    """The lines that most likely say what is wrong: the last block of errors, else the last lines."""
-    wrong = [number for number, line in enumerate(lines) if line.level.at_least(Level.ERROR)]
+    """The lines that most likely say what is wrong: the last block of errors, else the last lines. A request for what
+    is not there, or by who may not, is answered as it should be: no error, at whatever level it is noted down."""
+    wrong = [
+        number
+        for number, line in enumerate(lines)
+        if line.level.at_least(Level.ERROR)
+        and not (REQUEST.search(line.whole) and ANSWERED.search(line.whole))
+    ]
     if not wrong:
         return lines[-most:]
     chosen = wrong[-most:]

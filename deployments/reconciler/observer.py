@@ -24,7 +24,8 @@ from deployments.clusters import connections
 from deployments.dataplane.contract import DataPlaneError, Driver, Ref, Watcher
 from deployments.domain.states import Status
 from deployments.models import Cluster, Deployment
-from deployments.reconciler import leadership, leases
+from deployments.models.clusters import SILENT_AFTER
+from deployments.reconciler import leadership, leases, recording
 
 logger = structlog.get_logger(__name__)
 
@@ -59,6 +60,8 @@ class ClusterObserver:
     rows_at: float = 0.0
     heartbeat_at: float = 0.0
     unreachable_reason: str | None = None  # as last written
+    silent_at: float = 0.0  # since when it is silent, 0 while it is heard
+    silence_told: bool = False
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`. Whatever goes wrong is logged and tried again; nothing but the end gets out of here."""
@@ -188,7 +191,10 @@ class ClusterObserver:
 
     def _heartbeat(self, now: float, unreachable_reason: str) -> None:
         """Say at times that the cluster is heard; at once when it is no longer, and why."""
-        unreachable_reason = unreachable_reason[:1000]
+        self._note(now, unreachable_reason[:1000])
+        self._tell_silence(now, silent=bool(unreachable_reason))
+
+    def _note(self, now: float, unreachable_reason: str) -> None:
         if unreachable_reason == self.unreachable_reason and (unreachable_reason or now < self.heartbeat_at):
             return
         self.heartbeat_at = now + HEARTBEAT_SECONDS
@@ -196,6 +202,15 @@ class ClusterObserver:
         rows = Cluster.objects.filter(leadership.leads(self.holder), pk=self.cluster_id)
         if rows.update(unreachable_reason=unreachable_reason, last_seen_at=watched):
             self.unreachable_reason = unreachable_reason
+
+    def _tell_silence(self, now: float, *, silent: bool) -> None:
+        """Have pages say, once it has lasted, that nothing is heard; and that it is over."""
+        self.silent_at = (self.silent_at or now) if silent else 0.0
+        lasts = silent and now - self.silent_at >= SILENT_AFTER.total_seconds()
+        if lasts != self.silence_told:
+            self.silence_told = lasts
+            if self.unreachable_reason is not None:
+                recording.publish_badges(self.cluster_id)
 
 
 class DueRows:

@@ -16,6 +16,8 @@ BACKOFF_CAP = 60.0
 # How soon a row is looked at again when no hint comes first, in seconds.
 REST_WAITING = 1.0
 REST_WATCHED = 3.0  # while waiting for what the data plane tells of by itself
+REST_TROUBLED = 10.0  # while nothing of it can work; a watcher tells when that is over
+REST_ADDRESS = 30.0  # while it has no address: nobody tells that none came
 REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
 
 
@@ -29,6 +31,8 @@ class Verdict:
 
 def needs_apply(release: Release, observation: Observation, workers: Mapping[str, int]) -> bool:
     """Whether anything observed differs from what is wanted."""
+    if observation.unreachable_reason:
+        return False  # nothing can be done
     if observation.digest != release.digest or observation.drifted:
         return True
     if not (observation.asleep if release.hibernating else observation.ready):
@@ -44,11 +48,12 @@ def worst(components: tuple[Component, ...]) -> Component | None:
 
 def is_serving(release: Release, components: tuple[Component, ...]) -> bool:
     """Whether every component does its part. Workers beyond a queue's min come and go with the load: while they only
-    start, nothing is wrong."""
+    start, nothing is wrong, nor while more than are wanted end."""
     least = {f"worker-{queue.name}": queue.min_workers for queue in release.queues}
     return bool(components) and all(
         c.state is ComponentState.READY
         or (c.state is ComponentState.STARTING and c.ready >= least.get(c.name, math.inf))
+        or (c.state is ComponentState.STOPPING and c.ready >= c.desired)
         for c in components
     )
 
@@ -71,9 +76,15 @@ def verdict(
     if release.hibernating and applied and observation.asleep:
         return Verdict(Status.HIBERNATING)
     culprit = worst(observation.components)
-    if not release.hibernating and applied and is_serving(release, observation.components):
+    if (
+        not (release.hibernating or observation.unreachable_reason)
+        and applied
+        and is_serving(release, observation.components)
+    ):
         return Verdict(Status.HEALTHY, component_sentence(culprit) if culprit else "")
-    if culprit and culprit.state is ComponentState.FAILING:
+    if observation.unreachable_reason:
+        reason = observation.unreachable_reason
+    elif culprit and culprit.state is ComponentState.FAILING:
         reason = component_sentence(culprit)
     elif progress and progress.outcome is not Outcome.FINISHED:
         reason = progress.sentence

@@ -16,6 +16,7 @@ from console.kit import disk
 from console.kit.failpoints import failpoint
 from deployments.clusters import connections
 from deployments.dataplane.contract import (
+    ADDRESS,
     DataPlaneError,
     DataPlaneUnreachable,
     Driver,
@@ -202,15 +203,36 @@ def _apply_pass(claim: Claim) -> Record:
     more = any(record.desired_workers != workers.get(record.name) for record in scaled)
     return Record(
         verdict,
-        0.0 if more else _rest(driver, release, verdict, progress, scaled, editable=observation.ready),
+        _next_look(driver, ref, release, observation, verdict, progress, scaled, more=more),
         operation=operation,
         step_names=steps,
-        progress=_shown_progress(progress, steps, verdict),
+        progress=None if observation.unreachable_reason else _shown_progress(progress, steps, verdict),
         notices=progress.notices if progress else (),
         components=observation.components,
         queues=scaled,
         facts=_facts(driver, ref, release, observation, verdict),
     )
+
+
+def _next_look(
+    driver: Driver,
+    ref: Ref,
+    release: Release,
+    observation: Observation,
+    verdict: Verdict,
+    progress: Progress | None,
+    scaled: tuple[QueueRecord, ...],
+    *,
+    more: bool,
+) -> float:
+    """In how many seconds to look again."""
+    if observation.unreachable_reason:
+        return plan.REST_TROUBLED
+    if ADDRESS in driver.details(ref) and not more:
+        return min(
+            plan.REST_ADDRESS, _rest(driver, release, verdict, progress, scaled, editable=observation.ready)
+        )
+    return 0.0 if more else _rest(driver, release, verdict, progress, scaled, editable=observation.ready)
 
 
 def _rest(
@@ -317,10 +339,11 @@ def _upgrade_failed(claim: Claim, error: UpgradeFailed, **of: object) -> Record:
 
 def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, failures: int) -> Record:
     """Nothing is known. The last word stands for two minutes; after that it is Unknown, never the last value."""
-    silent = timezone.now() - deployment.observed_at
+    watched_at = deployment.fresh_at  # the observer's word counts: a quiet Deployment is hardly looked at
+    silent = timezone.now() - watched_at
     verdict = Verdict(Status(deployment.status), deployment.status_reason)
     if silent > UNKNOWN_AFTER and not deployment.is_deleting:
-        verdict = Verdict(Status.UNKNOWN, f"{error} Last answer {deployment.observed_at:%H:%M:%S} UTC.")
+        verdict = Verdict(Status.UNKNOWN, f"{error} Last answer {watched_at:%H:%M:%S} UTC.")
     elif deployment.is_deleting or deployment.first_healthy_at is None:
         verdict = Verdict(_status_under_error(deployment), str(error))
     return Record(verdict, min(seconds, 10.0), observed=False, failures=failures)

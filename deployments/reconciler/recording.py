@@ -4,6 +4,7 @@ lease writes nothing. What changed is pushed as rendered fragments once it is co
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -131,6 +132,16 @@ def _end_upgrade(claim: Claim, row: Deployment, entry: Record) -> None:
         upgrades.give_up(row, entry.upgrade_failed)
     elif entry.verdict.status is Status.HEALTHY:
         upgrades.completed(row)
+
+
+def publish_badges(cluster_id: UUID) -> None:
+    """Show on every open page that a cluster fell silent, or is heard again: nothing of its Deployments changed, and
+    what their pages say is worth less or more."""
+    rows = Deployment.objects.select_related("cluster", "runtime").filter(
+        cluster_id=cluster_id, deleted_at__isnull=True
+    )
+    for workspace_id, members in groupby(rows.order_by("workspace_id"), key=lambda row: row.workspace_id):
+        events.publish(f"w:{workspace_id}", fragments.badge_frames(list(members)))
 
 
 def publish(pk: UUID) -> None:

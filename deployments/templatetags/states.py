@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from console.kit.templatetags.ui import icon
+from console.kit.templatetags.ui import elapsed, icon
 from deployments.domain.component_titles import heading
 from deployments.domain.states import (
     COMPONENT_APPEARANCE,
@@ -61,7 +61,16 @@ def badge(status: Status | str) -> SafeString:
 
 
 NOTHING_TO_EXPLAIN = {Status.HEALTHY, Status.HIBERNATING, Status.DELETED}
+UNHEARD = "triangle-alert"
 STALLED = Appearance("warn", "triangle-alert")
+
+
+def _unheard(deployment: Deployment, status: Status) -> SafeString:
+    """The sign that the word beside it is from before its cluster fell silent; nothing while it is heard."""
+    since = deployment.cluster.silent_since
+    if since is None or status in {Status.UNKNOWN, Status.DELETED}:
+        return SafeString("")
+    return format_html('<span class="unheard">{} Not heard for {}</span>', icon(UNHEARD), elapsed(since))
 
 
 @register.simple_tag
@@ -69,12 +78,14 @@ def status_badge(deployment: Deployment) -> SafeString:
     """The badge of a Deployment, a second one when it is stalled, and the way to the reason; the same for every viewer,
     so it may be streamed. What will be stalled in a while asks for itself again then."""
     status = deployment.shown_status
+    unheard = _unheard(deployment, status)
     if status in NOTHING_TO_EXPLAIN:
-        return badge(status)
+        return format_html("{}{}", badge(status), unheard)
     step_progress = deployment.step_progress
     return format_html(
-        '{}{}<a class="why" href="{}">Why?<span class="sr"> {} is {}</span></a>{}',
+        '{}{}{}<a class="why" href="{}">Why?<span class="sr"> {} is {}</span></a>{}',
         badge(status),
+        unheard,
         _badge(STALLED, "Stalled") if step_progress and step_progress.stalled else "",
         reverse("deployments:why", args=[deployment.release_name]),
         deployment.name,

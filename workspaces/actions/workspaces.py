@@ -6,6 +6,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
+from console.kit import names
 from console.kit.refusals import ActionRefused
 from workspaces import audit, hooks
 from workspaces.actions.locks import is_last_admin, lock, lock_for
@@ -68,7 +69,13 @@ def personal_workspace_name(user: User) -> str:
     owner = user.name or user.email.partition("@")[0]
     owner = owner[:1].upper() + owner[1:]
     suffix = "'s Workspace"
-    return owner[: _NAME_LENGTH - len(suffix)] + suffix
+    try:
+        return (
+            names.clean(owner, longest=len(owner))[: _NAME_LENGTH - len(suffix)].rstrip(names.JOINERS)
+            + suffix
+        )
+    except ValueError:  # of a part of an address that nobody would see
+        return "My Workspace"
 
 
 @transaction.atomic

@@ -78,7 +78,7 @@ def test_the_mail_has_text_and_html_and_nothing_remote(inbox, invitation):
     tasks.send_invitation(str(invitation.pk))
     recipients, letter = inbox.letters[0]
     assert recipients == ["ida@example.org"]
-    assert letter["Subject"] == "Alice invites you to Acme Data on Airdeck"
+    assert letter["Subject"] == "alice@example.org invites you to a Workspace on Airdeck"
     text = letter.get_body(("plain",)).get_content()
     html = letter.get_body(("html",)).get_content()
     url = f"http://testserver/join/{invitation_links.mailed_token(invitation)}/"
@@ -90,7 +90,7 @@ def test_the_mail_has_text_and_html_and_nothing_remote(inbox, invitation):
 
 
 def test_names_are_no_markup_and_no_headers(inbox, workspace, alice):
-    type(alice).objects.filter(pk=alice.pk).update(name="<b>Al\nBcc: eve@example.org</b> {{7*7}}")
+    type(alice).objects.filter(pk=alice.pk).update(name="<b>Al\nBcc: eve</b> {{7*7}}")
     type(workspace).objects.update(name="A & B <script>")
     alice.refresh_from_db()
     row = invitations.invite(workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.MEMBER)
@@ -102,6 +102,39 @@ def test_names_are_no_markup_and_no_headers(inbox, workspace, alice):
     assert "<script" not in html
     assert "{{7*7}}" in html
     assert "A & B <script>" in letter.get_body(("plain",)).get_content()
+
+
+@pytest.mark.parametrize(
+    ("person", "team"),
+    [
+        ("Billing http://evil.example/login", "Your invoice is due: pay.evil.example"),
+        ("www.evil.example", "call tel:+4912345"),
+        ("eve@evil.example", "evil．example"),
+        ("//evil", "\\\\evil\\share"),
+    ],
+)
+def test_no_name_leads_anywhere_and_the_subject_holds_none(inbox, workspace, alice, person, team):
+    type(alice).objects.filter(pk=alice.pk).update(name=person)
+    type(workspace).objects.update(name=team)
+    alice.refresh_from_db()
+    row = invitations.invite(workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.MEMBER)
+    tasks.send_invitation(str(row.made[0].invitation.pk))
+    ((_, letter),) = inbox.letters
+    bodies = [letter.get_body((kind,)).get_content() for kind in ("plain", "html")]
+    for text in (letter["Subject"], *bodies):
+        assert "evil" not in text
+        assert "4912345" not in text
+        assert "alice@example.org" in text
+    assert "a Workspace on Airdeck" in letter["Subject"]
+
+
+def test_an_ordinary_name_stands_beside_the_address(inbox, invitation):
+    tasks.send_invitation(str(invitation.pk))
+    ((_, letter),) = inbox.letters
+    assert (
+        "Alice (alice@example.org) invites you to the Workspace Acme Data"
+        in letter.get_body(("plain",)).get_content()
+    )
 
 
 def test_a_mail_is_sent_once_however_often_a_worker_is_asked(inbox, invitation):

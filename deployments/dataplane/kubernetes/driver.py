@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from deployments.dataplane.contract import (
+    ADDRESS,
     ClusterConfig,
     Instance,
     LogTail,
@@ -27,7 +28,13 @@ from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.api.transport import Connection, Json, connection_to
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.health import instances
-from deployments.dataplane.kubernetes.health.observe import Observed, airflows_word, facts_of, observe
+from deployments.dataplane.kubernetes.health.observe import (
+    Observed,
+    address,
+    airflows_word,
+    facts_of,
+    observe,
+)
 from deployments.dataplane.kubernetes.steps import provision, removal, upgrade
 from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
@@ -71,6 +78,7 @@ class KubernetesDriver:
         self._for_observe: dict[Ref, tuple[float, Observed]] = {}
         # Whether the API server answered, and when that was seen.
         self._answering: dict[Ref, tuple[float, bool]] = {}
+        self._addresses: dict[Ref, str] = {}  # what keeps browsers from Airflow, as last seen
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
         """See the contract."""
@@ -158,13 +166,17 @@ class KubernetesDriver:
 
     def details(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
+        address = self._addresses.get(ref, "")
         return {
             "DAGs": "/opt/airflow/dags in the image of its runtime",
             "Namespace": names.namespace(self._settings.namespace_prefix, ref.release_name),
+            **({ADDRESS: address} if address else {}),
         }
 
     def _observe(self, target: Target) -> Observed:
         found = observe(target)
+        if self._settings.ingress_domain and found.observation.ready:
+            self._addresses[target.ref] = address(target)
         api_servers = [c for c in found.observation.components if c.name == names.API_SERVER]
         ready = any(c.ready and c.state is not ComponentState.ABSENT for c in api_servers)
         self._answering[target.ref] = (time.monotonic(), ready)

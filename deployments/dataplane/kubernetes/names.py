@@ -15,6 +15,10 @@ SCALER = "airdeck-scaler"  # the field manager that owns the replicas of workers
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
 REDIS, WORKER, TASK, MIGRATION, CLEANUP = "redis", "worker", "task", "migration", "cleanup"
 
+# What Airflow's parts call each other, and the Kubernetes API; never asked for through a proxy.
+KUBERNETES_API = "kubernetes.default.svc"
+OWN_HOSTS = (API_SERVER, REDIS, KUBERNETES_API, ".svc", ".cluster.local")
+
 LABEL_NAME = "app.kubernetes.io/name"
 LABEL_INSTANCE = "app.kubernetes.io/instance"
 LABEL_COMPONENT = "app.kubernetes.io/component"

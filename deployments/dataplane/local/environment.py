@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.specs import DEPLOYMENT_TAG, STATE_TAG, Spec
+from deployments.domain.proxies import completed
 from deployments.domain.spec import QueueSpec, Release, Secrets
 from deployments.domain.states import Executor
 
@@ -156,6 +157,8 @@ def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
 def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
     """The whole environment of an Airflow process of this Deployment."""
     celery = _celery(secrets, layout) if release.executor is Executor.CELERY else {}
+    # Tasks ask the API server at 127.0.0.1.
+    plain, secret = completed(release.environment, secrets.variables, (f"{release.release_name}.localhost",))
     sections = {
         "CORE": _core(release, secrets, layout),
         "DATABASE": {
@@ -188,8 +191,8 @@ def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> d
         **layout.base,
         **_named(DEFAULTS),
         **(_named(CELERY_DEFAULTS) if celery else {}),
-        **release.environment,
-        **secrets.variables,
+        **plain,
+        **secret,
         **_named(sections),
         "AIRFLOW_HOME": str(layout.home),
         "SPT_NOENV": "1",  # keeps setproctitle from overwriting the environment, by which orphans are known

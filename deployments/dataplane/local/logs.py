@@ -163,13 +163,13 @@ def _forward(
     if whole < len(data) and (stream.quiet_for > UNFINISHED_SECONDS if at_end else whole == 0):
         whole = len(data)
     found: list[_Line] = []
-    key, end = LONG_AGO, start
+    key, end, now = LONG_AGO, start, datetime.now(UTC)
     for raw in data[:whole].splitlines(keepends=True):
         if len(found) == lines:
             return found, end
         end += len(raw)
         if text := clean(raw.decode(errors="replace")):
-            at, _ = split_time(text, zone=None)
+            at, _ = split_time(text, zone=None, near=now)
             key = max(key, at) if at else key
             found.append(_Line(key, LogLine(text, at, program), end))
     return found, start + whole

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
-from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
+from deployments.dataplane.postgres.server_url import POOLER, ServerUrl, UnusableUrl
 from deployments.domain.spec import Release
 
 CONNECT_SECONDS = 3
@@ -245,6 +244,14 @@ def begin_template(admin_url: str, template: str, password: str) -> str:
     return url(admin_url, database=f"{template}_new", user=template, password=password)
 
 
+def drop_draft(admin_url: str, template: str) -> None:
+    """Drop a half-made template. Its role stays, as those of finished ones do, and cannot sign in."""
+    with connect(admin_url) as admin, locked(admin, template):
+        remove(admin, f"{template}_new")
+        if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (template,)).fetchone() is not None:
+            run(admin, "ALTER ROLE {} NOLOGIN PASSWORD NULL", sql.Identifier(template))
+
+
 def finish_template(admin_url: str, template: str) -> None:
     """Turn the migrated draft into the template: nobody can connect to it, so it can be copied at any
     time."""
@@ -259,48 +266,64 @@ def finish_template(admin_url: str, template: str) -> None:
 
 
 def url(admin_url: str, *, database: str, user: str, password: str) -> str:
-    """The URL of another database and user on the same server, as SQLAlchemy and libpq both read it."""
-    parts = conninfo_to_dict(admin_url)
-    host, port = str(parts.get("host") or ""), parts.get("port")
-    query = {key: str(value) for key, value in parts.items() if key in ("sslmode", "sslrootcert") and value}
-    if host.startswith("/"):
-        query["host"], host = host, ""
-        if port:
-            query["port"], port = str(port), None
-    netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{host}" + (f":{port}" if port else "")
-    return f"postgresql://{netloc}/{quote(database)}" + (f"?{urlencode(query)}" if query else "")
+    """The URL of another database and user on the same server, as SQLAlchemy and libpq both read it. Raises
+    DataPlaneError when `admin_url` is none that is accepted."""
+    return _server(admin_url).for_role(database=database, user=user, password=password)
+
+
+def _server(admin_url: str) -> ServerUrl:
+    try:
+        return ServerUrl.of(admin_url)
+    except UnusableUrl as error:
+        raise DataPlaneError(str(error)) from None
 
 
 @contextmanager
 def connect(admin_url: str, database: str | None = None) -> Iterator[Connection]:
     """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it."""
-    overrides = {"dbname": database} if database else {}
-    conninfo = make_conninfo(
-        admin_url,
+    conninfo = _server(admin_url).conninfo(
+        database=database or "",
         connect_timeout=CONNECT_SECONDS,
         options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000",
         application_name="airdeck",
-        **overrides,
     )
     try:
         connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
+        if is_pooler(error):
+            raise DataPlaneError(POOLER) from None
         raise DataPlaneUnreachable(
-            f"The database server does not answer: {_reason(error)}. Is it running, and is the URL right?"
+            f"The database server does not answer: {reason_of(error)}. Is it running, and is the URL right?"
         ) from None
     try:
         with connection:
             yield connection
     except psycopg.errors.OperationalError as error:
-        raise DataPlaneUnreachable(f"The database server did not finish: {_reason(error)}.") from None
+        raise DataPlaneUnreachable(f"The database server did not finish: {reason_of(error)}.") from None
     except psycopg.Error as error:
-        raise DataPlaneError(f"The database server refused: {_reason(error)}.") from None
+        raise DataPlaneError(f"The database server refused: {reason_of(error)}.") from None
 
 
-def _reason(error: psycopg.Error) -> str:
-    """The server's first line. Never the statement: it may hold a verifier."""
+def is_pooler(error: psycopg.Error) -> bool:
+    """Whether a PgBouncer refused the settings of our connection; a server takes them."""
+    return "unsupported startup parameter" in str(error)
+
+
+def drops_settings(connection: Connection) -> bool:
+    """Whether something between us and the server swallowed the settings of our connection: a pooler that was told to
+    ignore them, which may well give every transaction to another connection of the server."""
+    row = connection.execute(
+        "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'",
+    ).fetchone()
+    return row is None or row[0] != str(STATEMENT_MS)
+
+
+def reason_of(error: psycopg.Error) -> str:
+    """What the server said, or why it could not be asked: host, port and cause, without libpq's advice in the lines
+    after it. Never the statement: it may hold a verifier."""
     text = error.diag.message_primary or str(error)
-    return (text.strip().splitlines() or ["no reason given"])[-1][:300].rstrip(".")
+    first = (text.strip().splitlines() or ["no reason given"])[0].strip()
+    return first.removeprefix("connection failed: ").removeprefix("connection is bad: ")[:300].rstrip(".")
 
 
 def lock_key(name: str) -> int:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from deployments.actions import delete_deployment, hibernation
 from deployments.actions.common import changing
 from deployments.actions.refusals import NotNow
-from deployments.domain import schedules
+from deployments.domain import cron_words, schedules
 from deployments.domain.states import Status
 from deployments.models import Deployment, HibernationSchedule
 from deployments.reconciler import recording
@@ -224,7 +224,7 @@ def test_a_cron_expression_that_cannot_be_used_says_why(typed, sentence):
 
 def test_a_cron_expression_is_stored_with_single_spaces_and_told_in_words():
     assert schedules.clean_cron("  0   20 *  * 5 ") == "0 20 * * 5"
-    assert schedules.words("0 20 * * 1-5") == "At 20:00, Monday through Friday"
+    assert cron_words.words("0 20 * * 1-5") == "At 20:00, Monday through Friday"
 
 
 def test_what_is_suggested_can_be_used():

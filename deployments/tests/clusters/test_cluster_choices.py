@@ -1,9 +1,11 @@
 """What clusters offer: the create form with two of them, and the catalogue that operators keep."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from console.kit.refusals import ActionRefused
 from deployments.actions import catalogue as catalogue_actions
@@ -126,7 +128,18 @@ def test_a_wrong_runtime_is_refused_beside_its_field(as_, olga, cluster, changes
     assert RuntimeRelease.objects.count() == len(catalogue.RELEASES)
 
 
-def test_the_image_of_a_runtime_is_changed_while_nobody_has_it(as_, olga, deployment):
+def test_a_wrong_image_is_corrected_while_the_first_deployment_waits_for_it(as_, olga, deployment):
+    Deployment.objects.update(due_at=timezone.now() + timedelta(minutes=1), failures=7)
+    url = reverse("admin:deployments_runtimerelease_change", args=[deployment.runtime.pk])
+    until = deployment.runtime.maintained_until.isoformat()
+    assert as_(olga).post(url, {"image": "example.org/a:1", "maintained_until": until}).status_code == 302
+    row = Deployment.objects.get(pk=deployment.pk)
+    assert (row.runtime.image, row.failures) == ("example.org/a:1", 0)
+    assert row.due_at <= timezone.now()
+
+
+def test_the_image_of_a_runtime_is_changed_while_nobody_runs_it(as_, olga, deployment):
+    Deployment.objects.update(first_healthy_at=timezone.now())
     used, free = deployment.runtime, RuntimeRelease.objects.get(version="3.2-1")
     for runtime, status in ((free, 302), (used, 200)):
         url = reverse("admin:deployments_runtimerelease_change", args=[runtime.pk])

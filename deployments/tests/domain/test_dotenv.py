@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from dotenv.parser import parse_stream
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from deployments.domain.dotenv import MOST, parse, write
@@ -108,6 +108,8 @@ WORDS = st.text(st.sampled_from("aB1 =#'\"\\$\t-é"), max_size=12)
 @given(st.lists(WORDS, min_size=1, max_size=4))
 @example(["'a\\'b'", '"x\\ty" # c', " # c", "#x"])
 def test_well_formed_text_reads_as_python_dotenv_reads_it(values: list[str]) -> None:
+    # A backslash after a blank joins lines in a shell: theirs takes it for a value, ours asks.
+    assume(not any(f" {value}".rstrip().endswith((" \\", "\t\\")) for value in values))
     text = "".join(f"export K{n} = {value}\n" for n, value in enumerate(values))
     theirs = list(parse_stream(io.StringIO(text)))
     ours = parse(text)
@@ -125,9 +127,60 @@ def test_well_formed_text_reads_as_python_dotenv_reads_it(values: list[str]) -> 
         'A="' + "\\" * 200_000,
         "\n" * 200_000,
         "A=1\n" * 50_000,
+        "A={\nx" * 50_000,
+        "A={\nB=1\n" * 50_000,
+        "A={" * 50_000 + "\n" + "}" * 50_000,
+        "A=`\nx" * 50_000,
+        "A=x\\\ny" * 50_000,
     ],
 )
 def test_a_large_text_is_read_in_linear_time(text: str) -> None:
     begun = time.process_time()
     parse(text)
     assert time.process_time() - begun < 5  # a quadratic reader takes many minutes
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        'GCP={\n"type": "x"\n}',
+        'GCP={"type":\n"x",\nB=1\n}',
+        "GCP=[1,\n2]",
+        "GCP=(\nB=1\n)",
+        "GCP={\n  not closed here",
+        'GCP={ # opened\n  "a": 1',
+        "GCP=`a\nB=1\nb`",
+        "GCP=`a\nb",
+        "GCP=one \\\nB=2 \\\nthree",
+        "GCP=one\\\n  -Dtwo=2",
+        'GCP="""\nB=1\n"""',
+        "GCP='''a\nB=1\n'''",
+        "GCP=<<EOF\nB=1\nEOF",
+        "GCP=<<-'EOF'\nB=1\n  EOF",
+    ],
+)
+def test_what_spans_lines_without_quotes_is_refused_as_one_and_the_rest_read(block: str) -> None:
+    found = read(f"A=1\n{block}\nZ=2\n")
+    assert found["entries"] == [[1, "A", "1"], [2 + block.count("\n") + 1, "Z", "2"]]
+    ((line, key, reason),) = found["refused"]
+    assert (line, key) == (2, "GCP")
+    assert "double quote" in reason
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("A={\nB=1\n", "{"),
+        ("A={{ ds }}\nB=1\n", "{{ ds }}"),
+        ("A=C:\\temp\\\nB=1\n", "C:\\temp\\"),
+        ("A=:-(\n\nB=1\n", ":-("),
+        ("A={", "{"),
+        ("A=`a`\nB=1\n", "`a`"),
+        ("A=x \\", "x \\"),
+        ("A=<<EOF", "<<EOF"),
+        ("A=}\nB={\n", "}"),
+    ],
+)
+def test_a_mark_that_opens_nothing_is_part_of_its_value(text: str, value: str) -> None:
+    assert read(text)["entries"][0] == [1, "A", value]
+    assert read(text)["refused"] == []

@@ -11,6 +11,7 @@ OURS = (
 )
 UVICORN = 'INFO:     10.0.0.7:4711 - "GET /api/v2/errors?x=1 HTTP/1.1" 500'
 TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1'.splitlines()
+MODULE = "ModuleNotFoundError: No module named 'pandas'"
 ERROR = "sqlalchemy.exc.OperationalError: connection refused"
 
 
@@ -22,6 +23,13 @@ ERROR = "sqlalchemy.exc.OperationalError: connection refused"
         ([READY, "Bye"], "Bye"),
         ([READY, *TRACE, ERROR], ERROR),
         ([*TRACE, ERROR, "Bye"], ERROR),
+        ([*TRACE, MODULE, "collected 0 errors, exiting"], MODULE),
+        ([*TRACE, MODULE, "finished with no failed tasks"], MODULE),
+        ([*TRACE, MODULE, "the worker failed to say goodbye"], MODULE),
+        (["could not connect: refused", "0 errors"], "could not connect: refused"),
+        ([*TRACE, MODULE, "2026-11-22T10:00:01Z [error    ] Boom"], "2026-11-22T10:00:01Z [error    ] Boom"),
+        ([*TRACE, MODULE, "FATAL: out of slots"], "FATAL: out of slots"),
+        ([MODULE, READY.replace("info     ", "info     ]  0 errors [x")], MODULE),
         ([ERROR, OURS, UVICORN], ERROR),
         ([READY, OURS, UVICORN], READY),
         ([OURS, UVICORN], UVICORN),

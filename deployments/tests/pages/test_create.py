@@ -109,6 +109,8 @@ def test_local_has_no_queue_and_ignores_the_worker_fields(as_, bob, url, posted)
         ({"name": "a\nb"}, "name", "Enter a name without line breaks or invisible characters."),
         ({"name": "a\x07b"}, "name", "Enter a name without line breaks or invisible characters."),
         ({"name": "a\u202eb"}, "name", "Enter a name without line breaks or invisible characters."),
+        ({"name": "\u3164"}, "name", "Enter a name."),
+        ({"name": "\u2800\u200d"}, "name", "Enter a name without line breaks or invisible characters."),
         ({"name": "a\x00b"}, "name", "Enter a name without line breaks or invisible characters."),
         ({"name": "\ufdfa" * 20}, "name", "Enter a shorter name; some of its characters stand for many."),
         ({"description": "x" * 1001}, "description", "Enter at most 1000 characters."),

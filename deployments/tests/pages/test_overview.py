@@ -1,5 +1,6 @@
 """List, detail, settings, delete and receipt: what they show to whom, and at what cost."""
 
+import unicodedata
 from datetime import timedelta
 from uuid import uuid4
 
@@ -139,6 +140,13 @@ def test_the_credential_is_shown_to_editors_once_and_audited(as_, bob, vera, dep
     event = AuditEvent.objects.get(verb="revealed the Airflow login of")
     assert event.actor_id == bob.pk
     assert password not in str(event.old) + str(event.new)
+
+
+@pytest.mark.parametrize("name", ["Two  blanks", "No\u00a0break", "Cafe\u0301"])
+def test_typing_what_the_page_shows_deletes_it(as_, bob, deployment, driver, name):
+    Deployment.objects.update(name=name)  # as it was stored before there was one rule
+    shown = " ".join(unicodedata.normalize("NFC", name).split())
+    assert as_(bob).post(f"{deployment.url}delete/", {"confirm": shown}).status_code == 303
 
 
 def test_deleting_asks_for_the_name(as_, bob, deployment, driver):

@@ -102,6 +102,11 @@ def test_a_queue_is_added_with_its_consequences_shown_first(as_, bob, healthy, u
         ({"name": "Etl"}, "name", "Enter a lowercase letter, then"),
         ({"name": "1etl"}, "name", "Enter a lowercase letter, then"),
         ({"name": "a" * 64}, "name", "Enter a lowercase letter, then"),
+        (
+            {"name": "etl-"},
+            "name",
+            "Enter a lowercase letter, then lowercase letters, digits and hyphens, with a letter",
+        ),
         ({"name": "etl\n[program:x]"}, "name", "Enter a lowercase letter, then"),
         ({"name": "default"}, "name", "There is a queue default already."),
         ({"min_workers": "4"}, "min_workers", "Enter a number that is at most the 3 of Max workers."),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deployments.dataplane.contract import LogLine
+from deployments.domain.log_lines import split_time
 from deployments.queries.log_levels import Filters, Level, pack, read, relevant, unpack
 
 AT = "2026-11-21T12:00:00.123456Z"
@@ -36,6 +37,19 @@ def shown(*texts: str, source: str = "scheduler"):
         ("[2026-11-21 12:00:00,123: ERROR/ForkPoolWorker-1] Task failed", "error", "Task failed"),
         ("2026-11-21 12:00:00,123 - WARNING - Slow", "warning", "Slow"),
         ("2026-11-21 12:00:00,123 WARN exited: x", "warning", "exited: x"),
+        ("2026-11-21 12:00:00,123 - etl.load - ERROR - refused", "error", "etl.load - refused"),
+        ("2026-11-21 12:00:00,123 - etl.load - worker-1 - INFO - up", "info", "etl.load - worker-1 - up"),
+        ("2026-11-21 12:00:00,123 - counted 5 rows", "info", "- counted 5 rows"),
+        ("2026-11-21 12:00:00,123 * a point of a list", "info", "* a point of a list"),
+        (
+            "2026-11-21 12:00:00.123 | ERROR    | etl.load:run:12 - refused",
+            "error",
+            "etl.load:run:12 - refused",
+        ),
+        ("2026-11-21T12:00:00.123Z\tERROR\tmain.go:1\trefused", "error", "main.go:1\trefused"),
+        ("ERROR:etl.load:refused", "error", "etl.load:refused"),
+        ("error:etl.load:refused", "info", "error:etl.load:refused"),
+        ("etl - error - of measurement", "info", "etl - error - of measurement"),
         ("42:M 21 Nov 2026 12:00:00.123 # Out of memory", "warning", "Out of memory"),
         ("42:M 21 Nov 2026 12:00:00.123 * Ready", "info", "Ready"),
         (
@@ -54,6 +68,52 @@ def shown(*texts: str, source: str = "scheduler"):
 def test_the_level_is_read_in_every_format(line, level, text):
     [one] = shown(line)
     assert (one.level, one.text, one.whole) == (level, text, line)
+
+
+@pytest.mark.parametrize(
+    ("line", "level", "at"),
+    [
+        ('{"timestamp":"2026-11-21T10:00:02Z","level":"error","event":"x"}', "error", "10:00:02"),
+        (
+            '{"time": "2026-11-21 10:00:02,5", "levelname": "WARNING", "message": "x"}',
+            "warning",
+            "10:00:02.5",
+        ),
+        ('{"ts":1795255202.25,"severity":"INFO","msg":"x"}', "info", "10:00:02.25"),
+        ('{"time":1795255202250,"level":50,"msg":"x"}', "error", "10:00:02.25"),
+        ('{"level":"info","msg":"\\"level\\":\\"error\\""}', "info", None),
+        ('{"level":["error"],"time":{}}', "info", None),
+        ('{"broken', "info", None),
+        ('time="2026-11-21T10:00:02Z" level=error msg="x"', "error", "10:00:02"),
+        ("ts=2026-11-21T10:00:02.000Z caller=x.go:1 level=warn msg=x", "warning", "10:00:02"),
+        ("level=error said somebody", "info", None),
+    ],
+)
+def test_documents_are_read_and_shown_whole(line, level, at):
+    [one] = shown(line)
+    moment = datetime.fromisoformat(f"2026-11-21T{at}+00:00") if at else None
+    assert (one.level, one.at, one.text, one.whole) == (level, moment, line, line)
+
+
+@pytest.mark.parametrize(
+    ("line", "near", "year", "level"),
+    [
+        ("E1121 10:00:03.000000 1 main.go:42] x", "2026-11-20", 2026, "error"),
+        ("W1231 23:59:59.000000       1 a-b.go:42] x", "2027-01-01", 2026, "warning"),
+        ("I0101 00:00:01.000000       1 a-b.go:42] x", "2026-12-31", 2027, "info"),
+        ("F0229 00:00:01.000000       1 a-b.go:42] x", "2028-03-01", 2028, "critical"),
+    ],
+)
+def test_a_time_without_a_year_is_of_the_year_that_is_nearest(line, near, year, level):
+    [one], _ = read([LogLine(line, datetime.fromisoformat(f"{near}T00:00:00+00:00"), "pod")])
+    moment, _ = split_time(line, near=datetime.fromisoformat(f"{near}T00:00:00+00:00"))
+    assert (moment.year, one.level, one.text) == (
+        year,
+        level,
+        f"1 {'main' if year == 2026 and level == 'error' else 'a-b'}.go:42] x",
+    )
+    assert split_time(line) == (None, line)
+    assert split_time("E1341 10:00:03.000000 1 main.go:42] x", near=moment)[0] is None
 
 
 def test_a_traceback_belongs_to_the_line_before():
@@ -105,6 +165,17 @@ def test_filters_leave_what_was_asked_for():
     assert left(text="hello w") == ["Hello World"]
     assert left(text="[ERROR") == ["Boom"]
     assert left(level=Level.ERROR, text="late") == []
+
+
+def test_a_request_for_what_is_not_there_is_no_error_of_the_component():
+    lines = shown(
+        f"{AT} [error    ] Boom",
+        f"{AT} [error    ] request finished [http.access] method=GET path=/favicon.ico status_code=404",
+        'ERROR:    10.0.0.7:4711 - "GET /errors HTTP/1.1" 404 Not Found',
+        'ERROR:    10.0.0.7:4711 - "GET /errors HTTP/1.1" 500 Internal Server Error',
+    )
+    assert [line.text[:4] for line in relevant(lines, 8)] == ["Boom", "10.0"]
+    assert relevant(lines, 8)[1].whole.endswith("500 Internal Server Error")
 
 
 def test_the_lines_that_tell_are_the_last_errors_from_their_head_on():

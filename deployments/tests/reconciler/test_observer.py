@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from console.kit import events
 from deployments.clusters import connections
 from deployments.dataplane.fake import ScriptedDriver
 from deployments.domain.states import Status
@@ -275,3 +276,39 @@ def test_a_cluster_known_to_be_silent_is_not_even_asked(deployment, cluster, dri
     Deployment.objects.update(due_at=timezone.now())
     reconcile(deployment.pk)
     assert driver.calls != []
+
+
+def test_a_cluster_that_is_silent_is_told_beside_every_badge_before_its_words_are_worth_nothing(
+    deployment, driver, monkeypatch, as_, vera, olga
+):
+    """Healthy stands for two minutes after the last word; that it is the last word is said after fifteen seconds."""
+    reported = []
+    monkeypatch.setattr(
+        events, "publish", lambda topic, frames: reported.append((topic, [f.html for f in frames]))
+    )
+    watching = ClusterObserver(deployment.cluster_id, driver)
+    watching.leading = leadership.lead(deployment.cluster_id, watching.holder)
+    watching._heartbeat(100.0, "")
+    Deployment.objects.update(status=Status.HEALTHY)
+    Cluster.objects.update(last_seen_at=timezone.now() - timedelta(seconds=21))
+    for at in (101.0, 110.0, 115.0):
+        watching._heartbeat(at, "The API server is away.")
+    assert reported == []
+    watching._heartbeat(116.5, "The API server is away.")
+    ((topic, (html,)),) = reported
+    assert topic == f"w:{deployment.workspace_id}"
+    assert "Healthy" in html
+    assert "Not heard for" in html
+    page = as_(vera).get(deployment.url).content.decode()
+    assert "Not heard for" in page
+    cluster = Cluster.objects.get(pk=deployment.cluster_id)
+    assert (
+        f"Unreachable since {cluster.last_seen_at:%Y-%m-%d %H:%M:%S} UTC"
+        in as_(olga).get("/admin/deployments/cluster/").content.decode()
+    )
+    reported.clear()
+    watching._heartbeat(120.0, "")
+    ((_, (html,)),) = reported
+    assert "Not heard for" not in html
+    assert "Not heard for" not in as_(vera).get(deployment.url).content.decode()
+    assert "Unreachable" not in as_(olga).get("/admin/deployments/cluster/").content.decode()

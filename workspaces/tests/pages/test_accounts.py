@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 import threading
+import unicodedata
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.core.cache import cache
 from django.db import connections
 from django.test import Client
@@ -84,6 +87,80 @@ def test_one_account_per_address_however_it_is_typed(client):
 
 def test_look_alike_addresses_stay_apart():
     assert normalise_email("аlice@example.org") != normalise_email("alice@example.org")  # Cyrillic а
+
+
+@pytest.mark.parametrize("mark", ["\u200b", "\ufeff", "\u2060", "\u00ad", "\u200d", "\u202e"])
+def test_what_was_pasted_along_and_cannot_be_seen_is_no_part_of_an_address(mark):
+    for typed in (f"jane@example.org{mark}", f"{mark}jane@example.org", f"ja{mark}ne@exa{mark}mple.org"):
+        assert normalise_email(typed) == "jane@example.org"
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("Jane@Bücher.example", "jane@xn--bcher-kva.example"),
+        ("jane@XN--BCHER-KVA.example", "jane@xn--bcher-kva.example"),
+        ("jane@bu\u0308cher.example", "jane@xn--bcher-kva.example"),
+        ("jane@straße.example", "jane@xn--strae-oqa.example"),
+        ("jane@strasse.example", "jane@strasse.example"),
+        ("jane@نامه\u200cای.example", "jane@xn--mgba3gch31f060k.example"),
+        ("jane@-bad-\u00e9-.example", "jane@-bad-é-.example"),
+        ("no address", "no address"),
+    ],
+)
+def test_both_spellings_of_an_international_domain_are_one_identity(typed, stored):
+    assert normalise_email(typed) == stored
+    assert normalise_email(stored) == stored
+
+
+def test_who_signed_up_in_one_spelling_signs_in_with_the_other(client):
+    sign_up(Client(), "dora@Bücher.example")
+    assert User.objects.get().email == "dora@xn--bcher-kva.example"
+    for typed in ("dora@bücher.example", "dora@xn--bcher-kva.example"):
+        answer = Client().post("/accounts/login/", {"login": typed, "password": STRONG})
+        assert answer.status_code == 302
+    sign_up(Client(), "dora@xn--bcher-kva.example")
+    assert User.objects.count() == 1
+
+
+def test_addresses_that_were_stored_in_the_other_spelling_are_found_again(client, alice, bob):
+    User.objects.filter(pk=alice.pk).update(email="alice@bücher.example")
+    User.objects.filter(pk=bob.pk).update(email="bob@example.org")
+    migration = import_module("workspaces.migrations.0006_addresses_in_international_domains")
+    migration.spell_out(apps, None)
+    assert User.objects.get_by_natural_key("alice@Bücher.example") == alice
+    assert User.objects.get(pk=bob.pk).email == "bob@example.org"
+
+
+@pytest.mark.parametrize("name", ["Ada\nLovelace", "\u200b", "\u3164", "a\u202eb", "x" * 101])
+def test_a_persons_name_is_one_line_that_can_be_seen(as_, alice, name):
+    client = as_(alice)
+    rest = {"theme": "system", "time_zone": "UTC"}
+    answer = client.post("/account/", {"name": name, **rest})
+    assert answer.status_code == 422
+    assert "Enter a name" in answer.context["form"].errors["name"][0]
+    assert client.post("/account/", {"name": "", "theme": "system", "time_zone": "UTC"}).status_code == 303
+    assert client.post("/account/", {"name": " می\u200cخواهم  🇩🇪", **rest}).status_code == 303
+    alice.refresh_from_db()
+    assert alice.name == "می\u200cخواهم 🇩🇪"
+
+
+@pytest.mark.parametrize("name", ["\u200b", "a\u202eb", "\u2800", "\u200d", "a\nb", "x" * 51])
+def test_a_workspace_named_so_is_refused(as_, alice, name):
+    answer = as_(alice).post("/workspaces/new/", {"name": name})
+    assert answer.status_code == 422
+    assert "Enter a name" in answer.context["form"].errors["name"][0]
+
+
+@pytest.mark.parametrize("name", ["Two  blanks", "No\u00a0break", "Cafe\u0301", "ﬁne"])
+def test_a_workspace_is_deleted_by_typing_what_its_page_shows(as_, alice, workspace, name):
+    type(workspace).objects.update(name=name)  # as it was stored before there was one rule
+    url = f"/w/{workspace.pk}/delete/"
+    assert as_(alice).post(url, {"confirm": "Other"}).status_code == 422
+    assert (
+        as_(alice).post(url, {"confirm": " ".join(unicodedata.normalize("NFC", name).split())}).status_code
+        == 303
+    )
 
 
 def test_a_reset_does_not_tell_whether_an_address_is_known(client, alice, mailoutbox):

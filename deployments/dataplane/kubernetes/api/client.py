@@ -17,11 +17,19 @@ from urllib.parse import quote
 import urllib3
 
 from deployments.dataplane.contract import CALL_BUDGET_SECONDS, DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.kubernetes.api.errors import Busy, Refused, SignInRefused, failure
+from deployments.dataplane.kubernetes.api.errors import (
+    Busy,
+    Forbidden,
+    NoRules,
+    Refused,
+    SignInRefused,
+    failure,
+)
 from deployments.dataplane.kubernetes.api.transport import ACCEPT, Connection, Json, Request
 from deployments.dataplane.kubernetes.text import clause
 
 FIELD_MANAGER = "airdeck"
+VERSION = "/version"
 SCALER = "airdeck-scaler"
 READ_SECONDS = 15.0
 # For one small object, which a sound API server sends within one (Kubernetes' own objective). Who is silent for so long
@@ -202,7 +210,20 @@ class Api:
             body = json.loads(raw)
         except ValueError:
             body = {"message": raw[:500].decode(errors="replace")}
-        return failure(response.status, response.headers, body if isinstance(body, dict) else {}, what)
+        found = failure(response.status, response.headers, body if isinstance(body, dict) else {}, what)
+        return NoRules() if isinstance(found, Forbidden) and not self._says_its_version() else found
+
+    def _says_its_version(self) -> bool:
+        """Whether our account may ask what every account may. While the rules load, all is forbidden alike."""
+        if self.left <= 0:
+            return True
+        with suppress(Exception):
+            response = self._connection.send(
+                Request("GET", VERSION, "its version"), min(READ_SECONDS, self.left)
+            )
+            response.read(MAX_ANSWER)
+            return response.status != 403
+        return True
 
     def _pause(self, error: DataPlaneError, number: int, *, tells: bool = False) -> None:
         """Wait before the next try: as long as the server asks, else longer each time; never beyond the budget. Where

@@ -7,6 +7,7 @@ only a server, inline certificates and a token come out of it. Whatever would ru
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import yaml
 from deployments.dataplane.contract import DataPlaneError
 
 MAX_BYTES = 256 * 1024
+_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\n[\x09-\x7e]*?\n-----END \1-----")
+_HOST = re.compile(r"[A-Za-z0-9._:-]{0,253}")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 # Key -> why it is refused. Each would run a program, read a file of this machine, or send the traffic elsewhere.
@@ -120,7 +123,7 @@ def parse(text: str, context: str = "") -> Credentials:
         ca_pem=_pem(cluster, "certificate-authority-data"),
         token=token,
         client_pem=f"{certificate.rstrip()}\n{key}" if certificate else "",
-        tls_server_name=_text(cluster.get("tls-server-name")),
+        tls_server_name=_tls_server_name(_text(cluster.get("tls-server-name"))),
     )
 
 
@@ -176,6 +179,9 @@ def _refuse(section: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
 
 
 def _server(url: str) -> str:
+    if any(not mark.isprintable() or mark.isspace() for mark in url):
+        # Python would leave line breaks out of it in silence; kubectl refuses them.
+        raise KubeconfigError("The kubeconfig's server holds a blank or a line break. Write it as one word.")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -186,6 +192,12 @@ def _server(url: str) -> str:
     if not parts.hostname or parts.username or parts.query or parts.fragment or port == 0:
         raise KubeconfigError("The kubeconfig's server must be https://host[:port], and nothing else.")
     return url.rstrip("/")
+
+
+def _tls_server_name(name: str) -> str:
+    if not _HOST.fullmatch(name):
+        raise KubeconfigError("The kubeconfig's tls-server-name is no host name.")
+    return name
 
 
 def _token(token: str) -> str:
@@ -199,12 +211,15 @@ def _pem(section: Mapping[str, Any], key: str) -> str:
     if not data:
         return ""
     try:
-        pem = base64.b64decode(data, validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+        # YAML leaves line breaks in it, or makes blanks of them. The rest is read strictly.
+        raw = base64.b64decode("".join(data.split()), validate=True)
+    except (binascii.Error, ValueError):
         raise KubeconfigError(f"The kubeconfig's {key} is not base64 of a PEM text.") from None
-    if "-----BEGIN " not in pem:
+    # Authorities put comments around their certificates, in any encoding: like kubectl, we read the blocks alone.
+    blocks = [block[0].decode("ascii") for block in _PEM_BLOCK.finditer(raw.replace(b"\r\n", b"\n"))]
+    if not blocks:
         raise KubeconfigError(f"The kubeconfig's {key} is not base64 of a PEM text.")
-    return pem
+    return "\n".join([*blocks, ""])
 
 
 def _text(value: Any) -> str:

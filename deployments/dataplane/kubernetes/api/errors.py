@@ -24,12 +24,25 @@ class NamespaceEnding(Refused):
     """The object's namespace is being deleted: wait for that."""
 
 
+class Forbidden(Refused):
+    """Our account may not do this, by the word of the cluster's rules."""
+
+
 class Busy(DataPlaneUnreachable):
     """The API server asks us to come back later (429, 503, 504). `after` is in seconds, 0 when it says nothing."""
 
     def __init__(self, sentence: str, after: float = 0.0) -> None:
         super().__init__(sentence)
         self.after = after
+
+
+class NoRules(Busy):
+    """The API server forbids even what every account may ask: it has just begun, and its rules are not loaded yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The cluster's API server is starting: it does not know yet what Airdeck's account may do (403)."
+        )
 
 
 class SignInRefused(DataPlaneUnreachable):
@@ -84,7 +97,7 @@ def _forbidden(message: str, body: Mapping[str, Any], what: str) -> DataPlaneErr
         return Refused(403, f"The cluster's Pod Security policy rejected {what}: {message}.")
     if "admission webhook" in message or "denied the request" in message:
         return Refused(403, f"A policy of the cluster refused {what}: {message}.")
-    return Refused(
+    return Forbidden(
         403,
         f"Airdeck's account in the cluster may not do this to {what}{_because(message)}. Grant the right.",
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from deployments.dataplane.contract import ClusterConfig, DataPlaneError, DataPlaneUnreachable
@@ -116,7 +117,8 @@ def _postgres(url: str) -> list[Check]:
     try:
         with databases.connect(url) as connection:
             row: tuple[Any, ...] | None = connection.execute(_CAPABILITIES).fetchone()
+            pooled = databases.drops_settings(connection)
     except DataPlaneError as error:
-        return [verdicts.failed("postgres", "Postgres", error), verdicts.database_address(url)]
+        return [verdicts.failed("postgres", "Postgres", error), *verdicts.database_address(url)]
     assert row is not None  # noqa: S101 - current_user is a role
-    return [*verdicts.database(Server(*row)), verdicts.database_address(url)]
+    return [*verdicts.database(replace(Server(*row), pooled=pooled)), *verdicts.database_address(url)]

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.rbac import rules
 from deployments.dataplane.kubernetes.rbac.rules import Right
 from deployments.dataplane.kubernetes.text import clean
+from deployments.dataplane.postgres.server_url import POOLER, ServerUrl, UnusableUrl
 
 OLDEST = (1, 30)  # Kubernetes; the oldest that Airflow's own chart supports
 OLDEST_POSTGRES = 14
@@ -130,6 +130,7 @@ class Server:
     max_connections: int
     reserved: int
     used: int
+    pooled: bool = False  # something in between drops the settings of a connection
 
 
 def database(server: Server) -> tuple[Check, ...]:
@@ -144,6 +145,8 @@ def _postgres(server: Server) -> Check:
             f"PostgreSQL {message} answers. Airdeck needs {OLDEST_POSTGRES} or newer: upgrade the server."
         )
         return Check("postgres", "Postgres", State.MISSING, sentence)
+    if server.pooled:
+        return Check("postgres", "Postgres", State.MISSING, POOLER)
     return Check("postgres", "Postgres", State.OK, f"PostgreSQL {message} answers.")
 
 
@@ -177,27 +180,48 @@ def _connections(server: Server) -> Check:
     return Check("connections", "Connections", State.OK, f"{message} at {CONNECTIONS_EACH} each.")
 
 
-def database_address(url: str) -> Check:
-    """Pods use the same address as the console: one that means this machine means another one to them."""
-    title, host = "Postgres for pods", _host(url)
-    if not host or host.startswith("/"):
+def database_address(url: str) -> tuple[Check, ...]:
+    """Pods use the same URL as the console: an address that means this machine means another one to them, and a file
+    of this machine is not there."""
+    try:
+        server = ServerUrl.of(url)
+    except UnusableUrl as error:
+        return (Check("postgres_address", _FOR_PODS, State.MISSING, str(error)),)
+    return (_address(server.host), *_certificate(server))
+
+
+_FOR_PODS = "Postgres for pods"
+
+
+def _address(host: str) -> Check:
+    if host.startswith("/"):
         sentence = (
             "The database URL names a socket of this machine, which pods cannot reach. Give a host name."
         )
-        return Check("postgres_address", title, State.WARNING, sentence)
+        return Check("postgres_address", _FOR_PODS, State.WARNING, sentence)
     if host == "localhost" or _loopback(host):
         sentence = (
             f"{clean(host, 80)} is the pod itself to every pod. Give a name that means the server everywhere."
         )
-        return Check("postgres_address", title, State.WARNING, sentence)
-    return Check(
-        "postgres_address", title, State.OK, f"Pods reach it as {clean(host, 200)}, like the console."
+        return Check("postgres_address", _FOR_PODS, State.WARNING, sentence)
+    sentence = f"Pods reach it as {clean(host, 200)}, like the console."
+    return Check("postgres_address", _FOR_PODS, State.OK, sentence)
+
+
+def _certificate(server: ServerUrl) -> tuple[Check, ...]:
+    if not server.certificates:
+        return ()
+    state, follows = (
+        (State.MISSING, "so Airflow could not connect")
+        if server.verifies
+        else (State.WARNING, "so Airflow connects without looking at the certificate")
     )
-
-
-def _host(url: str) -> str:
-    parts = urlsplit(url)
-    return parts.hostname or next(iter(parse_qs(parts.query).get("host", ())), "")
+    sentence = (
+        f"The database URL asks for the certificates in {clean(server.certificates, 120)}. That file is the console's; "
+        f"pods have none, {follows}. Give sslrootcert=system when a public authority signed the server's certificate, "
+        "else sslmode=require without sslrootcert."
+    )
+    return (Check("postgres_certificate", "Certificate of Postgres", state, sentence),)
 
 
 def _loopback(host: str) -> bool:

@@ -1,12 +1,12 @@
 """From raw objects to components: what is ready, what is not, why, and what to do. Pure: no I/O, no clock.
 
-Two looks. The workloads (apps/v1 Deployments) and Airflow's heartbeats tell whether all is well, and cost one request.
-Only when they do not (`needs_pods`) are pods, events and the rest asked for, and `signals` finds the worst of them.
+Two looks. The workloads (apps/v1 Deployments), their pods and Airflow's heartbeats tell whether all is well. Only when
+it is not (`needs_reasons`) are events and the rest asked for, and `signals` finds the worst of them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from deployments.dataplane.contract import Component
 from deployments.dataplane.kubernetes import names
@@ -18,6 +18,7 @@ from deployments.domain.states import ComponentState
 
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 FRESH_SECONDS = 30.0  # Airflow's own threshold for each of its components
+CLOCKS_APART = timedelta(seconds=2)  # of a node and of the database server
 ORDER = ("api-server", "scheduler", "dag-processor", "triggerer", "redis")
 
 
@@ -26,7 +27,8 @@ class Facts:
     """What was asked about one Deployment in one look: raw objects of its namespace.
 
     `heartbeats` is None when the metadata database did not answer; `database_trouble` says why. `pods` is None when
-    they were not asked for. `last_lines` holds the last error line of a crashed pod's log, by the pod's name.
+    they were not asked for, and then a heartbeat is believed without asking whose it is. `last_lines` holds the last
+    error line of a crashed pod's log, by the pod's name.
     """
 
     now: datetime
@@ -44,8 +46,8 @@ def component_of(raw: Raw) -> str:
     return names.component_of((raw.get("metadata") or {}).get("labels") or {})
 
 
-def needs_pods(facts: Facts) -> bool:
-    """Whether something is not as it should be, so that the pods must be asked why. Draining pods are no reason."""
+def needs_reasons(facts: Facts) -> bool:
+    """Whether something is not as it should be, so that it must be asked why. Draining pods are no reason."""
     return any(
         not _rolled_out(workload) or len(_beating(facts, component_of(workload))) < _lack(facts, workload)
         for workload in facts.workloads
@@ -83,7 +85,7 @@ def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
     return Component(
         name=name,
         state=state,
-        ready=beating,
+        ready=min(beating, desired),  # one too many is about to end
         desired=desired,
         reason=reason,
         last_line=last_line,
@@ -104,7 +106,7 @@ def _worst(workload: Raw, mine: Sequence[Raw], facts: Facts) -> Finding:
         found += signals.of_pod(pod, subject, facts.events, facts.now, last_line=line)
     found += _of_heartbeats(workload, mine, facts)
     return signals.worst(found) or Finding(
-        0, ComponentState.STARTING, _progress(workload, subject, facts.now)
+        0, ComponentState.STARTING, _progress(workload, mine, subject, facts.now)
     )
 
 
@@ -145,12 +147,9 @@ def silence(pod: Raw, component: str, facts: Facts) -> Finding | None:
     return Finding(65, ComponentState.FAILING, sentence, since)
 
 
-def _progress(workload: Raw, subject: str, now: datetime) -> str:
+def _progress(workload: Raw, mine: Sequence[Raw], subject: str, now: datetime) -> str:
     """The sentence when nothing is wrong and it is not ready yet."""
-    began = moment((workload.get("metadata") or {}).get("creationTimestamp")) or now
-    for condition in (workload.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Progressing":
-            began = moment(condition.get("lastUpdateTime")) or began
+    began = _changed_at(workload, mine) or now
     ready, desired = _count(workload, "readyReplicas"), _desired(workload)
     updated = _count(workload, "updatedReplicas")
     if not _observed(workload):
@@ -162,15 +161,30 @@ def _progress(workload: Raw, subject: str, now: datetime) -> str:
     return f"{subject} is still starting: {ready} of {desired} ready after {duration((now - began).total_seconds())}."
 
 
+def _changed_at(workload: Raw, mine: Sequence[Raw]) -> datetime | None:
+    """When the change began that is under way. A workload that is scaled, after a sleep or by the load, keeps the times
+    of its last template: then its unreadiness and its waiting pods tell."""
+    progressing, available = (pods.condition(workload, kind) for kind in ("Progressing", "Available"))
+    waiting = [began for pod in mine if not pods.ready(pod) and (began := pods.began(pod))]
+    known = (
+        moment((workload.get("metadata") or {}).get("creationTimestamp")),
+        moment(progressing.get("lastUpdateTime")),
+        moment(available.get("lastTransitionTime")) if available.get("status") == "False" else None,
+        min(waiting, default=None),
+    )
+    return max((at for at in known if at), default=None)
+
+
 def _rolled_out(workload: Raw) -> bool:
-    """Whether every wanted pod is of the newest template and ready, and no older one is left."""
-    desired = _desired(workload)
-    counts = (_count(workload, key) for key in ("replicas", "updatedReplicas", "readyReplicas"))
+    """Whether every wanted pod is of the newest template and ready, and no older one is left. One too many of them is
+    about to end, and takes nothing away."""
+    desired, updated = _desired(workload), _count(workload, "updatedReplicas")
+    enough = (updated, _count(workload, "readyReplicas"), _count(workload, "availableReplicas"))
     return (
         _observed(workload)
         and not workload["metadata"].get("deletionTimestamp")
-        and all(count == desired for count in counts)
-        and _count(workload, "availableReplicas") >= desired
+        and _count(workload, "replicas") == updated
+        and all(count >= desired for count in enough)
     )
 
 
@@ -185,15 +199,26 @@ def _lack(facts: Facts, workload: Raw) -> int:
 
 
 def _beating(facts: Facts, component: str) -> tuple[Heartbeat, ...]:
-    """The component's heartbeats that advanced since their job began, and are fresh."""
+    """The component's heartbeats that advanced since their job began, are fresh, and are of a container that runs: for
+    half a minute the dead one's would count for the one that took its place."""
     job_type = JOB_TYPES.get(component)
+    alive = (
+        None if facts.pods is None else [pod for pod in _pods_of(facts, component) if not pods.ending(pod)]
+    )
     return tuple(
         beat
         for beat in facts.heartbeats or ()
         if beat.job_type == job_type
         and beat.latest > beat.began
         and (facts.now - beat.latest).total_seconds() <= FRESH_SECONDS
+        and (alive is None or any(_lives_in(beat, pod, component) for pod in alive))
     )
+
+
+def _lives_in(beat: Heartbeat, pod: Raw, component: str) -> bool:
+    """Whether the job began in the container that runs in the pod now. Of two clocks, so not to the second."""
+    started = max((at for one in pods.containers(pod) if (at := pods.running_since(one))), default=None)
+    return _is_of(beat, pod, component) and (started is None or beat.began >= started - CLOCKS_APART)
 
 
 def _is_of(beat: Heartbeat, pod: Raw, component: str) -> bool:

@@ -1,4 +1,4 @@
-"""One look at a Deployment: two requests while all is well, and the reasons when it is not. No side effect."""
+"""One look at a Deployment: three requests while all is well, and the reasons when it is not. No side effect."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from deployments.dataplane.contract import DataPlaneError, Leftover, Observation
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import NodeSilent
 from deployments.dataplane.kubernetes.api.transport import Json
-from deployments.dataplane.kubernetes.health import components
+from deployments.dataplane.kubernetes.health import components, signals
+from deployments.dataplane.kubernetes.health.pods import Raw
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.target import Target, component_of, queue_of, replicas
@@ -37,31 +39,37 @@ def observe(target: Target) -> Observed:
         known = inventory.read(target.api, target.ref, target.namespace)
         ours = known.found or target.own_namespace() is not None
         workloads = target.workloads() if ours else []
-        there, word, problem = asked.result()
-    facts = facts_of(workloads, word, problem)
-    if components.needs_pods(facts) or any(_ending(w) for w in workloads):
-        facts = with_pods(target, facts)
+        there, word, problem, away = asked.result()
+    facts = replace(facts_of(workloads, word, problem), pods=target.pods() if workloads else ())
+    if components.needs_reasons(facts):
+        facts = with_reasons(target, facts)
     observation = Observation(
         digest=known.digest if ours else "",
         components=components.components(facts),
         leftovers=_leftovers(target, there, ours, len(workloads)),
         queues=tuple(_load(w, word.loads if word else {}, facts) for w in workloads if queue_of(w)),
         drifted=bool(known.drifts),
+        unreachable_reason=away,
     )
     return Observed(observation, known, tuple(workloads))
 
 
-def with_pods(target: Target, facts: components.Facts) -> components.Facts:
+def with_reasons(target: Target, facts: components.Facts) -> components.Facts:
     """The facts, with all that can say why something is not ready."""
-    pods = target.pods()
-    crashed = [p for p in pods if _crashed(p)][:CRASH_LOGS]
+    crashed = [p for p in facts.pods or () if _crashed(p)][:CRASH_LOGS]
     return replace(
         facts,
-        pods=pods,
         replica_sets=target.replica_sets(),
         events=target.events(),
         last_lines=_last_lines(target, crashed),
     )
+
+
+def address(target: Target) -> str:
+    """What keeps browsers from the Airflow UI, as its Ingress says; "" when nothing does."""
+    found = target.api.get(target.path("networking.k8s.io/v1", "Ingress", names.API_SERVER), "its Ingress")
+    reported = signals.of_address(found, datetime.now(UTC)) if found else None
+    return reported.sentence if reported else ""
 
 
 def airflows_word(target: Target) -> tuple[airflow_metadata.Vitals | None, str]:
@@ -84,11 +92,16 @@ def facts_of(
     )
 
 
-def _ask_databases(target: Target) -> tuple[databases.Leftovers, airflow_metadata.Vitals | None, str]:
-    there = databases.find(target.admin_url, target.ref.release_name, target.ref.deployment_id)
+def _ask_databases(target: Target) -> tuple[databases.Leftovers, airflow_metadata.Vitals | None, str, str]:
+    """What is there, Airflow's own word, why it says nothing, and what the whole database server lacks. While that is
+    away nothing of the Deployment counts as gone."""
+    try:
+        there = databases.find(target.admin_url, target.ref.release_name, target.ref.deployment_id)
+    except DataPlaneError as error:
+        return databases.Leftovers(database=True, role=True, ready=False), None, str(error), str(error)
     if not there.ready:
-        return there, None, "Its metadata database is not made yet."
-    return there, *airflows_word(target)
+        return there, None, "Its metadata database is not made yet.", ""
+    return there, *airflows_word(target), ""
 
 
 def _leftovers(
@@ -109,9 +122,7 @@ def _leftovers(
 
 def _load(workload: Json, loads: Mapping[tuple[str, str], int], facts: components.Facts) -> QueueLoad:
     queue = queue_of(workload)
-    draining = _ending(workload)
-    if facts.pods is not None:
-        draining = components.draining(facts.pods, component_of(workload))
+    draining = components.draining(facts.pods or (), component_of(workload))
     return QueueLoad(
         name=queue,
         queued=loads.get((queue, "queued"), 0),
@@ -121,13 +132,7 @@ def _load(workload: Json, loads: Mapping[tuple[str, str], int], facts: component
     )
 
 
-def _ending(workload: Json) -> int:
-    """Pods that finish what they do and end, as newer clusters count them."""
-    count = (workload.get("status") or {}).get("terminatingReplicas", 0)
-    return count if isinstance(count, int) else 0
-
-
-def _crashed(pod: Json) -> bool:
+def _crashed(pod: Raw) -> bool:
     status = pod.get("status") or {}
     states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     return any(
@@ -136,7 +141,7 @@ def _crashed(pod: Json) -> bool:
     )
 
 
-def _last_lines(target: Target, pods: Sequence[Json]) -> dict[str, str]:
+def _last_lines(target: Target, pods: Sequence[Raw]) -> dict[str, str]:
     """By pod. A node that does not answer is waited for once: the pass has more to do."""
     lines: dict[str, str] = {}
     with suppress(NodeSilent):
@@ -145,7 +150,7 @@ def _last_lines(target: Target, pods: Sequence[Json]) -> dict[str, str]:
     return lines
 
 
-def _last_line(target: Target, pod: Json) -> str:
+def _last_line(target: Target, pod: Raw) -> str:
     """The line that most likely says why the pod ended; of the present run when the one before is forgotten."""
     path = target.path("v1", "Pod", str(pod["metadata"]["name"])) + "/log"
     for previous in ("true", "false"):

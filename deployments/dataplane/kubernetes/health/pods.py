@@ -61,6 +61,13 @@ def running_since(status: Raw) -> datetime | None:
     return moment(((status.get("state") or {}).get("running") or {}).get("startedAt"))
 
 
+def starts(status: Raw) -> list[datetime]:
+    """When a container was started, as far as is known: this time and the last."""
+    states = [status.get("state") or {}, status.get("lastState") or {}]
+    runs = [state.get(kind) or {} for state in states for kind in ("running", "terminated")]
+    return [at for run in runs if (at := moment(run.get("startedAt")))]
+
+
 def condition(found: Raw, kind: str) -> Raw:
     """One condition of any object, {} when it has none of that type."""
     conditions = (found.get("status") or {}).get("conditions") or ()

@@ -19,6 +19,9 @@ type Raw = Mapping[str, Any]
 
 RECENT = timedelta(minutes=10)  # an event or an end that is older explains nothing
 SLOW_START_SECONDS = 300.0  # the API server's startup budget
+ADDRESS_SECONDS = (
+    120.0  # a controller that runs gives an address within seconds, a cloud's balancer within a minute
+)
 SLOW_READY_SECONDS = 120.0  # not ready for longer is a failure that a person should see
 STUCK_SECONDS = 60.0  # beyond its grace
 
@@ -106,8 +109,8 @@ def of_pod(
     found = [
         *_scheduling(pod, subject),
         *_disruption(pod, subject),
-        *_mounts(own, subject),
-        *_node(own, subject),
+        *_mounts(_unanswered(own, pod), subject),
+        *_node(_unanswered(own, pod), subject),
     ]
     for status in pods.init_containers(pod):
         found += _init(pod, status, subject, own, now, last_line)
@@ -135,7 +138,7 @@ def of_job(job: Raw, job_pods: Sequence[Raw], events: Sequence[Raw], now: dateti
     bad = worst(one for one in found if one.state is FAILING)
     if bad is not None:
         return replace(bad, sentence=f"{bad.sentence[0].upper()}{bad.sentence[1:]}")
-    began = moment((job.get("status") or {}).get("startTime")) or now
+    began = moment((job.get("status") or {}).get("startTime")) or pods.began(job) or now
     sentence = f"Waiting for the database migration (running for {duration((now - began).total_seconds())})."
     return Finding(20, STARTING, sentence)
 
@@ -145,16 +148,17 @@ def of_address(ingress: Raw, now: datetime) -> Finding | None:
     status: Raw = (ingress.get("status") or {}).get("loadBalancer") or {}
     if status.get("ingress"):
         return None
-    waits = (now - (pods.began(ingress) or now)).total_seconds()
+    began = pods.began(ingress) or now
     spec: Raw = ingress.get("spec") or {}
     kind = clause(spec.get("ingressClassName"), 253)
-    if waits < SLOW_START_SECONDS:
-        return Finding(15, STARTING, f"Waiting for the address of the Ingress ({duration(waits)}).")
+    if (now - began).total_seconds() < ADDRESS_SECONDS:
+        return Finding(15, STARTING, "Waiting for the address of the Ingress.", began)
     which = f"the ingress controller of class {kind}" if kind else "an ingress controller"
     sentence = (
-        f"The Ingress has no address after {duration(waits)}. Check that {which} runs and has a free address."
+        f"The Ingress has had no address since {began:%Y-%m-%d %H:%M} UTC, so Open Airflow may lead nowhere. "
+        f"Check that {which} runs and has a free address."
     )
-    return Finding(40, FAILING, sentence)
+    return Finding(40, FAILING, sentence, began)
 
 
 # -- Pods --
@@ -178,6 +182,14 @@ def _disruption(pod: Raw, subject: str) -> list[Finding]:
             50, FAILING, f"The cluster takes the pod of {subject} from its node: {why}. Another one starts."
         )
     ]
+
+
+def _unanswered(own: Sequence[Event], pod: Raw) -> list[Event]:
+    """The events after which no container of the pod was started: what was started had its volumes and its node."""
+    states = [*pods.init_containers(pod), *pods.containers(pod)]
+    starts = [at for one in states for at in pods.starts(one)]
+    last = max(starts, default=None)
+    return [event for event in own if last is None or (event.at is not None and event.at > last)]
 
 
 def _mounts(own: Sequence[Event], subject: str) -> list[Finding]:
@@ -272,7 +284,10 @@ def _crash(pod: Raw, status: Raw, subject: str, over: Ended, last_line: str) -> 
 def _probe(status: Raw, subject: str, own: Sequence[Event], since: datetime, now: datetime) -> Finding:
     """It runs and does not serve: which check says no."""
     runs = (now - since).total_seconds()
-    for event in reversed([one for one in own if one.reason in {"Unhealthy", "ProbeWarning"}]):
+    reported = [one for one in own if one.reason in {"Unhealthy", "ProbeWarning"}]
+    for event in reversed(
+        [one for one in reported if one.at is None or one.at >= since]
+    ):  # not of the run before
         check = next((word for key, word in CHECKS.items() if event.message.startswith(key)), "health")
         why = clause(event.message.partition("failed: ")[2] or event.message, 200)
         patience = SLOW_READY_SECONDS if status.get("started", True) else SLOW_START_SECONDS

@@ -58,12 +58,13 @@ FILES = {
 def objects(inputs: Inputs, pod_template: Manifest | None) -> tuple[Manifest, ...]:
     """Everything that pods read; `pod_template` is that of task pods under the Kubernetes executor."""
     release, secrets = inputs.release, inputs.secrets
+    plain, secret_ones = inputs.variables
     login = {LOGIN_FILE: json.dumps({"admin": secrets.admin_password}) + "\n"}
     found = [
         secret(inputs.meta(names.KEYS), keys(inputs)),
         secret(inputs.meta(names.LOGIN, names.API_SERVER), login),
-        secret(inputs.meta(names.VARIABLES), secrets.variables),
-        _config_map(inputs, names.VARIABLES, release.environment),
+        secret(inputs.meta(names.VARIABLES), secret_ones),
+        _config_map(inputs, names.VARIABLES, plain),
         _config_map(inputs, names.SETTINGS, settings(inputs)),
         _config_map(inputs, names.FILES, FILES),
     ]
@@ -124,6 +125,9 @@ def settings(inputs: Inputs) -> dict[str, str]:
         for name, section in sections.items()
         for key, value in section.items()
     }
+    if inputs.behind_proxy:
+        # By its name: no list of exceptions that every program reads can hold an address that nobody knows.
+        found["KUBERNETES_SERVICE_HOST"] = names.KUBERNETES_API
     # The image's entrypoint waits for the database: the console has seen to it, and workers cannot reach it.
     return unless_set(inputs, {**found, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"})
 

@@ -10,6 +10,7 @@ from typing import Any
 from deployments.dataplane.contract import Ref
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.domain.proxies import completed, uses_proxy
 from deployments.domain.spec import Release, Secrets
 
 type Manifest = dict[str, Any]
@@ -47,6 +48,16 @@ class Inputs:
         """Where a browser finds the Airflow UI; "" in a cluster without a domain."""
         domain = self.settings.ingress_domain
         return f"https://{names.host(self.release.release_name, domain)}" if domain else ""
+
+    @property
+    def variables(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The user's variables, plain and secret, under which Airflow's parts reach each other also behind a proxy."""
+        return completed(self.release.environment, self.secrets.variables, names.OWN_HOSTS)
+
+    @property
+    def behind_proxy(self) -> bool:
+        """Whether the user sends traffic through a proxy."""
+        return uses_proxy({*self.release.environment, *self.secrets.variables})
 
     def meta(
         self, name: str, component: str = "", *, queue: str = "", annotations: Mapping[str, str] | None = None

@@ -124,13 +124,14 @@ SOURCES = (
 def _checksum(inputs: Inputs, program: Program) -> str:
     """Changes with what the pod reads when it starts, and with nothing else."""
     keys = conf.keys(inputs)
+    plain, secret = inputs.variables
     return checksum(
         {
             "settings": conf.settings(inputs),
             "files": list(conf.FILES.values()),
             "keys": {key: inputs.mark(keys[key]) for key in program.keys},
-            "environment": dict(inputs.release.environment),
-            "variables": {key: inputs.mark(value) for key, value in inputs.secrets.variables.items()},
+            "environment": plain,
+            "variables": {key: inputs.mark(value) for key, value in secret.items()},
             "login": inputs.mark(inputs.secrets.admin_password) if program.login else "",
             "pod_template": program.pod_template,
         }

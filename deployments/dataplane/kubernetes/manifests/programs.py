@@ -25,6 +25,9 @@ def api_server(inputs: Inputs) -> Program:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{LOGIN_COPY}/{conf.LOGIN_FILE}",
         "FORWARDED_ALLOW_IPS": "*",  # the ingress controller; the NetworkPolicy keeps others away
     }
+    if inputs.behind_proxy:
+        # It fetches logs from the addresses of pods, over plain HTTP; an empty value in small letters is no proxy.
+        settings["http_proxy"] = ""
     return Program(
         names.API_SERVER,
         ("api-server", "--proxy-headers"),

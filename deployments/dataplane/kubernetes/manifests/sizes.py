@@ -1,5 +1,7 @@
 """How large each component is and how many there are; and what all of it may use at once."""
 
+from dataclasses import dataclass
+
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
 from deployments.domain.spec import Release, Size, au_size
@@ -29,6 +31,32 @@ def replicas(release: Release) -> dict[str, int]:
         names.TRIGGERER: several,
     }
     return {**found, names.REDIS: 1} if release.executor is Executor.CELERY else found
+
+
+@dataclass(frozen=True)
+class Part:
+    """The pods of one component at the most load; `size` is what each requests."""
+
+    component: str  # as pages name it
+    size: Size
+    pods: int
+
+
+def parts(release: Release) -> tuple[Part, ...]:
+    """What an awake Deployment requests at the most, component by component, task pods included. During a change more
+    runs for a while (`total`)."""
+    size = {
+        names.API_SERVER: API_SERVER,
+        names.SCHEDULER: release.scheduler,
+        names.DAG_PROCESSOR: DAG_PROCESSOR,
+        names.TRIGGERER: TRIGGERER,
+        names.REDIS: REDIS,
+    }
+    found = [Part(name, size[name], count) for name, count in replicas(release).items()]
+    found += [Part(f"{names.WORKER}-{queue.name}", queue.size, queue.max_workers) for queue in release.queues]
+    if release.executor is Executor.KUBERNETES:
+        found.append(Part(names.TASK, TASK, release.parallelism))
+    return tuple(found)
 
 
 def total(inputs: Inputs) -> tuple[Size, int]:

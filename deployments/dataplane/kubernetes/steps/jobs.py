@@ -7,29 +7,26 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.errors import Refused
 from deployments.dataplane.kubernetes.api.transport import Json
+from deployments.dataplane.kubernetes.health import pods, signals
 from deployments.dataplane.kubernetes.target import condition
-from deployments.dataplane.kubernetes.text import clause, duration, moment
-from deployments.domain.log_lines import clean
+from deployments.dataplane.kubernetes.text import clause, duration
+from deployments.domain.log_lines import clean, why_ended
+from deployments.domain.states import ComponentState
 
 LOG_BYTES = 64 * 1024
-# What keeps a Job's pod from starting, as its containers say.
-STUCK = (
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-)
+QUIET_SECONDS = 5.0  # a Job so young is not asked why it is not done
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a Job stands. `uid` is "" when there is none; `sentence` says what is waited for, or why it failed."""
+    """Where a Job stands. `uid` is "" when there is none; `stuck` when it waits for somebody to act; `sentence` says
+    what is waited for, or why it failed."""
 
     uid: str = ""
     done: bool = False
     failed: bool = False
     ending: bool = False
+    stuck: bool = False
     sentence: str = ""
 
 
@@ -43,7 +40,8 @@ def look(api: Api, job: Json) -> Standing:
         return Standing(uid, done=True, ending=ending)
     if failure := condition(found, "Failed"):
         return Standing(uid, failed=True, ending=ending, sentence=_why(api, found, failure))
-    return Standing(uid, ending=ending, sentence=_running(api, found))
+    sentence, stuck = _running(api, found)
+    return Standing(uid, ending=ending, stuck=stuck, sentence=sentence)
 
 
 def begin(api: Api, job: Json) -> None:
@@ -65,22 +63,17 @@ def _path(job: Json) -> str:
     return path_of("batch/v1", "Job", job["metadata"]["namespace"], job["metadata"]["name"])
 
 
-def _running(api: Api, found: Json) -> str:
-    began = moment((found.get("status") or {}).get("startTime")) or moment(
-        found["metadata"].get("creationTimestamp")
-    )
-    seconds = (datetime.now(UTC) - began).total_seconds() if began else 0.0
+def _running(api: Api, found: Json) -> tuple[str, bool]:
+    """What is waited for, and whether it is stuck: nothing will come of it before somebody acts."""
+    now, began = datetime.now(UTC), pods.began(found)
+    seconds = (now - began).total_seconds() if began else 0.0
     message = f"Migrating the database (the Job runs for {duration(seconds)})."
-    if seconds < 10:
-        return message
-    for pod in _pods(api, found):
-        for one in (pod.get("status") or {}).get("containerStatuses") or ():
-            waiting = (one.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") in STUCK:
-                return f"{message} Its pod cannot start: {clause(waiting.get('message') or waiting['reason'], 300)}."
-        if (scheduled := _unscheduled(pod)) and seconds > 30:
-            return f"{message} No node takes its pod: {clause(scheduled, 300)}."
-    return message
+    if seconds < QUIET_SECONDS:
+        return message, False
+    reported = signals.of_job(found, _pods(api, found), _events(api, found), now)
+    if reported is None or reported.state is not ComponentState.FAILING:
+        return message, False
+    return reported.sentence, True
 
 
 def _why(api: Api, found: Json, failure: Json) -> str:
@@ -96,7 +89,12 @@ def _why(api: Api, found: Json, failure: Json) -> str:
         except DataPlaneError:
             continue
         lines = [line for raw in text.splitlines() if (line := clean(raw))]
-    return clause(lines[-1] if lines else failure.get("message") or reason or "the Job failed", 500)
+    return clause(why_ended(lines) or failure.get("message") or reason or "the Job failed", 500)
+
+
+def _events(api: Api, found: Json) -> list[Json]:
+    path = path_of("v1", "Event", found["metadata"]["namespace"])
+    return api.items(path, "a Job's events", fieldSelector="type=Warning", limit="500")
 
 
 def _pods(api: Api, found: Json) -> list[Json]:
@@ -104,10 +102,3 @@ def _pods(api: Api, found: Json) -> list[Json]:
     return api.items(
         path_of("v1", "Pod", found["metadata"]["namespace"]), "a Job's pods", labelSelector=selector
     )
-
-
-def _unscheduled(pod: Json) -> str:
-    for one in (pod.get("status") or {}).get("conditions") or ():
-        if one.get("type") == "PodScheduled" and one.get("status") == "False":
-            return str(one.get("message", ""))
-    return ""

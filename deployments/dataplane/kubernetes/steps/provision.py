@@ -1,10 +1,10 @@
 """Taking a Deployment towards a Release, in the order of the driver's steps. Each step finds by itself whether it is
 done, so that a call killed at any instant is completed by the next one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployments.dataplane.contract import DataPlaneError, Outcome, Progress
+from deployments.dataplane.contract import Component, DataPlaneError, Outcome, Progress
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
@@ -61,16 +61,13 @@ class Task:
                 return Progress(SLEEP, Outcome.WAITING, "Waiting for the last pods to end.")
             self._record_inventory(seen.inventory)
             return Progress(SLEEP, Outcome.FINISHED, "Airflow sleeps; its database and settings stay.")
-        waited = [c for c in found.components if c.state is not ComponentState.READY]
-        if found.components and not waited:
+        unsettled = [c for c in found.components if c.state is not ComponentState.READY]
+        if found.components and not unsettled:
             upgrade.finish(self.target, self._job(self._rendered()))
             self._record_inventory(seen.inventory)
             return Progress("address", Outcome.FINISHED, "Every component answers.")
-        named = ", ".join(title(c.name) for c in waited)
-        ready = len(found.components) - len(waited)
-        message = f"{ready} of {len(found.components)} components answer; waiting for {named}."
-        step = "address" if [c.name for c in waited] == [names.API_SERVER] else "components"
-        return Progress(step, Outcome.WAITING, message)
+        step = "address" if [c.name for c in unsettled] == [names.API_SERVER] else "components"
+        return Progress(step, Outcome.WAITING, _standing(found.components))
 
     def _namespace(self) -> Progress | None:
         """Make the namespace, or see that it is ours."""
@@ -178,3 +175,22 @@ class Task:
     def _job(rendered: Rendered) -> Json:
         (job,) = rendered.of(Phase.MIGRATION)
         return job
+
+
+def _standing(components: tuple[Component, ...]) -> str:
+    """Which components serve and which do not. In a rolling change those of the version before serve until the last of
+    the next one does."""
+    unsettled = [c for c in components if c.state is not ComponentState.READY]
+    rolling = [c for c in unsettled if c.state is ComponentState.STARTING and 0 < c.desired <= c.ready]
+    waited = [c for c in unsettled if c not in rolling]
+    parts = []
+    if waited:
+        parts.append(f"waiting for {_named(waited)}")
+    if rolling:
+        parts.append(f"replacing the pods of {_named(rolling)}, which serve meanwhile")
+    serving = len(components) - len(waited)
+    return f"{serving} of {len(components)} components serve; {', and '.join(parts)}."
+
+
+def _named(components: Sequence[Component]) -> str:
+    return ", ".join(title(c.name) for c in components)

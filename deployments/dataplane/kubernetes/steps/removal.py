@@ -12,6 +12,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.manifests.autoscaling import GROUP as KEDA
+from deployments.dataplane.kubernetes.steps import template_database
 from deployments.dataplane.kubernetes.target import Target, component_of, condition, replicas
 from deployments.dataplane.kubernetes.text import clause, moment
 from deployments.dataplane.postgres import databases
@@ -43,6 +44,7 @@ def step(target: Target) -> Progress:
     if databases.drop_database(admin_url, target.ref.release_name, target.ref.deployment_id):
         return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
     databases.drop_role(admin_url, target.ref.release_name, target.ref.deployment_id)
+    template_database.discard_unfinished(target)
     return Progress("role", Outcome.FINISHED, "Nothing is left.")
 
 

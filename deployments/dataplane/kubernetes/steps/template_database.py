@@ -3,6 +3,7 @@
 import secrets as random
 
 from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.manifests import template_objects
@@ -44,16 +45,39 @@ def _advance(target: Target, runtime: RuntimeSpec, template: str) -> str:
     if standing.ending:
         return f"{message} Waiting for an earlier Job to end."
     if standing.failed:
-        jobs.forget(target.api, job, standing)
+        _discard(target, job)
         raise DataPlaneError(
             f"Preparing a database for Airflow {runtime.airflow_version} failed: {standing.sentence}"
         )
+    if standing.stuck:  # alone: it is the sentence by which somebody can act
+        return standing.sentence
     if standing.uid:
         return f"{message} {standing.sentence}"
+    if earlier := [one for one in _jobs(target) if _secret_of(one) == _secret_of(job)]:
+        for one in earlier:  # of another image: what it would have made is not wanted any more
+            _discard(target, one)
+        return f"{message} Waiting for an earlier Job to end."
     url = databases.begin_template(target.admin_url, template, random.token_urlsafe(PASSWORD_BYTES))
     for manifest in template_objects(runtime, target.settings, url):
         target.api.apply(_path(manifest), manifest)
     return message
+
+
+def discard_unfinished(target: Target) -> None:
+    """Leave nothing of preparations that nobody will finish: their Jobs, their keys and their half-made databases. One
+    that still runs goes on; a Deployment that waits for a discarded one begins it anew."""
+    for job in _jobs(target):
+        standing = jobs.look(target.api, job)
+        if standing.failed or standing.stuck:
+            _discard(target, job)
+
+
+def _discard(target: Target, job: Json) -> None:
+    secret, meta = _secret_of(job), job["metadata"]
+    standing = jobs.look(target.api, job)
+    jobs.forget(target.api, job, standing)
+    target.api.delete(path_of("v1", "Secret", str(meta["namespace"]), secret), "the template's Secret")
+    databases.drop_draft(target.admin_url, f"airdeck_{secret.replace('-', '_')}")
 
 
 def _remove(target: Target, runtime: RuntimeSpec, standing: jobs.Standing) -> None:
@@ -63,6 +87,23 @@ def _remove(target: Target, runtime: RuntimeSpec, standing: jobs.Standing) -> No
             jobs.forget(target.api, manifest, standing)
         elif manifest["kind"] == "Secret" and manifest["type"] == "Opaque":
             target.api.delete(_path(manifest), "the template's Secret")
+
+
+def _jobs(target: Target) -> list[Json]:
+    """Those that prepare templates, of every runtime."""
+    namespace = names.template_namespace(target.settings.namespace_prefix)
+    selector = f"{names.LABEL_MANAGED_BY}={names.MANAGER}"
+    return target.api.items(path_of("batch/v1", "Job", namespace), "its Jobs", labelSelector=selector)
+
+
+def _secret_of(job: Json) -> str:
+    """The Secret with the URL of the database that the Job migrates. It is named after the runtime."""
+    sources = (
+        one.get("valueFrom") or {}
+        for container in job["spec"]["template"]["spec"]["containers"]
+        for one in container.get("env") or ()
+    )
+    return next((str(one["secretKeyRef"]["name"]) for one in sources if "secretKeyRef" in one), "")
 
 
 def _path(manifest: Json) -> str:

@@ -23,6 +23,7 @@ logger = structlog.get_logger(__name__)
 
 TICK_SECONDS = 10.0
 FULL_SECONDS = 60.0  # at the latest, each database is looked into
+PING_SECONDS = 4.0  # how late it may be known that the server is away, or back
 SULK_SECONDS = 30.0  # a database that did not answer is left alone for so long
 FRESH_SECONDS = 30.0  # Airflow's own threshold for a heartbeat
 READERS = 4
@@ -47,6 +48,7 @@ class LoadReader:
         self._refs: Mapping[str, Ref] = {}
         self._known: dict[str, _Known] = {}
         self._stop = threading.Event()
+        self._away = False
         self.looks = 0  # databases looked into, for tests and the bench
 
     def follow(self, refs: Mapping[str, Ref]) -> None:
@@ -60,15 +62,33 @@ class LoadReader:
     def run(self) -> None:
         """Until `close`."""
         with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="loads") as pool:
+            read_at = 0.0
             while not self._stop.is_set():
                 began = time.monotonic()
                 try:
-                    self.tick(began, pool)
+                    if self.ping() and began >= read_at:
+                        read_at = began + TICK_SECONDS
+                        self.tick(began, pool)
                 except DataPlaneError as error:
                     logger.info("loads_unread", why=str(error))
                 except Exception:
                     logger.exception("loads_failed")
-                self._stop.wait(max(0.5, TICK_SECONDS - (time.monotonic() - began)))
+                self._stop.wait(max(0.5, PING_SECONDS - (time.monotonic() - began)))
+
+    def ping(self) -> bool:
+        """Whether the server answers. Every Deployment is told of when that changes: all of them stand on it."""
+        try:
+            with databases.connect(self._admin_url):
+                away = False
+        except DataPlaneError as error:
+            away = True
+            if not self._away:
+                logger.warning("database_server_silent", why=str(error))
+        if away != self._away:
+            self._away = away
+            for pk in self._refs:
+                self._report(pk)
+        return not away
 
     def tick(self, now: float, pool: ThreadPoolExecutor) -> None:
         """Look into every database that may have changed. The threads are few, and a database that hangs holds one of

@@ -63,7 +63,7 @@ class Script:
 class Emulator:
     """`with Emulator() as emulator`: listens on 127.0.0.1 until the end of the block."""
 
-    def __init__(self) -> None:
+    def __init__(self, authority: Authority | None = None) -> None:
         self.store = Store()
         self.scripts: list[Script] = []
         self.calls: list[tuple[float, str]] = []  # (monotonic, "METHOD path?query")
@@ -71,7 +71,7 @@ class Emulator:
         self.denied: set[str] = set()  # "verb resource" that access reviews deny
         self.keda = False
         self.ended = threading.Event()
-        self._authority = Authority()
+        self._authority = authority or Authority()
         for name in ("default", "kube-system"):
             place = Place("v1", "namespaces", "", name)
             self.store.apply(

@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS task_instance (id serial PRIMARY KEY, queue text, sta
 """
 BEAT = """
 INSERT INTO job (job_type, hostname, state, start_date, latest_heartbeat)
-VALUES (%s, %s, 'running', now() - interval '1 minute', now())
+VALUES (%s, %s, 'running', now() - interval '1 second', now())
 ON CONFLICT (hostname) DO UPDATE SET latest_heartbeat = now(), state = 'running'
 """
 URL = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
@@ -43,6 +43,7 @@ class Kubelet:
     def __init__(self, api: Callable[[], Api], admin_url: str, prefix: str, *, controllers: bool) -> None:
         self._new_api, self._admin_url, self._prefix, self._controllers = api, admin_url, prefix, controllers
         self.failing: set[str] = set()  # namespaces whose migrations fail
+        self.unpullable: set[str] = set()  # images that no registry has
         self.broken: set[str] = set()  # components whose pods do not get ready
         self.log: Callable[[str, str, str], None] = lambda namespace, pod, text: None
         self.node: Node | None = None
@@ -191,6 +192,22 @@ class Kubelet:
 
     def _migrate(self, pod: Json) -> None:
         meta = pod["metadata"]
+        if (image := pod["spec"]["containers"][0]["image"]) in self.unpullable:
+            message = (
+                ("ErrImagePull", f"{image}: not found")
+                if time.monotonic() % 2 < 1
+                else ("ImagePullBackOff", f'Back-off pulling image "{image}"')
+            )
+            waiting = {"waiting": {"reason": message[0], "message": message[1]}}
+            status = {
+                "name": "migration",
+                "image": image,
+                "ready": False,
+                "restartCount": 0,
+                "state": waiting,
+            }
+            self._set_status(pod, {"phase": "Pending", "containerStatuses": [status]})
+            return
         if meta["namespace"] in self.failing:
             self.log(meta["namespace"], meta["name"], "ERROR: column dag_run.surprise does not exist")
             self._set_status(pod, {"phase": "Failed", "startTime": now()})

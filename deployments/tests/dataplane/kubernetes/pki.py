@@ -15,12 +15,15 @@ from deployments.dataplane.kubernetes.api.credentials import Credentials
 class Authority:
     """Keys live in memory only."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, key_usage: bool = True, lasts: timedelta = timedelta(days=2)) -> None:
+        self._lasts = lasts
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "airdeck tests")])
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         basic = x509.BasicConstraints(ca=True, path_length=0)
-        authority = self._signed(self._name, self._key, (basic, True), (usage, True))
+        authority = self._signed(
+            self._name, self._key, (basic, True), *([(usage, True)] if key_usage else [])
+        )
         self.ca_pem = authority.public_bytes(serialization.Encoding.PEM).decode()
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
@@ -59,7 +62,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(begin)
-            .not_valid_after(begin + timedelta(days=2))
+            .not_valid_after(begin + self._lasts)
         )
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         for extension, critical in ((identifier, False), *extensions):

@@ -120,8 +120,8 @@ def test_a_postgres_says_for_how_many_there_is_room():
     ],
 )
 def test_an_address_that_pods_cannot_mean_is_said(url, state):
-    assert verdicts.database_address(url).state.value == state
-    assert "a:b" not in verdicts.database_address(url).sentence
+    assert verdicts.database_address(url)[0].state.value == state
+    assert "a:b" not in verdicts.database_address(url)[0].sentence
 
 
 def test_the_ingress_class_is_the_chosen_one_or_the_default():

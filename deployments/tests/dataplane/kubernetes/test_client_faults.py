@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_403_says_who_refused_what_and_is_not_repeated(
     with pytest.raises(kind, match=expected) as caught:
         api.apply(PATH, THING)
     assert str(caught.value).endswith(".")
-    assert count(emulator) == 1
+    assert emulator.counted()["PATCH"] == 1
 
 
 def test_409_twice_succeeds_and_409_for_ever_ends_after_three(emulator, api) -> None:
@@ -206,6 +207,20 @@ def test_what_is_not_an_object_is_not_believed(emulator, api) -> None:
     assert api.text("/version", "it", 100).startswith("{")
 
 
+def test_a_server_that_forbids_everything_has_just_begun_and_is_not_taken_at_its_word(emulator, api) -> None:
+    """Its rules are loaded a few seconds after it answers: until then all is forbidden alike."""
+    forbidden = Answer(status=403, message='configmaps "thing" is forbidden: User cannot get resource')
+    emulator.script("GET", forbidden, always=True)
+    for asked in (PATH, "/version"):
+        with pytest.raises(DataPlaneUnreachable, match="is starting: it does not know yet") as caught:
+            api.get(asked)
+        assert "Grant" not in str(caught.value)
+    emulator.heal()
+    emulator.script("GET .*/configmaps/thing", forbidden, always=True)
+    with pytest.raises(Refused, match=r"may not do this to .*Grant the right"):
+        api.get(PATH)
+
+
 def test_a_server_with_another_certificate_is_refused(emulator) -> None:
     stranger = replace(emulator.credentials, ca_pem=Authority().ca_pem)
     with pytest.raises(DataPlaneUnreachable, match=r"secure connection .* failed: certificate verify failed"):
@@ -213,6 +228,27 @@ def test_a_server_with_another_certificate_is_refused(emulator) -> None:
     elsewhere = replace(emulator.credentials, tls_server_name="other.example")
     with pytest.raises(DataPlaneUnreachable, match=r"not valid for 'other.example'"):
         Api(Connection(elsewhere)).get(PATH)
+
+
+def test_the_authority_of_an_old_cluster_names_no_key_usage_and_is_believed_all_the_same() -> None:
+    with Emulator(Authority(key_usage=False)) as old:
+        connection = Connection(old.credentials)
+        assert Api(connection).get("/version", "the version")
+        connection.close()
+        for other, words in (
+            ({"ca_pem": Authority(key_usage=False).ca_pem}, "certificate verify failed"),
+            ({"tls_server_name": "other.example"}, "not valid for 'other.example'"),
+        ):
+            with pytest.raises(DataPlaneUnreachable, match=words):
+                Api(Connection(replace(old.credentials, **other))).get(PATH)
+
+
+def test_a_certificate_that_is_over_is_refused() -> None:
+    with (
+        Emulator(Authority(lasts=timedelta(minutes=30))) as old,  # from an hour ago
+        pytest.raises(DataPlaneUnreachable, match="certificate has expired"),
+    ):
+        Api(Connection(old.credentials)).get(PATH)
 
 
 def test_a_server_that_is_not_there_is_told_at_once(emulator) -> None:

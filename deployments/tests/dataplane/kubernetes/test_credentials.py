@@ -106,6 +106,52 @@ MALICIOUS = {
 }
 
 
+INSIDE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda data: f"|\n        {data[:30]}\n        {data[30:]}\n",
+        lambda data: f">-\n        {data[:30]}\n        {data[30:]}\n",
+        lambda data: f">\n        {data[:30]}\n\n        {data[30:]}\n\n",
+        lambda data: f'"{data}\\n"',
+        lambda data: f'" {data[:7]} {data[7:]}\\r\\n"',
+    ],
+)
+@pytest.mark.parametrize(
+    "pem",
+    [
+        INSIDE.encode(),
+        f"# Aussteller: Prüfstelle\n{INSIDE}".encode(),
+        f"\nsubject=CN x\n{INSIDE}\n# second\n{INSIDE}end\n".encode("latin-1"),
+        INSIDE.replace("\n", "\r\n").encode(),
+        INSIDE.rstrip().encode(),
+    ],
+)
+def test_a_certificate_is_read_however_yaml_folds_it_and_whatever_stands_around_it(written, pem):
+    text = yaml.safe_dump(document({"certificate-authority-data": "PLACE"}))
+    text = text.replace("PLACE", written(base64.b64encode(pem).decode()))
+    assert parse(text).ca_pem == INSIDE * pem.count(b"BEGIN")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "https://10.0.0.1:6443\n",
+        " https://10.0.0.1",
+        "https://10.0.0.1\t",
+        "https://10.\n0.0.1",
+        "https://10.0.0.1\u00a0",
+    ],
+)
+def test_an_address_with_a_blank_or_a_line_break_is_refused(name):
+    with pytest.raises(KubeconfigError, match="blank or a line break"):
+        parse(yaml.safe_dump(document({"server": name})))
+    with pytest.raises(KubeconfigError, match="no host name"):
+        parse(yaml.safe_dump(document({"tls-server-name": name})))
+
+
 @pytest.mark.parametrize("name", MALICIOUS)
 def test_it_is_refused_in_words_and_nothing_is_run_read_or_sent(marker, tempted, listener, name):
     text = yaml.safe_dump(MALICIOUS[name](marker, tempted, listener))

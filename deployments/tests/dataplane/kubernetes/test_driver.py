@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
@@ -18,6 +19,7 @@ from deployments.domain.spec import QueueSpec, au_size
 from deployments.domain.states import ComponentState
 from deployments.tests.dataplane.contract import CANARIES, apply_once, converge, new_case
 from deployments.tests.dataplane.kubernetes.harness import ADMIN
+from deployments.tests.dataplane.kubernetes.store import Target
 from deployments.tests.dataplane.kubernetes.words import SCHEDULER, WORKER, api, calls, changed, get, objects
 
 # -- How little it asks --
@@ -34,13 +36,31 @@ def test_creating_costs_a_request_per_object_and_ten_more_at_most(harness, cases
     assert len(calls(harness, since)) <= len(made) + 10
 
 
-def test_a_healthy_deployment_is_observed_with_two_requests(harness) -> None:
+def test_an_ingress_without_an_address_is_told(harness) -> None:
+    case = harness.running()
+    path = path_of("networking.k8s.io/v1", "Ingress", harness.namespace(case), names.API_SERVER)
+    target = Target("networking.k8s.io/v1", "ingresses", harness.namespace(case), names.API_SERVER)
+
+    def reported(minutes: int, status: dict) -> str:
+        made = (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        harness.emulator.store.objects[target]["metadata"]["creationTimestamp"] = made
+        api(harness).merge(f"{path}/status", {"status": {"loadBalancer": status}}, "it", "controller")
+        subject = harness.new_driver()
+        assert subject.observe(case.ref).ready
+        return subject.details(case.ref).get("Address", "")
+
+    assert reported(0, {}) == "Waiting for the address of the Ingress."
+    assert "has had no address since" in reported(10, {})
+    assert reported(10, {"ingress": [{"ip": "10.0.0.9"}]}) == ""
+
+
+def test_a_healthy_deployment_is_observed_with_four_requests(harness) -> None:
     case = harness.running()
     subject, since = harness.new_driver(), len(harness.emulator.calls)
     assert subject.observe(case.ref).ready
     subject.endpoint(case.ref)
     subject.details(case.ref)
-    assert len(calls(harness, since)) == 2
+    assert len(calls(harness, since)) == 4  # its address among them
 
 
 def test_applying_what_is_there_sends_nothing(harness) -> None:

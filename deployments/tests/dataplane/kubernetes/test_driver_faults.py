@@ -1,5 +1,6 @@
 """What every fault between two requests of the Kubernetes driver leaves behind."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.health import observe
 from deployments.dataplane.kubernetes.objects import inventory
-from deployments.dataplane.kubernetes.steps import removal
+from deployments.dataplane.kubernetes.steps import jobs, removal
 from deployments.dataplane.postgres import databases
 from deployments.domain.spec import QueueSpec, au_size
 from deployments.tests.dataplane.contract import converge, new_case, remove
@@ -138,6 +139,62 @@ def test_a_template_that_cannot_be_migrated_says_why_and_is_tried_again(harness,
         if p.namespace == names.template_namespace(harness.prefix)
     }
     assert not left & {"jobs", "secrets"}
+
+
+def test_an_image_that_cannot_be_pulled_is_named_can_be_corrected_and_leaves_nothing(
+    harness, cases, monkeypatch
+) -> None:
+    monkeypatch.setattr(jobs, "QUIET_SECONDS", 0.2)
+    runtime = replace(new_case().release.runtime, version="3.9-1", image="example.org/no:such")
+    case = new_case(runtime=runtime)
+    harness.kubelet.unpullable = {"example.org/no:such"}
+
+    def message() -> str:
+        harness.kubelet.play()
+        return harness.new_driver().apply(case.ref, case.release, case.secrets, case.workers).sentence
+
+    def left() -> set[str]:
+        namespace = names.template_namespace(harness.prefix)
+        return {p.plural for p in harness.emulator.store.objects if p.namespace == namespace} & {
+            "jobs",
+            "secrets",
+        }
+
+    def drafts() -> list:
+        with psycopg.connect(ADMIN, autocommit=True) as admin:
+            return admin.execute(
+                "SELECT datname FROM pg_database WHERE datname = 'airdeck_template_3_9_1_new'"
+            ).fetchall()
+
+    deadline = time.monotonic() + 20
+    while "can't pull example.org/no:such" not in (sentence := message()):
+        assert time.monotonic() < deadline, sentence
+        time.sleep(0.2)
+    assert left() == {"jobs", "secrets"}
+    assert drafts() != []
+    for _ in range(8):  # whichever word Kubernetes has for it just now
+        time.sleep(0.3)
+        assert message().partition(":")[0] == sentence.partition(":")[0]
+
+    # Given up: nothing stays, whoever would never come back for it.
+    remove(harness, case)
+    assert left() == set()
+    assert drafts() == []
+
+    # Corrected: another image is another Job, and the one before goes.
+    again = new_case(runtime=runtime)
+    cases.append(again)
+    case = again
+    while "can't pull" not in message():
+        assert time.monotonic() < deadline + 20
+        time.sleep(0.2)
+    good = replace(
+        again, release=replace(again.release, runtime=replace(runtime, image="example.org/is:there"))
+    )
+    converge(harness, good)
+    assert left() == set()
+    remove(harness, cases.pop())
+    drop_template(ADMIN, "3.9-1")
 
 
 def test_pods_that_finish_what_they_do_are_waited_for_however_long() -> None:

@@ -58,12 +58,12 @@ def test_a_component_says_what_is_wrong_with_it_and_what_to_do(name):
 
 
 @pytest.mark.parametrize("name", of(prefix=""))
-def test_pods_are_asked_for_exactly_when_something_is_not_ready(name):
+def test_reasons_are_asked_for_exactly_when_something_is_not_ready(name):
     found = load(name)
-    facts = facts_of({**found, "pods": None, "events": (), "replica_sets": ()})
+    facts = facts_of({**found, "events": (), "replica_sets": ()})
     states = {component.state for component in components.components(facts)}
-    fine = {ComponentState.READY, ComponentState.ABSENT}
-    assert components.needs_pods(facts) is bool(states - fine)
+    fine = {ComponentState.READY, ComponentState.ABSENT, ComponentState.STOPPING}
+    assert components.needs_reasons(facts) is bool(states - fine)
 
 
 @pytest.mark.parametrize("name", of(prefix=""))
@@ -82,6 +82,7 @@ def test_the_pod_that_is_to_blame_is_the_first_that_why_shows(name):
         "falling_asleep",
         "workers_drain",
         "ready",
+        "ready_after_restarts",
     }
     assert blamed or told_by_the_workload
 

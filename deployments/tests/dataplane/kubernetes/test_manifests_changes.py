@@ -1,11 +1,13 @@
 """What a change of the Release changes in the cluster, and that it changes nothing else."""
 
+import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from deployments.clusters.options import QUEUE_NAME
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import Inputs
 from deployments.dataplane.kubernetes.manifests.autoscaling import question
@@ -20,7 +22,10 @@ QUOTA, SCHEDULER, API = (
 )
 KEYS = ("Secret", names.KEYS)
 
-queue_names = st.from_regex(r"\A[a-z][a-z0-9-]{0,62}\Z")
+queue_names = st.from_regex(QUEUE_NAME)
+LEGAL = re.compile(
+    r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+)  # of a name that is a label of DNS, and of a label's value
 queue_specs = st.builds(
     lambda name, low, more, concurrency, au: QueueSpec(
         name, low, max(1, low + more), concurrency, au_size(au)
@@ -67,6 +72,20 @@ def test_two_queues_never_share_a_name(found):
     minted = [names.worker(name) for name in found]
     assert len(set(minted)) == len(found)
     assert all(len(name) <= names.LONGEST_OBJECT for name in minted)
+
+
+@given(st.from_regex(r"\A[A-Za-z0-9_.-]{1,64}\Z") | queue_names)
+@example("etl-")
+@example("q" * 56)
+def test_a_queue_that_the_form_takes_is_legal_in_every_place_that_kubernetes_gives_it(name):
+    taken = re.search(QUEUE_NAME, name) is not None
+    assert taken is (LEGAL.fullmatch(f"worker-{name}") is not None and name[0].isalpha())
+    if taken:
+        assert LEGAL.fullmatch(names.worker(name))
+        assert len(f"keda-hpa-{names.worker(name)}") <= 63
+        assert LEGAL.fullmatch(
+            names.labels(samples.inputs().ref, names.WORKER, queue=name)[names.LABEL_QUEUE]
+        )
 
 
 def test_no_queue_can_be_given_the_cut_name_of_another():

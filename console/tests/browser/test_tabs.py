@@ -1,0 +1,129 @@
+"""Any number of tabs of one browser work over HTTP/1.1: they share one event stream, and pass it on."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import uvicorn
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.asgi import get_asgi_application
+from django.db import connections
+from playwright.sync_api import BrowserContext, Page, expect
+
+from console.kit import events
+from console.tests.browser.chromium import chromium, cookies_of
+from deployments.domain.states import Status
+from deployments.models import Deployment
+from deployments.reconciler import recording
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+REAL_PUBLISH = events.publish
+TABS = 8  # a browser opens six connections to a host
+
+
+@pytest.fixture
+def server(settings, monkeypatch) -> Iterator[str]:
+    """The console as it is served: asynchronous, over HTTP/1.1, streams on a real Redis."""
+    monkeypatch.setattr(events, "publish", REAL_PUBLISH)
+    settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(ASGIStaticFilesHandler(get_asgi_application()), lifespan="off", log_level="error")
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield f"http://localhost:{listening.getsockname()[1]}"
+    running.should_exit = running.force_exit = True
+    thread.join(20)
+    listening.close()
+
+
+@pytest.fixture
+def window(server, as_, alice, deployment) -> Iterator[BrowserContext]:
+    """Alice's browser."""
+    cookies = cookies_of(as_(alice), server)
+    with chromium() as browser:
+        window = browser.new_context(base_url=server)
+        window.add_cookies(cookies)
+        yield window
+
+
+def becomes(deployment: Deployment, word: Status) -> None:
+    """Its status changes and is pushed, in a thread: beside a browser no query may run in this one."""
+
+    def change() -> None:
+        Deployment.objects.filter(pk=deployment.pk).update(status=word, observed_at=deployment.created_at)
+        recording.publish(deployment.pk)
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(change).result(20)
+
+
+def badge(page: Page, deployment: Deployment):
+    return page.locator(f"#badge-{deployment.pk} .badge")
+
+
+def live(page: Page) -> None:
+    expect(page.locator("[data-live]")).to_have_attribute("data-state", "open", timeout=15_000)
+
+
+def test_eight_tabs_load_like_the_first_hear_the_same_and_outlive_the_one_that_listened(
+    window, deployment, alice
+):
+    url, asked = deployment.url, []
+    window.on("request", lambda request: asked.append(request.url) if "/stream/" in request.url else None)
+    pages, took = [], []
+    for _ in range(TABS):
+        began = time.monotonic()
+        page = window.new_page()
+        page.goto(url, timeout=20_000)
+        took.append(time.monotonic() - began)
+        pages.append(page)
+        live(page)
+    assert len(asked) == 1, "one stream for all tabs"
+    assert max(took[6:]) < 5 * max(took[:3]), took
+
+    # A click in the first tab answers.
+    pages[0].get_by_role("link", name="Logs").first.click(timeout=10_000)
+    pages[0].wait_for_url("**/logs/**", timeout=10_000)
+    for page in pages[1:]:
+        live(page)
+    becomes(deployment, Status.DELETING)
+    for page in pages:
+        expect(badge(page, deployment)).to_have_text("Deleting", timeout=10_000)
+
+    # Who listened goes, and the next one listens.
+    for number in range(3):
+        pages.pop(0).close()
+        for page in pages:
+            live(page)
+        word = (Status.CREATING, Status.DELETING)[number % 2]
+        becomes(deployment, word)
+        for page in pages:
+            expect(badge(page, deployment)).to_have_text(word.label, timeout=10_000)
+
+
+def test_a_tab_that_joins_later_is_told_what_it_may_have_missed(window, deployment):
+    first = window.new_page()
+    first.goto(deployment.url)
+    live(first)
+    becomes(deployment, Status.DELETING)
+    expect(badge(first, deployment)).to_have_text("Deleting", timeout=10_000)
+    second = window.new_page()
+    fetched: list[str] = []
+    second.on("request", lambda request: fetched.append(request.url))
+    second.goto(deployment.url)
+    live(second)
+    second.wait_for_timeout(500)
+    assert any("/live/" in each for each in fetched)
+    time.sleep(6)  # it was quiet for longer than a page takes
+    third = window.new_page()
+    missed: list[str] = []
+    third.on("request", lambda request: missed.append(request.url))
+    third.goto(deployment.url)
+    live(third)
+    third.wait_for_timeout(500)
+    assert not any("/live/" in each for each in missed)
