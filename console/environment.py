@@ -3,6 +3,10 @@
 import ipaddress
 import re
 from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
 
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _NAME = re.compile(r"\*|\.?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
@@ -44,6 +48,38 @@ def encryption_keys(text: str) -> list[str]:
             "the secrets were encrypted."
         )
     return found
+
+
+def database(url: str) -> dict[str, Any]:
+    """DATABASE_URL as Django wants it. Raises ValueError, without the URL: it holds a password, and what is read of a
+    broken one may be a part of it."""
+    try:
+        config: dict[str, Any] = dict(dj_database_url.parse(url))
+    except ValueError:  # what this package raises, too
+        config = {}
+    if config.get("ENGINE") != "django.db.backends.postgresql" or not (
+        config.get("NAME") or config.get("OPTIONS", {}).get("service")
+    ):
+        raise ValueError(
+            "DATABASE_URL cannot be read: write postgresql://user:password@host/name, special characters of the "
+            "password as %XX."
+        )
+    return config
+
+
+def redis_url(url: str) -> str:
+    """REDIS_URL. Raises ValueError, without the URL."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in {"redis", "rediss", "unix"} and not parts.fragment and (parts.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError(
+            "REDIS_URL cannot be read: write redis://:password@host:6379/0 or unix://:password@/path, special "
+            "characters of the password as %XX."
+        )
+    return url
 
 
 def mail_encryption(port: int, *, starttls: bool) -> dict[str, bool]:

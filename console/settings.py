@@ -7,12 +7,12 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from django.contrib.messages import constants as message_levels
 from django.utils.csp import CSP
 from environs import Env
 
-from console.environment import encryption_keys, hosts, mail_encryption
+from console.environment import database as database_of
+from console.environment import encryption_keys, hosts, mail_encryption, redis_url
 from console.environment import secret as required
 from console.kit.logs import logging_config
 from console.kit.postgres.pool import pool_options
@@ -128,7 +128,7 @@ WEB_STATEMENT_TIMEOUT_MS = 2100  # a page is answered within 3 s: console/kit/po
 def database() -> dict[str, Any]:
     """The one database, as Django wants it."""
     url = secret("DATABASE_URL") if CONFIGURED else "postgresql://localhost/unset"
-    config: dict[str, Any] = dict(dj_database_url.parse(url))
+    config = database_of(url)
     options: dict[str, Any] = config.setdefault("OPTIONS", {})
     web = PROCESS_ROLE == "web"
     milliseconds = WEB_STATEMENT_TIMEOUT_MS if web else STATEMENT_TIMEOUT_MS
@@ -149,7 +149,7 @@ DATABASES = {"default": database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis carries only hints and badges; a call to it may cost a second at most.
-REDIS_URL = secret("REDIS_URL", "redis://127.0.0.1:6379/0")
+REDIS_URL = redis_url(secret("REDIS_URL", "redis://127.0.0.1:6379/0"))
 CACHES = {
     # Rate limits of accounts. In Postgres, so that a frozen Redis never blocks a sign-in; with room for many
     # entries, or a flood of strangers would push a locked account's counter out.

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import structlog
 
+from console.kit.text import one_line
 from workspaces.models import AuditEvent, User, Workspace
 
 logger = structlog.get_logger(__name__)
@@ -31,7 +32,7 @@ def record(
         verb=verb,
         object_type=object_type,
         object_id=str(object_id),
-        object_label=object_label[:254],
+        object_label=one_line(object_label)[:254],
         old=old or {},
         new=new or {},
         request_id=str(context.get("request_id", ""))[:64],

@@ -17,10 +17,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from console.kit import names
+from console.kit.text import one_line
 from workspaces.actions.invitations import ADDRESSES_PER_FORM
 from workspaces.actions.workspaces import SignupClosed
 from workspaces.invitation_lookup import followed_link
-from workspaces.invitation_mail import one_line
 from workspaces.models import Theme, normalise_email
 from workspaces.permissions import ROLES, Role
 

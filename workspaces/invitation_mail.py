@@ -1,6 +1,5 @@
 """The mail of an invitation: HTML and text, nothing remote in it."""
 
-import re
 from urllib.parse import urljoin
 
 from django.conf import settings
@@ -9,16 +8,8 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from console.kit.names import seems_to_lead_somewhere
+from console.kit.text import one_line
 from workspaces.models import Invitation
-
-# Controls, and marks that turn the direction of what follows (Unicode, UAX 9).
-_TURNS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
-
-
-def one_line(name: str) -> str:
-    """A person's text as it may stand in a mail: on one line and in its own direction, so that it is no sentence of
-    ours and no header."""
-    return " ".join(_TURNS.sub("", name).split())
 
 
 def invitation_mail(invitation: Invitation, token: str) -> EmailMultiAlternatives:

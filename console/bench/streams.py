@@ -115,15 +115,15 @@ def measure(at: Installation) -> Result:
 async def _run(at: Installation, workspace: Workspace, cookies: list[str], deployment: Deployment) -> Run:
     """Fresh web, warm it, open, change, look, close."""
     await asyncio.to_thread(_restart_web, at)
-    requests = [_request(at, f"/w/{workspace.pk}/stream/", cookie) for cookie in cookies]
-    warm = await _open(at, requests[:1] * STREAMS_PER_PERSON)
+    requests = [request(at, f"/w/{workspace.pk}/stream/", cookie) for cookie in cookies]
+    warm = await open_all(at, requests[:1] * STREAMS_PER_PERSON)
     for _ in range(STREAMS_PER_PERSON):
         await asyncio.to_thread(at.client.get, at.home())
     await _close(warm)
     web = psutil.Process(at.pid("web"))
     before = web.memory_full_info()
     begun = time.monotonic()
-    listeners = await _open(at, requests * STREAMS_PER_PERSON)
+    listeners = await open_all(at, requests * STREAMS_PER_PERSON)
     opening = time.monotonic() - begun
     await asyncio.sleep(SETTLE_SECONDS)
     committed = await _change(deployment)
@@ -146,7 +146,8 @@ def _restart_web(at: Installation) -> None:
     wait_until(at.answers, 60)
 
 
-def _request(at: Installation, path: str, cookie: str) -> bytes:
+def request(at: Installation, path: str, cookie: str) -> bytes:
+    """What a browser sends to open a stream."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))  # nothing is newer: no resync
     return (
         f"GET {path}?since={now} HTTP/1.1\r\nHost: 127.0.0.1:{at.port}\r\nCookie: {cookie}\r\n"
@@ -154,7 +155,7 @@ def _request(at: Installation, path: str, cookie: str) -> bytes:
     ).encode()
 
 
-async def _open(at: Installation, requests: list[bytes]) -> list[Listener]:
+async def open_all(at: Installation, requests: list[bytes]) -> list[Listener]:
     """All streams, each with its first bytes read."""
     gate = asyncio.Semaphore(OPEN_AT_ONCE)
     loop = asyncio.get_running_loop()

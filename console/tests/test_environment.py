@@ -109,3 +109,29 @@ def test_an_empty_or_damaged_secret_stops_the_start_and_is_not_repeated(
     with pytest.raises(ValueError, match=sentence) as refused:
         settings_of(**{f"{name}_FILE": str(file)})
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "password", ["hush[hush", "hush/hush", "hush#hush", "hush?hush", "hush]hush", "@hush@:hush"]
+)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_an_address_with_an_odd_password_is_refused_or_taken_and_never_repeated(name, password) -> None:
+    url = f"{'postgresql' if name == 'DATABASE_URL' else 'redis'}://airdeck:{password}@db.example/name"
+    environment = {**os.environ, "PROCESS_ROLE": "web", name: url}
+    done = subprocess.run(
+        [sys.executable, "-c", "import console.settings"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "hush" not in done.stdout + done.stderr
+    if done.returncode:
+        assert f"{name} cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize("url", ["mysql://u:hush@h/d", "postgresql://u:hush@h", "hush", "://hush"])
+def test_what_is_no_postgres_is_refused(url) -> None:
+    with pytest.raises(ValueError, match="DATABASE_URL cannot be read") as refused:
+        settings_of(DATABASE_URL=url)
+    assert "hush" not in str(refused.value)

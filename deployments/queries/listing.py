@@ -31,7 +31,7 @@ COLUMNS = (
     *(
         "cluster__name",
         "cluster__last_seen_at",
-        "cluster__trouble",
+        "cluster__unreachable_reason",
         "runtime__version",
         "runtime__airflow_version",
     ),

@@ -13,7 +13,8 @@ from django.core.cache import cache
 from django.db import connections
 from django.test import Client
 
-from workspaces.models import AuditEvent, Membership, User, normalise_email
+from workspaces import audit
+from workspaces.models import AuditEvent, Membership, User, Workspace, normalise_email
 from workspaces.permissions import Role
 
 pytestmark = pytest.mark.django_db
@@ -318,6 +319,8 @@ def test_what_somebody_did_stands_under_the_address_whatever_the_name_says(as_, 
     as_(bob).post("/workspaces/new/", {"name": "Second"})
     event = AuditEvent.objects.latest("pk")
     assert (event.actor_label, event.actor_id) == ("bob@example.org", bob.pk)
+    audit.record_workspace(Workspace(pk=workspace.pk, name="A\n\u202eme\u2028x"), bob, "renamed")
+    assert AuditEvent.objects.latest("pk").object_label == "A me x"
 
 
 @pytest.mark.parametrize("name", ["alice@example.org", "Alice <alice＠example.org>"])
