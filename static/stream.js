@@ -57,7 +57,7 @@
       this.#connection = new Connection(url, {
         opened: () => { this.#openedAt = Date.now(); this.#tell({ state: "open" }); },
         lost: () => { this.#openedAt = Infinity; this.#tell({ state: "wait" }); },
-        out: () => this.#tell({ state: "out" }),
+        out: () => { this.#tell({ state: "out" }); this.#leads = false; this.#release?.(); }, // for who may listen
         frame: (name, data) => { this.#last = Date.now(); this.#tell({ frame: [name, data] }); },
       });
       document.addEventListener("visibilitychange", this.#see);

@@ -106,6 +106,18 @@ def test_eight_tabs_load_like_the_first_hear_the_same_and_outlive_the_one_that_l
             expect(badge(page, deployment)).to_have_text(word.label, timeout=10_000)
 
 
+def test_a_tab_that_was_signed_out_does_not_keep_the_others_from_listening(window, deployment):
+    out = window.new_page()
+    out.route("**/stream/**", lambda route: route.fulfill(status=401, body=""))
+    out.goto(deployment.url)
+    expect(out.locator("[data-live]")).to_have_attribute("data-state", "out", timeout=15_000)
+    other = window.new_page()
+    other.goto(deployment.url)
+    live(other)
+    becomes(deployment, Status.DELETING)
+    expect(badge(other, deployment)).to_have_text("Deleting", timeout=10_000)
+
+
 def test_a_tab_that_joins_later_is_told_what_it_may_have_missed(window, deployment):
     first = window.new_page()
     first.goto(deployment.url)

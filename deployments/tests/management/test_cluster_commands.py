@@ -195,3 +195,35 @@ def test_buttons_check_again_and_deregister(
     assert press(production, "deregister")[0].startswith("Production is deregistered.")
     page = client.get(reverse("admin:deployments_cluster_change", args=[production.pk])).content.decode()
     assert f"Deregistered on {timezone.now():%Y-%m-%d}" in page
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://admin:pa@{}@127.0.0.1:1/postgres",
+        "postgresql://admin:{}[t@127.0.0.1:1/postgres@",
+        "postgresql://admin:a/{}@127.0.0.1:1/postgres",
+        "postgresql://admin:%zz{}@127.0.0.1:1/postgres",
+        "postgresql://admin:{}@[::1/postgres",
+        "postgresql://admin:{}@a:1,b:2/postgres",
+    ],
+)
+def test_a_url_with_an_odd_password_is_refused_beside_its_field_and_nothing_of_it_is_shown(
+    as_, olga, cluster, url, caplog
+):
+    with Emulator() as emulator:
+        data = {"name": "Production", "kubeconfig": emulator.kubeconfig, "database_url": url.format(PASSWORD)}
+        answer = as_(olga).post(add_url(), data)
+    assert answer.status_code == 422
+    assert answer.context["form"].errors.keys() == {"database_url"}
+    assert PASSWORD not in answer.content.decode() + caplog.text
+
+
+def test_a_bracket_in_a_password_is_a_bracket(as_, olga, cluster, findings):
+    with Emulator() as emulator:
+        data = {"name": "Production", "kubeconfig": emulator.kubeconfig}
+        answer = as_(olga).post(
+            add_url(), {**data, "database_url": f"postgresql://a:s3cr[{PASSWORD}@db.example/postgres"}
+        )
+    assert answer.status_code == 302
+    assert PASSWORD not in answer.content.decode()
