@@ -220,7 +220,8 @@ def test_inviting_sends_nothing_by_itself(
 
 
 def test_names_stand_on_one_line_in_the_whole_mail(inbox, workspace, alice):
-    User.objects.filter(pk=alice.pk).update(name="Alice\r\n\r\nYour account is locked. Go to\u202e")
+    # Stored before names were refused that break their line.
+    User.objects.filter(pk=alice.pk).update(name="Alice\r\n\r\nYour account is locked\u202e")
     Workspace.objects.filter(pk=workspace.pk).update(name="Acme\n\nPay here\u2028now\x0b\u2067")
     workspace.refresh_from_db()
     made = invitations.invite(
@@ -228,7 +229,8 @@ def test_names_stand_on_one_line_in_the_whole_mail(inbox, workspace, alice):
     )
     mail = invitation_mail(made.made[0].invitation, "token")
     html = str(mail.alternatives[0].content)
-    for text in (mail.subject, mail.body, html):
-        assert "Alice Your account is locked. Go to" in text
+    for text in (mail.body, html):
+        assert "Alice Your account is locked (alice@example.org)" in text
         assert "Acme Pay here now" in text
+    for text in (mail.subject, mail.body, html):
         assert not re.search("[\u2028\u2029\u202a-\u202e\u2066-\u2069\x0b]", text)

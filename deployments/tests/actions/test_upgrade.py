@@ -61,7 +61,7 @@ def test_an_upgrade_migrates_rolls_and_forgets_the_way_back(old, newest, alice, 
     assert (world.runtime, world.snapshot, world.rows) == ("3.3-1", "", ("a run",))
     titles = [step.title for step in old.steps.filter(operation="change")]
     assert "Upgrade the metadata database" in titles
-    assert acts(old)[-2:] == [("Alice", "asked to upgrade"), ("Airdeck", "upgraded")]
+    assert acts(old)[-2:] == [("alice@example.org", "asked to upgrade"), ("Airdeck", "upgraded")]
     assert old.observed_generation == old.generation
     generation, applied = old.generation, len(driver.calls)
     settle(old)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from console.kit.refusals import Refused
+from console.kit.refusals import ActionRefused
 from deployments.actions.clusters import Reach, checked_url, register
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api import guarded
@@ -121,14 +121,14 @@ def test_no_connection_is_made_whatever_the_name_resolves_to(listener, monkeypat
     "host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "db.example.org,127.0.0.1"]
 )
 def test_an_operator_is_told_and_nothing_is_stored(db, host: str) -> None:
-    with pytest.raises(Refused, match="A cluster may not be at"):
+    with pytest.raises(ActionRefused, match="A cluster may not be at"):
         checked_url(f"postgresql://a:hush@{host}/postgres")
     if "," in host:
         return
     reach = Reach(
         Credentials(f"https://{host}:6443", token="t"), "postgresql://a:hush@db.example.org/postgres"
     )
-    with pytest.raises(Refused, match="A cluster may not be at") as refused:
+    with pytest.raises(ActionRefused, match="A cluster may not be at") as refused:
         register(name="Evil", reach=reach, by=None)
     assert "hush" not in str(refused.value)
 

@@ -87,7 +87,7 @@ def test_what_was_stored_before_it_was_refused_reaches_no_process_and_the_page_s
     for key, value in (("LD_PRELOAD", "x.so"), (BACKEND, "subprocess.Popen"), ("TOKEN", "kept")):
         sealed = vault.seal_variable(deployment, key, value)
         EnvironmentVariable.objects.create(
-            deployment=deployment, key=key, is_secret=True, sealed=sealed, mark="m"
+            deployment=deployment, key=key, is_secret=True, sealed=sealed, secret_digest="m"
         )
     EnvironmentVariable.objects.create(deployment=deployment, key="REGION", value="north")
     release = release_of(deployment, list(deployment.queues.select_related("worker_type")))

@@ -32,7 +32,7 @@ def reached_directly(monkeypatch, environment: dict[str, str], url: str) -> bool
 @pytest.mark.parametrize("no_proxy", [{}, {"NO_PROXY": "a.example, b.example"}, {"no_proxy": "c.example"}])
 def test_tasks_reach_their_api_server_on_this_machine(monkeypatch, key, no_proxy):
     given = replace(test_environment.release(Executor.LOCAL), environment={key: PROXY, **no_proxy})
-    environment = airflow_env.airflow_environment(given, test_environment.SECRETS, test_environment.place())
+    environment = airflow_env.airflow_environment(given, test_environment.SECRETS, test_environment.layout())
     url = environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
     chosen = {name: value for name, value in environment.items() if name.lower().endswith("_proxy")}
     assert not reached_directly(monkeypatch, {key: PROXY}, url)

@@ -131,7 +131,7 @@ def test_clusters_are_watched_as_they_come_change_and_go_and_one_that_hangs_dela
         hung.fingerprint = lambda refs: hanging.wait(30) or {}
         return hung
 
-    monkeypatch.setattr(connections, "driver", plane_of)
+    monkeypatch.setattr(connections, "driver_of", plane_of)
     watch = Watch()
     try:
         watch.refresh()

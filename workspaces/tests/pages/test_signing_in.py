@@ -90,7 +90,7 @@ def test_second_factors_are_encrypted_at_rest(alice):
     secret = with_app(alice)
     stored = Authenticator.objects.get(user=alice, type="totp").data["secret"]
     assert secret not in stored
-    assert crypto.decrypt(stored.encode(), place="second-factor") == secret
+    assert crypto.decrypt(stored.encode(), context="second-factor") == secret
 
 
 def test_the_secret_of_an_app_is_shown_only_after_confirming_who_it_is(alice):
