@@ -34,6 +34,7 @@ DEBUG = env.bool("DEBUG", False)
 EMBEDDED = env.bool("EMBEDDED", False)
 STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".local"))).absolute()
 PORT = env.int("PORT", 8000)
+WARM_STARTS = env.bool("WARM_STARTS", True)
 PROCESS_ROLE = env.str("PROCESS_ROLE", "command")
 HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
 

@@ -23,12 +23,14 @@ ROWS = {
     "edit": "editing",
     "summary": "summary",
     "wake": "waking",
+    "warm": "warm",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
 }
 ORDER = (
     "create",
     "wake",
+    "warm",
     "idle",
     "edit",
     "busy",

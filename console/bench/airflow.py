@@ -1,6 +1,8 @@
 """Deployments with a real Airflow in the bench's installation."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -8,6 +10,7 @@ import httpx
 from console.bench.standalone import POLL_SECONDS, four_healthy
 from console.tests.system.installation import Installation, wait_until
 from deployments.dataplane.local import ports
+from deployments.dataplane.local.steps.warm_parents import PROGRAM
 
 NAME = "Bench"
 FIRST_SECONDS = 600.0  # the first one downloads and installs the runtime
@@ -77,6 +80,38 @@ def wait_applied(at: Installation, release: str, status: str) -> None:
         )
 
 
+def press_sleep_or_wake(at: Installation, release: str, status: str) -> float:
+    """Seconds from the press of Hibernate, or of Wake up when it sleeps, until the row says `status`, applied."""
+    action, fields = at.filled(f"/deployments/{release}/hibernate/", {})
+    begun = time.monotonic()
+    answer = at.client.post(action, data=fields, headers={"Origin": at.url})
+    assert answer.status_code == 303, answer.text
+    wait_applied(at, release, status)
+    return time.monotonic() - begun
+
+
+@contextmanager
+def cold_starts(at: Installation) -> Iterator[None]:
+    """Meanwhile everything starts cold: launchers trust no folder that others may enter."""
+    at.state.warm.chmod(0o755)
+    try:
+        yield
+    finally:
+        at.state.warm.chmod(0o700)
+
+
+def parent(at: Installation) -> int:
+    """The pid of the one warm parent; 0 when none runs."""
+    return next((p.pid for p in at.supervisor.processes() if p.name == PROGRAM and p.alive), 0)
+
+
+def end_parent(at: Installation) -> None:
+    """Stop the warm parents; the next creation has to start one."""
+    for process in at.supervisor.processes():
+        if process.name == PROGRAM:
+            at.supervisor.stop(process.full_name, wait=True)
+
+
 def names(at: Installation) -> list[str]:
     """Release names of the bench's own living Deployments."""
     with at.database() as database:
@@ -86,10 +121,10 @@ def names(at: Installation) -> list[str]:
         return [str(row[0]) for row in found]
 
 
-def create(at: Installation) -> Created:
+def create(at: Installation, executor: str = "local") -> Created:
     """Press Create Deployment and watch, without asking the console anything: one look at the database and one
     at Airflow each fifth of a second, as on the other side."""
-    action, fields = at.filled(f"{at.home()}new/", {"name": NAME, "executor": "local"})
+    action, fields = at.filled(f"{at.home()}new/", {"name": NAME, "executor": executor})
     pressed = time.time()
     answer = at.client.post(action, data=fields, headers={"Origin": at.url})
     assert answer.status_code == 303, answer.text

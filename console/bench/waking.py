@@ -1,7 +1,5 @@
 """Waking from hibernation, against the creation of the same Deployment."""
 
-import time
-
 from console.bench import airflow
 from console.bench.result import Figure, Result, each, median
 from console.tests.system.installation import Installation
@@ -25,8 +23,8 @@ def measure(at: Installation) -> Result:
         airflow.ensure_none(at)
         made = airflow.create(at)
         created.append(made.recorded)
-        slept.append(_press(at, made.release_name, "hibernating"))
-        woken.append(_press(at, made.release_name, "healthy"))
+        slept.append(airflow.press_sleep_or_wake(at, made.release_name, "hibernating"))
+        woken.append(airflow.press_sleep_or_wake(at, made.release_name, "healthy"))
     ratio = median(woken) / median(created)
     figure = Figure(
         "Wake from hibernation to Healthy, against the first creation",
@@ -39,13 +37,3 @@ def measure(at: Installation) -> Result:
         f"Falling asleep took {each(slept, 's')}.",
     )
     return Result((figure,), METHOD, details)
-
-
-def _press(at: Installation, release: str, status: str) -> float:
-    """Seconds from the press of Hibernate, or of Wake up when it sleeps, until the row says `status`, applied."""
-    action, fields = at.filled(f"/deployments/{release}/hibernate/", {})
-    begun = time.monotonic()
-    answer = at.client.post(action, data=fields, headers={"Origin": at.url})
-    assert answer.status_code == 303, answer.text
-    airflow.wait_applied(at, release, status)
-    return time.monotonic() - begun

@@ -52,6 +52,7 @@ class Command(BaseCommand):
                 "supervisor_socket": str(state.supervisor_socket),
                 "redis_server": str(redis),
                 "console_port": str(settings.PORT),
+                "warm_starts": "true" if settings.WARM_STARTS else "false",
             },
         )
         catalogue.apply()

@@ -34,6 +34,7 @@ from deployments.dataplane.local.runtimes.jobs import advance
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps import applied, programs, upgrade
 from deployments.dataplane.local.steps.removal import end_processes, leftovers, remove_files
+from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
 from deployments.dataplane.local.supervisor.processes import Processes, of_release
 from deployments.dataplane.local.supervisor.specs import base_environment
@@ -75,6 +76,7 @@ class LocalDriver:
         self._supervisor = Supervisor(Path(settings["supervisor_socket"]))
         self._redis_server = Path(settings["redis_server"])
         self._console_port = int(settings["console_port"])
+        self._warm = WarmStarts(self._paths, self._supervisor, settings.get("warm_starts", "true") == "true")
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
         """See the contract."""
@@ -95,6 +97,7 @@ class LocalDriver:
         self._supervisor.processes()  # nothing is begun while the data plane does not answer
         if release.hibernating:
             return self._sleep(ref, release)
+        self._warm.ensure(release.runtime.version)  # beside the other steps
         return (
             self._runtime_step(ref, release)
             or self._upgrade_step(ref, release, secrets)
@@ -329,6 +332,7 @@ class LocalDriver:
                 self._admin_url, database=name, user=name, password=secrets.database_password
             ),
             base=base_environment(),
+            warm=self._warm.contact(release.runtime.version),
         )
 
 

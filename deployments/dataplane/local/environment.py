@@ -63,6 +63,7 @@ class Layout:
     console_port: int
     database_url: str
     base: Mapping[str, str] = field(default_factory=dict)
+    warm: Mapping[str, str] | None = None  # the runtime's warm parent, see `steps/warm_parents.py`
 
     @property
     def dags(self) -> Path:
@@ -154,6 +155,11 @@ def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
     }
 
 
+def default_variables() -> dict[str, str]:
+    """What every Deployment has unless its own variables say otherwise."""
+    return _named(DEFAULTS)
+
+
 def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
     """The whole environment of an Airflow process of this Deployment."""
     celery = _celery(secrets, layout) if release.executor is Executor.CELERY else {}
@@ -232,7 +238,7 @@ def _api_server_arguments(layout: Layout) -> tuple[str, ...]:
 def _airflow(
     layout: Layout, environment: Mapping[str, str], *arguments: str, run: tuple[str, ...] = AIRFLOW
 ) -> Spec:
-    return Spec((str(layout.python), *run, *arguments), layout.home, environment)
+    return Spec((str(layout.python), *run, *arguments), layout.home, environment, layout.warm)
 
 
 def _tags(release: Release, layout: Layout) -> dict[str, str]:

@@ -124,6 +124,11 @@ class StateDir:
         return self.run_dir / "groups"
 
     @property
+    def warm(self) -> Path:
+        """Sockets of the warm parents, and which of them are ready; mode 0700."""
+        return self.run_dir / "warm"
+
+    @property
     def redis_socket(self) -> Path:
         """The console's own Redis."""
         return self.run_dir / "redis.sock"
@@ -152,7 +157,7 @@ class StateDir:
         """
         through = 0o711 if os.getuid() == 0 else 0o700
         inner = (self.keys, self.redis, self.logs, self.runtimes, self.deployments, self.ports)
-        for folder in (self.root, self.run_dir, self.groups, *inner):
+        for folder in (self.root, self.run_dir, self.groups, self.warm, *inner):
             mode = through if folder in (self.root, self.run_dir) else 0o700
             folder.mkdir(mode=mode, parents=True, exist_ok=True)
             found = folder.lstat()

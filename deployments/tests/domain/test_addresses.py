@@ -117,9 +117,7 @@ def test_no_connection_is_made_whatever_the_name_resolves_to(listener, monkeypat
 
 
 @pytest.mark.usefixtures("nothing_listed")
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254"]
-)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254"])
 def test_an_operator_is_told_and_nothing_is_stored(db, host: str) -> None:
     with pytest.raises(ActionRefused, match="A cluster may not be at"):
         checked_url(f"postgresql://a:hush@{host}/postgres")

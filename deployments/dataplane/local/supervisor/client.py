@@ -65,6 +65,11 @@ def render_main(paths: StateDir, programs: Iterable[Program]) -> str:
             "rpcinterface:supervisor",
             {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
         ),
+        # So that a component forked from a warm parent is supervised as any other.
+        _section(
+            "rpcinterface:airdeck",
+            {"supervisor.rpcinterface_factory": "deployments.dataplane.local.warm.adoption:make"},
+        ),
         *(_program_section(program.name, program) for program in programs),
         # Relative to this file, because supervisord splits the value at spaces. The literal is ours, so the
         # "*" that `_safe` refuses everywhere else stands here.

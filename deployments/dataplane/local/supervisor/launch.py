@@ -4,6 +4,9 @@ supervisord runs `python -I -S launch.py SPEC.json`, so that no value ever stand
 configuration or in an argument list. Standard library only: it runs before anything else is there, and must
 start in milliseconds. The process keeps its pid, which is also its process group (supervisord makes one per
 program).
+
+A spec that names a warm parent is started from that where it can be (`warm/ask.py`): then another process, forked
+from the parent, takes this one's place, and this one ends.
 """
 
 import contextlib
@@ -12,26 +15,37 @@ import os
 import signal
 import stat
 import sys
+import time
+from typing import Any, NoReturn
 
 # A start of Airflow takes all cores for a minute. The console and its Postgres go before it, so that pages answer and
-# statuses stay true. A page costs 33 ms of CPU: twenty a second need two thirds of a core. Five processes that start at
-# a third of its weight (5) do not leave that to one thread on two cores; at a tenth (10) they do. It costs nothing
-# where nobody else wants the core. Not more: whatever else runs on this machine would starve Airflow.
-NICE = 10
+# statuses stay true: 5 is a third of their weight where both want the same core, and costs nothing where they do not.
+# Not more: whatever else runs on this machine would starve Airflow.
+NICE = 5
+# What ended so soon after a warm start is started cold the next time. It is what supervisord calls a failed start.
+SOON_SECONDS = 15.0
 
 
-def _record_start(path: str, digest: str) -> None:
-    """Say which spec this pid runs, and how often it was started: the driver restarts only what changed."""
+def _noted(path: str) -> dict[str, Any]:
+    """What the last start wrote down."""
     try:
         with open(path, encoding="utf-8") as file:
             before = json.load(file)
     except (OSError, ValueError):
-        before = {}
-    _end_group(before.get("pid", 0))
+        return {}
+    return before if isinstance(before, dict) else {}
+
+
+def _record_start(path: str, before: dict[str, Any], digest: str) -> None:
+    """Say which spec this pid runs, and how often it was started: the driver restarts only what changed."""
     starts = before.get("starts", 0) + 1 if before.get("digest") == digest else 1
+    _write(path, {"pid": os.getpid(), "digest": digest, "starts": starts})
+
+
+def _write(path: str, note: dict[str, Any]) -> None:
     draft = f"{path}.{os.getpid()}"
     with open(draft, "w", encoding="utf-8") as file:
-        json.dump({"pid": os.getpid(), "digest": digest, "starts": starts}, file)
+        json.dump(note, file)
     os.replace(draft, path)
 
 
@@ -53,7 +67,7 @@ def _end_group(leader: int) -> None:
 
 
 def main(path: str) -> None:
-    """Read the spec (argv, env, cwd, started, digest), note that it was started, and become the program.
+    """Read the spec (argv, env, cwd, started, digest, perhaps warm), note that it was started, and become the program.
 
     Refuses a spec that others could have written or can read: it holds secrets.
     """
@@ -65,10 +79,38 @@ def main(path: str) -> None:
     os.umask(0o077)
     os.chdir(spec["cwd"])
     os.nice(NICE)
-    _record_start(spec["started"], spec["digest"])
+    before = _noted(spec["started"])
+    _end_group(before.get("pid", 0))
+    _record_start(spec["started"], before, spec["digest"])
+    if spec.get("warm"):
+        why = _start_warm(spec, before)
+        print(f"launch.py: started cold: {why}.", file=sys.stderr, flush=True)
+    # The place for what confines a program to its own Deployment; a warm start has it in `warm/child.py` (`fence`).
+    _become(spec)
+
+
+def _become(spec: dict[str, Any]) -> NoReturn:
     # In UTF-8 whatever the locale: a value arrives byte for byte as it was set.
     env = {key.encode(): value.encode(errors="surrogateescape") for key, value in spec["env"].items()}
     os.execve(spec["argv"][0], spec["argv"], env)  # noqa: S606 - never through a shell
+
+
+def _start_warm(spec: dict[str, Any], before: dict[str, Any]) -> str:
+    """Ends this process when the program has been started warm; says why when it has not."""
+    if before.get("digest") == spec["digest"] and time.time() - before.get("warm", 0) < SOON_SECONDS:
+        return "it ended soon after its last warm start"
+    sys.path.insert(0, __file__.rpartition("/deployments/")[0])
+    try:
+        from deployments.dataplane.local.warm import ask
+    except ImportError as error:
+        return str(error)
+    note = spec["started"]
+    try:
+        ask.start(spec, lambda pid: _write(note, _noted(note) | {"pid": pid, "warm": time.time()}))
+    except ask.NotWarm as reason:
+        return str(reason)
+    except Exception as error:  # whatever it is, the program can be started cold
+        return f"the warm start failed ({type(error).__name__})"
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ class Spec:
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    # The warm parent from which it may be started: file names (`steps/warm_parents.py`). It changes not what runs.
+    warm: Mapping[str, str] | None = None
 
     @property
     def digest(self) -> str:
@@ -56,6 +58,7 @@ def write_spec(spec_file: Path, spec: Spec) -> bool:
         "env": dict(spec.env),
         "digest": spec.digest,
         "started": str(started_file(spec_file)),
+        **({"warm": dict(spec.warm)} if spec.warm else {}),
     }
     return write_private(spec_file, json.dumps(document, sort_keys=True, indent=1))
 

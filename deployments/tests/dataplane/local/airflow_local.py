@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from console.embedded import postgres, redis_server
+from console.embedded import postgres, programs, redis_server
 from console.tests.services import STATE
 from deployments.dataplane.contract import ClusterConfig, DataPlaneUnreachable
 from deployments.dataplane.local.driver import LocalDriver
@@ -69,11 +69,13 @@ def start_supervisord(state: StateDir = STATE) -> Supervisor:
     else:
         return supervisor
     state.supervisor_config.write_text(render_main(state, []))
-    daemon = Path(sys.executable).with_name("supervisord")
     # In a session of its own, as `manage.py up` starts it: Linux shares cores between sessions first, and what else
     # the tests do would starve the Airflows.
     process = subprocess.Popen(
-        [daemon, "-n", "-c", state.supervisor_config], stdout=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", state.supervisor_config],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd=programs.BASE,  # where it finds our extension
     )
     atexit.register(_stop, process, state)
     deadline = time.monotonic() + 10
