@@ -30,7 +30,7 @@ test-quick: install-dev ## the tests that start no Airflow, no browser and no co
 smoke: install ## start everything with requirements.txt alone, and stop it
 	@exec $(BIN)/python -m console.tests.smoke
 
-check: install-dev ## lint, format, types, import rules, migrations, templates; changes nothing
+check: install-dev ## lint, format, types, import rules, migrations, templates, words; changes nothing
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy .
@@ -38,6 +38,7 @@ check: install-dev ## lint, format, types, import rules, migrations, templates; 
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py check --fail-level WARNING
 	@$(BIN)/python manage.py check_templates
+	@$(BIN)/python manage.py check_words
 
 fix: install-dev ## mend what can be mended by a machine
 	@$(BIN)/ruff check --fix .

@@ -1,15 +1,18 @@
 """What the shell around every page needs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
+from django.db.models import F
 from django.http import HttpRequest
 from django.urls import reverse
 
 from console.kit.disk import shortage
 from workspaces.invitation_lookup import waiting_for
+from workspaces.middleware import LAST_WORKSPACE
 from workspaces.models import User, Workspace
-from workspaces.permissions import Permission
+from workspaces.permissions import WHILE_SUSPENDED, Permission, role_allows
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -22,8 +25,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     }
     if outside or not isinstance(user, User):  # operators' pages have a shell of their own
         return {**machine, "nav": [], "workspaces": [], "workspace": None}
-    workspaces = list(Workspace.objects.filter(memberships__user=user))
-    current: Workspace | None = getattr(request, "workspace", None)
+    workspaces = list(Workspace.objects.filter(memberships__user=user).annotate(role=F("memberships__role")))
+    current = _current(request, workspaces)
     return {
         **machine,
         "user_theme": user.theme,
@@ -34,14 +37,25 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     }
 
 
+def _current(request: HttpRequest, workspaces: Sequence[Workspace]) -> Workspace | None:
+    """The Workspace that the page is of; outside of any, the one that was looked at last, else the only one."""
+    here: Workspace | None = getattr(request, "workspace", None)
+    if here is not None:
+        return next((each for each in workspaces if each.pk == here.pk), here)
+    last = request.COOKIES.get(LAST_WORKSPACE)
+    remembered = next((each for each in workspaces if str(each.pk) == last), None)
+    return remembered or (workspaces[0] if len(workspaces) == 1 else None)
+
+
 def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
-    can = getattr(request, "can", lambda _: False)
+    role = getattr(workspace, "role", None)
+    suspended = workspace.suspended_at is not None and Permission.EDIT_WORKSPACE not in WHILE_SUSPENDED
     items = [
         ("Deployments", reverse("deployments:list", args=[workspace.pk]), "layers"),
         ("Activity", reverse("deployments:activity", args=[workspace.pk]), "history"),
         ("Members", reverse("members", args=[workspace.pk]), "users"),
     ]
-    if can(Permission.EDIT_WORKSPACE):
+    if role and role_allows(role, Permission.EDIT_WORKSPACE) and not suspended:
         items.append(("Settings", reverse("workspace_settings", args=[workspace.pk]), "settings"))
     return [
         {

@@ -36,7 +36,14 @@ class Row:
     updated_by_label: str = "Alice"
     badge_url: str = "#main"
     step_progress: StepProgress | None = None
+    phase: str = ""
+    failing: bool = False
     cluster: Cluster = field(default_factory=lambda: Cluster(name="This machine"))
+
+    @property
+    def shown_label(self) -> str:
+        """As of a Deployment."""
+        return self.phase or self.shown_status.label
 
     @property
     def runtime(self) -> dict[str, str]:
@@ -178,8 +185,8 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "components": sample_components(),
         "facts": [
             {"label": "Scheduler", "value": "0.5 CPU · 1.88 GiB", "detail": "5 AU, 1 replica"},
-            {"label": "Workers, at most", "value": "10 × 1 CPU", "detail": ""},
-            {"label": "Tasks at once", "value": "160", "detail": ""},
+            {"label": "Max workers", "value": "10 × 1 CPU", "detail": ""},
+            {"label": "Concurrent tasks", "value": "160", "detail": ""},
         ],
         "tabs": [
             {"label": "Overview", "url": "#main", "current": True},

@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "console.kit.http.CompressPagesMiddleware",
     "console.kit.http.PrivatePagesMiddleware",
     "console.kit.http.NoNulMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -93,6 +94,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "workspaces.middleware.TimeZoneMiddleware",
     "workspaces.middleware.LockedAccountMiddleware",
+    "workspaces.middleware.LastWorkspaceMiddleware",
     "console.middleware.RefusalMiddleware",
 ]
 
@@ -199,7 +201,7 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# --- Accounts: e-mail is the identity, one password field.
+# --- Accounts: email is the identity, one password field.
 AUTH_USER_MODEL = "workspaces.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
@@ -300,10 +302,16 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 # --- Words, time, files
 LANGUAGE_CODE = "en"
 USE_I18N = False
+FORMAT_MODULE_PATH = ["console.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "console.kit.bundles.BundleFinder",
+]
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str((STATE_DIR if EMBEDDED else BASE_DIR) / "staticfiles")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -4,12 +4,14 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from console import views
+from console import docs, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("-/live/", views.live, name="health_live"),
     path("-/ready/", views.ready, name="health_ready"),
+    path("docs/", docs.index, name="docs"),
+    path("docs/<slug:name>/", docs.page, name="docs_page"),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),

@@ -19,6 +19,7 @@ from console.kit.refusals import ActionRefused
 from console.kit.turns import TooBusy
 from workspaces.access import MissingPermission, WorkspaceSuspended
 from workspaces.limits import too_many
+from workspaces.middleware import LAST_WORKSPACE
 from workspaces.models import User, Workspace
 
 
@@ -28,7 +29,9 @@ def home(request: HttpRequest) -> HttpResponse:
     if not isinstance(request.user, User):
         fresh = settings.EMBEDDED and not User.objects.exists()
         return redirect("account_signup" if fresh else "account_login")
-    workspace = Workspace.objects.filter(memberships__user=request.user).first()
+    own = Workspace.objects.filter(memberships__user=request.user)
+    last = request.COOKIES.get(LAST_WORKSPACE, "")
+    workspace = next((each for each in own if str(each.pk) == last), None) or own.first()
     return redirect(workspace.url if workspace else reverse("workspace_new"))
 
 
@@ -88,7 +91,11 @@ def _error_page(request: HttpRequest, template: str, status: int, context: dict[
     """An error page inside the shell. Under ASGI Django renders it in a thread that outlives the request, so the
     connection used here is given back by hand: kept, it would be missing from the pool and go stale."""
     try:
-        return render(request, template, {**context, "request_id": _request_id()}, status=status)
+        inside = isinstance(getattr(request, "user", None), User)
+        layout = "error_inside.html" if inside else "error.html"
+        return render(
+            request, template, {**context, "layout": layout, "request_id": _request_id()}, status=status
+        )
     finally:
         if not connection.in_atomic_block:
             connection.close()

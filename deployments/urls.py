@@ -35,6 +35,7 @@ urlpatterns = [
     path(f"{ONE}/", overview.detail, name="detail"),
     path(f"{ONE}/live/", overview.live, name="live"),
     path(f"{ONE}/badge/", overview.badge, name="badge"),
+    path(f"{ONE}/first-steps/", overview.first_steps_done, name="first_steps_done"),
     path(f"{ONE}/credential/", overview.credential, name="credential"),
     path(f"{ONE}/retry/", overview.retry, name="retry"),
     path(f"{ONE}/why/", components.why, name="why"),

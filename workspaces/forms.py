@@ -26,7 +26,7 @@ from workspaces.permissions import ROLES, Role
 
 
 class SignupForm(AllauthSignupForm):  # type: ignore[misc]
-    """allauth's sign-up with our words. E-mail and one password field. Who follows an invitation signs up with the
+    """allauth's sign-up with our words. Email and one password field. Who follows an invitation signs up with the
     address that was invited."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -139,7 +139,7 @@ class MemberFilterForm(forms.Form):
     """The filter bar over members."""
 
     q = forms.CharField(
-        label="Name or e-mail",
+        label="Name or email",
         required=False,
         max_length=100,
         widget=forms.TextInput(attrs={"type": "search"}),
@@ -164,11 +164,11 @@ class InviteForm(forms.Form):
     """Several addresses and one role."""
 
     addresses = forms.CharField(
-        label="E-mail addresses",
+        label="Email addresses",
         max_length=20_000,
         widget=forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"}),
         help_text=f"One on each line, or with commas between them. At most {ADDRESSES_PER_FORM} at once.",
-        error_messages={"required": "Enter at least one e-mail address."},
+        error_messages={"required": "Enter at least one email address."},
     )
     role = forms.ChoiceField(
         label="Role",
@@ -188,7 +188,7 @@ class InviteForm(forms.Form):
             shown = ", ".join(f"“{part[:60]}”" for part in wrong[:5])
             raise ValidationError(f"Check {shown}: enter addresses like name@example.org.")
         if not addresses:
-            raise ValidationError("Enter at least one e-mail address.")
+            raise ValidationError("Enter at least one email address.")
         if len(addresses) > ADDRESSES_PER_FORM:
             raise ValidationError(
                 f"Enter at most {ADDRESSES_PER_FORM} addresses; these are {len(addresses)}."

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
+from django.conf import settings
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -12,6 +13,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from console.kit.http import client_ip
 
+LAST_WORKSPACE = "airdeck-workspace"
 LOCKED_SECONDS = 300  # the window of five wrong passwords of one account, and of five wrong codes
 LOCKED_CODES = ("too_many_login_attempts", "rate_limited")
 
@@ -37,6 +39,25 @@ class TimeZoneMiddleware(MiddlewareMixin):
             timezone.activate(ZoneInfo(request.user.time_zone))
         except (ZoneInfoNotFoundError, ValueError):
             timezone.deactivate()
+
+
+class LastWorkspaceMiddleware(MiddlewareMixin):
+    """Remembers in a cookie which Workspace was looked at last, so that pages outside of any keep its navigation. The
+    cookie proves nothing: it only picks one of the user's own Workspaces."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Writes only when it is another one."""
+        workspace = getattr(request, "workspace", None)
+        if workspace is not None and request.COOKIES.get(LAST_WORKSPACE) != str(workspace.pk):
+            response.set_cookie(
+                LAST_WORKSPACE,
+                str(workspace.pk),
+                max_age=31_536_000,
+                secure=settings.SESSION_COOKIE_SECURE,
+                httponly=True,
+                samesite="Lax",
+            )
+        return response
 
 
 class LockedAccountMiddleware(MiddlewareMixin):

@@ -40,7 +40,7 @@ def _domain(name: str) -> str:
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users by e-mail address."""
+    """Makes users by email address."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """A user with a usable password, or none."""
@@ -61,15 +61,15 @@ class UserManager(BaseUserManager["User"]):
 class Theme(models.TextChoices):
     """Which colours a user wants."""
 
-    SYSTEM = "system", "As this device"
+    SYSTEM = "system", "Match system"
     LIGHT = "light", "Light"
     DARK = "dark", "Dark"
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person. Identified by e-mail address, stored normalised."""
+    """A person. Identified by email address, stored normalised."""
 
-    email = models.EmailField("e-mail", unique=True)
+    email = models.EmailField("email", unique=True)
     name = models.CharField(max_length=100, blank=True)
     theme = models.CharField(max_length=6, choices=Theme, default=Theme.SYSTEM)
     time_zone = models.CharField(max_length=64, default="UTC")
@@ -102,6 +102,9 @@ class Workspace(models.Model):
     name = models.CharField(max_length=50)
     created_at = models.DateTimeField(auto_now_add=True)
     suspended_at = models.DateTimeField(null=True)  # by an operator: all can be seen, nothing changed
+    first_steps_done_at = models.DateTimeField(
+        null=True
+    )  # what to do with a first Deployment is no longer offered
     members = models.ManyToManyField(User, through="Membership", related_name="workspaces")
 
     class Meta:
@@ -161,7 +164,7 @@ class Invitation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="invitations")
-    email = models.EmailField("e-mail")  # normalised
+    email = models.EmailField("email")  # normalised
     role = models.CharField(max_length=6, choices=[(role.value, role.label) for role in Role])
     invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -23,6 +23,11 @@ urlpatterns = [
         name="invitation_resend",
     ),
     path(
+        f"{workspace}/invitations/<uuid:invitation_id>/link/",
+        members.show_link,
+        name="invitation_link",
+    ),
+    path(
         f"{workspace}/invitations/<uuid:invitation_id>/revoke/",
         members.revoke,
         name="invitation_revoke",

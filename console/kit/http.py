@@ -6,7 +6,11 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django_htmx.middleware import HtmxDetails
+
+# Second factors, recovery codes, links that sign in or join.
+HOLD_SECRETS = ("/accounts/", "/join/", "/mail/")
 
 
 class HtmxHttpRequest(HttpRequest):
@@ -100,3 +104,17 @@ def this_url(request: HttpRequest, **changes: str) -> str:
 def posted(request: HttpRequest) -> QueryDict | None:
     """What was posted, for a form: also when that is nothing at all (an empty POST is still a POST)."""
     return request.POST if request.method == "POST" else None
+
+
+class CompressPagesMiddleware(GZipMiddleware):
+    """Compresses pages, with Django's random padding. Never a stream (an event would wait for the next one), never the
+    answer to a POST or a page of an account (they may hold a secret), and never an answer to a query: what a stranger
+    can choose must not be compressed together with what a stranger must not know (BREACH). See docs/adr/0023."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """The answer, smaller where that is safe."""
+        plain = response.headers.get("Content-Type", "").startswith("text/html")
+        asked = request.method not in {"GET", "HEAD"} or bool(request.META.get("QUERY_STRING"))
+        if response.streaming or not plain or asked or request.path.startswith(HOLD_SECRETS):
+            return response
+        return super().process_response(request, response)

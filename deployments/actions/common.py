@@ -17,7 +17,7 @@ from deployments.queries.editable import why_not_editable
 from deployments.queries.releases import release_of
 from workspaces.models import User, Workspace
 
-MOVED = "This Deployment was transferred to another Workspace meanwhile. Open it there to change it."
+MOVED = "This Deployment was transferred to another Workspace. Open it there to change it."
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def enqueue_on_commit(deployment: Deployment) -> None:
 
 
 def _next_generation(row: Deployment, by: User | None) -> None:
-    message = "Waiting to be picked up."
+    message = "Queued. Starting in a few seconds."
     if row.status != Status.DEPLOYING:
         StatusChange.objects.create(deployment=row, old=row.status, new=Status.DEPLOYING, reason=message)
     Deployment.objects.filter(pk=row.pk).update(

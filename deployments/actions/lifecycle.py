@@ -107,7 +107,7 @@ def _create(*, workspace: Workspace, by: User, idempotency_key: UUID, choices: C
         scheduler_replicas=choices.scheduler_replicas,
         created_by=by,
         updated_by=by,
-        status_reason="Waiting to be picked up.",
+        status_reason="Queued. Starting in a few seconds.",
     )
     if choices.queue is not None:
         WorkerQueue.objects.create(
@@ -149,7 +149,7 @@ def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
         updated_by=by,
         due_at=Now(),
         status=Status.DELETING,
-        status_reason="Waiting to be picked up.",
+        status_reason="Queued. Starting in a few seconds.",
         changed_at=Now(),
         status_since=Now(),
         airflow_url="",

@@ -40,12 +40,12 @@ class ReachForm(forms.Form):
     kubeconfig = forms.CharField(
         required=False,
         strip=False,
-        label="or its text",
+        label="or paste it",
         widget=UnseenTextarea(attrs={"rows": 6, "cols": 80, **SECRET}),
         help_text="Inline certificates or a token only. Programs, plugins, files and proxies in it are refused.",
     )
     context = forms.CharField(
-        required=False, max_length=253, help_text="Which context of the kubeconfig. Empty: its current one."
+        required=False, max_length=253, help_text="Leave empty for the current context."
     )
     database_url = forms.CharField(
         required=False,

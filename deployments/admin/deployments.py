@@ -7,7 +7,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from deployments.actions import operators
+from deployments.domain.states import Status
 from deployments.models import ComponentStatus, Deployment, StatusChange, Step, WorkerQueue
+from deployments.templatetags import states
 from workspaces.models import AuditEvent
 from workspaces.operator_site import OperatorAdmin, OperatorInline, button, export_csv, list_link
 
@@ -140,9 +142,9 @@ class DeploymentAdmin(OperatorAdmin):
     )
 
     @admin.display(description="Status", ordering="status")
-    def status_now(self, deployment: Deployment) -> str:
+    def status_now(self, deployment: Deployment) -> SafeString:
         """The status that is true now, as people see it."""
-        return deployment.shown_status.label
+        return states.badge(deployment.shown_status)
 
     @admin.display(description="Lease")
     def lease(self, deployment: Deployment) -> str:
@@ -151,7 +153,7 @@ class DeploymentAdmin(OperatorAdmin):
             return "Nobody works on it."
         return f"A pass works on it, until {deployment.lease_until:%H:%M:%S} UTC at most."
 
-    @admin.display(description="Time line")
+    @admin.display(description="Status history")
     def time_line(self, deployment: Deployment) -> SafeString:
         """A link to its changes of status."""
         return list_link(StatusChange, "Changes of status", deployment__id__exact=deployment.pk)
@@ -160,7 +162,7 @@ class DeploymentAdmin(OperatorAdmin):
     def audit(self, deployment: Deployment) -> SafeString:
         """A link to what people did to it."""
         return list_link(
-            AuditEvent, "What was done", object_type__exact="deployment", object_id__exact=deployment.pk
+            AuditEvent, "Audit log", object_type__exact="deployment", object_id__exact=deployment.pk
         )
 
 
@@ -168,7 +170,7 @@ class DeploymentAdmin(OperatorAdmin):
 class StepAdmin(OperatorAdmin):
     """Steps of all Deployments: which ones fail, where."""
 
-    list_display = ("deployment", "operation", "title", "state", "started_at", "finished_at")
+    list_display = ("deployment", "operation", "title", "state_now", "started_at", "finished_at")
     list_filter = ("state", "operation")
     list_select_related = ("deployment",)
     date_hierarchy = "started_at"
@@ -187,12 +189,17 @@ class StepAdmin(OperatorAdmin):
     )
     actions = (export_csv,)
 
+    @admin.display(description="State", ordering="state")
+    def state_now(self, step: Step) -> SafeString:
+        """Its state as the pages draw it."""
+        return states.step_badge(step.state)
+
 
 @admin.register(ComponentStatus)
 class ComponentAdmin(OperatorAdmin):
     """Components of all Deployments: what fails, where."""
 
-    list_display = ("deployment", "name", "state", "ready", "desired", "restarts", "reason")
+    list_display = ("deployment", "name", "state_now", "ready", "desired", "restarts", "reason")
     list_filter = ("state",)
     list_select_related = ("deployment",)
     ordering = ("-pk",)
@@ -202,12 +209,22 @@ class ComponentAdmin(OperatorAdmin):
     csv_fields = ("deployment__release_name", "name", "state", "ready", "desired", "restarts", "reason")
     actions = (export_csv,)
 
+    @admin.display(description="State", ordering="state")
+    def state_now(self, component: ComponentStatus) -> SafeString:
+        """Its state as the pages draw it."""
+        return states.component_badge(component.state)
+
+
+def _drawn(status: str) -> str:
+    """A status of the past as a badge; a word that is none any more stays a word."""
+    return states.badge(status) if status in list(Status) else status
+
 
 @admin.register(StatusChange)
 class StatusChangeAdmin(OperatorAdmin):
     """Every change of status."""
 
-    list_display = ("at", "deployment", "old", "new", "reason")
+    list_display = ("at", "deployment", "was", "became", "reason")
     list_filter = ("new",)
     list_select_related = ("deployment",)
     date_hierarchy = "at"
@@ -217,3 +234,13 @@ class StatusChangeAdmin(OperatorAdmin):
     fields = ("at", "deployment", "old", "new", "reason")
     csv_fields = ("at", "deployment__release_name", "old", "new", "reason")
     actions = (export_csv,)
+
+    @admin.display(description="Old", ordering="old")
+    def was(self, change: StatusChange) -> str:
+        """The status before it."""
+        return _drawn(change.old)
+
+    @admin.display(description="New", ordering="new")
+    def became(self, change: StatusChange) -> str:
+        """The status after it."""
+        return _drawn(change.new)

@@ -64,15 +64,15 @@ class ExecutorOption:
 EXECUTORS = {
     Executor.CELERY: ExecutorOption(
         Executor.CELERY,
-        "Workers that stay up run many tasks each, and their number follows the load. Good for most teams.",
+        "Long-lived workers run many tasks each and scale with load. Good for most teams.",
     ),
     Executor.KUBERNETES: ExecutorOption(
         Executor.KUBERNETES,
-        "Each task runs in a pod of its own. Good for isolation, and for long or heavy tasks.",
+        "Each task runs in its own pod. Good for isolation and for long or heavy tasks.",
     ),
     Executor.LOCAL: ExecutorOption(
         Executor.LOCAL,
-        "Tasks run inside the scheduler: the fewest parts and the quickest start. Good for development.",
+        "Tasks run in the scheduler process. Simplest and fastest to start; good for development.",
     ),
 }
 

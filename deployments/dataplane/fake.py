@@ -152,7 +152,7 @@ class ScriptedDriver:
         if world.broken:
             return Progress("components", Outcome.WAITING, next(iter(world.broken.values())).reason)
         world.snapshot = ""
-        return Progress("components", Outcome.FINISHED, "Every component answers.")
+        return Progress("components", Outcome.FINISHED, "All components are healthy.")
 
     def destroy(self, ref: Ref) -> Progress:
         """See the contract."""

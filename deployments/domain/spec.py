@@ -95,7 +95,7 @@ class Release:
 
     @property
     def parallelism(self) -> int:
-        """Tasks at once at most: the sum over queues of max workers x concurrency; 32 (Airflow's own) without."""
+        """Concurrent tasks at most: the sum over queues of max workers x concurrency; 32 (Airflow's own) without."""
         return sum(q.max_workers * q.concurrency for q in self.queues) or 32
 
     @property

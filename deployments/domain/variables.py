@@ -123,7 +123,7 @@ _REFUSED: tuple[tuple[str, str], ...] = (
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT",
     ),
     (
-        "Choose the Worker Type of the worker queue instead.",
+        "Choose the worker type of the worker queue instead.",
         "INSTANCE_TYPE",
     ),
     (_LINEAGE, "OPENLINEAGE_URL OPENLINEAGE_API_KEY"),
@@ -257,7 +257,7 @@ def problem_of_value(value: str) -> str:
     if _CONTROL.search(value):
         return "The value holds a control character. Only tabs and line breaks are taken."
     if _SURROGATE.search(value):
-        return "The value holds half of a character (a lone surrogate). Enter it anew."
+        return "The value holds half of a character (a lone surrogate). Enter it again."
     size = len(value.encode())
     if size > VALUE_BYTES:
         return f"The value has {size:,} bytes; a value may have {VALUE_BYTES:,} at most."

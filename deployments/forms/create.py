@@ -35,6 +35,8 @@ class CreateForm(SizedForm):
         super().__init__(data, initial=initial)
         self.options = options
         self.fields.update(self._basics(options, clusters))
+        if data is None and not initial:
+            self.fields["name"].widget.attrs["autofocus"] = True
         self.fields["executor"] = executor_field(options)
         self.fields.update(worker_fields(options, "The size of each Celery worker of the default queue."))
         self.fields.update(scheduler_fields(options))

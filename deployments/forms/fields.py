@@ -22,14 +22,15 @@ from deployments.models import WorkerType
 
 
 def number_field(label: str, bounds: Range, help_text: str = "") -> forms.IntegerField:
-    """A whole number within `bounds`; its error says the bounds."""
+    """A whole number within `bounds`; its error names the field, and says the bounds."""
+    sentence = f"{label}: {bounds.sentence[:1].lower()}{bounds.sentence[1:]}"
     return forms.IntegerField(
         label=label,
         min_value=bounds.minimum,
         max_value=bounds.maximum,
         initial=bounds.default,
         help_text=help_text,
-        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), bounds.sentence),
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), sentence),
     )
 
 
@@ -41,7 +42,9 @@ class NameField(forms.CharField):
             label="Name",
             strip=False,
             help_text="Your team sees it. You can change it later.",
-            widget=forms.TextInput(attrs={"maxlength": NAME_LENGTH, "autocomplete": "off"}),
+            widget=forms.TextInput(
+                attrs={"maxlength": NAME_LENGTH, "autocomplete": "off", "placeholder": "Analytics"}
+            ),
         )
         self.error_messages["required"] = "Enter a name."
 
@@ -100,7 +103,7 @@ def worker_fields(options: Options, help_text: str) -> Mapping[str, forms.Field]
     """What one worker queue is made of."""
     return {
         "worker_type": forms.ChoiceField(
-            label="Worker Type",
+            label="Worker type",
             choices=[(t.name, str(t)) for t in options.worker_types],
             initial=options.default_worker_type.name if options.default_worker_type else None,
             help_text=help_text,
@@ -121,7 +124,9 @@ def scheduler_fields(options: Options) -> Mapping[str, forms.Field]:
             "Scheduler AU", options.scheduler_au, "1 AU is 0.1 CPU and 0.375 GiB of memory."
         ),
         "scheduler_replicas": number_field(
-            "Scheduler replicas", options.scheduler_replicas, "Two or more keep scheduling when one fails."
+            "Scheduler replicas",
+            options.scheduler_replicas,
+            "Use two or more to keep scheduling if one fails.",
         ),
     }
 

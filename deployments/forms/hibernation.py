@@ -14,12 +14,13 @@ from deployments.models import Deployment
 class CronField(forms.CharField):
     """A cron expression; `schedules.clean_cron` is the rule. Empty means never."""
 
-    def __init__(self, label: str, help_text: str) -> None:
+    def __init__(self, label: str, help_text: str, example: str) -> None:
         attrs = {
             "maxlength": schedules.LONGEST,
             "autocomplete": "off",
             "spellcheck": "false",
             "class": "mono",
+            "placeholder": example,
         }
         super().__init__(
             label=label,
@@ -43,15 +44,17 @@ class ScheduleForm(ShownForm):
     """When it sleeps and wakes by itself."""
 
     names = SCHEDULE
-    hibernate_cron = CronField("Hibernate at", "Minute, hour, day of the month, month, day of the week.")
-    wake_cron = CronField("Wake at", "Leave it empty to wake it by hand.")
+    hibernate_cron = CronField(
+        "Hibernate at", "Minute, hour, day of the month, month, day of the week.", "0 20 * * 1-5"
+    )
+    wake_cron = CronField("Wake at", "Leave it empty to wake it by hand.", "0 7 * * 1-5")
     time_zone = forms.ChoiceField(
         label="Time zone",
         choices=[(zone, zone.replace("_", " ")) for zone in schedules.zones()],
         initial="UTC",
         error_messages={"invalid_choice": schedules.UNKNOWN_ZONE},
     )
-    enabled = forms.BooleanField(label="Follow this schedule", required=False, initial=True)
+    enabled = forms.BooleanField(label="Schedule on", required=False, initial=True)
 
     def __init__(
         self, data: Any, *, deployment: Deployment, settings: FieldValues, suggested: str = ""

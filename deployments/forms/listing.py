@@ -28,6 +28,9 @@ class FilterForm(forms.Form):
 
     def __init__(self, data: Any, *, clusters: list[Cluster]) -> None:
         super().__init__(data)
+        if len(clusters) < 2:  # nothing to choose from
+            del self.fields["cluster"]
+            return
         self.fields["cluster"].choices = [("", "Any"), *((str(c.pk), c.name) for c in clusters)]  # type: ignore[attr-defined]
 
     def values(self) -> dict[str, str]:

@@ -129,7 +129,7 @@ class QueueForm(ReviewedForm):
             self.fields["name"] = forms.RegexField(
                 QUEUE_NAME,
                 label="Name",
-                help_text="Tasks name it in their argument queue. It cannot be changed later.",
+                help_text="Tasks select it with the argument queue. The name cannot be changed later.",
                 widget=forms.TextInput(
                     attrs={
                         "maxlength": QUEUE_NAME_LENGTH,

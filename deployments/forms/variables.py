@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.db.models import Q, QuerySet
 from django.utils.datastructures import MultiValueDict
 
 from deployments.domain.dotenv import Parsed, parse
@@ -12,7 +13,7 @@ from deployments.domain.variables import KEY_LENGTH, TOTAL_BYTES
 from deployments.forms.fields import OfferedFieldsForm
 from deployments.models import EnvironmentVariable
 
-_TRIMMED = "Blanks and line breaks at its end are removed."
+_TRIMMED = "Trailing spaces and line breaks are removed."
 _AGAIN = "Enter the value again: a secret is never sent back."
 _NUL = {"null_characters_not_allowed": "Remove the NUL character; no environment can hold it."}
 
@@ -51,18 +52,43 @@ class _TextField(forms.CharField):
             raise forms.ValidationError(_NUL["null_characters_not_allowed"])
 
 
+class VariableFilterForm(forms.Form):
+    """The filter bar over variables. A value that is not offered filters nothing."""
+
+    q = forms.CharField(
+        label="Search",
+        required=False,
+        max_length=KEY_LENGTH,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Key or plain value"}),
+    )
+    kind = forms.ChoiceField(
+        label="Kind", required=False, choices=[("", "All"), ("secret", "Secret"), ("plain", "Plain")]
+    )
+
+    def narrow(self, rows: QuerySet[EnvironmentVariable]) -> QuerySet[EnvironmentVariable]:
+        """Those of `rows` that are asked for. Values of secrets are not looked at."""
+        self.is_valid()
+        if text := self.cleaned_data.get("q"):
+            rows = rows.filter(Q(key__icontains=text) | Q(is_secret=False, value__icontains=text))
+        if kind := self.cleaned_data.get("kind"):
+            rows = rows.filter(is_secret=kind == "secret")
+        return rows
+
+
 class VariableForm(OfferedFieldsForm):
     """A new variable."""
 
     key = forms.CharField(
         label="Key",
-        help_text="Letters, digits and underscores, as in DATABASE_HOST. It cannot be changed later.",
+        help_text="Letters, digits and underscores. The key cannot be changed later.",
         widget=forms.TextInput(
             attrs={
                 "maxlength": KEY_LENGTH,
                 "autocomplete": "off",
                 "spellcheck": "false",
                 "autocapitalize": "off",
+                "placeholder": "DATABASE_HOST",
+                "data-suggests-secret": "id_secret",
             }
         ),
         error_messages={"required": "Enter a key.", **_NUL},
@@ -71,7 +97,7 @@ class VariableForm(OfferedFieldsForm):
     secret = forms.BooleanField(
         label="Secret",
         required=False,
-        help_text="Nobody can read it here again; it can only be replaced. A secret never becomes plain.",
+        help_text="It can be replaced but never shown again or made plain.",
     )
 
     @property
@@ -139,7 +165,7 @@ class ImportForm(OfferedFieldsForm):
 
     text = _TextField(
         label="Paste the text",
-        help_text="KEY=value, one a line. Values of several lines stand in double quotes.",
+        help_text="One KEY=value per line. Put multi-line values in double quotes.",
         widget=_text(10, placeholder="WAREHOUSE_HOST=db.example.org"),
     )
     file = forms.FileField(

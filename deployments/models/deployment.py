@@ -75,6 +75,8 @@ class Deployment(models.Model):
 
     # For pages: how the step at work does. Not stored; put here by `stalled.attach`.
     step_progress: StepProgress | None = None
+    phase: str = ""  # "Falling asleep" or "Waking up": what Deploying means now
+    failing: bool = False  # a component fails while something is under way
 
     # The reconciler's own: when to look next, who is looking now.
     due_at = models.DateTimeField(db_default=Now())
@@ -154,6 +156,11 @@ class Deployment(models.Model):
         )
 
     @property
+    def shown_label(self) -> str:
+        """The word on the badge."""
+        return self.phase or self.shown_status.label
+
+    @property
     def reason(self) -> str:
         """The sentence beside the status; empty when Healthy."""
         if self.shown_status is Status.UNKNOWN:
@@ -172,14 +179,12 @@ class Deployment(models.Model):
     @property
     def asleep_sentence(self) -> str:
         """Who put it to sleep, and when it wakes. One query."""
-        asked = f"Put to sleep by {self.hibernation_cause}." if self.hibernation_cause else "Asleep."
+        asked = f"Hibernated by {self.hibernation_cause}." if self.hibernation_cause else "Hibernating."
         schedule = getattr(self, "schedule", None)
         if schedule is None or not schedule.enabled or schedule.next_wake_at is None:
-            return f"{asked} It sleeps until somebody wakes it. Nothing is lost."
+            return f"{asked} It stays hibernated until someone wakes it; no data is lost."
         at = schedule.local(schedule.next_wake_at)
-        return (
-            f"{asked} It wakes on {at:%A}, {at.day} {at:%B at %H:%M} ({schedule.time_zone}). Nothing is lost."
-        )
+        return f"{asked} It wakes up on {at:%A}, {at.day} {at:%B at %H:%M} ({schedule.time_zone}); no data is lost."
 
     @property
     def url(self) -> str:

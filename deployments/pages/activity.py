@@ -92,7 +92,7 @@ def _page(
     query.pop("page", None)
     context |= {
         "filters": form,
-        "entries": found[:PAGE_SIZE],
+        "entries": activity.folded(found[:PAGE_SIZE]),
         "number": number,
         "has_older": len(found) > PAGE_SIZE and number < activity.LAST_PAGE,
         "filtered": bool(query),

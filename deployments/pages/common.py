@@ -11,6 +11,7 @@ from django.utils import timezone
 from console.kit.http import see_other
 from console.kit.refusals import ActionRefused
 from deployments.actions.refusals import NotNow
+from deployments.domain.states import Executor
 from deployments.models import Deployment
 from deployments.pages import menu
 from deployments.presenters.facts import facts, identifiers
@@ -31,7 +32,7 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
     attach([deployment])
     return {
         "d": deployment,
-        "tabs": [{**each, "current": each["label"] == tab} for each in _tabs(request, deployment)],
+        "tabs": [{**each, "current": each["label"] == tab} for each in _tabs(request, deployment, tab)],
         "list_url": request.workspace.url,
         "stream_url": _stream_url(request),
         "identifiers": identifiers(deployment),
@@ -43,7 +44,7 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
     }
 
 
-def _tabs(request: MemberRequest, deployment: Deployment) -> list[dict[str, Any]]:
+def _tabs(request: MemberRequest, deployment: Deployment, tab_now: str) -> list[dict[str, Any]]:
     """Overview · Worker queues · Variables · Logs · Activity · Settings, as far as there are any."""
 
     def tab(label: str, name: str, **more: Any) -> dict[str, Any]:
@@ -52,7 +53,8 @@ def _tabs(request: MemberRequest, deployment: Deployment) -> list[dict[str, Any]
     alive = deployment.deleted_at is None
     tabs = [tab("Overview", "detail")]
     if alive:
-        tabs.append(tab("Worker queues", "queues"))
+        if deployment.executor == Executor.CELERY or tab_now == "Worker queues":
+            tabs.append(tab("Worker queues", "queues"))
         tabs.append(tab("Variables", "variables", count=deployment.variables.count()))
         tabs.append(tab("Logs", "logs"))
     tabs.append(tab("Activity", "deployment_activity"))

@@ -84,9 +84,15 @@ def _context(request: MemberRequest, deployment: Deployment, name: str) -> dict[
                 "url": component_url(deployment, other),
                 "current": other == name,
             }
-            for other in names
+            for other in _as_in_the_table(deployment, names)
         ],
     }
+
+
+def _as_in_the_table(deployment: Deployment, names: list[str]) -> list[str]:
+    """The names in the order of the Overview; those that were not seen yet come last."""
+    seen = [component.name for component in deployment.components.all()]
+    return [*seen, *(name for name in names if name not in seen)]
 
 
 def _now(deployment: Deployment, name: str) -> dict[str, Any]:

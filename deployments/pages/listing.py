@@ -21,7 +21,8 @@ from workspaces.permissions import Permission
 @workspace_view(Permission.VIEW)
 def deployment_list(request: MemberRequest) -> HttpResponse:
     """The Workspace's Deployments; as a fragment, the rows alone."""
-    form = FilterForm(request.GET, clusters=list(clusters_for(request.workspace)))
+    clusters = list(clusters_for(request.workspace))
+    form = FilterForm(request.GET, clusters=clusters)
     chosen = form.values()
     listing = queries.listing(request.workspace, chosen, request.GET)
     can_create = request.can(Permission.CREATE_DEPLOYMENT)
@@ -38,6 +39,7 @@ def deployment_list(request: MemberRequest) -> HttpResponse:
         "create_url": reverse("deployments:new", args=[request.workspace.pk]),
         "who_can_create": [] if can_create else who_can(request.workspace, Permission.CREATE_DEPLOYMENT),
         "stream_url": _stream_url(request),
+        "clusters_differ": len({each.pk for each in clusters} | {row.cluster_id for row in rows}) > 1,
         "rows_url": request.get_full_path(),
     }
     template = "deployments/listing/_rows.html" if request.htmx else "deployments/listing/list.html"

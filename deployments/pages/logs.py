@@ -54,14 +54,12 @@ class LogForm(forms.Form):
         required=False,
         choices=[
             ("", "Any"),
-            (Level.INFO, "Info and worse"),
-            (Level.WARNING, "Warnings and worse"),
+            (Level.INFO, "Info and above"),
+            (Level.WARNING, "Warnings and above"),
             (Level.ERROR, "Errors"),
         ],
     )
-    since = forms.ChoiceField(
-        label="Written", required=False, choices=[("", "Any time"), *SINCE_WORDS.items()]
-    )
+    since = forms.ChoiceField(label="Time", required=False, choices=[("", "Any"), *SINCE_WORDS.items()])
 
     def __init__(self, data: Any, *, components: list[str]) -> None:
         super().__init__(data)

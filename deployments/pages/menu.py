@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from django.urls import reverse
 
 from deployments.models import Deployment
+from deployments.queries import upgrades
+from deployments.queries.listing import transfer_targets
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
@@ -31,22 +33,23 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
 
     items = []
     if request.can(Permission.EDIT_DEPLOYMENT):
-        runs = f"It runs {deployment.runtime}."
+        runs = f"Runtime {deployment.runtime}."
         if deployment.upgrade_error:
-            message = "Its last upgrade failed, and its page says why. The Activity keeps it."
+            message = "The last upgrade failed. The Activity keeps the reason."
             items.append(
                 MenuItem("Dismiss failed upgrade", message, "check", url("upgrade_dismiss"), post=True)
             )
-        items.append(MenuItem("Upgrade…", runs, "arrow-up", url("upgrade")))
+        if upgrades.newer(deployment):
+            items.append(MenuItem("Upgrade…", runs, "arrow-up", url("upgrade")))
         if deployment.hibernating:
-            message = "It sleeps, and nothing of it runs."
+            message = "This Deployment is hibernating."
             items.append(MenuItem("Wake up", message, "play", url("wake"), post=True, primary=True))
         else:
-            message = "Asleep it costs nothing but its database."
+            message = "Hibernating frees everything except the database."
             items.append(MenuItem("Hibernate…", message, "moon", url("hibernate")))
-        message = "It can sleep at night and at weekends by itself."
+        message = "Hibernate automatically on nights and weekends."
         items.append(MenuItem("Hibernation schedule", message, "clock", url("schedule")))
-    if request.can(Permission.TRANSFER_DEPLOYMENT):
-        message = f"It belongs to the Workspace {deployment.workspace.name}."
+    if request.can(Permission.TRANSFER_DEPLOYMENT) and transfer_targets(request.user, deployment):
+        message = f"In Workspace {deployment.workspace.name}."
         items.append(MenuItem("Transfer…", message, "layers", url("transfer")))
     return items

@@ -14,11 +14,13 @@ from deployments.access import deployment_view
 from deployments.domain.states import Operation
 from deployments.models import Deployment
 from deployments.pages.common import page_context
+from deployments.presenters.first_steps import first_steps
 from deployments.presenters.fragments import live_context, step_context
 from deployments.queries.durations import BUSY, attach
 from deployments.secrets import vault
 from deployments.templatetags import states
 from workspaces.access import MemberRequest
+from workspaces.actions import workspaces
 from workspaces.permissions import Permission
 
 
@@ -32,6 +34,7 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **page_context(request, deployment, "Overview"),
         **live_context(deployment),
         **_ways_out(request, deployment),
+        **_first_steps(request, deployment),
         "credential": _credential(request, deployment, revealed=None),
         "edit_url": _edit_url(request, deployment),
     }
@@ -50,6 +53,12 @@ def _ways_out(request: MemberRequest, deployment: Deployment) -> dict[str, str |
         "stalled_retry_url": reverse("deployments:retry", args=here) if retry else None,
         "stalled_delete_url": reverse("deployments:delete", args=here) if delete else None,
     }
+
+
+def _first_steps(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
+    may_hide = request.can(Permission.EDIT_DEPLOYMENT)
+    url = reverse("deployments:first_steps_done", args=[deployment.release_name]) if may_hide else None
+    return {"first_steps": first_steps(deployment), "first_steps_url": url}
 
 
 def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
@@ -76,6 +85,7 @@ def _credential(
         "username": vault.ADMIN_USERNAME,
         "revealed": revealed,
         "reveal_url": reverse("deployments:credential", args=[deployment.release_name]),
+        "hide_url": deployment.url,
     }
 
 
@@ -95,7 +105,7 @@ def live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 def badge(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The badge alone, for a page that missed something."""
     attach([deployment])
-    return HttpResponse(states.status_badge(deployment))
+    return HttpResponse(states.status_badge(deployment, staged=True))
 
 
 @require_POST
@@ -106,6 +116,7 @@ def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     context = {
         **page_context(request, deployment, "Overview"),
         **live_context(deployment),
+        **_first_steps(request, deployment),
         "credential": _credential(request, deployment, revealed=password),
         "edit_url": _edit_url(request, deployment),
     }
@@ -117,7 +128,13 @@ def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 def retry(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Try the failing step again now."""
     actions.retry_now(deployment=deployment, by=request.user)
-    messages.info(
-        request, "Asked for another try. What has just failed may rest for a moment before it runs again."
-    )
+    messages.info(request, "Retrying shortly.")
+    return see_other(deployment.url)
+
+
+@require_POST
+@deployment_view(Permission.EDIT_DEPLOYMENT)
+def first_steps_done(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """What comes after the first Deployment is done, or nobody wants to see it."""
+    workspaces.hide_first_steps(workspace=request.workspace)
     return see_other(deployment.url)

@@ -45,12 +45,15 @@ class Row:
 
 
 def formula(queue: QueueSpec, *, queued: int, running: int, desired: int) -> str:
-    """How the number of workers comes about, spelled out: "7 running + 12 queued / 16 per worker: 2 workers"."""
+    """How the number of workers comes about, spelled out: "19 tasks, 16 per worker: 2 workers needed"."""
     need = desired_workers(queue, queued, running)
-    message = f"{running} running + {queued} queued / {queue.concurrency} per worker: {_workers(need)}"
-    bare = -(-(queued + running) // queue.concurrency)
+    tasks = running + queued
+    message = (
+        f"{tasks} task{'' if tasks == 1 else 's'}, {queue.concurrency} per worker: {_workers(need)} needed"
+    )
+    bare = -(-tasks // queue.concurrency)
     if bare != need:
-        message += f" ({'at least' if bare < need else 'at most'} {need})"
+        message += f" ({'minimum' if bare < need else 'maximum'} {need})"
     return f"{message}; {desired} until 5 minutes have passed" if desired > need else message
 
 

@@ -14,7 +14,7 @@ from workspaces.access import MemberRequest
 
 SAVED = "Your changes are saved."
 
-NOTHING_CHANGED = "Nothing differs from what is saved, so nothing was changed and nothing restarts."
+NOTHING_CHANGED = "No changes to save."
 
 
 def review_page(

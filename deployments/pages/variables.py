@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -32,6 +33,7 @@ from deployments.forms.variables import (
     BaseRevisionForm,
     EditVariableForm,
     ImportForm,
+    VariableFilterForm,
     VariableForm,
     add_again,
 )
@@ -45,6 +47,7 @@ from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
 SHOWN_REFUSALS = 100
+PAGE_SIZE = 50
 _MOVED_DELETE = "The variables changed after this page was shown. Below is what would be deleted now."
 _MOVED = "The variables changed after this page was shown. Below is the difference to what there is now."
 
@@ -75,17 +78,23 @@ def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dic
 def variable_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Every variable, and the revisions."""
     not_now = why_not_editable(deployment)
-    rows = list(deployment.variables.select_related("updated_by").defer("sealed", "secret_digest"))
+    form = VariableFilterForm(request.GET)
+    keys = list(deployment.variables.values_list("key", flat=True))
+    found = form.narrow(deployment.variables.select_related("updated_by").defer("sealed", "secret_digest"))
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     context = _context(
         request,
         deployment,
-        rows=rows,
-        unused=[reserved(row.key) for row in rows if reserved(row.key)],  # stored before the name was refused
+        rows=page.object_list,
+        page=page,
+        total=len(keys),
+        filters=form,
+        unused=[reserved(key) for key in keys if reserved(key)],  # stored before the name was refused
         revisions=[
             _revision(each) for each in deployment.variable_revisions.select_related("by").defer("sealed")
         ],
         not_now=not_now,
-        behind_proxy=uses_proxy([row.key for row in rows]),
+        behind_proxy=uses_proxy(keys),
         can_edit=request.can(Permission.EDIT_DEPLOYMENT) and not not_now,
     )
     return render(request, "deployments/variables/variables.html", context)
@@ -242,7 +251,7 @@ def variables_draft(request: MemberRequest, deployment: Deployment, token: UUID)
         return made
 
     named = {entry.key for entry in draft.parsed.entries}  # of the unchanged, only these are worth a line
-    return _difference(request, deployment, "Import of a .env", compare, apply, named=named)
+    return _difference(request, deployment, "Review import", compare, apply, named=named)
 
 
 @require_http_methods(["GET", "POST"])

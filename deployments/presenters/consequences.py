@@ -111,15 +111,15 @@ def _executor(old: Release, new: Release, loads: Mapping[str, QueueLoad]) -> lis
             "tasks that name a queue run without one."
         )
     else:
-        message.append("Tasks that run now are cut off and start again under the new executor.")
+        message.append("Running tasks are stopped and start again under the new executor.")
     return message
 
 
 def _inside(what: str, *, sized: bool) -> str:
     """What becomes of tasks under the Local executor. Kubernetes lets a scheduler end slowly, this machine does not."""
     if sized:
-        return f"Tasks that run inside {what} get {DRAIN_MINUTES} minutes to finish first."
-    return f"Tasks that run inside {what} are cut off; Airflow starts them again."
+        return f"Tasks that run in {what} get {DRAIN_MINUTES} minutes to finish first."
+    return f"Tasks that run in {what} are stopped; Airflow starts them again."
 
 
 def _restarts(old: Release, new: Release, done: Effects, *, sized: bool) -> list[str]:

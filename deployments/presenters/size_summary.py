@@ -82,30 +82,30 @@ def summary(asked: Asked, *, local_parallelism: int = 32) -> list[Line]:
         where = (
             "each in a pod of its own" if asked.executor is Executor.KUBERNETES else "inside the scheduler"
         )
-        return [*lines, *_in_pods(asked), Line("Tasks at once", str(local_parallelism), where)]
+        return [*lines, *_in_pods(asked), Line("Concurrent tasks", str(local_parallelism), where)]
     at_most = asked.max_workers
     workers = asked.worker * at_most if asked.worker and at_most else None
     lines.append(
         Line(
-            "Workers at most",
+            "Max workers",
             str(at_most) if at_most else MISSING,
             f"of type {asked.worker_name}" * bool(asked.worker),
         )
     )
-    lines.append(Line("Workers' resources at most", size_text(workers) if workers else MISSING))
+    lines.append(Line("Max for workers", size_text(workers) if workers else MISSING))
     tasks = at_most * asked.concurrency if at_most and asked.concurrency else None
     detail = f"{at_most} workers × {asked.concurrency}" if tasks else ""
     others = sum((queue.size * queue.max_workers for queue in asked.others), Size(0, 0))
     more = sum(queue.max_workers * queue.concurrency for queue in asked.others)
     if asked.others:
         detail = f"{tasks} here, {more} on other queues" if tasks else ""
-        lines.append(Line("Other queues at most", size_text(others), f"{len(asked.others)} besides default"))
+        lines.append(Line("Max for other queues", size_text(others), f"{len(asked.others)} besides default"))
     total = workers + scheduler + others if workers and scheduler else None
     if asked.pods:
         lines += _in_pods(asked)
     else:
-        lines.append(Line("In all at most", size_text(total) if total else MISSING))
-    return [*lines, Line("Tasks at once", str(tasks + more) if tasks else MISSING, detail)]
+        lines.append(Line("Maximum total", size_text(total) if total else MISSING))
+    return [*lines, Line("Concurrent tasks", str(tasks + more) if tasks else MISSING, detail)]
 
 
 def _components(release: Release | None) -> list[Line]:
@@ -136,7 +136,7 @@ def _in_pods(asked: Asked) -> list[Line]:
     ]
     total = sum((part.size * part.pods for part in parts), Size(0, 0))
     detail = "more while a change replaces pods" if parts else ""
-    return [*lines, Line("In all at most", size_text(total) if parts else MISSING, detail)]
+    return [*lines, Line("Maximum total", size_text(total) if parts else MISSING, detail)]
 
 
 def _scheduler(asked: Asked) -> Size | None:

@@ -1,8 +1,9 @@
 """What happened, on one time line: people's acts (audit events) and changes of status, newest first."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django.db.models import BigIntegerField, CharField, F, Max, QuerySet, Value
@@ -47,6 +48,7 @@ class Entry:
     after: dict[str, Any]
     row: int
     actor_id: int | None = None  # the account, which a person may have renamed or left
+    others: tuple[str, ...] = ()  # the names, of several that were done in one go
 
     @property
     def word(self) -> str:
@@ -66,6 +68,8 @@ class Entry:
     @property
     def details(self) -> list[str]:
         """What else changed, a line each: "name: Old → New"."""
+        if self.others:
+            return [", ".join(self.others)]
         if self.status:
             return [self.after["reason"]] if self.after["reason"] else []
         reported = {"role", *(["name"] if "name" not in self.before else [])}  # by the sentence itself
@@ -76,11 +80,29 @@ class Entry:
     def sentence(self) -> str:
         """The whole as plain text."""
         words = (
-            (self.label, "went", self.tail)
+            (self.label, "changed", self.tail)
             if self.status
             else (self.actor, self.act, self.word, self.label, self.tail)
         )
         return " ".join(word for word in words if word)
+
+
+def _in_one_go(entry: Entry) -> tuple[object, ...]:
+    minute = entry.at.replace(second=0, microsecond=0)
+    return entry.status, entry.actor, entry.act, entry.kind, entry.after.get("role"), minute
+
+
+def folded(entries: Sequence[Entry]) -> list[Entry]:
+    """The same, with what somebody did to several people in one go as one event: "invited 30 people"."""
+    shown: list[Entry] = []
+    for _, group in groupby(entries, key=_in_one_go):
+        same = list(group)
+        if same[0].kind == "invitation" and len(same) > 2:
+            names = tuple(entry.label for entry in same)
+            shown.append(replace(same[0], label=f"{len(same)} people", others=names))
+        else:
+            shown += same
+    return shown
 
 
 def _role(values: Mapping[str, Any]) -> str:

@@ -8,9 +8,10 @@ from django.db.models import Q, prefetch_related_objects
 from django.utils import timezone
 
 from deployments.domain.durations import StepProgress, TypicalDuration, typical
-from deployments.domain.states import Operation, Status, StepState
-from deployments.models import Deployment, Step, StepTiming
+from deployments.domain.states import ComponentState, Operation, Status, StepState
+from deployments.models import Deployment, StatusChange, Step, StepTiming
 
+FALLING_ASLEEP, WAKING_UP = "Falling asleep", "Waking up"
 BUSY = frozenset({Status.CREATING, Status.DEPLOYING, Status.DELETING})
 
 type Key = tuple[UUID, str, str]  # cluster, operation, key of the step
@@ -54,12 +55,17 @@ def typicals(keys: Iterable[Key]) -> dict[Key, TypicalDuration]:
 
 
 def attach(rows: Sequence[Deployment]) -> None:
-    """Put on each row how its step at work does (`row.pace`). Two queries however many rows; none while nothing is
-    under way."""
+    """Put on each row how its step at work does (`row.step_progress`), what its change is (`row.phase`) and whether a
+    component fails. Four queries however many rows; none while nothing is under way."""
     busy = [row for row in rows if row.shown_status in BUSY]
     if not busy:
         return
-    prefetch_related_objects(busy, "steps")
+    prefetch_related_objects(busy, "steps", "components")
+    woken = _woken(row for row in busy if row.shown_status is Status.DEPLOYING and not row.hibernating)
+    for row in busy:
+        row.failing = any(each.state == ComponentState.FAILING for each in row.components.all())
+        if row.shown_status is Status.DEPLOYING:
+            row.phase = FALLING_ASLEEP if row.hibernating else WAKING_UP if row.pk in woken else ""
     at_work = {row.pk: step for row in busy if (step := _step_at_work(row))}
     known = typicals(_key(row, at_work[row.pk]) for row in busy if row.pk in at_work)
     now = timezone.now()
@@ -70,6 +76,16 @@ def attach(rows: Sequence[Deployment]) -> None:
             row.step_progress = StepProgress(
                 step.key, step.title, step.sentence, step.started_at, expected, now
             )
+
+
+def _woken(rows: Iterable[Deployment]) -> set[UUID]:
+    """Which of these slept before what they do now. One query, none for no rows."""
+    asked = [row.pk for row in rows]
+    if not asked:
+        return set()
+    last = StatusChange.objects.filter(deployment__in=asked).order_by("deployment", "-at", "-pk")
+    before = last.distinct("deployment").values_list("deployment", "old")
+    return {pk for pk, old in before if old == Status.HIBERNATING}
 
 
 def _key(row: Deployment, step: Step) -> Key:

@@ -10,9 +10,12 @@ def why_not_editable(deployment: Deployment) -> str:
     """Why nothing about it can be changed now, in a sentence; "" when it can: it was Healthy once, and nobody asked
     for it to go. No query."""
     if deployment.is_deleting:
-        return "This Deployment is being deleted. Nothing about it can be changed any more."
+        return "This Deployment is being deleted and can no longer be changed."
     if deployment.first_healthy_at is None:
-        return "This Deployment is still being created. Change it once it is Healthy, or delete it."
+        return (
+            "This Deployment is being created. You can change it once it is Healthy; "
+            "until then you can only delete it."
+        )
     return ""
 
 

@@ -27,7 +27,11 @@ SORTS: dict[str, F | Func] = {
 # What a row of the list shows, and what its status is judged by: half the time of reading whole rows.
 COLUMNS = (
     *("name", "release_name", "executor", "updated_at", "status", "observed_at", "due_at", "deleted_at"),
-    *("first_healthy_at", "delete_requested_at"),  # by which `stalled` knows whose steps are under way
+    *(
+        "first_healthy_at",
+        "delete_requested_at",
+        "hibernating",
+    ),  # by which `stalled` knows whose steps are under way
     *(
         "cluster__name",
         "cluster__last_seen_at",

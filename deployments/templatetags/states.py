@@ -20,6 +20,7 @@ from deployments.domain.states import (
     StepState,
 )
 from deployments.models import Deployment
+from deployments.queries.durations import BUSY, FALLING_ASLEEP, WAKING_UP
 
 register = template.Library()
 
@@ -27,18 +28,18 @@ STEP_WORD = {
     StepState.PENDING: "Not started",
     StepState.RUNNING: "Running",
     StepState.DONE: "Done",
-    StepState.FAILED: "Failed, will be tried again",
+    StepState.FAILED: "Failed, retrying",
 }
 
 STATUS_SENTENCE = {
     Status.CREATING: "Airflow is being set up.",
     Status.DEPLOYING: "Changes are being applied.",
-    Status.HEALTHY: "Every component answers.",
-    Status.UNHEALTHY: "A component does not answer. See below which one.",
-    Status.HIBERNATING: "Asleep: nothing runs and nothing is lost.",
-    Status.UNKNOWN: "Nothing was heard of it for two minutes.",
-    Status.DELETING: "Everything of it is being removed.",
-    Status.DELETED: "Nothing of it is left.",
+    Status.HEALTHY: "All components are healthy.",
+    Status.UNHEALTHY: "A component is not responding. See below which one.",
+    Status.HIBERNATING: "Hibernating: nothing runs and no data is lost.",
+    Status.UNKNOWN: "No data for two minutes.",
+    Status.DELETING: "Everything is being removed.",
+    Status.DELETED: "Everything was removed.",
 }
 
 
@@ -63,6 +64,29 @@ def badge(status: Status | str) -> SafeString:
 NOTHING_TO_EXPLAIN = {Status.HEALTHY, Status.HIBERNATING, Status.DELETED}
 UNHEARD = "triangle-alert"
 STALLED = Appearance("warn", "triangle-alert")
+FAILING = Appearance("bad", "octagon-x")
+PHASE_APPEARANCE = {
+    FALLING_ASLEEP: Appearance("busy", "moon"),
+    WAKING_UP: Appearance("busy", "loader-circle"),
+}
+
+
+@register.filter
+def stage(deployment: Deployment) -> str:
+    """What the head, the menu and the configuration of a Deployment's pages depend on, beside the reader's role: a page
+    that was drawn at another stage is out of date."""
+    words = [str(deployment.generation)]
+    if deployment.deleted_at is not None:
+        words.append("deleted")
+    elif deployment.is_deleting:
+        words.append("deleting")
+    elif deployment.first_healthy_at is None:
+        words.append("creating")
+    words += ["asleep"] if deployment.hibernating else []
+    words += ["trouble"] if deployment.upgrade_error else []
+    words += ["failing"] if deployment.failures else []
+    words += ["busy"] if deployment.shown_status in BUSY else []
+    return "-".join(words)
 
 
 def _unheard(deployment: Deployment, status: Status) -> SafeString:
@@ -74,25 +98,29 @@ def _unheard(deployment: Deployment, status: Status) -> SafeString:
 
 
 @register.simple_tag
-def status_badge(deployment: Deployment) -> SafeString:
+def status_badge(deployment: Deployment, staged: bool = False) -> SafeString:
     """The badge of a Deployment, a second one when it is stalled, and the way to the reason; the same for every viewer,
-    so it may be streamed. What will be stalled in a while asks for itself again then."""
+    so it may be streamed. What will be stalled in a while asks for itself again then. With `staged`, it also tells the
+    page at which stage the Deployment is."""
+    told = format_html('<span hidden data-stage-now="{}"></span>', stage(deployment)) if staged else ""
     status = deployment.shown_status
     unheard = _unheard(deployment, status)
     if status in NOTHING_TO_EXPLAIN:
-        return format_html("{}{}", badge(status), unheard)
+        return format_html("{}{}{}", badge(status), unheard, told)
     step_progress = deployment.step_progress
     return format_html(
-        '{}{}{}<a class="why" href="{}">Why?<span class="sr"> {} is {}</span></a>{}',
-        badge(status),
+        '{}{}{}{}<a class="why" href="{}">Why?<span class="sr"> {} is {}</span></a>{}{}',
+        _badge(PHASE_APPEARANCE.get(deployment.phase, STATUS_APPEARANCE[status]), deployment.shown_label),
         unheard,
+        _badge(FAILING, "Failing") if deployment.failing else "",
         _badge(STALLED, "Stalled") if step_progress and step_progress.stalled else "",
         reverse("deployments:why", args=[deployment.release_name]),
         deployment.name,
-        status.label,
+        deployment.shown_label,
         ask_again(deployment.badge_url, f"badge-{deployment.pk}", step_progress.due_in)
         if step_progress and step_progress.due_in
         else "",
+        told,
     )
 
 
@@ -100,7 +128,7 @@ def status_badge(deployment: Deployment) -> SafeString:
 def ask_again(url: str, target: str, seconds: int) -> SafeString:
     """Has the page fetch a part of itself anew at a known moment. A part that is replaced sooner asks no more."""
     return format_html(
-        '<span hidden hx-get="{}" hx-target="#{}" hx-swap="innerHTML" hx-trigger="load delay:{}s"></span>',
+        '<span hidden hx-get="{}" hx-target="#{}" hx-trigger="load delay:{}s"></span>',
         url,
         target,
         seconds,
@@ -112,6 +140,13 @@ def component_badge(state: ComponentState | str) -> SafeString:
     """The badge of a component's state."""
     state = ComponentState(state)
     return _badge(COMPONENT_APPEARANCE[state], state.value.capitalize())
+
+
+@register.simple_tag
+def step_badge(state: StepState | str) -> SafeString:
+    """The badge of a step's state."""
+    state = StepState(state)
+    return _badge(STEP_APPEARANCE[state], STEP_WORD[state])
 
 
 register.filter("component_name", heading)

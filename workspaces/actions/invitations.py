@@ -82,6 +82,21 @@ def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
     return _issue(invitation, by, "invited again")
 
 
+@transaction.atomic
+def show_link(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
+    """The present link for copying; changes nothing, and is audited. Raises MissingPermission, or ActionRefused (not
+    open any more, expired, or made with an earlier SECRET_KEY)."""
+    locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
+    invitation = _open(locked, invitation_id)
+    if invitation.is_expired:
+        raise ActionRefused("This invitation has expired. Send it again to get a new link.")
+    pair = invitation_links.links_of(invitation)
+    if invitation_links.hashes(pair) != (invitation.mailed_hash, invitation.copied_hash):
+        raise ActionRefused("The link was made with an earlier SECRET_KEY. Send it again to get a new one.")
+    _audit(invitation, by, "showed the link of")
+    return Made(invitation, pair.copied)
+
+
 def _issue(invitation: Invitation, by: User, verb: str) -> Made:
     """Give the invitation new links and queue their mail."""
     now = timezone.now()
@@ -125,9 +140,9 @@ def _close(invitation: Invitation, by: User, verb: str) -> Invitation:
 def _open(workspace: Workspace, invitation_id: UUID) -> Invitation:
     invitation = Invitation.objects.select_for_update().filter(workspace=workspace, pk=invitation_id).first()
     if invitation is None or invitation.revoked_at is not None:
-        raise ActionRefused("This invitation was revoked already.")
+        raise ActionRefused("This invitation was already revoked.")
     if invitation.accepted_at is not None:
-        raise ActionRefused(f"This invitation was used already: {invitation.email} has joined.")
+        raise ActionRefused(f"This invitation was already used: {invitation.email} has joined.")
     return invitation
 
 

@@ -17,7 +17,7 @@ def lock(workspace_id: UUID) -> Workspace:
     when it is gone."""
     workspace = Workspace.objects.select_for_update(no_key=True).filter(pk=workspace_id).first()
     if workspace is None:
-        raise ActionRefused("This Workspace was deleted meanwhile.")
+        raise ActionRefused("This Workspace was just deleted.")
     return workspace
 
 

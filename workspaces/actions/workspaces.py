@@ -1,10 +1,13 @@
 """What people do to Workspaces. Every function is atomic, takes its actor as `by`, and writes its audit event."""
 
+import re
+
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
+from django.utils import timezone
 
 from console.kit import names
 from console.kit.refusals import ActionRefused
@@ -65,8 +68,9 @@ def _wait_for_first_account() -> None:
 
 
 def personal_workspace_name(user: User) -> str:
-    """ "Alice's Workspace", from the name or the part of the address before the @, within 50 characters."""
-    owner = user.name or user.email.partition("@")[0]
+    """ "Alice's Workspace", within 50 characters: from the name, or from the first word of the address (dana.designer@…
+    is Dana)."""
+    owner = user.name or re.split(r"[.+_]", user.email.partition("@")[0])[0] or user.email
     owner = owner[:1].upper() + owner[1:]
     suffix = "'s Workspace"
     try:
@@ -97,6 +101,13 @@ def rename_workspace(*, workspace: Workspace, by: User, name: str) -> Workspace:
     locked.save(update_fields=["name"])
     audit.record_workspace(locked, by, "renamed", old={"name": old}, new={"name": name})
     return locked
+
+
+def hide_first_steps(*, workspace: Workspace) -> None:
+    """What comes after the first Deployment is not offered any more. Not audited: nothing of the Workspace changes."""
+    Workspace.objects.filter(pk=workspace.pk, first_steps_done_at=None).update(
+        first_steps_done_at=timezone.now()
+    )
 
 
 @transaction.atomic

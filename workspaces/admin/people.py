@@ -20,7 +20,7 @@ class UserAdmin(OperatorAdmin):
     date_hierarchy = "date_joined"
     ordering = ("email",)
     search_fields = ("email", "name")
-    search_help_text = "Search by e-mail address or name."
+    search_help_text = "Search by email address or name."
     fields = (
         "email",
         "name",
@@ -61,7 +61,7 @@ class UserAdmin(OperatorAdmin):
     @admin.display(description="Acts")
     def what_they_did(self, user: User) -> SafeString:
         """A link to their audit events."""
-        return list_link(AuditEvent, "What they did", actor_id__exact=user.pk)
+        return list_link(AuditEvent, "Their actions", actor_id__exact=user.pk)
 
 
 @admin.register(Workspace)
@@ -103,7 +103,7 @@ class WorkspaceAdmin(OperatorAdmin):
     @admin.display(description="Activity")
     def activity(self, workspace: Workspace) -> SafeString:
         """A link to everything that was done in it."""
-        return list_link(AuditEvent, "What was done in it", workspace_id__exact=workspace.pk)
+        return list_link(AuditEvent, "Audit log", workspace_id__exact=workspace.pk)
 
 
 @admin.register(Membership)
@@ -116,7 +116,7 @@ class MembershipAdmin(OperatorAdmin):
     date_hierarchy = "created_at"
     ordering = ("-pk",)
     search_fields = ("user__email", "user__name", "workspace__name")
-    search_help_text = "Search by the person's e-mail address or name, or by Workspace."
+    search_help_text = "Search by the person's email address or name, or by Workspace."
     fields = ("user", "workspace", "role", "created_at")
     csv_fields = ("workspace__name", "user__email", "role", "created_at")
     actions = (export_csv,)
@@ -134,7 +134,7 @@ class InvitationAdmin(OperatorAdmin):
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-pk")
     search_fields = ("email", "workspace__name")
-    search_help_text = "Search by e-mail address or Workspace."
+    search_help_text = "Search by email address or Workspace."
     fields = (
         "email",
         "workspace",

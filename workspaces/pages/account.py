@@ -49,7 +49,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     assert isinstance(user, User)  # noqa: S101 - login_required
     form = ConfirmForm(
         posted(request),
-        label="Type your e-mail address to confirm",
+        label="Type your email address to confirm",
         expected=user.email,
         sentence=f"Type {user.email} exactly as it is shown.",
     )

@@ -35,6 +35,7 @@ class Listing:
     page: Page[Membership]
     pending: list[Invitation]
     total: int
+    invited: int
     admins: int
 
 
@@ -50,11 +51,13 @@ def listing(workspace: Workspace, chosen: dict[str, str], page: str) -> Listing:
         rows, pending = rows.filter(role=role), pending.filter(role=role)
     label = Lower(Coalesce(NullIf(F("user__name"), Value("")), F("user__email")))
     found = Paginator(rows.order_by(label, "pk"), PAGE_SIZE).get_page(page)
+    waiting = list(pending.order_by("email")) if found.number == 1 else []
     roles = list(everybody.values_list("role", flat=True))
     return Listing(
         page=found,
-        pending=list(pending.order_by("email")) if found.number == 1 else [],
+        pending=waiting,
         total=len(roles),
+        invited=len(waiting),
         admins=roles.count(Role.ADMIN),
     )
 
@@ -72,6 +75,7 @@ def member_list(request: MemberRequest) -> HttpResponse:
         "pending": found.pending,
         "total": found.total,
         "filters": form,
+        "invited": found.invited,
         "nobody": not found.pending and not found.page.object_list,
         "can_manage": can_manage,
         "who_manages": [] if can_manage else who_can(request.workspace, Permission.MANAGE_MEMBERS),
@@ -123,9 +127,10 @@ def resend(request: MemberRequest, invitation_id: UUID) -> HttpResponse:
     return _made(request, Outcome([made], [], []))
 
 
-def _made(request: MemberRequest, outcome: Outcome) -> HttpResponse:
+def _made(request: MemberRequest, outcome: Outcome, *, again: bool = False) -> HttpResponse:
     context = {
         "made": [{"invitation": each.invitation, "link": _link(request, each)} for each in outcome.made],
+        "again": again,
         "members": outcome.members,
         "invited": outcome.invited,
     }
@@ -134,6 +139,20 @@ def _made(request: MemberRequest, outcome: Outcome) -> HttpResponse:
 
 def _link(request: HttpRequest, made: Made) -> str:
     return urljoin(f"{settings.BASE_URL}/", reverse("invitation", args=[made.token]))
+
+
+@require_POST
+@workspace_view(Permission.MANAGE_MEMBERS)
+def show_link(request: MemberRequest, invitation_id: UUID) -> HttpResponse:
+    """The present link once more, to copy: nothing is sent, and the one in the mail still works."""
+    try:
+        made = invitations.show_link(
+            workspace=request.workspace, by=request.user, invitation_id=invitation_id
+        )
+    except ActionRefused as refused:
+        messages.error(request, refused.sentence)
+        return _back(request)
+    return _made(request, Outcome([made], [], []), again=True)
 
 
 @require_POST

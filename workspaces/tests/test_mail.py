@@ -174,7 +174,7 @@ def test_after_the_last_try_the_row_says_that_no_mail_was_sent(mailer, as_, alic
     tasks.send_invitation(str(invitation.pk))
     invitation.refresh_from_db()
     assert invitation.mail_state == "failed"
-    assert "No mail was sent" in as_(alice).get(f"/w/{workspace.pk}/members/").content.decode()
+    assert "No email was sent" in as_(alice).get(f"/w/{workspace.pk}/members/").content.decode()
 
 
 def test_a_refused_address_is_not_tried_again(inbox, invitation):

@@ -8,6 +8,7 @@ from typing import Any
 
 from django import template
 from django.core.paginator import Page
+from django.forms.boundfield import BoundWidget
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -102,6 +103,14 @@ def until(value: datetime) -> SafeString:
     return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), moment, text)
 
 
+@register.simple_tag
+def described(radio: BoundWidget) -> SafeString:
+    """The control of a choice card; the sentence beside it, when there is one, is its description and not its name."""
+    if "\n" in str(radio.choice_label):
+        radio.data["attrs"]["aria-describedby"] = f"{radio.id_for_label}_text"
+    return radio.tag()
+
+
 @register.filter
 def first_line(value: object) -> str:
     """The title of a choice card: the first line of its label."""
@@ -112,6 +121,12 @@ def first_line(value: object) -> str:
 def other_lines(value: object) -> str:
     """The sentence of a choice card: what follows the first line of its label."""
     return str(value).partition("\n")[2]
+
+
+@register.filter
+def without_password(value: object) -> str:
+    """A text in which the passwords of addresses such as postgresql://user:password@host are dots."""
+    return re.sub(r"(\w+://[^\s:/@]*:)[^\s@/]+(?=@)", r"\1•••", str(value))
 
 
 @register.filter

@@ -161,7 +161,7 @@ def test_from_a_badge_to_the_lines_that_tell(live_server, as_, vera, running, dr
         expect(page.locator("#now")).to_contain_text("Last probe")  # fetched by the page
         assert page.locator("#now .logline").all_inner_texts()[-1].strip() == "trace"
         assert axe_complaints(page) == []
-        page.get_by_role("link", name="All its errors").click()
+        page.get_by_role("link", name="All errors").click()
         expect(page.locator("[data-log-lines] .logline")).to_have_count(2)
         expect(page.get_by_label("Level")).to_have_value("error")
 
@@ -184,7 +184,7 @@ def test_stalled_appears_by_itself_and_brings_what_to_do(live_server, as_, bob, 
         expect(retry).to_be_hidden()
         page.evaluate("window.neverReloaded = true")
         expect(page.locator("[data-stalled]")).to_contain_text(
-            "Stalled: Database has run for", timeout=10_000
+            "Stalled: Database has been running for", timeout=10_000
         )
         expect(page.locator(".page-head .badge")).to_have_text(["Creating", "Stalled"], timeout=5000)
         expect(retry).to_be_visible()

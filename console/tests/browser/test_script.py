@@ -119,9 +119,9 @@ def test_the_summary_follows_the_form_without_losing_the_focus(window, addresses
 
 def test_workers_are_not_asked_for_without_celery(window, addresses) -> None:
     page = opened(window, addresses["new"])
-    expect(page.get_by_label("Worker Type")).to_be_visible()
+    expect(page.get_by_label("Worker type")).to_be_visible()
     page.get_by_text("Local", exact=True).click()
-    expect(page.get_by_label("Worker Type")).to_be_hidden()
+    expect(page.get_by_label("Worker type")).to_be_hidden()
 
 
 def test_errors_get_the_focus_and_lead_to_their_field(window, addresses) -> None:
@@ -170,4 +170,4 @@ def test_every_action_is_there_without_javascript(window, addresses) -> None:
     page.get_by_label("Name", exact=True).fill("Without script")
     page.get_by_role("button", name="Create Deployment").click()
     expect(page.get_by_role("heading", name="Without script")).to_be_visible()
-    expect(page.get_by_text("is being created.")).to_be_visible()
+    expect(page.get_by_text("creation continues")).to_be_visible()

@@ -35,7 +35,7 @@ def test_two_people_become_a_team(live_server) -> None:
         mine.fill("textarea", "Grace@Example.org")
         mine.get_by_text("Editor", exact=True).click()
         mine.get_by_role("button", name="Invite", exact=True).click()
-        expect(mine.get_by_role("heading", level=1)).to_have_text("1 invitation made")
+        expect(mine.get_by_role("heading", level=1)).to_have_text("1 person invited")
         expect(mine.get_by_role("button", name="Copy")).to_be_visible()
         link = mine.locator(".copy code").inner_text()
 
@@ -51,8 +51,8 @@ def test_two_people_become_a_team(live_server) -> None:
         # The first person sees it, and the link is used up.
         mine.get_by_role("link", name="Members", exact=True).first.click()
         expect(mine.get_by_role("row", name="grace@example.org")).to_be_visible()
-        expect(mine.get_by_text("Invited", exact=True)).to_have_count(0)
+        expect(mine.get_by_text("Sent", exact=True)).to_have_count(0)
         mine.get_by_role("link", name="Activity").click()
         expect(mine.get_by_text("joined Workspace")).to_be_visible()
         theirs.goto(link)
-        expect(theirs.get_by_text("You belong to Ada's Workspace already")).to_be_visible()
+        expect(theirs.get_by_text("You are already a member of Ada's Workspace")).to_be_visible()

@@ -60,7 +60,7 @@ def test_variables_are_added_imported_and_deleted(live_server, as_, bob, deploym
         page.get_by_role("link", name="Import a .env").click()
         page.get_by_label("Paste the text").fill(f"REGION=eu\nTOKEN={CANARY}2\nPATH=/bin\n")
         page.get_by_label("New variables are secret").uncheck()
-        page.get_by_role("button", name="Show the difference").click()
+        page.get_by_role("button", name="Review changes").click()
         expect(page.get_by_role("heading", name=re.compile("^Refused"))).to_be_visible()
         look()
         page.get_by_role("button", name="Apply 2 changes").click()

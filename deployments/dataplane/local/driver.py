@@ -199,7 +199,7 @@ class LocalDriver:
         if restarted:
             return Progress("components", Outcome.PROGRESSED, restarted)
         names = ", ".join(title(c.name) for c in waited)
-        message = f"{len(ready)} of {len(seen.components)} components answer; waiting for {names}."
+        message = f"{len(ready)} of {len(seen.components)} components ready. Waiting for {names}."
         step = "address" if [c.name for c in waited] == [API_SERVER] else "components"
         return Progress(step, Outcome.WAITING, message)
 

@@ -50,7 +50,7 @@ def test_it_sleeps_with_a_sentence_and_wakes_to_healthy(healthy, bob, driver):
     assert (healthy.status, healthy.airflow_url) == (Status.DEPLOYING, "")
     rest(healthy)
     assert healthy.status == Status.HIBERNATING
-    assert healthy.reason == "Put to sleep by Bob. It sleeps until somebody wakes it. Nothing is lost."
+    assert healthy.reason == "Hibernated by Bob. It stays hibernated until someone wakes it; no data is lost."
     assert healthy.airflow_url == ""
     assert list(healthy.components.all()) == []
     assert list(healthy.queues.values_list("live_workers", "running")) == [(0, 0)]
@@ -398,5 +398,5 @@ def test_the_page_says_when_it_wakes_in_its_time_zone(editable, bob, clock):
     )
     editable.refresh_from_db()
     assert editable.reason == (
-        "Put to sleep by its schedule. It wakes on Monday, 23 November at 07:00 (Europe/Berlin). Nothing is lost."
+        "Hibernated by its schedule. It wakes up on Monday, 23 November at 07:00 (Europe/Berlin); no data is lost."
     )

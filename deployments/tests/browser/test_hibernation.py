@@ -64,7 +64,7 @@ def test_a_schedule_is_previewed_and_saved_and_it_sleeps_and_wakes_by_hand(
         page.get_by_role("button", name="Wake up").wait_for()
         elsewhere(lambda: rest(deployment))
         page.reload()
-        page.get_by_text("Put to sleep by Bob. It wakes on Monday").wait_for()
+        page.get_by_text("Hibernated by Bob. It wakes up on Monday").wait_for()
         assert axe_complaints(page) == []
         page.get_by_role("button", name="Wake up").click()
         page.get_by_text("Actions", exact=True).wait_for()

@@ -64,7 +64,7 @@ def test_what_the_other_cluster_does_not_offer_is_replaced_and_said(as_, bob, wo
     assert answer.context["message"] == [
         "This machine does not offer Runtime 3.1-1: 3.3-1 is chosen instead.",
         "This machine does not offer Executor Kubernetes: Celery is chosen instead.",
-        "This machine does not offer Worker Type A40: A5 is chosen instead.",
+        "This machine does not offer Worker type A40: A5 is chosen instead.",
     ]
     assert form["name"].value() == "Analytics"
 

@@ -55,7 +55,7 @@ def test_one_sentence_per_event_newest_first(alice, bob, deployment, workspace):
         "bob@example.org invited ida@example.org as Editor",
         "alice@example.org changed the role of bob@example.org from Editor to Admin",
         "bob@example.org edited Deployment Analytics",
-        "Analytics EU went from Creating to Healthy",
+        "Analytics EU changed from Creating to Healthy",
         "alice@example.org created Deployment Analytics",
         "alice@example.org created Workspace Acme Data",
     ]
@@ -66,8 +66,8 @@ def test_a_transfer_takes_changes_of_status_along_and_leaves_acts_behind(alice, 
     Deployment.objects.filter(pk=deployment.pk).update(first_healthy_at=timezone.now())
     second = workspace_actions.create_workspace(by=alice, name="Second")
     acts, statuses = transfer_consequences(deployment, workspace)[-2:]
-    assert "stays in the Activity of Acme Data; the transfer stands in both" in acts
-    assert "Its changes of status go with it" in statuses
+    assert "stay in the Activity of Acme Data; the transfer is listed in both" in acts
+    assert "Its status changes move with it" in statuses
     transfer.transfer_deployment(deployment=deployment, by=alice, to=second)
     assert sentences(workspace) == [
         "alice@example.org transferred Deployment Analytics",
@@ -77,7 +77,7 @@ def test_a_transfer_takes_changes_of_status_along_and_leaves_acts_behind(alice, 
     assert sentences(second) == [
         "alice@example.org transferred Deployment Analytics",
         "alice@example.org created Workspace Second",
-        "Analytics went from Creating to Healthy",
+        "Analytics changed from Creating to Healthy",
     ]
 
 
@@ -99,7 +99,7 @@ def test_a_deployment_s_time_line_is_its_own(alice, deployment, workspace, choic
     )
     changed(deployment, "creating", "healthy")
     assert sentences(workspace, deployment) == [
-        "Analytics went from Creating to Healthy",
+        "Analytics changed from Creating to Healthy",
         "alice@example.org created Deployment Analytics",
     ]
 
@@ -115,10 +115,10 @@ def test_what_happens_elsewhere_is_not_there(charlie, deployment, workspace):
         ({"kind": "workspace"}, ["alice@example.org created Workspace Acme Data"]),
         (
             {"text": "ANALYT"},
-            ["Analytics went from Creating to Healthy", "alice@example.org created Deployment Analytics"],
+            ["Analytics changed from Creating to Healthy", "alice@example.org created Deployment Analytics"],
         ),
         ({"text": "nothing like it"}, []),
-        ({"person": activity.SYSTEM}, ["Analytics went from Creating to Healthy"]),
+        ({"person": activity.SYSTEM}, ["Analytics changed from Creating to Healthy"]),
         ({"since": datetime(2100, 1, 1, tzinfo=UTC)}, []),
         ({"until": datetime(2000, 1, 1, tzinfo=UTC)}, []),
     ],
@@ -227,3 +227,13 @@ def test_an_unknown_kind_and_role_still_make_a_sentence():
         False, datetime.now(UTC), "Olga", "restricted", "cluster", "1", "This machine", {}, {"role": "x"}, 1
     )
     assert entry.sentence == "Olga restricted cluster This machine as x"
+
+
+def test_thirty_invitations_in_one_go_are_one_event_on_the_page_and_thirty_in_the_file(as_, alice, workspace):
+    emails = [f"p{number:02}@example.org" for number in range(30)]
+    invitations.invite(workspace=workspace, by=alice, emails=emails, role=Role.EDITOR)
+    page = as_(alice).get(reverse("deployments:activity", args=[workspace.pk])).content.decode()
+    assert "<strong>30 people</strong> as Editor." in page
+    assert page.count("invited") == 1
+    file = as_(alice).get(reverse("deployments:activity_csv", args=[workspace.pk]))
+    assert b"".join(file).decode().count("@example.org as Editor") == 30

@@ -57,7 +57,7 @@ def test_the_page_shows_labels_defaults_and_figures(as_, bob, url, cluster):
     page = as_(bob).get(url).content.decode()
     for words in (
         "3.3-1 (based on Airflow 3.3.2)",
-        "Worker Type",
+        "Worker type",
         "Executor",
         "Cluster",
         "Create Deployment",
@@ -90,7 +90,7 @@ def test_the_reconciler_is_hinted_once_the_row_is_committed(as_, bob, url, poste
 
 def test_the_new_page_confirms_and_links_to_the_deployments(as_, bob, url, posted, workspace):
     page = as_(bob).post(url, posted(), follow=True).content.decode()
-    assert "Analytics is being created." in page
+    assert "You can leave this page; creation continues." in page
     assert f'href="/w/{workspace.pk}/deployments/"' in page
 
 
@@ -119,14 +119,18 @@ def test_local_has_no_queue_and_ignores_the_worker_fields(as_, bob, url, posted)
         ({"executor": "kubernetes"}, "executor", "Choose an executor that this cluster offers."),
         ({"worker_type": "m5.xlarge"}, "worker_type", "Choose a worker type that this cluster offers."),
         ({"min_workers": "11"}, "min_workers", "Enter a number that is at most the 10 of Max workers."),
-        ({"min_workers": "-1"}, "min_workers", "Enter a whole number from 0 to 30."),
-        ({"max_workers": "31"}, "max_workers", "Enter a whole number from 1 to 30."),
-        ({"max_workers": "ten"}, "max_workers", "Enter a whole number from 1 to 30."),
-        ({"concurrency": "65"}, "concurrency", "Enter a whole number from 1 to 64."),
-        ({"concurrency": "1.5"}, "concurrency", "Enter a whole number from 1 to 64."),
-        ({"scheduler_au": "4"}, "scheduler_au", "Enter a whole number from 5 to 24."),
-        ({"scheduler_au": ""}, "scheduler_au", "Enter a whole number from 5 to 24."),
-        ({"scheduler_replicas": "5"}, "scheduler_replicas", "Enter a whole number from 1 to 4."),
+        ({"min_workers": "-1"}, "min_workers", "Min workers: enter a whole number from 0 to 30."),
+        ({"max_workers": "31"}, "max_workers", "Max workers: enter a whole number from 1 to 30."),
+        ({"max_workers": "ten"}, "max_workers", "Max workers: enter a whole number from 1 to 30."),
+        ({"concurrency": "65"}, "concurrency", "Concurrency: enter a whole number from 1 to 64."),
+        ({"concurrency": "1.5"}, "concurrency", "Concurrency: enter a whole number from 1 to 64."),
+        ({"scheduler_au": "4"}, "scheduler_au", "Scheduler AU: enter a whole number from 5 to 24."),
+        ({"scheduler_au": ""}, "scheduler_au", "Scheduler AU: enter a whole number from 5 to 24."),
+        (
+            {"scheduler_replicas": "5"},
+            "scheduler_replicas",
+            "Scheduler replicas: enter a whole number from 1 to 4.",
+        ),
         ({"status": "healthy"}, "__all__", "This form has no field “status”. Reload the page and try again."),
     ],
 )
@@ -269,10 +273,10 @@ def test_the_summary_follows_what_is_typed(as_, bob, workspace, posted):
     lines = {line.label: (line.value, line.detail) for line in as_(bob).post(url, sent).context["summary"]}
     assert lines == {
         "Scheduler": ("1 CPU, 3.75 GiB", "2 replicas"),
-        "Workers at most": ("3", "of type A10"),
-        "Workers' resources at most": ("6 CPU, 12 GiB", ""),
-        "In all at most": ("7 CPU, 15.75 GiB", ""),
-        "Tasks at once": ("24", "3 workers × 8"),
+        "Max workers": ("3", "of type A10"),
+        "Max for workers": ("6 CPU, 12 GiB", ""),
+        "Maximum total": ("7 CPU, 15.75 GiB", ""),
+        "Concurrent tasks": ("24", "3 workers × 8"),
     }
     assert Deployment.objects.count() == 0
 
@@ -282,5 +286,5 @@ def test_the_summary_shows_a_dash_for_what_it_cannot_know(as_, bob, workspace, p
     lines = {
         line.label: line.value for line in as_(bob).post(url, posted(max_workers="x")).context["summary"]
     }
-    assert lines["Workers at most"] == lines["Tasks at once"] == "–"
+    assert lines["Max workers"] == lines["Concurrent tasks"] == "–"
     assert lines["Scheduler"] == "0.5 CPU, 1.88 GiB"

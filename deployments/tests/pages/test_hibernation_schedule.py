@@ -71,7 +71,7 @@ def test_of_two_people_the_second_is_shown_the_difference_and_saves_knowingly(as
         ("Hibernate at", "–", "0 22 * * *", "0 20 * * 1-5"),
         ("Wake at", "–", "0 7 * * 1-5", "0 9 * * 1-5"),
         ("Time zone", "–", "UTC", "Europe/Berlin"),
-        ("Follow this schedule", "–", "yes", "no"),
+        ("Schedule on", "–", "yes", "no"),
     ]
     message = answer.content.decode()
     assert "Alice changed this while you were editing" in message

@@ -92,7 +92,7 @@ def test_filters_stand_in_the_address_and_in_the_form(as_, vera, url, write):
     assert 'value="APPLES"' in html
     assert "of 6 match" in html
     html = page(client, url(q="nothing like it"))
-    assert "No line of the last 6 matches." in html
+    assert "No matches in the last 6 lines." in html
     assert "Clear filters" in html
     assert complaints(html) == []
     html = page(client, url(component="../../etc/passwd", level="loud", since="ever"))
@@ -104,7 +104,7 @@ def test_the_component_with_something_to_say_is_shown_first(as_, vera, url, runn
     assert '<option value="scheduler" selected>' in page(client, url())
     ComponentStatus.objects.filter(name="api-server").update(state=ComponentState.FAILING)
     assert '<option value="api-server" selected>' in page(client, url())
-    assert "has written nothing yet" in page(client, url(component="triggerer"))
+    assert "has logged nothing yet" in page(client, url(component="triggerer"))
 
 
 def test_the_lines_since_a_cursor_come_as_a_fragment(as_, vera, url, write):

@@ -120,7 +120,7 @@ def test_the_page_reloaded_says_what_the_row_says(as_, vera, deployment, driver)
 
 def test_open_airflow_appears_when_healthy(as_, vera, deployment, driver):
     client = as_(vera)
-    assert "Open Airflow" not in client.get(deployment.url).content.decode()
+    assert ".localhost:8000/" not in client.get(deployment.url).content.decode()
     settle(deployment)
     page = client.get(deployment.url).content.decode()
     assert f'href="http://{deployment.release_name}.localhost:8000/"' in page

@@ -47,10 +47,10 @@ def rows(deployment: Deployment) -> dict[str, tuple]:
 @pytest.mark.parametrize(
     ("queued", "running", "desired", "message"),
     [
-        (12, 7, 2, "7 running + 12 queued / 16 per worker: 2 workers"),
-        (0, 0, 1, "0 running + 0 queued / 16 per worker: 1 worker (at least 1)"),
-        (99, 0, 3, "0 running + 99 queued / 16 per worker: 3 workers (at most 3)"),
-        (0, 3, 3, "3 running + 0 queued / 16 per worker: 1 worker; 3 until 5 minutes have passed"),
+        (12, 7, 2, "19 tasks, 16 per worker: 2 workers needed"),
+        (0, 0, 1, "0 tasks, 16 per worker: 1 worker needed (minimum 1)"),
+        (99, 0, 3, "99 tasks, 16 per worker: 3 workers needed (maximum 3)"),
+        (0, 3, 3, "3 tasks, 16 per worker: 1 worker needed; 3 until 5 minutes have passed"),
     ],
 )
 def test_the_formula_is_spelled_out(queued, running, desired, message) -> None:
@@ -70,7 +70,7 @@ def test_the_page_shows_what_was_last_seen_to_every_member(as_, bob, vera, healt
         for page in (as_(person).get(url), as_(person).get(f"{url}live/")):
             text = page.content.decode()
             assert "<main" not in text or complaints(text) == []
-            assert "20 running + 12 queued / 16 per worker: 2 workers" in text
+            assert "32 tasks, 16 per worker: 2 workers needed" in text
             assert (f"{url}edit/default/" in text) is may
         assert (f"{url}new/" in as_(person).get(url).content.decode()) is may
 
@@ -110,8 +110,8 @@ def test_a_queue_is_added_with_its_consequences_shown_first(as_, bob, healthy, u
         ({"name": "etl\n[program:x]"}, "name", "Enter a lowercase letter, then"),
         ({"name": "default"}, "name", "There is a queue default already."),
         ({"min_workers": "4"}, "min_workers", "Enter a number that is at most the 3 of Max workers."),
-        ({"max_workers": "31"}, "max_workers", "Enter a whole number from 1 to 30."),
-        ({"concurrency": "0"}, "concurrency", "Enter a whole number from 1 to 64."),
+        ({"max_workers": "31"}, "max_workers", "Max workers: enter a whole number from 1 to 30."),
+        ({"concurrency": "0"}, "concurrency", "Concurrency: enter a whole number from 1 to 64."),
         ({"worker_type": "m5.xlarge"}, "worker_type", "Choose a worker type that this cluster offers."),
     ],
 )
@@ -148,7 +148,7 @@ def test_editing_one_field_of_a_queue_leaves_the_rest(as_, bob, healthy, url, na
 def test_saving_a_queue_as_it_is_restarts_nothing(as_, bob, healthy, url) -> None:
     client = as_(bob)
     answer = client.post(f"{url}edit/default/", form_of(client.get(f"{url}edit/default/")), follow=True)
-    assert "Nothing differs from what is saved" in answer.content.decode()
+    assert "No changes to save" in answer.content.decode()
     assert Deployment.objects.get(pk=healthy.pk).generation == healthy.generation
 
 

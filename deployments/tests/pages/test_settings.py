@@ -133,7 +133,7 @@ def test_saving_what_is_there_says_so_and_restarts_nothing(as_, bob, healthy, ur
     enqueued.clear()
     client = as_(bob)
     answer = client.post(url, filled(client, url), follow=True)
-    assert "Nothing differs from what is saved" in answer.content.decode()
+    assert "No changes to save" in answer.content.decode()
     row = Deployment.objects.get(pk=healthy.pk)
     assert (row.generation, row.status, row.updated_at) == (
         healthy.generation,
@@ -234,7 +234,7 @@ def test_celery_to_local_drops_every_queue_and_back_gives_a_fresh_default(as_, b
     [
         ({"name": ""}, "name", "Enter a name."),
         ({"min_workers": "30"}, "min_workers", "Enter a number that is at most the 29 of Max workers."),
-        ({"scheduler_au": "25"}, "scheduler_au", "Enter a whole number from 5 to 24."),
+        ({"scheduler_au": "25"}, "scheduler_au", "Scheduler AU: enter a whole number from 5 to 24."),
         ({"executor": "kubernetes"}, "executor", "Choose an executor that this cluster offers."),
         ({"worker_type": "m5.xlarge"}, "worker_type", "Choose a worker type that this cluster offers."),
         ({"shown": "forged"}, "__all__", "This page is not complete. Reload it and try again."),
@@ -275,7 +275,7 @@ def test_while_creating_and_while_deleting_the_page_says_why_not(as_, bob, deplo
     fields = filled(client, url, name="Later")
     Deployment.objects.filter(pk=healthy.pk).update(first_healthy_at=None)
     for answer in (client.get(url), client.post(url, fields)):
-        assert "still being created" in answer.content.decode()
+        assert "You can change it once it is Healthy" in answer.content.decode()
         assert complaints(answer.content.decode()) == []
     assert answer.status_code == 409
     settle(healthy)
@@ -311,9 +311,9 @@ def test_the_summary_counts_other_queues_too(as_, bob, healthy, url) -> None:
         line.label: (line.value, line.detail)
         for line in client.post(f"{url}summary/", fields).context["summary"]
     }
-    assert lines["Workers at most"] == ("2", "of type A20")
-    assert lines["Other queues at most"][1] == "1 besides default"
-    assert lines["Tasks at once"] == ("45", "16 here, 29 on other queues")
+    assert lines["Max workers"] == ("2", "of type A20")
+    assert lines["Max for other queues"][1] == "1 besides default"
+    assert lines["Concurrent tasks"] == ("45", "16 here, 29 on other queues")
 
 
 def test_the_pages_cost_few_queries_at_any_number_of_queues(as_, bob, healthy, url, cluster) -> None:

@@ -55,9 +55,9 @@ def test_the_pages_keep_the_rules_of_pages(as_, alice, editable, name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_while_it_is_created_they_say_that_it_cannot_be_changed(as_, alice, deployment, name):
-    assert "still being created" in page(as_(alice), name, deployment)
+    assert "You can change it once it is Healthy" in page(as_(alice), name, deployment)
     answer = as_(alice).post(url("hibernate", deployment), follow=True)
-    assert "still being created" in answer.content.decode()
+    assert "You can change it once it is Healthy" in answer.content.decode()
     deployment.refresh_from_db()
     assert not deployment.hibernating
 
@@ -70,6 +70,8 @@ def test_what_is_gone_has_none_of_them(as_, alice, deployment, name):
 
 def test_the_ways_to_them_stand_on_its_page_for_those_who_may(as_, alice, bob, vera, editable):
     ways = {name: url(name, editable) for name in PAGES}
+    assert ways["transfer"] not in as_(alice).get(editable.url).content.decode()  # there is nowhere to go
+    create_workspace(by=alice, name="Second")
     shown = {user: as_(user).get(editable.url).content.decode() for user in (alice, bob, vera)}
     assert all(way in shown[alice] for way in ways.values())
     assert ways["transfer"] not in shown[bob]
@@ -77,6 +79,9 @@ def test_the_ways_to_them_stand_on_its_page_for_those_who_may(as_, alice, bob, v
     assert not any(way in shown[vera] for way in ways.values())
     settings = as_(alice).get(url("settings", editable)).content.decode()
     assert all(way in settings for way in ways.values())
+    editable.runtime = RuntimeRelease.objects.get(version="3.3-1")
+    editable.save(update_fields=["runtime"])
+    assert ways["upgrade"] not in as_(alice).get(editable.url).content.decode()  # it is on the newest
 
 
 # -- Upgrade --
@@ -104,7 +109,7 @@ def test_what_is_not_newer_or_not_offered_is_refused_beside_the_field(as_, bob, 
 
 def test_on_the_newest_there_is_nothing_to_upgrade_to(as_, bob, editable):
     RuntimeRelease.objects.filter(version="3.3-1").update(yanked=True)
-    assert "There is no newer runtime than this one." in page(as_(bob), "upgrade", editable)
+    assert "You are on the newest runtime." in page(as_(bob), "upgrade", editable)
 
 
 def test_a_failed_upgrade_stays_on_the_page(as_, vera, editable):
@@ -161,11 +166,11 @@ def test_a_deprecated_or_withdrawn_runtime_is_told_on_its_page_and_in_the_list(
 
 
 def test_hibernating_is_asked_first_and_waking_is_not(as_, bob, editable):
-    assert "Tasks that run are cut off" in page(as_(bob), "hibernate", editable)
+    assert "Running tasks are stopped and marked failed" in page(as_(bob), "hibernate", editable)
     assert as_(bob).post(url("hibernate", editable)).status_code == 303
     editable.refresh_from_db()
     assert (editable.hibernating, editable.hibernation_cause) == (True, "Bob")
-    assert "It sleeps already" in page(as_(bob), "hibernate", editable)
+    assert "It is already hibernating" in page(as_(bob), "hibernate", editable)
     assert as_(bob).post(url("wake", editable)).status_code == 303
     editable.refresh_from_db()
     assert not editable.hibernating
@@ -177,7 +182,7 @@ def test_the_tasks_that_run_are_counted(as_, vera, deployment, driver):
         reconcile(deployment.pk)
     world = driver.worlds[deployment.release_name]
     ask = url("tasks", deployment)
-    assert "No task runs or waits now." in as_(vera).get(ask).content.decode()
+    assert "No task is running or queued." in as_(vera).get(ask).content.decode()
     world.loads["default"] = (2, 1)  # queued, running
     assert "1 task runs now, and 2 wait." in as_(vera).get(ask).content.decode()
     world.loads["default"] = (1, 7)
@@ -260,7 +265,7 @@ def test_a_name_that_is_taken_there_is_told_beside_the_field(as_, alice, editabl
 
 
 def test_without_another_workspace_the_page_says_what_is_needed(as_, alice, editable):
-    assert "There is no Workspace to which you can move it" in page(as_(alice), "transfer", editable)
+    assert "You have no other Workspace that can take it" in page(as_(alice), "transfer", editable)
 
 
 def test_the_pages_cost_a_fixed_number_of_queries(as_, alice, editable, django_assert_max_num_queries):

@@ -31,8 +31,8 @@ LOCAL = replace(CELERY, executor=Executor.LOCAL, queues=())
 KUBERNETES = replace(LOCAL, executor=Executor.KUBERNETES)
 LOADS = {"default": QueueLoad("default", 0, 3, 2), "etl": QueueLoad("etl", 1, 0, 1)}
 WAIT = "No new task starts until the scheduler is back, which takes some seconds."
-CUT = "Tasks that run inside the scheduler are cut off; Airflow starts them again."
-LONGER = "Tasks that run inside the scheduler get 10 minutes to finish first."
+CUT = "Tasks that run in the scheduler are stopped; Airflow starts them again."
+LONGER = "Tasks that run in the scheduler get 10 minutes to finish first."
 SIZES = "This machine does not enforce sizes, so the new ones change the figures alone."
 DRAINS = "2 workers of default drain and are replaced; 3 running tasks get 10 minutes to finish first."
 
@@ -61,7 +61,7 @@ TABLE = [
         [
             "Nothing restarts.",
             "Ends 1 scheduler.",
-            "Tasks that run inside it are cut off; Airflow starts them again.",
+            "Tasks that run in it are stopped; Airflow starts them again.",
         ],
     ),
     (
@@ -125,7 +125,7 @@ TABLE = [
         True,
         [
             "Changes the executor from Kubernetes to Celery.",
-            "Tasks that run now are cut off and start again under the new executor.",
+            "Running tasks are stopped and start again under the new executor.",
             "Restarts the API server, the scheduler, the DAG processor and the triggerer.",
             WAIT,
             "Starts queue default with 1 worker.",
@@ -137,7 +137,7 @@ TABLE = [
         False,
         [
             "Changes the executor from Local to Celery.",
-            "Tasks that run now are cut off and start again under the new executor.",
+            "Running tasks are stopped and start again under the new executor.",
             "Restarts the API server, the scheduler, the DAG processor and the triggerer.",
             WAIT,
             "Starts queue default with 1 worker.",
@@ -174,7 +174,7 @@ def test_each_change_is_told_in_plain_words(
 def test_tasks_are_counted_exactly_where_some_are_cut_off(
     old: Release, new: Release, sized: bool, message: list[str]
 ) -> None:
-    assert cuts_off(old, new, sized=sized) == any("cut off" in sentence for sentence in message)
+    assert cuts_off(old, new, sized=sized) == any("are stopped" in sentence for sentence in message)
 
 
 def test_every_driver_gives_workers_the_time_that_the_sentence_promises() -> None:

@@ -13,7 +13,7 @@ from deployments.actions import changing
 from deployments.dataplane.contract import Outcome, Progress
 from deployments.domain.durations import MOST_SAMPLES, StepProgress, TypicalDuration, span, typical
 from deployments.domain.states import Operation, Status, StepState
-from deployments.models import Deployment, Step, StepTiming
+from deployments.models import ComponentStatus, Deployment, StatusChange, Step, StepTiming
 from deployments.queries import durations
 from deployments.reconciler import recording, steps
 from deployments.reconciler.reconcile import reconcile
@@ -143,8 +143,8 @@ def test_a_step_past_its_time_is_called_stalled_everywhere(as_, alice, waiting, 
     client = as_(alice)
     page = client.get(waiting.url).content.decode()
     assert complaints(page) == []
-    assert "Stalled: Database has run for" in page
-    assert "and usually takes 5 s." in page
+    assert "Stalled: Database has been running for" in page
+    assert "(usually 5 s)." in page
     assert "Waits for Postgres." in page
     assert ", usually 5 s" in page
     assert ">Retry</button>" in page
@@ -178,7 +178,7 @@ def test_what_is_pushed_says_it_too_and_depends_on_no_reader(waiting, published)
     recording.publish(waiting.pk)
     [(_, [badge, live])] = published
     assert "Stalled</span>" in badge.html
-    assert "Stalled: Database has run for" in live.html
+    assert "Stalled: Database has been running for" in live.html
     assert "csrf" not in live.html
 
 
@@ -207,7 +207,7 @@ def test_another_cluster_or_operation_tells_nothing(as_, vera, waiting):
     assert "Stalled" not in as_(vera).get(waiting.url).content.decode()
 
 
-def test_the_list_costs_two_queries_more_when_something_is_under_way(as_, alice, workspace, cluster):
+def test_the_list_costs_three_queries_more_when_something_is_under_way(as_, alice, workspace, cluster):
     client = as_(alice)
     many(workspace, cluster, 10)
     healthy = queries(client, workspace.url)
@@ -225,7 +225,7 @@ def test_the_list_costs_two_queries_more_when_something_is_under_way(as_, alice,
         )
         for row in Deployment.objects.all()
     )
-    assert queries(client, workspace.url) == healthy + 2
+    assert queries(client, workspace.url) == healthy + 3  # steps, components, what is usual
     assert client.get(workspace.url).content.decode().count("Stalled</span>") == 10
 
 
@@ -235,3 +235,34 @@ def test_attaching_to_rows_at_rest_asks_nothing(workspace, cluster):
     with CaptureQueriesContext(connection) as asked:
         durations.attach(rows)
     assert len(asked) == 0
+
+
+@pytest.mark.parametrize(
+    ("hibernating", "before", "word"),
+    [
+        (True, Status.HEALTHY, "Falling asleep"),
+        (False, Status.HIBERNATING, "Waking up"),
+        (False, Status.HEALTHY, "Deploying"),
+    ],
+)
+def test_a_change_is_called_what_it_is_and_a_failing_component_is_told_beside_it(
+    as_, alice, deployment, hibernating, before, word
+):
+    Deployment.objects.filter(pk=deployment.pk).update(
+        status=Status.DEPLOYING, hibernating=hibernating, first_healthy_at=NOW
+    )
+    StatusChange.objects.create(deployment=deployment, old=before, new=Status.DEPLOYING)
+    client = as_(alice)
+    for url in (deployment.workspace.url, deployment.url):
+        html = client.get(url).content.decode()
+        assert f"</svg>{word}</span>" in html
+        assert "Failing</span>" not in html
+    ComponentStatus.objects.create(
+        deployment=deployment, position=0, name="scheduler", state="failing", ready=0, desired=1
+    )
+    for url in (deployment.workspace.url, deployment.badge_url):
+        assert "Failing</span>" in client.get(url).content.decode()
+    assert (
+        'class="card verdict" id="live-verdict" data-tone="bad"'
+        in client.get(deployment.url).content.decode()
+    )

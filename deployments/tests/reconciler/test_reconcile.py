@@ -105,7 +105,7 @@ def test_a_pass_that_lost_its_lease_writes_nothing(deployment, driver, monkeypat
     assert reconcile(deployment.pk) is False
     deployment.refresh_from_db()
     assert deployment.steps.count() == 0
-    assert deployment.reason == "Waiting to be picked up."
+    assert deployment.reason == "Queued. Starting in a few seconds."
 
 
 def test_a_wish_during_a_pass_is_not_slept_over(deployment, driver, alice, monkeypatch):
@@ -141,7 +141,7 @@ def test_a_pass_in_flight_says_what_it_saw_but_nothing_of_a_newer_wish(
     Deployment.objects.filter(pk=deployment.pk).update(due_at=timezone.now(), failures=3)
     reconcile(deployment.pk)
     deployment.refresh_from_db()
-    assert (deployment.status, deployment.reason) == (Status.DEPLOYING, "Waiting to be picked up.")
+    assert (deployment.status, deployment.reason) == (Status.DEPLOYING, "Queued. Starting in a few seconds.")
     assert deployment.status_changes.latest("at").new == Status.DEPLOYING
     assert deployment.due_at <= timezone.now()
     assert deployment.observed_generation == deployment.generation - 1
@@ -163,7 +163,7 @@ def test_an_error_of_an_earlier_wish_does_not_put_off_the_newer_one(deployment, 
     Deployment.objects.filter(pk=deployment.pk).update(due_at=timezone.now(), failures=3)
     reconcile(deployment.pk)
     deployment.refresh_from_db()
-    assert (deployment.status, deployment.reason) == (Status.DEPLOYING, "Waiting to be picked up.")
+    assert (deployment.status, deployment.reason) == (Status.DEPLOYING, "Queued. Starting in a few seconds.")
     assert deployment.failures == 0
     assert deployment.due_at <= timezone.now()
 

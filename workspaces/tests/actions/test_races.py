@@ -167,7 +167,7 @@ def test_the_same_address_invited_twice_at_once_in_another_case(workspace, alice
 
     pages = race(workspace, lambda: invite(alice, "Jo@Example.ORG"), lambda: invite(bob, "jo@example.org"))
     assert Invitation.objects.get().email == "jo@example.org"
-    assert sorted("Invited already" in page for page in pages) == [False, True]
+    assert sorted("Already invited" in page for page in pages) == [False, True]
 
 
 def test_invite_while_the_inviter_is_removed(workspace, alice, bob):

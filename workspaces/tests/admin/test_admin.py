@@ -78,7 +78,7 @@ def test_an_operator_with_a_second_factor_needs_it_here_too(client, olga):
 def test_people_without_the_right_get_403_in_words(as_, alice, url):
     for answer in (as_(alice).get(url), as_(alice).post(url, {"username": "x", "password": "y"})):
         assert answer.status_code == 403
-        assert b"Your account does not allow it." in answer.content
+        assert b"Your account does not allow this." in answer.content
 
 
 def test_a_blocked_operator_is_out_at_once(as_, olga):
@@ -168,7 +168,7 @@ def test_a_member_without_the_right_is_told_of_the_role_also_while_suspended(as_
     operators.suspend_workspace(workspace=workspace, by=olga)
     answer = as_(vera).get(reverse("workspace_settings", args=[workspace.pk]))
     assert answer.status_code == 403
-    assert b"It needs the role Admin" in answer.content
+    assert b"This needs the role Admin" in answer.content
 
 
 def test_blocking_ends_sessions_and_is_audited(as_, olga, alice, workspace):

@@ -62,8 +62,8 @@ def test_several_people_are_invited_at_once_and_the_links_are_shown_once(as_, al
         client, workspace, "Ida@Example.org, ida@example.org\nJo <jo@example.org>; bob@example.org", "editor"
     )
     html = answer.content.decode()
-    assert "2 invitations made" in html
-    assert "Members already: bob@example.org" in html
+    assert "2 people invited" in html
+    assert "Already members: bob@example.org" in html
     rows = {row.email: row for row in Invitation.objects.all()}
     assert set(rows) == {"ida@example.org", "jo@example.org"}
     assert {row.role for row in rows.values()} == {"editor"}
@@ -87,8 +87,8 @@ def test_what_is_stored_opens_nothing(made):
 @pytest.mark.parametrize(
     ("addresses", "sentence"),
     [
-        ("", "Enter at least one e-mail address."),
-        (" , ;\n", "Enter at least one e-mail address."),
+        ("", "Enter at least one email address."),
+        (" , ;\n", "Enter at least one email address."),
         ("ida@example.org, nonsense", "Check “nonsense”"),
         ("аlice@example.org", "Check “аlice@example.org”"),  # a Cyrillic а before the @
         ("\n".join(f"p{n}@example.org" for n in range(51)), "Enter at most 50 addresses; these are 51."),
@@ -121,7 +121,7 @@ def test_who_is_invited_already_stays_invited_as_before(as_, alice, made, worksp
 
 def test_an_expired_invitation_is_made_anew_by_inviting_again(as_, alice, made, workspace):
     expire(made.invitation)
-    assert "1 invitation made" in invite(as_(alice), workspace, "ida@example.org", "member").content.decode()
+    assert "1 person invited" in invite(as_(alice), workspace, "ida@example.org", "member").content.decode()
     row = Invitation.objects.get()
     assert (row.role, row.is_expired) == ("member", False)
     assert invitation_links.find(made.token) is None
@@ -189,17 +189,17 @@ def test_looking_at_a_link_uses_nothing(client, made):
 
 def test_somebody_with_an_account_signs_in_and_joins_once(client, ida, made, workspace):
     page = client.get(link(made.token)).content.decode()
-    assert "sign in" in page
+    assert "Sign in instead" in page
     sign_in = client.post(
         "/accounts/login/", {"login": "ida@example.org", "password": PASSWORD, "next": link(made.token)}
     )
     assert sign_in["Location"] == link(made.token)
-    assert "Your role will be <strong>Editor</strong>" in client.get(link(made.token)).content.decode()
+    assert "As <strong>Editor</strong>" in client.get(link(made.token)).content.decode()
     answer = client.post(link(made.token), follow=True)
     assert "You have joined Acme Data. Your role is Editor." in answer.content.decode()
     assert Membership.objects.get(user=ida, workspace=workspace).role == Role.EDITOR
     assert AuditEvent.objects.get(verb="joined").actor_label == "ida@example.org"
-    assert "belong to Acme Data already" in client.get(link(made.token)).content.decode()
+    assert "already a member of Acme Data" in client.get(link(made.token)).content.decode()
 
 
 def test_a_stranger_signs_up_on_the_way_with_the_address_filled_in(client, made, workspace):
@@ -304,7 +304,7 @@ def verified(user) -> Client:
 
 def test_an_invitation_waits_in_the_console_of_whoever_has_the_address(ida, made, workspace):
     client = verified(ida)
-    assert "An invitation to a Workspace waits for you." in client.get("/account/").content.decode()
+    assert "You have an invitation to a Workspace." in client.get("/account/").content.decode()
     assert "Join Acme Data" in client.get(reverse("invitations")).content.decode()
     client.post(reverse("invitation_accept", args=[made.invitation.pk]))
     assert Membership.objects.get(user=ida, workspace=workspace).role == Role.EDITOR
@@ -316,7 +316,7 @@ def test_who_only_claims_the_address_is_told_nothing(as_, ida, made):
     assert "waits for you" not in client.get("/account/").content.decode()
     page = client.get(reverse("invitations")).content.decode()
     assert "Acme Data" not in page
-    assert "Your e-mail address is not confirmed" in page
+    assert "Your email address is not confirmed" in page
     assert client.post(reverse("invitation_accept", args=[made.invitation.pk])).status_code == 404
     assert not Membership.objects.filter(user=ida).exists()
 

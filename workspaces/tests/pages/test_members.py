@@ -31,7 +31,7 @@ def test_the_page_shows_everybody_and_who_is_invited(as_, alice, bob, vera, work
         "Vera",
         "ida@example.org",
         ">in 7 days<",
-        "Mail is on its way",
+        "Sending",
     ):
         assert text in html
 

@@ -291,7 +291,7 @@ def _translated() -> Iterator[None]:
         kind = _Unconnected if isinstance(error, urllib3.exceptions.ConnectTimeoutError) else _Silent
         raise kind("The cluster's API server does not answer in time. Is it running and reachable?") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise _Lost(f"The answer of the cluster's API server was cut off: {_root(error)}.") from None
+        raise _Lost(f"The answer of the cluster's API server ended too early: {_root(error)}.") from None
 
 
 def _patience(request: Request, *, parse: bool) -> float:

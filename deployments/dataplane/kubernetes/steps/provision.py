@@ -65,7 +65,7 @@ class Task:
         if found.components and not unsettled:
             upgrade.finish(self.target, self._job(self._rendered()))
             self._record_inventory(seen.inventory)
-            return Progress("address", Outcome.FINISHED, "Every component answers.")
+            return Progress("address", Outcome.FINISHED, "All components are healthy.")
         step = "address" if [c.name for c in unsettled] == [names.API_SERVER] else "components"
         return Progress(step, Outcome.WAITING, _standing(found.components))
 
@@ -187,7 +187,7 @@ def _standing(components: tuple[Component, ...]) -> str:
     if waited:
         parts.append(f"waiting for {_named(waited)}")
     if rolling:
-        parts.append(f"replacing the pods of {_named(rolling)}, which serve meanwhile")
+        parts.append(f"replacing the pods of {_named(rolling)}, which still serve")
     serving = len(components) - len(waited)
     return f"{serving} of {len(components)} components serve; {', and '.join(parts)}."
 

@@ -167,10 +167,10 @@ def _from_process(name: str, info: ProcessInfo, *, draining: bool) -> _Verdict |
     if draining or info.state == "STOPPED":
         return _Verdict(ComponentState.STOPPING, f"{message} has ended.")
     if info.state == "FATAL":
-        return _Verdict(ComponentState.FAILING, f"{message} ends right after its start, again and again.")
+        return _Verdict(ComponentState.FAILING, f"{message} keeps ending right after it starts.")
     if info.state == "BACKOFF":
         return _Verdict(
-            ComponentState.FAILING, f"{message} ended right after its start and is started again."
+            ComponentState.FAILING, f"{message} ended right after it started, and is being restarted."
         )
     if info.state == "EXITED":
         how = f"exit status {info.exit_status}" if info.exit_status >= 0 else "ended by a signal"
@@ -190,7 +190,7 @@ def _from_service(
     elif name == REDIS:
         missing = "waiting for its answer" if facts.redis_clients is None else ""
     elif name.startswith("worker-"):
-        missing = "waiting until it takes tasks" if program not in (facts.redis_clients or ()) else ""
+        missing = "waiting for it to accept tasks" if program not in (facts.redis_clients or ()) else ""
     else:
         missing = "waiting for its heartbeat" if program not in beating else ""
     return _waiting(title(name), info, missing, facts.restarts.get(program, 0)) if missing else READY
@@ -207,13 +207,12 @@ def _waiting(message: str, info: ProcessInfo, what: str, restarts: int) -> _Verd
     """Starting at first; failing when it has ended before, or has been silent for too long."""
     silent = info.now - info.started
     if restarts >= MANY_RESTARTS:
-        return _Verdict(
-            ComponentState.FAILING, f"{message} has ended {restarts} times and was started again."
-        )
+        return _Verdict(ComponentState.FAILING, f"{message} has crashed and restarted {restarts} times.")
     if silent <= SLOW_START_SECONDS:
         return _Verdict(ComponentState.STARTING, f"{message}: {what}.")
     return _Verdict(
-        ComponentState.FAILING, f"{message} runs but is silent: {what} for {silent // 60} minutes."
+        ComponentState.FAILING,
+        f"{message} is running but has not responded for {silent // 60} minutes: {what}.",
     )
 
 

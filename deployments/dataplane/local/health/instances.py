@@ -43,7 +43,7 @@ def _labelled(facts: Facts, component: str, program: str, daemon_log: Path) -> M
     labelled["Restarts"] = f"{restarts} since its settings last changed"
     labelled["Last probe"] = _probe(facts, component, program) if alive else "not asked: no process runs"
     ended = info.stopped and f"{_ending(info, daemon_log)}, {_moment(info.stopped, now)}"
-    labelled["Last exit"] = ended or "none since supervisord knows it"
+    labelled["Last exit"] = ended or "no exit recorded"
     if info.spawn_error and not alive:
         labelled["Supervisor says"] = info.spawn_error
     return labelled

@@ -215,7 +215,7 @@ def test_missing_rights_and_roles_are_named():
     [
         (("GET /version", Answer(status=401)), "api", "rejects Airdeck's credentials"),
         (("GET /version", Answer(status=500, message="boom")), "api", "failed with HTTP 500"),
-        (("GET /version", Answer(act="truncate")), "api", "was cut off: IncompleteRead"),
+        (("GET /version", Answer(act="truncate")), "api", "ended too early: IncompleteRead"),
         (("selfsubjectaccessreviews", Answer(status=403, message="no")), "rights", "may not do this"),
         (("GET .*ingressclasses", Answer(status=403, message="no")), "ingress_class", "may not do this"),
     ],

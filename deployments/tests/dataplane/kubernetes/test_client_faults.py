@@ -297,5 +297,5 @@ def test_a_delete_of_another_object_of_the_same_name_is_no_delete(api) -> None:
 
 def test_a_stream_ends_in_a_sentence_when_it_is_cut(emulator, api) -> None:
     emulator.script("GET", Answer("reset"))
-    with pytest.raises(DataPlaneUnreachable, match="cut off"), api.stream(PATH, "it", 2.0):
+    with pytest.raises(DataPlaneUnreachable, match="ended too early"), api.stream(PATH, "it", 2.0):
         pass

@@ -79,20 +79,20 @@ def test_the_figures_are_those_of_the_objects(executor, au, replicas, own, other
     )
     total, by_name = of_objects(asked)
     lines = {line.label: line for line in summary(asked)}
-    assert lines["In all at most"].value == size_text(total)
+    assert lines["Maximum total"].value == size_text(total)
     for label, name in (("Scheduler", "scheduler"), ("API server", "api-server"), ("Triggerer", "triggerer")):
         assert lines[label].value == size_text(by_name[name])
     assert ("Redis" in lines) is celery
     if executor is Executor.KUBERNETES:
         assert lines["Task pods at most"].value == size_text(by_name[names.TASK])
         assert re.match(r"32 pods of 0\.5 CPU", lines["Task pods at most"].detail)
-        assert lines["Tasks at once"].detail == "each in a pod of its own"
+        assert lines["Concurrent tasks"].detail == "each in a pod of its own"
 
 
 def test_without_a_figure_there_is_a_dash():
     asked = Asked(celery=False, scheduler_au=None, scheduler_replicas=1, pods=True, executor=Executor.LOCAL)
     lines = {line.label: line.value for line in summary(asked)}
-    assert lines["In all at most"] == "–"
+    assert lines["Maximum total"] == "–"
 
 
 @pytest.mark.django_db
@@ -100,5 +100,5 @@ def test_the_form_of_a_kubernetes_cluster_shows_them(as_, bob, workspace, posted
     url = f"/w/{workspace.pk}/deployments/new/summary/"
     sent = posted(cluster=str(production.pk), executor="kubernetes", worker_type="A5")
     lines = {line.label: line.detail for line in as_(bob).post(url, sent).context["summary"]}
-    assert lines["Tasks at once"] == "each in a pod of its own"
+    assert lines["Concurrent tasks"] == "each in a pod of its own"
     assert "DAG processor" in lines

@@ -85,7 +85,10 @@ def test_a_silent_component_fails_after_three_minutes() -> None:
     old = int(NOW.timestamp()) - 240
     component = only(facts(process("scheduler-1", started=old)))
     assert component.state is ComponentState.FAILING
-    assert component.reason == "Scheduler runs but is silent: waiting for its heartbeat for 4 minutes."
+    assert (
+        component.reason
+        == "Scheduler is running but has not responded for 4 minutes: waiting for its heartbeat."
+    )
 
 
 def test_each_of_two_schedulers_needs_a_heartbeat() -> None:
@@ -110,7 +113,7 @@ def test_a_component_that_ended_twice_is_failing_until_it_works() -> None:
     assert only(replace(given, restarts={"scheduler-1": 1})).state is ComponentState.STARTING
     looping = only(replace(given, restarts={"scheduler-1": 2}))
     assert looping.state is ComponentState.FAILING
-    assert looping.reason == "Scheduler has ended 2 times and was started again."
+    assert looping.reason == "Scheduler has crashed and restarted 2 times."
     assert (looping.last_line, looping.restarts) == ("boom", 2)
     working = replace(given, restarts={"scheduler-1": 2}, heartbeats=(beat("SchedulerJob"),))
     assert only(working).state is ComponentState.READY
@@ -118,7 +121,7 @@ def test_a_component_that_ended_twice_is_failing_until_it_works() -> None:
 
 def test_a_worker_is_ready_when_redis_knows_its_consumer() -> None:
     given = facts(process("worker-default-01"))
-    assert only(given).reason == "Worker of queue default: waiting until it takes tasks."
+    assert only(given).reason == "Worker of queue default: waiting for it to accept tasks."
     assert only(replace(given, redis_clients=frozenset({"worker-default-02"}))).ready == 0
     assert only(replace(given, redis_clients=frozenset({"worker-default-01"}))).ready == 1
 

@@ -60,12 +60,20 @@
     document.getElementById("announce").textContent = said.dataset.announce;
   });
 
-  // Copy and show/hide buttons are only there when they can work
-  const reveal = (root) => {
-    if (navigator.clipboard) all("[data-copy][hidden]", root).forEach((each) => { each.hidden = false; });
-    all("[data-show][hidden]", root).forEach((each) => { each.hidden = false; });
+  // A pushed badge names the stage its Deployment is at. What may be done changes with it, so a page that was drawn for
+  // another one asks for itself again.
+  let asked = "";
+  const restage = () => {
+    const page = document.querySelector("[data-stage]"), now = document.querySelector("[data-stage-now]")?.dataset.stageNow;
+    if (!page || !now || page.dataset.stage === now || asked === now) return;
+    asked = now;
+    htmx.trigger(page, "stage");
   };
-  addEventListener("htmx:load", (event) => reveal(event.target));
+  addEventListener("htmx:afterSettle", restage);
+  ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((name) => addEventListener(name, () => { asked = ""; }));
+
+  // Copy and show/hide buttons are only there when they can work; their room is kept for them
+  document.documentElement.dataset.script = navigator.clipboard ? "copies" : "yes";
   document.addEventListener("click", async (event) => {
     const copy = event.target.closest("[data-copy]"), eye = event.target.closest("[data-show]");
     if (copy) {
@@ -80,9 +88,33 @@
     }
     all("[data-menu][open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
   });
+  // Menus: arrows walk, Escape goes back to the button, leaving closes
   document.addEventListener("keydown", (event) => {
-    const menu = event.key === "Escape" && document.querySelector("[data-menu][open]");
-    if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+    const menu = event.key === "Escape" ? document.querySelector("[data-menu][open]") : event.target.closest("[data-menu]");
+    if (!menu) return;
+    if (event.key === "Escape") { menu.open = false; menu.querySelector("summary").focus(); return; }
+    const stops = all("a[href], button", menu.querySelector(".menu__list")), at = stops.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at < 0 ? -1 : at - 1 + stops.length, Home: 0, End: -1 }[event.key];
+    if (to === undefined || (at < 0 && !["ArrowDown", "ArrowUp"].includes(event.key))) return;
+    event.preventDefault();
+    menu.open = true;
+    stops.at(to % stops.length)?.focus();
+  });
+  document.addEventListener("focusout", (event) => {
+    const menu = event.target.closest("[data-menu][open]");
+    if (menu && event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false;
+  });
+
+  // A key that sounds like a secret ticks the box, unless its reader has decided already; ticked rows are counted
+  document.addEventListener("input", ({ target }) => {
+    const box = target.dataset?.suggestsSecret && document.getElementById(target.dataset.suggestsSecret);
+    if (box && !box.dataset.decided) box.checked = /PASSWORD|PASSWD|TOKEN|SECRET|_KEY$|^AIRFLOW_CONN_/i.test(target.value);
+    if (target.id === "id_secret") target.dataset.decided = "yes";
+    const words = target.name === "key" && target.form?.querySelector("[data-picked]");
+    if (words) {
+      const count = all("input[name=key]:checked", target.form).length;
+      words.textContent = count ? `${count} selected` : "Tick the variables to delete.";
+    }
   });
 
   // A form is sent once; coming back to the page makes it ready again
@@ -107,6 +139,12 @@
     if (document.querySelector("form[data-touched]:not([data-sent])")) event.preventDefault();
   });
 
-  document.querySelector("[data-focus]")?.focus();
-  reveal(document);
+  // The error summary, else the safe button of a page that asks before it removes something
+  const first = document.querySelector("[data-focus]");
+  first?.focus({ preventScroll: first.dataset.focus === "still" });
+  // In a row that scrolls sideways the current page is in view
+  all(".tabs [aria-current], .side__nav [aria-current]").forEach((each) => {
+    const row = each.closest(".tabs, .side__nav");
+    row.scrollLeft = each.offsetLeft - (row.clientWidth - each.offsetWidth) / 2;
+  });
 })();

@@ -1,0 +1,152 @@
+"""The documentation, served by the console itself: it fits the version that runs, and needs no internet.
+
+Only the files named in DOCS are ever read. They are ours, and HTML in them is escaped all the same.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import PurePosixPath
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import slugify
+from django.views.decorators.http import require_safe
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+# Address, file, title and what it is about. One that is not there yet is left out.
+DOCS = (
+    ("using", "using.md", "Using Airdeck", "Deployments, queues, variables, sleep and people, form by form."),
+    ("deploying", "deploying.md", "Deploying DAGs", "How DAG files get to Airflow."),
+    ("glossary", "glossary.md", "Glossary", "What each word means, here and in the code."),
+    ("configure", "configure.md", "Configure", "Settings of an installation, mail, accounts and keys."),
+    ("kubernetes", "kubernetes.md", "Kubernetes", "Clusters: what they need, and how to connect one."),
+    ("operations", "operations.md", "Operations", "Health, backup, upgrades and trouble."),
+)
+
+
+@dataclass(frozen=True)
+class Doc:
+    """One page of the documentation."""
+
+    name: str
+    title: str
+    about: str
+    html: SafeString
+    headings: tuple[tuple[str, str], ...]  # anchor and words of each heading of the second level
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return reverse("docs_page", args=[self.name])
+
+
+def _plain(token: Token) -> str:
+    return "".join(child.content for child in token.children or [])
+
+
+def _lead(target: str) -> str:
+    """Where a link of a document leads here: to the page of that document; elsewhere it stays as it is written."""
+    path, _, anchor = target.partition("#")
+    name = next((name for name, file, *_ in DOCS if PurePosixPath(path).name == file), "")
+    if not name or "://" in target:
+        return target
+    return reverse("docs_page", args=[name]) + (f"#{anchor}" if anchor else "")
+
+
+def _known(target: str) -> bool:
+    return target.startswith(("/", "#", "http://", "https://", "mailto:"))
+
+
+def _anchored(tokens: list[Token]) -> list[tuple[str, str]]:
+    """Give each heading an id as GitHub does; those of the second level come back."""
+    found = []
+    for opening, inline in pairwise(tokens):
+        if opening.type != "heading_open" or opening.tag == "h1":
+            continue
+        words = _plain(inline)
+        anchor = slugify(words)
+        opening.attrSet("id", anchor)
+        if opening.tag == "h2":
+            found.append((anchor, words))
+    return found
+
+
+def _linked(tokens: list[Token]) -> None:
+    """Links between documents lead to their pages; those into the repository become plain words."""
+    for token in tokens:
+        if token.type != "inline":
+            continue
+        dead = False
+        for child in token.children or []:
+            if child.type == "link_open":
+                target = _lead(str(child.attrGet("href") or ""))
+                dead = not _known(target)
+                child.attrSet("href", target)
+                if target.startswith("http"):
+                    child.attrSet("rel", "noopener")
+            if child.type in {"link_open", "link_close"} and dead:
+                child.type, child.tag = f"dead_{child.type}", ""
+                child.hidden = True
+        token.children = [
+            child
+            for child in token.children or []
+            if not child.type.startswith("dead_") and child.type != "image"
+        ]
+
+
+def render_markdown(text: str) -> tuple[SafeString, tuple[tuple[str, str], ...]]:
+    """The HTML of a document without its title, and its headings of the second level. HTML in it is escaped, and no
+    attribute but `href`, `id`, `rel`, `title` and `start` is written."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
+        tokens = tokens[3:]
+    for token in tokens:
+        token.attrs = {key: value for key, value in token.attrs.items() if key not in {"style", "class"}}
+        if token.type == "fence":
+            token.info = ""
+    headings = _anchored(tokens)
+    _linked(tokens)
+    html = parser.renderer.render(tokens, parser.options, {})
+    html = re.sub(
+        r"<table>", '<div class="doc__table" tabindex="0" role="region" aria-label="Table"><table>', html
+    )
+    html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
+    html = re.sub(r"<th>", '<th scope="col">', html)
+    html = html.replace("<thead>", '<caption class="sr">Table</caption><thead>')
+    return mark_safe(html), tuple(headings)  # noqa: S308 - written by the renderer, which escapes
+
+
+@cache
+def _read() -> dict[str, Doc]:
+    found = {}
+    for name, file, title, about in DOCS:
+        path = settings.BASE_DIR / "docs" / file
+        if path.is_file():
+            html, headings = render_markdown(path.read_text())
+            found[name] = Doc(name, title, about, html, headings)
+    return found
+
+
+@login_not_required
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """What there is to read."""
+    return render(request, "docs/index.html", {"docs": list(_read().values())})
+
+
+@login_not_required
+@require_safe
+def page(request: HttpRequest, name: str) -> HttpResponse:
+    """One document. For everybody: nothing in it is about this installation."""
+    doc = _read().get(name)
+    if doc is None:
+        raise Http404
+    return render(request, "docs/page.html", {"doc": doc, "docs": list(_read().values())})

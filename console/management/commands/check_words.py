@@ -1,0 +1,100 @@
+"""`manage.py check_words`: one word per thing. Removed words and second spellings stay out of what people read."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+# A word that is not used, and what is said instead; docs/glossary.md has the reasons.
+EVERYWHERE = {
+    r"\be-mails?\b": "email",
+    r"\b(?i:behaviour|colour|licence|favour|organis|recognis|cancelled|normalise)\w*": "the American spelling",
+    r"\bWorker Types?\b": "worker type",
+}
+# These words have uses in comments; in what people read they are odd.
+READ = {
+    r"\banew\b": "again",
+    r"\bmeanwhile\b": "what happened, in a sentence of its own",
+    r"\bpicked up\b": "Queued",
+    r"\bis away\b": "is unavailable",
+    r"\bcut off\b": "stopped",
+    r"\bPut to sleep\b": "Hibernated",
+    r"\bCount them\b": "Show how many",
+    r"\bGo on\b": "Continue",
+    r"\bInfo and worse\b": "Info and above",
+    r"\bYou may not\b": "You do not have permission",
+    r"\b(?:oops|sorry|please)\b": "a plain sentence",
+}
+PLACES = (
+    "console",
+    "workspaces",
+    "deployments",
+    "templates",
+    "static",
+    "docs",
+    "README.md",
+    "CONTRIBUTING.md",
+)
+LEFT_OUT = re.compile(r"/(migrations|tests|bench|locks|adr|icons)/|check_words|glossary\.md|performance\.md")
+
+
+def _files() -> Iterator[Path]:
+    for place in PLACES:
+        path = settings.BASE_DIR / place
+        found = [path] if path.is_file() else sorted(path.rglob("*"))
+        for each in found:
+            if each.suffix in {".py", ".html", ".txt", ".js", ".md"} and not LEFT_OUT.search(str(each)):
+                yield each
+
+
+def _docstrings(tree: ast.AST) -> set[int]:
+    """The ids of the nodes that are docstrings."""
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, holders)]
+    return {
+        id(body[0].value)
+        for body in bodies
+        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+    }
+
+
+def _sentences(path: Path) -> Iterator[tuple[int, str]]:
+    """What of a file a person may read, with its line: templates and docs whole, of code the strings."""
+    text = path.read_text()
+    if path.suffix != ".py":
+        yield from enumerate(re.sub(r"{#.*?#}", "", text).splitlines(), start=1)
+        return
+    tree = ast.parse(text)
+    docstrings = _docstrings(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.lineno, node.value
+
+
+def problems() -> list[str]:
+    """One line for each removed word: where it is, and what is said instead."""
+    found = []
+    for path in _files():
+        where = path.relative_to(settings.BASE_DIR)
+        words = {**EVERYWHERE, **({} if path.suffix in {".md", ".js"} else READ)}
+        for number, text in _sentences(path):
+            for pattern, instead in words.items():
+                if match := re.search(pattern, text):
+                    found.append(f"{where}:{number}: “{match[0]}” is not used; say {instead}.")
+    return found
+
+
+class Command(BaseCommand):
+    """Part of `make check`. Changes nothing."""
+
+    help = "Name removed words and second spellings in pages, messages and docs."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Raises CommandError with one line per word."""
+        if found := problems():
+            raise CommandError("\n".join(found))
+        self.stdout.write("One word per thing.")

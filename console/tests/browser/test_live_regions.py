@@ -1,0 +1,292 @@
+"""A live region never takes from its reader what they hold: keyboard focus, caret, selection, scroll. And the page
+of a Deployment is whole again when its stage changes. The stream is played by the test; the pages are real."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from playwright.sync_api import BrowserContext, Page, expect
+
+from console.tests.browser.chromium import chromium, cookies_of, overflow
+from deployments.domain.states import ComponentState, Operation, Status, StepState
+from deployments.models import ComponentStatus, Deployment, Step
+from workspaces.models import Workspace
+
+pytestmark = pytest.mark.browser
+ERROR = "ModuleNotFoundError: No module named 'pandas'"
+REFRESHES = 3
+
+
+@pytest.fixture
+def window(live_server, as_, alice, deployment) -> Iterator[BrowserContext]:
+    """Alice's browser, without a stream."""
+    cookies = cookies_of(as_(alice), live_server.url)
+    with chromium() as browser:
+        window = browser.new_context(viewport={"width": 1280, "height": 900})
+        window.add_cookies(cookies)
+        window.route("**/stream/**", lambda route: route.abort())
+        yield window
+
+
+@pytest.fixture
+def beside() -> Iterator[Callable[[Callable[[], object]], object]]:
+    """Run something that asks the database beside the browser, whose thread may not."""
+    with ThreadPoolExecutor(1) as pool:
+
+        def run(work: Callable[[], object]) -> object:
+            def closed() -> object:
+                try:
+                    return work()
+                finally:
+                    connection.close()
+
+            return pool.submit(closed).result(20)
+
+        yield run
+
+
+def write(deployment: Deployment, status: Status, **more: object) -> None:
+    now = timezone.now()
+    Deployment.objects.filter(pk=deployment.pk).update(
+        status=status, status_since=now, observed_at=now, due_at=now, **more
+    )
+
+
+def unhealthy(deployment: Deployment) -> None:
+    """A scheduler that ended, with its last line."""
+    ComponentStatus.objects.all().delete()
+    for position, name in enumerate(("api-server", "scheduler", "triggerer")):
+        bad = name == "scheduler"
+        ComponentStatus.objects.create(
+            deployment=deployment,
+            position=position,
+            name=name,
+            state=ComponentState.FAILING if bad else ComponentState.READY,
+            ready=0 if bad else 1,
+            desired=1,
+            reason="It ended with status 1." if bad else "",
+            last_line=ERROR if bad else "",
+        )
+    reason = "The scheduler has crashed. ERROR-TO-COPY"
+    write(deployment, Status.UNHEALTHY, first_healthy_at=timezone.now(), status_reason=reason)
+
+
+def recovered(deployment: Deployment) -> None:
+    ComponentStatus.objects.filter(name="triggerer").update(restarts=7)
+    write(deployment, Status.DEPLOYING, status_reason="Changes are on their way.")
+
+
+def refresh(page: Page, region: str) -> None:
+    """Have the region ask for itself, as after a gap in the stream, and wait until it is drawn."""
+    page.evaluate(
+        """region => new Promise(done => {
+            const it = document.querySelector(region);
+            it.addEventListener("htmx:afterSettle", () => done(), {once: true});
+            htmx.trigger(it, "sse:resync");
+        })""",
+        region,
+    )
+
+
+def select(page: Page, text: str) -> None:
+    page.get_by_text(text).first.evaluate(
+        "it => { const range = document.createRange(); range.selectNodeContents(it);"
+        " getSelection().removeAllRanges(); getSelection().addRange(range); }"
+    )
+
+
+def selection(page: Page) -> str:
+    return str(page.evaluate("getSelection().toString()"))
+
+
+def test_the_overview_keeps_focus_and_selection_over_refreshes_and_a_change_of_status(
+    window, live_server, deployment, beside
+) -> None:
+    beside(lambda: unhealthy(deployment))
+    page = window.new_page()
+    page.goto(live_server.url + deployment.url)
+    live = f"#live-{deployment.pk}"
+    link = page.locator("#part-scheduler th a")
+    link.focus()
+    select(page, ERROR)
+    marked = page.locator("#part-triggerer").element_handle()
+    for _ in range(REFRESHES):
+        refresh(page, live)
+    expect(link).to_be_focused()
+    assert selection(page) == ERROR
+    assert marked is not None
+    assert marked.evaluate("it => it.isConnected"), "the row was replaced"
+    beside(lambda: recovered(deployment))
+    refresh(page, live)
+    expect(page.locator("#part-triggerer")).to_contain_text("7")
+    expect(page.locator("#live-verdict")).to_contain_text("Changes are on their way.")
+    expect(link).to_be_focused()
+    assert selection(page) == ERROR
+
+
+def test_a_selected_reason_stays_until_it_is_let_go_and_is_then_brought_up_to_date(
+    window, live_server, deployment, beside
+) -> None:
+    beside(lambda: unhealthy(deployment))
+    page = window.new_page()
+    page.goto(live_server.url + deployment.url)
+    select(page, "ERROR-TO-COPY")
+    beside(lambda: recovered(deployment))
+    refresh(page, f"#live-{deployment.pk}")
+    assert "ERROR-TO-COPY" in selection(page)
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(page.locator("#live-verdict")).to_contain_text("Changes are on their way.")
+
+
+def test_the_badge_keeps_the_focus_of_its_link(window, live_server, deployment, beside) -> None:
+    beside(lambda: unhealthy(deployment))
+    page = window.new_page()
+    page.goto(live_server.url + deployment.url)
+    why = page.locator(f"#badge-{deployment.pk} .why")
+    why.focus()
+    for _ in range(REFRESHES):
+        refresh(page, f"#badge-{deployment.pk}")
+    beside(lambda: recovered(deployment))
+    refresh(page, f"#badge-{deployment.pk}")
+    expect(page.locator(f"#badge-{deployment.pk}")).to_contain_text("Deploying")
+    expect(why).to_be_focused()
+
+
+def test_the_list_keeps_focus_caret_and_scroll(window, live_server, deployment, beside) -> None:
+    page = window.new_page()
+    page.set_viewport_size({"width": 1280, "height": 300})
+    page.goto(live_server.url + deployment.workspace.url)
+    search = page.get_by_label("Search")
+    search.fill("analytics")
+    search.evaluate("it => it.setSelectionRange(2, 5)")
+    page.evaluate("scrollTo(0, 60)")
+    at = page.evaluate("scrollY")
+    for _ in range(REFRESHES):
+        refresh(page, "#rows")
+    beside(lambda: unhealthy(deployment))
+    refresh(page, "#rows")
+    expect(page.locator("#rows")).to_contain_text("Unhealthy")
+    expect(search).to_be_focused()
+    expect(search).to_have_value("analytics")
+    assert search.evaluate("it => [it.selectionStart, it.selectionEnd]") == [2, 5]
+    assert page.evaluate("scrollY") == at
+    name = page.locator(f"#d-{deployment.pk}")
+    name.focus()
+    refresh(page, "#rows")
+    expect(name).to_be_focused()
+
+
+def test_worker_queues_keep_focus_and_selection(window, live_server, deployment, beside) -> None:
+    beside(lambda: write(deployment, Status.HEALTHY, first_healthy_at=timezone.now()))
+    page = window.new_page()
+    page.goto(live_server.url + deployment.url + "queues/")
+    edit = page.locator("#edit-default")
+    edit.focus()
+    select(page, "default")
+    for _ in range(REFRESHES):
+        refresh(page, "#queues")
+    beside(lambda: deployment.queues.update(queued=41))
+    refresh(page, "#queues")
+    expect(page.locator("#queues")).to_contain_text("41")
+    expect(edit).to_be_focused()
+    assert selection(page) == "default"
+
+
+def created(deployment: Deployment) -> None:
+    now = timezone.now()
+    Step.objects.filter(deployment=deployment).update(state=StepState.DONE, sentence="", finished_at=now)
+    ComponentStatus.objects.update(state=ComponentState.READY, ready=1, reason="")
+    write(
+        deployment, Status.HEALTHY, first_healthy_at=now, airflow_url="http://a.localhost", status_reason=""
+    )
+
+
+def creating(deployment: Deployment) -> None:
+    begun = timezone.now() - timedelta(seconds=40)
+    waits = "Waiting for the API server."
+    for number, title in enumerate(("Runtime", "Database", "Configuration", "Components")):
+        running = title == "Components"
+        Step.objects.create(
+            deployment=deployment,
+            operation=Operation.CREATE,
+            position=number,
+            key=title.lower(),
+            title=title,
+            state=StepState.RUNNING if running else StepState.DONE,
+            sentence=waits if running else "",
+            started_at=begun,
+            finished_at=None if running else begun,
+        )
+    for position, name in enumerate(("api-server", "scheduler", "dag-processor", "triggerer")):
+        ComponentStatus.objects.create(
+            deployment=deployment,
+            position=position,
+            name=name,
+            state=ComponentState.STARTING,
+            ready=0,
+            desired=1,
+        )
+    write(deployment, Status.CREATING, status_reason=waits)
+
+
+def test_a_deployment_that_becomes_healthy_completes_its_open_page_and_nothing_jumps(
+    window, live_server, deployment, beside
+) -> None:
+    beside(lambda: creating(deployment))
+    page = window.new_page()
+    page.goto(live_server.url + deployment.url)
+    expect(page.get_by_text("Actions", exact=True)).to_have_count(0)
+    watched = ["#live-steps", "#parts", "#part-triggerer", "#credential", "#facts"]
+    tops = {each: top(page, each) for each in watched}
+    beside(lambda: created(deployment))
+    refresh(page, f"#badge-{deployment.pk}")
+    refresh(page, f"#live-{deployment.pk}")
+    expect(page.get_by_text("Actions", exact=True)).to_be_visible()
+    expect(page.locator("#facts").get_by_role("link", name="Edit the configuration")).to_be_visible()
+    expect(page.get_by_role("link", name="Open Airflow").first).to_be_visible()
+    expect(page.locator("#live-steps")).to_contain_text("Created")
+    moved = {each: abs(top(page, each) - was) for each, was in tops.items()}
+    assert max(moved.values()) <= 24, moved
+
+
+def top(page: Page, selector: str) -> float:
+    box = page.locator(selector).bounding_box()
+    assert box is not None, selector
+    return float(box["y"]) + float(page.evaluate("scrollY"))
+
+
+def test_a_deployment_that_is_gone_turns_its_open_page_into_the_receipt(
+    window, live_server, deployment, beside
+) -> None:
+    beside(lambda: write(deployment, Status.DELETING, delete_requested_at=timezone.now()))
+    page = window.new_page()
+    page.goto(live_server.url + deployment.url)
+    beside(lambda: write(deployment, Status.DELETED, deleted_at=timezone.now()))
+    refresh(page, f"#badge-{deployment.pk}")
+    expect(page.get_by_role("heading", name="What was removed")).to_be_visible()
+    expect(page.locator("nav.tabs")).to_have_count(0)
+    expect(page).to_have_title("Analytics is deleted – Acme Data – Airdeck")
+
+
+def test_the_longest_workspace_name_fits_a_narrow_window_and_the_switcher_shows_all_of_it(
+    window, live_server, deployment, beside
+) -> None:
+    name = "Machine learning platform, forecasting, Northwest"
+    beside(lambda: Workspace.objects.update(name=name.ljust(50, "x")))
+    page = window.new_page()
+    for width in (320, 390, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        for address in (deployment.workspace.url, deployment.url, "/account/"):
+            page.goto(live_server.url + address)
+            assert overflow(page) == 0, (width, address)
+        page.locator(".side > .menu > summary").click()
+        box = page.locator(".side > .menu > .menu__list").bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        inside = page.locator(".side > .menu > .menu__list").evaluate("it => it.scrollWidth - it.clientWidth")
+        side = page.locator(".side").evaluate("it => it.scrollWidth - it.clientWidth")
+        assert (inside, side) <= (0, 0), width

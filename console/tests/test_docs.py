@@ -1,0 +1,65 @@
+"""The docs that the console serves: a fixed list of files, escaped, whose links lead somewhere."""
+
+import re
+
+import pytest
+from django.conf import settings
+from django.urls import reverse
+
+from console import docs
+from console.tests.html_rules import complaints
+
+NAMES = [name for name, file, *_ in docs.DOCS if (settings.BASE_DIR / "docs" / file).is_file()]
+HELP = re.compile(r'ui/help\.html" with doc="([^"]+)"(?: anchor="([^"]+)")?')
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", NAMES)
+def test_each_document_is_a_page_that_keeps_the_rules(client, name) -> None:
+    answer = client.get(reverse("docs_page", args=[name]))
+    assert answer.status_code == 200
+    html = answer.content.decode()
+    assert complaints(html) == []
+    ids = set(re.findall(r'id="([^"]+)"', html))
+    anchors = re.findall(r'href="#([^"]+)"', html)
+    assert [anchor for anchor in anchors if anchor not in ids] == []
+
+
+@pytest.mark.django_db
+def test_the_index_lists_them_and_nothing_else_is_served(client) -> None:
+    index = client.get(reverse("docs")).content.decode()
+    assert complaints(index) == []
+    assert [name for name in NAMES if reverse("docs_page", args=[name]) not in index] == []
+    for name in ("architecture", "performance", "settings", "adr"):
+        assert client.get(reverse("docs_page", args=[name])).status_code == 404
+
+
+def test_html_in_a_document_is_escaped_and_no_script_gets_a_link() -> None:
+    links = "[a](javascript:alert(1)) [b](../console/settings.py) ![i](x.png)"
+    text = f"# T\n\n<script>alert(1)</script> <b>x</b>\n\n{links}\n"
+    html, _ = docs.render_markdown(text)
+    assert "&lt;script&gt;" in html
+    for wrong in ("<script", "<b>", 'javascript:alert(1)"', 'settings.py"', "<img", "style="):
+        assert wrong not in html
+
+
+def test_links_between_documents_lead_to_their_pages() -> None:
+    html, headings = docs.render_markdown(
+        "# T\n\n## One thing\n\n[c](configure.md#edit) [o](https://example.org/)\n"
+    )
+    assert f'href="{reverse("docs_page", args=["configure"])}#edit"' in html
+    assert 'href="https://example.org/"' in html
+    assert headings == (("one-thing", "One thing"),)
+
+
+@pytest.mark.django_db
+def test_every_help_link_of_a_form_leads_to_a_heading_that_is_there(client) -> None:
+    found = {
+        link
+        for file in (settings.BASE_DIR / "templates").rglob("*.html")
+        for link in HELP.findall(file.read_text())
+    }
+    assert len(found) > 5
+    for name, anchor in found:
+        html = client.get(reverse("docs_page", args=[name])).content.decode()
+        assert not anchor or f'id="{anchor}"' in html, (name, anchor)

@@ -1,0 +1,86 @@
+"""What a page weighs, cold: how many requests and bytes. And which answers are compressed at all (docs/adr/0023)."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.urls import reverse
+from django.utils import timezone
+
+from deployments.domain.states import Status
+from deployments.models import Deployment, EnvironmentVariable
+from workspaces.actions import invitations
+from workspaces.permissions import Role
+
+HEAD_BYTES = 300  # of an answer's header: what a browser received beyond the body
+MOST_REQUESTS = 8  # the page, what it refers to, and its stream
+ASKS = {"HTTP_ACCEPT_ENCODING": "gzip"}
+REFERRED = re.compile(r'<(?:link|script)[^>]*(?:href|src)="/static/([^"]+)"')
+
+
+@pytest.fixture
+def healthy(deployment) -> Deployment:
+    now = timezone.now()
+    Deployment.objects.filter(pk=deployment.pk).update(
+        status=Status.HEALTHY, first_healthy_at=now, airflow_url="http://a.localhost", status_reason=""
+    )
+    rows = [
+        EnvironmentVariable(deployment=deployment, key=f"KEY_{n:03}", value=f"value {n}") for n in range(201)
+    ]
+    EnvironmentVariable.objects.bulk_create(rows)
+    return deployment
+
+
+def weight(client, url: str) -> tuple[int, int]:
+    """Requests, the stream's among them, and bytes as they go over the wire."""
+    page = client.get(url, **ASKS)
+    assert page.headers["Content-Encoding"] == "gzip", url
+    names = REFERRED.findall(gzip.decompress(page.content).decode())
+    files = [Path(finders.find(name) or "") for name in names]
+    assert all(each.is_file() for each in files), names
+    sizes = [len(gzip.compress(each.read_bytes(), 9)) for each in files]
+    return len(files) + 2, len(page.content) + sum(sizes) + HEAD_BYTES * (len(files) + 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("list", 35_000), ("detail", 40_000), ("variables", 60_000), ("logs", 45_000), ("new", 40_000)],
+)
+def test_a_page_is_light(as_, alice, healthy, name, most) -> None:
+    on_workspace = name in {"list", "new"}
+    argument = healthy.workspace_id if on_workspace else healthy.release_name
+    requests, size = weight(as_(alice), reverse(f"deployments:{name}", args=[argument]))
+    assert requests <= MOST_REQUESTS
+    assert size <= most
+
+
+def test_what_may_hold_a_secret_or_a_stranger_s_words_is_not_compressed(
+    as_, alice, healthy, workspace
+) -> None:
+    client = as_(alice)
+    members = reverse("members", args=[workspace.pk])
+    made = invitations.invite(
+        workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.EDITOR
+    ).made
+    revealed = client.post(healthy.url + "credential/", **ASKS)
+    links = client.post(members + "invite/", {"addresses": "a@example.org", "role": "member"}, **ASKS)
+    assert b"data-copy" in revealed.content
+    assert b"/join/" in links.content
+    whole = [
+        revealed,
+        links,
+        client.get(workspace.url + "?q=guess", **ASKS),
+        client.get(reverse("invitation", args=[made[0].token]), **ASKS),
+        client.get("/accounts/2fa/", **ASKS),
+    ]
+    assert [answer.headers.get("Content-Encoding") for answer in whole] == [None] * len(whole)
+    assert client.get(members, **ASKS).headers["Content-Encoding"] == "gzip"
+
+
+def test_the_token_of_a_compressed_page_is_another_one_each_time(as_, alice, workspace) -> None:
+    client = as_(alice)
+    pages = [gzip.decompress(client.get(workspace.url, **ASKS).content).decode() for _ in range(2)]
+    first, second = (re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[0] for page in pages)
+    assert first != second
