@@ -11,6 +11,7 @@ class Permission(StrEnum):
     CREATE_DEPLOYMENT = "create_deployment"
     EDIT_DEPLOYMENT = "edit_deployment"
     DELETE_DEPLOYMENT = "delete_deployment"
+    DEPLOY_CODE = "deploy_code"
     REVEAL_CREDENTIAL = "reveal_credential"
     TRANSFER_DEPLOYMENT = "transfer_deployment"
     EDIT_WORKSPACE = "edit_workspace"
@@ -44,12 +45,15 @@ _EDITOR = _MEMBER | {
     Permission.CREATE_DEPLOYMENT,
     Permission.EDIT_DEPLOYMENT,
     Permission.DELETE_DEPLOYMENT,
+    Permission.DEPLOY_CODE,
     Permission.REVEAL_CREDENTIAL,
 }
 
 ROLES: dict[Role, RoleDescription] = {
     Role.MEMBER: RoleDescription("Sees everything in the Workspace except secret values.", _MEMBER),
-    Role.EDITOR: RoleDescription("Also creates, edits and deletes Deployments.", _EDITOR),
+    Role.EDITOR: RoleDescription(
+        "Also creates, edits and deletes Deployments, and deploys code to them.", _EDITOR
+    ),
     Role.ADMIN: RoleDescription("Also manages members and the Workspace itself.", frozenset(Permission)),
 }
 

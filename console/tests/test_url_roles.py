@@ -11,6 +11,7 @@ from django.db import connection, connections, transaction
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from deployments.secrets import vault
 from workspaces.actions import invitations
@@ -89,6 +90,10 @@ DEPLOYMENT_URLS = {
     ("deployments:schedule", "get"): (EDITOR, 200),
     ("deployments:schedule", "post"): (EDITOR, 422),
     ("deployments:schedule_preview", "post"): (EDITOR, 200),
+    ("deployments:deploys", "get"): (MEMBER, 200),
+    ("deployments:deploy_new", "get"): (EDITOR, 200),
+    ("deployments:deploy_new", "post"): (EDITOR, 422),
+    ("deployments:deploy_example", "post"): (EDITOR, 303),
     ("deployments:transfer", "get"): (ADMIN, 200),
     ("deployments:transfer", "post"): (ADMIN, 422),
     ("deployments:delete", "get"): (EDITOR, 200),
@@ -102,6 +107,17 @@ VARIABLE_URLS = {
 DRAFT_URLS = {  # a draft is its author's own; another's, or none, has expired
     ("deployments:variables_draft", "get"): (EDITOR, 410),
     ("deployments:variables_draft", "post"): (EDITOR, 410),
+}
+UPLOAD_URLS = {  # as a draft
+    ("deployments:deploy_upload", "get"): (EDITOR, 410),
+    ("deployments:deploy_upload", "post"): (EDITOR, 410),
+}
+DEPLOY_URLS = {
+    ("deployments:deploy", "get"): (MEMBER, 200),
+    ("deployments:deploy_live", "get"): (MEMBER, 200),
+    ("deployments:deploy_back", "get"): (EDITOR, 200),
+    ("deployments:deploy_back", "post"): (EDITOR, 422),
+    ("deployments:deploy_anyway", "post"): (EDITOR, 303),
 }
 REVISION_URLS = {
     ("deployments:variables_revision", "get"): (EDITOR, 200),
@@ -137,6 +153,11 @@ WRONG_METHOD = {
     ("deployments:retry", "get"),
     ("deployments:first_steps_done", "get"),
     ("deployments:wake", "get"),
+    ("deployments:deploys", "post"),
+    ("deployments:deploy", "post"),
+    ("deployments:deploy_live", "post"),
+    ("deployments:deploy_example", "get"),
+    ("deployments:deploy_anyway", "get"),
     ("deployments:tasks", "post"),
     ("deployments:schedule_preview", "get"),
     ("deployments:settings", "post"),
@@ -155,7 +176,15 @@ SIGNED_IN = {"account": 200, "account_delete": 200, "workspace_new": 200, "invit
 INVITED = {"invitation", "invitation_ask", "invitation_accept", "invitation_decline"}
 PUBLIC = {"home": 302, "health_live": 200, "health_ready": 200, "docs": 200}
 STREAM = {"deployments:stream"}
-PARTS = (QUEUE_URLS, VARIABLE_URLS, DRAFT_URLS, REVISION_URLS, COMPONENT_URLS)
+PARTS = (
+    QUEUE_URLS,
+    VARIABLE_URLS,
+    DRAFT_URLS,
+    REVISION_URLS,
+    COMPONENT_URLS,
+    UPLOAD_URLS,
+    DEPLOY_URLS,
+)
 ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **DEPLOYMENT_URLS}
 ALL_URLS |= {key: each for table in PARTS for key, each in table.items()}
 ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's own, tested by it; ours are the templates
@@ -208,7 +237,19 @@ def parts(deployment):
     deployment.variables.create(key="REGION", value="eu")
     sealed = vault.seal_revision(deployment, 1, {})
     deployment.variable_revisions.create(number=1, sealed=sealed)
-    return tuple(zip(PARTS, ("default", "REGION", uuid4(), 1, "scheduler"), strict=True))
+    deployment.deploys.create(
+        number=1,
+        idempotency_key=uuid4(),
+        source="upload",
+        digest="0" * 64,
+        version="1-000000000000",
+        files=1,
+        python_files=1,
+        size=1,
+        status="failed",
+        finished_at=timezone.now(),
+    )
+    return tuple(zip(PARTS, ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1), strict=True))
 
 
 @pytest.fixture

@@ -107,3 +107,42 @@ class VariablesChanged(ActionRefused):
 
     def __init__(self) -> None:
         super().__init__("The variables changed in the meantime. Look at what there is now, then try again.")
+
+
+class NothingToDeploy(ActionRefused):
+    """The code is what the Deployment runs already, or is about to run."""
+
+    code = "nothing_to_deploy"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"This is the code of deploy {number} already. There is nothing to do.")
+        self.number = number
+
+
+class CodeChanged(ActionRefused):
+    """Somebody deployed, or changed the DAGs folder, after the difference was shown."""
+
+    code = "changed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Somebody deployed in the meantime. Look at the difference to what there is now, then try again."
+        )
+
+
+class HasCode(ActionRefused):
+    """The example is for a Deployment that has no code."""
+
+    code = "has_code"
+
+    def __init__(self) -> None:
+        super().__init__("This Deployment has code already. The example is for one that has none.")
+
+
+class CodeNotKept(ActionRefused):
+    """The code of that deploy is not kept any more."""
+
+    code, status = "code_not_kept", 410
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"The code of deploy {number} is not kept any more. Upload it again.")

@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from deployments.domain.spec import QueueLoad, Release, Secrets
 from deployments.domain.states import ComponentState, Executor
+
+if TYPE_CHECKING:
+    from deployments.dataplane.code import CodeStore
 
 CALL_BUDGET_SECONDS = 15.0
 
@@ -210,7 +213,9 @@ class Driver(Protocol):
         nothing, and a call killed at any instant is completed by the next one.
 
         `workers` is the wanted number of workers per queue name. Returns FINISHED when every object is applied
-        and every component is READY; for a hibernating Release, when nothing runs any more. A Release with another
+        and every component is READY; for a hibernating Release, when nothing runs any more. `release.code` becomes
+        the active version before anything waits for a component, also while it sleeps; that alone restarts nothing.
+        A Release with another
         runtime than the one that the metadata database was migrated to stops Airflow, takes a snapshot of the
         database, migrates it, and drops the snapshot once everything is READY; when the migration fails, the
         snapshot is put back and UpgradeFailed raised. Raises DataPlaneError when the step cannot be taken.
@@ -246,6 +251,10 @@ class Driver(Protocol):
 
     def tasks(self, ref: Ref) -> TaskCount:
         """What runs and waits now, from the metadata database. Raises DataPlaneError when it cannot be asked."""
+
+    def code(self, ref: Ref) -> "CodeStore | None":
+        """Where its code is kept and built, or None when this data plane takes no code by deploys: it comes with the
+        image of the runtime. Pure."""
 
     def endpoint(self, ref: Ref) -> str | None:
         """The URL at which a browser reaches this Airflow, or None while it has none."""

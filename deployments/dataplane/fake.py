@@ -25,6 +25,7 @@ from deployments.dataplane.contract import (
     UpgradeFailed,
     Watcher,
 )
+from deployments.dataplane.fake_code import ScriptedCode
 from deployments.domain.spec import QueueLoad, Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
@@ -71,11 +72,13 @@ class ScriptedDriver:
 
     def __init__(self) -> None:
         self.worlds: dict[str, World] = {}
+        self.codes: dict[str, ScriptedCode] = {}
         self.calls: list[tuple[str, str]] = []
         self.fail: dict[str, str] = {}  # step key -> the sentence of its error
         self.fail_migration = ""  # why every migration to another runtime fails
         self.silent = ""  # when set, nothing answers
         self.hearing: Watcher | None = None  # what `watcher` gives; None: asked for fingerprints
+        self.takes_code = True  # False: code comes with the image
         self.slow_start = 0  # how many calls wait for the components to answer
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
@@ -103,6 +106,8 @@ class ScriptedDriver:
         """See the contract."""
         self._answer("apply", ref)
         world = self.worlds.setdefault(ref.release_name, World())
+        if release.code is not None:
+            self.codes.setdefault(ref.release_name, ScriptedCode()).activate(release.code)
         if release.hibernating:
             return self._sleep(world, release)
         if not world.database:
@@ -138,7 +143,14 @@ class ScriptedDriver:
     def _run(self, ref: Ref, world: World, release: Release, workers: Mapping[str, int]) -> Progress:
         if not world.running or world.release is None or world.release.digest != release.digest:
             self._fail("components")
+            restarts = (
+                not world.running
+                or world.release is None
+                or _without_code(world.release) != _without_code(release)
+            )
             world.release, world.running, world.workers = release, True, dict(workers)
+            if not restarts:
+                return self._run(ref, world, release, workers)
             for name in ("api-server", "scheduler"):
                 self.write_log(ref, name, "[info     ] Starting", "[info     ] Started")
             return Progress("components", Outcome.PROGRESSED, "Components started.")
@@ -169,6 +181,7 @@ class ScriptedDriver:
             world.database, world.snapshot = False, ""
             return Progress("database", Outcome.PROGRESSED, "Dropped.")
         del self.worlds[ref.release_name]
+        self.codes.pop(ref.release_name, None)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
@@ -211,6 +224,10 @@ class ScriptedDriver:
         loads = self.worlds[ref.release_name].loads.values() if ref.release_name in self.worlds else ()
         return TaskCount(sum(running for _, running in loads), sum(queued for queued, _ in loads))
 
+    def code(self, ref: Ref) -> ScriptedCode | None:
+        """See the contract."""
+        return self.codes.setdefault(ref.release_name, ScriptedCode()) if self.takes_code else None
+
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract."""
         world = self.worlds.get(ref.release_name)
@@ -219,6 +236,8 @@ class ScriptedDriver:
 
     def details(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
+        if ref.release_name in self.codes and self.codes[ref.release_name].current:
+            return {}
         return {"DAGs folder": f"/srv/{ref.release_name}/dags"}
 
     def write_log(self, ref: Ref, component: str, *texts: str) -> None:
@@ -255,7 +274,7 @@ class ScriptedDriver:
     def _digest(world: World) -> str:
         if world.release is None:
             return ""
-        if world.runtime != world.release.runtime.version or world.snapshot:
+        if world.database and (world.runtime != world.release.runtime.version or world.snapshot):
             return "upgrading"
         return world.release.digest if world.running or world.release.hibernating else ""
 
@@ -289,3 +308,7 @@ class ScriptedDriver:
         database = [Leftover("database", f"database {ref.release_name}")] * world.database
         database += [Leftover("database", f"database {ref.release_name} before")] * bool(world.snapshot)
         return (*processes, *database, Leftover("files", "files"))
+
+
+def _without_code(release: Release) -> str:
+    return replace(release, code=None).digest

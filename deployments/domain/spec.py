@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from deployments.domain.code_manifest import CodeVersion
 from deployments.domain.states import Executor
 
 AU_CPU_MILLIS = 100  # one Astronomer Unit, in thousandths of a core
@@ -77,7 +78,8 @@ class Release:
     mark that changes with its value; the values are `Secrets.variables`. `release_name` matches
     ^[a-z]+-[a-z]+-[0-9]{4}$. A hibernating Deployment keeps its database, files and settings, and runs nothing.
     `upgrade_from` is the runtime before an upgrade that is not known to have succeeded; a Deployment with and without
-    it is the same, so it does not count in the digest.
+    it is the same, so it does not count in the digest. `code` is the deployed version that is to be active; None until
+    the first deploy, as long as code comes from a folder or with the image.
     """
 
     deployment_id: str
@@ -92,6 +94,7 @@ class Release:
     secret_marks: Mapping[str, str] = field(default_factory=dict)
     hibernating: bool = False
     upgrade_from: RuntimeSpec | None = None
+    code: CodeVersion | None = None
 
     @property
     def parallelism(self) -> int:
@@ -108,7 +111,7 @@ class Release:
         document.pop("upgrade_from")
         document["environment"] = dict(sorted(self.environment.items()))
         document["secret_marks"] = dict(sorted(self.secret_marks.items()))
-        for added_later in ("secret_marks", "hibernating"):
+        for added_later in ("secret_marks", "hibernating", "code"):
             if not document[added_later]:
                 document.pop(added_later)
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]

@@ -9,13 +9,19 @@ from deployments.models.deployment import (
     ReleaseName,
     WorkerQueue,
 )
+from deployments.models.deploys import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, DeployStep
 from deployments.models.observed import ComponentStatus, StatusChange, Step, StepTiming
 from deployments.models.words import choices
 
 __all__ = [
     "UNKNOWN_AFTER",
+    "UPLOAD_LIFE",
     "Cluster",
+    "CodeManifest",
+    "CodeUpload",
     "ComponentStatus",
+    "Deploy",
+    "DeployStep",
     "Deployment",
     "DeploymentSecret",
     "EnvironmentVariable",

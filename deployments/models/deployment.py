@@ -54,6 +54,9 @@ class Deployment(models.Model):
         RuntimeRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     upgrade_error = models.CharField(max_length=1000, blank=True)  # why the last upgrade was given up
+    # The deployed version that is to be active; both empty until the first deploy. Written by `reconciler.deploys`.
+    code_version = models.CharField(max_length=40, blank=True)
+    code_manifest = models.CharField(max_length=64, blank=True)
     generation = models.PositiveIntegerField(default=1)
     delete_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)

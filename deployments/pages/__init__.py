@@ -1,0 +1,1 @@
+"""Views: guard, load, act, render."""

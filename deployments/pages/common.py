@@ -45,7 +45,7 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
 
 
 def _tabs(request: MemberRequest, deployment: Deployment, tab_now: str) -> list[dict[str, Any]]:
-    """Overview · Worker queues · Variables · Logs · Activity · Settings, as far as there are any."""
+    """Overview · Deploys · Worker queues · Variables · Logs · Activity · Settings, as far as there are any."""
 
     def tab(label: str, name: str, **more: Any) -> dict[str, Any]:
         return {"label": label, "url": reverse(f"deployments:{name}", args=[deployment.release_name]), **more}
@@ -53,6 +53,7 @@ def _tabs(request: MemberRequest, deployment: Deployment, tab_now: str) -> list[
     alive = deployment.deleted_at is None
     tabs = [tab("Overview", "detail")]
     if alive:
+        tabs.append(tab("Deploys", "deploys"))
         if deployment.executor == Executor.CELERY or tab_now == "Worker queues":
             tabs.append(tab("Worker queues", "queues"))
         tabs.append(tab("Variables", "variables", count=deployment.variables.count()))

@@ -11,7 +11,7 @@ from console.kit.events import Frame
 from deployments.dataplane.contract import ADDRESS, DAGS_FOLDER
 from deployments.domain.durations import StepProgress
 from deployments.domain.states import Operation, StepState
-from deployments.models import Deployment, Step
+from deployments.models import Deploy, Deployment, Step
 from deployments.queries.durations import attach, current_operation, current_steps
 from deployments.templatetags import states
 from deployments.templatetags.states import status_badge
@@ -74,7 +74,16 @@ def live_context(deployment: Deployment) -> dict[str, Any]:
         "airflow_url": deployment.airflow_url or None,
         "address_trouble": deployment.plane_details.get(ADDRESS) if deployment.airflow_url else None,
         "dags_folder": deployment.plane_details.get(DAGS_FOLDER) if _takes_dags(deployment) else None,
+        "code_problem": _code_problem(deployment),
     }
+
+
+def _code_problem(deployment: Deployment) -> Deploy | None:
+    """The active deploy when files of it do not import. One query, once code is deployed."""
+    if not deployment.code_version:
+        return None
+    found = Deploy.objects.filter(deployment=deployment, version=deployment.code_version, problem_count__gt=0)
+    return found.select_related("deployment").first()
 
 
 def badge_frames(deployments: list[Deployment]) -> list[Frame]:
@@ -89,4 +98,5 @@ def frames(deployment: Deployment) -> list[Frame]:
     return [
         Frame(f"badge-{deployment.pk}", status_badge(deployment, staged=True)),
         Frame(f"live-{deployment.pk}", live),
+        Frame(f"deploys-{deployment.pk}"),  # its pages of deploys ask for what they show again
     ]

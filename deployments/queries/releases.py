@@ -1,5 +1,6 @@
 """From rows to the frozen Release that a data plane receives."""
 
+from deployments.domain.code_manifest import CodeVersion
 from deployments.domain.spec import QueueSpec, Release
 from deployments.domain.states import Executor
 from deployments.domain.variables import reserved, takes_effect
@@ -38,4 +39,7 @@ def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
         },
         hibernating=deployment.hibernating,
         upgrade_from=deployment.upgrade_from.spec if deployment.upgrade_from else None,
+        code=CodeVersion(deployment.code_version, deployment.code_manifest)
+        if deployment.code_version
+        else None,
     )

@@ -1,0 +1,1 @@
+"""What moves rows towards what is wanted."""

@@ -32,7 +32,7 @@ from deployments.domain.states import Operation, Status
 from deployments.models import UNKNOWN_AFTER, Deployment, WorkerQueue
 from deployments.queries import upgrades
 from deployments.queries.releases import queue_spec, release_of
-from deployments.reconciler import circuit_breaker, leases, plan, recording
+from deployments.reconciler import circuit_breaker, deploys, leases, plan, recording
 from deployments.reconciler.leases import Claim
 from deployments.reconciler.plan import Verdict
 from deployments.reconciler.recording import LeaseLost, QueueRecord, Record
@@ -176,6 +176,7 @@ def _apply_pass(claim: Claim) -> Record:
     deployment = claim.deployment
     driver = connections.driver_of(deployment.cluster)
     queues = list(deployment.queues.select_related("worker_type"))
+    soon = deploys.advance(claim, driver)
     release = release_of(deployment, queues)
     workers = {q.name: q.desired_workers for q in queues}
     ref = ref_of(deployment)
@@ -185,7 +186,7 @@ def _apply_pass(claim: Claim) -> Record:
     try:
         observation = driver.observe(ref)
         failpoint("reconcile.after_observe")
-        if plan.needs_apply(release, observation, workers):
+        if plan.needs_apply(release, observation, workers) or deploys.is_lost(claim, driver):
             progress = driver.apply(ref, release, vault.read(deployment), workers)
             failpoint("reconcile.after_apply")
             observation = driver.observe(ref)
@@ -199,11 +200,12 @@ def _apply_pass(claim: Claim) -> Record:
         progress=progress,
         was_healthy=deployment.first_healthy_at is not None,
     )
+    soon = min(soon, deploys.settle(claim, driver, healthy=verdict.status is Status.HEALTHY))
     scaled = _scale(queues, observation)
     more = any(record.desired_workers != workers.get(record.name) for record in scaled)
     return Record(
         verdict,
-        _next_look(driver, ref, release, observation, verdict, progress, scaled, more=more),
+        min(soon, _next_look(driver, ref, release, observation, verdict, progress, scaled, more=more)),
         operation=operation,
         step_names=steps,
         progress=None if observation.unreachable_reason else _shown_progress(progress, steps, verdict),

@@ -176,6 +176,7 @@ def _write_parts(row: Deployment, entry: Record) -> bool:
         record_deployment(row, None, "repaired", new={"repair": notice[:1000]})
     if entry.gone:
         vault.forget(row)
+        row.code_manifests.all().delete()  # with its uploads; the deploys stay as history
     return changed
 
 

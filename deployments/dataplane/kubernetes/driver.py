@@ -154,6 +154,9 @@ class KubernetesDriver:
         """See the contract."""
         return airflow_metadata.tasks(self._admin_url, ref.release_name)
 
+    def code(self, ref: Ref) -> None:
+        """See the contract: code comes with the image of the runtime."""
+
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract. Answered from what this driver saw a moment ago, where it looked."""
         if not self._settings.ingress_domain:

@@ -24,6 +24,7 @@ from deployments.dataplane.contract import (
     TaskCount,
 )
 from deployments.dataplane.local import environment, logs, ports
+from deployments.dataplane.local.code.store import LocalCode
 from deployments.dataplane.local.environment import Layout
 from deployments.dataplane.local.health import probe
 from deployments.dataplane.local.health.instances import instances
@@ -95,6 +96,8 @@ class LocalDriver:
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         """See the contract."""
         self._supervisor.processes()  # nothing is begun while the data plane does not answer
+        if release.code is not None:  # files only: it waits for nothing, and nothing restarts for it
+            self.code(ref).activate(release.code)
         if release.hibernating:
             return self._sleep(ref, release)
         self._warm.ensure(release.runtime.version)  # beside the other steps
@@ -288,14 +291,19 @@ class LocalDriver:
         """See the contract."""
         return airflow_metadata.tasks(self._admin_url, ref.release_name)
 
+    def code(self, ref: Ref) -> LocalCode:
+        """See the contract."""
+        return LocalCode(self._paths.deployment(ref.release_name), self._admin_url, ref.release_name)
+
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract."""
         answer, _ = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
         return self._url(ref) if answer is not None else None
 
     def details(self, ref: Ref) -> dict[str, str]:
-        """See the contract."""
-        return {DAGS_FOLDER: str(self._paths.deployment(ref.release_name) / "dags")}
+        """See the contract. Once code is deployed the folder is not read any more."""
+        folder = str(self._paths.deployment(ref.release_name) / "dags")
+        return {} if self.code(ref).active() else {DAGS_FOLDER: folder}
 
     # -- Where things are --
 

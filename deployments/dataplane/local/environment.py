@@ -12,6 +12,7 @@ from importlib.resources import files as files_of
 from pathlib import Path
 from urllib.parse import quote
 
+from deployments.dataplane.code import BUNDLE as BUNDLE_NAME
 from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.specs import DEPLOYMENT_TAG, STATE_TAG, Spec
 from deployments.domain.proxies import completed
@@ -38,7 +39,11 @@ visibility_timeout = {TASK_VISIBILITY_SECONDS}
 DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "CORE": {"LOAD_EXAMPLES": "False"},
     # A DAG put into the folder is parsed within about ten seconds.
-    "DAG_PROCESSOR": {"REFRESH_INTERVAL": "5", "MIN_FILE_PROCESS_INTERVAL": "15"},
+    "DAG_PROCESSOR": {
+        "REFRESH_INTERVAL": "5",
+        "MIN_FILE_PROCESS_INTERVAL": "15",
+        "BUNDLE_REFRESH_CHECK_INTERVAL": "2",
+    },
     # A busy laptop may take longer than the default of 5 s to answer its own tasks.
     "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
 }
@@ -48,6 +53,7 @@ CELERY_DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "CELERY": {"SYNC_PARALLELISM": "1"},
 }
 SCHEDULER = files_of("deployments.dataplane").joinpath("airflow_scheduler.py").read_text()
+BUNDLE = files_of("deployments.dataplane").joinpath("airflow_bundle.py").read_text()
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,6 +85,11 @@ class Layout:
     def scheduler(self) -> Path:
         """What runs as the scheduler under the Celery executor."""
         return self.folder / "scheduler.py"
+
+    @property
+    def bundle(self) -> Path:
+        """The class of the DAG bundle. Airflow itself puts this folder on the path of modules, behind the user's."""
+        return self.home / "config" / "airdeck_bundle.py"
 
     @property
     def passwords_file(self) -> Path:
@@ -150,6 +161,7 @@ def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
     return {
         layout.home / "airflow.cfg": AIRFLOW_CFG,
         layout.scheduler: SCHEDULER,
+        layout.bundle: BUNDLE,
         layout.passwords_file: json.dumps({"admin": secrets.admin_password}) + "\n",
         layout.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
     }
@@ -196,6 +208,7 @@ def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> d
     return {
         **layout.base,
         **_named(DEFAULTS),
+        **_named({"DAG_PROCESSOR": _bundles(layout)}),
         **(_named(CELERY_DEFAULTS) if celery else {}),
         **plain,
         **secret,
@@ -222,6 +235,18 @@ def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
         "EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{layout.port}/execution/",
         # The default asks DNS for the full name, seconds on a machine without one.
         "HOSTNAME_CALLABLE": "socket.gethostname",
+    }
+
+
+def _bundles(layout: Layout) -> dict[str, str]:
+    """The one DAG bundle. Its name is Airflow's own for the DAGs folder and never changes: Airflow forgets what belongs
+    to a name that vanishes. Who names bundles of their own gets those, and no deploys."""
+    kwargs = {"code": str(layout.folder / "code"), "folder": str(layout.dags)}
+    bundle = {"name": BUNDLE_NAME, "classpath": "airdeck_bundle.AirdeckBundle", "kwargs": kwargs}
+    return {
+        "DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        "DAG_BUNDLE_STORAGE_PATH": str(layout.home / "bundles"),  # the default is shared by all on a machine
+        "STALE_BUNDLE_CLEANUP_INTERVAL": "0",  # `local/code/store.py` knows which versions are still needed
     }
 
 

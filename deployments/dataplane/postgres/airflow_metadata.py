@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deployments.dataplane.code import BUNDLE, ERRORS_TOLD, CodeReport, ImportProblem
 from deployments.dataplane.contract import TaskCount
 from deployments.dataplane.postgres import databases
 
@@ -70,3 +71,39 @@ def tasks(admin_url: str, release_name: str) -> TaskCount:
         ).fetchall()
     counts = {str(state): int(count) for state, count in rows}
     return TaskCount(running=counts.get("running", 0), queued=counts.get("queued", 0))
+
+
+def code_report(admin_url: str, release_name: str) -> CodeReport:
+    """What Airflow has read of the code, what it could not import, and which versions unfinished runs belong to.
+    Raises DataPlaneError, also for a database that holds no Airflow yet."""
+    with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
+        connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
+        head = connection.execute(
+            "SELECT (SELECT version FROM dag_bundle WHERE name = %(bundle)s), "
+            "(SELECT count(*) FROM dag WHERE bundle_name = %(bundle)s AND NOT is_stale), "
+            "(SELECT count(*) FROM import_error WHERE bundle_name = %(bundle)s)",
+            {"bundle": BUNDLE},
+        ).fetchone()
+        errors = connection.execute(
+            "SELECT filename, right(stacktrace, 4000) FROM import_error WHERE bundle_name = %s "
+            "ORDER BY filename LIMIT %s",
+            (BUNDLE, ERRORS_TOLD),
+        ).fetchall()
+        pinned = connection.execute(
+            "SELECT DISTINCT bundle_version FROM dag_run "
+            "WHERE state IN ('queued', 'running') AND bundle_version IS NOT NULL"
+        ).fetchall()
+    version, dags, count = head or (None, 0, 0)
+    return CodeReport(
+        version=version or "",
+        dags=int(dags),
+        problem_count=int(count),
+        problems=tuple(ImportProblem(str(path), last_line(trace or "")) for path, trace in errors),
+        pinned=frozenset(str(row[0]) for row in pinned),
+    )
+
+
+def last_line(trace: str) -> str:
+    """The line of a stack trace that says what went wrong: its last, without control characters, cut to 300."""
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    return "".join(c for c in lines[-1] if c.isprintable())[:300] if lines else ""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from deployments.dataplane.fake import ScriptedDriver
+from deployments.tests.code.contract import CodeContract
 from deployments.tests.dataplane.contract import Case, DriverContract, LifeContract, converge, new_case
 
 
@@ -52,5 +53,5 @@ def harness():
     return ScriptedHarness()
 
 
-class TestScriptedDataPlane(DriverContract, LifeContract):
+class TestScriptedDataPlane(DriverContract, LifeContract, CodeContract):
     pass

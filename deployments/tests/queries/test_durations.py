@@ -176,7 +176,7 @@ def test_what_will_be_stalled_asks_for_itself_then(as_, vera, waiting):
 
 def test_what_is_pushed_says_it_too_and_depends_on_no_reader(waiting, published):
     recording.publish(waiting.pk)
-    [(_, [badge, live])] = published
+    [(_, [badge, live, _])] = published
     assert "Stalled</span>" in badge.html
     assert "Stalled: Database has been running for" in live.html
     assert "csrf" not in live.html

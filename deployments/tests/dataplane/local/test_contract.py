@@ -2,6 +2,7 @@
 
 import pytest
 
+from deployments.tests.code.contract import CodeContract
 from deployments.tests.dataplane.contract import Case, DriverContract, LifeContract, remove
 from deployments.tests.dataplane.local.airflow_local import LocalHarness, assert_runs_a_dag
 
@@ -16,7 +17,7 @@ def harness():
     remove(made, made.running())
 
 
-class TestLocalDataPlane(DriverContract):
+class TestLocalDataPlane(DriverContract, CodeContract):
     pass
 
 

@@ -1,0 +1,98 @@
+"""How large a request may be. Django writes the whole body of a request to the disk before any view runs, so this
+stands in front of it and refuses before a byte is stored."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from console.kit.threads import App, Receive, Scope, Send
+
+MIB = 1024 * 1024
+
+
+class _TooLarge(Exception):
+    """More came than was allowed, without having been announced."""
+
+
+class BodyLimit:
+    """At most `ordinary` bytes; for requests that `is_upload` names by path and method, and only of those who are
+    `signed_in`, at most `upload` bytes. Others are answered 413, or 401, in one sentence."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        ordinary: int,
+        upload: int,
+        is_upload: Callable[[str], bool],
+        signed_in: Callable[[Scope], Awaitable[bool]],
+    ) -> None:
+        self._app = app
+        self._ordinary, self._upload = ordinary, upload
+        self._is_upload, self._signed_in = is_upload, signed_in
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Speak ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = _announced(scope)
+        is_upload = scope["method"] == "POST" and self._is_upload(scope["path"])
+        limit = self._upload if is_upload else self._ordinary
+        if announced is not None and announced > limit:
+            await _answer(send, 413, self._too_large(limit))
+        elif (
+            is_upload
+            and (announced is None or announced > self._ordinary)
+            and not await self._signed_in(scope)
+        ):
+            await _answer(send, 401, "Sign in first. Nothing was stored.")
+        else:
+            await self._counted(scope, receive, send, limit)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        """Pass on, and stop where more comes than was announced."""
+        came = 0
+        answered = False
+
+        async def counting() -> MutableMapping[str, Any]:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > limit:
+                raise _TooLarge
+            return message
+
+        async def noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, counting, noting)
+        except _TooLarge:
+            if not answered:
+                await _answer(send, 413, self._too_large(limit))
+
+    def _too_large(self, limit: int) -> str:
+        return f"This request has more than {limit // MIB} MiB. Go back and send less; nothing was stored."
+
+
+def _announced(scope: Scope) -> int | None:
+    """The length that the client announces; None when it does not, or says nonsense that the server lets pass."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return None
+
+
+async def _answer(send: Send, status: int, sentence: str) -> None:
+    body = sentence.encode() + b"\n"
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store, private"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

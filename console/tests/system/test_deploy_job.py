@@ -1,0 +1,107 @@
+"""Deploying in a real browser, on a real installation with a real Airflow: the example by one click, an archive with
+its difference, a file that does not import, going back; and what is too large is refused by the real server."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from console.tests.browser.chromium import axe_complaints, chromium
+from console.tests.system.installation import EMAIL, PASSWORD, Installation, wait_until
+from deployments.tests.code.archives import tar_gz
+
+pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.timeout(600)]
+
+DAG = b"from airflow.sdk import DAG\n\nwith DAG('mine', schedule=None):\n    pass\n"
+READ_MS = 90_000  # seconds on a machine that is free
+
+
+@pytest.fixture(scope="module")
+def it() -> Iterator[Installation]:
+    with Installation() as running:
+        running.sign_up()
+        yield running
+
+
+def dags(it: Installation, release: str) -> set[str]:
+    """What Airflow itself lists, over its API."""
+    host = {"Host": f"{release}.localhost:{it.port}"}
+    page = it.submit(f"/deployments/{release}/", {}, form=f"/deployments/{release}/credential/").text
+    password = re.findall(r"<code[^>]*>([^<]+)</code>", page[page.index('id="credential"') :])[1]
+    with httpx.Client(base_url=it.url, headers=host, timeout=30) as airflow:
+        login = {"username": "admin", "password": password}
+        token = airflow.post("/auth/token", json=login).raise_for_status().json()["access_token"]
+        found = airflow.get("/api/v2/dags", headers={"Authorization": f"Bearer {token}"}).json()
+    return {dag["dag_id"] for dag in found["dags"]}
+
+
+def upload(page: Page, folder: Path, files: dict[str, bytes], description: str) -> None:
+    """From the Deploys page to the page of the new deploy."""
+    archive = folder / "code.tar.gz"
+    archive.write_bytes(tar_gz(files))
+    page.get_by_role("link", name="Deploy code").click()
+    page.get_by_label("Archive").set_input_files(archive)
+    page.get_by_role("button", name="Show the difference").click()
+    expect(page.get_by_role("heading", name="What would change")).to_be_visible()
+    assert axe_complaints(page) == []
+    page.get_by_label("Description").fill(description)
+    page.get_by_role("button", name=re.compile("^Deploy ")).click()
+
+
+def test_code_is_deployed_and_gone_back_to_in_a_browser(it, tmp_path):
+    release = it.create_deployment("Analytics", executor="local")
+    it.wait_status(release, "Healthy", 240)
+    with chromium() as browser:
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.goto(f"{it.url}/accounts/login/")
+        page.get_by_label("Email").fill(EMAIL)
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="Analytics", exact=True).click()
+        page.get_by_role("link", name="Deploys", exact=True).click()
+        page.get_by_role("button", name="Deploy an example DAG").click()
+        began = time.monotonic()
+        page.evaluate("window.neverReloaded = true")
+        expect(page.get_by_text("1 DAG. Every file imports.")).to_be_visible(timeout=READ_MS)
+        print(f"the example was read {time.monotonic() - began:.1f} s after the click")
+        assert page.evaluate("window.neverReloaded")
+        assert axe_complaints(page) == []
+        assert dags(it, release) == {"hello_airdeck"}
+
+        page.get_by_role("link", name="Deploys of Analytics").click()
+        upload(page, tmp_path, {"mine.py": DAG, "bad.py": b"from nowhere import x\n" + DAG}, "Mine")
+        expect(
+            page.get_by_role("heading", name=re.compile("1 of 2 Python files does not import"))
+        ).to_be_visible(timeout=READ_MS)
+        expect(page.get_by_text("ModuleNotFoundError: No module named 'nowhere'")).to_be_visible()
+        page.goto(f"{it.url}/deployments/{release}/")
+        expect(page.get_by_text("1 of 2 Python files does not import.")).to_be_visible()
+
+        page.get_by_role("link", name="Deploys", exact=True).click()
+        expect(page.get_by_role("row").nth(1)).to_contain_text("Mine")
+        assert axe_complaints(page) == []
+        page.get_by_role("link", name="Deploy 1", exact=True).click()
+        page.get_by_role("link", name=re.compile("Roll back")).click()
+        page.get_by_role("button", name="Roll back").click()
+        expect(page.get_by_text("1 DAG. Every file imports.")).to_be_visible(timeout=READ_MS)
+        wait_until(lambda: dags(it, release) == {"hello_airdeck"}, 60, every=1.0)
+    assert it.status(release) == "Healthy"
+    with it.database() as database:
+        told = database.execute(
+            "SELECT count(*) FROM deployments_statuschange WHERE new = 'deploying'"
+        ).fetchone()
+    assert told == (0,)  # no deploy restarted anything
+
+
+def test_a_body_that_is_too_large_is_refused_by_the_server(it):
+    path = "/deployments/calm-orbit-0012/deploys/new/"
+    headers = {"content-length": str(200 * 1024 * 1024)}
+    with httpx.Client(base_url=it.url, timeout=10) as stranger:
+        answer = stranger.post(path, headers=headers, content=iter([b"x"]))
+        assert answer.status_code == 413
+        headers = {"content-length": str(50 * 1024 * 1024)}
+        assert stranger.post(path, headers=headers, content=iter([b"x"])).status_code == 401

@@ -1,0 +1,103 @@
+"""What an archive may have and what an entry is; the readers (`code_zip`, `code_tar`) count against it. Pure."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deployments.domain.code_errors import MIB, CodeRefused, shown
+from deployments.domain.code_ignore import IGNORE_FILE
+
+CHUNK = 64 * 1024
+RATIO_FROM = 10 * MIB  # below this much a high ratio is a file of zeros, and no harm
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may have. The figures are those of domain.md, part 1, point 20."""
+
+    packed: int = 100 * MIB  # bytes of the archive
+    unpacked: int = 500 * MIB  # bytes of everything in it
+    entries: int = 20_000  # files and folders
+    file: int = 100 * MIB  # bytes of one file
+    ratio: int = 100  # unpacked : packed
+    seconds: float = 120.0  # to take it apart
+
+
+LIMITS = Limits()
+
+
+class Kind(StrEnum):
+    """What an entry is. Only files and folders are taken."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "a link"
+    DEVICE = "a device, a pipe or a socket"
+    SPARSE = "a sparse file"
+    STRANGE = "of a kind that is not known here"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry as it stands in the archive: its raw name, what it is, the bytes it claims to have."""
+
+    name: str
+    kind: Kind
+    size: int
+    executable: bool = False
+
+
+class Budget:
+    """Counts what was taken so far. Every reader asks it before it goes on; each question may raise CodeRefused."""
+
+    def __init__(self, packed: int, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits, self._packed, self._clock = limits, packed, clock
+        self._deadline = clock() + limits.seconds
+        self._entries = self._unpacked = 0
+        if packed > limits.packed:
+            raise CodeRefused(
+                f"The archive has more than {limits.packed // MIB} MiB. Leave out what is no code, for instance with a "
+                f"{IGNORE_FILE}."
+            )
+
+    def tick(self) -> None:
+        """Time passes."""
+        if self._clock() > self._deadline:
+            raise CodeRefused(
+                f"Taking the archive apart took longer than {self._limits.seconds:.0f} s. Leave out what is no code."
+            )
+
+    def entry(self, entry: Entry) -> None:
+        """One entry more, whatever it is."""
+        self.tick()
+        self._entries += 1
+        if self._entries > self._limits.entries:
+            raise CodeRefused(
+                f"The archive holds more than {self._limits.entries:,} files and folders. Leave out what is no code."
+            )
+        self.size(entry.name, entry.size)
+
+    def size(self, name: str, size: int) -> None:
+        """So many bytes of one file, claimed or read."""
+        if size > self._limits.file:
+            raise CodeRefused(
+                f"{shown(name)} has more than {self._limits.file // MIB} MiB. Keep data out of the code."
+            )
+
+    def more(self, count: int) -> None:
+        """So many bytes more were unpacked."""
+        self.tick()
+        self._unpacked += count
+        if self._unpacked > self._limits.unpacked:
+            raise CodeRefused(
+                f"Unpacked, the archive has more than {self._limits.unpacked // MIB} MiB. Leave out what is no code."
+            )
+        if self._unpacked > max(RATIO_FROM, self._limits.ratio * self._packed):
+            raise CodeRefused(
+                f"Unpacked, the archive is more than {self._limits.ratio} times as large as packed, which no code is. "
+                "Pack again without the files that hold mostly the same byte."
+            )
+
+
+type Reader = Iterator[tuple[Entry, Iterable[bytes]]]

@@ -1,0 +1,65 @@
+"""The words for what a deploy can be, and its steps. One vocabulary for rows, pages and docs. Pure."""
+
+from enum import StrEnum
+
+from deployments.domain.states import Appearance
+
+
+class DeployStatus(StrEnum):
+    """Where a deploy stands. The first three wait: a newer deploy takes their place."""
+
+    RECEIVED = "received"
+    CHECKING = "checking"
+    BUILDING = "building"
+    ACTIVATING = "activating"
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+    @property
+    def label(self) -> str:
+        """The word on the badge."""
+        return self.value.capitalize()
+
+
+WAITING = (DeployStatus.RECEIVED, DeployStatus.CHECKING, DeployStatus.BUILDING)
+UNDER_WAY = (*WAITING, DeployStatus.ACTIVATING)
+# What is wanted: the newest of these is what the Deployment runs, or will run.
+WANTED = (*UNDER_WAY, DeployStatus.DEPLOYED)
+
+
+class DeploySource(StrEnum):
+    """Where the code of a deploy came from."""
+
+    UPLOAD = "upload"
+    FOLDER = "folder"
+    ROLLBACK = "rollback"
+    EXAMPLE = "example"
+
+    @property
+    def label(self) -> str:
+        """As the list says it."""
+        return {"upload": "Upload", "folder": "DAGs folder", "rollback": "Roll back", "example": "Example"}[
+            self.value
+        ]
+
+
+# The steps of every deploy, in order: key and title.
+CHECKED, BUILT, ACTIVATED, READ = "checked", "built", "activated", "read"
+STEPS = (
+    ("received", "Received"),
+    (CHECKED, "Checked"),
+    (BUILT, "Built"),
+    (ACTIVATED, "Activated"),
+    (READ, "Read by Airflow"),
+)
+
+DEPLOY_APPEARANCE: dict[DeployStatus, Appearance] = {
+    DeployStatus.RECEIVED: Appearance("busy", "loader-circle"),
+    DeployStatus.CHECKING: Appearance("busy", "loader-circle"),
+    DeployStatus.BUILDING: Appearance("busy", "loader-circle"),
+    DeployStatus.ACTIVATING: Appearance("busy", "refresh-cw"),
+    DeployStatus.DEPLOYED: Appearance("ok", "circle-check"),
+    DeployStatus.FAILED: Appearance("bad", "octagon-x"),
+    DeployStatus.SUPERSEDED: Appearance("off", "archive"),
+}

@@ -1,0 +1,248 @@
+"""Pages of deploys: the list, an upload and its difference, one deploy, going back."""
+
+from typing import Any, BinaryIO, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from console.kit.http import posted, see_other
+from console.kit.refusals import ActionRefused
+from deployments.access import deployment_view
+from deployments.actions import deploys as actions
+from deployments.actions.refusals import CodeChanged, NothingToDeploy
+from deployments.dataplane.contract import DataPlaneError
+from deployments.domain.code_errors import CodeRefused
+from deployments.domain.deploy_states import DeployStatus
+from deployments.forms.deploys import DeployForm, RollBackForm, UploadForm
+from deployments.models import CodeUpload, Deploy, Deployment
+from deployments.pages.common import page_context
+from deployments.presenters import deploys as shown
+from deployments.queries import deploys as queries
+from deployments.queries.editable import why_not_editable
+from workspaces.access import MemberRequest
+from workspaces.permissions import Permission
+
+PAGE_SIZE = 25
+REFUSALS = (ActionRefused, DataPlaneError)
+
+
+def _url(deployment: Deployment, name: str = "deploys", *more: object) -> str:
+    return reverse(f"deployments:{name}", args=[deployment.release_name, *more])
+
+
+def _not_now(deployment: Deployment) -> str:
+    """Why nothing can be deployed now, in a sentence; "" when it can."""
+    try:
+        return why_not_editable(deployment) or queries.why_no_code(deployment)
+    except DataPlaneError as error:
+        return str(error)
+
+
+def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dict[str, Any]:
+    return {
+        **page_context(request, deployment, "Deploys"),
+        "deploys_url": _url(deployment),
+        "crumb": f"Deploys of {deployment.name}",
+        "may_deploy": request.can(Permission.DEPLOY_CODE),
+        **more,
+    }
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def deploy_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Every deploy, newest first; as a fragment, the rows alone."""
+    page = Paginator(queries.history(deployment), PAGE_SIZE).get_page(request.GET.get("page"))
+    not_now = _not_now(deployment)
+    rows = [shown.row(deploy, deployment) for deploy in page.object_list]
+    context = {"page": page, "rows": rows, "rows_url": request.get_full_path(), "d": deployment}
+    if request.htmx:
+        return render(request, "deployments/deploys/_rows.html", context)
+    context |= _context(
+        request,
+        deployment,
+        not_now=not_now,
+        example_url=_url(deployment, "deploy_example"),
+        new_url=_url(deployment, "deploy_new"),
+    )
+    return render(request, "deployments/deploys/list.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.DEPLOY_CODE, alive=True)
+def deploy_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Upload an archive; what it would change is on the next page."""
+    form = UploadForm(posted(request), request.FILES or None)
+    if form.is_bound and form.is_valid():
+        file = form.file()
+        try:
+            upload = actions.receive_upload(
+                deployment=deployment,
+                by=request.user,
+                stream=cast(BinaryIO, file),
+                name=file.name or "",
+                size=file.size or 0,
+            )
+        except CodeRefused as error:
+            form.refused(str(error))
+        except REFUSALS as error:
+            form.add_error(None, str(error))
+        else:
+            return see_other(_url(deployment, "deploy_upload", upload.pk))
+    context = _context(request, deployment, form=form, not_now=_not_now(deployment))
+    return render(request, "deployments/deploys/new.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.DEPLOY_CODE, alive=True)
+def deploy_upload(request: MemberRequest, deployment: Deployment, key: UUID) -> HttpResponse:
+    """What an upload would change, and deploying it. An upload is its author's own."""
+    upload = queries.upload_for(deployment, request.user.pk, key)
+    if upload is None:
+        return render(request, "deployments/deploys/expired.html", _context(request, deployment), status=410)
+    form = DeployForm(posted(request), initial={"seen": upload.base})
+    trouble, status = "", 422 if form.is_bound else 200
+    if form.is_bound and form.is_valid():
+        wish = {name: form.cleaned_data[name] for name in ("seen", "description", "despite_syntax")}
+        try:
+            deploy = actions.deploy_upload(deployment=deployment, by=request.user, upload=upload, **wish)
+        except NothingToDeploy as error:
+            messages.info(request, str(error))
+            return see_other(_url(deployment, "deploy", error.number))
+        except CodeChanged as error:
+            trouble, status = str(error), 409
+            upload = actions.compare_anew(deployment=deployment, upload=upload)
+            form = DeployForm(None, initial={**wish, "seen": upload.base})
+        except REFUSALS as error:
+            trouble, status = str(error), 409
+        else:
+            return see_other(_url(deployment, "deploy", deploy.number))
+    return _upload_page(request, deployment, upload, form, trouble, status)
+
+
+def _upload_page(
+    request: MemberRequest,
+    deployment: Deployment,
+    upload: CodeUpload,
+    form: DeployForm,
+    trouble: str,
+    status: int,
+) -> HttpResponse:
+    change = queries.difference_of(upload)
+    context = _context(
+        request,
+        deployment,
+        upload=upload,
+        form=form,
+        trouble=trouble,
+        change=change,
+        groups=shown.groups(change),
+        consequences=shown.consequences(deployment, upload),
+        not_now=_not_now(deployment),
+    )
+    return render(request, "deployments/deploys/upload.html", context, status=status)
+
+
+@require_POST
+@deployment_view(Permission.DEPLOY_CODE, alive=True)
+def deploy_example(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Deploy the example to a Deployment without code."""
+    try:
+        deploy = actions.deploy_example(deployment=deployment, by=request.user)
+    except REFUSALS as error:
+        messages.error(request, str(error))
+        return see_other(_url(deployment))
+    return see_other(_url(deployment, "deploy", deploy.number))
+
+
+def _deploy(deployment: Deployment, number: int) -> Deploy:
+    rows = Deploy.objects.select_related("deployment", "manifest", "origin")
+    return get_object_or_404(rows, deployment=deployment, number=number)
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpResponse:
+    """One deploy: how far it is, what it changed, its files."""
+    found = _deploy(deployment, number)
+    compared = queries.compared(found)
+    files = compared.manifest.files if compared.manifest else ()
+    row = shown.row(found, deployment)
+    settled = not found.is_under_way and not _not_now(deployment)
+    failed = found.state is DeployStatus.FAILED
+    context = _context(
+        request,
+        deployment,
+        **row,
+        steps=shown.steps(found),
+        live_url=_url(deployment, "deploy_live", number),
+        before=compared.before,
+        change=compared.change,
+        groups=shown.groups(compared.change),
+        files=files[: shown.FILES_SHOWN],
+        more_files=max(0, len(files) - shown.FILES_SHOWN),
+        back_url=_url(deployment, "deploy_back", number)
+        if settled and not row["current"] and not failed and found.manifest
+        else "",
+        anyway_url=_url(deployment, "deploy_anyway", number)
+        if settled and failed and found.syntax_count and found.manifest
+        else "",
+        log_url=f"{_url(deployment, 'logs')}?component=dag-processor",
+    )
+    return render(request, "deployments/deploys/detail.html", context)
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def deploy_live(request: MemberRequest, deployment: Deployment, number: int) -> HttpResponse:
+    """The part of a deploy's page that moves."""
+    found = _deploy(deployment, number)
+    context = {**shown.row(found, deployment), "steps": shown.steps(found), "d": deployment}
+    return render(request, "deployments/deploys/_live.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@deployment_view(Permission.DEPLOY_CODE, alive=True)
+def deploy_back(request: MemberRequest, deployment: Deployment, number: int) -> HttpResponse:
+    """What going back changes and what it does not, and going back."""
+    found = _deploy(deployment, number)
+    form = RollBackForm(posted(request))
+    if form.is_bound and form.is_valid():
+        wish = {name: form.cleaned_data[name] for name in ("idempotency_key", "description")}
+        try:
+            made = actions.roll_back(deployment=deployment, by=request.user, to=found, **wish)
+        except REFUSALS as error:
+            messages.error(request, str(error))
+            return see_other(_url(deployment, "deploy", number))
+        return see_other(_url(deployment, "deploy", made.number))
+    change = queries.difference_to(deployment, found)
+    context = _context(
+        request,
+        deployment,
+        form=form,
+        deploy=found,
+        change=change,
+        groups=shown.groups(change),
+        consequences=shown.not_brought_back(deployment),
+        not_now=_not_now(deployment),
+    )
+    return render(request, "deployments/deploys/back.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@deployment_view(Permission.DEPLOY_CODE, alive=True)
+def deploy_anyway(request: MemberRequest, deployment: Deployment, number: int) -> HttpResponse:
+    """Deploy what was refused because files do not compile."""
+    try:
+        made = actions.deploy_anyway(
+            deployment=deployment, by=request.user, failed=_deploy(deployment, number)
+        )
+    except REFUSALS as error:
+        messages.error(request, str(error))
+        return see_other(_url(deployment, "deploy", number))
+    return see_other(_url(deployment, "deploy", made.number))

@@ -1,0 +1,86 @@
+"""What the pages of deploys show, as plain values for the templates. Nothing here depends on a role."""
+
+from typing import Any
+
+from deployments.domain.code_manifest import Difference
+from deployments.domain.deploy_states import DEPLOY_APPEARANCE
+from deployments.domain.states import StepState
+from deployments.models import CodeUpload, Deploy, Deployment
+
+PATHS_SHOWN = 200  # of one list on a page
+FILES_SHOWN = 500
+
+
+def row(deploy: Deploy, deployment: Deployment) -> dict[str, Any]:
+    """One deploy as the list shows it."""
+    appearance = DEPLOY_APPEARANCE[deploy.state]
+    return {
+        "deploy": deploy,
+        "tone": appearance.tone,
+        "icon": appearance.icon,
+        "turns": appearance.icon == "loader-circle",
+        "label": deploy.state.label,
+        "current": bool(deployment.code_version) and deploy.version == deployment.code_version,
+    }
+
+
+def steps(deploy: Deploy) -> list[dict[str, Any]]:
+    """Its steps as the templates want them. One query."""
+    return [
+        {
+            "title": step.title,
+            "state": StepState(step.state),
+            "sentence": step.sentence,
+            "started_at": step.started_at,
+            "finished_at": step.finished_at,
+        }
+        for step in deploy.steps.all()
+    ]
+
+
+def groups(change: Difference | None) -> list[dict[str, Any]]:
+    """What is added, changed and removed, each with at most PATHS_SHOWN paths."""
+    if change is None:
+        return []
+    told = [
+        ("Added", "plus", "ok", change.added),
+        ("Changed", "pencil", "busy", change.changed),
+        ("Removed", "trash-2", "bad", change.removed),
+    ]
+    return [
+        {
+            "title": title,
+            "icon": icon,
+            "tone": tone,
+            "count": len(paths),
+            "paths": paths[:PATHS_SHOWN],
+            "more": max(0, len(paths) - PATHS_SHOWN),
+        }
+        for title, icon, tone, paths in told
+        if paths
+    ]
+
+
+def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
+    """What deploying does, said before anybody does it."""
+    said = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
+    if not deployment.code_version:
+        said.append(
+            "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
+            "run that is under way now goes on with the new code, because the folder has no versions."
+        )
+        if upload.base:
+            said.append("What the DAGs folder holds now is kept as deploy 1, and you can go back to it.")
+    if deployment.hibernating:
+        said.append(f"{deployment.name} is asleep. It runs the new code when it wakes.")
+    return said
+
+
+def not_brought_back(deployment: Deployment) -> list[str]:
+    """What going back to older code does not change."""
+    return [
+        "Only the code goes back: variables, worker queues, sizes and the runtime stay as they are.",
+        "What tasks have written, and Airflow's own history, stay as they are.",
+        "A run that is under way finishes on the code with which it began. To run it again on other code, clear it "
+        "with “run on latest version” in Airflow.",
+    ]
