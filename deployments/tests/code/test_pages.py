@@ -174,7 +174,7 @@ def test_a_member_sees_everything_and_is_offered_nothing(healthy, as_, vera, bob
 
 def test_while_creating_and_on_kubernetes_the_page_says_so_in_one_sentence(deployment, as_, bob, driver):
     client = as_(bob)
-    assert "still being created" in text(client.get(url(deployment)))
+    assert "being created" in text(client.get(url(deployment)))
     run(deployment)
     assert deployment.status == Status.HEALTHY
     driver.takes_code = False

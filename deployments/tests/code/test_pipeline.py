@@ -295,7 +295,7 @@ def test_a_pass_that_lost_its_lease_moves_nothing(healthy, bob, code, monkeypatc
 
 
 def test_while_creating_it_is_refused_and_while_deleting_too(deployment, bob, driver):
-    with pytest.raises(NotNow, match="still being created"):
+    with pytest.raises(NotNow, match="being created"):
         uploaded(deployment, bob)
     run(deployment)
     upload = uploaded(deployment, bob)
