@@ -18,7 +18,8 @@ def sign_up(page: Page, email: str) -> None:
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
-def test_two_people_become_a_team(live_server) -> None:
+def test_two_people_become_a_team(live_server, settings) -> None:
+    settings.BASE_URL = live_server.url  # where links in invitations lead
     cache.clear()
     with chromium() as browser:
         admin, guest = (browser.new_context(base_url=live_server.url) for _ in range(2))
