@@ -14,7 +14,7 @@ from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.browser
 # Django's table of inline rows has two heads without words; see templates/admin/edit_inline of its wheel.
-DJANGO_S_OWN = "empty-table-header"
+DJANGO_S_OWN = ("empty-table-header", 'label: <input class="select2-search__field"')
 SHOTS = os.environ.get("SHOTS", "")  # a folder: keep what the pages look like
 
 

@@ -57,7 +57,7 @@ def test_the_form_follows_the_cluster_and_loses_nothing(live_server, as_, bob, w
                 expect(kubernetes).to_have_count(count)
                 expect(page.get_by_label("Name", exact=True)).to_have_value("Analytics")
                 if count:
-                    kubernetes.check()
+                    kubernetes.check(force=True)  # its card covers it, and takes the click
             expect(page.get_by_text("This machine does not offer Executor Kubernetes")).to_be_visible()
             if javascript:
                 expect(page.get_by_label("Cluster")).to_be_focused()

@@ -205,12 +205,24 @@ def _base_url(_given: Any, now: Any) -> bool:
     return True
 
 
+def _bundle_storage(_given: Any, _now: Any) -> bool:
+    """One folder is made of it when the module is imported; everything else asks each time."""
+    bundles = sys.modules["airflow.dag_processing.bundles.base"]
+    name = "STALE_BUNDLE_TRACKING_FOLDER"
+    before, now = vars(bundles)[name], bundles.get_bundle_storage_root_path() / "_tracking"
+    for module in list(sys.modules.values()):
+        if (names := getattr(module, "__dict__", None)) and names.get(name) == before:
+            names[name] = now
+    return True
+
+
 # What may differ from what the parent has read: whether it is handed over now.
 _RULES: Mapping[tuple[str, str], Callable[[Any, Any], bool]] = {
     (SETTINGS, "core.dags_folder"): lambda _given, _now: True,  # `begin`
     ("airflow.models.base", "database.sql_alchemy_conn"): _same_dialect,  # it looks whether it is MySQL's
     ("airflow.sdk.definitions.asset", "database.sql_alchemy_conn"): _asset_connection,
     ("airflow.api_fastapi.app", "api.base_url"): _base_url,
+    ("airflow.dag_processing.bundles.base", "dag_processor.dag_bundle_storage_path"): _bundle_storage,
 }
 
 

@@ -19,7 +19,7 @@ from deployments.domain.spec import QueueSpec, au_size
 from deployments.domain.states import ComponentState
 from deployments.tests.dataplane.contract import CANARIES, apply_once, converge, new_case
 from deployments.tests.dataplane.kubernetes.harness import ADMIN
-from deployments.tests.dataplane.kubernetes.store import Target
+from deployments.tests.dataplane.kubernetes.store import Place
 from deployments.tests.dataplane.kubernetes.words import SCHEDULER, WORKER, api, calls, changed, get, objects
 
 # -- How little it asks --
@@ -39,7 +39,7 @@ def test_creating_costs_a_request_per_object_and_ten_more_at_most(harness, cases
 def test_an_ingress_without_an_address_is_told(harness) -> None:
     case = harness.running()
     path = path_of("networking.k8s.io/v1", "Ingress", harness.namespace(case), names.API_SERVER)
-    target = Target("networking.k8s.io/v1", "ingresses", harness.namespace(case), names.API_SERVER)
+    target = Place("networking.k8s.io/v1", "ingresses", harness.namespace(case), names.API_SERVER)
 
     def reported(minutes: int, status: dict) -> str:
         made = (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")

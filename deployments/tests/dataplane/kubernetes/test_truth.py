@@ -22,7 +22,9 @@ from deployments.tests.dataplane.kubernetes.emulator import Answer
 from deployments.tests.dataplane.kubernetes.harness import ADMIN, REAL
 
 # Fixtures.
-from deployments.tests.dataplane.kubernetes.test_observer import eventually
+from deployments.tests.dataplane.kubernetes.test_observer import eventually, kubelet, running, there, world
+
+__all__ = ["kubelet", "running", "there", "world"]
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
