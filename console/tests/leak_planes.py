@@ -63,6 +63,7 @@ def _config(state: StateDir) -> ClusterConfig:
         "supervisor_socket": str(state.supervisor_socket),
         "redis_server": str(state.root / "redis-server"),
         "console_port": "8000",
+        "warm_starts": "false",  # the played runtime has no parent to fork from; its memory is searched in test_warm.py
     }
     return ClusterConfig("local", "local", postgres.url(STATE, "postgres"), settings)
 
