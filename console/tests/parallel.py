@@ -20,6 +20,8 @@ AIRFLOW = (
     "deployments/tests/dataplane/local/test_runtimes.py",
     "deployments/tests/dataplane/local/test_contract.py",
     "deployments/tests/dataplane/local/test_airflow.py",
+    "deployments/tests/dataplane/local/test_code.py",
+    "deployments/tests/dataplane/local/test_warm_airflow.py",
 )
 MAIN_JOB = "console/tests/system/test_main_job.py"
 CONSOLES = (
