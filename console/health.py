@@ -2,29 +2,19 @@
 
 from collections.abc import Awaitable, Callable
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from console import views
+from console.kit.http import HybridMiddleware
 
 PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {"/-/live/": views.live, "/-/ready/": views.ready}
 
 
-class HealthMiddleware:
+class HealthMiddleware(HybridMiddleware):
     """The first one. A probe asks by address, over plain HTTP, and maybe with somebody's cookie: neither host nor
     scheme nor session decides about the answer, and only `ready` asks the database."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         probe = PROBES.get(request.path_info) if request.method in {"GET", "HEAD"} else None

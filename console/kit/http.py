@@ -19,8 +19,8 @@ class HtmxHttpRequest(HttpRequest):
     htmx: HtmxDetails
 
 
-class PrivatePagesMiddleware:
-    """Keep private pages out of caches, and keep htmx fragments apart from the pages of the same URL."""
+class HybridMiddleware:
+    """A middleware for requests of both kinds. `is_async` says whether what it calls is a coroutine function."""
 
     sync_capable = True
     async_capable = True
@@ -32,6 +32,13 @@ class PrivatePagesMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        raise NotImplementedError
+
+
+class PrivatePagesMiddleware(HybridMiddleware):
+    """Keep private pages out of caches, and keep htmx fragments apart from the pages of the same URL."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:

@@ -7,14 +7,15 @@ else (a cluster, a mail server) gives its turn away meanwhile.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from console.kit.http import HybridMiddleware
 
 WAIT_SECONDS = 15.0  # then a person is told to come back rather than left to wait
 
@@ -54,19 +55,8 @@ def outside() -> Iterator[None]:
         asyncio.run_coroutine_threadsafe(turn.turns.acquire(), turn.loop).result()
 
 
-class TurnMiddleware:
+class TurnMiddleware(HybridMiddleware):
     """Lets a request in when it is its turn. Event streams take none: they wait for most of their life."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if not self.is_async or request.path_info.endswith("/stream/"):
