@@ -48,13 +48,24 @@ def run_locally(collector, release: Release, secrets: Secrets) -> None:
             for asked in (older, replace(newer, upgrade_from=older.runtime)):
                 _until("components", lambda: driver.apply(ref, asked, secrets, {}), collector, state)  # noqa: B023
                 collector.add("local said", repr(driver.observe(ref)))
-                read_processes(collector, "local process")
+                _read_until_all_run(collector, asked)
         finally:
             _until("files", lambda: driver.destroy(ref), collector, state)
             supervisor.shutdown()
             _wait_for(lambda: not state.supervisor_pid.exists())
             for runtime in RUNTIMES:
                 drop_template(postgres.url(STATE, "postgres"), runtime.version)
+
+
+def _read_until_all_run(collector, release: Release) -> None:
+    """Supervisord starts a Python first, which then becomes the program: read both."""
+
+    def done() -> bool:
+        read_processes(collector, "local process")
+        running = collector.all("local process")
+        return all(f"celery worker --queues {queue.name}" in running for queue in release.queues)
+
+    _wait_for(done)
 
 
 def _config(state: StateDir) -> ClusterConfig:
