@@ -39,6 +39,7 @@ from deployments.dataplane.kubernetes.steps import provision, removal, upgrade
 from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
 from deployments.dataplane.postgres import airflow_metadata
+from deployments.dataplane.postgres.code_store import PostgresCode
 from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
@@ -54,6 +55,7 @@ ASLEEP_STEP = StepName("sleep", "Stop Airflow")
 DELETE_STEPS = (
     StepName("components", "Scheduler and autoscaling"),
     StepName("namespace", "Namespace"),
+    StepName("code", "Stored code"),
     StepName("database", "Database"),
     StepName("role", "Database role"),
 )
@@ -154,8 +156,9 @@ class KubernetesDriver:
         """See the contract."""
         return airflow_metadata.tasks(self._admin_url, ref.release_name)
 
-    def code(self, ref: Ref) -> None:
-        """See the contract: code comes with the image of the runtime."""
+    def code(self, ref: Ref) -> PostgresCode:
+        """See the contract."""
+        return PostgresCode(self._admin_url, ref.release_name, ref.deployment_id)
 
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract. Answered from what this driver saw a moment ago, where it looked."""

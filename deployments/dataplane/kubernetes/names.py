@@ -14,6 +14,7 @@ SCALER = "airdeck-scaler"  # the field manager that owns the replicas of workers
 
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
 REDIS, WORKER, TASK, MIGRATION, CLEANUP = "redis", "worker", "task", "migration", "cleanup"
+CODE_SERVER = "code-server"
 
 # What Airflow's parts call each other, and the Kubernetes API; never asked for through a proxy.
 KUBERNETES_API = "kubernetes.default.svc"

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from importlib.resources import files
 from urllib.parse import quote
 
+from deployments.dataplane.code import BUNDLE
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import sizes
-from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
+from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, derived
 from deployments.domain.states import Executor
 from deployments.domain.variables import OVERRIDABLE
 
@@ -24,12 +25,13 @@ HOME = "/opt/airflow"
 OURS = "/opt/airdeck"  # our files in a pod
 LOGIN_FILE = "passwords.json"
 TEMPLATE_FILE = "pod_template.yaml"
-API_PORT, REDIS_PORT, WORKER_LOG_PORT, TRIGGERER_LOG_PORT, SCHEDULER_HEALTH_PORT = (
+API_PORT, REDIS_PORT, WORKER_LOG_PORT, TRIGGERER_LOG_PORT, SCHEDULER_HEALTH_PORT, CODE_PORT = (
     8080,
     6379,
     8793,
     8794,
     8974,
+    8090,
 )
 VISIBILITY_SECONDS = 86_400  # Celery hands a task out again after this; Airflow's own default for Redis
 TOKEN_SECONDS = 3_600  # a task pod may wait this long for a node; Airflow's 600 s failed such tasks (#59637)
@@ -42,16 +44,33 @@ DATABASE_URL, FERNET_KEY, API_SECRET_KEY, JWT_SECRET, BROKER_URL, RESULT_BACKEND
     "AIRFLOW__CELERY__BROKER_URL",
     "AIRFLOW__CELERY__RESULT_BACKEND",
 )
+# Of the code server, whose token every pod that needs code has; the first is the server's alone.
+CODE_DATABASE, CODE_TOKEN = "AIRDECK_CODE_DATABASE", "AIRDECK_CODE_TOKEN"
+CODE = f"{OURS}/code"  # the versions that a pod has
 # A file that is there keeps Airflow from writing one with keys of its own. Airflow 3.2 takes variables of this section
 # only when the file has the section.
 AIRFLOW_CFG = f"""# Every other setting comes from the environment.
 [celery_broker_transport_options]
 visibility_timeout = {VISIBILITY_SECONDS}
 """
+IN_PODS = files("deployments.dataplane.kubernetes.in_pods")
+CODE_SERVER_FILE = "code_server.py"
+# What Airflow imports: it puts the folder `config` of its home on the path of modules itself.
+MODULES = {
+    "airdeck_bundle.py": files("deployments.dataplane").joinpath("airflow_bundle.py").read_text(),
+    "airdeck_served_bundle.py": IN_PODS.joinpath("served_bundle.py").read_text(),
+}
+CODE_SERVER_SETTINGS = {  # the environment of the code server, but for its secrets
+    "AIRDECK_CODE_CACHE": CODE,
+    "AIRDECK_CODE_PORT": str(CODE_PORT),
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 FILES = {
     "airflow.cfg": AIRFLOW_CFG,
     "probe.py": files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text(),
     "scheduler.py": files("deployments.dataplane").joinpath("airflow_scheduler.py").read_text(),
+    CODE_SERVER_FILE: IN_PODS.joinpath(CODE_SERVER_FILE).read_text(),
+    **MODULES,
 }
 
 
@@ -88,6 +107,8 @@ def keys(inputs: Inputs) -> dict[str, str]:
         FERNET_KEY: secrets.fernet_key,
         API_SECRET_KEY: secrets.api_secret_key,
         JWT_SECRET: secrets.jwt_secret,
+        CODE_DATABASE: inputs.code_url,
+        CODE_TOKEN: derived(secrets, "code token"),
     }
     if inputs.release.executor is Executor.CELERY:
         url = f"redis://:{quote(secrets.redis_password, safe='')}@{names.REDIS}:{REDIS_PORT}/0"
@@ -111,6 +132,7 @@ def settings(inputs: Inputs) -> dict[str, str]:
             "SQL_ALCHEMY_POOL_SIZE": str(sizes.POOL_SIZE),
             "SQL_ALCHEMY_MAX_OVERFLOW": str(sizes.POOL_OVERFLOW),
         },
+        "DAG_PROCESSOR": _bundles(),
         "LOGGING": {"BASE_LOG_FOLDER": f"{HOME}/logs", "COLORED_CONSOLE_LOG": "False"},
         "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
         **({"OPERATORS": {"DEFAULT_QUEUE": "default"}} if executor is Executor.CELERY else {}),
@@ -130,6 +152,17 @@ def settings(inputs: Inputs) -> dict[str, str]:
         found["KUBERNETES_SERVICE_HOST"] = names.KUBERNETES_API
     # The image's entrypoint waits for the database: the console has seen to it, and workers cannot reach it.
     return unless_set(inputs, {**found, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"})
+
+
+def _bundles() -> dict[str, str]:
+    """The one DAG bundle. Its name is Airflow's own for the DAGs folder and never changes: Airflow forgets what belongs
+    to a name that vanishes. Until the first deploy it is the folder of the image."""
+    kwargs = {"server": f"http://{names.CODE_SERVER}:{CODE_PORT}", "code": CODE, "folder": f"{HOME}/dags"}
+    bundle = {"name": BUNDLE, "classpath": "airdeck_served_bundle.ServedBundle", "kwargs": kwargs}
+    return {
+        "DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        "STALE_BUNDLE_CLEANUP_INTERVAL": "0",  # the class itself makes room
+    }
 
 
 def unless_set(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:

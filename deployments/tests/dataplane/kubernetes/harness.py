@@ -36,7 +36,7 @@ class KubernetesHarness:
     """See `contract.Harness`."""
 
     components = frozenset(
-        ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker-default")
+        ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "code-server", "worker-default")
     )
 
     def __init__(self, kubeconfig: str, *, emulator: Emulator | None) -> None:

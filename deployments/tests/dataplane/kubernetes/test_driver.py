@@ -171,9 +171,8 @@ def test_no_secret_is_in_anything_but_a_secret(harness) -> None:
             text = json.dumps(found)
             assert not any(value in text for value in values), target
     known = inventory.read(api(harness), case.ref, harness.namespace(case))
-    inputs = Inputs(
-        case.release, case.secrets, ClusterSettings.of(harness.config().settings), "postgresql://a@b/c"
-    )
+    settings = ClusterSettings.of(harness.config().settings)
+    inputs = Inputs(case.release, case.secrets, settings, "postgresql://a@b/c", "postgresql://a@b/d")
     secret = next(
         m for m in render(inputs).lasting if inventory.identity(m) == ("v1", "Secret", names.VARIABLES)
     )
