@@ -201,20 +201,21 @@ def _active(inside: Connection) -> str:
 
 
 def _insert(inside: Connection, scratch: Path, batch: Sequence[str]) -> None:
-    """Contents and their parts, in one transaction: there is never a part of something."""
-    with inside.transaction(), inside.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO contents (sha256, size, parts) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            [
-                (sha256, size, -(-size // PART))
-                for sha256 in batch
-                for size in [(scratch / sha256).stat().st_size]
-            ],
+    """Contents and their parts, in one transaction: there is never a part of something. Many rows in one statement:
+    20,000 small files are a thing of seconds."""
+    sizes = [(scratch / sha256).stat().st_size for sha256 in batch]
+    with inside.transaction():
+        inside.execute(
+            "INSERT INTO contents (sha256, size, parts) "
+            "SELECT * FROM unnest(%s::text[], %s::bigint[], %s::integer[]) ON CONFLICT DO NOTHING",
+            (list(batch), sizes, [-(-size // PART) for size in sizes]),
         )
         for rows in _parts(scratch, batch):
-            cursor.executemany(
-                "INSERT INTO chunks (sha256, part, mark, data) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                rows,
+            inside.execute(
+                "INSERT INTO chunks (sha256, part, mark, data) "
+                "SELECT * FROM unnest(%s::text[], %s::integer[], %s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING",
+                tuple(list(column) for column in zip(*rows, strict=True)),
+                binary=True,
             )
 
 

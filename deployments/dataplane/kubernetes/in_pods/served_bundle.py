@@ -76,6 +76,7 @@ class ServedBundle(AirdeckBundle):  # type: ignore[misc]
     def _note(self, version: str) -> None:
         """For the other processes of this pod, should the server not answer them."""
         with suppress(OSError):
+            self._code.mkdir(parents=True, exist_ok=True)
             draft = self._code / f".{ACTIVE}.{os.getpid()}"
             draft.write_text(version)
             draft.replace(self._code / ACTIVE)
