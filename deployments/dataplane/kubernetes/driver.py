@@ -174,7 +174,7 @@ class KubernetesDriver:
         """See the contract."""
         address = self._addresses.get(ref, "")
         return {
-            "DAGs": "/opt/airflow/dags in the image of its runtime",
+            "DAGs": "from deploys; before the first one, /opt/airflow/dags in the image of its runtime",
             "Namespace": names.namespace(self._settings.namespace_prefix, ref.release_name),
             **({ADDRESS: address} if address else {}),
         }

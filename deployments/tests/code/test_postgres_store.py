@@ -147,16 +147,16 @@ def test_the_same_content_received_by_many_at_once_is_whole(fresh) -> None:
     fresh.store.build(received(fresh.store, files, 1))
 
 
-def test_a_manifest_of_twenty_thousand_files_is_built(fresh, tmp_path) -> None:
+def test_more_files_than_one_statement_takes_are_built(fresh, tmp_path) -> None:
     sums = {}
-    for number in range(20_000):
+    for number in range(4_001):
         content = str(number).encode()
         sums[f"f{number}.py"] = hashlib.sha256(content).hexdigest()
         (tmp_path / sums[f"f{number}.py"]).write_bytes(content)
     manifest = Manifest.of(CodeFile(path, sha, 1) for path, sha in sums.items())
     fresh.store.receive(tmp_path, manifest)
     fresh.store.build(CodeVersion("1-x", manifest.digest))
-    assert count(fresh, "contents") == 20_000
+    assert count(fresh, "contents") == 4_001
 
 
 def test_a_code_server_reads_its_own_deployments_code_and_nothing_else(fresh, mine) -> None:
