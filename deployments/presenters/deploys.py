@@ -64,10 +64,10 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
 
 # Of the first deploy, by whether it is on Kubernetes.
 FIRST = {
-    False: "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A run "
-    "that is under way now goes on with the new code, because the folder has no versions.",
-    True: "From now on code comes from deploys: the DAGs in the image of the runtime are not read any more, and there is "
-    "no deploy to go back to them. A run that is under way now goes on with the new code, because the image has no "
+    False: "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
+    "run that is under way now goes on with the new code, because the folder has no versions.",
+    True: "From now on code comes from deploys: the DAGs in the image of the runtime are not read any more, and there "
+    "is no deploy to go back to them. A run that is under way now goes on with the new code, because the image has no "
     "versions. A Deployment that was last changed before deploys came to Kubernetes restarts once.",
 }
 

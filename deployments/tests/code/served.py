@@ -99,8 +99,8 @@ class Running:
 
 
 @contextmanager
-def code_server(url: str, cache: Path, port: int = 0) -> Iterator[Running]:
-    """The file that is copied into clusters, as a process."""
+def code_server(url: str, cache: Path, port: int = 0, *, room: int = 10**9) -> Iterator[Running]:
+    """The files that are copied into clusters, as a process. `room` is that of logs, in `cache`-logs."""
     environment = {
         "PATH": os.environ["PATH"],
         "AIRDECK_CODE_DATABASE": url,
@@ -108,6 +108,10 @@ def code_server(url: str, cache: Path, port: int = 0) -> Iterator[Running]:
         "AIRDECK_CODE_CACHE": str(cache),
         "AIRDECK_CODE_HOST": "127.0.0.1",
         "AIRDECK_CODE_PORT": str(port),
+        "AIRDECK_LOG_FOLDER": f"{cache}-logs",
+        "AIRDECK_LOG_DAYS": "30",
+        "AIRDECK_LOG_BYTES": str(room),
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [sys.executable, str(SERVER)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
