@@ -31,6 +31,8 @@ class ClusterSettings:
     egress_cidrs: private networks that DAGs may reach.
     worker_grace: seconds that a worker gets to finish its tasks.
     extra_capacity_au: room in the quota for pods that tasks start.
+    task_logs_gib: room for the logs of one Deployment's tasks, on a volume of the default StorageClass where there is
+        one.
     """
 
     ingress_domain: str = ""
@@ -45,6 +47,8 @@ class ClusterSettings:
     keda: bool = False
     worker_grace: int = 600
     extra_capacity_au: int = 10
+    task_logs_gib: int = 10
+    task_logs_volume: bool = False  # what the driver finds out: there is a default StorageClass
     database_cidrs: tuple[str, ...] = ()
     api_cidrs: tuple[str, ...] = ()
     egress_cidrs: tuple[str, ...] = ()
@@ -66,6 +70,7 @@ class ClusterSettings:
             keda=raw.get("keda", "").strip().lower() == "true",
             worker_grace=_number(raw, "worker_grace", 600, 0, 86_400),
             extra_capacity_au=_number(raw, "extra_capacity_au", 10, 0, 400),
+            task_logs_gib=_number(raw, "task_logs_gib", 10, 1, 1_000),
             database_cidrs=_cidrs(raw, "database_cidrs"),
             api_cidrs=_cidrs(raw, "api_cidrs"),
             egress_cidrs=_cidrs(raw, "egress_cidrs"),

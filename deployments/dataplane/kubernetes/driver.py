@@ -26,6 +26,7 @@ from deployments.dataplane.kubernetes import logs, names
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.api.transport import Connection, Json, connection_to
+from deployments.dataplane.kubernetes.checks import verdicts
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.health import instances
 from deployments.dataplane.kubernetes.health.observe import (
@@ -62,6 +63,7 @@ DELETE_STEPS = (
 QUICK_SECONDS = 4.5  # somebody waits on a page
 FRESH_SECONDS = 2.0  # one pass of the reconciler
 KEDA_PATH, KEDA_FRESH = "/apis/keda.sh/v1alpha1", 600.0
+STORAGE_PATH = "/apis/storage.k8s.io/v1/storageclasses"
 
 
 class KubernetesDriver:
@@ -108,7 +110,8 @@ class KubernetesDriver:
         target = self._target(ref)
         memo = _fresh(self._for_apply.pop(ref, None))
         seen = memo[1] if memo else None
-        task = provision.Task(target, release, secrets, workers, self._has_keda(target.api), seen)
+        keda, volume = self._has_keda(target.api), self._has_default_class(target.api)
+        task = provision.Task(target, release, secrets, workers, keda, volume, seen)
         if progress := task.step():
             return progress
         found = seen or self._observe(target)
@@ -207,6 +210,15 @@ class KubernetesDriver:
         if time.monotonic() > until:
             found = api.get(KEDA_PATH, "KEDA") is not None
             self.connection.keda = (time.monotonic() + KEDA_FRESH, found)
+        return found
+
+    def _has_default_class(self, api: Api) -> bool:
+        """Whether volumes can be had without naming a StorageClass."""
+        until, found = self.connection.default_class
+        if time.monotonic() > until:
+            classes = api.items(STORAGE_PATH, "the StorageClasses")
+            found = bool(verdicts.default_class(classes))
+            self.connection.default_class = (time.monotonic() + KEDA_FRESH, found)
         return found
 
 

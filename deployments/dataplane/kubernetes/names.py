@@ -39,6 +39,7 @@ DATABASE_LOGIN = "database-login"  # for KEDA
 VARIABLES = "variables"  # the user's: a ConfigMap and a Secret of this name
 SETTINGS = "airflow-settings"
 FILES = "airflow-files"
+TASK_LOGS = "task-logs"
 POD_TEMPLATE = "pod-template"
 
 LONGEST_NAMESPACE = 63

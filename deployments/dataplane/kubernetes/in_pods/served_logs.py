@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from airflow.config_templates.airflow_local_settings import DEFAULT_LOGGING_CONFIG
 
-SERVER, TOKEN = "AIRDECK_CODE_SERVER", "AIRDECK_CODE_TOKEN"  # noqa: S105 - names of variables
+SERVER, TOKEN = "AIRDECK_CODE_SERVER", "AIRDECK_CODE_TOKEN"
 FOLDER = "AIRFLOW__LOGGING__BASE_LOG_FOLDER"
 EVERY_SECONDS = 3.0
 PATIENCE_SECONDS = 15.0
@@ -64,7 +64,9 @@ class ServedLogs:
             found = [self._read(f"{folder}/{name}" if folder else name) for name in names]
         except (OSError, ValueError) as error:
             return [f"The code server did not hand out its logs: {error}"], None
-        told = [f"Kept by the code server: {name}{note}" for name, (note, _) in zip(names, found, strict=True)]
+        told = [
+            f"Kept by the code server: {name}{note}" for name, (note, _) in zip(names, found, strict=True)
+        ]
         return told, [log for _, log in found] or None
 
     def _read(self, path: str) -> tuple[str, str]:
@@ -88,7 +90,9 @@ class Sending:
     def _renew(self) -> None:
         self._pid = os.getpid()
         self._lock, self._ended = threading.Lock(), threading.Event()
-        self._sent: dict[str, tuple[int, int]] = {}  # where the log begins at the server, and what of it was sent
+        self._sent: dict[
+            str, tuple[int, int]
+        ] = {}  # where the log begins at the server, and what of it was sent
         self._thread: threading.Thread | None = None
 
     def begin(self, path: str) -> None:

@@ -131,11 +131,12 @@ def _redis_container(inputs: Inputs) -> Manifest:
 
 def _code_server(inputs: Inputs) -> Manifest:
     """Hands deployed code to the others. It runs on the runtime's image, which every node has, and with nothing of the
-    user's: no variables, no Airflow. Its archives go with its pod, and come back from Postgres."""
+    user's: no variables, no Airflow. Its archives go with its pod, and come back from Postgres. One at a time: the
+    volume for logs is one pod's."""
     keys, marks = conf.keys(inputs), (conf.CODE_DATABASE, conf.CODE_TOKEN)
     read = {
-        "file": conf.FILES[conf.CODE_SERVER_FILE],
-        "settings": conf.CODE_SERVER_SETTINGS,
+        "files": [conf.FILES[name] for name in conf.CODE_SERVER_FILES],
+        "settings": conf.code_server(inputs.settings),
         "keys": {key: inputs.mark(keys[key]) for key in marks},
     }
     template = {
@@ -149,10 +150,18 @@ def _code_server(inputs: Inputs) -> Manifest:
             "volumes": [
                 {"name": "files", "configMap": {"name": names.FILES}},
                 {"name": "cache", "emptyDir": {"sizeLimit": CODE_LIMIT}},
+                {"name": "logs", **_log_volume(inputs)},
             ],
         },
     }
     return _workload(inputs, names.CODE_SERVER, names.CODE_SERVER, template, replicas=1, strategy=REPLACE)
+
+
+def _log_volume(inputs: Inputs) -> Manifest:
+    """Without a default StorageClass logs outlive the pods of tasks, and not that of the code server."""
+    if inputs.settings.task_logs_volume:
+        return {"persistentVolumeClaim": {"claimName": names.TASK_LOGS}}
+    return {"emptyDir": {"sizeLimit": f"{inputs.settings.task_logs_gib}Gi"}}
 
 
 def _code_server_container(inputs: Inputs) -> Manifest:
@@ -160,14 +169,16 @@ def _code_server_container(inputs: Inputs) -> Manifest:
         {"name": key, "valueFrom": {"secretKeyRef": {"name": names.KEYS, "key": key}}}
         for key in (conf.CODE_DATABASE, conf.CODE_TOKEN)
     ]
-    plain = [{"name": key, "value": value} for key, value in sorted(conf.CODE_SERVER_SETTINGS.items())]
+    plain = [
+        {"name": key, "value": value} for key, value in sorted(conf.code_server(inputs.settings).items())
+    ]
     ready = {"httpGet": {"path": "/ready", "port": conf.CODE_PORT}, "timeoutSeconds": 10}
     # Alive as long as it listens: an outage of the database restarts nothing.
     alive = {"tcpSocket": {"port": conf.CODE_PORT}, "timeoutSeconds": 10}
     return {
         "name": names.CODE_SERVER,
         "image": inputs.image,
-        "command": ["python", f"{conf.OURS}/files/{conf.CODE_SERVER_FILE}"],
+        "command": ["python", f"{conf.OURS}/files/{conf.CODE_SERVER_FILES[0]}"],
         "env": [*secret, *plain],
         "ports": [{"name": "code", "containerPort": conf.CODE_PORT, "protocol": "TCP"}],
         "resources": sizes.resources(sizes.CODE_SERVER),
@@ -175,6 +186,7 @@ def _code_server_container(inputs: Inputs) -> Manifest:
         "volumeMounts": [
             {"name": "files", "mountPath": f"{conf.OURS}/files", "readOnly": True},
             {"name": "cache", "mountPath": conf.CODE},
+            {"name": "logs", "mountPath": conf.TASK_LOGS},
         ],
         "readinessProbe": {**ready, "periodSeconds": 5, "failureThreshold": 3},
         "livenessProbe": {**alive, "periodSeconds": 20, "failureThreshold": 6},

@@ -45,7 +45,9 @@ DATABASE_URL, FERNET_KEY, API_SECRET_KEY, JWT_SECRET, BROKER_URL, RESULT_BACKEND
     "AIRFLOW__CELERY__RESULT_BACKEND",
 )
 # Of the code server, whose token every pod that needs code has; the first is the server's alone.
-CODE_DATABASE, CODE_TOKEN = "AIRDECK_CODE_DATABASE", "AIRDECK_CODE_TOKEN"
+CODE_DATABASE, CODE_TOKEN, CODE_SERVER = "AIRDECK_CODE_DATABASE", "AIRDECK_CODE_TOKEN", "AIRDECK_CODE_SERVER"
+SERVER = f"http://{names.CODE_SERVER}:{CODE_PORT}"
+TASK_LOGS, LOG_DAYS = f"{OURS}/logs", 30
 CODE = f"{OURS}/code"  # the versions that a pod has
 # A file that is there keeps Airflow from writing one with keys of its own. Airflow 3.2 takes variables of this section
 # only when the file has the section.
@@ -54,22 +56,18 @@ AIRFLOW_CFG = f"""# Every other setting comes from the environment.
 visibility_timeout = {VISIBILITY_SECONDS}
 """
 IN_PODS = files("deployments.dataplane.kubernetes.in_pods")
-CODE_SERVER_FILE = "code_server.py"
+CODE_SERVER_FILES = ("code_server.py", "code_versions.py", "log_store.py")
 # What Airflow imports: it puts the folder `config` of its home on the path of modules itself.
 MODULES = {
     "airdeck_bundle.py": files("deployments.dataplane").joinpath("airflow_bundle.py").read_text(),
     "airdeck_served_bundle.py": IN_PODS.joinpath("served_bundle.py").read_text(),
-}
-CODE_SERVER_SETTINGS = {  # the environment of the code server, but for its secrets
-    "AIRDECK_CODE_CACHE": CODE,
-    "AIRDECK_CODE_PORT": str(CODE_PORT),
-    "PYTHONDONTWRITEBYTECODE": "1",
+    "airdeck_logging.py": IN_PODS.joinpath("served_logs.py").read_text(),
 }
 FILES = {
     "airflow.cfg": AIRFLOW_CFG,
     "probe.py": files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text(),
     "scheduler.py": files("deployments.dataplane").joinpath("airflow_scheduler.py").read_text(),
-    CODE_SERVER_FILE: IN_PODS.joinpath(CODE_SERVER_FILE).read_text(),
+    **{name: IN_PODS.joinpath(name).read_text() for name in CODE_SERVER_FILES},
     **MODULES,
 }
 
@@ -80,6 +78,7 @@ def objects(inputs: Inputs, pod_template: Manifest | None) -> tuple[Manifest, ..
     plain, secret_ones = inputs.variables
     login = {LOGIN_FILE: json.dumps({"admin": secrets.admin_password}) + "\n"}
     found = [
+        *task_logs(inputs),
         secret(inputs.meta(names.KEYS), keys(inputs)),
         secret(inputs.meta(names.LOGIN, names.API_SERVER), login),
         secret(inputs.meta(names.VARIABLES), secret_ones),
@@ -133,7 +132,11 @@ def settings(inputs: Inputs) -> dict[str, str]:
             "SQL_ALCHEMY_MAX_OVERFLOW": str(sizes.POOL_OVERFLOW),
         },
         "DAG_PROCESSOR": _bundles(),
-        "LOGGING": {"BASE_LOG_FOLDER": f"{HOME}/logs", "COLORED_CONSOLE_LOG": "False"},
+        "LOGGING": {
+            "BASE_LOG_FOLDER": f"{HOME}/logs",
+            "COLORED_CONSOLE_LOG": "False",
+            "LOGGING_CONFIG_CLASS": "airdeck_logging.LOGGING_CONFIG",
+        },
         "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
         **({"OPERATORS": {"DEFAULT_QUEUE": "default"}} if executor is Executor.CELERY else {}),
         **({"KUBERNETES_EXECUTOR": _kubernetes_executor(inputs)} if executor is Executor.KUBERNETES else {}),
@@ -151,13 +154,14 @@ def settings(inputs: Inputs) -> dict[str, str]:
         # By its name: no list of exceptions that every program reads can hold an address that nobody knows.
         found["KUBERNETES_SERVICE_HOST"] = names.KUBERNETES_API
     # The image's entrypoint waits for the database: the console has seen to it, and workers cannot reach it.
-    return unless_set(inputs, {**found, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"})
+    found |= {CODE_SERVER: SERVER, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"}
+    return unless_set(inputs, found)
 
 
 def _bundles() -> dict[str, str]:
     """The one DAG bundle. Its name is Airflow's own for the DAGs folder and never changes: Airflow forgets what belongs
     to a name that vanishes. Until the first deploy it is the folder of the image."""
-    kwargs = {"server": f"http://{names.CODE_SERVER}:{CODE_PORT}", "code": CODE, "folder": f"{HOME}/dags"}
+    kwargs = {"server": SERVER, "code": CODE, "folder": f"{HOME}/dags"}
     bundle = {"name": BUNDLE, "classpath": "airdeck_served_bundle.ServedBundle", "kwargs": kwargs}
     return {
         "DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
@@ -169,6 +173,34 @@ def unless_set(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:
     """`settings` without those that a user may choose otherwise, and has."""
     users = OVERRIDABLE & (inputs.release.environment.keys() | inputs.secrets.variables.keys())
     return {key: value for key, value in settings.items() if key not in users}
+
+
+def code_server(settings: ClusterSettings) -> dict[str, str]:
+    """The environment of the code server, but for its secrets. Of its volume a tenth is left for what a file system
+    needs itself."""
+    return {
+        "AIRDECK_CODE_CACHE": CODE,
+        "AIRDECK_CODE_PORT": str(CODE_PORT),
+        "AIRDECK_LOG_BYTES": str(settings.task_logs_gib * 1024**3 * 9 // 10),
+        "AIRDECK_LOG_DAYS": str(LOG_DAYS),
+        "AIRDECK_LOG_FOLDER": f"{TASK_LOGS}/tasks",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def task_logs(inputs: Inputs) -> tuple[Manifest, ...]:
+    """The volume for the logs of tasks, where the cluster has a class for it. It stays until the Deployment is deleted."""
+    if not inputs.settings.task_logs_volume:
+        return ()
+    room = {"requests": {"storage": f"{inputs.settings.task_logs_gib}Gi"}}
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": inputs.meta(names.TASK_LOGS, names.CODE_SERVER),
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": room},
+        },
+    )
 
 
 def redis(inputs: Inputs) -> dict[str, str]:

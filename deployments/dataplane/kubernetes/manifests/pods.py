@@ -129,7 +129,7 @@ def _checksum(inputs: Inputs, program: Program) -> str:
     return checksum(
         {
             "settings": conf.settings(inputs),
-            "files": [text for name, text in conf.FILES.items() if name != conf.CODE_SERVER_FILE],
+            "files": [text for name, text in conf.FILES.items() if name not in conf.CODE_SERVER_FILES],
             "keys": {key: inputs.mark(keys[key]) for key in program.keys},
             "environment": plain,
             "variables": {key: inputs.mark(value) for key, value in secret.items()},

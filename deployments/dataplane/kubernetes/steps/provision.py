@@ -31,13 +31,14 @@ SLEEP = "sleep"
 
 @dataclass(frozen=True, repr=False)
 class Task:
-    """One call of `apply`. `seen` is what `observe` saw just before, so that nothing is asked twice."""
+    """One call of `apply`. `keda` and `log_volume` say what the cluster has. `seen` is what `observe` saw just before, so that nothing is asked twice."""
 
     target: Target
     release: Release
     secrets: Secrets
     workers: Mapping[str, int]
     keda: bool
+    log_volume: bool = False
     seen: Observed | None = None
 
     def step(self) -> Progress | None:
@@ -186,7 +187,7 @@ class Task:
             user=databases.code_role(target.ref.release_name),
             password=derived(self.secrets, CODE_PASSWORD),
         )
-        settings = replace(target.settings, keda=self.keda)
+        settings = replace(target.settings, keda=self.keda, task_logs_volume=self.log_volume)
         # No `workers`: whoever scales owns `replicas`.
         return render(Inputs(self.release, self.secrets, settings, url, code_url))
 

@@ -86,7 +86,8 @@ def inputs(
         settings = {"ingress_domain": "airflow.example.com"} if shape == "smallest" else RICH
     secrets = SECRETS if asked.secret_marks else replace(SECRETS, variables={})
     workers = {queue.name: queue.min_workers for queue in asked.queues}
-    return Inputs(asked, secrets, ClusterSettings.of(settings), DATABASE, CODE, workers)
+    cluster = replace(ClusterSettings.of(settings), task_logs_volume=settings is RICH)
+    return Inputs(asked, secrets, cluster, DATABASE, CODE, workers)
 
 
 def every(minors: Iterable[str] = tuple(AIRFLOWS)) -> Iterator[tuple[str, Inputs]]:
