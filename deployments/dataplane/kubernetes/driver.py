@@ -36,6 +36,7 @@ from deployments.dataplane.kubernetes.health.observe import (
     facts_of,
     observe,
 )
+from deployments.dataplane.kubernetes.manifests.configuration import LOG_DAYS
 from deployments.dataplane.kubernetes.steps import provision, removal, upgrade
 from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
@@ -178,9 +179,21 @@ class KubernetesDriver:
         address = self._addresses.get(ref, "")
         return {
             "DAGs": "from deploys; before the first one, /opt/airflow/dags in the image of its runtime",
+            "Task logs": self._task_logs,
             "Namespace": names.namespace(self._settings.namespace_prefix, ref.release_name),
             **({ADDRESS: address} if address else {}),
         }
+
+    @property
+    def _task_logs(self) -> str:
+        """Where the logs of tasks are, and for how long, in words."""
+        kept = f"in the Airflow UI; kept for {LOG_DAYS} days, at most {self._settings.task_logs_gib} GiB"
+        on_volume = self.connection.default_class[1]
+        return (
+            kept
+            if on_volume
+            else f"{kept}, and lost when the code server moves: there is no default StorageClass"
+        )
 
     def _observe(self, target: Target) -> Observed:
         found = observe(target)

@@ -189,7 +189,7 @@ def code_server(settings: ClusterSettings) -> dict[str, str]:
 
 
 def task_logs(inputs: Inputs) -> tuple[Manifest, ...]:
-    """The volume for the logs of tasks, where the cluster has a class for it. It stays until the Deployment is deleted."""
+    """The volume for the logs of tasks, where the cluster has a class for it. It stays as long as the Deployment."""
     if not inputs.settings.task_logs_volume:
         return ()
     room = {"requests": {"storage": f"{inputs.settings.task_logs_gib}Gi"}}
