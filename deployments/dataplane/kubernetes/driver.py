@@ -7,11 +7,13 @@ much as its budget allows, in the order of the steps.
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from deployments.dataplane.contract import (
     ADDRESS,
     ClusterConfig,
+    DataPlaneError,
     Instance,
     LogTail,
     Observation,
@@ -186,14 +188,12 @@ class KubernetesDriver:
 
     @property
     def _task_logs(self) -> str:
-        """Where the logs of tasks are, and for how long, in words."""
+        """Where the logs of tasks are, and for how long, in words. Asks the cluster every ten minutes at the most."""
         kept = f"in the Airflow UI; kept for {LOG_DAYS} days, at most {self._settings.task_logs_gib} GiB"
-        on_volume = self.connection.default_class[1]
-        return (
-            kept
-            if on_volume
-            else f"{kept}, and lost when the code server moves: there is no default StorageClass"
-        )
+        with suppress(DataPlaneError):
+            if not self._has_default_class(self._api(QUICK_SECONDS)):
+                return f"{kept}, and lost when the code server moves: there is no default StorageClass"
+        return kept
 
     def _observe(self, target: Target) -> Observed:
         found = observe(target)

@@ -31,8 +31,8 @@ SLEEP = "sleep"
 
 @dataclass(frozen=True, repr=False)
 class Task:
-    """One call of `apply`. `keda` and `log_volume` say what the cluster has. `seen` is what `observe` saw just before, so
-    that nothing is asked twice."""
+    """One call of `apply`. `keda` and `log_volume` say what the cluster has. `seen` is what `observe` saw just before,
+    so that nothing is asked twice."""
 
     target: Target
     release: Release
