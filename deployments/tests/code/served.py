@@ -99,7 +99,9 @@ class Running:
 
 
 @contextmanager
-def code_server(url: str, cache: Path, port: int = 0, *, room: int = 10**9) -> Iterator[Running]:
+def code_server(
+    url: str, cache: Path, port: int = 0, *, room: int = 10**9, python: str = sys.executable
+) -> Iterator[Running]:
     """The files that are copied into clusters, as a process. `room` is that of logs, in `cache`-logs."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -113,7 +115,7 @@ def code_server(url: str, cache: Path, port: int = 0, *, room: int = 10**9) -> I
         "AIRDECK_LOG_BYTES": str(room),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [sys.executable, str(SERVER)]
+    command = [python, str(SERVER)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline()
