@@ -20,8 +20,8 @@ MUST_PAINT_COLD, MUST_PAINT_WARM = 300.0, 150.0  # ms
 METHOD = (
     "Chromium on the same machine. Cold: a new browser context, nothing cached; warm: the same page again. Bytes are "
     "those that came over the wire, headers included, as Chromium counts them; the stream is one request. First "
-    f"contentful paint as Chromium reports it, median of {TIMES}, for the list with 2 Deployments. The page of variables "
-    f"shows the first of {VARIABLES}."
+    f"contentful paint as Chromium reports it, median of {TIMES}, for the list with 2 Deployments. The page of "
+    f"variables shows the first of {VARIABLES}."
 )
 PAINT = """() => new Promise((resolve) => {
   const found = performance.getEntriesByName("first-contentful-paint")[0];

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from django.urls import reverse
-
 from deployments.models import Deployment
 from deployments.queries import upgrades
 from deployments.queries.listing import transfer_targets
@@ -28,9 +26,7 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
     if deployment.is_deleting or deployment.first_healthy_at is None:
         return []
 
-    def url(name: str) -> str:
-        return reverse(f"deployments:{name}", args=[deployment.release_name])
-
+    url = deployment.url_for
     items = []
     if request.can(Permission.EDIT_DEPLOYMENT):
         runs = f"Runtime {deployment.runtime}."
@@ -63,5 +59,5 @@ def _wakes_on_open(deployment: Deployment) -> MenuItem:
     else:
         label, setting = "Wake when opened", "on"
         message = "While it hibernates, opening its Airflow does not wake it up."
-    where = reverse("deployments:opening_wakes", args=[deployment.release_name, setting])
+    where = deployment.url_for("opening_wakes", setting)
     return MenuItem(label, message, "external-link", where, post=True)
