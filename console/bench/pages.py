@@ -88,7 +88,7 @@ def _weigh(browser: Browser, at: Installation, cookie: dict[str, str], path: str
 
     asked: list[str] = []
     with browser.new_context() as context:
-        context.add_cookies([{**cookie, "url": at.url}])
+        context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": at.url}])
         page = context.new_page()
         network = context.new_cdp_session(page)
         network.send("Network.enable")
@@ -106,7 +106,7 @@ def _paints(
     cold, warm = [], []
     for _ in range(TIMES):
         with browser.new_context() as context:
-            context.add_cookies([{**cookie, "url": at.url}])
+            context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": at.url}])
             page = context.new_page()
             page.goto(at.url + path)
             cold.append(page.evaluate(PAINT))
