@@ -114,10 +114,14 @@ class Workspace(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def url_for(self, name: str) -> str:
+        """The address of one of its pages, by the name of the URL pattern."""
+        return reverse(name, args=[self.pk])
+
     @property
     def url(self) -> str:
         """Its first page."""
-        return reverse(settings.WORKSPACE_HOME, args=[self.pk])
+        return self.url_for(settings.WORKSPACE_HOME)
 
 
 class Membership(models.Model):

@@ -36,8 +36,8 @@ def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "console.settings",
         "PYTHONUNBUFFERED": "1",
     }
-    unwanted = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME", "FAILPOINTS"}
-    kept = {name: value for name, value in environ.items() if name not in unwanted}
+    withheld = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME", "FAILPOINTS"}
+    kept = {name: value for name, value in environ.items() if name not in withheld}
     return kept | index.for_uv(kept) | ours | reach(plan.state)
 
 

@@ -14,7 +14,7 @@ from deployments.domain.code_manifest import CodeFile, CodeVersion, Manifest
 
 BUNDLE = "dags-folder"  # its name in Airflow, for ever: what belongs to a name that vanishes is lost
 STORE_BYTES = 5 * 1024**3  # of one Deployment's code, all kept versions together
-ERRORS_TOLD = 50  # files that do not import, by name
+ERRORS_REPORTED = 50  # files that do not import, by name
 
 
 class CodeDamaged(DataPlaneError):
@@ -36,7 +36,7 @@ class ImportProblem:
 @dataclass(frozen=True)
 class CodeReport:
     """What Airflow itself says of the code. `version` is the one that its DAG processor has read, "" for none; `dags`
-    how many DAGs there are in it; `problems` at most ERRORS_TOLD of `problem_count`; `pinned` every version that an
+    how many DAGs there are in it; `problems` at most ERRORS_REPORTED of `problem_count`; `pinned` every version that an
     unfinished run belongs to."""
 
     version: str

@@ -84,14 +84,14 @@ class ScriptedCode:
 
     def report(self) -> CodeReport:
         """See the contract."""
-        told = tuple(ImportProblem(path, line) for path, line in self.problems.items())
-        dags = self.versions[self.current].python_files - len(told) if self.current else 0
-        return CodeReport(self.current, dags, len(told), told, self.pinned)
+        problems = tuple(ImportProblem(path, line) for path, line in self.problems.items())
+        dags = self.versions[self.current].python_files - len(problems) if self.current else 0
+        return CodeReport(self.current, dags, len(problems), problems, self.pinned)
 
     def keep(self, manifests: frozenset[str], versions: frozenset[str]) -> None:
         """See the contract; nothing here is younger than an hour."""
         needed = {self.current, *versions}
         self.versions = {name: each for name, each in self.versions.items() if name in needed}
         self.manifests = {digest: each for digest, each in self.manifests.items() if digest in manifests}
-        wanted = {file.sha256 for each in self.manifests.values() for file in each.files}
-        self.contents = {sum_: content for sum_, content in self.contents.items() if sum_ in wanted}
+        kept = {file.sha256 for each in self.manifests.values() for file in each.files}
+        self.contents = {sum_: content for sum_, content in self.contents.items() if sum_ in kept}

@@ -148,9 +148,9 @@ class _Tar:
 
 def _parse(block: bytes, *, first: bool) -> Header:
     """One header block, with its sum checked."""
-    said = _octal(block[148:156])
+    stated = _octal(block[148:156])
     sum_ = sum(block) - sum(block[148:156]) + 8 * 0x20
-    if said != sum_:
+    if stated != sum_:
         raise CodeRefused(NOT_TAR if first else DAMAGED)
     name = block[:100].partition(b"\0")[0]
     prefix = block[345:500].partition(b"\0")[0]

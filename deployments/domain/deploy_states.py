@@ -25,7 +25,7 @@ class DeployStatus(StrEnum):
 WAITING = (DeployStatus.RECEIVED, DeployStatus.CHECKING, DeployStatus.BUILDING)
 UNDER_WAY = (*WAITING, DeployStatus.ACTIVATING)
 # What is wanted: the newest of these is what the Deployment runs, or will run.
-WANTED = (*UNDER_WAY, DeployStatus.DEPLOYED)
+DESIRED = (*UNDER_WAY, DeployStatus.DEPLOYED)
 
 
 class DeploySource(StrEnum):

@@ -149,10 +149,8 @@ class Deployment(models.Model):
     def shown_status_in_sql() -> models.Case:
         """`shown_status` of rows that are not gone, for a query: a list filters by the word that it shows."""
         stale = timezone.now() - UNKNOWN_AFTER
-        nobody_looked = models.Q(due_at__lt=stale)
-        watched = models.Q(observed_at__gte=stale) | ~nobody_looked & models.Q(
-            cluster__last_seen_at__gte=stale
-        )
+        overdue = models.Q(due_at__lt=stale)
+        watched = models.Q(observed_at__gte=stale) | ~overdue & models.Q(cluster__last_seen_at__gte=stale)
         return models.Case(
             models.When(models.Q(status=Status.DELETING) | watched, then=models.F("status")),
             default=models.Value(Status.UNKNOWN.value),
@@ -189,20 +187,24 @@ class Deployment(models.Model):
         at = schedule.local(schedule.next_wake_at)
         return f"{asked} It wakes up on {at:%A}, {at.day} {at:%B at %H:%M} ({schedule.time_zone}); no data is lost."
 
+    def url_for(self, name: str, *more: object) -> str:
+        """The address of one of its pages, by its name in urls.py; `more` is what the address holds beside it."""
+        return reverse(f"deployments:{name}", args=[self.release_name, *more])
+
     @property
     def url(self) -> str:
         """Its page."""
-        return reverse("deployments:detail", args=[self.release_name])
+        return self.url_for("detail")
 
     @property
     def badge_url(self) -> str:
         """Its badge alone."""
-        return reverse("deployments:badge", args=[self.release_name])
+        return self.url_for("badge")
 
     @property
     def live_url(self) -> str:
         """The part of its page that moves."""
-        return reverse("deployments:live", args=[self.release_name])
+        return self.url_for("live")
 
     @property
     def fresh_at(self) -> datetime:

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from django.db import models
 from django.db.models.functions import Now
-from django.urls import reverse
 
 from deployments.domain.code_manifest import CodeVersion, Manifest
 from deployments.domain.deploy_states import UNDER_WAY, WAITING, DeploySource, DeployStatus
@@ -147,7 +146,7 @@ class Deploy(models.Model):
     @property
     def url(self) -> str:
         """Its page. Needs the Deployment loaded."""
-        return reverse("deployments:deploy", args=[self.deployment.release_name, self.number])
+        return self.deployment.url_for("deploy", self.number)
 
     @property
     def problem_sentence(self) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
@@ -65,8 +64,7 @@ def new_options(request: MemberRequest) -> HttpResponse:
 def _new_page(
     request: MemberRequest, form: CreateForm, message: Sequence[str] = (), status: int = 200
 ) -> HttpResponse:
-    here = [request.workspace.pk]
-    options_url = reverse("deployments:new_options", args=here)
+    options_url = request.workspace.url_for("deployments:new_options")
     several = len(form.fields["cluster"].choices) > 1  # type: ignore[attr-defined]
     if several:
         form.fields["cluster"].widget.attrs.update(SWITCHES, **{"hx-post": options_url})
@@ -76,9 +74,9 @@ def _new_page(
         "summary": sections.summary_of(form),
         "message": message,
         "several": several,
-        "preview_url": reverse("deployments:summary", args=here),
+        "preview_url": request.workspace.url_for("deployments:summary"),
         "options_url": options_url,
-        "new_url": reverse("deployments:new", args=here),
+        "new_url": request.workspace.url_for("deployments:new"),
         "cancel_url": request.workspace.url,
     }
     return render(request, "deployments/create/new.html", context, status=status)

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from console.kit.http import this_url
@@ -36,7 +35,7 @@ def deployment_list(request: MemberRequest) -> HttpResponse:
         "sorts": _sort_links(request, listing.sort),
         "empty": _empty(listing, chosen),
         "can_create": can_create,
-        "create_url": reverse("deployments:new", args=[request.workspace.pk]),
+        "create_url": request.workspace.url_for("deployments:new"),
         "who_can_create": [] if can_create else who_can(request.workspace, Permission.CREATE_DEPLOYMENT),
         "stream_url": _stream_url(request),
         "clusters_differ": len({each.pk for each in clusters} | {row.cluster_id for row in rows}) > 1,

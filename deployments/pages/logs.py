@@ -12,7 +12,6 @@ import structlog
 from django import forms
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
@@ -218,4 +217,4 @@ def _url(name: str, deployment: Deployment, request: HttpRequest, component: str
     query = request.GET.copy()
     query["component"] = component
     query.pop("wrap", None)
-    return f"{reverse(f'deployments:{name}', args=[deployment.release_name])}?{query.urlencode()}"
+    return f"{deployment.url_for(name)}?{query.urlencode()}"

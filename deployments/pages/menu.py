@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from django.urls import reverse
-
 from deployments.models import Deployment
 from deployments.queries import upgrades
 from deployments.queries.listing import transfer_targets
@@ -28,9 +26,7 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
     if deployment.is_deleting or deployment.first_healthy_at is None:
         return []
 
-    def url(name: str) -> str:
-        return reverse(f"deployments:{name}", args=[deployment.release_name])
-
+    url = deployment.url_for
     items = []
     if request.can(Permission.EDIT_DEPLOYMENT):
         runs = f"Runtime {deployment.runtime}."

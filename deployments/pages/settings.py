@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
@@ -33,8 +32,8 @@ def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, *
         "form": form,
         "sections": sections.sections(form, review.SECTIONS),
         "summary": sections.summary_of(form),
-        "preview_url": reverse("deployments:edit_summary", args=[deployment.release_name]),
-        "queues_url": reverse("deployments:queues", args=[deployment.release_name]),
+        "preview_url": deployment.url_for("edit_summary"),
+        "queues_url": deployment.url_for("queues"),
         "cancel_url": deployment.url,
         **more,
     }
@@ -123,7 +122,7 @@ def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """What is done to a Deployment as a whole."""
     context = {
         **page_context(request, deployment, "Settings"),
-        "delete_url": reverse("deployments:delete", args=[deployment.release_name]),
+        "delete_url": deployment.url_for("delete"),
         "can_delete": request.can(Permission.DELETE_DEPLOYMENT) and not deployment.is_deleting,
     }
     return render(request, "deployments/settings/settings.html", context)

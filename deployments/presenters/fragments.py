@@ -72,7 +72,7 @@ def live_context(deployment: Deployment) -> dict[str, Any]:
         "steps": steps,
         "components": list(deployment.components.all()),
         "airflow_url": deployment.airflow_url or None,
-        "address_trouble": deployment.plane_details.get(ADDRESS) if deployment.airflow_url else None,
+        "address_problem": deployment.plane_details.get(ADDRESS) if deployment.airflow_url else None,
         "dags_folder": deployment.plane_details.get(DAGS_FOLDER) if _takes_dags(deployment) else None,
         "code_problem": _code_problem(deployment),
     }

@@ -61,7 +61,7 @@ class ClusterObserver:
     heartbeat_at: float = 0.0
     unreachable_reason: str | None = None  # as last written
     silent_at: float = 0.0  # since when it is silent, 0 while it is heard
-    silence_told: bool = False
+    silence_shown: bool = False
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`. Whatever goes wrong is logged and tried again; nothing but the end gets out of here."""
@@ -192,7 +192,7 @@ class ClusterObserver:
     def _heartbeat(self, now: float, unreachable_reason: str) -> None:
         """Say at times that the cluster is heard; at once when it is no longer, and why."""
         self._note(now, unreachable_reason[:1000])
-        self._tell_silence(now, silent=bool(unreachable_reason))
+        self._show_silence(now, silent=bool(unreachable_reason))
 
     def _note(self, now: float, unreachable_reason: str) -> None:
         if unreachable_reason == self.unreachable_reason and (unreachable_reason or now < self.heartbeat_at):
@@ -203,12 +203,12 @@ class ClusterObserver:
         if rows.update(unreachable_reason=unreachable_reason, last_seen_at=watched):
             self.unreachable_reason = unreachable_reason
 
-    def _tell_silence(self, now: float, *, silent: bool) -> None:
+    def _show_silence(self, now: float, *, silent: bool) -> None:
         """Have pages say, once it has lasted, that nothing is heard; and that it is over."""
         self.silent_at = (self.silent_at or now) if silent else 0.0
         lasts = silent and now - self.silent_at >= SILENT_AFTER.total_seconds()
-        if lasts != self.silence_told:
-            self.silence_told = lasts
+        if lasts != self.silence_shown:
+            self.silence_shown = lasts
             if self.unreachable_reason is not None:
                 recording.publish_badges(self.cluster_id)
 

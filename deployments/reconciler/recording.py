@@ -85,7 +85,7 @@ def record(claim: Claim, entry: Record) -> bool:
         if not row.is_deleting or claim.deployment.is_deleting:
             changed |= _write_parts(row, entry)
             _end_upgrade(claim, row, entry)
-            _still_queues(row, entry)
+            _reset_queue_counters(row, entry)
         if changed:
             writes["changed_at"] = Now()
             transaction.on_commit(partial(publish, row.pk), robust=True)
@@ -118,7 +118,7 @@ def mark_all_restarted(cluster: Cluster) -> int:
     )
 
 
-def _still_queues(row: Deployment, entry: Record) -> None:
+def _reset_queue_counters(row: Deployment, entry: Record) -> None:
     """Of one that sleeps no queue is observed: what was seen last is over."""
     if entry.verdict.status is Status.HIBERNATING and row.status != Status.HIBERNATING:
         row.queues.update(queued=0, running=0, live_workers=0, draining=0, scale_down_since=None)

@@ -4,7 +4,6 @@ from functools import cache
 
 from django import template
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -102,11 +101,11 @@ def status_badge(deployment: Deployment, staged: bool = False) -> SafeString:
     """The badge of a Deployment, a second one when it is stalled, and the way to the reason; the same for every viewer,
     so it may be streamed. What will be stalled in a while asks for itself again then. With `staged`, it also tells the
     page at which stage the Deployment is."""
-    told = format_html('<span hidden data-stage-now="{}"></span>', stage(deployment)) if staged else ""
+    stage_mark = format_html('<span hidden data-stage-now="{}"></span>', stage(deployment)) if staged else ""
     status = deployment.shown_status
     unheard = _unheard(deployment, status)
     if status in NOTHING_TO_EXPLAIN:
-        return format_html("{}{}{}", badge(status), unheard, told)
+        return format_html("{}{}{}", badge(status), unheard, stage_mark)
     step_progress = deployment.step_progress
     return format_html(
         '{}{}{}{}<a class="why" href="{}">Why?<span class="sr"> {} is {}</span></a>{}{}',
@@ -114,13 +113,13 @@ def status_badge(deployment: Deployment, staged: bool = False) -> SafeString:
         unheard,
         _badge(FAILING, "Failing") if deployment.failing else "",
         _badge(STALLED, "Stalled") if step_progress and step_progress.stalled else "",
-        reverse("deployments:why", args=[deployment.release_name]),
+        deployment.url_for("why"),
         deployment.name,
         deployment.shown_label,
         ask_again(deployment.badge_url, f"badge-{deployment.pk}", step_progress.due_in)
         if step_progress and step_progress.due_in
         else "",
-        told,
+        stage_mark,
     )
 
 

@@ -88,7 +88,7 @@ def member_list(request: MemberRequest) -> HttpResponse:
 
 
 def _back(request: MemberRequest) -> HttpResponse:
-    return see_other(reverse("members", args=[request.workspace.pk]))
+    return see_other(request.workspace.url_for("members"))
 
 
 @require_http_methods(["GET", "POST"])
@@ -239,6 +239,6 @@ def _confirm(request: MemberRequest, heading: str, sentences: list[str], button:
         "heading": heading,
         "sentences": sentences,
         "button": button,
-        "cancel_url": reverse("members", args=[request.workspace.pk]),
+        "cancel_url": request.workspace.url_for("members"),
     }
     return render(request, "workspaces/members/confirm.html", context)

@@ -5,7 +5,7 @@ import re
 from datetime import datetime
 
 from deployments.domain import component_titles
-from deployments.domain.log_lines import UNWANTED
+from deployments.domain.log_lines import UNPRINTABLE
 
 LONGEST = 600  # characters of foreign text in one sentence
 _MEMORY = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -15,7 +15,7 @@ def clean(text: object, limit: int = LONGEST) -> str:
     """One line without colours, control and direction characters, at most `limit` characters long."""
     if not isinstance(text, str):
         return ""
-    plain = " ".join(UNWANTED.sub(" ", text[: limit * 8]).split())
+    plain = " ".join(UNPRINTABLE.sub(" ", text[: limit * 8]).split())
     return plain if len(plain) <= limit else plain[: limit - 1].rstrip() + "…"
 
 

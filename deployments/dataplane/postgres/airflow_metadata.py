@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from deployments.dataplane.code import BUNDLE, ERRORS_TOLD, CodeReport, ImportProblem
+from deployments.dataplane.code import BUNDLE, ERRORS_REPORTED, CodeReport, ImportProblem
 from deployments.dataplane.contract import TaskCount
 from deployments.dataplane.postgres import databases
 
@@ -87,7 +87,7 @@ def code_report(admin_url: str, release_name: str) -> CodeReport:
         errors = connection.execute(
             "SELECT filename, right(stacktrace, 4000) FROM import_error WHERE bundle_name = %s "
             "ORDER BY filename LIMIT %s",
-            (BUNDLE, ERRORS_TOLD),
+            (BUNDLE, ERRORS_REPORTED),
         ).fetchall()
         pinned = connection.execute(
             "SELECT DISTINCT bundle_version FROM dag_run "

@@ -87,8 +87,8 @@ def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftove
     ).fetchone()
     if row is None:
         return Leftovers(database=False, role=False, ready=False)
-    there, message, copied, copy_said, limit = row
-    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (message, copy_said))
+    there, message, copied, copy_comment, limit = row
+    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (message, copy_comment))
     return Leftovers(
         database=there,
         role=True,

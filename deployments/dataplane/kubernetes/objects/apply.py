@@ -71,7 +71,7 @@ def converge(
             return Applied(done, complete=False, sentence="Removing what is no longer wanted.")
         _prune(api, ref, namespace, one, done)
         done = done.without(one)
-    return _finish(api, ref, namespace, replace(done, applied=digest), _said(len(todo), len(surplus)))
+    return _finish(api, ref, namespace, replace(done, applied=digest), _summary(len(todo), len(surplus)))
 
 
 def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, message: str) -> Applied:
@@ -116,7 +116,7 @@ def _path(one: Id, namespace: str) -> str:
     return path_of(api_version, kind, "" if kind in CLUSTER_KINDS else namespace, name)
 
 
-def _said(applied: int, pruned: int) -> str:
+def _summary(applied: int, pruned: int) -> str:
     parts = [f"applied {applied} object{'s'[: applied != 1]}"] if applied else []
     parts += [f"removed {pruned} that {'is' if pruned == 1 else 'are'} no longer wanted"] if pruned else []
     text = " and ".join(parts) or "wrote down what was applied"

@@ -43,8 +43,8 @@ class _Known:
 class LoadReader:
     """Reads the loads of the followed Deployments, and tells the ids of those whose load or life changed."""
 
-    def __init__(self, admin_url: str, tell: Callable[[str], None]) -> None:
-        self._admin_url, self._report = admin_url, tell
+    def __init__(self, admin_url: str, report: Callable[[str], None]) -> None:
+        self._admin_url, self._report = admin_url, report
         self._refs: Mapping[str, Ref] = {}
         self._known: dict[str, _Known] = {}
         self._stop = threading.Event()

@@ -71,7 +71,7 @@ class Feed:
         self,
         kind: WatchedKind,
         api: Callable[[], Api],
-        tell: Callable[[str, bool], None],
+        report: Callable[[str, bool], None],
         pulse: Pulse,
         forbidden: set[str],
     ) -> None:
@@ -83,7 +83,7 @@ class Feed:
         self.watched_at = time.monotonic()
         self._stream: Stream | None = None
         self._version = ""  # where to watch on from; "": list first
-        self._api, self._report, self._pulse = api, tell, pulse
+        self._api, self._report, self._pulse = api, report, pulse
         self._forbidden = forbidden  # the kinds that were refused by 403, of all feeds
         self._what = f"the list of every {kind.kind}"
         self._path = path_of(kind.api_version, kind.kind, "")

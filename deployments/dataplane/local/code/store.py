@@ -139,9 +139,9 @@ class LocalCode:
             before = self._manifest(self._note().get(self.active(), ""))
         except CodeDamaged:
             before = EMPTY
-        told = difference(before, self._manifest(code.manifest))
+        changes = difference(before, self._manifest(code.manifest))
         soon = time.time() + PARSE_SECONDS
-        for path in (*told.added, *told.changed):
+        for path in (*changes.added, *changes.changed):
             os.utime(version / path, (soon, soon))
         self._write(self._root / "manifest-of-current", f"{code.name} {code.manifest}")
 
@@ -177,15 +177,15 @@ class LocalCode:
         for folder in _children(self._root / "scratch"):
             if folder.stat().st_mtime < old:
                 shutil.rmtree(folder, ignore_errors=True)
-        wanted: set[str] = set()
+        kept: set[str] = set()
         for file in _children(self._root / "manifests"):
             if file.name not in manifests and file.stat().st_mtime < old:
                 file.unlink(missing_ok=True)
             else:
-                wanted |= {each.sha256 for each in Manifest.read(file.read_text()).files}
+                kept |= {each.sha256 for each in Manifest.read(file.read_text()).files}
         for near in _children(self._root / "blobs"):
             for blob in _children(near):
-                if blob.name not in wanted and blob.stat().st_mtime < old:
+                if blob.name not in kept and blob.stat().st_mtime < old:
                     blob.unlink(missing_ok=True)
 
     # -- Contents --

@@ -31,7 +31,7 @@ IDLE_SECONDS = 600
 PARENT = Path(warm.__file__).with_name("parent.py")
 PROGRAM = "parent"
 # As every Deployment has it unless its variables say otherwise, so that what is read at import is mostly the same.
-NOBODY = {
+UNPRIVILEGED = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@/nothing",
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "SPT_NOENV": "1",
@@ -63,12 +63,12 @@ class WarmStarts:
 
     paths: StateDir
     supervisor: Supervisor
-    wanted: bool
+    enabled: bool
 
     @property
     def on(self) -> bool:
         """Whether programs are started warm at all."""
-        return self.wanted and sys.platform == "linux"
+        return self.enabled and sys.platform == "linux"
 
     def contact(self, version: str) -> dict[str, str] | None:
         """What the specs of a runtime's programs say of its parent; None when they start cold."""
@@ -123,7 +123,7 @@ def parent_spec(paths: StateDir, version: str, home: Path) -> Spec:
     environment = {
         **base_environment(),
         **default_variables(),
-        **NOBODY,
+        **UNPRIVILEGED,
         "AIRFLOW_HOME": str(home),
         STATE_TAG: str(paths.root),
         "AIRDECK_ROOM": "." * ROOM,  # `names` writes over the memory of these two

@@ -98,18 +98,18 @@ class Child:
         return self._exactly(min(length, LONGEST_SPEC))
 
     def _exactly(self, count: int) -> bytes:
-        heard = b""
-        while len(heard) < count:
+        received = b""
+        while len(received) < count:
             if not select.select([self._channel], [], [], SILENCE_SECONDS)[0]:
                 os._exit(0)
             try:
-                part = self._channel.recv(count - len(heard))
+                part = self._channel.recv(count - len(received))
             except OSError:
                 part = b""
             if not part:
                 os._exit(0)
-            heard += part
-        return heard
+            received += part
+        return received
 
 
 def fence(request: Mapping[str, Any]) -> None:

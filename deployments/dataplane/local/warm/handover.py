@@ -120,7 +120,7 @@ def check_settings(readings: Readings) -> None:
         if reading.module == CONFIGURATION and reading.setting != "core.unit_test_mode":
             continue  # that module does all of it anew
         holder = sdk if reading.sdk else configuration
-        now = reading.anew(vars(holder)["conf"]) if holder is not None else None
+        now = reading.read_again(vars(holder)["conf"]) if holder is not None else None
         if now == reading.given:
             continue
         rule = _RULES.get((reading.module, reading.setting))

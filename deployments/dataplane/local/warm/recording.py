@@ -33,7 +33,7 @@ class Reading:
     named: tuple[tuple[str, Any], ...]
     given: Any
 
-    def anew(self, parser: Any) -> Any:
+    def read_again(self, parser: Any) -> Any:
         """What the same call of `parser` gives now."""
         return _outcome(getattr(type(parser), self.method), parser, self.args, dict(self.named))[0]
 
