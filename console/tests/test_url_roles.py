@@ -87,6 +87,9 @@ DEPLOYMENT_URLS = {
     ("deployments:hibernate", "post"): (EDITOR, 303),
     ("deployments:wake", "post"): (EDITOR, 303),
     ("deployments:tasks", "get"): (MEMBER, 200),
+    ("deployments:opening", "get"): (MEMBER, 200),
+    ("deployments:opening_live", "get"): (MEMBER, 200),
+    ("deployments:opening_wake", "post"): (MEMBER, 303),
     ("deployments:schedule", "get"): (EDITOR, 200),
     ("deployments:schedule", "post"): (EDITOR, 422),
     ("deployments:schedule_preview", "post"): (EDITOR, 200),
@@ -122,6 +125,9 @@ DEPLOY_URLS = {
 REVISION_URLS = {
     ("deployments:variables_revision", "get"): (EDITOR, 200),
     ("deployments:variables_revision", "post"): (EDITOR, 409),  # while it is created
+}
+SETTING_URLS = {
+    ("deployments:opening_wakes", "post"): (EDITOR, 303),
 }
 COMPONENT_URLS = {
     ("deployments:component", "get"): (MEMBER, 200),
@@ -159,6 +165,10 @@ WRONG_METHOD = {
     ("deployments:deploy_example", "get"),
     ("deployments:deploy_anyway", "get"),
     ("deployments:tasks", "post"),
+    ("deployments:opening", "post"),
+    ("deployments:opening_live", "post"),
+    ("deployments:opening_wake", "get"),
+    ("deployments:opening_wakes", "get"),
     ("deployments:schedule_preview", "get"),
     ("deployments:settings", "post"),
     ("deployments:activity", "post"),
@@ -184,6 +194,7 @@ PARTS = (
     COMPONENT_URLS,
     UPLOAD_URLS,
     DEPLOY_URLS,
+    SETTING_URLS,
 )
 ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **DEPLOYMENT_URLS}
 ALL_URLS |= {key: each for table in PARTS for key, each in table.items()}
@@ -249,7 +260,7 @@ def parts(deployment):
         status="failed",
         finished_at=timezone.now(),
     )
-    return tuple(zip(PARTS, ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1), strict=True))
+    return tuple(zip(PARTS, ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1, "on"), strict=True))
 
 
 @pytest.fixture
