@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET, require_POST
@@ -73,16 +72,13 @@ def _context(request: MemberRequest, deployment: Deployment, since: datetime) ->
     query = urlencode({"to": path, "since": since.isoformat()})
     asleep = deployment.hibernating
     may_wake = asleep and (deployment.wakes_on_open or request.can(Permission.EDIT_DEPLOYMENT))
-    here = [deployment.release_name]
     return {
         **page_context(request, deployment, "Overview"),
         **live,
         "airflow_url": deployment.airflow_url.rstrip("/") + path if deployment.airflow_url else None,
-        "here_url": f"{reverse('deployments:opening_live', args=here)}?{query}",
-        "again_url": f"{reverse('deployments:opening', args=here)}?{query}",
-        "wake_url": f"{reverse('deployments:opening_wake', args=here)}?{urlencode({'to': path})}"
-        if may_wake
-        else "",
+        "here_url": f"{deployment.url_for('opening_live')}?{query}",
+        "again_url": f"{deployment.url_for('opening')}?{query}",
+        "wake_url": f"{deployment.url_for('opening_wake')}?{urlencode({'to': path})}" if may_wake else "",
         "wakes_by_itself": asleep and deployment.wakes_on_open,
         "asleep": asleep,
     }
@@ -98,7 +94,7 @@ def wake(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         act(deployment=deployment, by=request.user)
     except NotNow as error:
         return refused(request, deployment, error)
-    where = reverse("deployments:opening", args=[deployment.release_name])
+    where = deployment.url_for("opening")
     return see_other(f"{where}?{urlencode({'to': request.GET.get('to', '/')})}")
 
 
