@@ -48,7 +48,7 @@ ALLOWED_HOSTS = hosts(
 _host = ALLOWED_HOSTS[0].lstrip(".*") if HTTPS and ALLOWED_HOSTS else ""
 BASE_URL = env.str("BASE_URL", f"https://{_host}" if _host else f"http://127.0.0.1:{PORT}").rstrip("/")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
-# Under `make run` the first account closes it: whoever has one may run code on this machine.
+# Under `make run` the first account closes it: the person who has one may run code on this machine.
 OPEN_SIGNUP = env.bool("OPEN_SIGNUP", not EMBEDDED)
 
 # Of this machine or its links: a cluster may be there only when it is listed.
@@ -221,7 +221,7 @@ ACCOUNT_ADAPTER = "workspaces.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-# Where mail can be sent, sign-up tells by mail alone whether an address is registered (workspaces/sign_in/stages.py).
+# Where mail can be sent, sign-up says by mail alone whether an address is registered (workspaces/sign_in/stages.py).
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if env.str("EMAIL_HOST", "") else "optional"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_CHANGE_EMAIL = True
@@ -240,7 +240,7 @@ MFA_FORMS = {
 MFA_ADAPTER = "workspaces.adapter.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
-MFA_ALLOW_UNVERIFIED_EMAIL = True  # without SMTP nobody could verify, and a second factor helps all the same
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # without SMTP no one could verify, and a second factor helps all the same
 MFA_TOTP_ISSUER = "Airdeck"
 MFA_TOTP_TOLERANCE = 1  # half minutes early or late, for people who type (RFC 6238, 5.2)
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # plain HTTP is for one's own machine only

@@ -131,7 +131,7 @@ class OperatorAdmin(ModelAdmin):
         return self.addable if obj is None and self.addable else super().get_fields(request, obj)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """What an action refuses while it saves changes nothing, and is said."""
+        """What an action refuses while it saves changes nothing, and is shown."""
         try:
             return super().changeform_view(request, *args, **kwargs)
         except ActionRefused as refusal:

@@ -37,7 +37,7 @@ METHOD = (
 
 @dataclass
 class Listener(asyncio.Protocol):
-    """One open stream: what it said, and when."""
+    """One open stream: what it reported, and when."""
 
     request: bytes
     opened: asyncio.Event = field(default_factory=asyncio.Event)

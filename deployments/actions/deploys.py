@@ -1,5 +1,5 @@
 """Deploying code: receiving it, asking for it to become active, and going back. Contents are kept first, outside of any
-transaction; then a row says that they are wanted, and the reconciler does the rest."""
+transaction; then a row says that they are desired, and the reconciler does the rest."""
 
 import zlib
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def _base(deployment: Deployment, store: CodeStore) -> str:
 
 
 def _notes(store: CodeStore, unpacked: Unpacked) -> list[str]:
-    """What whoever deploys this should know."""
+    """What the person who deploys this should know."""
     sentences = []
     if unpacked.left_out:
         files = "1 file was" if unpacked.left_out == 1 else f"{unpacked.left_out:,} files were"
@@ -123,7 +123,7 @@ def ready_store(deployment: Deployment) -> CodeStore:
 def deploy_upload(
     *, deployment: Deployment, by: User, upload: CodeUpload, seen: str, description: str, despite_syntax: bool
 ) -> Deploy:
-    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to. Twice is once.
+    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to. Idempotent.
     Raises CodeChanged, NothingToDeploy, NotNow and DataPlaneError."""
     wish = Wish(
         upload.manifest.opened(), DeploySource.UPLOAD, upload.pk, description, despite_syntax=despite_syntax

@@ -114,7 +114,7 @@ def _write(
     *,
     base: int | None = None,
 ) -> VariableRevision | None:
-    """Make the rows what is wanted. Under the Deployment's lock."""
+    """Make the rows what is desired. Under the Deployment's lock."""
     found = difference(current, desired)
     if not found:
         return None

@@ -76,5 +76,5 @@ class CodeStore(Protocol):
         """What Airflow says, from its metadata database."""
 
     def keep(self, manifests: frozenset[str], versions: frozenset[str]) -> None:
-        """Drop what belongs to none of these; never what was received within the last hour, nor what is active. Whoever
-        calls this names in `versions` what unfinished runs are pinned to (`report`)."""
+        """Drop what belongs to none of these; never what was received within the last hour, nor what is active. The
+        caller names in `versions` what unfinished runs are pinned to (`report`)."""

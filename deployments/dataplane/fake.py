@@ -1,4 +1,4 @@
-"""The scripted data plane: a driver for tests that moves through its steps as told. Held to the same contract as
+"""The scripted data plane: a driver for tests that moves through its steps as scripted. Held to the same contract as
 the real ones by deployments/tests/contract.py. It lives here so that its signatures are type-checked; nothing that
 ships imports it."""
 

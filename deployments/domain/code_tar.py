@@ -26,7 +26,7 @@ PAX, PAX_GLOBAL, GNU_NAME, GNU_LINK, GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
 
 @dataclass
 class Header:
-    """One header block, and what extensions before it said."""
+    """One header block, and what extensions before it set."""
 
     name: bytes
     mode: int
@@ -85,7 +85,7 @@ class _Tar:
             content = self._content(size)
             name = header.name.decode("utf-8", "surrogateescape")
             yield Entry(name, header.kind, size, bool(header.mode & 0o111)), content
-            for chunk in content:  # what nobody wanted
+            for chunk in content:  # what is left out
                 self._budget.more(len(chunk))
         while chunk := self._read(CHUNK):
             self._budget.more(len(chunk))

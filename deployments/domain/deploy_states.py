@@ -24,7 +24,7 @@ class DeployStatus(StrEnum):
 
 WAITING = (DeployStatus.RECEIVED, DeployStatus.CHECKING, DeployStatus.BUILDING)
 UNDER_WAY = (*WAITING, DeployStatus.ACTIVATING)
-# What is wanted: the newest of these is what the Deployment runs, or will run.
+# What is desired: the newest of these is what the Deployment runs, or will run.
 DESIRED = (*UNDER_WAY, DeployStatus.DEPLOYED)
 
 

@@ -1,11 +1,11 @@
-"""How long a step usually takes, and when it takes so long that somebody should look. Pure: no I/O, no clock."""
+"""How long a step usually takes, and when it takes so long that a person should look. Pure: no I/O, no clock."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-FEWEST_SAMPLES = 5  # fewer tell nothing
+FEWEST_SAMPLES = 5  # fewer say nothing
 MOST_SAMPLES = 50  # what is kept of each step
 TIMES = 3  # the usual p95, and a step is stalled
 FLOOR_SECONDS = 10.0  # below this nothing is: a step of half a second may take five

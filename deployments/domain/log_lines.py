@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-LONGEST_LINE = 4000  # characters; the rest of a longer line is cut off and said to be
+LONGEST_LINE = 4000  # characters; the rest of a longer line is cut off, and marked so
 LAST_LINES = 60  # among so many `why_ended` looks
 
 # Colours and other terminal sequences; control characters, the C1 ones included; marks that turn the direction of

@@ -29,7 +29,7 @@ class ReleaseName(models.Model):
 
 
 class Deployment(models.Model):
-    """One Airflow: what is wanted of it, what was observed of it, and when it is looked at next."""
+    """One Airflow: what is desired of it, what was observed of it, and when it is looked at next."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="deployments")
@@ -130,7 +130,7 @@ class Deployment(models.Model):
 
     @property
     def is_deleting(self) -> bool:
-        """Somebody asked for it to go, and it may not be gone yet."""
+        """A person asked for it to go, and it may not be gone yet."""
         return self.delete_requested_at is not None
 
     @property
@@ -211,7 +211,7 @@ class Deployment(models.Model):
     def fresh_at(self) -> datetime:
         """When something was last heard of it. The observer's word that its cluster is quiet counts for it only while
         the reconciler keeps up: a row long overdue is not quiet, it is not looked at."""
-        if self.due_at < timezone.now() - UNKNOWN_AFTER:  # something may have changed, and nobody has looked
+        if self.due_at < timezone.now() - UNKNOWN_AFTER:  # something may have changed, and no one has looked
             return self.observed_at
         return max(self.observed_at, self.cluster.last_seen_at or self.observed_at)
 
@@ -226,7 +226,7 @@ class WorkerQueue(models.Model):
     max_workers = models.PositiveSmallIntegerField()
     concurrency = models.PositiveSmallIntegerField()
 
-    # The scaler's: how many workers are wanted, and since when fewer would do.
+    # The scaler's: how many workers are desired, and since when fewer would do.
     desired_workers = models.PositiveSmallIntegerField()
     scale_down_since = models.DateTimeField(null=True)
     queued = models.PositiveIntegerField(default=0)

@@ -41,7 +41,7 @@ class CodeManifest(models.Model):
 
 
 class CodeUpload(models.Model):
-    """Code that was received and that nobody has deployed yet: its difference is shown, and its key makes one deploy of
+    """Code that was received and that no one has deployed yet: its difference is shown, and its key makes one deploy of
     however many clicks. `base` is the digest of what it was compared with, "" for nothing."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -52,7 +52,7 @@ class CodeUpload(models.Model):
     name = models.CharField(max_length=200)  # of the file that was uploaded
     packed_size = models.PositiveBigIntegerField()
     left_out = models.PositiveIntegerField()
-    notes = models.JSONField(default=list)  # sentences that whoever deploys it should read
+    notes = models.JSONField(default=list)  # sentences that the person who deploys it should read
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -1,5 +1,5 @@
 """Why a Deployment or one of its components is as it is: what is recorded, what its processes say when they are asked
-now, and the lines of its log that tell."""
+now, and the relevant lines of its log."""
 
 import time
 from functools import partial
@@ -20,7 +20,7 @@ from deployments.queries.log_levels import Level
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
-READ_LINES = 1000  # in which the telling ones are looked for
+READ_LINES = 1000  # in which the relevant ones are looked for
 RELEVANT_LINES = 15
 
 
@@ -92,7 +92,7 @@ def _as_in_the_table(deployment: Deployment, names: list[str]) -> list[str]:
 
 
 def _now(deployment: Deployment, name: str) -> dict[str, Any]:
-    """Instances and telling lines, asked for side by side; what cannot be had is a sentence."""
+    """Instances and relevant lines, asked for side by side; what cannot be had is a sentence."""
     until = time.monotonic() + live.SECONDS
     context: dict[str, Any] = {"asked": True}
     try:

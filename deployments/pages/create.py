@@ -22,7 +22,7 @@ SWITCHES = {
     "hx-select-oob": "#summary",
     "hx-swap": "outerHTML",
     "hx-sync": "this:replace",
-    # What is typed meanwhile would be lost. The cluster's own part stays, and keeps the focus.
+    # What is typed in the meantime would be lost. The cluster's own part stays, and keeps the focus.
     "hx-disabled-elt": "#options fieldset:not([data-section=where])",
 }
 

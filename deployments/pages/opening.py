@@ -87,7 +87,7 @@ def _context(request: MemberRequest, deployment: Deployment, since: datetime) ->
 @require_POST
 @deployment_view(Permission.VIEW, alive=True)
 def wake(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """Wake it for whoever opened it, where that is switched on; else for those who may wake it anyway."""
+    """Wake it for the person who opened it, where that is switched on; else for those who may wake it anyway."""
     by_opening = deployment.wakes_on_open or not request.can(Permission.EDIT_DEPLOYMENT)
     act = hibernation.wake_by_opening if by_opening else hibernation.wake
     try:

@@ -41,7 +41,7 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 
 
 def _ways_out(request: MemberRequest, deployment: Deployment) -> dict[str, str | None]:
-    """What somebody may do about a Deployment that is stalled. The page shows it as soon as it is."""
+    """What a person may do about a Deployment that is stalled. The page shows it as soon as it is."""
     busy = deployment.shown_status in BUSY
     retry = (
         busy and not deployment.failures and request.can(Permission.EDIT_DEPLOYMENT)
@@ -133,6 +133,6 @@ def retry(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @require_POST
 @deployment_view(Permission.EDIT_DEPLOYMENT)
 def first_steps_done(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """What comes after the first Deployment is done, or nobody wants to see it."""
+    """What comes after the first Deployment is done, or is dismissed."""
     workspaces.hide_first_steps(workspace=request.workspace)
     return see_other(deployment.url)

@@ -44,7 +44,7 @@ def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, *
 def _difference_page(
     request: MemberRequest, deployment: Deployment, form: EditForm, now: FieldValues
 ) -> HttpResponse:
-    """Somebody else saved first: what was, what they saved, and what this reader wants."""
+    """Another person saved first: what was, what they saved, and what this reader wants."""
     differences = review.differences(form, now)
     form.merge(now)
     deployment.refresh_from_db()

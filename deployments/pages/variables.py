@@ -52,7 +52,7 @@ _MOVED = "The variables changed after this page was shown. Below is the differen
 
 
 def _impact(deployment: Deployment) -> impact.Impact:
-    """What any change of a variable does to what runs, said before anybody saves. Two queries."""
+    """What any change of a variable does to what runs; shown before anybody saves. Two queries."""
     queues = impact.queues_of(deployment)
     now = release_of(deployment, queues)
     return impact.impact(deployment, queues, replace(now, environment={**now.environment, "": ""}))
@@ -133,7 +133,7 @@ def variable_edit(request: MemberRequest, deployment: Deployment, key: str) -> H
 
 
 def _gone(request: MemberRequest, deployment: Deployment, key: str) -> HttpResponse:
-    """Somebody deleted it while its page was filled in: what was typed stands in the form that adds it."""
+    """A person deleted it while its page was filled in: what was typed stands in the form that adds it."""
     action = deployment.url_for("variable_new")
     form = add_again(key, request.POST)
     context = _context(request, deployment, form=form, row=None, action=action, impact=_impact(deployment))
@@ -196,7 +196,7 @@ def variables_delete(request: MemberRequest, deployment: Deployment) -> HttpResp
             message = "1 variable is deleted." if count == 1 else f"{count} variables are deleted."
             messages.success(request, message if made else "Nothing changed: they were deleted already.")
             return see_other(deployment.url_for("variables"))
-    base = latest_revision(deployment)  # before the rows: a change in between is told, never hidden
+    base = latest_revision(deployment)  # before the rows: a change in between is shown, never hidden
     found = list(deployment.variables.select_related("updated_by").filter(key__in=keys).defer("sealed"))
     if not found:
         messages.info(request, "Choose the variables to delete first.")

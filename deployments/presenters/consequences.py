@@ -77,7 +77,7 @@ def cuts_off(old: Release, new: Release, *, sized: bool) -> bool:
 
 
 def _environment(release: Release) -> tuple[object, ...]:
-    """What every Airflow process is told."""
+    """What every Airflow process is given."""
     variables = tuple(sorted(release.environment.items())), tuple(sorted(release.secret_marks.items()))
     return (release.runtime, release.executor, release.hibernating, *variables)
 
@@ -87,7 +87,7 @@ def _by_name(release: Release) -> dict[str, QueueSpec]:
 
 
 def _worker(queue: QueueSpec, sized: bool) -> tuple[object, ...]:
-    """What one worker of the queue is told."""
+    """What one worker of the queue is given."""
     return (queue.concurrency, queue.size if sized else None)
 
 

@@ -63,7 +63,7 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
 
 
 def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
-    """What deploying does, said before anybody does it."""
+    """What deploying does; shown before anybody does it."""
     sentences = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
     if not deployment.code_version:
         sentences.append(

@@ -104,7 +104,7 @@ def compared(deploy: Deploy) -> Compared:
 
 
 def base_of(deployment: Deployment, folder: Manifest | None) -> tuple[str, Manifest]:
-    """What new code is compared with: that of the wanted deploy, or, before the first, what is in the DAGs folder. Its
+    """What new code is compared with: that of the desired deploy, or, before the first, what is in the DAGs folder. Its
     digest ("" for nothing), and it."""
     newest = desired_deploy(deployment)
     if newest is not None:
@@ -127,6 +127,6 @@ def difference_to(deployment: Deployment, deploy: Deploy) -> Difference | None:
 
 
 def upload_for(deployment: Deployment, user_id: int, key: UUID) -> CodeUpload | None:
-    """Somebody's own upload; None when it was another's, or has waited too long."""
+    """A person's own upload; None when it was another's, or has waited too long."""
     found = CodeUpload.objects.filter(pk=key, deployment=deployment, by_id=user_id)
     return found.select_related("manifest").first()

@@ -1,8 +1,8 @@
 """Moves deploys on, within the passes over their Deployment: checked, built, activated, read by Airflow.
 
-Everything is found again by the next pass, whoever dies: the row says how far a deploy is, and the data plane which
-version is active. Each move is one conditional UPDATE, fenced by the lease, on the status that was seen; so one that
-was superseded meanwhile is moved no more.
+Everything is found again by the next pass, whichever process dies: the row says how far a deploy is, and the data
+plane which version is active. Each move is one conditional UPDATE, fenced by the lease, on the status that was seen;
+so one that was superseded in the meantime is moved no more.
 """
 
 import math
@@ -64,7 +64,7 @@ def advance(claim: Claim, driver: Driver) -> float:
 
 
 def is_lost(claim: Claim, driver: Driver) -> bool:
-    """Whether another version is active than the one that is wanted: somebody took it away."""
+    """Whether another version is active than the one that is desired: a person took it away."""
     deployment = claim.deployment
     store = driver.code(Ref(str(deployment.pk), deployment.release_name)) if deployment.code_version else None
     return store is not None and store.active() != deployment.code_version

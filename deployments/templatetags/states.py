@@ -89,7 +89,7 @@ def stage(deployment: Deployment) -> str:
 
 
 def _unheard(deployment: Deployment, status: Status) -> SafeString:
-    """The sign that the word beside it is from before its cluster fell silent; nothing while it is heard."""
+    """The sign that the word beside it is from before its cluster fell silent; nothing while it answers."""
     since = deployment.cluster.silent_since
     if since is None or status in {Status.UNKNOWN, Status.DELETED}:
         return SafeString("")
@@ -99,7 +99,7 @@ def _unheard(deployment: Deployment, status: Status) -> SafeString:
 @register.simple_tag
 def status_badge(deployment: Deployment, staged: bool = False) -> SafeString:
     """The badge of a Deployment, a second one when it is stalled, and the way to the reason; the same for every viewer,
-    so it may be streamed. What will be stalled in a while asks for itself again then. With `staged`, it also tells the
+    so it may be streamed. What will be stalled in a while asks for itself again then. With `staged`, it also gives the
     page at which stage the Deployment is."""
     stage_mark = format_html('<span hidden data-stage-now="{}"></span>', stage(deployment)) if staged else ""
     status = deployment.shown_status
@@ -125,7 +125,7 @@ def status_badge(deployment: Deployment, staged: bool = False) -> SafeString:
 
 @register.simple_tag
 def ask_again(url: str, target: str, seconds: int) -> SafeString:
-    """Has the page fetch a part of itself anew at a known moment. A part that is replaced sooner asks no more."""
+    """Has the page fetch a part of itself again at a known moment. A part that is replaced sooner asks no more."""
     return format_html(
         '<span hidden hx-get="{}" hx-target="#{}" hx-trigger="load delay:{}s"></span>',
         url,

@@ -191,7 +191,7 @@ def change_role(request: MemberRequest, user_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @workspace_view(Permission.MANAGE_MEMBERS)
 def remove(request: MemberRequest, user_id: int) -> HttpResponse:
-    """Say what removing somebody means, then do it."""
+    """Say what removing a person means, then do it."""
     membership = (
         Membership.objects.select_related("user").filter(workspace=request.workspace, user_id=user_id).first()
     )

@@ -57,7 +57,7 @@ DELETE_STEPS = (
     StepName("database", "Database"),
     StepName("role", "Database role"),
 )
-QUICK_SECONDS = 4.5  # somebody waits on a page
+QUICK_SECONDS = 4.5  # a person waits on a page
 FRESH_SECONDS = 2.0  # one pass of the reconciler
 KEDA_PATH, KEDA_FRESH = "/apis/keda.sh/v1alpha1", 600.0
 

@@ -273,7 +273,7 @@ class LocalDriver:
         return " ".join([applied.digest(folder), *states, words, *sorted(workers or ())])
 
     def watcher(self, may_write: Callable[[], bool]) -> None:
-        """See the contract: processes tell nobody when they end, so this machine is asked."""
+        """See the contract: processes send nothing when they end, so this machine is asked."""
 
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         """See the contract."""

@@ -8,7 +8,7 @@ from deployments.dataplane.code import BUNDLE, ERRORS_REPORTED, CodeReport, Impo
 from deployments.dataplane.contract import TaskCount
 from deployments.dataplane.postgres import databases
 
-STATEMENT_MS = 1500  # somebody waits for the answer
+STATEMENT_MS = 1500  # a person waits for the answer
 
 # What a task instance may be in before it is queued. While there is none, and nothing is inserted, no task can come.
 UNFINISHED = "('scheduled', 'deferred', 'up_for_retry', 'up_for_reschedule', 'restarting')"
@@ -28,7 +28,8 @@ class Heartbeat:
 @dataclass(frozen=True)
 class Vitals:
     """One look at an Airflow's own word: jobs heard of in the last minutes, task instances by (queue, "queued" or
-    "running"), and whether others wait to be queued. `now` is the database's clock, by which heartbeats are told."""
+    "running"), and whether others wait to be queued. `now` is the database's clock, by which heartbeats are
+    compared."""
 
     now: datetime
     heartbeats: tuple[Heartbeat, ...]

@@ -227,7 +227,7 @@ class Api:
 
     def _pause(self, error: DataPlaneError, number: int, *, is_silence: bool = False) -> None:
         """Wait before the next try: as long as the server asks, else longer each time; never beyond the budget. Where
-        the error `tells` of the whole server, nobody asks it meanwhile."""
+        the error `is_silence` of the whole server, no one asks it in the meantime."""
         asked = getattr(error, "after", 0.0)
         seconds = max(asked, 0.2 * 2 ** (number - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         if seconds >= self.left:
@@ -258,7 +258,7 @@ class _Lost(DataPlaneUnreachable):
 
 
 class _Silent(_Lost):
-    """Nobody answered in all the time that there was."""
+    """Nothing answered in all the time that there was."""
 
 
 class _Unconnected(_Silent):
@@ -302,7 +302,7 @@ def _patience(request: Request, *, parse: bool) -> float:
 
 
 def _means_silence(error: DataPlaneError, method: str, *, log: bool) -> bool:
-    """Whether it tells of the whole API server: a write may wait for somebody's webhook, a log for its pod's node."""
+    """Whether it is about the whole API server: a write may wait for a webhook, a log for its pod's node."""
     if isinstance(error, _Unconnected):
         return True
     return not log and (method == "GET" or not isinstance(error, _Silent))

@@ -28,7 +28,7 @@ class State(StrEnum):
     """How one check ended."""
 
     OK = "ok"
-    WARNING = "warning"  # works, but somebody should know
+    WARNING = "warning"  # works, but a person should know
     MISSING = "missing"  # without it nothing can run there
     UNCHECKED = "unchecked"  # could not be found out
 
@@ -273,7 +273,7 @@ def storage(classes: Sequence[Mapping[str, Any]]) -> Check:
 
 
 def keda(there: bool, settings: ClusterSettings) -> Check:
-    """Whether ScaledObjects exist as a kind, and whether they are wanted."""
+    """Whether ScaledObjects exist as a kind, and whether they are desired."""
     match (there, settings.keda):
         case (True, True):
             state, sentence = State.OK, "KEDA scales the workers."

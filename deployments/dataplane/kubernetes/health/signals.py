@@ -1,7 +1,7 @@
 """The signals of workloads, pods and Jobs, each as one sentence: who, what, and what to do next. Pure.
 
-Of several the most severe is told, of equals the newest. Init steps come before containers, what waits before what has
-ended, and events only where the objects say nothing themselves.
+Of several the most severe is reported, of equals the newest. Init steps come before containers, what waits before what
+has ended, and events only where the objects say nothing themselves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +66,7 @@ def of_workload(workload: Raw, subject: str) -> list[Finding]:
     progress = pods.condition(workload, "Progressing")
     if progress.get("reason") == "ProgressDeadlineExceeded":
         limit = duration(float(spec.get("progressDeadlineSeconds") or 600))
-        sentence = f"{subject} did not become ready within {limit} of its last change. Its log tells what it waits for."
+        sentence = f"{subject} did not become ready within {limit} of its last change. Its log says what it waits for."
         found.append(Finding(60, FAILING, sentence))
     return found
 
@@ -317,7 +317,7 @@ def _ending(pod: Raw, subject: str, now: datetime) -> Finding:
 
 
 def _failed(pod: Raw, subject: str, now: datetime) -> list[Finding]:
-    """A pod that ended for good; one that took its place tells more, once it is not new any more."""
+    """A pod that ended for good; one that took its place says more, once it is not new any more."""
     status: Raw = pod.get("status") or {}
     if status.get("phase") == "Succeeded":
         return []

@@ -1,5 +1,5 @@
 """Bringing the objects of one Deployment in line with what was rendered: what changed is applied, what is no longer
-wanted is pruned, what somebody else changed is put back. Nothing that is as it should be costs a request."""
+needed is pruned, what another person changed is put back. Nothing that is as it should be costs a request."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -81,7 +81,7 @@ def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, message: str) -
         try:
             inv.clear_drift(api, namespace, kept)
         except Refused as error:
-            if error.status != 409:  # the watcher saw more meanwhile: the next pass puts that right
+            if error.status != 409:  # the watcher saw more in the meantime: the next pass puts that right
                 raise
         kept = replace(kept, drifts=(), annotation="")
     return Applied(kept, complete=True, sentence=message, notices=tuple(found.sentence for found in repaired))

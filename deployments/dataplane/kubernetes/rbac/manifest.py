@@ -1,7 +1,7 @@
 """The console's account in a cluster, as a file for `kubectl apply`: rendered from `permissions`, so that what is
 documented, checked and used is one list. Pure.
 
-`python -m deployments.dataplane.kubernetes.account > deploy/kubernetes/airdeck-clusterrole.yaml` writes it anew.
+`python -m deployments.dataplane.kubernetes.account > deploy/kubernetes/airdeck-clusterrole.yaml` writes it again.
 """
 
 import json

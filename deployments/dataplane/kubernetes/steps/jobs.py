@@ -19,7 +19,7 @@ QUIET_SECONDS = 5.0  # a Job so young is not asked why it is not done
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a Job stands. `uid` is "" when there is none; `stuck` when it waits for somebody to act; `sentence` says
+    """Where a Job stands. `uid` is "" when there is none; `stuck` when it waits for a person to act; `sentence` says
     what is waited for, or why it failed."""
 
     uid: str = ""
@@ -45,7 +45,7 @@ def look(api: Api, job: Json) -> Standing:
 
 
 def begin(api: Api, job: Json) -> None:
-    """Make it, unless somebody just did."""
+    """Make it, unless it was just made."""
     try:
         api.apply(_path(job), job)
     except Refused as error:
@@ -64,7 +64,7 @@ def _path(job: Json) -> str:
 
 
 def _running(api: Api, found: Json) -> tuple[str, bool]:
-    """What is waited for, and whether it is stuck: nothing will come of it before somebody acts."""
+    """What is waited for, and whether it is stuck: nothing will come of it before a person acts."""
     now, began = datetime.now(UTC), pods.began(found)
     seconds = (now - began).total_seconds() if began else 0.0
     message = f"Migrating the database (the Job runs for {duration(seconds)})."

@@ -1,4 +1,4 @@
-"""Finds in what the feeds hold whether somebody else changed or removed what is ours, and writes it on the
+"""Finds in what the feeds hold whether another person changed or removed what is ours, and writes it on the
 Deployment's inventory, where the next pass reads it."""
 
 import threading
@@ -26,7 +26,7 @@ WAR_FACTOR, WAR_CAP, PEACE_SECONDS = 4.0, 300.0, 900.0
 
 @dataclass
 class _Suspicion:
-    """Since when one object differs, and how often it was told before."""
+    """Since when one object differs, and how often it was reported before."""
 
     since: float | None = None
     reported: int = 0
@@ -90,7 +90,7 @@ class Judge:
 
     def _confirmed(self, owner: str, entry: Entry, feed: Feed, target: str) -> bool:
         """Whether the API server itself says so. A cache may be behind: while it lists, what was made since is missing
-        in it. Whatever it hears later puts the Deployment in doubt again."""
+        in it. Whatever it sees later puts the Deployment in doubt again."""
         path = path_of(feed.kind.api_version, entry.kind, target, entry.name)
         try:
             there = self._api().get(path, f"{entry.kind} {entry.name}", METADATA)

@@ -1,7 +1,7 @@
-"""Reads from the metadata databases what no watch tells: the load of the worker queues, and whether Airflow's own
+"""Reads from the metadata databases what no watch reports: the load of the worker queues, and whether Airflow's own
 heartbeats advance. SQL only, no API request.
 
-A look at 1,000 databases costs 1,000 connections, so most are left alone: one query on the primary server tells which
+A look at 1,000 databases costs 1,000 connections, so most are left alone: one query on the primary server says which
 databases had rows inserted. One in which nothing was inserted, and in which no task waits, can have no new load.
 """
 
@@ -41,7 +41,7 @@ class _Known:
 
 
 class LoadReader:
-    """Reads the loads of the followed Deployments, and tells the ids of those whose load or life changed."""
+    """Reads the loads of the followed Deployments, and reports the ids of those whose load or life changed."""
 
     def __init__(self, admin_url: str, report: Callable[[str], None]) -> None:
         self._admin_url, self._report = admin_url, report
@@ -76,7 +76,7 @@ class LoadReader:
                 self._stop.wait(max(0.5, PING_SECONDS - (time.monotonic() - began)))
 
     def ping(self) -> bool:
-        """Whether the server answers. Every Deployment is told of when that changes: all of them stand on it."""
+        """Whether the server answers. Every Deployment is notified when that changes: all of them stand on it."""
         try:
             with databases.connect(self._admin_url):
                 away = False

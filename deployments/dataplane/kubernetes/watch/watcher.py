@@ -1,4 +1,4 @@
-"""Hears everything that changes of the Deployments of one cluster: the feeds, the pulse, the judge of drift and the
+"""Watches everything that changes of the Deployments of one cluster: the feeds, the pulse, the judge of drift and the
 reader of queue loads, each in threads of its own. Asks nothing about a Deployment that is quiet."""
 
 import threading
@@ -36,7 +36,7 @@ class ClusterWatcher:
         self._loads = LoadReader(database_url, self._wake)
         self._changed = threading.Condition()
         self._pending: set[str] = set()
-        self._known: set[str] = set()  # Deployments that were told of once
+        self._known: set[str] = set()  # Deployments that were reported once
         self._began = 0.0
         self._threads: list[threading.Thread] = []
 
@@ -102,7 +102,7 @@ class ClusterWatcher:
         return all(feed.live for feed in self._feeds)
 
     def _report(self, owner: str, reported: bool) -> None:
-        """One object of that Deployment changed; `told` when people are told of it."""
+        """One object of that Deployment changed; `reported` when pages show it."""
         self._judge.doubt(owner)
         if reported:
             self._wake(owner)

@@ -7,7 +7,7 @@
     code/parsed                the DAG processor's own link (`airflow_bundle`)
     code/scratch/              what is being taken apart or built; whatever is old here was cut short
 
-Everything appears by rename, so that whoever is killed leaves nothing half.
+Everything appears by rename, so that a process that is killed leaves nothing half.
 """
 
 import errno
@@ -26,7 +26,7 @@ from deployments.dataplane.local.code.folder import take_folder
 from deployments.dataplane.postgres import airflow_metadata
 from deployments.domain.code_manifest import EMPTY, CodeFile, CodeVersion, Manifest, difference
 
-YOUNG_SECONDS = 3600  # what is younger may belong to a deploy that nobody has written down yet
+YOUNG_SECONDS = 3600  # what is younger may belong to a deploy that no one has written down yet
 PARSE_SECONDS = 8  # a parse that is under way has ended by then
 CHUNK = 1024 * 1024
 FULL = "The disk of this machine is full. Make room and deploy again; the code that runs is not touched."
@@ -43,7 +43,7 @@ class LocalCode:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """See the contract."""
-        if not self._root.parent.is_dir():  # it was deleted meanwhile, and is not to come back
+        if not self._root.parent.is_dir():  # it was deleted in the meantime, and is not to come back
             raise DataPlaneError(
                 "This Deployment has no folder on this machine any more. Nothing can be deployed to it."
             )
@@ -113,7 +113,7 @@ class LocalCode:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 self._link(file, place)
             version.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(OSError):  # somebody else made it meanwhile
+            with suppress(OSError):  # another process made it in the meantime
                 draft.rename(version)
         if not version.is_dir():
             raise DataPlaneError(f"The version {code.name} could not be put in place. It is tried again.")

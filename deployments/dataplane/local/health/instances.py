@@ -91,7 +91,7 @@ def _ending(info: ProcessInfo, daemon_log: Path) -> str:
     for line in probe.tail(daemon_log, 1000):
         at, rest = split_time(line, zone=None)
         ended = ENDED.search(rest)
-        # The daemon names no Deployment: the second in which it ended tells which one it was.
+        # The daemon names no Deployment: the second in which it ended shows which one it was.
         if at and ended and ended["program"] == info.name and abs(at.timestamp() - info.stopped) <= 1.5:
             message.add(ended["how"])
     if len(message) == 1:

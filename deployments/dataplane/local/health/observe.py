@@ -33,11 +33,11 @@ class Observed:
     processes: Mapping[str, ProcessInfo]
     queues: tuple[QueueLoad, ...]
     silent: Mapping[str, float]  # programs that run but do not answer: how long they may, in seconds
-    untidy: bool = False  # a worker that was told to go has ended, or must be told again: for the next step
+    untidy: bool = False  # a worker that was asked to go has ended, or must be asked again: for the next step
 
 
 def desired_instances(folder: Path) -> dict[str, int]:
-    """How many instances of each component the Release last written asks for; workers are told by
+    """How many instances of each component the Release last written asks for; workers are recognized by
     processes."""
     try:
         return {str(k): int(v) for k, v in json.loads((folder / "wanted.json").read_text()).items()}

@@ -1,7 +1,7 @@
-"""The driver's side: a warm parent per runtime, as a program of supervisord, started when somebody needs it.
+"""The driver's side: a warm parent per runtime, as a program of supervisord, started when a program needs it.
 
 It ends by itself when nothing that was forked from it has lived for IDLE_SECONDS, and with everything else when
-`manage.py up` stops. Nobody waits for it here: a program that asks it waits as long as it is worth it (`warm/ask.py`).
+`manage.py up` stops. Nothing waits for it here: a program that asks it waits as long as it is worth it (`warm/ask.py`).
 """
 
 import contextlib
@@ -57,7 +57,7 @@ def contact(paths: StateDir, version: str) -> dict[str, str]:
 class WarmStarts:
     """The warm parents of one data plane. Holds nothing in memory that matters: supervisord and files are the truth.
 
-    `wanted` is what WARM_STARTS says; without Linux there are none, for forked processes are named and adopted by its
+    `enabled` is what WARM_STARTS says; without Linux there are none, for forked processes are named and adopted by its
     means.
     """
 
@@ -101,7 +101,7 @@ class WarmStarts:
             directory=self.paths.root,
             log=self.paths.logs / f"{group(version)}.log",
             autostart=False,
-            autorestart="unexpected",  # it ends with 0 when nobody needs it
+            autorestart="unexpected",  # it ends with 0 when no program needs it
         )
         write_private(self.paths.group_file(group(version)), render_group(group(version), [program]))
 

@@ -105,7 +105,8 @@ class _Child:
             raise
 
     def _line(self, who: str) -> str:
-        """The next line from the channel. Raises NotWarm when it ends, or nobody gets on for PATIENCE seconds."""
+        """The next line from the channel. Raises NotWarm when it ends, or the parent makes no progress for PATIENCE
+        seconds."""
         clock = _Clock(self._parent, self._pid, self._ready_file)
         while b"\n" not in self._received:
             if not select.select([self._channel], [], [], clock.left())[0]:
@@ -134,7 +135,7 @@ class _Clock:
         return max(0.05, min(0.5, self._mark + PATIENCE - time.monotonic()))
 
     def out(self) -> bool:
-        """Whether nobody needs to wait any longer."""
+        """Whether waiting is over."""
         now = time.monotonic()
         used, queued = self._times()
         if queued - self._queued > 0.2:
@@ -170,7 +171,7 @@ def _schedule(pid: int) -> tuple[float, float]:
 
 
 def _connect(warm: Mapping[str, Any]) -> socket.socket:
-    """Connected to the parent, which is this user's, on a socket that nobody else can have put there."""
+    """Connected to the parent, which is this user's, on a socket that no other user can have put there."""
     folder = (
         os.lstat(os.path.dirname(warm["socket"])) if os.path.isdir(os.path.dirname(warm["socket"])) else None
     )

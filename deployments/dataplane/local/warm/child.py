@@ -93,7 +93,7 @@ class Child:
             os._exit(0)
 
     def _hear(self) -> bytes:
-        """The launcher's next message. Without one, nobody wants this process any more."""
+        """The launcher's next message. Without one, this process is not needed any more."""
         (length,) = struct.unpack("!I", self._exactly(4))
         return self._exactly(min(length, LONGEST_SPEC))
 
@@ -119,7 +119,7 @@ def fence(request: Mapping[str, Any]) -> None:
 
 
 def _new_randomness() -> None:
-    """What was drawn in the parent must not be the same in every child. Python's own generator is seeded anew by the
+    """What was drawn in the parent must not be the same in every child. Python's own generator is seeded again by the
     fork."""
     for name in ("multiprocessing.process", "billiard.process"):
         if name in sys.modules:

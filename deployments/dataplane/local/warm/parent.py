@@ -75,7 +75,7 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _listen(socket_path: str) -> socket.socket:
-    """The socket is there before the imports: who asks meanwhile waits in its queue."""
+    """The socket is there before the imports: a program that asks in the meantime waits in its queue."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(socket_path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -99,7 +99,7 @@ def _name_ourselves() -> None:
 
 
 def _wait(listener: socket.socket, alive: dict[int, int], seconds: float | None) -> set[int] | None:
-    """The descriptors that have news; None after `seconds` without any. Costs nothing meanwhile."""
+    """The descriptors that have news; None after `seconds` without any. Costs nothing in the meantime."""
     poll = select.poll()
     for descriptor in (listener.fileno(), *alive):
         poll.register(descriptor, select.POLLIN)
