@@ -30,6 +30,7 @@ urlpatterns = [
     path(f"{WORKSPACE}/deployments/", listing.deployment_list, name="list"),
     path(f"{WORKSPACE}/deployments/new/", create.new_deployment, name="new"),
     path(f"{WORKSPACE}/deployments/new/summary/", create.summary, name="summary"),
+    path(f"{WORKSPACE}/deployments/new/name/", create.check_name, name="check_name"),
     path(f"{WORKSPACE}/deployments/new/options/", create.new_options, name="new_options"),
     path(f"{WORKSPACE}/activity/", activity.workspace_activity, name="activity"),
     path(f"{WORKSPACE}/activity/csv/", activity.workspace_activity_csv, name="activity_csv"),

@@ -28,6 +28,7 @@ WORKSPACE_URLS = {
     ("deployments:new", "post"): (EDITOR, 422),
     ("deployments:summary", "post"): (EDITOR, 200),
     ("deployments:new_options", "post"): (EDITOR, 200),
+    ("deployments:check_name", "post"): (EDITOR, 200),
     ("deployments:activity", "get"): (MEMBER, 200),
     ("deployments:activity_csv", "get"): (MEMBER, 200),
     ("workspace_settings", "get"): (ADMIN, 200),
@@ -153,6 +154,7 @@ WRONG_METHOD = {
     ("deployments:variables_download", "post"),
     ("deployments:list", "post"),
     ("deployments:summary", "get"),
+    ("deployments:check_name", "get"),
     ("deployments:detail", "post"),
     ("deployments:live", "post"),
     ("deployments:credential", "get"),
@@ -184,6 +186,7 @@ WRONG_METHOD = {
 SIGNED_IN = {"account": 200, "account_delete": 200, "workspace_new": 200, "invitations": 200}
 # Open to whoever holds the link, or has the invited address: workspaces/tests/test_invitations.py.
 INVITED = {"invitation", "invitation_ask", "invitation_accept", "invitation_decline"}
+OWN = {"session_end"}  # one's own alone: workspaces/tests/pages/test_sessions.py
 PUBLIC = {"home": 302, "health_live": 200, "health_ready": 200, "docs": 200}
 STREAM = {"deployments:stream"}
 PARTS = (
@@ -220,7 +223,7 @@ def every_name() -> set[str]:
 
 def test_every_url_is_listed_here():
     listed = {name for name, _ in (*ALL_URLS, *WRONG_METHOD)}
-    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE
+    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | OWN | ELSEWHERE
     strange = {n for n in every_name() - listed if not n.startswith((*ACCOUNTS, "admin:"))}
     assert strange == set(), f"Say in this table who may do what: {strange}"
     assert admin.site.urls
