@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -74,7 +74,7 @@ def _settle(invitation: Invitation, state: str, sentence: str) -> None:
     _same_links(invitation).update(mail_state=state, mail_sentence=sentence)
 
 
-def _same_links(invitation: Invitation):  # type: ignore[no-untyped-def]  # the stubs do not name this manager's queryset
+def _same_links(invitation: Invitation) -> QuerySet[Invitation]:
     """The row, unless it was given new links in the meantime: those have a mail of their own."""
     return Invitation.objects.filter(pk=invitation.pk, nonce=invitation.nonce)
 

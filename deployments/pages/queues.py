@@ -19,7 +19,7 @@ from deployments.domain.field_values import FieldValues
 from deployments.domain.spec import QueueSpec, desired_workers
 from deployments.domain.states import Executor
 from deployments.forms import review
-from deployments.forms.confirm import DeleteQueueForm
+from deployments.forms.confirm import ConfirmNameForm
 from deployments.forms.settings import QueueForm
 from deployments.models import Deployment, WorkerQueue
 from deployments.pages.common import not_editable, page_context
@@ -180,7 +180,7 @@ def queue_delete(request: MemberRequest, deployment: Deployment, queue: str) -> 
         return not_editable(request, deployment, TAB, why)
     found = queues_of(deployment)
     _one(found, queue)
-    form = DeleteQueueForm(posted(request), name=queue)
+    form = ConfirmNameForm(posted(request), name=queue)
     if form.is_bound and form.is_valid():
         try:
             actions.delete_queue(deployment=deployment, by=request.user, name=queue)

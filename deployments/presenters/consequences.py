@@ -4,9 +4,10 @@
 `sentences` says the same to a person, with the numbers of now.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from console.kit.wording import listed
 from deployments.domain.component_titles import within
 from deployments.domain.spec import QueueLoad, QueueSpec, Release
 from deployments.domain.states import Executor
@@ -188,9 +189,3 @@ def _number(count: int, thing: str) -> str:
 def _count(count: int, thing: str, one: str, many: str, *, of: str = "") -> str:
     """ "1 worker of etl drains", "2 running tasks get"."""
     return f"{_number(count, thing)}{of} {one if count == 1 else many}"
-
-
-def listed(names: Iterable[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    *head, last = list(names)
-    return f"{', '.join(head)} and {last}" if head else last

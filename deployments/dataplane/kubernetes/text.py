@@ -29,17 +29,6 @@ def title(component: str) -> str:
     return component_titles.title(clean(component, 80)) or "A pod"
 
 
-def duration(seconds: float) -> str:
-    """For people, two units at most: "45 s", "3 min 20 s", "2 h 5 min"."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    minutes = whole % 3600 // 60
-    return f"{whole // 3600} h {minutes} min" if minutes else f"{whole // 3600} h"
-
-
 def moment(value: object) -> datetime | None:
     """A Kubernetes timestamp, with or without fractions of a second; None when there is none or it is nonsense."""
     try:

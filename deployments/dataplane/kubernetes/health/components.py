@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from console.kit.wording import exact
 from deployments.dataplane.contract import Component
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.health import pods, signals
 from deployments.dataplane.kubernetes.health.signals import Finding, Raw
-from deployments.dataplane.kubernetes.text import clause, duration, moment, title
+from deployments.dataplane.kubernetes.text import clause, moment, title
 from deployments.dataplane.postgres.airflow_metadata import Heartbeat
 from deployments.domain.states import ComponentState
 
@@ -155,10 +156,12 @@ def _progress(workload: Raw, mine: Sequence[Raw], subject: str, now: datetime) -
     if not _observed(workload):
         return f"{subject}: Kubernetes has not looked at the change yet."
     if updated < desired and ready:
-        return f"{subject}: {updated} of {desired} pods are replaced ({duration((now - began).total_seconds())})."
+        return (
+            f"{subject}: {updated} of {desired} pods are replaced ({exact((now - began).total_seconds())})."
+        )
     if ready >= desired:
         return f"{subject}: the pods of the version before are ending."
-    return f"{subject} is still starting: {ready} of {desired} ready after {duration((now - began).total_seconds())}."
+    return f"{subject} is still starting: {ready} of {desired} ready after {exact((now - began).total_seconds())}."
 
 
 def _changed_at(workload: Raw, mine: Sequence[Raw]) -> datetime | None:

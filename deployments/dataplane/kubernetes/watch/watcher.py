@@ -24,7 +24,7 @@ STUCK_SECONDS = 120.0
 
 
 class ClusterWatcher:
-    """See `base.Watcher`."""
+    """The watcher of one cluster. `contract.Watcher` says what holds of every method."""
 
     def __init__(self, api: Callable[[], Api], database_url: str, may_write: Callable[[], bool]) -> None:
         self._pulse = Pulse(api)
@@ -41,7 +41,6 @@ class ClusterWatcher:
         self._threads: list[threading.Thread] = []
 
     def changed(self, refs: Mapping[str, Ref], wait: float) -> frozenset[str]:
-        """See the contract."""
         if not self._threads:
             self._begin()
         self._loads.follow(refs)
@@ -59,7 +58,6 @@ class ClusterWatcher:
                 self._changed.wait(left)
 
     def unreachable_reason(self) -> str:
-        """See the contract."""
         if self._pulse.error:
             return self._pulse.error
         now = time.monotonic()
@@ -75,7 +73,6 @@ class ClusterWatcher:
         return ""
 
     def close(self) -> None:
-        """See the contract."""
         self._pulse.stop()
         for feed in self._feeds:
             feed.close()

@@ -33,7 +33,8 @@ FULL = "The disk of this machine is full. Make room and deploy again; the code t
 
 
 class LocalCode:
-    """The CodeStore of a Deployment. `folder` is its folder, which exists once it was applied."""
+    """The CodeStore of a Deployment. `folder` is its folder, which exists once it was applied.
+    `code.CodeStore` says what holds of every method."""
 
     def __init__(self, folder: Path, admin_url: str, release_name: str) -> None:
         self._dags = folder / "dags"
@@ -42,7 +43,6 @@ class LocalCode:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """See the contract."""
         if not self._root.parent.is_dir():  # it was deleted in the meantime, and is not to come back
             raise DataPlaneError(
                 "This Deployment has no folder on this machine any more. Nothing can be deployed to it."
@@ -56,7 +56,6 @@ class LocalCode:
             shutil.rmtree(folder, ignore_errors=True)
 
     def receive(self, scratch: Path, manifest: Manifest) -> None:
-        """See the contract."""
         contents = {file.sha256: file.size for file in manifest.files}
         with _full_disk_in_words():
             new = {sha256: size for sha256, size in contents.items() if not self._blob(sha256).exists()}
@@ -78,7 +77,6 @@ class LocalCode:
             incoming.rename(blob)
 
     def read(self, file: CodeFile) -> bytes:
-        """See the contract."""
         try:
             content = self._blob(file.sha256).read_bytes()
         except OSError:
@@ -88,7 +86,6 @@ class LocalCode:
         return content
 
     def folder(self) -> Manifest | None:
-        """See the contract."""
         if self.active() or not self._dags.is_dir():
             return None
         with self.scratch() as scratch:
@@ -101,7 +98,6 @@ class LocalCode:
     # -- Versions --
 
     def build(self, code: CodeVersion) -> None:
-        """See the contract."""
         version = self._root / "versions" / code.name
         if version.is_dir():
             return
@@ -154,7 +150,6 @@ class LocalCode:
         return {name: digest}
 
     def active(self) -> str:
-        """See the contract."""
         try:
             name = Path(os.readlink(self._root / "current")).name
         except OSError:
@@ -162,13 +157,11 @@ class LocalCode:
         return name if (self._root / "versions" / name).is_dir() else ""
 
     def report(self) -> CodeReport:
-        """See the contract."""
         return airflow_metadata.code_report(self._admin_url, self._release_name)
 
     # -- Dropping --
 
     def keep(self, manifests: frozenset[str], versions: frozenset[str]) -> None:
-        """See the contract."""
         needed = {self.active(), *versions}
         old = time.time() - YOUNG_SECONDS
         for folder in _children(self._root / "versions"):
