@@ -44,9 +44,9 @@ def set_wakes_on_open(*, deployment: Deployment, by: User, on: bool) -> bool:
         record_deployment(
             row,
             by,
-            "changed when opening wakes",
-            old={"wakes_on_open": words[not on]},
-            new={"wakes_on_open": words[on]},
+            "changed the wake setting of",
+            old={"wake_when_opened": words[not on]},
+            new={"wake_when_opened": words[on]},
         )
     return True
 

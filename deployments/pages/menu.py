@@ -45,14 +45,14 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
             items.append(MenuItem("Hibernate…", message, "moon", url("hibernate")))
         message = "Hibernate automatically on nights and weekends."
         items.append(MenuItem("Hibernation schedule", message, "clock", url("schedule")))
-        items.append(_wakes_on_open(deployment))
     if request.can(Permission.TRANSFER_DEPLOYMENT) and transfer_targets(request.user, deployment):
         message = f"In Workspace {deployment.workspace.name}."
         items.append(MenuItem("Transfer…", message, "layers", url("transfer")))
     return items
 
 
-def _wakes_on_open(deployment: Deployment) -> MenuItem:
+def wake_setting(deployment: Deployment) -> MenuItem:
+    """Whether opening its Airflow wakes it, and switching that; for the Settings page alone."""
     if deployment.wakes_on_open:
         label, setting = "Stop waking when opened", "off"
         message = "While it hibernates, any member who opens its Airflow wakes it up."

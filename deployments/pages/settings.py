@@ -17,6 +17,7 @@ from deployments.domain.field_values import FieldValues
 from deployments.forms import review, sections
 from deployments.forms.settings import EditForm
 from deployments.models import Deployment, WorkerQueue
+from deployments.pages.menu import wake_setting
 from deployments.pages.common import not_editable, page_context
 from deployments.pages.review import NOTHING_CHANGED, SAVED, review_page
 from deployments.presenters.impact import impact, queues_of
@@ -120,8 +121,10 @@ def edit_summary(request: MemberRequest, deployment: Deployment) -> HttpResponse
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """What is done to a Deployment as a whole."""
-    context = {
-        **page_context(request, deployment, "Settings"),
+    context = page_context(request, deployment, "Settings")
+    items = context["whole_menu"]
+    context |= {
+        "lifecycle": [*items, wake_setting(deployment)] if items else [],
         "delete_url": deployment.url_for("delete"),
         "can_delete": request.can(Permission.DELETE_DEPLOYMENT) and not deployment.is_deleting,
     }
