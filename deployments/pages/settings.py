@@ -17,8 +17,8 @@ from deployments.domain.field_values import FieldValues
 from deployments.forms import review, sections
 from deployments.forms.settings import EditForm
 from deployments.models import Deployment, WorkerQueue
-from deployments.pages.menu import wake_setting
 from deployments.pages.common import not_editable, page_context
+from deployments.pages.menu import wake_setting
 from deployments.pages.review import NOTHING_CHANGED, SAVED, review_page
 from deployments.presenters.impact import impact, queues_of
 from deployments.queries.editable import why_not_editable
