@@ -16,7 +16,9 @@ from console.environment import encryption_keys, hosts, mail_encryption, redis_u
 from console.kit.logs import logging_config
 from console.kit.postgres.pool import pool_options
 
-env = FileAwareEnv(strip_whitespace=True)  # each setting may also be the content of the file that NAME_FILE names
+env = FileAwareEnv(
+    strip_whitespace=True
+)  # each setting may also be the content of the file that NAME_FILE names
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 
