@@ -1,7 +1,7 @@
 """Airflow's DAG bundle of a Deployment: the code of its deploys, each version a folder, and the folder of before.
 
 Airflow names a version when it creates a run, and asks for that version again whenever a task of it starts: so a run
-keeps its code, whatever is deployed in between. The name of the bundle is `dags-folder` for ever, because Airflow
+keeps its code, whatever is deployed meanwhile. The name of the bundle is `dags-folder` for ever, because Airflow
 forgets what belongs to a name that vanishes.
 
 Until the first deploy there is no `current`, and the bundle is what Airflow's own LocalDagBundle is: a folder without
@@ -20,7 +20,7 @@ from airflow.dag_processing.bundles import base
 
 VERSIONS, CURRENT, PARSED = "versions", "current", "parsed"
 LOOK_SECONDS = (
-    2  # a look at `current` costs one system call; the folder is listed as often as Airflow is configured to
+    2  # a look at `current` costs one system call; the folder is listed as often as Airflow is told to
 )
 
 
@@ -74,7 +74,7 @@ class AirdeckBundle(base.BaseDagBundle):  # type: ignore[misc]
 
     def _turn_to(self, version: str) -> None:
         """What waits to be parsed is known by its path, so the DAG processor's path stays the same, and never holds
-        files of two versions: a link of its own, which moves here and not whenever a person deploys."""
+        files of two versions: a link of its own, which moves here and not whenever somebody deploys."""
         draft = self._code / f".{PARSED}.{os.getpid()}"
         with suppress(FileNotFoundError):
             draft.unlink()

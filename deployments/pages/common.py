@@ -20,7 +20,8 @@ from workspaces.models import User
 from workspaces.permissions import Permission
 
 
-def _stream_url(request: MemberRequest) -> str:
+def stream_url_of(request: MemberRequest) -> str:
+    """The address of the event stream that the page listens to."""
     query = QueryDict(mutable=True)
     query["since"] = timezone.now().isoformat()
     return f"{request.workspace.url_for('deployments:stream')}?{query.urlencode()}"
@@ -33,7 +34,7 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
         "d": deployment,
         "tabs": [{**each, "current": each["label"] == tab} for each in _tabs(request, deployment, tab)],
         "list_url": request.workspace.url,
-        "stream_url": _stream_url(request),
+        "stream_url": stream_url_of(request),
         "identifiers": identifiers(deployment),
         "facts": facts(deployment),
         "whole_menu": menu.menu(request, deployment),

@@ -26,7 +26,7 @@ def _threads(cluster_id: UUID) -> ThreadPoolExecutor:
 
 
 def begin[T](deployment: Deployment, question: Callable[[Driver, Ref], T]) -> Future[T]:
-    """Put the question; the caller says for how long. Raises DataPlaneError when the cluster cannot
+    """Start the call on the cluster's threads; `finish` waits for it. Raises DataPlaneError when the cluster cannot
     be asked at all. `question` gets the driver, and runs on another thread: it must not use the database."""
     try:
         driver = connections.driver_of(deployment.cluster)

@@ -119,7 +119,7 @@ def mark_all_restarted(cluster: Cluster) -> int:
 
 
 def _reset_queue_counters(row: Deployment, entry: Record) -> None:
-    """Of one that sleeps no queue is observed: what was seen last is over."""
+    """Reset the counters of its queues when a Deployment starts hibernating."""
     if entry.verdict.status is Status.HIBERNATING and row.status != Status.HIBERNATING:
         row.queues.update(queued=0, running=0, live_workers=0, draining=0, scale_down_since=None)
 

@@ -104,10 +104,10 @@ def _grouped(rights: Sequence[Right]) -> list[str]:
     return [f"{', '.join(found)} on {target}" for target, found in verbs.items()]
 
 
-def lent_roles(there: Collection[str]) -> Check:
+def delegated_roles(there: Collection[str]) -> Check:
     """From the ClusterRoles that Airflow's components are lent."""
     title = "Roles for Airflow"
-    lacking = [name for name in rules.LENT if name not in there]
+    lacking = [name for name in rules.DELEGATED_ROLES if name not in there]
     if lacking:
         return Check(
             "roles",

@@ -21,7 +21,7 @@ logger = structlog.get_logger(__name__)
 # Our own apply changes an object first and the inventory a moment later. A drift counts once it has lasted.
 HOLD_SECONDS = 3.0
 # What is changed again and again (two controllers at war) is put back less and less often.
-WAR_FACTOR, WAR_CAP, PEACE_SECONDS = 4.0, 300.0, 900.0
+CONFLICT_BACKOFF_FACTOR, CONFLICT_BACKOFF_CAP, CONFLICT_OVER_SECONDS = 4.0, 300.0, 900.0
 
 
 @dataclass
@@ -30,7 +30,7 @@ class _Suspicion:
 
     since: float | None = None
     reported: int = 0
-    reported_at: float = field(default=-PEACE_SECONDS)
+    reported_at: float = field(default=-CONFLICT_OVER_SECONDS)
 
 
 class Judge:
@@ -108,15 +108,17 @@ class Judge:
         if found is None:
             if key in self._suspicions:
                 self._suspicions[key].since = None
-                if now - self._suspicions[key].reported_at > PEACE_SECONDS:
+                if now - self._suspicions[key].reported_at > CONFLICT_OVER_SECONDS:
                     del self._suspicions[key]
             return False
         known = self._suspicions.setdefault(key, _Suspicion())
-        if now - known.reported_at > PEACE_SECONDS:
+        if now - known.reported_at > CONFLICT_OVER_SECONDS:
             known.reported = 0
         if known.since is None:
             known.since = now
-        return now - known.since < min(WAR_CAP, HOLD_SECONDS * WAR_FACTOR**known.reported)
+        return now - known.since < min(
+            CONFLICT_BACKOFF_CAP, HOLD_SECONDS * CONFLICT_BACKOFF_FACTOR**known.reported
+        )
 
     def _report(self, owner: str, inventory: Inventory, lasting: list[Drift], now: float) -> bool:
         """Write it on the inventory, if it is not there yet; whether nothing is left to do."""

@@ -24,7 +24,7 @@ logger = structlog.get_logger(__name__)
 TICK_SECONDS = 10.0
 FULL_SECONDS = 60.0  # at the latest, each database is looked into
 PING_SECONDS = 4.0  # how late it may be known that the server is away, or back
-SULK_SECONDS = 30.0  # a database that did not answer is left alone for so long
+UNREACHABLE_PAUSE_SECONDS = 30.0  # a database that did not answer is left alone for so long
 FRESH_SECONDS = 30.0  # Airflow's own threshold for a heartbeat
 READERS = 4
 
@@ -117,7 +117,7 @@ class LoadReader:
         try:
             seen = airflow_metadata.vitals(self._admin_url, ref.release_name)
         except DataPlaneError:
-            known.look_at = now + SULK_SECONDS
+            known.look_at = now + UNREACHABLE_PAUSE_SECONDS
             known.busy, text = True, "silent"
         else:
             known.busy, text = bool(seen.loads) or seen.waiting, reported(seen)

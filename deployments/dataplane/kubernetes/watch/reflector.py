@@ -89,7 +89,7 @@ class Feed:
         self._path = path_of(kind.api_version, kind.kind, "")
 
     def run(self) -> None:
-        """Until the pulse is stopped. Nothing but its end gets out of here."""
+        """Never raises; returns when the pulse stops."""
         failures = 0
         while not self._pulse.stopped:
             self._stream = None
