@@ -43,7 +43,7 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
     """What is added, changed and removed, each with at most PATHS_SHOWN paths."""
     if change is None:
         return []
-    told = [
+    parts = [
         ("Added", "plus", "ok", change.added),
         ("Changed", "pencil", "busy", change.changed),
         ("Removed", "trash-2", "bad", change.removed),
@@ -57,7 +57,7 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
             "paths": paths[:PATHS_SHOWN],
             "more": max(0, len(paths) - PATHS_SHOWN),
         }
-        for title, icon, tone, paths in told
+        for title, icon, tone, paths in parts
         if paths
     ]
 
@@ -73,15 +73,15 @@ FIRST = {
 
 
 def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
-    """What deploying does, said before anybody does it."""
-    said = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
+    """What deploying does; shown before anybody does it."""
+    sentences = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
     if not deployment.code_version:
-        said.append(FIRST[deployment.cluster.kind == Cluster.Kind.KUBERNETES])
+        sentences.append(FIRST[deployment.cluster.kind == Cluster.Kind.KUBERNETES])
         if upload.base:
-            said.append("What the DAGs folder holds now is kept as deploy 1, and you can go back to it.")
+            sentences.append("What the DAGs folder holds now is kept as deploy 1, and you can go back to it.")
     if deployment.hibernating:
-        said.append(f"{deployment.name} is asleep. It runs the new code when it wakes.")
-    return said
+        sentences.append(f"{deployment.name} is asleep. It runs the new code when it wakes.")
+    return sentences
 
 
 def not_brought_back(deployment: Deployment) -> list[str]:

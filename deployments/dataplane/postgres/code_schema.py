@@ -2,7 +2,7 @@
 Postgres, with a schema for each Deployment, and a role for each that may read its own schema and nothing else.
 
 The schema bears the Deployment's mark, and so does the role. The role is made last and dropped last, so that it says
-what there is (`databases.Leftovers.code`): whoever asks about a Deployment asks the server once.
+what there is (`databases.Leftovers.code`): a question about a Deployment is one query.
 """
 
 from collections.abc import Iterator

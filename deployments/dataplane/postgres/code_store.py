@@ -114,8 +114,8 @@ class PostgresCode:
         files = {file.sha256: file for file in self._manifest(inside, code.manifest).files}
         for batch in _batches({sha256: file.size for sha256, file in files.items()}, PROVEN):
             wrong = inside.execute(
-                # By the marks of what was stored, where it is stored: nothing travels. Whoever unpacks the version
-                # proves every file by its own SHA-256.
+                # By the marks of what was stored, where it is stored: nothing travels. The bundle that unpacks
+                # the version proves every file by its own SHA-256.
                 "SELECT wanted.sha256 FROM unnest(%s::text[]) AS wanted (sha256) LEFT JOIN contents USING (sha256) "
                 "WHERE parts IS DISTINCT FROM (SELECT count(*) FROM chunks "
                 "WHERE chunks.sha256 = wanted.sha256 AND sha256(data) = mark) LIMIT 1",
@@ -160,11 +160,11 @@ class PostgresCode:
                 "AND digest NOT IN (SELECT manifest FROM versions)",
                 (list(manifests),),
             )
-            wanted: set[str] = set()
+            needed: set[str] = set()
             for (digest,) in inside.execute("SELECT digest FROM manifests").fetchall():
-                wanted |= {file.sha256 for file in self._manifest(inside, str(digest)).files}
+                needed |= {file.sha256 for file in self._manifest(inside, str(digest)).files}
             rows = inside.execute("SELECT sha256 FROM contents").fetchall()
-            unused = [str(row[0]) for row in rows if row[0] not in wanted]
+            unused = [str(row[0]) for row in rows if row[0] not in needed]
             for batch in _batches(dict.fromkeys(unused, PART), BATCH * 16):
                 inside.execute(
                     f"DELETE FROM contents WHERE sha256 = ANY(%s) AND received < now() - interval '{KEPT_FOR}'",  # noqa: S608 - a constant

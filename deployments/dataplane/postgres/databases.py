@@ -27,7 +27,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 @dataclass(frozen=True)
 class Leftovers:
     """What of a Deployment is still there. `ready` says that its database was made to the end; `runtime` is the
-    version that it was last migrated to, "" when nobody wrote that down. `snapshot` is the runtime of the copy from
+    version that it was last migrated to, "" when that is not written down. `snapshot` is the runtime of the copy from
     before an upgrade (`snapshots`): None without one, "" for one that is not finished. `code` says that code is kept
     for it (`code_schema`), `code_ready` that its code server can read that."""
 
@@ -101,16 +101,16 @@ def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftove
     ).fetchone()
     if row is None:
         return Leftovers(database=False, role=False, ready=False)
-    there, message, copied, copy_said, limit, code_said = row
-    is_ready = code_said == code_mark(deployment_id, ready=True)
-    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (message, copy_said))
+    there, message, copied, copy_comment, limit, code_comment = row
+    is_ready = code_comment == code_mark(deployment_id, ready=True)
+    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (message, copy_comment))
     return Leftovers(
         database=there,
         role=True,
         ready=message == mine or bool(runtime),
         runtime=runtime,
         snapshot=copy_runtime if copied else None,
-        code=is_ready or code_said == code_mark(deployment_id, ready=False),
+        code=is_ready or code_comment == code_mark(deployment_id, ready=False),
         code_ready=is_ready,
         connection_limit=limit,
     )
@@ -252,7 +252,7 @@ def begin_template(admin_url: str, template: str, password: str) -> str:
         secret = sql.Literal(verifier(admin, template, password))
         run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, secret)
         _join(admin, template)
-        # template0: nothing that somebody added to template1 gets into every Deployment.
+        # template0: nothing that a person added to template1 gets into every Deployment.
         run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
         run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", draft)
         run(admin, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}", draft, role)
@@ -270,7 +270,7 @@ def drop_draft(admin_url: str, template: str) -> None:
 
 
 def finish_template(admin_url: str, template: str) -> None:
-    """Turn the migrated draft into the template: nobody can connect to it, so it can be copied at any
+    """Turn the migrated draft into the template: no one can connect to it, so it can be copied at any
     time."""
     draft, name = sql.Identifier(f"{template}_new"), sql.Identifier(template)
     with connect(admin_url) as admin, locked(admin, template):
@@ -327,7 +327,7 @@ def is_pooler(error: psycopg.Error) -> bool:
 
 
 def drops_settings(connection: Connection) -> bool:
-    """Whether something between us and the server swallowed the settings of our connection: a pooler that was told to
+    """Whether something between us and the server swallowed the settings of our connection: a pooler that is set to
     ignore them, which may well give every transaction to another connection of the server."""
     row = connection.execute(
         "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'",
@@ -336,7 +336,7 @@ def drops_settings(connection: Connection) -> bool:
 
 
 def reason_of(error: psycopg.Error) -> str:
-    """What the server said, or why it could not be asked: host, port and cause, without libpq's advice in the lines
+    """What the server answered, or why it could not be asked: host, port and cause, without libpq's advice in the lines
     after it. Never the statement: it may hold a verifier."""
     text = error.diag.message_primary or str(error)
     first = (text.strip().splitlines() or ["no reason given"])[0].strip()

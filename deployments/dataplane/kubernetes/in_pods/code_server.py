@@ -32,7 +32,7 @@ log_store: Any = import_module("log_store")
 
 VERSION = re.compile(r"/code/([0-9a-z][0-9a-z.-]{0,199})\.tar")
 LOGS, NUMBER = "/logs/", re.compile(r"[0-9]{1,12}")
-MOST_REQUESTS = 64  # at once; more are told to come again
+MOST_REQUESTS = 64  # at once; more are asked to come again
 CHUNK = 1024 * 1024
 
 
@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._stream(stream, "application/x-tar", digest)
 
     def _stream(self, stream: BinaryIO, kind: str, digest: str = "") -> None:
-        """As many bytes as there are now: a log may grow meanwhile."""
+        """As many bytes as there are now: a log may grow in the meantime."""
         left = os.fstat(stream.fileno()).st_size
         self.send_response(200)
         self.send_header("Content-Type", kind)
@@ -199,7 +199,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM."""
     database = code_versions.Database(os.environ["AIRDECK_CODE_DATABASE"])
     versions = code_versions.Versions(database, Path(os.environ["AIRDECK_CODE_CACHE"]))
     address = (os.environ.get("AIRDECK_CODE_HOST", ""), int(os.environ["AIRDECK_CODE_PORT"]))

@@ -72,7 +72,7 @@ def rows(connection: Any, question: str, *values: object) -> list[tuple[Any, ...
 
 
 class Active:
-    """Which version is active, by one connection that stays. Whoever asks within FRESH_SECONDS gets the same answer."""
+    """Which version is active, by one connection that stays. All who ask within FRESH_SECONDS get the same answer."""
 
     def __init__(self, database: Database) -> None:
         self._database, self._lock = database, threading.Lock()
@@ -216,10 +216,10 @@ def _small(
 ) -> Iterator[tuple[str, Content, int, bool]]:
     if not batch:
         return
-    wanted = sorted({sha256 for _, sha256, _, _ in batch})
-    contents = dict.fromkeys(wanted, b"")
+    sums = sorted({sha256 for _, sha256, _, _ in batch})
+    contents = dict.fromkeys(sums, b"")
     found = rows(
-        connection, "SELECT sha256, data FROM chunks WHERE sha256 = ANY(%s) ORDER BY sha256, part", wanted
+        connection, "SELECT sha256, data FROM chunks WHERE sha256 = ANY(%s) ORDER BY sha256, part", sums
     )
     for sha256, data in found:
         contents[sha256] += unpacked(data)

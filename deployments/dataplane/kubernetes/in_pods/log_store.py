@@ -74,7 +74,7 @@ class LogStore:
                     raise ConnectionError
                 self._put(file, chunk)
                 length -= len(chunk)
-            return max(size, file.tell())
+            return max(size, file.seek(0, os.SEEK_CUR))
 
     def _put(self, file: BinaryIO, chunk: bytes) -> None:
         try:

@@ -64,10 +64,10 @@ class ServedLogs:
             found = [self._read(f"{folder}/{name}" if folder else name) for name in names]
         except (OSError, ValueError) as error:
             return [f"The code server did not hand out its logs: {error}"], None
-        told = [
+        sources = [
             f"Kept by the code server: {name}{note}" for name, (note, _) in zip(names, found, strict=True)
         ]
-        return told, [log for _, log in found] or None
+        return sources, [log for _, log in found] or None
 
     def _read(self, path: str) -> tuple[str, str]:
         with ask("GET", f"{self._server}/logs/{quote(path)}") as answer:

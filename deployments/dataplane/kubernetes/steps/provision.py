@@ -189,7 +189,7 @@ class Task:
             password=derived(self.secrets, CODE_PASSWORD),
         )
         settings = replace(target.settings, keda=self.keda, task_logs_volume=self.log_volume)
-        # No `workers`: whoever scales owns `replicas`.
+        # No `workers`: the scaler owns `replicas`.
         return render(Inputs(self.release, self.secrets, settings, url, code_url))
 
     def _code(self) -> PostgresCode:
