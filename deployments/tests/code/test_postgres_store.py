@@ -13,7 +13,7 @@ from deployments.dataplane.postgres.code_store import PART, PostgresCode
 from deployments.domain.code_manifest import CodeFile, CodeVersion, Manifest
 from deployments.tests.code.archives import DAG
 from deployments.tests.code.contract import ONE, TWO, received
-from deployments.tests.code.served import ADMIN, owner
+from deployments.tests.code.served import ADMIN, PASSWORD, owner
 
 LARGE = hashlib.sha256(b"seed").digest() * (3 * PART // 32) + b"end"  # four parts
 
@@ -190,9 +190,7 @@ def test_a_deployment_from_before_there_was_code_gets_its_tables_and_later_its_s
         assert (found.code, found.code_ready) == (True, False)
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(made.url)
-        code_schema.ensure(
-            ADMIN, made.release_name, made.deployment_id, password="a password of the code server's role"
-        )
+        code_schema.ensure(ADMIN, made.release_name, made.deployment_id, password=PASSWORD)
         assert databases.find(ADMIN, made.release_name, made.deployment_id).code_ready
         with psycopg.connect(made.url) as reader:
             assert reader.execute("SELECT count(*) FROM versions").fetchone() == (1,)
@@ -213,3 +211,40 @@ def test_what_is_not_this_deployments_is_neither_adopted_nor_dropped(mine) -> No
         code_schema.ensure(ADMIN, mine.release_name, "another deployment")
     assert not code_schema.drop(ADMIN, mine.release_name, "another deployment")
     assert count(mine, "contents") > 0
+
+
+def test_an_administrator_who_is_no_superuser_can_do_all_of_it(monkeypatch) -> None:
+    monkeypatch.setattr(code_schema, "DATABASE", "airdeck_code_managed")
+    managed, release, own = "managed_for_code", "calm-managed-0001", "a deployment"
+    name, mark = databases.database_name(release), databases.tag(own)
+    with psycopg.connect(ADMIN, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {managed} LOGIN CREATEDB CREATEROLE PASSWORD 'managed'")
+    url = databases.url(ADMIN, database="postgres", user=managed, password="managed")
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in (
+                f"CREATE ROLE {name}",
+                f"COMMENT ON ROLE {name} IS '{mark}'",
+                f"GRANT {name} TO CURRENT_USER",
+                f"CREATE DATABASE {name} OWNER {name}",
+                f"COMMENT ON DATABASE {name} IS '{mark}'",
+            ):
+                connection.execute(statement)
+        for _ in range(2):
+            code_schema.ensure(url, release, own, password=PASSWORD)
+        store = PostgresCode(url, release, own)
+        code = received(store, ONE, 1)
+        assert store.activate(code)
+        role = databases.code_role(release)
+        reader = databases.url(url, database=code_schema.DATABASE, user=role, password=PASSWORD)
+        with psycopg.connect(reader, autocommit=True) as connection:
+            assert connection.execute("SELECT name FROM active").fetchone() == (code.name,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("DELETE FROM active")
+    finally:
+        assert code_schema.drop(url, release, own)
+        databases.drop_database(url, release, own)
+        databases.drop_role(url, release, own)
+        with psycopg.connect(ADMIN, autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE {code_schema.DATABASE}")
+            admin.execute(f"DROP ROLE {managed}")
