@@ -28,6 +28,7 @@ from deployments.dataplane.local.supervisor.specs import (
 from deployments.dataplane.local.warm.names import ROOM
 
 IDLE_SECONDS = 600
+FIRST = 50  # before every Deployment's groups
 PARENT = Path(warm.__file__).with_name("parent.py")
 PROGRAM = "parent"
 # As every Deployment has it unless its variables say otherwise, so that what is read at import is mostly the same.
@@ -100,10 +101,13 @@ class WarmStarts:
             argv=launch_argv(spec_file),
             directory=self.paths.root,
             log=self.paths.logs / f"{group(version)}.log",
-            autostart=False,
+            # With `make run`, before the Deployments that were there: else each of their programs would start cold.
+            autostart=True,
             autorestart="unexpected",  # it ends with 0 when no program needs it
         )
-        write_private(self.paths.group_file(group(version)), render_group(group(version), [program]))
+        write_private(
+            self.paths.group_file(group(version)), render_group(group(version), [program], priority=FIRST)
+        )
 
 
 def _spec_file(paths: StateDir, version: str) -> Path:

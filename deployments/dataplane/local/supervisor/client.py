@@ -78,14 +78,18 @@ def render_main(paths: StateDir, programs: Iterable[Program]) -> str:
     return "\n".join(sections)
 
 
-def render_group(name: str, programs: Iterable[Program]) -> str:
-    """One file of groups/: the group `name` and its programs, whose full names are "<group>:<program>"."""
+def render_group(name: str, programs: Iterable[Program], *, priority: int | None = None) -> str:
+    """One file of groups/: the group `name` and its programs, whose full names are "<group>:<program>".
+
+    When supervisord starts, groups with a lower `priority` start first; those without one are last.
+    """
     listed = tuple(programs)
     if not listed:
         raise ValueError(f"The group {name!r} has no program.")
     # Section names are global in supervisord, so they carry the group's name.
     sections = {f"{_name(name)}.{_name(program.name)}": program for program in listed}
-    head = _section(f"group:{name}", {"programs": ",".join(sections)})
+    values: dict[str, object] = {"programs": ",".join(sections)}
+    head = _section(f"group:{name}", values if priority is None else values | {"priority": priority})
     return "\n".join([head, *(_program_section(key, program) for key, program in sections.items())])
 
 

@@ -25,6 +25,9 @@ PATIENCE = 2.0  # seconds in which a warm parent or its child must have got on
 WARMING_SECONDS = 40.0  # and for how long one that still imports is waited for, as long as it gets on
 BUSY_SECONDS = 10.0  # or one that has others to fork for first
 BINDING_SECONDS = 1.0  # from the start of the parent's interpreter to its socket
+LAUNCH_SECONDS = (
+    0.5  # and before that to the note that it was started: with `make run` everything starts at once
+)
 # Time without a core does not count, up to this: an overloaded machine gains most by warm starts.
 LOADED_SECONDS = 60.0
 LONGEST_LINE = 4096
@@ -181,13 +184,14 @@ def _connect(warm: Mapping[str, Any]) -> socket.socket:
         raise NotWarm("the folder of the warm parent's socket is not private")
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     channel.settimeout(PATIENCE)
-    deadline = time.monotonic() + BINDING_SECONDS
+    begun = time.monotonic()
     while True:
         try:
             channel.connect(warm["socket"])
             break
         except OSError as error:
-            if time.monotonic() > deadline or not _starting(warm["started"]):
+            patience = BINDING_SECONDS if _starting(warm["started"]) else LAUNCH_SECONDS
+            if time.monotonic() - begun > patience:
                 channel.close()
                 raise NotWarm(f"no warm parent runs ({error.strerror})") from None
             time.sleep(0.02)

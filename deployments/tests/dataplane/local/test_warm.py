@@ -27,6 +27,7 @@ from deployments.dataplane.local.supervisor.specs import (
     last_digest,
     launch_argv,
     restarts,
+    started_file,
     write_spec,
 )
 from deployments.tests.dataplane.local import played_runtime
@@ -447,6 +448,22 @@ def test_twenty_at_once_all_start_and_none_of_them_cold(machine) -> None:
     assert len(pids) == 20
     assert [line for name in names for line in machine.log(name).splitlines() if "started cold" in line] == []
     wait_for(lambda: {info.pid for info in machine.processes.known().values()} == pids)
+
+
+def test_what_starts_together_with_its_parent_starts_warm(machine) -> None:
+    """As after `make run` was stopped: supervisord starts everything that was there."""
+    parent = machine.parent()
+    machine.reported("scheduler-1", machine.spec("report"))
+    machine.supervisor.shutdown()
+    wait_for(lambda: not machine.state.supervisor_socket.exists())
+    machine.processes.log_file("scheduler-1").write_text("")
+    note = started_file(machine.processes.spec_file("scheduler-1"))
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"warm": 0}))  # it ran for longer than a moment
+    machine.supervisor = start_supervisord(machine.state)
+    machine.processes = Processes(machine.state, machine.supervisor, RELEASE)
+    assert machine.report("scheduler-1")
+    assert "started cold" not in machine.log("scheduler-1")
+    assert machine.parent() != parent
 
 
 def test_an_idle_parent_uses_no_core_and_ends_when_nobody_needs_it(machine, monkeypatch) -> None:
