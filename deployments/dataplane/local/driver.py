@@ -5,6 +5,7 @@ the steps is that of `CREATE_STEPS`; each call finds the first that is not done.
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +35,7 @@ from deployments.dataplane.local.runtimes import migrate, runtimes
 from deployments.dataplane.local.runtimes.jobs import advance
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps import applied, programs, upgrade
+from deployments.dataplane.local.steps.fencing import Fencing
 from deployments.dataplane.local.steps.removal import end_processes, leftovers, remove_files
 from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
@@ -77,6 +79,14 @@ class LocalDriver:
         self._supervisor = Supervisor(Path(settings["supervisor_socket"]))
         self._redis_server = Path(settings["redis_server"])
         self._console_port = int(settings["console_port"])
+        self._fencing = Fencing(
+            self._paths,
+            self._admin_url,
+            self._redis_server,
+            self._console_port,
+            settings.get("fence", "true") == "true",
+            tuple(filter(None, settings.get("fence_folders", "").split(os.pathsep))),
+        )
         self._warm = WarmStarts(self._paths, self._supervisor, settings.get("warm_starts", "true") == "true")
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
@@ -156,14 +166,17 @@ class LocalDriver:
     def _configuration_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
         folder = self._paths.deployment(ref.release_name)
         applied.leave(folder, release.digest)
-        for name in ("dags", "plugins", "logs", "redis"):
-            (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        version = release.runtime.version
+        self._fencing.prepare(ref.release_name, version)
         held = ports.upstream(self._paths.root, ref.release_name)
         processes = self._processes(ref)
         stranger = held is not None and programs.port_taken(processes.known(), held)
         port = ports.allot(self._paths, ref.release_name, avoid=held if stranger else None)
         layout = self._layout(ref, release, secrets, port)
-        written = [write_private(file, text) for file, text in environment.files(secrets, layout).items()]
+        written = [
+            self._fencing.write(file, text, ref.release_name, version)
+            for file, text in environment.files(secrets, layout).items()
+        ]
         specs = environment.static_specs(release, secrets, layout)
         written.append(write_private(folder / "wanted.json", json.dumps(_instances(release))))
         written.append(bool(processes.write_specs(specs)))
@@ -236,6 +249,7 @@ class LocalDriver:
             return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
         if databases.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
             return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
+        self._fencing.forget(ref.release_name)
         remove_files(self._paths, ref.release_name)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
@@ -302,8 +316,9 @@ class LocalDriver:
 
     def details(self, ref: Ref) -> dict[str, str]:
         """See the contract. Once code is deployed the folder is not read any more."""
-        folder = str(self._paths.deployment(ref.release_name) / "dags")
-        return {} if self.code(ref).active() else {DAGS_FOLDER: folder}
+        folder = self._paths.deployment(ref.release_name)
+        found = {} if self.code(ref).active() else {DAGS_FOLDER: str(folder / "dags")}
+        return found | self._fencing.notes(ref.release_name)
 
     # -- Where things are --
 
@@ -318,7 +333,7 @@ class LocalDriver:
         return probe.connected_workers(self._redis_socket(ref), probe.redis_password(config))
 
     def _redis_socket(self, ref: Ref) -> Path:
-        return self._paths.run_dir / f"{ref.release_name}.redis.sock"
+        return self._paths.sockets(ref.release_name) / "redis.sock"
 
     def _url(self, ref: Ref) -> str:
         return f"http://{ref.release_name}.localhost:{self._console_port}/"
@@ -327,11 +342,12 @@ class LocalDriver:
         return upgrade.Upgrade(self._paths, self._supervisor, self._admin_url, ref)
 
     def _layout(self, ref: Ref, release: Release, secrets: Secrets, port: int) -> Layout:
-        name = databases.database_name(ref.release_name)
+        name, version = databases.database_name(ref.release_name), release.runtime.version
+        fence = self._fencing.document(ref.release_name, version, port)
         return Layout(
             state_dir=self._paths.root,
             folder=self._paths.deployment(ref.release_name),
-            python=runtimes.python(self._paths, release.runtime.version),
+            python=runtimes.python(self._paths, version),
             redis_server=self._redis_server,
             redis_socket=self._redis_socket(ref),
             port=port,
@@ -339,8 +355,9 @@ class LocalDriver:
             database_url=databases.url(
                 self._admin_url, database=name, user=name, password=secrets.database_password
             ),
-            base=base_environment(),
-            warm=self._warm.contact(release.runtime.version),
+            base=self._fencing.base(ref.release_name, base_environment(), fenced=fence is not None),
+            warm=self._warm.contact(version),
+            fence=fence,
         )
 
 

@@ -48,6 +48,7 @@ def contact(paths: StateDir, version: str) -> dict[str, str]:
     folder = paths.warm
     return {
         "socket": str(folder / f"{version}.sock"),
+        "proof": str(folder / f"{version}.proof"),
         "ready": str(folder / f"{version}.ready"),
         "started": str(started_file(_spec_file(paths, version))),
     }
@@ -117,6 +118,7 @@ def parent_spec(paths: StateDir, version: str, home: Path) -> Spec:
         str(runtimes.python(paths, version)),
         str(PARENT),
         where["socket"],
+        where["proof"],
         where["ready"],
         str(IDLE_SECONDS),
     )
