@@ -255,9 +255,10 @@ def test_what_was_read_while_importing_starts_cold_when_it_is_another_one(machin
     assert said["early"] == variables.get("AIRFLOW__CORE__EARLY", "nothing")
 
 
-def test_modules_of_the_deployment_that_would_be_found_first_start_it_cold(machine, tmp_path) -> None:
+def test_modules_of_the_deployment_that_would_be_found_first_start_it_cold(machine) -> None:
     machine.parent()
-    plain, own = tmp_path / "plain", tmp_path / "own"
+    home = machine.spec("report").cwd
+    plain, own = home / "plain", home / "own"
     plain.mkdir()
     own.mkdir()
     (plain / "mine.py").touch()

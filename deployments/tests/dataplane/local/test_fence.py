@@ -1,0 +1,437 @@
+"""The fence, by what is behind it: hostile code started by the real launcher, for each way of isolation that there is
+here. The same code in a real Airflow is in test_airflow.py; what Airflow itself needs is proven by all tests there."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from console.embedded import postgres
+from console.tests.services import STATE
+from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.local.fence import accounts, landlock, plan, system, ways
+from deployments.dataplane.local.fence.ways import Isolation
+from deployments.dataplane.local.steps.fencing import Fencing
+from deployments.dataplane.local.supervisor.specs import Spec, launch_argv, write_spec
+from deployments.tests.dataplane.local import hostile
+from deployments.tests.dataplane.local.airflow_local import PASSWORD, start_supervisord
+
+MARK = PASSWORD  # the word that every secret here holds, supervisord's among them
+VERSION = "9.9-1"
+OURS, THEIRS = "calm-orbit-0001", "calm-orbit-0002"
+CONSOLE_PORT = 8123
+ROOT = os.getuid() == 0
+# A neighbour: its secrets are in its environment, its memory, and where programs share things by name.
+NEIGHBOUR = """
+import ctypes, mmap, os, socket, sys, time
+name, libc = sys.argv[1], ctypes.CDLL(None)
+with open(f"/dev/shm/{name}", "w+b") as file:
+    file.write(os.environ["SECRET"].encode())
+abstract = socket.socket(socket.AF_UNIX)
+abstract.bind("\\0" + name)
+abstract.listen()
+libc.shmat.restype = ctypes.c_void_p
+segment = libc.shmget(0, 4096, 0o1600)
+ctypes.memmove(libc.shmat(segment, None, 0), os.environ["SECRET"].encode(), len(os.environ["SECRET"]))
+print(segment, flush=True)
+sys.stdin.read()
+os.unlink(f"/dev/shm/{name}")
+libc.shmctl(segment, 0, None)
+"""
+
+
+def passable_python() -> Path | None:
+    """An interpreter that any user may run."""
+    for name in ("python3.13", "python3.12", "python3.11", "python3"):
+        found = shutil.which(name, path="/usr/bin:/usr/local/bin")
+        if found and ways.passable(Path(os.path.realpath(found))):
+            return Path(found)
+    return None
+
+
+WAYS = {
+    "landlock": Isolation(landlock.version()),
+    "account": Isolation(0, account=True),
+    "both": Isolation(landlock.version(), account=True),
+}
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch, tmp_path) -> Isolation:
+    """One of the ways that this machine offers."""
+    found = WAYS[request.param]
+    if not found.landlock and request.param != "account":
+        pytest.skip("this kernel has no Landlock")
+    if found.account and not (ROOT and ways._may_change_user() and passable_python()):
+        pytest.skip("accounts need root, and a Python that everybody may run")
+    monkeypatch.setattr(landlock, "version", lambda: found.landlock)
+    monkeypatch.setattr(ways, "_accounts", lambda *_: found.account)
+    monkeypatch.setattr(accounts.allot, "__defaults__", (tmp_path / "accounts",))
+    return found
+
+
+class Scene:
+    """Two Deployments of this state folder, side by side."""
+
+    def __init__(self) -> None:
+        STATE.create()
+        self.supervisor = start_supervisord()
+        self.python = STATE.runtime(VERSION) / "env-played" / "bin" / "python"
+        self.fencing = Fencing(
+            STATE,
+            postgres.url(STATE, "postgres"),
+            Path("/bin/true"),
+            console_port=CONSOLE_PORT,
+            wanted=True,
+            shared=(),
+        )
+
+    def make(self, python: Path) -> None:
+        shutil.rmtree(STATE.runtime(VERSION), ignore_errors=True)
+        self.python.parent.mkdir(parents=True)
+        self.python.symlink_to(python)
+        (STATE.runtime(VERSION) / "current").symlink_to("env-played")
+        for release in (OURS, THEIRS):
+            self.fencing.prepare(release, VERSION)
+            folder = STATE.deployment(release)
+            for name in ("specs", "upgrade"):
+                (folder / name).mkdir(mode=0o700, exist_ok=True)
+            (folder / "code" / "versions" / "1-abc").mkdir(parents=True, exist_ok=True)
+            for name in ("code", "code/versions", "code/versions/1-abc"):
+                (folder / name).chmod(0o755)
+            self.fencing.write(folder / "config" / "airdeck_bundle.py", "CODE = 1\n", release, VERSION)
+            self.fencing.write(folder / "secrets" / "redis.conf", f"requirepass {MARK}\n", release, VERSION)
+            for name in ("specs/x.json", "upgrade/x.spec.json", "logs/x.log", "code/versions/1-abc/dag.py"):
+                (folder / name).write_text(MARK if name[0] in "su" else "")
+                (folder / name).chmod(0o644 if name.startswith("code") else 0o600)
+            for name in ("home/notes.txt", "tmp/notes.txt", "dags/notes.py"):
+                (folder / name).write_text(MARK)
+                (folder / name).chmod(0o600)
+                os.chown(folder / name, *(2 * [(folder / "home").stat().st_uid]))
+        (STATE.keys / "canary").write_text(MARK)
+
+    def start(
+        self, release: str, script: str, *arguments: str, fenced: bool = True, **options
+    ) -> subprocess.Popen:
+        """Run a script with the interpreter, by the launcher, as the programs of a Deployment are run."""
+        folder = STATE.deployment(release)
+        fence = self.fencing.document(release, VERSION, 20_000)
+        environment = {
+            "PATH": os.defpath,
+            "SECRET": MARK if release == THEIRS else "ours",
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
+        }
+        spec = Spec(
+            (str(self.python.parent.parent.parent / "current/bin/python"), "-c", script, *arguments),
+            folder / "home",
+            environment,
+            fence=fence if fenced else None,
+        )
+        file = folder / "specs" / "program.json"
+        write_spec(file, spec)
+        return subprocess.Popen(launch_argv(file), text=True, **options)
+
+    def run(self, script: str, *arguments: str, fenced: bool = True) -> str:
+        """What it says, as a program of ours."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with self.start(OURS, script, *arguments, fenced=fenced, **pipes) as program:
+            said, _ = program.communicate(timeout=60)
+        return said
+
+    @contextmanager
+    def neighbour(self):
+        """A program of the other Deployment: its pid, and the System V segment that it made."""
+        with self.start(
+            THEIRS, NEIGHBOUR, "airdeck-canary", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as program:
+            line = program.stdout.readline()
+            try:
+                yield program.pid, int(line)
+            finally:
+                program.send_signal(signal.SIGCONT)  # who was traced is stopped
+                program.stdin.close()
+                try:
+                    program.wait(10)
+                finally:
+                    program.kill()
+
+    def hostile(self, targets: dict, *, fenced: bool = True) -> dict[str, str]:
+        """What hostile code reaches of them."""
+        home = STATE.deployment(OURS) / "home"
+        script = Path(hostile.__file__).read_text()
+        found = home / "found.json"
+        found.unlink(missing_ok=True)
+        (home / "targets.json").write_text(json.dumps(targets))
+        (home / "targets.json").chmod(0o644)
+        said = self.run(script, str(home / "targets.json"), str(found), fenced=fenced)
+        assert found.exists(), said
+        return json.loads(found.read_text())
+
+    def targets(self, way: Isolation, pid: int, segment: int) -> dict:
+        """All that must not be reached. What a way cannot prevent is named in ADR 24 and left out here."""
+        ours, theirs = STATE.deployment(OURS), STATE.deployment(THEIRS)
+        daemon = int(STATE.supervisor_pid.read_text())
+        return {
+            "mark": MARK,
+            "own": str(ours / "home"),
+            "secrets": [
+                *(str(STATE.keys / "canary"), str(STATE.supervisor_password), str(STATE.supervisor_config)),
+                *(
+                    str(folder / name)
+                    for folder in (ours, theirs)
+                    for name in ("specs/x.json", "upgrade/x.spec.json")
+                ),
+                *(
+                    str(theirs / n)
+                    for n in ("secrets/redis.conf", "home/notes.txt", "tmp/notes.txt", "dags/notes.py")
+                ),
+            ],
+            "folders": [
+                *map(
+                    str, (STATE.root, STATE.keys, STATE.run_dir, STATE.groups, STATE.warm, STATE.deployments)
+                ),
+                *(str(ours / name) for name in ("specs", "upgrade")),
+                *(
+                    str(theirs / name)
+                    for name in ("", "home", "dags", "code", "logs", "secrets", "tmp", "config")
+                ),
+                str(STATE.sockets(THEIRS)),
+            ],
+            "files": [
+                *(str(ours / n) for n in ("logs/x.log", "code/versions/1-abc/dag.py", "specs/program.json")),
+                *(str(self.python), str(STATE.keys / "secret_key")),
+            ],
+            "pids": [pid, daemon, os.getpid()],
+            "homes": ["/root", *map(str, Path("/home").glob("*"))] if way.landlock else ["/root"] * ROOT,
+            "supervisor": str(STATE.supervisor_socket),
+            "redis": [str(STATE.redis_socket)],
+            "postgres": str(next(postgres.socket_dir(STATE).glob(".s.PGSQL.*[0-9]"))),
+            "warm": [],
+            "abstract": ["airdeck-canary"] if way.landlock >= landlock.KNOWS_SCOPES else [],
+            "ports": [CONSOLE_PORT, 20_001] if way.landlock >= landlock.KNOWS_PORTS else [],
+            "memory": ["airdeck-canary"] if way.account else [],
+            "segments": [segment] if way.account else [],
+        }
+
+
+@pytest.fixture(scope="module")
+def machine():
+    made = Scene()
+    yield made
+    shutil.rmtree(STATE.runtime(VERSION))
+    (STATE.keys / "canary").unlink(missing_ok=True)
+    for release in (OURS, THEIRS):
+        shutil.rmtree(STATE.deployment(release), ignore_errors=True)
+        shutil.rmtree(STATE.sockets(release), ignore_errors=True)
+
+
+@pytest.fixture
+def scene(machine, way):
+    machine.make(passable_python() if way.account else Path(os.path.realpath(sys.executable)))
+    return machine
+
+
+def test_hostile_code_reaches_nothing(scene, way) -> None:
+    with scene.neighbour() as (pid, segment):
+        found = scene.hostile(scene.targets(way, pid, segment))
+    # Listed by who has an account alone; nothing in there can be opened.
+    listed = {"shared_memory list", "temporary_folders /tmp", "temporary_folders /var/tmp"}
+    known = set() if way.landlock else listed
+    assert {name: what for name, what in found.items() if name not in known} == {}
+
+
+def test_without_a_fence_the_same_code_reaches_most_of_it(machine, monkeypatch) -> None:
+    """So it does try. Only what is made for this test is aimed at: without a fence it is destroyed."""
+    monkeypatch.setattr(ways, "find", lambda *_, **__: Isolation(why="Told so."))
+    machine.make(Path(os.path.realpath(sys.executable)))
+    theirs = STATE.deployment(THEIRS)
+    with machine.neighbour() as (pid, segment):
+        every = machine.targets(Isolation(99, account=True), pid, segment)
+        aimed = {
+            "secrets": [str(theirs / "home/notes.txt")],
+            "folders": [str(theirs / "tmp")],
+            "files": [str(STATE.deployment(OURS) / "code/versions/1-abc/dag.py")],
+            "pids": [pid],
+            "homes": [str(STATE.root)],
+        }
+        found = machine.hostile({**every, **aimed}, fenced=False)
+    tried = {name.split()[0] for name in found}
+    expected = (
+        "read read_in_a_subprocess links handles list write change proc trace signals abstract_sockets ports"
+    )
+    expected += " shared_memory segments every_environment more_rights"
+    assert set(expected.split()) <= tried
+    assert "could" not in str(found)
+    # These ask for a password, whoever asks.
+    assert not tried & {"supervisord", "redis", "postgres"}
+
+
+LEGITIMATE = """
+import multiprocessing, os, socket, sqlite3, ssl, subprocess, sys, tempfile, threading, time
+home = os.environ["HOME"]
+open("relative.txt", "w").write("x")
+with tempfile.TemporaryDirectory() as folder:
+    assert folder.startswith(os.environ["TMPDIR"]), folder
+    os.rename("relative.txt", folder + "/moved.txt")
+assert subprocess.run(["sh", "-c", "echo $HOME; ls >/dev/null; cat /proc/self/stat >/dev/null"], check=True)
+def work(queue, lock):
+    with lock:
+        queue.put(os.getpid())
+queue, lock = multiprocessing.get_context("fork").SimpleQueue(), multiprocessing.get_context("fork").Lock()
+child = multiprocessing.get_context("fork").Process(target=work, args=(queue, lock))
+child.start(); assert queue.get() == child.pid; child.join()
+child = subprocess.Popen(["sleep", "60"]); child.terminate(); assert child.wait() == -15
+with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 20000)):
+    socket.create_connection(one.getsockname()).close()
+socket.create_server(("127.0.0.1", 8001)).close()
+assert socket.gethostbyname("localhost") == "127.0.0.1"
+ssl.create_default_context()
+sqlite3.connect(home + "/x.db").execute("CREATE TABLE IF NOT EXISTS x (y)")
+open("/dev/null", "w").write("x"); os.urandom(1); open("/dev/stdout", "w").write("")
+assert open("/proc/self/environ").read() and os.listdir("/proc/self/fd") and open("/proc/meminfo").read()
+print(open("../code/versions/1-abc/dag.py").read(), open("../secrets/redis.conf").read()[:11])
+print("all of it works")
+"""
+
+
+def test_what_airflow_and_its_tasks_need_works(scene) -> None:
+    assert "all of it works" in (said := scene.run(LEGITIMATE)), said
+
+
+def test_a_folder_that_the_operator_shares_can_be_used(scene, tmp_path, monkeypatch) -> None:
+    tmp_path.chmod(0o777)
+    for folder in tmp_path.parents:
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o001)
+    script = (
+        f"open({str(tmp_path / 'x')!r}, 'w').write('written'); print(open({str(tmp_path / 'x')!r}).read())"
+    )
+    monkeypatch.setattr(scene, "fencing", Fencing(**{**vars(scene.fencing), "shared": (str(tmp_path),)}))
+    assert "written" in scene.run(script)
+
+
+def test_a_fence_that_cannot_be_put_up_keeps_the_program_from_starting(scene) -> None:
+    """Seccomp or a container may refuse what the kernel offers."""
+    file = STATE.deployment(OURS) / "specs" / "broken.json"
+    fence = {
+        "uid": None,
+        "groups": [],
+        "landlock": True,
+        "read": [],
+        "write": [],
+        "files": [],
+        "listen": [[0, 70_000]],
+    }
+    write_spec(file, Spec((sys.executable, "-c", "print('it runs')"), STATE.root, {}, fence=fence))
+    done = subprocess.run(launch_argv(file), capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "it runs" not in done.stdout
+    assert re.search(r"launch.py: not started: the fence cannot be put up \(.+\)\.", done.stderr)
+
+
+def test_supervisord_answers_nobody_without_its_password(machine) -> None:
+    assert machine.supervisor.processes() == machine.supervisor.processes()
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(STATE.supervisor_socket))
+        link.sendall(b"POST /RPC2 HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        assert b" 401 " in link.recv(100)
+    assert STATE.supervisor_password.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_everybody_may_read_of_a_folder_is_told_from_what_root_alone_may(tmp_path) -> None:
+    for name, mode in {
+        "open/a": 0o644,
+        "open/b": 0o644,
+        "mixed/a": 0o644,
+        "mixed/key": 0o600,
+        "own/a": 0o644,
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(mode)
+    for folder, mode in {"": 0o755, "open": 0o755, "mixed": 0o755, "own": 0o700}.items():
+        (tmp_path / folder).chmod(mode)
+    assert sorted(system.read_by_everybody(str(tmp_path))) == [
+        str(tmp_path / "mixed/a"),
+        str(tmp_path / "open"),
+    ]
+    assert system.read_by_everybody(str(tmp_path / "open")) == [str(tmp_path / "open")]
+
+
+def test_servers_of_tasks_may_listen_where_nobody_expects_a_console() -> None:
+    def listens(port: int) -> list[list[int]]:
+        where = {
+            "sockets": Path("/s"),
+            "programs": [],
+            "shared": [],
+            "groups": [],
+            "uid": None,
+            "landlock": True,
+        }
+        return plan.fence(Path("/d"), **where, port=20_000, console_port=port)["listen"]
+
+    assert listens(9000) == [[0, 0], [20_000, 20_000], [8000, 8999]]
+    assert listens(8000) == [[0, 0], [20_000, 20_000], [8001, 8999]]
+    assert listens(8500) == [[0, 0], [20_000, 20_000], [8000, 8499], [8501, 8999]]
+
+
+SENTENCES = {
+    (0, False): "Not isolated: ",
+    (0, True): "Isolated: each Deployment has an account of its own. ",
+    (
+        1,
+        False,
+    ): "Isolated in part: .* empty files .*, take the port .* and end processes of this user. Linux 6.12",
+    (4, False): "Isolated in part: .* can end processes of this user. Linux 6.12 or newer prevents that.",
+    (7, False): "Isolated: Landlock keeps",
+    (7, True): "Isolated: each Deployment has an account of its own, and Landlock",
+}
+
+
+@pytest.mark.parametrize(("version", "account"), SENTENCES)
+def test_what_a_way_is_worth_is_said_in_a_sentence(version, account) -> None:
+    found = Isolation(version, account=account, why="Because." * (not version))
+    assert re.match(SENTENCES[version, account], found.sentence)
+    assert found.whole == found.sentence.startswith("Isolated:")
+
+
+def test_an_account_is_claimed_once_on_the_machine_and_given_back(tmp_path) -> None:
+    claims = tmp_path / "accounts"
+    with suppress(DataPlaneError):
+        first = accounts.allot(STATE, OURS, claims)
+        assert accounts.allot(STATE, OURS, claims) == first
+        second = accounts.allot(STATE, THEIRS, claims)
+        assert {first, second} <= set(range(accounts.FIRST, accounts.LAST + 1))
+        assert first != second
+        (claims / str(first)).write_text(
+            f"{tmp_path / 'gone'}\nsome-other-0001\n"
+        )  # a state folder that was removed
+        assert accounts.allot(STATE, OURS, claims) == first
+        accounts.release(STATE, OURS, claims)
+        assert sorted(file.name for file in claims.iterdir()) == [str(second)]
+        (claims / str(first)).write_text(f"{tmp_path}\nsome-other-0001\n")
+        assert accounts.allot(STATE, OURS, claims) not in (first, second)
+    for release in (OURS, THEIRS):
+        (STATE.deployment(release) / "account").unlink(missing_ok=True)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+def test_files_are_given_away_without_following_links(tmp_path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "home"
+    outside.write_text("ours")
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "link").symlink_to(outside)
+    (folder / "file").write_text("x")
+    accounts.give(folder, 40_001)
+    assert outside.stat().st_uid == 0
+    for path in (folder, folder / "below", folder / "below" / "link", folder / "file"):
+        assert path.lstat().st_uid == 40_001
