@@ -35,7 +35,8 @@ class Attempts:
 
     def run(self) -> dict[str, str]:
         """Everything; what was reached, by name."""
-        for name in [name for name in dir(self) if name.startswith("try_")]:
+        names = [name for name in dir(self) if name.startswith("try_")]
+        for name in sorted(names, key=("try_links", "try_change").count):  # these destroy what they reach
             try:
                 for detail, evidence in getattr(self, name)():
                     if evidence:
@@ -69,7 +70,7 @@ class Attempts:
     def try_links(self):
         """A link of our own, soft or hard, or the file itself moved here."""
         for number, file in enumerate(self.targets["secrets"]):
-            for make in (os.symlink, os.link, os.rename, shutil.copy):
+            for make in (os.symlink, os.link, shutil.copy, os.rename):
                 place = self.own / f"taken-{number}-{make.__name__}"
                 with contextlib.suppress(OSError):
                     make(file, place)
