@@ -355,7 +355,7 @@ class LocalDriver:
             database_url=databases.url(
                 self._admin_url, database=name, user=name, password=secrets.database_password
             ),
-            base=self._fencing.base(ref.release_name, base_environment(), fenced=fence is not None),
+            base=self._fencing.base(ref.release_name, base_environment()),
             warm=self._warm.contact(version),
             fence=fence,
         )

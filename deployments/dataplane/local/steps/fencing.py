@@ -78,10 +78,8 @@ class Fencing:
             console_port=self.console_port,
         )
 
-    def base(self, release_name: str, environment: Mapping[str, str], *, fenced: bool) -> dict[str, str]:
+    def base(self, release_name: str, environment: Mapping[str, str]) -> dict[str, str]:
         """The console's own variables, with a home and a folder for temporary files that are within the fence."""
-        if not fenced:
-            return dict(environment)
         folder = self.paths.deployment(release_name)
         return {**environment, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
 

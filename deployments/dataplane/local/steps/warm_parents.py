@@ -94,6 +94,8 @@ class WarmStarts:
         write_private(
             home / "airflow.cfg", AIRFLOW_CFG
         )  # a file that is there keeps Airflow from writing one
+        for folder in ("user", "tmp"):
+            (home / folder).mkdir(mode=0o700, exist_ok=True)
         write_spec(spec_file, parent_spec(self.paths, version, home))
         self.paths.warm.mkdir(mode=0o700, parents=True, exist_ok=True)
         program = Program(
@@ -127,6 +129,8 @@ def parent_spec(paths: StateDir, version: str, home: Path) -> Spec:
         **default_variables(),
         **NOBODY,
         "AIRFLOW_HOME": str(home),
+        "HOME": str(home / "user"),  # `handover.FOLDERS`
+        "TMPDIR": str(home / "tmp"),
         STATE_TAG: str(paths.root),
         "AIRDECK_ROOM": "." * ROOM,  # `names` writes over the memory of these two
     }

@@ -79,6 +79,7 @@ class Child:
         # The interpreter sets LC_CTYPE where there is none.
         for name in set(coerced) - set(before) - set(environment):
             os.environ[name] = coerced[name]
+        handover.move_folders(self._readings)
         names.become(argv, {name: environment[name] for name in names.TAGS if name in environment})
         _new_randomness()
         handover.check_settings(self._readings)

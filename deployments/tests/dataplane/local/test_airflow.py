@@ -130,14 +130,16 @@ def _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case) -> None
 def _write_a_plugin_that_sends_slowly(harness, case) -> None:
     folder = Path(harness.new_driver().details(case.ref)["DAGs folder"]).parent
     (folder / "plugins").mkdir(exist_ok=True)
-    (folder / "plugins" / "slow_sending.py").write_text(SLOW_SENDING.format(mark=str(folder / "sending")))
+    (folder / "plugins" / "slow_sending.py").write_text(
+        SLOW_SENDING.format(mark=str(folder / "home" / "sending"))
+    )
 
 
 def _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case) -> None:
     """Told to end in between, Airflow's own would leave the task to the queued timeout of ten minutes."""
     folder = Path(harness.new_driver().details(case.ref)["DAGs folder"])
     (folder / "sent.py").write_text(DAG.replace("proof", "sent"))
-    until((folder.parent / "sending").exists)
+    until((folder.parent / "home" / "sending").exists)
     pid = processes(harness, case)["scheduler-1"].pid
     os.kill(pid, signal.SIGTERM)
     until(lambda: processes(harness, case)["scheduler-1"].pid != pid, seconds=20)

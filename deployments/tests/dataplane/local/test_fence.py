@@ -265,9 +265,7 @@ def test_without_a_fence_the_same_code_reaches_most_of_it(machine, monkeypatch) 
         }
         found = machine.hostile({**every, **aimed}, fenced=False)
     tried = {name.split()[0] for name in found}
-    expected = (
-        "read read_in_a_subprocess handles list write proc trace signals abstract_sockets ports"
-    )
+    expected = "read read_in_a_subprocess handles list write proc trace signals abstract_sockets ports"
     expected += " shared_memory segments every_environment more_rights"
     assert set(expected.split()) <= tried
     assert "could" not in str(found)
