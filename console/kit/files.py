@@ -5,10 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def write_private(file: Path, text: str, *, group: int | None = None) -> bool:
-    """Make `file` hold `text`, with mode 0600 (0660 for a `group`, by number) and at once: after a crash it holds the
-    old text or the new one, never half. Returns whether that changed anything."""
-    mode = 0o600 if group is None else 0o660
+def write_private(file: Path, text: str, *, mode: int = 0o600, group: int | None = None) -> bool:
+    """Make `file` hold `text`, with this mode, for a `group` by number, and at once: after a crash it holds the old text
+    or the new one, never half. Returns whether that changed anything."""
     with suppress(FileNotFoundError):
         found = file.stat()
         same = found.st_mode & 0o777 == mode and group in (None, found.st_gid)
@@ -20,7 +19,7 @@ def write_private(file: Path, text: str, *, group: int | None = None) -> bool:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     if group is not None:
         os.fchown(descriptor, -1, group)
-        os.fchmod(descriptor, mode)
+    os.fchmod(descriptor, mode)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)
         stream.flush()

@@ -21,12 +21,13 @@ from deployments.dataplane.local.fence import accounts, landlock, plan, system, 
 from deployments.dataplane.local.fence.ways import Isolation
 from deployments.dataplane.local.steps.fencing import Fencing
 from deployments.dataplane.local.supervisor.specs import Spec, launch_argv, write_spec
-from deployments.tests.dataplane.local import hostile
-from deployments.tests.dataplane.local.airflow_local import PASSWORD, start_supervisord
+from deployments.tests.dataplane.local import canary
+from deployments.tests.dataplane.local.airflow_local import start_supervisord
+from deployments.tests.dataplane.local.canary import MARK, THEIRS
 
-MARK = PASSWORD  # the word that every secret here holds, supervisord's among them
 VERSION = "9.9-1"
-OURS, THEIRS = "calm-orbit-0001", "calm-orbit-0002"
+OURS = "calm-orbit-0001"
+VERSIONED = "code/versions/1-abc/dag.py"
 CONSOLE_PORT = 8123
 ROOT = os.getuid() == 0
 # A neighbour: its secrets are in its environment, its memory, and where programs share things by name.
@@ -102,21 +103,14 @@ class Scene:
         for release in (OURS, THEIRS):
             self.fencing.prepare(release, VERSION)
             folder = STATE.deployment(release)
-            for name in ("specs", "upgrade"):
-                (folder / name).mkdir(mode=0o700, exist_ok=True)
-            (folder / "code" / "versions" / "1-abc").mkdir(parents=True, exist_ok=True)
-            for name in ("code", "code/versions", "code/versions/1-abc"):
-                (folder / name).chmod(0o755)
+            canary.lay_out(release)
+            versioned = folder / VERSIONED
+            versioned.parent.mkdir(parents=True, exist_ok=True)
+            versioned.write_text("")
+            for path in (folder / "code", versioned.parent.parent, versioned.parent, versioned):
+                path.chmod(0o755)
             self.fencing.write(folder / "config" / "airdeck_bundle.py", "CODE = 1\n", release, VERSION)
             self.fencing.write(folder / "secrets" / "redis.conf", f"requirepass {MARK}\n", release, VERSION)
-            for name in ("specs/x.json", "upgrade/x.spec.json", "logs/x.log", "code/versions/1-abc/dag.py"):
-                (folder / name).write_text(MARK if name[0] in "su" else "")
-                (folder / name).chmod(0o644 if name.startswith("code") else 0o600)
-            for name in ("home/notes.txt", "tmp/notes.txt", "dags/notes.py"):
-                (folder / name).write_text(MARK)
-                (folder / name).chmod(0o600)
-                os.chown(folder / name, *(2 * [(folder / "home").stat().st_uid]))
-        (STATE.keys / "canary").write_text(MARK)
 
     def start(
         self, release: str, script: str, *arguments: str, fenced: bool = True, **options
@@ -167,7 +161,7 @@ class Scene:
     def hostile(self, targets: dict, *, fenced: bool = True) -> dict[str, str]:
         """What hostile code reaches of them."""
         home = STATE.deployment(OURS) / "home"
-        script = Path(hostile.__file__).read_text()
+        script = canary.SCRIPT
         found = home / "found.json"
         found.unlink(missing_ok=True)
         (home / "targets.json").write_text(json.dumps(targets))
@@ -177,49 +171,20 @@ class Scene:
         return json.loads(found.read_text())
 
     def targets(self, way: Isolation, pid: int, segment: int) -> dict:
-        """All that must not be reached. What a way cannot prevent is named in ADR 24 and left out here."""
-        ours, theirs = STATE.deployment(OURS), STATE.deployment(THEIRS)
-        daemon = int(STATE.supervisor_pid.read_text())
+        """All that must not be reached."""
+        found = canary.targets(
+            STATE.deployment(OURS),
+            way,
+            pids=[pid],
+            ports=[CONSOLE_PORT, 20_001],
+            warm=[],
+            abstract=["airdeck-canary"] if way.landlock >= landlock.KNOWS_SCOPES else [],
+            memory=["airdeck-canary"] if way.account else [],
+            segments=[segment] if way.account else [],
+        )
         return {
-            "mark": MARK,
-            "own": str(ours / "home"),
-            "secrets": [
-                *(str(STATE.keys / "canary"), str(STATE.supervisor_password), str(STATE.supervisor_config)),
-                *(
-                    str(folder / name)
-                    for folder in (ours, theirs)
-                    for name in ("specs/x.json", "upgrade/x.spec.json")
-                ),
-                *(
-                    str(theirs / n)
-                    for n in ("secrets/redis.conf", "home/notes.txt", "tmp/notes.txt", "dags/notes.py")
-                ),
-            ],
-            "folders": [
-                *map(
-                    str, (STATE.root, STATE.keys, STATE.run_dir, STATE.groups, STATE.warm, STATE.deployments)
-                ),
-                *(str(ours / name) for name in ("specs", "upgrade")),
-                *(
-                    str(theirs / name)
-                    for name in ("", "home", "dags", "code", "logs", "secrets", "tmp", "config")
-                ),
-                str(STATE.sockets(THEIRS)),
-            ],
-            "files": [
-                *(str(ours / n) for n in ("logs/x.log", "code/versions/1-abc/dag.py", "specs/program.json")),
-                *(str(self.python), str(STATE.keys / "secret_key")),
-            ],
-            "pids": [pid, daemon, os.getpid()],
-            "homes": ["/root", *map(str, Path("/home").glob("*"))] if way.landlock else ["/root"] * ROOT,
-            "supervisor": str(STATE.supervisor_socket),
-            "redis": [str(STATE.redis_socket)],
-            "postgres": str(next(postgres.socket_dir(STATE).glob(".s.PGSQL.*[0-9]"))),
-            "warm": [],
-            "abstract": ["airdeck-canary"] if way.landlock >= landlock.KNOWS_SCOPES else [],
-            "ports": [CONSOLE_PORT, 20_001] if way.landlock >= landlock.KNOWS_PORTS else [],
-            "memory": ["airdeck-canary"] if way.account else [],
-            "segments": [segment] if way.account else [],
+            **found,
+            "files": [*found["files"], str(self.python), str(STATE.deployment(OURS) / VERSIONED)],
         }
 
 
@@ -228,10 +193,8 @@ def machine():
     made = Scene()
     yield made
     shutil.rmtree(STATE.runtime(VERSION))
-    (STATE.keys / "canary").unlink(missing_ok=True)
-    for release in (OURS, THEIRS):
-        shutil.rmtree(STATE.deployment(release), ignore_errors=True)
-        shutil.rmtree(STATE.sockets(release), ignore_errors=True)
+    canary.clear(OURS)
+    canary.clear(THEIRS)
 
 
 @pytest.fixture
@@ -243,10 +206,7 @@ def scene(machine, way):
 def test_hostile_code_reaches_nothing(scene, way) -> None:
     with scene.neighbour() as (pid, segment):
         found = scene.hostile(scene.targets(way, pid, segment))
-    # Listed by who has an account alone; nothing in there can be opened.
-    listed = {"shared_memory list", "temporary_folders /tmp", "temporary_folders /var/tmp"}
-    known = set() if way.landlock else listed
-    assert {name: what for name, what in found.items() if name not in known} == {}
+    assert canary.left(found, way) == {}
 
 
 def test_without_a_fence_the_same_code_reaches_most_of_it(machine, monkeypatch) -> None:
@@ -259,7 +219,7 @@ def test_without_a_fence_the_same_code_reaches_most_of_it(machine, monkeypatch) 
         aimed = {
             "secrets": [str(theirs / "home/notes.txt")],
             "folders": [str(theirs / "tmp")],
-            "files": [str(STATE.deployment(OURS) / "code/versions/1-abc/dag.py")],
+            "files": [str(STATE.deployment(OURS) / VERSIONED)],
             "pids": [pid],
             "homes": [str(STATE.root)],
         }
