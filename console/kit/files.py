@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def write_private(file: Path, text: str, *, mode: int = 0o600, group: int | None = None) -> bool:
-    """Make `file` hold `text`, with this mode, for a `group` by number, and at once: after a crash it holds the old text
-    or the new one, never half. Returns whether that changed anything."""
+    """Make `file` hold `text`, with this mode, for a `group` by number, and at once: after a crash it holds the old
+    text or the new one, never half. Returns whether that changed anything."""
     with suppress(FileNotFoundError):
         found = file.stat()
         same = found.st_mode & 0o777 == mode and group in (None, found.st_gid)

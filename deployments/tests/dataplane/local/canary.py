@@ -76,8 +76,8 @@ def write_hostile_code(harness: LocalHarness, case: Case) -> None:
         os.chown(ours / name, owner, -1)
 
 
-def what_hostile_code_reached(harness: LocalHarness, case: Case) -> dict[str, dict[str, str]]:
-    """In each of PLACES, once its run has succeeded."""
+def what_hostile_code_reached(harness: LocalHarness, case: Case) -> dict[str, str]:
+    """In all of PLACES, once its run has succeeded."""
     ours = STATE.deployment(case.ref.release_name)
     ended = "SELECT state FROM dag_run WHERE dag_id = 'hostile' AND state IN ('success', 'failed')"
     state = until(lambda: rows(case, ended), seconds=90)
@@ -85,7 +85,11 @@ def what_hostile_code_reached(harness: LocalHarness, case: Case) -> dict[str, di
     way = harness.new_driver()._fencing.isolation(case.release.runtime.version)
     files = {place: ours / "home" / f"found-{place}.json" for place in PLACES}
     until(lambda: all(file.exists() for file in files.values()))
-    found = {place: left(json.loads(file.read_text()), way) for place, file in files.items()}
+    found = {
+        f"{place}: {name}": what
+        for place, file in files.items()
+        for name, what in left(json.loads(file.read_text()), way).items()
+    }
     for name in ("plugins/hostile_plugin.py", "plugins/hostile.py", "dags/hostile_dag.py"):
         (ours / name).unlink()
     clear(THEIRS)
