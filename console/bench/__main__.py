@@ -24,6 +24,7 @@ ROWS = {
     "summary": "summary",
     "wake": "waking",
     "warm": "warm",
+    "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
 }
@@ -31,6 +32,7 @@ ORDER = (
     "create",
     "wake",
     "warm",
+    "fence",
     "idle",
     "edit",
     "busy",

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 from console.kit.files import write_private
 from deployments.dataplane.local.fence import accounts, plan, ways
@@ -126,7 +127,7 @@ def _link_configuration(folder: Path) -> None:
     if link.is_symlink() and os.readlink(link) == str(real):
         return
     if link.is_dir() and not link.is_symlink():
-        link.rename(link.with_name("config.before") if real.exists() else real)
+        link.rename(link.with_name(f"config.before.{uuid4().hex}") if real.exists() else real)
     draft.unlink(missing_ok=True)
     draft.symlink_to(real)
     draft.replace(link)

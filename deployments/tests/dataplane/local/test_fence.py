@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from console.embedded import postgres
+from console.embedded import postgres, up
 from console.tests.services import STATE
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.fence import accounts, landlock, plan, system, ways
@@ -394,3 +394,61 @@ def test_files_are_given_away_without_following_links(tmp_path) -> None:
     assert outside.stat().st_uid == 0
     for path in (folder, folder / "below", folder / "below" / "link", folder / "file"):
         assert path.lstat().st_uid == 40_001
+
+
+def test_a_deployment_without_a_whole_fence_says_so_in_a_sentence(scene, monkeypatch) -> None:
+    assert scene.fencing.notes(OURS) == {}  # nothing is wrong
+    off = Fencing(**{**vars(scene.fencing), "wanted": False})
+    monkeypatch.setattr(scene, "fencing", off)
+    assert off.document(OURS, VERSION, 20_000) is None
+    (note,) = off.notes("calm-orbit-0003").values()  # before it was started
+    assert note.startswith("Not isolated: the code of every Deployment can read the console's keys and ")
+    assert note.endswith("FENCE is false: leave it out to isolate them.")
+
+
+def test_what_a_program_was_started_with_counts_and_not_what_it_would_be(scene) -> None:
+    """A console that was told FENCE=false and then not restarts programs only when it comes to them."""
+    file = STATE.deployment(OURS) / "specs" / "api-server.json"
+    write_spec(file, Spec((sys.executable,), STATE.root))
+    assert scene.fencing.notes(OURS)["Isolation"].startswith("Not isolated: ")
+    file.unlink()
+
+
+def test_the_link_to_the_configuration_is_put_back_and_what_was_there_is_kept(scene) -> None:
+    folder = STATE.deployment(OURS)
+    link = folder / "home" / "config"
+    for kind in ("another link", "a folder", "nothing"):
+        link.unlink()
+        if kind == "another link":
+            link.symlink_to(STATE.keys)
+        elif kind == "a folder":
+            link.mkdir()
+            (link / "airflow_local_settings.py").write_text("kept")
+        scene.fencing.prepare(OURS, VERSION)
+        assert link.readlink() == folder / "config", kind
+    assert not (STATE.keys / "airdeck_bundle.py").exists()
+    (kept,) = (folder / "home").glob("config.before.*/airflow_local_settings.py")
+    assert kept.read_text() == "kept"
+    shutil.rmtree(kept.parent)
+
+
+def test_the_configuration_of_an_older_airdeck_moves(scene) -> None:
+    folder = STATE.deployment(OURS)
+    shutil.rmtree(folder / "config")
+    (folder / "home" / "config").unlink()
+    (folder / "home" / "config").mkdir()
+    (folder / "home" / "config" / "mine.py").write_text("kept")
+    scene.fencing.prepare(OURS, VERSION)
+    assert (folder / "config" / "mine.py").read_text() == "kept"
+    assert (folder / "home" / "config").readlink() == folder / "config"
+
+
+def test_the_start_warns_where_there_is_something_to_warn_of(monkeypatch) -> None:
+    monkeypatch.setenv("FENCE", "false")
+    assert up._not_isolated(STATE.root).startswith("\nNot isolated: ")
+    monkeypatch.delenv("FENCE")
+    monkeypatch.setattr(landlock, "version", lambda: 7)
+    assert up._not_isolated(STATE.root) == ""
+    monkeypatch.setattr(landlock, "version", lambda: 0)
+    monkeypatch.setattr(ways, "_accounts", lambda *_: False)
+    assert "Linux 5.13 or newer" in up._not_isolated(STATE.root)
