@@ -84,7 +84,7 @@ class _Run:
                 print(
                     f"Airdeck is ready: http://127.0.0.1:{self.plan.port}\n"
                     f"State is in {self.state.root}, logs in {self.state.logs}. Ctrl-C stops everything."
-                    f"{_not_isolated(self.state.root)}",
+                    f"{_not_isolated(self.state.root, self.plan.redis_binary)}",
                     flush=True,
                 )
             self._wait()
@@ -194,9 +194,9 @@ class _Run:
             connection.close()
 
 
-def _not_isolated(root: Path) -> str:
+def _not_isolated(root: Path, redis: Path) -> str:
     """A line that warns, where there is something to warn of. Settings read FENCE the same way."""
-    found = ways.find(root, wanted=Env().bool("FENCE", True))
+    found = ways.find(root, Path(sys.executable), redis, wanted=Env().bool("FENCE", True))
     return "" if found.whole else f"\n{found.sentence}"
 
 

@@ -58,7 +58,7 @@ class Command(BaseCommand):
                 "fence": "true" if settings.FENCE else "false",
                 "fence_folders": os.pathsep.join(settings.FENCE_FOLDERS),
             },
-            checks=[_isolation(state)],
+            checks=[_isolation(state, redis)],
         )
         catalogue.apply()
         recording.mark_all_restarted(cluster)
@@ -68,9 +68,9 @@ class Command(BaseCommand):
             sys.exit(BOOTSTRAP_CHANGED)
 
 
-def _isolation(state: StateDir) -> dict[str, str]:
+def _isolation(state: StateDir, redis: Path) -> dict[str, str]:
     """What keeps the code of Deployments apart, as a line of the cluster's page."""
-    found = ways.find(state.root, wanted=settings.FENCE)
+    found = ways.find(state.root, Path(sys.executable), redis, wanted=settings.FENCE)
     state_of_it = "ok" if found.whole else "warning"
     return {"key": "isolation", "title": "Isolation", "state": state_of_it, "sentence": found.sentence}
 

@@ -249,8 +249,9 @@ class LocalDriver:
             return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
         if databases.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
             return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
-        self._fencing.forget(ref.release_name)
+        account = self._fencing.account(ref.release_name)
         remove_files(self._paths, ref.release_name)
+        self._fencing.forget(ref.release_name, account)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     # -- Looking --

@@ -3,6 +3,7 @@ be typed over, and buttons call audited actions."""
 
 import threading
 from datetime import date, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -295,7 +296,7 @@ def test_a_deprecated_runtime_is_offered_again_with_a_later_day(as_, olga, clust
 
 def test_what_keeps_code_apart_on_this_machine_is_a_line_of_its_page(as_, olga, cluster, settings):
     settings.FENCE = False
-    line = bootstrap._isolation(STATE)
+    line = bootstrap._isolation(STATE, Path("/bin/true"))
     assert line["sentence"].startswith("Not isolated: ")
     cluster_connections.ensure_embedded(database_url="postgresql://x@/x", settings={}, checks=[line])
     page = as_(olga).get(page_url(cluster)).content.decode()

@@ -18,13 +18,14 @@ FIRST, LAST = 40_000, 49_999  # of no system's people or services by default, an
 CLAIMS = MACHINE / "accounts"
 
 
-def allot(paths: StateDir, release_name: str, claims: Path = CLAIMS) -> int:
+def allot(paths: StateDir, release_name: str, claims: Path | None = None) -> int:
     """The Deployment's number; a new one when it has none. Raises DataPlaneError when none is free."""
+    claims = claims or CLAIMS
     claims.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = f"{paths.root}\n{release_name}\n"
-    held = _held(paths, release_name)
-    if held is not None and _claim(claims, held, name):
-        return held
+    before = held(paths, release_name)
+    if before is not None and _claim(claims, before, name):
+        return before
     start = zlib.crc32(name.encode()) % (LAST - FIRST + 1)
     for offset in range(LAST - FIRST + 1):
         number = FIRST + (start + offset) % (LAST - FIRST + 1)
@@ -38,11 +39,19 @@ def allot(paths: StateDir, release_name: str, claims: Path = CLAIMS) -> int:
     )
 
 
-def release(paths: StateDir, release_name: str, claims: Path = CLAIMS) -> None:
-    """Give the number back. Its files must be gone."""
-    held = _held(paths, release_name)
-    if held is not None and _claim(claims, held, f"{paths.root}\n{release_name}\n"):
-        (claims / str(held)).unlink(missing_ok=True)
+def held(paths: StateDir, release_name: str) -> int | None:
+    """The number of a Deployment that has one."""
+    try:
+        return int(_file(paths, release_name).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def release(paths: StateDir, release_name: str, number: int, claims: Path | None = None) -> None:
+    """Give the number back, once its files are gone."""
+    claims = claims or CLAIMS
+    if _claim(claims, number, f"{paths.root}\n{release_name}\n"):
+        (claims / str(number)).unlink(missing_ok=True)
 
 
 def give(folder: Path, owner: int) -> None:
@@ -65,29 +74,22 @@ def let_in(path: Path, mode: int, group: int) -> None:
         path.chmod(mode)
 
 
-def let_everybody_read(environment: Path) -> None:
-    """A runtime's environment was made under the mask of private files. Done once; nothing secret is in it."""
-    mark = environment / "airdeck-readable"
-    if mark.exists():
+def let_everybody_read(folder: Path) -> None:
+    """What was made under the mask of private files and holds nothing secret: a runtime's environment, a version of
+    code. The folder above it decides who gets there. The folder's own mode says that it was done."""
+    if folder.stat().st_mode & 0o005 == 0o005:
         return
-    for base, _, names, here in os.fwalk(environment):
-        Path(base).chmod(0o755)
-        for name in names:
+    for _, folders, names, here in os.fwalk(folder):
+        for name in (*folders, *names):
             mode = os.stat(name, dir_fd=here, follow_symlinks=False).st_mode
-            if stat.S_ISREG(mode):
-                os.chmod(name, 0o755 if mode & 0o100 else 0o644, dir_fd=here)
-    mark.touch()
+            if not stat.S_ISLNK(mode):
+                wanted = 0o755 if stat.S_ISDIR(mode) or mode & 0o100 else 0o644
+                os.chmod(name, wanted & ~0o200 | mode & 0o200, dir_fd=here)
+    folder.chmod(0o755)
 
 
 def _file(paths: StateDir, release_name: str) -> Path:
     return paths.deployment(release_name) / "account"
-
-
-def _held(paths: StateDir, release_name: str) -> int | None:
-    try:
-        return int(_file(paths, release_name).read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def _claim(claims: Path, number: int, name: str) -> bool:

@@ -49,7 +49,8 @@ def _around(port: int) -> list[list[int]]:
 
 
 def interpreter(python: Path) -> list[Path]:
-    """The folders of the environment of `python`, and of the Python on which it was made."""
+    """The folder of the environment of `python`; and of the Python on which it was made, which may lie in a home, its
+    programs and its library alone."""
     environment = Path(os.path.realpath(python.parent.parent))
     real = Path(os.path.realpath(python))
-    return [environment, real.parent.parent]
+    return [environment, *real.parent.glob("python*"), real.parent.parent / "lib", real]

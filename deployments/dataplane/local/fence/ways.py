@@ -15,6 +15,7 @@ NEEDED = {
     "CAP_KILL": 5,
     "CAP_SETGID": 6,
     "CAP_SETUID": 7,
+    "CAP_SYS_PTRACE": 19,  # what a killed program left is found by its environment
 }
 PARTLY = {
     landlock.KNOWS_TRUNCATE: "empty files of this user that it cannot read",
@@ -66,12 +67,13 @@ class Isolation:
         )
 
 
-def find(root: Path, python: Path | str = sys.executable, *, wanted: bool = True) -> Isolation:
-    """What there is for Deployments of the state folder `root` that run on this `python`; `wanted` is what FENCE
-    says."""
+def find(root: Path, *programs: Path, wanted: bool = True) -> Isolation:
+    """What there is for Deployments of the state folder `root` that run these programs, by default our Python; `wanted`
+    is what FENCE says."""
     if not wanted:
         return Isolation(why="FENCE is false: leave it out to isolate them.")
-    found = Isolation(landlock.version(), account=_accounts(root, Path(os.path.realpath(python))))
+    real = [Path(os.path.realpath(program)) for program in programs or (sys.executable,)]
+    found = Isolation(landlock.version(), account=_accounts(root, *real))
     if found.any:
         return found
     return Isolation(why=f"This system has no Landlock (Linux 5.13 or newer). {_instead(root)}")
@@ -85,9 +87,9 @@ def _instead(root: Path) -> str:
     return f"Use such a system, or let every user pass the folders above {root} and {sys.executable}."
 
 
-def _accounts(root: Path, python: Path) -> bool:
+def _accounts(root: Path, *programs: Path) -> bool:
     """Whether another user's process could run there, and we could start it."""
-    return os.getuid() == 0 and passable(root / "x") and passable(python) and _may_change_user()
+    return os.getuid() == 0 and all(map(passable, (root / "x", *programs))) and _may_change_user()
 
 
 def passable(path: Path) -> bool:

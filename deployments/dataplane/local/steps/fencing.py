@@ -3,6 +3,7 @@ these may reach. Everything that holds is in files: the account, who owns what."
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -34,7 +35,8 @@ class Fencing:
 
     def isolation(self, version: str) -> ways.Isolation:
         """What keeps apart the Deployments that run on this runtime."""
-        return ways.find(self.paths.root, runtimes.python(self.paths, version), wanted=self.wanted)
+        python = runtimes.python(self.paths, version)
+        return ways.find(self.paths.root, python, self.redis_server, wanted=self.wanted)
 
     def prepare(self, release_name: str, version: str) -> None:
         """Make the folders of the Deployment and give them to whoever is to run its programs. Idempotent."""
@@ -48,6 +50,9 @@ class Fencing:
             environment = Path(os.path.realpath(runtimes.current(self.paths, version)))
             accounts.let_everybody_read(environment)
             accounts.let_in(environment.parent, 0o711, os.getgid())
+            for code in (folder / "code").glob("versions/*"):  # of an older Airdeck
+                accounts.let_everybody_read(code)
+                accounts.let_in(code.parent, 0o755, os.getgid())
         for name in ("logs", "code", "config", "secrets"):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
         for theirs in (*(folder / name for name in THEIRS), self.paths.sockets(release_name)):
@@ -93,7 +98,7 @@ class Fencing:
 
     def _applied(self, release_name: str) -> ways.Isolation:
         """What its programs were last told; before that, what they would be."""
-        found = ways.find(self.paths.root, wanted=self.wanted)
+        found = ways.find(self.paths.root, Path(sys.executable), self.redis_server, wanted=self.wanted)
         try:
             spec = json.loads(
                 (self.paths.deployment(release_name) / "specs" / f"{API_SERVER}.json").read_text()
@@ -105,10 +110,14 @@ class Fencing:
             return replace(found, landlock=0, account=False)
         return ways.Isolation(found.landlock if fence["landlock"] else 0, account=fence["uid"] is not None)
 
-    def forget(self, release_name: str) -> None:
-        """Give its account back."""
-        if os.getuid() == 0:
-            accounts.release(self.paths, release_name)
+    def account(self, release_name: str) -> int | None:
+        """The number of its account, for `forget`."""
+        return accounts.held(self.paths, release_name)
+
+    def forget(self, release_name: str, number: int | None) -> None:
+        """Give its account back: its files are gone."""
+        if number is not None and os.getuid() == 0:
+            accounts.release(self.paths, release_name, number)
 
     def _groups(self) -> list[int]:
         """For root: the group that may pass to Postgres's socket, and nothing else."""

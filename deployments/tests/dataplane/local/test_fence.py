@@ -75,7 +75,7 @@ def way(request, monkeypatch, tmp_path) -> Isolation:
         pytest.skip("accounts need root, and a Python that everybody may run")
     monkeypatch.setattr(landlock, "version", lambda: found.landlock)
     monkeypatch.setattr(ways, "_accounts", lambda *_: found.account)
-    monkeypatch.setattr(accounts.allot, "__defaults__", (tmp_path / "accounts",))
+    monkeypatch.setattr(accounts, "CLAIMS", tmp_path / "accounts")
     return found
 
 
@@ -375,12 +375,30 @@ def test_an_account_is_claimed_once_on_the_machine_and_given_back(tmp_path) -> N
             f"{tmp_path / 'gone'}\nsome-other-0001\n"
         )  # a state folder that was removed
         assert accounts.allot(STATE, OURS, claims) == first
-        accounts.release(STATE, OURS, claims)
+        accounts.release(STATE, OURS, first, claims)
         assert sorted(file.name for file in claims.iterdir()) == [str(second)]
         (claims / str(first)).write_text(f"{tmp_path}\nsome-other-0001\n")
         assert accounts.allot(STATE, OURS, claims) not in (first, second)
     for release in (OURS, THEIRS):
         (STATE.deployment(release) / "account").unlink(missing_ok=True)
+
+
+def test_what_holds_nothing_secret_is_opened_once_and_no_more_than_it_was(tmp_path) -> None:
+    folder = tmp_path / "env"
+    for name, mode in {"bin/run": 0o700, "lib/a.py": 0o600, "lib/kept.py": 0o400}.items():
+        (folder / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+        (folder / name).chmod(mode)
+    (folder / "link").symlink_to("/etc/shadow")
+    folder.chmod(0o700)
+    accounts.let_everybody_read(folder)
+    modes = {
+        str(p.relative_to(folder)): p.lstat().st_mode & 0o777 for p in folder.rglob("*") if not p.is_symlink()
+    }
+    assert modes == {"bin": 0o755, "lib": 0o755, "bin/run": 0o755, "lib/a.py": 0o644, "lib/kept.py": 0o444}
+    (folder / "lib/a.py").chmod(0o600)
+    accounts.let_everybody_read(folder)
+    assert (folder / "lib/a.py").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.skipif(not ROOT, reason="only root gives files away")
@@ -445,10 +463,10 @@ def test_the_configuration_of_an_older_airdeck_moves(scene) -> None:
 
 def test_the_start_warns_where_there_is_something_to_warn_of(monkeypatch) -> None:
     monkeypatch.setenv("FENCE", "false")
-    assert up._not_isolated(STATE.root).startswith("\nNot isolated: ")
+    assert up._not_isolated(STATE.root, Path("/bin/true")).startswith("\nNot isolated: ")
     monkeypatch.delenv("FENCE")
     monkeypatch.setattr(landlock, "version", lambda: 7)
-    assert up._not_isolated(STATE.root) == ""
+    assert up._not_isolated(STATE.root, Path("/bin/true")) == ""
     monkeypatch.setattr(landlock, "version", lambda: 0)
     monkeypatch.setattr(ways, "_accounts", lambda *_: False)
-    assert "Linux 5.13 or newer" in up._not_isolated(STATE.root)
+    assert "Linux 5.13 or newer" in up._not_isolated(STATE.root, Path("/bin/true"))

@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture
 def case(harness, tmp_path, monkeypatch):
-    monkeypatch.setattr(accounts.allot, "__defaults__", (tmp_path / "accounts",))
+    monkeypatch.setattr(accounts, "CLAIMS", tmp_path / "accounts")
     made = new_case(Executor.LOCAL)
     yield made
     remove(harness, made)
