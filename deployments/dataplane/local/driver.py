@@ -4,13 +4,11 @@ What exists is what supervisord, Postgres and the state folder say; nothing is k
 the steps is that of `CREATE_STEPS`; each call finds the first that is not done.
 """
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from console.kit.files import write_private
 from deployments.dataplane.contract import (
     DAGS_FOLDER,
     UNDER_WAY,
@@ -26,7 +24,6 @@ from deployments.dataplane.contract import (
 )
 from deployments.dataplane.local import environment, logs, ports
 from deployments.dataplane.local.code.store import LocalCode
-from deployments.dataplane.local.environment import Layout
 from deployments.dataplane.local.health import probe
 from deployments.dataplane.local.health.instances import instances
 from deployments.dataplane.local.health.observe import Observed, gather, observe
@@ -35,12 +32,12 @@ from deployments.dataplane.local.runtimes import migrate, runtimes
 from deployments.dataplane.local.runtimes.jobs import advance
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps import applied, programs, upgrade
+from deployments.dataplane.local.steps.configuration import Configuration, redis_socket
 from deployments.dataplane.local.steps.fencing import Fencing
 from deployments.dataplane.local.steps.removal import end_processes, leftovers, remove_files
 from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
 from deployments.dataplane.local.supervisor.processes import Processes, of_release
-from deployments.dataplane.local.supervisor.specs import base_environment
 from deployments.dataplane.postgres import airflow_metadata, databases
 from deployments.domain.component_titles import title
 from deployments.domain.spec import Release, Secrets
@@ -79,6 +76,7 @@ class LocalDriver:
         self._supervisor = Supervisor(Path(settings["supervisor_socket"]))
         self._redis_server = Path(settings["redis_server"])
         self._console_port = int(settings["console_port"])
+        self._warm = WarmStarts(self._paths, self._supervisor, settings.get("warm_starts", "true") == "true")
         self._fencing = Fencing(
             self._paths,
             self._admin_url,
@@ -87,7 +85,7 @@ class LocalDriver:
             settings.get("fence", "true") == "true",
             tuple(filter(None, settings.get("fence_folders", "").split(os.pathsep))),
         )
-        self._warm = WarmStarts(self._paths, self._supervisor, settings.get("warm_starts", "true") == "true")
+        self._configuration = Configuration(self._paths, self._admin_url, self._fencing, self._warm)
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
         """See the contract."""
@@ -164,34 +162,15 @@ class LocalDriver:
         return Progress("database", Outcome.PROGRESSED, f"Made database {name} and its role.")
 
     def _configuration_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
-        folder = self._paths.deployment(ref.release_name)
-        applied.leave(folder, release.digest)
-        version = release.runtime.version
-        self._fencing.prepare(ref.release_name, version)
-        held = ports.upstream(self._paths.root, ref.release_name)
-        processes = self._processes(ref)
-        stranger = held is not None and programs.port_taken(processes.known(), held)
-        port = ports.allot(self._paths, ref.release_name, avoid=held if stranger else None)
-        layout = self._layout(ref, release, secrets, port)
-        written = [
-            self._fencing.write(file, text, ref.release_name, version)
-            for file, text in environment.files(secrets, layout).items()
-        ]
-        specs = environment.static_specs(release, secrets, layout)
-        written.append(write_private(folder / "wanted.json", json.dumps(_instances(release))))
-        written.append(bool(processes.write_specs(specs)))
-        if not any(written):
-            return None
-        moved = (
-            f" Port {held} is used by another program; the API server moves to {port}." if stranger else ""
-        )
-        return Progress("configuration", Outcome.PROGRESSED, f"Wrote the configuration.{moved}")
+        did = self._configuration.write(ref.release_name, release, secrets, self._processes(ref))
+        return Progress("configuration", Outcome.PROGRESSED, did) if did else None
 
     def _components_step(
         self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]
     ) -> Progress | None:
         processes = self._processes(ref)
-        layout = self._layout(ref, release, secrets, ports.allot(self._paths, ref.release_name))
+        port = ports.allot(self._paths, ref.release_name)
+        layout = self._configuration.layout(ref.release_name, release, secrets, port)
         specs = environment.static_specs(release, secrets, layout)
         if release.executor is Executor.CELERY:
             added = programs.worker_specs(processes, release, secrets, layout, workers)
@@ -334,37 +313,10 @@ class LocalDriver:
         return probe.connected_workers(self._redis_socket(ref), probe.redis_password(config))
 
     def _redis_socket(self, ref: Ref) -> Path:
-        return self._paths.sockets(ref.release_name) / "redis.sock"
+        return redis_socket(self._paths, ref.release_name)
 
     def _url(self, ref: Ref) -> str:
         return f"http://{ref.release_name}.localhost:{self._console_port}/"
 
     def _upgrade(self, ref: Ref) -> upgrade.Upgrade:
         return upgrade.Upgrade(self._paths, self._supervisor, self._admin_url, ref)
-
-    def _layout(self, ref: Ref, release: Release, secrets: Secrets, port: int) -> Layout:
-        name, version = databases.database_name(ref.release_name), release.runtime.version
-        fence = self._fencing.document(ref.release_name, version, port)
-        return Layout(
-            state_dir=self._paths.root,
-            folder=self._paths.deployment(ref.release_name),
-            python=runtimes.python(self._paths, version),
-            redis_server=self._redis_server,
-            redis_socket=self._redis_socket(ref),
-            port=port,
-            console_port=self._console_port,
-            database_url=databases.url(
-                self._admin_url, database=name, user=name, password=secrets.database_password
-            ),
-            base=self._fencing.base(ref.release_name, base_environment()),
-            warm=self._warm.contact(version),
-            fence=fence,
-        )
-
-
-def _instances(release: Release) -> dict[str, int]:
-    """Instances by component, for `look`; those of workers change with the load and are counted there."""
-    desired = {API_SERVER: 1, "scheduler": release.scheduler_replicas, "dag-processor": 1, "triggerer": 1}
-    if release.executor is Executor.CELERY:
-        desired |= {"redis": 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
-    return desired

@@ -101,7 +101,9 @@ class Bench:
         driver, case = self.harness.new_driver(), self.case
         port = ports.allot(STATE, case.ref.release_name)
         found = environment.static_specs(
-            case.release, case.secrets, driver._layout(case.ref, case.release, case.secrets, port)
+            case.release,
+            case.secrets,
+            driver._configuration.layout(case.ref.release_name, case.release, case.secrets, port),
         )
         return {name: replace(spec, env={**spec.env, **variables}) for name, spec in found.items()}
 
