@@ -51,7 +51,7 @@ def _files(folder: Path) -> Iterator[tuple[str, int, os.stat_result]]:
                 handle = os.open(
                     name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here
                 )
-            except (CodeRefused, OSError):  # somebody works in it
+            except (CodeRefused, OSError):  # someone is working in it
                 continue
             status = os.fstat(handle)
             if stat.S_ISREG(status.st_mode):
