@@ -49,6 +49,7 @@ def contact(paths: StateDir, version: str) -> dict[str, str]:
     folder = paths.warm
     return {
         "socket": str(folder / f"{version}.sock"),
+        "proof": str(folder / f"{version}.proof"),
         "ready": str(folder / f"{version}.ready"),
         "started": str(started_file(_spec_file(paths, version))),
     }
@@ -94,6 +95,8 @@ class WarmStarts:
         write_private(
             home / "airflow.cfg", AIRFLOW_CFG
         )  # a file that is there keeps Airflow from writing one
+        for folder in ("user", "tmp"):
+            (home / folder).mkdir(mode=0o700, exist_ok=True)
         write_spec(spec_file, parent_spec(self.paths, version, home))
         self.paths.warm.mkdir(mode=0o700, parents=True, exist_ok=True)
         program = Program(
@@ -121,6 +124,7 @@ def parent_spec(paths: StateDir, version: str, home: Path) -> Spec:
         str(runtimes.python(paths, version)),
         str(PARENT),
         where["socket"],
+        where["proof"],
         where["ready"],
         str(IDLE_SECONDS),
     )
@@ -129,6 +133,8 @@ def parent_spec(paths: StateDir, version: str, home: Path) -> Spec:
         **default_variables(),
         **UNPRIVILEGED,
         "AIRFLOW_HOME": str(home),
+        "HOME": str(home / "user"),  # `handover.FOLDERS`
+        "TMPDIR": str(home / "tmp"),
         STATE_TAG: str(paths.root),
         "AIRDECK_ROOM": "." * ROOM,  # `names` writes over the memory of these two
     }
