@@ -109,7 +109,7 @@ class KubernetesDriver:
         target = self._target(ref)
         memo = _fresh(self._for_apply.pop(ref, None))
         seen = memo[1] if memo else None
-        keda, volume = self._has_keda(target.api), self._has_default_class(target.api)
+        keda, volume = self._has_keda(target.api), self._has_log_volume(target.api)
         task = provision.Task(target, release, secrets, workers, keda, volume, seen)
         if progress := task.step():
             return progress
@@ -179,10 +179,10 @@ class KubernetesDriver:
     @property
     def _task_logs(self) -> str:
         """Where the logs of tasks are, and for how long, in words. Asks the cluster every ten minutes at the most."""
-        kept = f"in the Airflow UI; kept for {LOG_DAYS} days, at most {self._settings.task_logs_gib} GiB"
+        kept = f"in the Airflow UI; kept for {LOG_DAYS} days, at most {self._settings.task_logs_room} GiB"
         with suppress(DataPlaneError):
-            if not self._has_default_class(self._api(QUICK_SECONDS)):
-                return f"{kept}, and lost when the code server moves: there is no default StorageClass"
+            if not self._has_log_volume(self._api(QUICK_SECONDS)):
+                return f"{kept}, and lost when the code server moves: the cluster gives no volume for them"
         return kept
 
     def _observe(self, target: Target) -> Observed:
@@ -215,8 +215,10 @@ class KubernetesDriver:
             self.connection.keda = (time.monotonic() + KEDA_FRESH, found)
         return found
 
-    def _has_default_class(self, api: Api) -> bool:
-        """Whether volumes can be had without naming a StorageClass."""
+    def _has_log_volume(self, api: Api) -> bool:
+        """Whether logs of tasks get a volume: the settings say so, and there is a default StorageClass."""
+        if not self._settings.task_logs_gib:
+            return False
         until, found = self.connection.default_class
         if time.monotonic() > until:
             classes = api.items(STORAGE_PATH, "the StorageClasses")

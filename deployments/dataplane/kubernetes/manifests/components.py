@@ -161,7 +161,7 @@ def _log_volume(inputs: Inputs) -> Manifest:
     """Without a default StorageClass logs outlive the pods of tasks, and not that of the code server."""
     if inputs.settings.task_logs_volume:
         return {"persistentVolumeClaim": {"claimName": names.TASK_LOGS}}
-    return {"emptyDir": {"sizeLimit": f"{inputs.settings.task_logs_gib}Gi"}}
+    return {"emptyDir": {"sizeLimit": f"{inputs.settings.task_logs_room}Gi"}}
 
 
 def _code_server_container(inputs: Inputs) -> Manifest:

@@ -181,7 +181,7 @@ def code_server(settings: ClusterSettings) -> dict[str, str]:
     return {
         "AIRDECK_CODE_CACHE": CODE,
         "AIRDECK_CODE_PORT": str(CODE_PORT),
-        "AIRDECK_LOG_BYTES": str(settings.task_logs_gib * 1024**3 * 9 // 10),
+        "AIRDECK_LOG_BYTES": str(settings.task_logs_room * 1024**3 * 9 // 10),
         "AIRDECK_LOG_DAYS": str(LOG_DAYS),
         "AIRDECK_LOG_FOLDER": f"{TASK_LOGS}/tasks",
         "PYTHONDONTWRITEBYTECODE": "1",
