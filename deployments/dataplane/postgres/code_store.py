@@ -213,9 +213,8 @@ def _insert(inside: Connection, scratch: Path, batch: Sequence[str]) -> None:
         for rows in _parts(scratch, batch):
             inside.execute(
                 "INSERT INTO chunks (sha256, part, mark, data) "
-                "SELECT * FROM unnest(%s::text[], %s::integer[], %s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING",
+                "SELECT * FROM unnest(%s::text[], %s::integer[], %b::bytea[], %b::bytea[]) ON CONFLICT DO NOTHING",
                 tuple(list(column) for column in zip(*rows, strict=True)),
-                binary=True,
             )
 
 
