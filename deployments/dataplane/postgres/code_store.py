@@ -80,11 +80,14 @@ class PostgresCode:
             )
 
     def _ensure(self) -> None:
-        """A Deployment that was applied by an Airdeck without code gets its tables now, its code server later."""
+        """A Deployment that was applied by an Airdeck without code gets its tables now, its code server later. So does
+        one whose tables were lost."""
         found = databases.find(self._admin_url, self._release_name, self._deployment_id)
         if not found.ready:
             raise DataPlaneError(NOT_THERE)
-        if not found.code:
+        with self._opened() as inside:
+            lost = inside is None
+        if lost:
             code_schema.ensure(self._admin_url, self._release_name, self._deployment_id)
 
     def read(self, file: CodeFile) -> bytes:
@@ -130,6 +133,7 @@ class PostgresCode:
 
     def activate(self, code: CodeVersion) -> bool:
         """Make the version the one that runs. Whether it was not. The code server tells it within two seconds."""
+        self._ensure()
         with self._there() as inside:
             if _active(inside) == code.name:
                 return False

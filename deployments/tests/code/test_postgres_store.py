@@ -201,6 +201,19 @@ def test_a_deployment_from_before_there_was_code_gets_its_tables_and_later_its_s
         assert found.database
 
 
+def test_lost_tables_are_made_again_and_what_was_in_them_is_told(fresh) -> None:
+    code = received(fresh.store, ONE, 1)
+    fresh.store.activate(code)
+    with psycopg.connect(ADMIN, dbname=code_schema.DATABASE, autocommit=True) as admin:
+        admin.execute(f"DROP SCHEMA {fresh.schema} CASCADE")
+    assert fresh.store.active() == ""
+    with pytest.raises(CodeDamaged, match="Deploy its code again"):
+        fresh.store.activate(code)
+    assert fresh.store.activate(received(fresh.store, TWO, 2))
+    with psycopg.connect(fresh.url) as reader:
+        assert reader.execute("SELECT count(*) FROM active").fetchone() == (1,)
+
+
 def test_what_is_not_this_deployments_is_neither_adopted_nor_dropped(mine) -> None:
     received(mine.store, ONE, 7)
     stranger = PostgresCode(ADMIN, mine.release_name, "another deployment")
