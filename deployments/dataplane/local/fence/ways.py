@@ -60,17 +60,17 @@ class Isolation:
         able = [what for version, what in PARTLY.items() if self.landlock < version]
         if not able:
             return "Isolated: Landlock keeps the code of each Deployment to its own files and processes."
-        said = " and ".join([", ".join(able[:-1]), able[-1]] if len(able) > 1 else able)
+        together = " and ".join([", ".join(able[:-1]), able[-1]] if len(able) > 1 else able)
         return (
             "Isolated in part: Landlock keeps the code of each Deployment to its own files, but on this kernel it can "
-            f"{said}. Linux 6.12 or newer prevents that."
+            f"{together}. Linux 6.12 or newer prevents that."
         )
 
 
-def find(root: Path, *programs: Path, wanted: bool = True) -> Isolation:
-    """What there is for Deployments of the state folder `root` that run these programs, by default our Python; `wanted`
+def find(root: Path, *programs: Path, switched_on: bool = True) -> Isolation:
+    """What there is for Deployments of the state folder `root` that run these programs, by default our Python; `switched_on`
     is what FENCE says."""
-    if not wanted:
+    if not switched_on:
         return Isolation(why="FENCE is false: leave it out to isolate them.")
     real = [Path(os.path.realpath(program)) for program in programs or (sys.executable,)]
     found = Isolation(landlock.version(), account=_accounts(root, *real))

@@ -91,7 +91,7 @@ class Scene:
             postgres.url(STATE, "postgres"),
             Path("/bin/true"),
             console_port=CONSOLE_PORT,
-            wanted=True,
+            switched_on=True,
             shared=(),
         )
 
@@ -416,7 +416,7 @@ def test_files_are_given_away_without_following_links(tmp_path) -> None:
 
 def test_a_deployment_without_a_whole_fence_says_so_in_a_sentence(scene, monkeypatch) -> None:
     assert scene.fencing.notes(OURS) == {}  # nothing is wrong
-    off = Fencing(**{**vars(scene.fencing), "wanted": False})
+    off = Fencing(**{**vars(scene.fencing), "switched_on": False})
     monkeypatch.setattr(scene, "fencing", off)
     assert off.document(OURS, VERSION, 20_000) is None
     (note,) = off.notes("calm-orbit-0003").values()  # before it was started
