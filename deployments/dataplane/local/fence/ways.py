@@ -68,8 +68,8 @@ class Isolation:
 
 
 def find(root: Path, *programs: Path, switched_on: bool = True) -> Isolation:
-    """What there is for Deployments of the state folder `root` that run these programs, by default our Python; `switched_on`
-    is what FENCE says."""
+    """What there is for Deployments of the state folder `root` that run these programs, by default our Python.
+    `switched_on` is what FENCE says."""
     if not switched_on:
         return Isolation(why="FENCE is false: leave it out to isolate them.")
     real = [Path(os.path.realpath(program)) for program in programs or (sys.executable,)]

@@ -1,5 +1,5 @@
-"""The driver's side of the fence: makes a Deployment's folders, gives them to the user that runs its programs, and says what
-these may reach. Everything that holds is in files: the account, who owns what."""
+"""The driver's side of the fence: makes a Deployment's folders, gives them to the user that runs its programs, and says
+what these may reach. Everything that holds is in files: the account, who owns what."""
 
 import json
 import os

@@ -29,6 +29,7 @@ VERSION = "9.9-1"
 OURS = "calm-orbit-0001"
 VERSIONED = "code/versions/1-abc/dag.py"
 CONSOLE_PORT = 8123
+SHARED = f"airdeck-canary-{os.getpid()}"  # other test runs of this machine have one too
 ROOT = os.getuid() == 0
 # A neighbour: its secrets are in its environment, its memory, and where programs share things by name.
 NEIGHBOUR = """
@@ -144,9 +145,7 @@ class Scene:
     @contextmanager
     def neighbour(self):
         """A program of the other Deployment: its pid, and the System V segment that it made."""
-        with self.start(
-            THEIRS, NEIGHBOUR, "airdeck-canary", stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as program:
+        with self.start(THEIRS, NEIGHBOUR, SHARED, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
             line = program.stdout.readline()
             try:
                 yield program.pid, int(line)
@@ -178,8 +177,8 @@ class Scene:
             pids=[pid],
             ports=[CONSOLE_PORT, 20_001],
             warm=[],
-            abstract=["airdeck-canary"] if way.landlock >= landlock.KNOWS_SCOPES else [],
-            memory=["airdeck-canary"] if way.account else [],
+            abstract=[SHARED] if way.landlock >= landlock.KNOWS_SCOPES else [],
+            memory=[SHARED] if way.account else [],
             segments=[segment] if way.account else [],
         )
         return {
