@@ -84,6 +84,8 @@ def _instead(root: Path) -> str:
         return (
             "Use such a system, or start Airdeck as root, which gives each Deployment an account of its own."
         )
+    if not _may_change_user():
+        return f"Use such a system, or give root its rights in this container: {', '.join(NEEDED)}."
     return f"Use such a system, or let every user pass the folders above {root} and {sys.executable}."
 
 
