@@ -51,6 +51,9 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 # Under `make run` the first account closes it: whoever has one may run code on this machine.
 OPEN_SIGNUP = env.bool("OPEN_SIGNUP", not EMBEDDED)
 
+# Airflows take the password of last resort too, for the day on which this console cannot sign anybody in.
+AIRFLOW_PASSWORD = env.bool("AIRFLOW_PASSWORD", False)
+
 # Of this machine or its links: a cluster may be there only when it is listed.
 CLUSTER_ADDRESSES: list[str] = env.list("CLUSTER_ADDRESSES", [])
 
@@ -238,6 +241,7 @@ MFA_FORMS = {
     "reauthenticate": "workspaces.sign_in.second_factor.ReauthenticateForm",
 }
 MFA_ADAPTER = "workspaces.adapter.MFAAdapter"
+USERSESSIONS_ADAPTER = "workspaces.adapter.SessionsAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # without SMTP nobody could verify, and a second factor helps all the same

@@ -1,6 +1,7 @@
 """How accounts behave: allauth's hooks, each a line over our actions."""
 
 import smtplib
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -9,6 +10,8 @@ import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context as allauth_context
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
@@ -16,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 
 from console.kit import crypto
 from console.kit.turns import outside
+from workspaces import hooks
 from workspaces.actions import workspaces
 from workspaces.invitation_lookup import followed_link
 from workspaces.models import User, normalise_email
@@ -75,6 +79,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         known_browsers.remember(request, response, user)
         return response
 
+    def logout(self, request: HttpRequest) -> None:
+        """Sign out here, and of every Airflow that was opened from here."""
+        user = request.user
+        super().logout(request)
+        if isinstance(user, User):
+            hooks.signed_out(user)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send, with links to BASE_URL; a mail server that is away costs the mail and a sentence, never the page."""
         try:
@@ -104,6 +115,17 @@ def _at_base_url(context: dict[str, Any]) -> dict[str, Any]:
             if parts is not None and parts.netloc == asked:
                 found[name] = urljoin(f"{settings.BASE_URL}/", urlunsplit(("", "", *parts[2:])).lstrip("/"))
     return found
+
+
+class SessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]
+    """Ending a session on the page of sessions."""
+
+    def end_sessions(self, sessions: Iterable[UserSession]) -> None:
+        """Also in every Airflow that was opened from it."""
+        ended = list(sessions)
+        super().end_sessions(ended)
+        for user in {session.user for session in ended}:
+            hooks.signed_out(user)
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]

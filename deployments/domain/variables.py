@@ -21,7 +21,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MASK = re.compile(r"[•●∙·⋅*×xX…]{3,}|[Ss]ecret(, set .*| changed)|\[?(?i:redacted|hidden|masked)\]?")
 
 _CELERY_OPTIONS = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__"
-_LOGIN = "Airdeck manages the Airflow login. Reveal it on the Overview page of the Deployment."
+_LOGIN = "Airdeck signs people in to Airflow, with the role that they have in the Workspace. There is nothing to set."
 _DATABASE = "Airdeck makes the metadata database and connects Airflow to it. There is nothing to set."
 _KEYS = "Airdeck generates this key once and keeps it encrypted, so that what Airflow stored stays readable."
 _ADDRESS = (
@@ -153,6 +153,7 @@ OVERRIDABLE = frozenset(
 _FAMILIES: tuple[tuple[str, str], ...] = (
     ("_AIRFLOW_", "Airflow sets it for its own processes. There is nothing to set."),
     ("__AIRFLOW_", "Airflow sets it for its own processes. There is nothing to set."),
+    ("AIRFLOW__AIRDECK__", _LOGIN),
     ("AIRDECK_", "Names that begin with AIRDECK_ are Airdeck's own. Choose another name."),
     (
         "KUBERNETES_SERVICE_",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from console.kit.files import write_private
 from deployments.dataplane.contract import (
+    AIRFLOW_PASSWORD,
+    CONSOLE_URLS,
     DAGS_FOLDER,
     UNDER_WAY,
     ClusterConfig,
@@ -23,7 +25,7 @@ from deployments.dataplane.contract import (
     StepName,
     TaskCount,
 )
-from deployments.dataplane.local import environment, logs, ports
+from deployments.dataplane.local import environment, logs, ports, sign_in
 from deployments.dataplane.local.code.store import LocalCode
 from deployments.dataplane.local.environment import Layout
 from deployments.dataplane.local.health import probe
@@ -77,6 +79,8 @@ class LocalDriver:
         self._supervisor = Supervisor(Path(settings["supervisor_socket"]))
         self._redis_server = Path(settings["redis_server"])
         self._console_port = int(settings["console_port"])
+        self._console_urls = settings.get(CONSOLE_URLS, f"http://127.0.0.1:{self._console_port}")
+        self._takes_password = AIRFLOW_PASSWORD in settings
         self._warm = WarmStarts(self._paths, self._supervisor, settings.get("warm_starts", "true") == "true")
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
@@ -222,6 +226,10 @@ class LocalDriver:
         applied.record_applied(folder, release.digest)
         return Progress(ASLEEP_STEP.key, Outcome.FINISHED, "Nothing of it runs.")
 
+    def admit(self, ref: Ref, people: str) -> bool:
+        """See the contract."""
+        return sign_in.admit(self._paths.deployment(ref.release_name), people)
+
     # -- Deleting --
 
     def destroy(self, ref: Ref) -> Progress:
@@ -250,6 +258,7 @@ class LocalDriver:
             leftovers=leftovers(self._paths, self._admin_url, ref, len(seen.processes)),
             queues=seen.queues,
             drifted=seen.untidy,
+            signs_in=sign_in.is_in(self._processes(ref).spec_file(API_SERVER)),
         )
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
@@ -340,6 +349,8 @@ class LocalDriver:
                 self._admin_url, database=name, user=name, password=secrets.database_password
             ),
             base=base_environment(),
+            console_urls=self._console_urls,
+            takes_password=self._takes_password,
             warm=self._warm.contact(release.runtime.version),
         )
 

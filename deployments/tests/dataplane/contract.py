@@ -37,6 +37,7 @@ CANARIES = Secrets(
     database_password="canary-database-password",
     redis_password="canary-redis-password",
     admin_password="canary-admin-password",
+    sign_in_key="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
     variables={"TOKEN": "canary-secret-variable"},
 )
 

@@ -23,6 +23,7 @@ SECRETS = Secrets(
     database_password="marked-database-password",
     redis_password="marked redis/password@1",
     admin_password="marked-admin-password",
+    sign_in_key="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
     variables={"TOKEN": "marked-secret-variable", "MULTI": "marked-line one\nmarked-line two $(POD_IP)"},
 )
 REGISTRY = json.dumps({"auths": {"mirror.example": {"auth": "bWFya2VkLXJlZ2lzdHJ5"}}})
