@@ -114,7 +114,7 @@ def local_path(text: str, own: tuple[str, ...] = ()) -> str:
         if f"{parts.scheme}://{parts.netloc}" not in own:
             return "/"
         text = text[len(f"{parts.scheme}://{parts.netloc}") :]
-    path = urlsplit(text).path
+    path = text.partition("?")[0].partition("#")[0]  # not by urlsplit, which takes "///" for "/"
     return text if path.startswith("/") and "//" not in path and not path.startswith("/auth/") else "/"
 
 

@@ -92,7 +92,8 @@ def _credential(
 
 def _takes_password(deployment: Deployment) -> bool:
     """Where an operator keeps the password of last resort, and as long as there is no other way in."""
-    return not deployment.is_deleting and (settings.AIRFLOW_PASSWORD or not deployment.signs_in)
+    before_that = deployment.first_healthy_at is not None and not deployment.signs_in
+    return not deployment.is_deleting and (settings.AIRFLOW_PASSWORD or before_that)
 
 
 @require_GET

@@ -30,6 +30,8 @@ from deployments.reconciler import plan
 
 ASKED_SECONDS = 5.0  # a person waits for it
 
+# Of one pair, the private half and the public one; as in the first test of RFC 8032.
+SIGN_IN_KEY = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
 CANARIES = Secrets(
     fernet_key="Y2FuYXJ5LWZlcm5ldC1rZXktb2YtMzItYnl0ZXMtLS0=",
     jwt_secret="canary-jwt-" + "j" * 64,

@@ -41,6 +41,8 @@ RICH = {  # a cluster in which everything is set
     "database_cidrs": "10.9.0.0/24",
     "api_cidrs": "172.20.0.1/32",
     "egress_cidrs": "10.20.0.0/16, 10.21.0.0/16",
+    "console_urls": "https://airdeck.example.com",
+    "airflow_password": "yes",
 }
 
 
