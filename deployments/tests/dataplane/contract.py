@@ -207,6 +207,26 @@ class DriverContract:
         queues = harness.new_driver().observe(case.ref).queues
         assert [(q.name, q.workers, q.queued, q.running) for q in queues] == [("default", 1, 0, 0)]
 
+    def test_who_may_come_in_is_told_to_a_running_airflow_and_restarts_nothing(
+        self, harness: Harness
+    ) -> None:
+        case, driver = harness.running(), harness.new_driver()
+        before = driver.observe(case.ref)
+        assert before.signs_in
+        for text in ("one", "two", "two"):
+            assert driver.admit(case.ref, text) is True
+        after = harness.new_driver().observe(case.ref)
+        assert (after.digest, after.components, after.drifted) == (
+            before.digest,
+            before.components,
+            before.drifted,
+        )
+
+    def test_one_that_never_was_has_no_place_for_it(self, harness: Harness) -> None:
+        ref = new_case().ref
+        assert harness.new_driver().admit(ref, "one") is False
+        assert harness.new_driver().observe(ref) == Observation("")
+
     def test_logs_are_bounded_and_empty_for_a_component_that_is_not_there(self, harness: Harness) -> None:
         case = harness.running()
         assert len(harness.new_driver().logs(case.ref, "scheduler", lines=5).lines) <= 5

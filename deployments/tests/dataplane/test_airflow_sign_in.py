@@ -156,7 +156,7 @@ def test_the_present_role_counts_not_that_of_the_token(tmp_path):
 def test_of_whoever_came_later_the_list_knows_nothing_yet(tmp_path):
     people = written(tmp_path, {}, NOW)
     assert people.role("7", "VIEWER", NOW + 1) == "VIEWER"
-    with pytest.raises(Refused, match="may not open this Airflow any more"):
+    with pytest.raises(Refused, match="permission to open this Airflow any more"):
         people.role("7", "VIEWER", NOW)
 
 
