@@ -49,6 +49,7 @@ class Deployment(models.Model):
     hibernation_cause = models.CharField(
         max_length=100, blank=True
     )  # who or what asked: "Bob", "its schedule"
+    wakes_on_open = models.BooleanField(default=False)  # a member who opens its Airflow wakes it
     # While an upgrade is on its way: what to go back to when its migration fails.
     upgrade_from = models.ForeignKey(
         RuntimeRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="+"

@@ -11,7 +11,8 @@ from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
 from deployments import actions
 from deployments.forms import sections
-from deployments.forms.create import CreateForm
+from deployments.forms.create import CreateForm, NameForm
+from deployments.queries import listing
 from workspaces.access import MemberRequest, workspace_view
 from workspaces.permissions import Permission
 
@@ -67,6 +68,7 @@ def _new_page(
 ) -> HttpResponse:
     here = [request.workspace.pk]
     options_url = reverse("deployments:new_options", args=here)
+    form.fields["name"].widget.attrs.update(_checked(request))
     several = len(form.fields["cluster"].choices) > 1  # type: ignore[attr-defined]
     if several:
         form.fields["cluster"].widget.attrs.update(SWITCHES, **{"hx-post": options_url})
@@ -82,6 +84,29 @@ def _new_page(
         "cancel_url": request.workspace.url,
     }
     return render(request, "deployments/create/new.html", context, status=status)
+
+
+@require_POST
+@workspace_view(Permission.CREATE_DEPLOYMENT)
+def check_name(request: MemberRequest) -> HttpResponse:
+    """The field Name with what is wrong with it, for when it is left. Saves nothing."""
+    form = NameForm(request.POST)
+    if form.is_valid() and listing.name_taken(request.workspace, form.cleaned_data["name"]):
+        form.refuse(actions.NameTaken())
+    name = form["name"]
+    name.field.widget.attrs.update(_checked(request))
+    return render(request, "ui/field.html", {"field": name})
+
+
+def _checked(request: MemberRequest) -> dict[str, str]:
+    """What makes a name field ask when it is left. A sync of its own: the form's would cancel it for the summary."""
+    return {
+        "hx-post": reverse("deployments:check_name", args=[request.workspace.pk]),
+        "hx-trigger": "change",
+        "hx-target": "[data-field=name]",
+        "hx-select": "[data-field=name] > *",
+        "hx-sync": "this:replace",
+    }
 
 
 @require_POST

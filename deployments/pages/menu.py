@@ -52,7 +52,19 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
             items.append(MenuItem("Hibernate…", message, "moon", url("hibernate")))
         message = "Hibernate automatically on nights and weekends."
         items.append(MenuItem("Hibernation schedule", message, "clock", url("schedule")))
+        items.append(_wakes_on_open(deployment))
     if request.can(Permission.TRANSFER_DEPLOYMENT) and transfer_targets(request.user, deployment):
         message = f"In Workspace {deployment.workspace.name}."
         items.append(MenuItem("Transfer…", message, "layers", url("transfer")))
     return items
+
+
+def _wakes_on_open(deployment: Deployment) -> MenuItem:
+    if deployment.wakes_on_open:
+        label, setting = "Stop waking when opened", "off"
+        message = "While it hibernates, any member who opens its Airflow wakes it up."
+    else:
+        label, setting = "Wake when opened", "on"
+        message = "While it hibernates, opening its Airflow does not wake it up."
+    where = reverse("deployments:opening_wakes", args=[deployment.release_name, setting])
+    return MenuItem(label, message, "external-link", where, post=True)
