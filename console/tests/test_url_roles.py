@@ -56,8 +56,8 @@ DEPLOYMENT_URLS = {
     ("deployments:detail", "get"): (MEMBER, 200),
     ("deployments:live", "get"): (MEMBER, 200),
     ("deployments:badge", "get"): (MEMBER, 200),
-    ("deployments:open", "get"): (MEMBER, 409),  # while it is created
-    ("deployments:open", "post"): (MEMBER, 409),
+    ("deployments:open", "get"): (MEMBER, 303),  # while it is created, to the page that waits
+    ("deployments:open", "post"): (MEMBER, 303),
     ("deployments:token", "get"): (MEMBER, 200),
     ("deployments:token_new", "post"): (MEMBER, 422),
     ("deployments:credential", "post"): (EDITOR, 200),

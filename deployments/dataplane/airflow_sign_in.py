@@ -139,7 +139,9 @@ class People:
             return role
         now, not_before = self._people.get(user_id, ("", 0.0))
         if now not in ROLES:
-            raise Refused("You do not have permission to open this Airflow any more. Ask an Admin of its Workspace.")
+            raise Refused(
+                "You do not have permission to open this Airflow any more. Ask an Admin of its Workspace."
+            )
         if since < not_before:
             raise Refused("This session was ended. Open Airflow from Airdeck again.")
         return now

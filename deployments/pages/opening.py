@@ -77,7 +77,9 @@ def _context(request: MemberRequest, deployment: Deployment, since: datetime) ->
     return {
         **page_context(request, deployment, "Overview"),
         **live,
-        "airflow_url": deployment.airflow_url.rstrip("/") + path if deployment.airflow_url else None,
+        "airflow_url": f"{reverse('deployments:open', args=here)}?{urlencode({'next': path})}"
+        if deployment.airflow_url
+        else None,
         "here_url": f"{reverse('deployments:opening_live', args=here)}?{query}",
         "again_url": f"{reverse('deployments:opening', args=here)}?{query}",
         "wake_url": f"{reverse('deployments:opening_wake', args=here)}?{urlencode({'to': path})}"

@@ -2,7 +2,7 @@
 assertion. It is posted, so that it stands in no address and no log."""
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -27,12 +27,14 @@ STATE = re.compile(r"[0-9a-f]{64}")
 def open_airflow(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """A GET leads to Airflow, and on the way back to a form that posts itself; the POST answers with the assertion, in
     a form that posts itself to Airflow."""
-    if not deployment.airflow_url:
-        return _not_now(request, deployment, sign_in.NOT_OPEN)
-    if not deployment.signs_in:
-        return see_other(deployment.airflow_url)
     given = request.POST if request.method == "POST" else request.GET
     state, to = given.get("state", ""), given.get("next", "/")
+    if not deployment.airflow_url:
+        return see_other(
+            f"{reverse('deployments:opening', args=[deployment.release_name])}?{urlencode({'to': to})}"
+        )
+    if not deployment.signs_in:
+        return see_other(deployment.airflow_url)
     if not STATE.fullmatch(state):
         console = f"{request.scheme}://{request.get_host()}"
         return see_other(sign_in.start_url(deployment, to=to, console=console))
@@ -81,8 +83,3 @@ def _token_page(
         **more,
     }
     return render(request, "deployments/sign_in/token.html", context, status=status)
-
-
-def _not_now(request: MemberRequest, deployment: Deployment, why: str) -> HttpResponse:
-    context = {**page_context(request, deployment, ""), "why": why, "back_url": deployment.url}
-    return render(request, "deployments/sign_in/not_open.html", context, status=409)

@@ -122,10 +122,10 @@ def test_another_deployment_s_assertion_counts_for_nothing(as_, vera, healthy):
         rules.read_assertion(assertion, other, healthy.release_name, "s" * 43, 0)
 
 
-def test_while_it_does_not_answer_the_page_says_so(as_, vera, deployment):
-    answer = as_(vera).get(f"{deployment.url}open/")
-    assert answer.status_code == 409
-    assert "Airflow does not answer yet" in answer.content.decode()
+def test_while_it_does_not_answer_a_page_waits_for_it(as_, vera, deployment):
+    answer = as_(vera).get(f"{deployment.url}open/", {"next": "/dags"})
+    assert answer.status_code == 303
+    assert answer["Location"] == f"{deployment.url}opening/?to=%2Fdags"
 
 
 def test_a_token_for_scripts_is_shown_once_has_the_own_role_and_is_audited(as_, vera, healthy):
