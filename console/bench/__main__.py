@@ -25,6 +25,7 @@ ROWS = {
     "pages": "pages",
     "wake": "waking",
     "warm": "warm",
+    "sign-in": "sign_in",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
 }
@@ -32,6 +33,7 @@ ORDER = (
     "create",
     "wake",
     "warm",
+    "sign-in",
     "idle",
     "edit",
     "busy",
