@@ -120,7 +120,8 @@ def local_path(text: str, own: tuple[str, ...] = ()) -> str:
 
 class People:
     """Who may come in, as the console last wrote it: a signed text in a file. A look costs one system call while it
-    stays the same. Older texts than the newest seen do not count: whoever can write the file could bring one back."""
+    stays the same. A text older than the newest seen does not count, for whoever can write the file could bring one
+    back: the newest stands."""
 
     def __init__(self, file: Path, key: Ed25519PublicKey, release: str) -> None:
         self._file, self._key, self._release = file, key, release
@@ -161,8 +162,6 @@ class People:
         self._mark = mark
         if written >= self._written:
             self._written, self._people = written, people
-        else:
-            self._people = None
 
 
 def lifetime(since: float, now: float) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import OuterRef, Subquery
 
 from deployments.models import AirflowSignOut
 from workspaces.models import Membership
@@ -26,14 +27,13 @@ NOBODY: People = {}
 
 def people_of(workspaces: list[UUID]) -> dict[UUID, People]:
     """Who may come into the Airflows of each Workspace: nobody while it is suspended, and nobody whose account is
-    blocked. Two queries, however many Workspaces."""
+    blocked. One query, however many Workspaces."""
     found: dict[UUID, dict[str, tuple[str, float]]] = defaultdict(dict)
+    ended = AirflowSignOut.objects.filter(user=OuterRef("user_id")).values("at")
     members = Membership.objects.filter(
         workspace__in=workspaces, workspace__suspended_at__isnull=True, user__is_active=True
-    ).values_list("workspace_id", "user_id", "role")
-    ended = dict(AirflowSignOut.objects.values_list("user_id", "at"))
-    for workspace, user, role in members:
-        at = ended.get(user)
+    ).annotate(ended=Subquery(ended))
+    for workspace, user, role, at in members.values_list("workspace_id", "user_id", "role", "ended"):
         found[workspace][str(user)] = (AIRFLOW_ROLES[Role(role)], at.timestamp() if at else 0.0)
     return dict(found)
 

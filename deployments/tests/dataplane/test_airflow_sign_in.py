@@ -195,7 +195,7 @@ def test_an_older_list_brought_back_counts_for_nothing(tmp_path):
     with pytest.raises(Refused, match="any more"):
         people.role("7", "ADMIN", NOW - 60)
     written(tmp_path, {"7": ("ADMIN", 0.0)}, NOW)
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, match="any more"):
         people.role("7", "ADMIN", NOW - 60)
     written(tmp_path, {"7": ("VIEWER", 0.0)}, NOW + 20)
     assert people.role("7", "ADMIN", NOW - 60) == "VIEWER"

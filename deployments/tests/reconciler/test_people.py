@@ -126,5 +126,5 @@ def test_one_that_sleeps_or_knows_no_sign_in_is_left_alone(healthy, driver, vera
 
 
 def test_looking_costs_the_same_for_any_number(healthy, django_assert_num_queries):
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         people.mark_changed()
