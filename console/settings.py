@@ -250,6 +250,34 @@ MFA_TOTP_TOLERANCE = 1  # half minutes early or late, for people who type (RFC 6
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # plain HTTP is for one's own machine only
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
 
+# --- The company account: one OpenID Connect provider. allauth keeps its accounts in tables of their own, which are
+# there once a provider is named.
+OIDC_URL = env.str("OIDC_URL", "").rstrip("/")
+OIDC_NAME = env.str("OIDC_NAME", "Company account")
+OIDC_ONLY = bool(OIDC_URL) and env.bool("OIDC_ONLY", False)
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", "groups")
+OIDC_ADMIN_GROUP = env.str("OIDC_ADMIN_GROUP", "")
+OIDC_PROVIDER = "company"  # in addresses and rows
+if OIDC_URL:
+    INSTALLED_APPS += ["allauth.socialaccount", "allauth.socialaccount.providers.openid_connect"]
+    SOCIALACCOUNT_ADAPTER = "workspaces.company_account.CompanyAdapter"
+    SOCIALACCOUNT_LOGIN_ON_GET = True  # the policy on forms would stop one that is led to another site
+    SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+    SOCIALACCOUNT_PROVIDERS = {
+        "openid_connect": {
+            "OAUTH_PKCE_ENABLED": True,
+            "APPS": [
+                {
+                    "provider_id": OIDC_PROVIDER,
+                    "name": OIDC_NAME,
+                    "client_id": env.str("OIDC_CLIENT_ID"),
+                    "secret": secret("OIDC_CLIENT_SECRET"),
+                    "settings": {"server_url": OIDC_URL},
+                }
+            ],
+        }
+    }
+
 # --- Mail
 MAIL_FOLDER = STATE_DIR / "mail"
 # Without a mail server: under `make run` and DEBUG mail stays on this machine, readable on /mail/; else it is logged.

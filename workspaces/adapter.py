@@ -16,8 +16,10 @@ from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from console.kit import crypto
+from console.kit.http import see_other
 from console.kit.turns import outside
 from workspaces import hooks
 from workspaces.actions import workspaces
@@ -33,6 +35,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Sign-up can be closed by configuration; an invitation, and the very first account, open it all the same."""
+        if settings.OIDC_ONLY:
+            return False
         return settings.OPEN_SIGNUP or followed_link(request) is not None or not User.objects.exists()
 
     def is_email_verified(self, request: HttpRequest, email: str) -> bool:
@@ -64,6 +68,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Count the try; see `sign_in.limits`."""
+        if settings.OIDC_ONLY:
+            raise self.validation_error("invalid_login")
         counted = limits.count(request, str(credentials.get("email", "")))
         if counted is None:
             raise self.validation_error("too_many_login_attempts")
@@ -72,6 +78,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
         """allauth calls it after a reset by mail."""
         limits.forgive(request, str(credentials.get("email", "")))
+
+    def pre_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse | None:
+        """Where the company account is the only way in, no other one is: neither passwords nor passkeys."""
+        if settings.OIDC_ONLY and not getattr(request, "by_company_account", False):
+            messages.error(request, f"Sign in with {settings.OIDC_NAME}. There is no other way in here.")
+            return see_other(reverse("account_login"))
+        response: HttpResponse | None = super().pre_login(request, user, **more)
+        return response
 
     def post_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse:
         """Signed in: this browser is known from now on."""
