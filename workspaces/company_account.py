@@ -93,7 +93,7 @@ def _follow_group(user: User, sociallogin: SocialLogin) -> None:
 
 
 def _away() -> CompanyAccountAway:
-    other = "" if settings.OIDC_ONLY else " You can sign in with your password meanwhile."
+    other = "" if settings.OIDC_ONLY else " You can sign in with your password until it does."
     return CompanyAccountAway(f"{settings.OIDC_NAME} does not answer. Try again in a minute.{other}")
 
 

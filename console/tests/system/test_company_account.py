@@ -108,7 +108,8 @@ def _a_provider_in_trouble_costs_a_sentence(it, provider) -> None:
     _, page = comes(it, provider, email="nora@example.org")
     assert page.status_code == 503
     assert (
-        "does not answer. Try again in a minute. You can sign in with your password meanwhile." in page.text
+        "does not answer. Try again in a minute. You can sign in with your password until it does."
+        in page.text
     )
     provider.slow = {}
     provider.rotate()
