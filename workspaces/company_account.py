@@ -1,5 +1,5 @@
-"""The company account: sign-in by one OpenID Connect provider that an operator names. allauth speaks to it; here is what
-we ask of it. Imported only where there is one, for allauth's tables of such accounts are there only then."""
+"""The company account: sign-in by one OpenID Connect provider that an operator names. allauth speaks to it; here is
+what we ask of it. Imported only where there is one, for allauth's tables of such accounts are there only then."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ class CompanyAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     """Accounts are joined by a verified address alone, and new ones get what every new account gets."""
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Raises CompanyAccountRefused for whoever has no verified address, and for a blocked account."""
+        """Raises CompanyAccountRefused for a person without a verified address, and for a blocked account."""
         addresses = [each for each in sociallogin.email_addresses if each.verified]
         if not addresses:
             raise CompanyAccountRefused(
@@ -52,7 +52,7 @@ class CompanyAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
             _follow_group(sociallogin.user, sociallogin)
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
-        """Whoever the provider lets in belongs here."""
+        """Everybody whom the provider lets in belongs here."""
         return True
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
@@ -85,8 +85,8 @@ def _follow_group(user: User, sociallogin: SocialLogin) -> None:
     """Site administration as the provider's group says, where an operator named one."""
     if not settings.OIDC_ADMIN_GROUP:
         return
-    claim, said = settings.OIDC_GROUPS_CLAIM, sociallogin.account.extra_data
-    parts = [part for part in (said.get("userinfo"), said.get("id_token")) if isinstance(part, dict)]
+    claim, data = settings.OIDC_GROUPS_CLAIM, sociallogin.account.extra_data
+    parts = [part for part in (data.get("userinfo"), data.get("id_token")) if isinstance(part, dict)]
     groups: Any = next((part[claim] for part in parts if claim in part), [])
     names = [groups] if isinstance(groups, str) else list(groups or ())
     operators.follow_group(user=user, belongs=settings.OIDC_ADMIN_GROUP in names)

@@ -28,7 +28,7 @@ class WorkspaceContent(Protocol):
         """What there is of it, for operators."""
 
     def signed_out(self, user: User) -> None:
-        """Somebody signed out of the console, in some browser."""
+        """A person signed out of the console, in some browser."""
 
 
 _contents: list[WorkspaceContent] = []
@@ -56,6 +56,6 @@ def summaries(workspace: Workspace) -> list[Summary]:
 
 
 def signed_out(user: User) -> None:
-    """Tell whoever keeps sessions of its own that somebody signed out."""
+    """Let those that keep sessions of their own know that a person signed out."""
     for content in _contents:
         content.signed_out(user)

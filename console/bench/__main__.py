@@ -1,5 +1,5 @@
 """`python -m console.bench [ROW ...]`: measure, print the table, and after a full run keep it in
-docs/performance.md. Takes about fifteen minutes; leave the machine alone meanwhile."""
+docs/performance.md. Takes about fifteen minutes; leave the machine alone in the meantime."""
 
 import argparse
 import importlib
@@ -26,6 +26,7 @@ ROWS = {
     "wake": "waking",
     "warm": "warm",
     "sign-in": "sign_in",
+    "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
 }
@@ -34,6 +35,7 @@ ORDER = (
     "wake",
     "warm",
     "sign-in",
+    "fence",
     "idle",
     "edit",
     "busy",

@@ -20,8 +20,8 @@ MUST_PAINT_COLD, MUST_PAINT_WARM = 300.0, 150.0  # ms
 METHOD = (
     "Chromium on the same machine. Cold: a new browser context, nothing cached; warm: the same page again. Bytes are "
     "those that came over the wire, headers included, as Chromium counts them; the stream is one request. First "
-    f"contentful paint as Chromium reports it, median of {TIMES}, for the list with 2 Deployments. The page of variables "
-    f"shows the first of {VARIABLES}."
+    f"contentful paint as Chromium reports it, median of {TIMES}, for the list with 2 Deployments. The page of "
+    f"variables shows the first of {VARIABLES}."
 )
 PAINT = """() => new Promise((resolve) => {
   const found = performance.getEntriesByName("first-contentful-paint")[0];
@@ -88,7 +88,7 @@ def _weigh(browser: Browser, at: Installation, cookie: dict[str, str], path: str
 
     asked: list[str] = []
     with browser.new_context() as context:
-        context.add_cookies([{**cookie, "url": at.url}])
+        context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": at.url}])
         page = context.new_page()
         network = context.new_cdp_session(page)
         network.send("Network.enable")
@@ -106,7 +106,7 @@ def _paints(
     cold, warm = [], []
     for _ in range(TIMES):
         with browser.new_context() as context:
-            context.add_cookies([{**cookie, "url": at.url}])
+            context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": at.url}])
             page = context.new_page()
             page.goto(at.url + path)
             cold.append(page.evaluate(PAINT))

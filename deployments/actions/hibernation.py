@@ -20,7 +20,7 @@ SCHEDULE = ("hibernate_cron", "wake_cron", "time_zone", "enabled")
 
 
 def hibernate(*, deployment: Deployment, by: User) -> bool:
-    """Ask for it to sleep: every process ends, and tasks that run fail. Twice is once: whether it was awake. Raises
+    """Ask for it to sleep: every process ends, and tasks that run fail. Idempotent: whether it was awake. Raises
     NotNow."""
     with changing(deployment, by=by) as row:
         return _fall_asleep(row, by, by.label)
@@ -44,9 +44,9 @@ def set_wakes_on_open(*, deployment: Deployment, by: User, on: bool) -> bool:
         record_deployment(
             row,
             by,
-            "changed when opening wakes",
-            old={"wakes_on_open": words[not on]},
-            new={"wakes_on_open": words[on]},
+            "changed the wake setting of",
+            old={"wake_when_opened": words[not on]},
+            new={"wake_when_opened": words[on]},
         )
     return True
 
@@ -88,7 +88,7 @@ def set_schedule(
     *, deployment: Deployment, by: User, shown: FieldValues, desired: FieldValues
 ) -> HibernationSchedule:
     """When it sleeps and wakes by itself, if that still is as `shown`. Either expression may be
-    empty. Nothing happens before the next time. Raises InvalidInput, ChangedMeanwhile and NotNow."""
+    empty. Nothing happens before the next time. Raises InvalidInput, EditConflict and NotNow."""
     if problems := schedules.problems(desired):
         raise InvalidInput(problems)
     with changing(deployment, by=by) as row:

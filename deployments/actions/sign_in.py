@@ -1,5 +1,5 @@
-"""Opening an Airflow as oneself, and tokens for scripts. Both are judged anew here, by the database's clock: whoever
-lost the right after that moment is sent away by the list that Airflow reads."""
+"""Opening an Airflow as oneself, and tokens for scripts. Both are judged here once more, by the database's clock:
+a person who loses the right after that moment is sent away by the list that Airflow reads."""
 
 from django.db import transaction
 from django.utils.http import urlencode

@@ -62,7 +62,7 @@ class AirdeckUser(SimpleAuthManagerUser):  # type: ignore[misc]
         super().__init__(username=str(claims["email"]), role=role)
         self.user_id, self.kind = str(claims["sub"]), str(claims["kind"])
         self.since, self.issued = float(claims["since"]), float(claims["iat"])
-        self.number = str(claims["jti"])  # of the session: whoever ends it ends all its tokens
+        self.number = str(claims["jti"])  # of the session: with it all its tokens end
 
 
 def new_user(user_id: str, email: str, role: str, kind: str, since: float) -> AirdeckUser:
@@ -85,7 +85,7 @@ class AirdeckAuthManager(SimpleAuthManager):  # type: ignore[misc]
         self.ended: set[str] = set()  # sessions; enough for Airflow 3.1 with one API server
 
     def deserialize_user(self, token: dict[str, Any]) -> AirdeckUser:
-        """Raises ValueError for whoever may not be here any more."""
+        """Raises ValueError for a person who may not be here any more."""
         kind, since = token["kind"], float(token["since"])
         if token["jti"] in self.ended or since + rules.SESSION_SECONDS < time.time():
             raise ValueError("The session is over.")
@@ -117,7 +117,7 @@ class AirdeckAuthManager(SimpleAuthManager):  # type: ignore[misc]
         return jwt.encode(claims, signer.signing_arg, algorithm=signer.algorithm, headers=headers)
 
     def refresh_user(self, *, user: AirdeckUser) -> AirdeckUser | None:
-        """A new token for whoever goes on working; asks nobody."""
+        """A new token for a person who goes on working, without a question to the console."""
         old = time.time() - user.issued > rules.RENEW_SECONDS
         return user if old and user.kind != rules.SCRIPT else None
 
@@ -133,12 +133,12 @@ class AirdeckAuthManager(SimpleAuthManager):  # type: ignore[misc]
             RevokedToken.revoke(number, datetime.fromtimestamp(ends, tz=UTC))
 
     def get_url_login(self, **kwargs: Any) -> str:
-        """Where Airflow sends whoever has no session."""
+        """Where Airflow sends a person without a session."""
         to = kwargs.get("next_url")
         return f"{PREFIX}/login?{urlencode({'next': to})}" if to else f"{PREFIX}/login"
 
     def get_url_logout(self) -> str:
-        """Where Airflow sends whoever signs out; it leaves the cookie to us."""
+        """Where Airflow sends a person who signs out; it leaves the cookie to us."""
         return f"{PREFIX}/logout"
 
     def get_fastapi_middlewares(self) -> list[Any]:
@@ -260,8 +260,8 @@ class Pages:
     def _right(self, given: str) -> bool:
         if not self._manager.password_file:
             return False
-        wanted = str(json.loads(Path(self._manager.password_file).read_text())[LAST_RESORT])
-        return hmac.compare_digest(given.encode(), wanted.encode())
+        expected = str(json.loads(Path(self._manager.password_file).read_text())[LAST_RESORT])
+        return hmac.compare_digest(given.encode(), expected.encode())
 
     def _begin(self, request: Request, answer: Response, user: AirdeckUser) -> None:
         token = self._manager.generate_jwt(user)

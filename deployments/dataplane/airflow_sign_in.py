@@ -70,11 +70,11 @@ def digest(state: str) -> str:
     return hashlib.sha256(state.encode()).hexdigest()
 
 
-def signed(text: str, key: Ed25519PublicKey, wanted: str) -> dict[str, Any]:
-    """The claims of a text that the console signed for this purpose. Raises jwt.InvalidTokenError. Times are judged by
-    whoever asks: they know which clock made them."""
+def signed(text: str, key: Ed25519PublicKey, meant_for: str) -> dict[str, Any]:
+    """The claims of a text that the console signed for this purpose. Raises jwt.InvalidTokenError. Times are
+    for the caller to judge, who knows which clock made them."""
     options: Any = {"require": ["aud", "iat"], "verify_exp": False, "verify_iat": False, "verify_nbf": False}
-    claims: dict[str, Any] = jwt.decode(text, key, algorithms=["EdDSA"], audience=wanted, options=options)
+    claims: dict[str, Any] = jwt.decode(text, key, algorithms=["EdDSA"], audience=meant_for, options=options)
     return claims
 
 
@@ -120,8 +120,8 @@ def local_path(text: str, own: tuple[str, ...] = ()) -> str:
 
 class People:
     """Who may come in, as the console last wrote it: a signed text in a file. A look costs one system call while it
-    stays the same. A text older than the newest seen does not count, for whoever can write the file could bring one
-    back: the newest stands."""
+    stays the same. A text older than the newest seen does not count, for a program that can write the file could
+    bring one back: the newest stands."""
 
     def __init__(self, file: Path, key: Ed25519PublicKey, release: str) -> None:
         self._file, self._key, self._release = file, key, release
@@ -132,7 +132,7 @@ class People:
     def role(self, user_id: str, role: str, since: float) -> str:
         """The present role of somebody who came in `since` with `role`. Raises Refused when they may not stay.
 
-        Of whoever came after the list was written it knows nothing yet: the console judged them then."""
+        Of people who came after the list was written it knows nothing yet: the console judged them then."""
         self._look()
         if self._people is None:
             raise Refused(NOT_YET)

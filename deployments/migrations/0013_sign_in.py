@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='deployment',
-            name='people_told_at',
+            name='people_written_at',
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(

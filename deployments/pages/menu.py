@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from django.urls import reverse
-
 from deployments.models import Deployment
 from deployments.queries import upgrades
 from deployments.queries.listing import transfer_targets
@@ -28,9 +26,7 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
     if deployment.is_deleting or deployment.first_healthy_at is None:
         return []
 
-    def url(name: str) -> str:
-        return reverse(f"deployments:{name}", args=[deployment.release_name])
-
+    url = deployment.url_for
     items = []
     if request.can(Permission.OPEN_AIRFLOW) and deployment.airflow_url:
         message = "For calls of the Airflow API, with your role."
@@ -52,19 +48,19 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
             items.append(MenuItem("Hibernate…", message, "moon", url("hibernate")))
         message = "Hibernate automatically on nights and weekends."
         items.append(MenuItem("Hibernation schedule", message, "clock", url("schedule")))
-        items.append(_wakes_on_open(deployment))
     if request.can(Permission.TRANSFER_DEPLOYMENT) and transfer_targets(request.user, deployment):
         message = f"In Workspace {deployment.workspace.name}."
         items.append(MenuItem("Transfer…", message, "layers", url("transfer")))
     return items
 
 
-def _wakes_on_open(deployment: Deployment) -> MenuItem:
+def wake_setting(deployment: Deployment) -> MenuItem:
+    """Whether opening its Airflow wakes it, and switching that; for the Settings page alone."""
     if deployment.wakes_on_open:
         label, setting = "Stop waking when opened", "off"
         message = "While it hibernates, any member who opens its Airflow wakes it up."
     else:
         label, setting = "Wake when opened", "on"
         message = "While it hibernates, opening its Airflow does not wake it up."
-    where = reverse("deployments:opening_wakes", args=[deployment.release_name, setting])
+    where = deployment.url_for("opening_wakes", setting)
     return MenuItem(label, message, "external-link", where, post=True)

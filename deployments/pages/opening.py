@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET, require_POST
@@ -73,18 +72,15 @@ def _context(request: MemberRequest, deployment: Deployment, since: datetime) ->
     query = urlencode({"to": path, "since": since.isoformat()})
     asleep = deployment.hibernating
     may_wake = asleep and (deployment.wakes_on_open or request.can(Permission.EDIT_DEPLOYMENT))
-    here = [deployment.release_name]
     return {
         **page_context(request, deployment, "Overview"),
         **live,
-        "airflow_url": f"{reverse('deployments:open', args=here)}?{urlencode({'next': path})}"
+        "airflow_url": f"{deployment.url_for('open')}?{urlencode({'next': path})}"
         if deployment.airflow_url
         else None,
-        "here_url": f"{reverse('deployments:opening_live', args=here)}?{query}",
-        "again_url": f"{reverse('deployments:opening', args=here)}?{query}",
-        "wake_url": f"{reverse('deployments:opening_wake', args=here)}?{urlencode({'to': path})}"
-        if may_wake
-        else "",
+        "here_url": f"{deployment.url_for('opening_live')}?{query}",
+        "again_url": f"{deployment.url_for('opening')}?{query}",
+        "wake_url": f"{deployment.url_for('opening_wake')}?{urlencode({'to': path})}" if may_wake else "",
         "wakes_by_itself": asleep and deployment.wakes_on_open,
         "asleep": asleep,
     }
@@ -93,14 +89,14 @@ def _context(request: MemberRequest, deployment: Deployment, since: datetime) ->
 @require_POST
 @deployment_view(Permission.VIEW, alive=True)
 def wake(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """Wake it for whoever opened it, where that is switched on; else for those who may wake it anyway."""
+    """Wake it for the person who opened it, where that is switched on; else for those who may wake it anyway."""
     by_opening = deployment.wakes_on_open or not request.can(Permission.EDIT_DEPLOYMENT)
     act = hibernation.wake_by_opening if by_opening else hibernation.wake
     try:
         act(deployment=deployment, by=request.user)
     except NotNow as error:
         return refused(request, deployment, error)
-    where = reverse("deployments:opening", args=[deployment.release_name])
+    where = deployment.url_for("opening")
     return see_other(f"{where}?{urlencode({'to': request.GET.get('to', '/')})}")
 
 

@@ -22,7 +22,7 @@ type People = Mapping[
     str, tuple[str, float]
 ]  # by user id: the role, and before when their sessions have ended
 
-NOBODY: People = {}
+NO_PEOPLE: People = {}
 
 
 def people_of(workspaces: list[UUID]) -> dict[UUID, People]:

@@ -13,22 +13,22 @@ from django.utils import timezone
 
 from deployments.dataplane.contract import Driver, Ref
 from deployments.models import Deployment
-from deployments.queries.people import NOBODY, database_now, digest, people_of
+from deployments.queries.people import NO_PEOPLE, database_now, digest, people_of
 from deployments.reconciler import leases
 from deployments.reconciler.leases import Claim
 from deployments.secrets import assertions, vault
 
-TOLD_AGAIN = timedelta(minutes=10)
+WRITTEN_AGAIN = timedelta(minutes=10)
 
 
-def tell(claim: Claim, driver: Driver, ref: Ref) -> None:
+def write(claim: Claim, driver: Driver, ref: Ref) -> None:
     """Write the list where this Airflow reads it, if it differs from what was written last or that is long ago. Raises
     DataPlaneError."""
     deployment = claim.deployment
-    now = database_now()  # before the rows are read: whoever came in later was judged by newer rows
-    people = people_of([deployment.workspace_id]).get(deployment.workspace_id, NOBODY)
-    mark, told_at = digest(people), deployment.people_told_at
-    if deployment.people_digest == mark and told_at and timezone.now() - told_at < TOLD_AGAIN:
+    now = database_now()  # before the rows are read: who comes in later is judged by newer rows
+    people = people_of([deployment.workspace_id]).get(deployment.workspace_id, NO_PEOPLE)
+    mark, written_at = digest(people), deployment.people_written_at
+    if deployment.people_digest == mark and written_at and timezone.now() - written_at < WRITTEN_AGAIN:
         return
     text = assertions.people(
         vault.one(deployment, "sign_in_key"),
@@ -38,7 +38,7 @@ def tell(claim: Claim, driver: Driver, ref: Ref) -> None:
     )
     if driver.admit(ref, text):
         Deployment.objects.filter(pk=deployment.pk, lease_epoch=claim.epoch).update(
-            people_digest=mark, people_told_at=Now()
+            people_digest=mark, people_written_at=Now()
         )
 
 
@@ -55,6 +55,6 @@ def mark_changed() -> int:
     )
     people = people_of(list({workspace for _, workspace, _ in rows}))
     marks = {workspace: digest(found) for workspace, found in people.items()}
-    nobody = digest(NOBODY)
-    differing = [pk for pk, workspace, told in rows if marks.get(workspace, nobody) != told]
+    empty = digest(NO_PEOPLE)
+    differing = [pk for pk, workspace, written in rows if marks.get(workspace, empty) != written]
     return leases.mark_due(differing, Q(due_at__gt=Now())) if differing else 0

@@ -50,7 +50,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
 }
 CELERY_DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "OPERATORS": {"DEFAULT_QUEUE": "default"},
-    # The scheduler sends tasks itself. Helpers that send them would end at once when its process group is told to end.
+    # The scheduler sends tasks itself. Helpers that send them would end at once when its process group is asked to end.
     "CELERY": {"SYNC_PARALLELISM": "1"},
 }
 SCHEDULER = files_of("deployments.dataplane").joinpath("airflow_scheduler.py").read_text()
@@ -73,6 +73,7 @@ class Layout:
     console_urls: str = ""  # where browsers reach the console, apart by spaces
     takes_password: bool = False  # the API server takes the password of last resort too
     warm: Mapping[str, str] | None = None  # the runtime's warm parent, see `steps/warm_parents.py`
+    fence: Mapping[str, object] | None = None  # what confines every program, see `steps/fencing.py`
 
     @property
     def dags(self) -> Path:
@@ -91,8 +92,14 @@ class Layout:
 
     @property
     def bundle(self) -> Path:
-        """The class of the DAG bundle. Airflow itself puts this folder on the path of modules, behind the user's."""
-        return self.home / "config" / "airdeck_bundle.py"
+        """The class of the DAG bundle. Airflow itself puts `home/config`, a link to this folder, on the path of
+        modules, behind the user's."""
+        return self.folder / "config" / "airdeck_bundle.py"
+
+    @property
+    def airflow_config(self) -> Path:
+        """airflow.cfg, where only we write."""
+        return self.folder / "config" / "airflow.cfg"
 
     @property
     def redis_config(self) -> Path:
@@ -134,7 +141,8 @@ def static_specs(release: Release, secrets: Secrets, layout: Layout) -> dict[str
     specs[TRIGGERER] = _airflow(layout, environment, "triggerer", "--skip-serve-logs")
     if celery:
         argv = (str(layout.redis_server), str(layout.redis_config))
-        specs[REDIS] = Spec(argv, layout.folder / "redis", {**layout.base, **_tags(release, layout)})
+        environment = {**layout.base, **_tags(release, layout)}
+        specs[REDIS] = Spec(argv, layout.folder / "redis", environment, fence=layout.fence)
     return specs
 
 
@@ -143,7 +151,7 @@ def worker_spec(release: Release, secrets: Secrets, layout: Layout, *, queue: Qu
     name = worker_name(queue.name, slot)
     environment = {
         **airflow_environment(release, secrets, layout),
-        # By this name Redis tells which workers are connected (`health`).
+        # By this name Redis knows which workers are connected (`health`).
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__CLIENT_NAME": name,
     }
     arguments = ("celery", "worker", "--queues", queue.name, "--concurrency", str(queue.concurrency))
@@ -152,7 +160,7 @@ def worker_spec(release: Release, secrets: Secrets, layout: Layout, *, queue: Qu
 
 
 def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
-    """The 0600 files that programs read, by path."""
+    """The files that programs read, by path; private."""
     redis_config = {
         "port": "0",
         "unixsocket": f'"{layout.redis_socket}"',
@@ -165,7 +173,7 @@ def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
         "maxmemory-policy": "noeviction",
     }
     return {
-        layout.home / "airflow.cfg": AIRFLOW_CFG,
+        layout.airflow_config: AIRFLOW_CFG,
         layout.scheduler: SCHEDULER,
         layout.bundle: BUNDLE,
         layout.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
@@ -220,6 +228,7 @@ def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> d
         **secret,
         **_named(sections),
         "AIRFLOW_HOME": str(layout.home),
+        "AIRFLOW_CONFIG": str(layout.airflow_config),
         "SPT_NOENV": "1",  # keeps setproctitle from overwriting the environment, by which orphans are known
         **_tags(release, layout),
     }
@@ -245,7 +254,11 @@ def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
 def _bundles(layout: Layout) -> dict[str, str]:
     """The one DAG bundle. Its name is Airflow's own for the DAGs folder and never changes: Airflow forgets what belongs
     to a name that vanishes. Who names bundles of their own gets those, and no deploys."""
-    kwargs = {"code": str(layout.folder / "code"), "folder": str(layout.dags)}
+    kwargs = {
+        "code": str(layout.folder / "code"),
+        "folder": str(layout.dags),
+        "parsed": str(layout.home / "parsed"),
+    }
     bundle = {"name": BUNDLE_NAME, "classpath": "airdeck_bundle.AirdeckBundle", "kwargs": kwargs}
     return {
         "DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
@@ -267,7 +280,7 @@ def _api_server_arguments(layout: Layout) -> tuple[str, ...]:
 def _airflow(
     layout: Layout, environment: Mapping[str, str], *arguments: str, run: tuple[str, ...] = AIRFLOW
 ) -> Spec:
-    return Spec((str(layout.python), *run, *arguments), layout.home, environment, layout.warm)
+    return Spec((str(layout.python), *run, *arguments), layout.home, environment, layout.warm, layout.fence)
 
 
 def _tags(release: Release, layout: Layout) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 A pure ASGI app around the console's. Each Airflow UI has a host name of its own, so no page of it can read
 the console and no cookie of the console reaches it. Bodies stream both ways, unread and still compressed;
-when the browser goes away, the request to Airflow is cancelled. While an Airflow does not answer, whoever opens a page
-of it is led to a page of the console that waits for it (`pages/opening.py`).
+when the browser goes away, the request to Airflow is cancelled. While an Airflow does not answer, a person who opens a
+page of it is led to a page of the console that waits for it (`pages/opening.py`).
 """
 
 import asyncio
@@ -29,7 +29,7 @@ HOP_BY_HOP = frozenset(
 )
 # Ours to say; a browser that sends them could claim another address or another scheme.
 FORWARDED = re.compile(rb"forwarded|x-forwarded-.*|x-real-ip")
-# Browsers keep them apart by host names; should one ever not, whoever has an Airflow's cookie is in that Airflow.
+# Browsers keep them apart by host names; should one ever not, an Airflow's cookie opens that Airflow.
 AIRFLOW_COOKIE = re.compile(rb"_token|airdeck_(state|assertion)")
 CONSOLE_COOKIE = re.compile(rb"(__Host-)?airdeck-(session|csrf|known)|sessionid|csrftoken")
 # Seconds. Airflow may think for long about an answer; the browser decides how long to wait.
@@ -126,7 +126,7 @@ class AirflowProxy:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except httpx.HTTPError:
-            return  # an answer without its end: the server cuts the connection, and the browser can tell
+            return  # an answer without its end: the server cuts the connection, and the browser notices
         finally:
             await response.aclose()
 

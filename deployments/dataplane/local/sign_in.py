@@ -50,12 +50,16 @@ def files(secrets: Secrets, folder: Path, modules: Path, *, takes_password: bool
     return found
 
 
-def admit(folder: Path, people: str) -> bool:
-    """Put the list there; False while the Deployment has no folder for it."""
+def admit(folder: Path, people: str, group: int | None) -> bool:
+    """Put the list there, readable for the `group` that runs the Airflow, if it has one of its own; False while the
+    Deployment has no folder for it."""
     file = people_file(folder)
     if not file.parent.is_dir():
         return False
-    write_private(file, people)
+    if group is None:
+        write_private(file, people)
+    else:
+        write_private(file, people, mode=0o640, group=group)
     return True
 
 

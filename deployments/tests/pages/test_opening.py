@@ -132,7 +132,7 @@ def test_the_setting_is_on_the_settings_page_and_in_the_activity(as_, bob, edita
         in as_(bob).get(url("settings", editable)).content.decode()
     )
     shown = as_(bob).get(url("deployment_activity", editable)).content.decode()
-    assert "changed when opening wakes" in shown
+    assert "changed the wake setting of" in shown
     generation = editable.generation
     as_(bob).post(on)
     editable.refresh_from_db()

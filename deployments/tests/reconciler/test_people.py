@@ -65,7 +65,9 @@ def suspend(vera, workspace):
 @pytest.mark.parametrize(
     ("change", "role"), [(remove, None), (demote, "ADMIN"), (block, None), (suspend, None)]
 )
-def test_whatever_changes_who_may_is_told_at_the_next_sweep(healthy, driver, vera, workspace, change, role):
+def test_whatever_changes_who_may_is_written_at_the_next_sweep(
+    healthy, driver, vera, workspace, change, role
+):
     sweep()
     healthy.refresh_from_db()
     assert healthy.due_at > timezone.now()  # nothing to tell
@@ -113,7 +115,7 @@ def test_what_cannot_be_told_is_tried_again_at_its_own_pace(healthy, driver, ver
 
 def test_it_is_told_again_now_and_then_since_files_get_lost(healthy, driver):
     driver.worlds[healthy.release_name].people = ""
-    Deployment.objects.update(people_told_at=timezone.now() - timedelta(minutes=11), due_at=Now())
+    Deployment.objects.update(people_written_at=timezone.now() - timedelta(minutes=11), due_at=Now())
     reconcile(healthy.pk)
     assert told(driver, healthy)
 

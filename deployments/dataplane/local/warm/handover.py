@@ -1,9 +1,9 @@
 """In the forked child: Airflow as it would be had it been imported with this program's own settings.
 
-First `check`: did anything that the parent imported read a setting or a variable that is another one here? Whoever
-cannot be told anew what it read (`_RULES`) is a reason to start cold: rather slow than wrong. Then `take`: Airflow's
-configuration is made anew, in the very objects that other modules hold, and Airflow is initialized as its `__init__`
-would have done it.
+First `check`: did anything that the parent imported read a setting or a variable that is another one here? A module
+that cannot be given again what it read (`_RULES`) is a reason to start cold: rather slow than wrong. Then `take`:
+Airflow's configuration is made again, in the very objects that other modules hold, and Airflow is initialized as its
+`__init__` would have done it.
 """
 
 import os
@@ -38,6 +38,8 @@ EARLY = (
 PATH_VARIABLE = "PYTHONPATH"
 # Airflow's own modules read these again in `take`.
 TAKEN = frozenset({"AIRFLOW_HOME", "AIRFLOW_CONFIG"})
+# Folders that modules keep in variables of theirs; the parent has some of its own, so these can be told.
+FOLDERS = ("HOME", "TMPDIR")
 CONFIGURATION, SETTINGS, SDK_CONFIGURATION = (
     "airflow.configuration",
     "airflow.settings",
@@ -57,9 +59,27 @@ def check_environment(readings: Readings, before: Mapping[str, str], now: Mappin
             raise Cold(f"{name} is set otherwise")
     for name, given in readings.variables.items():
         if name.startswith(("AIRFLOW__", "AIRDECK_")) or name in TAKEN:
-            continue  # Airflow reads these through its configuration, which is looked at; ours, nobody
+            continue  # Airflow reads these through its configuration, which is looked at; nothing reads ours
+        if name in FOLDERS and given and now.get(name):
+            continue  # `move_folders`
         if now.get(name) != given and not name.startswith(EARLY):
             raise Cold(f"{name} is set otherwise")
+
+
+def move_folders(readings: Readings) -> None:
+    """With this program's environment in place: modules that keep a folder below the parent's HOME or TMPDIR keep the
+    one below ours. Raises Cold when there is something to read that is only read at import."""
+    moved = {name: given for name in FOLDERS if (given := readings.variables.get(name))}
+    if "HOME" in moved and os.path.isdir(os.path.expanduser("~/.config/fsspec")):
+        raise Cold("there is a configuration of fsspec")
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", None) or {}
+        for key, value in list(names.items()):
+            if not isinstance(value, str | Path):
+                continue
+            for name, before in moved.items():
+                if str(value) == before or str(value).startswith(f"{before}/"):
+                    names[key] = type(value)(os.environ[name] + str(value).removeprefix(before))
 
 
 def search_path(
@@ -109,7 +129,7 @@ def _importable(folder: str) -> set[str]:
 
 
 def check_settings(readings: Readings) -> None:
-    """With this program's environment in place: make the configuration anew, hand over what was read, and raise Cold
+    """With this program's environment in place: make the configuration again, hand over what was read, and raise Cold
     for what cannot be handed over."""
     configuration = sys.modules[CONFIGURATION]
     _renew(configuration)
@@ -118,9 +138,9 @@ def check_settings(readings: Readings) -> None:
         vars(sdk)["conf"].__dict__ = sdk.initialize_config().__dict__
     for reading in readings.settings:
         if reading.module == CONFIGURATION and reading.setting != "core.unit_test_mode":
-            continue  # that module does all of it anew
+            continue  # that module does all of it again
         holder = sdk if reading.sdk else configuration
-        now = reading.anew(vars(holder)["conf"]) if holder is not None else None
+        now = reading.read_again(vars(holder)["conf"]) if holder is not None else None
         if now == reading.given:
             continue
         rule = _RULES.get((reading.module, reading.setting))

@@ -19,6 +19,7 @@ from deployments.dataplane.postgres import databases
 from deployments.domain.states import ComponentState, Executor
 from deployments.tests.dataplane import sign_in_story
 from deployments.tests.dataplane.contract import Case, apply_once, converge, new_case, remove
+from deployments.tests.dataplane.local import canary
 from deployments.tests.dataplane.local.airflow_local import (
     DAG,
     LocalHarness,
@@ -54,7 +55,7 @@ def slowly(self, workloads):
 
 CeleryExecutor._process_workloads = slowly
 """
-TASKS = 200
+TASKS = 80  # each costs most of a second of a core
 LOAD = f"""
 from datetime import datetime
 from airflow.sdk import DAG, task
@@ -102,9 +103,11 @@ def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
         assert_runs_a_dag(harness, case)
         sign_in_story.story(harness, case, *door(case))
         _write_a_plugin_that_sends_slowly(harness, case)  # for the scheduler that starts next
+        canary.write_hostile_code(harness, case)  # likewise
         _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case)
         _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case)
         _killed_with_its_children(harness, case)
+        _hostile_code_reaches_nothing(harness, case)
         case = _more_workers_and_schedulers(harness, case)
         _fewer_workers_idle_first(harness, case)
         case = replace(case, release=replace(case.release, scheduler_replicas=1), workers={"default": 1})
@@ -133,14 +136,16 @@ def _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case) -> None
 def _write_a_plugin_that_sends_slowly(harness, case) -> None:
     folder = Path(harness.new_driver().details(case.ref)["DAGs folder"]).parent
     (folder / "plugins").mkdir(exist_ok=True)
-    (folder / "plugins" / "slow_sending.py").write_text(SLOW_SENDING.format(mark=str(folder / "sending")))
+    (folder / "plugins" / "slow_sending.py").write_text(
+        SLOW_SENDING.format(mark=str(folder / "home" / "sending"))
+    )
 
 
 def _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case) -> None:
     """Told to end in between, Airflow's own would leave the task to the queued timeout of ten minutes."""
     folder = Path(harness.new_driver().details(case.ref)["DAGs folder"])
     (folder / "sent.py").write_text(DAG.replace("proof", "sent"))
-    until((folder.parent / "sending").exists)
+    until((folder.parent / "home" / "sending").exists)
     pid = processes(harness, case)["scheduler-1"].pid
     os.kill(pid, signal.SIGTERM)
     until(lambda: processes(harness, case)["scheduler-1"].pid != pid, seconds=20)
@@ -149,6 +154,11 @@ def _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case) -> None:
     assert until(lambda: rows(case, ended), seconds=60) == [("success",)]
     assert rows(case, "SELECT max(try_number) FROM task_instance WHERE dag_id = 'sent'") == [(1,)]
     (folder.parent / "plugins" / "slow_sending.py").unlink()
+
+
+def _hostile_code_reaches_nothing(harness, case) -> None:
+    """In a plugin, in a DAG file that is parsed, in a task, and in a process that a task starts."""
+    assert canary.what_hostile_code_reached(harness, case) == {}
 
 
 def _killed_with_its_children(harness, case) -> None:
@@ -203,7 +213,7 @@ def _fewer_workers_idle_first(harness, case: Case) -> None:
 
 
 def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> Case:
-    """200 short tasks while min, max and concurrency change: schedulers restart, workers come, drain and go."""
+    """80 short tasks while min, max and concurrency change: schedulers restart, workers come, drain and go."""
     folder = harness.new_driver().details(case.ref)["DAGs folder"]
     with open(f"{folder}/load.py", "w") as file:
         file.write(LOAD)
@@ -215,8 +225,8 @@ def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> 
     queue = case.release.queues[0]
     for reached, low, high, concurrency, workers in (
         (1, 2, 4, 2, 3),  # more of both
-        (80, 0, 1, 2, 1),  # fewer than run
-        (120, 1, 3, 4, 2),  # each worker is replaced
+        (30, 0, 1, 2, 1),  # fewer than run
+        (50, 1, 3, 4, 2),  # each worker is replaced
     ):
         until(
             lambda reached=reached: finished() >= reached,
