@@ -32,7 +32,7 @@ from deployments.domain.states import Operation, Status
 from deployments.models import UNKNOWN_AFTER, Deployment, WorkerQueue
 from deployments.queries import upgrades
 from deployments.queries.releases import queue_spec, release_of
-from deployments.reconciler import circuit_breaker, deploys, leases, plan, recording
+from deployments.reconciler import circuit_breaker, deploys, leases, people, plan, recording
 from deployments.reconciler.leases import Claim
 from deployments.reconciler.plan import Verdict
 from deployments.reconciler.recording import LeaseLost, QueueRecord, Record
@@ -191,6 +191,8 @@ def _apply_pass(claim: Claim) -> Record:
             progress = driver.apply(ref, release, vault.read(deployment), workers)
             failpoint("reconcile.after_apply")
             observation = driver.observe(ref)
+        if observation.signs_in:
+            people.write(claim, driver, ref)
     except UpgradeFailed as error:
         return _upgrade_failed(claim, error, Attempt(operation, steps))
     except DataPlaneError as error:
@@ -214,6 +216,7 @@ def _apply_pass(claim: Claim) -> Record:
         components=observation.components,
         queues=scaled,
         facts=_facts(driver, ref, release, observation, verdict),
+        signs_in=observation.signs_in,
     )
 
 

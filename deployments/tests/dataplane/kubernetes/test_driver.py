@@ -204,7 +204,8 @@ def test_airflow_is_stopped_in_an_order_that_loses_no_task(harness, case) -> Non
 
 def test_no_secret_is_in_anything_but_a_secret(harness) -> None:
     case = harness.running()
-    values = [v for k, v in vars(CANARIES).items() if k != "variables"] + list(CANARIES.variables.values())
+    public = {"variables", "sign_in_key"}  # the latter is the half that checks
+    values = [v for k, v in vars(CANARIES).items() if k not in public] + list(CANARIES.variables.values())
     for target, found in harness.emulator.store.objects.items():
         if target.plural != "secrets":
             text = json.dumps(found)
