@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deployments.dataplane.contract import AIRFLOW_PASSWORD, CONSOLE_URLS
 from deployments.dataplane.kubernetes import names
 
 DOMAIN = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
@@ -33,6 +34,7 @@ class ClusterSettings:
     extra_capacity_au: room in the quota for pods that tasks start.
     task_logs_gib: room for the logs of one Deployment's tasks, on a volume of the default StorageClass where there is
         one. 0 asks for no volume.
+    console_urls, takes_password: see `contract.ClusterConfig`.
     """
 
     ingress_domain: str = ""
@@ -52,6 +54,8 @@ class ClusterSettings:
     database_cidrs: tuple[str, ...] = ()
     api_cidrs: tuple[str, ...] = ()
     egress_cidrs: tuple[str, ...] = ()
+    console_urls: str = ""
+    takes_password: bool = False
 
     @classmethod
     def of(cls, raw: Mapping[str, str]) -> "ClusterSettings":
@@ -74,6 +78,8 @@ class ClusterSettings:
             database_cidrs=_cidrs(raw, "database_cidrs"),
             api_cidrs=_cidrs(raw, "api_cidrs"),
             egress_cidrs=_cidrs(raw, "egress_cidrs"),
+            console_urls=raw.get(CONSOLE_URLS, ""),
+            takes_password=AIRFLOW_PASSWORD in raw,
         )
 
     @property

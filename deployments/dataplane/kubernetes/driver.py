@@ -38,7 +38,7 @@ from deployments.dataplane.kubernetes.health.observe import (
     facts_of,
     observe,
 )
-from deployments.dataplane.kubernetes.manifests.configuration import LOG_DAYS
+from deployments.dataplane.kubernetes.manifests import configuration
 from deployments.dataplane.kubernetes.steps import provision, removal, upgrade
 from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
@@ -119,6 +119,17 @@ class KubernetesDriver:
             self._for_observe[ref] = memo or (time.monotonic(), found)
         return progress
 
+    def admit(self, ref: Ref, people: str) -> bool:
+        """See the contract. A kubelet brings it to the pod within a minute and a half."""
+        target = self._target(ref)
+        if target.own_namespace() is None:
+            return False
+        labels = names.labels(ref, names.API_SERVER)
+        meta = {"name": names.PEOPLE, "namespace": target.namespace, "labels": labels}
+        path = target.path("v1", "ConfigMap", names.PEOPLE)
+        target.api.apply(path, configuration.people(meta, people))
+        return True
+
     def destroy(self, ref: Ref) -> Progress:
         return removal.step(self._target(ref))
 
@@ -179,7 +190,7 @@ class KubernetesDriver:
     @property
     def _task_logs(self) -> str:
         """Where the logs of tasks are, and for how long, in words. Asks the cluster every ten minutes at the most."""
-        kept = f"in the Airflow UI; kept for {LOG_DAYS} days, at most {self._settings.task_logs_room} GiB"
+        kept = f"in the Airflow UI; kept for {configuration.LOG_DAYS} days, at most {self._settings.task_logs_room} GiB"
         with suppress(DataPlaneError):
             if not self._has_log_volume(self._api(QUICK_SECONDS)):
                 return f"{kept}, and lost when the code server moves: the cluster gives no volume for them"
