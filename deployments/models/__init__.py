@@ -10,6 +10,7 @@ from deployments.models.deployment import (
     WorkerQueue,
 )
 from deployments.models.deploys import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, DeployStep
+from deployments.models.git_sources import GitSource
 from deployments.models.observed import ComponentStatus, StatusChange, Step, StepTiming
 from deployments.models.words import choices
 
@@ -25,6 +26,7 @@ __all__ = [
     "Deployment",
     "DeploymentSecret",
     "EnvironmentVariable",
+    "GitSource",
     "HibernationSchedule",
     "ReleaseName",
     "RuntimeRelease",

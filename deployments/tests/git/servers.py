@@ -18,7 +18,6 @@ from dulwich.web import make_wsgi_chain
 
 from deployments.tests.dataplane.kubernetes.pki import Authority
 
-
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -106,7 +105,8 @@ def upload_pack(path: str) -> int:
 
 
 class SshServer:
-    """Serves the repositories below a folder to the keys in `accepted` (lines). `host_key` may be changed by `restart`."""
+    """Serves the repositories below a folder to the keys in `accepted` (lines). `restart` changes the host
+    key."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.accepted = folder, []
