@@ -12,7 +12,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)(?P<host>\[[^\]]+\]|[^:/]+):(?P<path>[^:].*)")
-_PATH = re.compile(r"[^\x00-\x20\x7f'\"\\`$;&|<>?#*]{1,400}")
+_PATH = re.compile(r"[^\x00-\x1f\x7f'\"\\`$;&|<>?#*]{1,400}")
 
 SHAPES = "Enter it as https://host/path.git, ssh://git@host/path.git or git@host:path.git."
 

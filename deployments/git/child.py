@@ -10,10 +10,10 @@ import resource
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dulwich.client import GitClient
 from dulwich.errors import HangupException
 from dulwich.objects import Commit as GitCommit
 from dulwich.objects import ObjectID, Tag
@@ -29,6 +29,11 @@ from deployments.domain.git_hosts import Listed
 from deployments.git.https import HttpsClient
 from deployments.git.tree import GitFiles
 from deployments.git.wish import MEMORY_BYTES, TOTAL_SECONDS, Commit, GitRefused, GitWish, Trouble
+
+if TYPE_CHECKING:
+    from deployments.git.ssh import SshClient
+
+    type Client = HttpsClient | SshClient
 
 FACT_LENGTH = 300  # of an author, of a subject
 # Packed is counted as it comes, and Git packs well: the ratio says nothing here.
@@ -69,10 +74,9 @@ def read(wish: GitWish, say: Callable[[dict[str, Any]], None]) -> dict[str, Any]
         say({"head": head.decode()})
         return [] if not head or wish.look_only or head.decode() == wish.known else [ObjectID(head)]
 
-    with Repo.init_bare(wish.repository) as repository:
-        path = "" if isinstance(client, HttpsClient) else address.path
+    with Repo.init_bare(wish.repository) as repository, closing(client):
         try:
-            client.fetch(path.encode(), repository, determine_wants=wants, depth=1, ref_prefix=[ref])
+            client.fetch(client.location, repository, determine_wants=wants, depth=1, ref_prefix=[ref])
         except (GitRefused, MemoryError, OSError):
             raise
         except (
@@ -89,7 +93,7 @@ def read(wish: GitWish, say: Callable[[dict[str, Any]], None]) -> dict[str, Any]
         return _taken(repository, ObjectID(head), wish)
 
 
-def _client(address: GitAddress, wish: GitWish) -> GitClient:
+def _client(address: GitAddress, wish: GitWish) -> "Client":
     counter, listed = Counter(wish.most_bytes), Listed.of(wish.listed)
     if address.scheme == git_address.HTTPS:
         return HttpsClient(address, user=wish.token_user, token=wish.token, listed=listed, count=counter)
@@ -100,16 +104,14 @@ def _client(address: GitAddress, wish: GitWish) -> GitClient:
     )
 
 
-def _protocol_broke(
-    address: GitAddress, client: GitClient, error: Exception, *, fetching: bool
-) -> GitRefused:
+def _protocol_broke(address: GitAddress, client: "Client", error: Exception, *, fetching: bool) -> GitRefused:
     """What a broken conversation means: over SSH most often that there is no such repository."""
     if fetching:
         return GitRefused(
             f"{address.shown_host} did not hand out the commit that it named. The branch was rewritten at that "
             "moment, or the server has a fault. It is tried again later."
         )
-    said = client.said() if not isinstance(client, HttpsClient) and hasattr(client, "said") else ""
+    said = client.said()
     quote = f" The server says: “{said[:300]}”" if said else ""
     if isinstance(error, HangupException):
         return GitRefused(
@@ -124,7 +126,7 @@ def _taken(repository: Repo, head: ObjectID, wish: GitWish) -> dict[str, Any]:
         commit = repository.object_store[commit.object[1]]
     if not isinstance(commit, GitCommit):
         raise GitRefused("The branch names no commit. Check the repository.", Trouble.LASTING)
-    budget = Budget(0, GIT_LIMITS)
+    budget = Budget(GIT_LIMITS.packed, GIT_LIMITS)
     files = GitFiles(repository.object_store, commit.tree, wish.subfolder, budget)
     unpacked = take(files.entries(), Path(wish.scratch), budget)
     made = Commit(head.decode(), _text(commit.author), _text(commit.message.partition(b"\n")[0]))

@@ -25,6 +25,8 @@ CHUNK = 64 * 1024
 class HttpsClient(AbstractHttpGitClient):
     """Speaks to one repository. `count` is told how many bytes came, and may raise. Raises GitRefused."""
 
+    location = b""  # below the address
+
     def __init__(
         self, address: GitAddress, *, user: str, token: str, listed: Listed, count: Callable[[int], None]
     ) -> None:
@@ -82,6 +84,14 @@ class HttpsClient(AbstractHttpGitClient):
             return chunk
 
         return answer, read
+
+    def said(self) -> str:
+        """What the server says beside Git's own protocol: nothing that is kept."""
+        return ""
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._pool.close()
 
     def _judge(self, answer: urllib3.BaseHTTPResponse) -> None:
         host, status = self._address.shown_host, answer.status

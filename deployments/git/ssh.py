@@ -13,9 +13,7 @@ from dulwich.protocol import Protocol
 from deployments.domain.git_address import GitAddress
 from deployments.domain.git_hosts import Listed
 from deployments.git import sockets
-from deployments.git.wish import SILENCE_SECONDS, GitRefused, Trouble
-
-MORE_SILENCE = 1.0  # for the thread that waits for the loop's own time limit
+from deployments.git.wish import SILENCE_SECONDS, TOTAL_SECONDS, GitRefused, Trouble
 
 
 class SshClient(TraditionalGitClient):
@@ -33,6 +31,7 @@ class SshClient(TraditionalGitClient):
         super().__init__(thin_packs=False, quiet=True)
         self._address, self._private_key, self._host_key = address, private_key, host_key
         self._listed, self._count = listed, count
+        self.location = address.path.encode()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._process: asyncssh.SSHClientProcess[bytes] | None = None
@@ -48,6 +47,9 @@ class SshClient(TraditionalGitClient):
         self._process = process
         return Protocol(self._read, self._write, self._close), lambda: False, None
 
+    def close(self) -> None:
+        """The connection and its thread end with the child."""
+
     def said(self) -> str:
         """What the server wrote beside Git's own protocol: why it refused."""
         if self._process is None:
@@ -60,6 +62,7 @@ class SshClient(TraditionalGitClient):
 
     async def _start(self, command: str) -> "asyncssh.SSHClientProcess[bytes]":
         seen = _Seen(self._address, self._host_key)
+        key = asyncssh.import_private_key(self._private_key)
         plain = sockets.connect(self._address.host, self._address.port, self._listed)
         plain.setblocking(False)
         kind = self._host_key.partition(" ")[0]
@@ -73,7 +76,7 @@ class SshClient(TraditionalGitClient):
                 known_hosts=([], [], []),
                 server_host_key_algs=_preferred(kind) if kind else "default",
                 username=self._address.user,
-                client_keys=[asyncssh.import_private_key(self._private_key)],
+                client_keys=[key],
                 preferred_auth="publickey",
                 agent_path=None,
                 gss_host=None,
@@ -104,25 +107,32 @@ class SshClient(TraditionalGitClient):
     def _wait[T](self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return future.result(2 * SILENCE_SECONDS + MORE_SILENCE)
+            return future.result(TOTAL_SECONDS)
         except TimeoutError:
             future.cancel()
-            raise self._because(TimeoutError()) from None
+            raise
 
     def _stream(self) -> "asyncssh.SSHClientProcess[bytes]":
         assert self._process is not None  # noqa: S101 - after _connect
         return self._process
 
     def _read(self, size: int) -> bytes:
-        async def more() -> bytes:
-            return await asyncio.wait_for(self._stream().stdout.read(size), SILENCE_SECONDS)
-
         try:
-            data = self._wait(more())
+            data = self._wait(self._exactly(size))
         except (OSError, TimeoutError, asyncssh.Error) as error:
             raise self._because(error) from None
         self._count(len(data))
         return data
+
+    async def _exactly(self, size: int) -> bytes:
+        """So many bytes, fewer only at the end: dulwich counts on that. Silence is judged between any two of them."""
+        found = b""
+        while len(found) < size:
+            more = await asyncio.wait_for(self._stream().stdout.read(size - len(found)), SILENCE_SECONDS)
+            if not more:
+                break
+            found += more
+        return found
 
     def _write(self, data: bytes) -> int:
         async def send() -> None:

@@ -3,11 +3,10 @@
 import asyncio
 import base64
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import asyncssh
@@ -17,8 +16,6 @@ from dulwich.server import Backend, UploadPackHandler, serve_command
 from dulwich.web import make_wsgi_chain
 
 from deployments.tests.dataplane.kubernetes.pki import Authority
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 class _Folder(Backend):
@@ -59,7 +56,11 @@ class HttpsServer:
         self._server = make_server("127.0.0.1", 0, self._answer, server_class=_Server, handler_class=_Quiet)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._server.socket = context.wrap_socket(
+            self._server.socket,
+            server_side=True,
+            do_handshake_on_connect=False,  # but when it is read, where an error closes it
+        )
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -88,20 +89,12 @@ class HttpsServer:
         return self._git(environ, start_response)
 
 
-UPLOAD_PACK = "import sys; from deployments.tests.git.servers import *; sys.exit(upload_pack(sys.argv[1]))"
-
-
 class Patient(UploadPackHandler):
     """dulwich's, which refuses clients that want no thin packs; Git's own does not."""
 
     @classmethod
     def required_capabilities(cls):
         return (b"side-band-64k", b"ofs-delta")
-
-
-def upload_pack(path: str) -> int:
-    """Serve one repository on standard input and output."""
-    return serve_command(Patient, ["", path])
 
 
 class SshServer:
@@ -165,13 +158,24 @@ class SshServer:
             process.stderr.write(b"ERROR: Repository not found.\n")
             process.exit(1)
             return
-        inner = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", UPLOAD_PACK, str(path),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
-        )  # fmt: skip
-        await process.redirect(stdin=inner.stdin, stdout=inner.stdout)
-        await process.stdout.drain()
-        process.exit(await inner.wait())
+        await self._loop.run_in_executor(
+            None, serve_command, Patient, ["", str(path)], None, *self._files(process)
+        )
+        process.exit(0)
+
+    def _files(self, process: asyncssh.SSHServerProcess) -> tuple[SimpleNamespace, SimpleNamespace]:
+        """The process's input and output as dulwich's thread wants them."""
+
+        def read(size: int) -> bytes:
+            try:
+                return self._run(process.stdin.readexactly(size))
+            except asyncio.IncompleteReadError as short:
+                return short.partial
+
+        def write(data: bytes) -> None:
+            self._loop.call_soon_threadsafe(process.stdout.write, data)
+
+        return SimpleNamespace(read=read), SimpleNamespace(write=write, flush=lambda: None)
 
     def _run(self, work):
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
