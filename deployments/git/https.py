@@ -67,10 +67,14 @@ class HttpsClient(AbstractHttpGitClient):
             raise GitRefused(self._not_trusted(error)) from None
         except HTTPError:
             raise GitRefused(self._silent()) from None
-        self._judge(answer)
         kind = answer.headers.get("Content-Type", "")
-        if not kind.startswith("application/x-git-"):
-            raise GitRefused(self._no_git())
+        try:
+            self._judge(answer)
+            if not kind.startswith("application/x-git-"):
+                raise GitRefused(self._no_git())
+        except GitRefused:
+            answer.close()
+            raise
         told = {"content_type": kind, "redirect_location": ""}  # dulwich reads them off the answer
         for name, value in told.items():
             setattr(answer, name, value)
@@ -119,11 +123,12 @@ class HttpsClient(AbstractHttpGitClient):
 
     def _not_trusted(self, error: SSLError) -> str:
         inner = error.args[0] if error.args else None
-        why = getattr(inner, "verify_message", "") if isinstance(inner, ssl.SSLCertVerificationError) else ""
-        because = f": {why}" if why else ""
+        if not isinstance(inner, ssl.SSLCertVerificationError):
+            return f"No TLS connection to {self._address.shown_host} could be made. Check the address and its port."
+        why = inner.verify_message.rstrip(".")
         return (
-            f"The TLS connection to {self._address.shown_host} is not trusted{because}. Its certificate must be of an "
-            "authority that this server knows."
+            f"The certificate of {self._address.shown_host} is not trusted: {why}. It must be of an authority that "
+            "this server knows."
         )
 
     def _silent(self) -> str:

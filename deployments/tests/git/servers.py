@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -200,8 +201,6 @@ class Tcp:
     """A server of one's own making: `speak` gets each connection."""
 
     def __init__(self, speak: Callable) -> None:
-        import socket
-
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self._speak = speak
@@ -209,7 +208,8 @@ class Tcp:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Stop."""
+        """Stop; whoever waits in `accept` is woken."""
+        self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         for each in self.open:
             each.close()
