@@ -10,8 +10,8 @@ class DeploymentsConfig(AppConfig):
     name = "deployments"
 
     def ready(self) -> None:
-        """Tell tenancy what lives in Workspaces, and drivers at which addresses clusters may be, and where
-        repositories."""
+        """Register with tenancy what lives in Workspaces, with drivers at which addresses clusters may be, and with Git
+        at which repositories may be."""
         from deployments import workspace_hooks
         from deployments.domain import addresses, git_hosts
 

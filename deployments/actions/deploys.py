@@ -1,5 +1,5 @@
 """Deploying code: receiving it, asking for it to become active, and going back. Contents are kept first, outside of any
-transaction; then a row says that they are wanted, and the reconciler does the rest."""
+transaction; then a row says that they are desired, and the reconciler does the rest."""
 
 import zlib
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ from deployments.models import (
     DeployStep,
     GitSource,
 )
-from deployments.queries.deploys import base_of, store_of, wanted, why_no_code
+from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
 from workspaces.models import User
 
 AIRDECK = "Airdeck"  # who deploys what nobody clicked for
@@ -84,7 +84,7 @@ def receive_upload(*, deployment: Deployment, by: User, stream: BinaryIO, name: 
     )
 
 
-def compare_anew(*, deployment: Deployment, upload: CodeUpload) -> CodeUpload:
+def compare_again(*, deployment: Deployment, upload: CodeUpload) -> CodeUpload:
     """Compare an upload with what there is now. Raises NotNow and DataPlaneError."""
     upload.base = _base(deployment, ready_store(deployment))
     upload.save(update_fields=["base"])
@@ -100,30 +100,30 @@ def _base(deployment: Deployment, store: CodeStore) -> str:
 
 
 def _notes(store: CodeStore, unpacked: Unpacked) -> list[str]:
-    """What whoever deploys this should know."""
-    said = []
+    """What the person who deploys this should know."""
+    sentences = []
     if unpacked.left_out:
         files = "1 file was" if unpacked.left_out == 1 else f"{unpacked.left_out:,} files were"
-        said.append(f"{files} left out: caches, environments, .env files, or what {IGNORE_FILE} says.")
+        sentences.append(f"{files} left out: caches, environments, .env files, or what {IGNORE_FILE} says.")
     manifest = unpacked.manifest
     if manifest.only_folder:
         folder = manifest.only_folder
-        said.append(
+        sentences.append(
             f"Everything is inside the folder {shown(folder)}, so its modules are imported as {shown(folder)}.… . If "
             "that is not meant, pack the content of the folder."
         )
     if not manifest.python_files:
-        said.append("There is no Python file in it, so Airflow will find no DAG.")
-    wanted_file = next((file for file in manifest.files if file.path == REQUIREMENTS_FILE), None)
-    if wanted_file is not None and wanted_file.size <= REQUIREMENTS_BYTES:
-        count = len(read_requirements(store.read(wanted_file)).lines)
+        sentences.append("There is no Python file in it, so Airflow will find no DAG.")
+    requirements_file = next((file for file in manifest.files if file.path == REQUIREMENTS_FILE), None)
+    if requirements_file is not None and requirements_file.size <= REQUIREMENTS_BYTES:
+        count = len(read_requirements(store.read(requirements_file)).lines)
         if count:
             packages = "1 package" if count == 1 else f"{count} packages"
-            said.append(
+            sentences.append(
                 f"{REQUIREMENTS_FILE} names {packages}. Deploys do not install packages yet: a DAG that needs one "
                 "which the runtime does not have will not import."
             )
-    return said
+    return sentences
 
 
 def ready_store(deployment: Deployment) -> CodeStore:
@@ -143,7 +143,7 @@ def ready_store(deployment: Deployment) -> CodeStore:
 def deploy_upload(
     *, deployment: Deployment, by: User, upload: CodeUpload, seen: str, description: str, despite_syntax: bool
 ) -> Deploy:
-    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to. Twice is once.
+    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to. Idempotent.
     Raises CodeChanged, NothingToDeploy, NotNow and DataPlaneError."""
     wish = Wish(
         upload.manifest.opened(), DeploySource.UPLOAD, upload.pk, description, despite_syntax=despite_syntax
@@ -213,7 +213,7 @@ def deploy_commit(
     revision: int,
     idempotency_key: UUID,
 ) -> Deploy:
-    """Ask for the code of a Git commit, whose contents the store has received, on behalf of whoever asked for it, or of
+    """Ask for the code of a Git commit, whose contents the store has received, for the person who asked for it, or for
     Airdeck itself. `git` has its facts as `Deploy.git` keeps them; `revision` is that of the Git source that it came
     from. Raises GitChanged when that is another by now, and NothingToDeploy, NotNow and DataPlaneError."""
     store = ready_store(deployment)
@@ -230,13 +230,13 @@ def deploy_commit(
 
 def _ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None = None) -> Deploy:
     store = ready_store(deployment)
-    folder = store.folder() if wanted(deployment) is None else None  # I/O, so before the transaction
+    folder = store.folder() if desired_deploy(deployment) is None else None  # I/O, so before the transaction
     with changing(deployment, by=by) as row:
         earlier = Deploy.objects.filter(deployment=row, idempotency_key=wish.idempotency_key).first()
         if earlier is not None:
             return earlier
         _refuse_unless_same_source(row, wish)
-        newest = wanted(row)
+        newest = desired_deploy(row)
         if newest is not None and newest.digest == wish.manifest.digest:
             raise NothingToDeploy(newest.number)
         if seen is not None and base_of(row, folder)[0] != seen:
@@ -282,12 +282,12 @@ def _create(row: Deployment, by: User | None, wish: Wish) -> Deploy:
     for position, (key, title) in enumerate(STEPS):
         done = {"state": StepState.DONE, "started_at": now, "finished_at": now} if not position else {}
         DeployStep.objects.create(deploy=made, position=position, key=key, title=title, **done)
-    told: dict[str, object] = {"deploy": number, "files": made.files}
+    details: dict[str, object] = {"deploy": number, "files": made.files}
     if wish.origin is not None:
-        told["code_of_deploy"] = wish.origin.number
+        details["code_of_deploy"] = wish.origin.number
     if wish.git:
-        told["commit"] = wish.git["sha"]
-    record_deployment(row, by, "rolled back" if wish.origin else "deployed code to", new=told)
+        details["commit"] = wish.git["sha"]
+    record_deployment(row, by, "rolled back" if wish.origin else "deployed code to", new=details)
     Deployment.objects.filter(pk=row.pk).update(due_at=Now())
     enqueue_on_commit(row)
     return made

@@ -25,7 +25,7 @@ from deployments.secrets import vault
 from workspaces.models import User
 
 # The columns that a change writes.
-WANTED = (
+CHANGED_COLUMNS = (
     "address branch subfolder every_minutes automatic token_user has_token public_key host_key revision updated_by "
     "updated_at due_at head handled handled_note problem failures offered_host_key"
 ).split()
@@ -55,7 +55,7 @@ def connect(*, deployment: Deployment, by: User, wish: GitWish) -> GitSource:
         source = GitSource(deployment=row, updated_by=by, due_at=timezone.now(), **values)
         _give_secrets(source, address, wish)
         source.save(force_insert=True)
-        record_deployment(row, by, "connected a Git repository to", new=_told(source))
+        record_deployment(row, by, "connected a Git repository to", new=_audited(source))
         _look(row)
     return source
 
@@ -67,7 +67,7 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
     with _changing(deployment, by) as source:
         if source.revision != seen:
             raise GitChanged
-        old = _told(source)
+        old = _audited(source)
         moved = source.parsed.place != address.place
         if moved and wish.token is None and source.has_token and address.scheme != SSH:
             was = source.parsed.shown_host
@@ -86,13 +86,13 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
         if other:
             source.head = source.handled = source.handled_note = ""
         _give_secrets(source, address, wish)
-        told = _told(source)
-        if told == old and wish.token is None:
+        audited = _audited(source)
+        if audited == old and wish.token is None:
             return source
         _save(source, by, problem="", failures=0)
-        changed = {name for name in told if told[name] != old[name]}
-        new = {name: told[name] for name in changed}
-        if wish.token and old["token"] and told["token"]:
+        changed = {name for name in audited if audited[name] != old[name]}
+        new = {name: audited[name] for name in changed}
+        if wish.token and old["token"] and audited["token"]:
             new["token"] = "changed"  # noqa: S105 - a word for the audit
         record_deployment(
             source.deployment,
@@ -110,10 +110,10 @@ def disconnect(*, deployment: Deployment, by: User) -> None:
         source = GitSource.objects.filter(deployment=row).first()
         if source is None:
             return
-        told = _told(source)
+        audited = _audited(source)
         source.delete()
         vault.forget_git(row, vault.GIT_TOKEN, vault.GIT_KEY, vault.GIT_HOOK)
-        record_deployment(row, by, "disconnected the Git repository of", old=told)
+        record_deployment(row, by, "disconnected the Git repository of", old=audited)
 
 
 def confirm_host_key(*, deployment: Deployment, by: User, fingerprint: str) -> GitSource:
@@ -152,7 +152,7 @@ def deploy_newest(*, deployment: Deployment, by: User) -> None:
     """Have the newest commit of the branch deployed, whether it was deployed before or not. Raises GitNotConnected and
     NotNow."""
     with _changing(deployment, by) as source:
-        GitSource.objects.filter(pk=source.pk).update(wanted_at=Now(), wanted_by=by, due_at=Now())
+        GitSource.objects.filter(pk=source.pk).update(asked_at=Now(), asked_by=by, due_at=Now())
         _look(source.deployment)
 
 
@@ -240,11 +240,11 @@ def _save(source: GitSource, by: User, **values: object) -> None:
     source.revision += 1
     source.updated_by, source.updated_at = by, timezone.now()
     source.due_at = timezone.now()
-    source.save(update_fields=WANTED)
+    source.save(update_fields=CHANGED_COLUMNS)
     _look(source.deployment)
 
 
-def _told(source: GitSource) -> dict[str, object]:
+def _audited(source: GitSource) -> dict[str, object]:
     """What the audit says of it."""
     return {
         "address": source.address,

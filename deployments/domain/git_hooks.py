@@ -1,4 +1,4 @@
-"""Whether a push event comes from whoever has the secret. One header per kind of Git host. Pure."""
+"""Whether a push event proves the secret. One header per kind of Git host. Pure."""
 
 import hashlib
 import hmac
@@ -25,10 +25,10 @@ def signature(body: bytes, secret: str) -> str:
 def is_signed(headers: Mapping[str, str], body: bytes, secret: str) -> bool:
     """Whether one of the headers proves the secret. Takes the same time whether it does or not; an empty secret proves
     nothing."""
-    wanted = signature(body, secret)
+    expected = signature(body, secret)
     good = False
     for name in SIGNATURES:
-        said = headers.get(name, "").removeprefix("sha256=").lower()
-        good |= hmac.compare_digest(said.encode(), wanted.encode())
+        proof = headers.get(name, "").removeprefix("sha256=").lower()
+        good |= hmac.compare_digest(proof.encode(), expected.encode())
     good |= hmac.compare_digest(headers.get(TOKEN, "").encode(), secret.encode())
     return good and bool(secret)

@@ -1,6 +1,6 @@
 """At which addresses a Git repository may be: public ones, and those that the operator lists.
 
-Whoever edits a Deployment names the address, so it must lead to nothing that listens for this network alone. Pure:
+Any Editor names the address, so it must lead to nothing that listens for this network alone. Pure:
 names are resolved by who connects, and what they resolve to is asked about here.
 """
 

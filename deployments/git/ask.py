@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from deployments.domain.code_archive import Unpacked
 from deployments.domain.code_manifest import Manifest
-from deployments.git.wish import REFS_SECONDS, TOTAL_SECONDS, Commit, GitRefused, GitWish, Trouble
+from deployments.git.wish import REFS_SECONDS, TOTAL_SECONDS, Commit, GitRefused, GitWish, RefusalKind
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "LANG", "LC_ALL")
@@ -32,7 +32,7 @@ class GitStopped(GitRefused):
     """Refused after the head was known."""
 
     def __init__(self, refused: GitRefused, head: str) -> None:
-        super().__init__(str(refused), refused.trouble, refused.host_key)
+        super().__init__(str(refused), refused.kind, refused.host_key)
         self.head = head
 
 
@@ -102,7 +102,7 @@ def _line(child: subprocess.Popen[bytes], out: IO[bytes], seconds: float) -> dic
 
 
 def _refusal(fields: dict[str, Any]) -> GitRefused:
-    return GitRefused(fields["refused"], Trouble(fields["trouble"]), fields["host_key"])
+    return GitRefused(fields["refused"], RefusalKind(fields["kind"]), fields["host_key"])
 
 
 def _environment(wish: GitWish) -> dict[str, str]:

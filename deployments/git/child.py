@@ -1,6 +1,6 @@
 """Reads one Git repository once, as a program of its own (`ask`): it gets a wish on standard input, keeps what it
-fetched in two folders, and answers in lines of JSON on standard output. It ends when standard input does, so whoever
-asked may be killed."""
+fetched in two folders, and answers in lines of JSON on standard output. It ends when standard input does, so the
+parent may be killed."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ from deployments.domain.git_address import GitAddress
 from deployments.domain.git_hosts import Listed
 from deployments.git.https import HttpsClient
 from deployments.git.tree import GitFiles
-from deployments.git.wish import MEMORY_BYTES, TOTAL_SECONDS, Commit, GitRefused, GitWish, Trouble
+from deployments.git.wish import MEMORY_BYTES, TOTAL_SECONDS, Commit, GitRefused, GitWish, RefusalKind
 
 if TYPE_CHECKING:
     from deployments.git.ssh import SshClient
@@ -57,12 +57,12 @@ class Counter:
             raise GitRefused(
                 f"The newest commit alone has more than {self._most // MIB} MiB, so it was not fetched to the end. "
                 "Keep data out of the repository, or give the DAGs one of their own.",
-                Trouble.LASTING,
+                RefusalKind.LASTING,
             )
 
 
 def read(wish: GitWish, say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Do what is wished. `say` is told the head of the branch as soon as it is known. Raises GitRefused."""
+    """Do what is wished. `say` gets the head of the branch as soon as it is known. Raises GitRefused."""
     address = git_address.parse(wish.address)
     client = _client(address, wish)
     ref = b"refs/heads/" + wish.branch.encode()
@@ -111,8 +111,8 @@ def _protocol_broke(address: GitAddress, client: "Client", error: Exception, *, 
             f"{address.shown_host} did not hand out the commit that it named. The branch was rewritten at that "
             "moment, or the server has a fault. It is tried again later."
         )
-    said = client.said()
-    quote = f" The server says: “{said[:300]}”" if said else ""
+    words = client.explanation()
+    quote = f" The server says: “{words[:300]}”" if words else ""
     if isinstance(error, HangupException):
         return GitRefused(
             f"{address.shown_host} has no repository {address.path}, or the key may not read it.{quote}"
@@ -125,7 +125,7 @@ def _taken(repository: Repo, head: ObjectID, wish: GitWish) -> dict[str, Any]:
     while isinstance(commit, Tag):
         commit = repository.object_store[commit.object[1]]
     if not isinstance(commit, GitCommit):
-        raise GitRefused("The branch names no commit. Check the repository.", Trouble.LASTING)
+        raise GitRefused("The branch names no commit. Check the repository.", RefusalKind.LASTING)
     budget = Budget(GIT_LIMITS.packed, GIT_LIMITS)
     files = GitFiles(repository.object_store, commit.tree, wish.subfolder, budget)
     unpacked = take(files.entries(), Path(wish.scratch), budget)
@@ -148,18 +148,18 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (int(TOTAL_SECONDS), int(TOTAL_SECONDS)))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     wish = GitWish.read(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_whoever_asked, daemon=True).start()
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         answer = read(wish, _say)
     except GitRefused as error:
         answer = error.fields
     except CodeRefused as error:
-        answer = GitRefused(str(error), Trouble.LASTING).fields
+        answer = GitRefused(str(error), RefusalKind.LASTING).fields
     except MemoryError:
         answer = GitRefused(
             f"Reading the newest commit takes more than {MEMORY_BYTES // MIB:,} MiB of memory. Keep large files out "
             "of the repository.",
-            Trouble.LASTING,
+            RefusalKind.LASTING,
         ).fields
     except Exception as error:  # as above, of objects that a commit is made of
         answer = _failed(error).fields
@@ -183,7 +183,7 @@ def _say(fields: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _end_with_whoever_asked() -> None:
+def _end_with_the_parent() -> None:
     sys.stdin.buffer.read()
     os._exit(1)
 

@@ -23,7 +23,7 @@ CHUNK = 64 * 1024
 
 
 class HttpsClient(AbstractHttpGitClient):
-    """Speaks to one repository. `count` is told how many bytes came, and may raise. Raises GitRefused."""
+    """Speaks to one repository. `count` gets the number of bytes that came, and may raise. Raises GitRefused."""
 
     location = b""  # below the address
 
@@ -75,8 +75,8 @@ class HttpsClient(AbstractHttpGitClient):
         except GitRefused:
             answer.close()
             raise
-        told = {"content_type": kind, "redirect_location": ""}  # dulwich reads them off the answer
-        for name, value in told.items():
+        values = {"content_type": kind, "redirect_location": ""}  # dulwich reads them off the answer
+        for name, value in values.items():
             setattr(answer, name, value)
 
         def read(size: int) -> bytes:
@@ -89,7 +89,7 @@ class HttpsClient(AbstractHttpGitClient):
 
         return answer, read
 
-    def said(self) -> str:
+    def explanation(self) -> str:
         """What the server says beside Git's own protocol: nothing that is kept."""
         return ""
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 
 def make(comment: str) -> tuple[str, str]:
-    """A new pair: the private half for whoever signs in, and the public one in a line for the Git host."""
+    """A new pair: the private half for signing in, and the public one in a line for the Git host."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

@@ -13,11 +13,11 @@ from dulwich.protocol import Protocol
 from deployments.domain.git_address import GitAddress
 from deployments.domain.git_hosts import Listed
 from deployments.git import sockets
-from deployments.git.wish import SILENCE_SECONDS, TOTAL_SECONDS, GitRefused, Trouble
+from deployments.git.wish import SILENCE_SECONDS, TOTAL_SECONDS, GitRefused, RefusalKind
 
 
 class SshClient(TraditionalGitClient):
-    """Speaks to one repository. `count` is told how many bytes came, and may raise. Raises GitRefused."""
+    """Speaks to one repository. `count` gets the number of bytes that came, and may raise. Raises GitRefused."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class SshClient(TraditionalGitClient):
     def close(self) -> None:
         """The connection and its thread end with the child."""
 
-    def said(self) -> str:
+    def explanation(self) -> str:
         """What the server wrote beside Git's own protocol: why it refused."""
         if self._process is None:
             return ""
@@ -163,12 +163,12 @@ class _Seen(asyncssh.SSHClient):
             return True
         host = self._address.shown_host
         sentence = (
-            f"The host key of {host} changed, so nothing was sent to it. Ask whoever runs it; if the new key is right, "
-            "confirm it."
+            f"The host key of {host} changed, so nothing was sent to it. Ask the people who run it; if the new key is "
+            "right, confirm it."
             if self._confirmed
             else f"Confirm the host key of {host} first."
         )
-        self.refusal = GitRefused(sentence, Trouble.HOST_KEY, line)
+        self.refusal = GitRefused(sentence, RefusalKind.HOST_KEY, line)
         return False
 
 

@@ -16,7 +16,7 @@ MEMORY_BYTES = (
 )  # of address space; one file of 100 MiB is held whole, beside Python and the libraries
 
 
-class Trouble(StrEnum):
+class RefusalKind(StrEnum):
     """What kind of answer a refusal is."""
 
     PASSING = "passing"  # the server, the network, the credentials: trying again may help
@@ -57,16 +57,16 @@ class GitWish:
 
 class GitRefused(Exception):
     """The repository was not read. `str()` is one sentence that says why and what to do. `host_key` is what the server
-    showed, of Trouble.HOST_KEY."""
+    showed, of RefusalKind.HOST_KEY."""
 
-    def __init__(self, sentence: str, trouble: Trouble = Trouble.PASSING, host_key: str = "") -> None:
+    def __init__(self, sentence: str, kind: RefusalKind = RefusalKind.PASSING, host_key: str = "") -> None:
         super().__init__(sentence)
-        self.trouble, self.host_key = trouble, host_key
+        self.kind, self.host_key = kind, host_key
 
     @property
     def fields(self) -> dict[str, Any]:
         """As it travels."""
-        return {"refused": str(self), "trouble": self.trouble.value, "host_key": self.host_key}
+        return {"refused": str(self), "kind": self.kind.value, "host_key": self.host_key}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0010_deploys'),
+        ('deployments', '0016_wakes_on_open'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('public_key', models.CharField(blank=True, max_length=300)),
                 ('host_key', models.CharField(blank=True, max_length=2000)),
                 ('has_hook', models.BooleanField(default=False)),
-                ('wanted_at', models.DateTimeField(null=True)),
+                ('asked_at', models.DateTimeField(null=True)),
                 ('revision', models.PositiveIntegerField(default=1)),
                 ('updated_at', models.DateTimeField(auto_now_add=True)),
                 ('due_at', models.DateTimeField(null=True)),
@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('problem', models.CharField(blank=True, max_length=1000)),
                 ('offered_host_key', models.CharField(blank=True, max_length=2000)),
                 ('updated_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('wanted_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('asked_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'indexes': [models.Index(fields=['due_at'], name='git_source_due')],

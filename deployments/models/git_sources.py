@@ -27,8 +27,8 @@ class GitSource(models.Model):
     public_key = models.CharField(max_length=300, blank=True)  # of the pair that Airdeck made, for ssh
     host_key = models.CharField(max_length=2000, blank=True)  # the server's, once somebody confirmed it
     has_hook = models.BooleanField(default=False)
-    wanted_at = models.DateTimeField(null=True)  # somebody asked for the newest commit to be deployed
-    wanted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    asked_at = models.DateTimeField(null=True)  # somebody asked for the newest commit to be deployed
+    asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     revision = models.PositiveIntegerField(default=1)  # grows with every change of the above but `wanted_…`
     updated_at = models.DateTimeField(auto_now_add=True)
     updated_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -40,7 +40,7 @@ class GitSource(models.Model):
 
     # What was found.
     tried_at = models.DateTimeField(null=True)  # the last look began
-    checked_at = models.DateTimeField(null=True)  # the last look that told where the branch stands
+    checked_at = models.DateTimeField(null=True)  # the last look that audited where the branch stands
     head = models.CharField(max_length=64, blank=True)  # the newest commit that was seen
     handled = models.CharField(max_length=64, blank=True)  # the commit that was last deployed, or found unfit
     handled_at = models.DateTimeField(null=True)

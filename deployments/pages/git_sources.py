@@ -30,7 +30,7 @@ def _url(deployment: Deployment, name: str = "git") -> str:
 
 
 def _source(deployment: Deployment) -> GitSource | None:
-    return GitSource.objects.select_related("wanted_by").filter(deployment=deployment).first()
+    return GitSource.objects.select_related("asked_by").filter(deployment=deployment).first()
 
 
 def _not_now(deployment: Deployment) -> str:
@@ -104,22 +104,22 @@ def git_edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Connect a repository, or change what is followed."""
     source = _source(deployment)
     form = GitSourceForm(posted(request), source=source)
-    trouble = ""
+    problem = ""
     if form.is_bound and form.is_valid():
         try:
             _save(request, deployment, source, form)
         except InvalidInput as refusal:
             form.refuse(refusal)
         except GitChanged as refusal:
-            trouble = str(refusal)
+            problem = str(refusal)
             form = GitSourceForm(None, source=_source(deployment))
         except ActionRefused as refusal:
-            trouble = str(refusal)
+            problem = str(refusal)
         else:
             return see_other(_url(deployment))
     form.ask_again()
-    context = _context(request, deployment, form=form, source=source, trouble=trouble)
-    status = 409 if trouble else 422 if form.is_bound else 200
+    context = _context(request, deployment, form=form, source=source, problem=problem)
+    status = 409 if problem else 422 if form.is_bound else 200
     return render(request, "deployments/git/edit.html", context, status=status)
 
 

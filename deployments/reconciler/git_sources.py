@@ -27,14 +27,14 @@ from deployments.actions.refusals import GitChanged, NothingToDeploy, NotNow
 from deployments.dataplane.contract import DataPlaneError
 from deployments.domain import git_hosts
 from deployments.git import ask
-from deployments.git.wish import GitRefused, GitWish, Trouble
+from deployments.git.wish import GitRefused, GitWish, RefusalKind
 from deployments.models import GitSource
 from deployments.reconciler import recording
 from deployments.secrets import vault
 
 logger = structlog.get_logger(__name__)
 
-LEASE = timedelta(seconds=210)  # longer than the task's time limit: whoever held it is dead
+LEASE = timedelta(seconds=210)  # longer than the task's time limit: the worker that held it is dead
 BATCH = 50  # of one sweep
 RETRY_FIRST, RETRY_LAST = 60.0, 3600.0  # seconds after the first failure, and at most
 _LOCK = 0x41444B47  # of claims, so that their number is right
@@ -52,12 +52,12 @@ class Look:
     @property
     def deploys(self) -> bool:
         """Whether a newer commit is to be fetched and deployed."""
-        return self.source.automatic or self.source.wanted_at is not None
+        return self.source.automatic or self.source.asked_at is not None
 
     @property
     def known(self) -> str:
         """The commit that is not to be deployed again: none when somebody asked for it."""
-        return "" if self.source.wanted_at is not None else self.source.handled
+        return "" if self.source.asked_at is not None else self.source.handled
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _claim(pk: UUID) -> Look | None:
         if not due().filter(pk=pk).order_by().update(**values):
             return None
         source = GitSource.objects.select_related(
-            "deployment__cluster", "deployment__workspace", "deployment__runtime", "wanted_by"
+            "deployment__cluster", "deployment__workspace", "deployment__runtime", "asked_by"
         ).get(pk=pk)
     return Look(source, source.lease_epoch, source.due_at)
 
@@ -164,10 +164,10 @@ def _find(look: Look) -> Found:
 
 def _refused(error: GitRefused) -> Found:
     head = error.head if isinstance(error, ask.GitStopped) else ""
-    match error.trouble:
-        case Trouble.LASTING:
+    match error.kind:
+        case RefusalKind.LASTING:
             return Found(head=head, problem=str(error), handled=bool(head), retry=not head)
-        case Trouble.HOST_KEY:
+        case RefusalKind.HOST_KEY:
             return Found(problem=str(error), host_key=error.host_key)
         case _:
             return Found(head=head, problem=str(error), retry=True)
@@ -188,19 +188,19 @@ def _deploy(look: Look, answer: ask.Answer) -> Found:
         "link": address.commit_url(commit.sha),
     }
     # The same look repeated after a crash is the same deploy; the same commit at another time is another one.
-    occasion = source.wanted_at or source.handled_at
+    occasion = source.asked_at or source.handled_at
     key = uuid5(_NAMES, f"{source.pk}:{source.revision}:{commit.sha}:{occasion}")
     try:
         deploy = deploys.deploy_commit(
             deployment=source.deployment,
-            by=source.wanted_by if source.wanted_at else None,
+            by=source.asked_by if source.asked_at else None,
             unpacked=answer.unpacked,
             git=facts,
             revision=source.revision,
             idempotency_key=key,
         )
     except NothingToDeploy as error:
-        return Found(head=commit.sha, handled=True, problem=str(error) if source.wanted_at else "")
+        return Found(head=commit.sha, handled=True, problem=str(error) if source.asked_at else "")
     logger.info("commit_deployed", deploy=deploy.number, sha=commit.sha)
     failpoint("git.after_deploy")
     return Found(head=commit.sha, handled=True)
@@ -222,9 +222,9 @@ def _record(look: Look, found: Found) -> None:
         values |= {"head": found.head, "checked_at": Now()}
     if found.handled:
         values |= {"handled": found.head, "handled_at": Now(), "handled_note": found.problem[:1000]}
-    if source.wanted_at is not None and (found.handled or not found.retry):
-        same_wish = When(wanted_at=source.wanted_at, then=Value(None))
-        values["wanted_at"] = Case(same_wish, default=F("wanted_at"))
+    if source.asked_at is not None and (found.handled or not found.retry):
+        same_wish = When(asked_at=source.asked_at, then=Value(None))
+        values["asked_at"] = Case(same_wish, default=F("asked_at"))
     if not mine.filter(revision=source.revision).update(**values):
         mine.update(lease_until=None)
     if found.problem:

@@ -45,7 +45,13 @@ def seen(page, name: str) -> None:
 
 
 def test_connect_compare_the_fingerprint_and_deploy_on_a_click(
-    live_server, as_, bob, deployment, driver, ssh, repository  # noqa: F811
+    live_server,
+    as_,
+    bob,
+    deployment,
+    driver,
+    ssh,  # noqa: F811
+    repository,  # noqa: F811
 ):
     settle(deployment)
     cookies = cookies_of(as_(bob), live_server.url)

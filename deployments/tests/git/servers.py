@@ -42,7 +42,7 @@ class _Server(WSGIServer):
 
 
 class HttpsServer:
-    """Serves the repositories below a folder to whoever has the `token`; without one to everybody. `before` may answer
+    """Serves the repositories below a folder to clients with the `token`; without one to all. `before` may answer
     a request in its place: it gets the WSGI environment and gives a status, headers and a body."""
 
     def __init__(self, folder: Path, *, token: str = "") -> None:
@@ -208,7 +208,7 @@ class Tcp:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Stop; whoever waits in `accept` is woken."""
+        """Stop, and wake the thread that waits in `accept`."""
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         for each in self.open:

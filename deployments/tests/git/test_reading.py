@@ -15,7 +15,7 @@ from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_manifest import Manifest
 from deployments.domain.git_hosts import Listed
 from deployments.git import ask, child, keys
-from deployments.git.wish import Commit, GitRefused, GitWish, Trouble
+from deployments.git.wish import Commit, GitRefused, GitWish, RefusalKind
 from deployments.tests.git.repositories import LINK, PROGRAM, SUBMODULE
 from deployments.tests.git.servers import Tcp
 
@@ -58,9 +58,9 @@ def in_this_process(wish: GitWish) -> ask.Answer:
     try:
         found = child.read(wish, said.append)
     except (CodeRefused, GitRefused) as error:
-        trouble = Trouble.LASTING if isinstance(error, CodeRefused) else error.trouble
-        told = GitRefused(str(error), trouble)
-        raise ask.GitStopped(told, said[0]["head"]) if said else told from None
+        kind = RefusalKind.LASTING if isinstance(error, CodeRefused) else error.kind
+        refusal = GitRefused(str(error), kind)
+        raise ask.GitStopped(refusal, said[0]["head"]) if said else refusal from None
     if not found:
         return ask.Answer(said[0]["head"])
     unpacked = Unpacked(Manifest.read(found["manifest"]), found["left_out"])
@@ -132,7 +132,7 @@ def test_what_cannot_be_deployed_is_refused_by_name_and_for_good(read, https, re
     sha = repository.commit(files)
     error = refused(read, https.url("dags.git"))
     assert why in str(error)
-    assert (error.trouble, error.head) == (Trouble.LASTING, sha)
+    assert (error.kind, error.head) == (RefusalKind.LASTING, sha)
 
 
 def test_much_of_the_same_is_no_bomb(read, https, repository):
@@ -144,7 +144,7 @@ def test_a_missing_branch_or_subfolder(read, https, repository):
     assert "has no branch develop" in str(refused(read, https.url("dags.git"), branch="develop"))
     error = refused(read, https.url("dags.git"), subfolder="dags/one.py")
     assert "has no folder dags/one.py" in str(error)
-    assert error.trouble is Trouble.LASTING
+    assert error.kind is RefusalKind.LASTING
 
 
 def test_a_rewritten_branch_is_read_as_it_stands(read, https, repository):
@@ -219,7 +219,7 @@ def test_a_repository_that_is_too_large_is_not_fetched_to_the_end(read, https, r
     sha = repository.commit({"data.bin": os.urandom(3_000_000), "a.py": b""})
     error = refused(read, https.url("dags.git"), most_bytes=1024 * 1024)
     assert "has more than 1 MiB" in str(error)
-    assert (error.trouble, error.head) == (Trouble.LASTING, sha)
+    assert (error.kind, error.head) == (RefusalKind.LASTING, sha)
 
 
 def test_servers_that_say_nothing_or_nonsense_are_left_in_bounded_time(read):
@@ -255,10 +255,10 @@ def test_a_commit_that_goes_away_while_it_is_fetched(read, https):
     https.before = without_it
     error = refused(read, https.url("dags.git"))
     assert "did not hand out the commit" in str(error)
-    assert error.trouble is Trouble.PASSING
+    assert error.kind is RefusalKind.PASSING
 
 
-def test_the_child_ends_when_whoever_asked_is_gone(tmp_path):
+def test_the_child_ends_with_its_parent(tmp_path):
     silent = Tcp(lambda connection: time.sleep(60))
     wish = (f"https://127.0.0.1:{silent.port}/a", "main", "", "", False, str(tmp_path), "", ["127.0.0.1"])
     program = f"from deployments.git.ask import *; read(GitWish(*{wish!r}))"
@@ -277,7 +277,7 @@ def test_over_ssh_the_host_key_comes_first_then_the_key_of_airdeck(read, ssh, re
     private, public = keys.make("airdeck test")
     mine, url = {"private_key": private}, ssh.url("dags.git")
     error = refused(read, url, **mine)
-    assert (error.trouble, error.host_key) == (Trouble.HOST_KEY, line_of(ssh.host_key))
+    assert (error.kind, error.host_key) == (RefusalKind.HOST_KEY, line_of(ssh.host_key))
     assert keys.fingerprint(error.host_key) == ssh.host_key.get_fingerprint()
     assert "Confirm the host key" in str(error)
     mine["host_key"] = error.host_key

@@ -138,7 +138,7 @@ def test_on_a_click_alone(followed, repository, bob):
     actions.deploy_newest(deployment=followed, by=bob)
     source = look(followed, due=False)
     deploy = Deploy.objects.get()
-    assert (deploy.by, deploy.actor, source.wanted_at, source.is_newer) == (bob, "Bob", None, False)
+    assert (deploy.by, deploy.actor, source.asked_at, source.is_newer) == (bob, "Bob", None, False)
     actions.deploy_newest(deployment=followed, by=bob)
     source = look(followed, due=False)
     assert "deploy 1 already" in source.handled_note
