@@ -5,12 +5,14 @@ names are resolved by who connects, and what they resolve to is asked about here
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deployments.domain.addresses import METADATA, Address, Network, inner, is_in, literal
 
 SETTING = "GIT_ADDRESSES"
+_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.?")
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,18 @@ class Listed:
 
     @classmethod
     def of(cls, entries: Iterable[str]) -> "Listed":
-        """Read the setting. An entry that is no address and no network is a host name, with "*." for all below it."""
+        """Read the setting. An entry that is no address and no network is a host name, with "*." for all below
+        it. Raises ValueError with the sentence."""
         names, networks = set(), []
         for entry in filter(None, (each.strip().lower() for each in entries)):
             try:
                 networks.append(ipaddress.ip_network(entry, strict=False))
             except ValueError:
+                if not _NAME.fullmatch(entry):
+                    raise ValueError(
+                        f"{SETTING} holds {entry[:100]!r}, which is no host name, no address and no network: write "
+                        "git.example.internal, *.corp.example or 10.1.0.0/16, by comma."
+                    ) from None
                 names.add(entry.rstrip("."))
         return cls(frozenset(names), tuple(networks))
 

@@ -133,6 +133,14 @@ def test_the_operator_lists_addresses_networks_and_names():
         assert refusal(host, address, by=listed), (host, address)
 
 
+@pytest.mark.parametrize(
+    "entry", ["https://git.internal", "10.0.0.0/99", "git internal", "git.internal:22", "*"]
+)
+def test_an_entry_that_means_nothing_stops_the_start_with_a_sentence(entry):
+    with pytest.raises(ValueError, match="GIT_ADDRESSES holds"):
+        Listed.of([entry])
+
+
 def test_the_list_of_the_operator_is_the_processes(monkeypatch):
     monkeypatch.setattr(git_hosts, "_listed", Listed.of(["127.0.0.0/8"]))
     assert refusal("127.0.0.1") == ""
