@@ -15,6 +15,8 @@ from deployments.domain.git_hosts import Listed
 from deployments.git import sockets
 from deployments.git.wish import SILENCE_SECONDS, TOTAL_SECONDS, GitRefused, RefusalKind
 
+CHUNK = 256 * 1024
+
 
 class SshClient(TraditionalGitClient):
     """Speaks to one repository. `count` gets the number of bytes that came, and may raise. Raises GitRefused."""
@@ -34,6 +36,7 @@ class SshClient(TraditionalGitClient):
         self.location = address.path.encode()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._came, self._ended = bytearray(), False
         self._process: asyncssh.SSHClientProcess[bytes] | None = None
 
     def _connect(
@@ -98,7 +101,7 @@ class SshClient(TraditionalGitClient):
             )
         if isinstance(error, (TimeoutError, asyncssh.ConnectionLost)):
             return GitRefused(
-                f"{host} did not answer as an SSH server within {SILENCE_SECONDS:.0f} s. It is tried again later."
+                f"{host} said nothing for {SILENCE_SECONDS:.0f} s, or ended the SSH connection. It is tried again later."
             )
         return GitRefused(
             f"The SSH connection to {host} ended before sign-in. Check that an SSH server answers there."
@@ -117,22 +120,25 @@ class SshClient(TraditionalGitClient):
         return self._process
 
     def _read(self, size: int) -> bytes:
+        """So many bytes, fewer only at the end: dulwich counts on that. More is taken from the connection than is asked
+        for, because each time costs a change of threads."""
+        while len(self._came) < size and not self._ended:
+            self._came += self._more()
+        found = bytes(self._came[:size])
+        del self._came[:size]
+        return found
+
+    def _more(self) -> bytes:
+        async def next_chunk() -> bytes:
+            return await asyncio.wait_for(self._stream().stdout.read(CHUNK), SILENCE_SECONDS)
+
         try:
-            data = self._wait(self._exactly(size))
+            chunk = self._wait(next_chunk())
         except (OSError, TimeoutError, asyncssh.Error) as error:
             raise self._because(error) from None
-        self._count(len(data))
-        return data
-
-    async def _exactly(self, size: int) -> bytes:
-        """So many bytes, fewer only at the end: dulwich counts on that. Silence is judged between any two of them."""
-        found = b""
-        while len(found) < size:
-            more = await asyncio.wait_for(self._stream().stdout.read(size - len(found)), SILENCE_SECONDS)
-            if not more:
-                break
-            found += more
-        return found
+        self._ended = not chunk
+        self._count(len(chunk))
+        return chunk
 
     def _write(self, data: bytes) -> int:
         async def send() -> None:
