@@ -101,7 +101,8 @@ class SshClient(TraditionalGitClient):
             )
         if isinstance(error, (TimeoutError, asyncssh.ConnectionLost)):
             return GitRefused(
-                f"{host} said nothing for {SILENCE_SECONDS:.0f} s, or ended the SSH connection. It is tried again later."
+                f"{host} said nothing for {SILENCE_SECONDS:.0f} s, or ended the SSH connection. It is tried again "
+                "later."
             )
         return GitRefused(
             f"The SSH connection to {host} ended before sign-in. Check that an SSH server answers there."
