@@ -2,8 +2,8 @@
 transaction; then a row says that they are desired, and the reconciler does the rest."""
 
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO
 from uuid import UUID, uuid4
 
@@ -17,6 +17,7 @@ from deployments.actions.common import changing, enqueue_on_commit, refuse_unles
 from deployments.actions.refusals import (
     CodeChanged,
     CodeNotKept,
+    GitChanged,
     HasCode,
     NothingToDeploy,
     NotNow,
@@ -33,9 +34,20 @@ from deployments.domain.code_requirements import read as read_requirements
 from deployments.domain.deploy_states import STEPS, WAITING, DeploySource, DeployStatus
 from deployments.domain.example_dag import EXAMPLE
 from deployments.domain.states import StepState
-from deployments.models import UPLOAD_LIFE, Cluster, CodeManifest, CodeUpload, Deploy, Deployment, DeployStep
+from deployments.models import (
+    UPLOAD_LIFE,
+    Cluster,
+    CodeManifest,
+    CodeUpload,
+    Deploy,
+    Deployment,
+    DeployStep,
+    GitSource,
+)
 from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
 from workspaces.models import User
+
+AIRDECK = "Airdeck"  # who deploys what nobody clicked for
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,8 @@ class Wish:
     description: str = ""
     origin: Deploy | None = None
     despite_syntax: bool = False
+    git: Mapping[str, object] = field(default_factory=dict)  # facts of the commit that the code is
+    git_revision: int | None = None  # of the Git source: asked for only while it is the same
 
 
 def receive_upload(*, deployment: Deployment, by: User, stream: BinaryIO, name: str, size: int) -> CodeUpload:
@@ -174,7 +188,13 @@ def roll_back(
     if to.manifest is None:
         raise CodeNotKept(to.number)
     wish = Wish(
-        to.manifest.opened(), DeploySource.ROLLBACK, idempotency_key, description, to, despite_syntax=True
+        to.manifest.opened(),
+        DeploySource.ROLLBACK,
+        idempotency_key,
+        description,
+        to,
+        despite_syntax=True,
+        git=to.git,
     )
     return _ask(deployment, by, wish)
 
@@ -185,11 +205,43 @@ def deploy_anyway(*, deployment: Deployment, by: User, failed: Deploy) -> Deploy
         raise CodeNotKept(failed.number)
     key = UUID(int=failed.idempotency_key.int ^ 1)  # derived: two clicks are one deploy
     source = DeploySource(failed.source)
-    wish = Wish(failed.manifest.opened(), source, key, failed.description, failed.origin, despite_syntax=True)
+    wish = Wish(
+        failed.manifest.opened(),
+        source,
+        key,
+        failed.description,
+        failed.origin,
+        despite_syntax=True,
+        git=failed.git,
+    )
     return _ask(deployment, by, wish)
 
 
-def _ask(deployment: Deployment, by: User, wish: Wish, *, seen: str | None = None) -> Deploy:
+def deploy_commit(
+    *,
+    deployment: Deployment,
+    by: User | None,
+    unpacked: Unpacked,
+    git: Mapping[str, object],
+    revision: int,
+    idempotency_key: UUID,
+) -> Deploy:
+    """Ask for the code of a Git commit, whose contents the store has received, for the person who asked for it, or for
+    Airdeck itself. `git` has its facts as `Deploy.git` keeps them; `revision` is that of the Git source that it came
+    from. Raises GitChanged when that is another by now, and NothingToDeploy, NotNow and DataPlaneError."""
+    store = ready_store(deployment)
+    wish = Wish(
+        unpacked.manifest,
+        DeploySource.GIT,
+        idempotency_key,
+        one_line(str(git["subject"]))[:500],
+        git={**git, "notes": _notes(store, unpacked)},
+        git_revision=revision,
+    )
+    return _ask(deployment, by, wish)
+
+
+def _ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None = None) -> Deploy:
     store = ready_store(deployment)
     refuse_packages(deployment, wish.manifest, store.read)
     folder = store.folder() if desired_deploy(deployment) is None else None  # I/O, so before the transaction
@@ -197,6 +249,7 @@ def _ask(deployment: Deployment, by: User, wish: Wish, *, seen: str | None = Non
         earlier = Deploy.objects.filter(deployment=row, idempotency_key=wish.idempotency_key).first()
         if earlier is not None:
             return earlier
+        _refuse_unless_same_source(row, wish)
         newest = desired_deploy(row)
         if newest is not None and newest.digest == wish.manifest.digest:
             raise NothingToDeploy(newest.number)
@@ -207,7 +260,13 @@ def _ask(deployment: Deployment, by: User, wish: Wish, *, seen: str | None = Non
         return _create(row, by, wish)
 
 
-def _folder_as_first(row: Deployment, by: User, folder: Manifest) -> None:
+def _refuse_unless_same_source(row: Deployment, wish: Wish) -> None:
+    revision = wish.git_revision
+    if revision is not None and not GitSource.objects.filter(deployment=row, revision=revision).exists():
+        raise GitChanged
+
+
+def _folder_as_first(row: Deployment, by: User | None, folder: Manifest) -> None:
     """What the DAGs folder holds becomes version 1, to which one can go back."""
     number = _next_number(row)
     Deploy.objects.create(
@@ -220,7 +279,7 @@ def _folder_as_first(row: Deployment, by: User, folder: Manifest) -> None:
     )
 
 
-def _create(row: Deployment, by: User, wish: Wish) -> Deploy:
+def _create(row: Deployment, by: User | None, wish: Wish) -> Deploy:
     number = _next_number(row)
     Deploy.objects.filter(deployment=row, status__in=[each.value for each in WAITING]).update(
         status=DeployStatus.SUPERSEDED,
@@ -237,16 +296,18 @@ def _create(row: Deployment, by: User, wish: Wish) -> Deploy:
     for position, (key, title) in enumerate(STEPS):
         done = {"state": StepState.DONE, "started_at": now, "finished_at": now} if not position else {}
         DeployStep.objects.create(deploy=made, position=position, key=key, title=title, **done)
-    details = {"deploy": number, "files": made.files}
+    details: dict[str, object] = {"deploy": number, "files": made.files}
     if wish.origin is not None:
         details["code_of_deploy"] = wish.origin.number
+    if wish.git:
+        details["commit"] = wish.git["sha"]
     record_deployment(row, by, "rolled back" if wish.origin else "deployed code to", new=details)
     Deployment.objects.filter(pk=row.pk).update(due_at=Now())
     enqueue_on_commit(row)
     return made
 
 
-def _values(row: Deployment, by: User, wish: Wish, number: int) -> dict[str, object]:
+def _values(row: Deployment, by: User | None, wish: Wish, number: int) -> dict[str, object]:
     manifest = _kept(row, wish.manifest)
     return {
         "deployment": row,
@@ -254,13 +315,14 @@ def _values(row: Deployment, by: User, wish: Wish, number: int) -> dict[str, obj
         "idempotency_key": wish.idempotency_key,
         "source": wish.source,
         "by": by,
-        "actor": by.label[:254],
+        "actor": by.label[:254] if by else AIRDECK,
         "manifest": manifest,
         "digest": manifest.digest,
         "version": version_name(number, manifest.digest),
         "files": manifest.files,
         "python_files": manifest.python_files,
         "size": manifest.size,
+        "git": dict(wish.git),
     }
 
 

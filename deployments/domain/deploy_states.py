@@ -35,13 +35,13 @@ class DeploySource(StrEnum):
     FOLDER = "folder"
     ROLLBACK = "rollback"
     EXAMPLE = "example"
+    GIT = "git"
 
     @property
     def label(self) -> str:
         """As the list says it."""
-        return {"upload": "Upload", "folder": "DAGs folder", "rollback": "Roll back", "example": "Example"}[
-            self.value
-        ]
+        words = {"folder": "DAGs folder", "rollback": "Roll back"}
+        return words.get(self.value, self.value.capitalize())
 
 
 # The steps of every deploy, in order: key and title.

@@ -10,6 +10,7 @@ from deployments.models.deployment import (
     WorkerQueue,
 )
 from deployments.models.deploys import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, DeployStep
+from deployments.models.git_sources import GitSource
 from deployments.models.observed import ComponentStatus, StatusChange, Step, StepTiming
 from deployments.models.sign_in import AirflowSignOut
 from deployments.models.words import choices
@@ -27,6 +28,7 @@ __all__ = [
     "Deployment",
     "DeploymentSecret",
     "EnvironmentVariable",
+    "GitSource",
     "HibernationSchedule",
     "ReleaseName",
     "RuntimeRelease",

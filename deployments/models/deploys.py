@@ -68,7 +68,7 @@ class Deploy(models.Model):
     source = models.CharField(max_length=10, choices=choices(DeploySource))
     origin = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")  # gone back to
     description = models.CharField(max_length=500, blank=True)
-    git = models.JSONField(default=dict)  # remote, branch, sha, author, dirty, as far as known
+    git = models.JSONField(default=dict)  # remote, branch, sha, author, subject, link, notes
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     actor = models.CharField(max_length=254)  # who, also when the account is gone
     created_at = models.DateTimeField(db_default=Now())

@@ -18,7 +18,7 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.forms.deploys import DeployForm, RollBackForm, UploadForm
-from deployments.models import CodeUpload, Deploy, Deployment
+from deployments.models import CodeUpload, Deploy, Deployment, GitSource
 from deployments.pages.common import page_context
 from deployments.presenters import deploys as shown
 from deployments.queries import deploys as queries
@@ -64,6 +64,8 @@ def deploy_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         not_now=not_now,
         example_url=deployment.url_for("deploy_example"),
         new_url=deployment.url_for("deploy_new"),
+        git_url=deployment.url_for("git"),
+        git=GitSource.objects.filter(deployment=deployment).first(),
     )
     return render(request, "deployments/deploys/list.html", context)
 

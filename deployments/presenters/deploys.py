@@ -6,6 +6,7 @@ from deployments.domain.code_manifest import Difference
 from deployments.domain.deploy_states import DEPLOY_APPEARANCE
 from deployments.domain.states import StepState
 from deployments.models import Cluster, CodeUpload, Deploy, Deployment
+from deployments.presenters.git_sources import facts
 
 PATHS_SHOWN = 200  # of one list on a page
 FILES_SHOWN = 500
@@ -20,6 +21,7 @@ def row(deploy: Deploy, deployment: Deployment) -> dict[str, Any]:
         "icon": appearance.icon,
         "turns": appearance.icon == "loader-circle",
         "label": deploy.state.label,
+        "git": facts(deploy.git),
         "current": bool(deployment.code_version) and deploy.version == deployment.code_version,
     }
 
