@@ -16,6 +16,7 @@ from deployments.domain.states import ComponentState, Executor
 
 if TYPE_CHECKING:
     from deployments.dataplane.code import CodeStore
+    from deployments.dataplane.packages import PackageStore
 
 CALL_BUDGET_SECONDS = 15.0
 
@@ -215,6 +216,8 @@ class Driver(Protocol):
         `workers` is the wanted number of workers per queue name. Returns FINISHED when every object is applied
         and every component is READY; for a hibernating Release, when nothing runs any more. `release.code` becomes
         the active version before anything waits for a component, also while it sleeps; that alone restarts nothing.
+        Where components run with other packages than `release.packages` they are told to end first: no new code runs
+        with old packages. `PackageStore.install` made these ready; without it DataPlaneError says so.
         A Release with another
         runtime than the one that the metadata database was migrated to stops Airflow, takes a snapshot of the
         database, migrates it, and drops the snapshot once everything is READY; when the migration fails, the
@@ -255,6 +258,9 @@ class Driver(Protocol):
     def code(self, ref: Ref) -> "CodeStore | None":
         """Where its code is kept and built, or None when this data plane takes no code by deploys: it comes with the
         image of the runtime. Pure."""
+
+    def packages(self, ref: Ref) -> "PackageStore | None":
+        """Where its packages are found out and installed, or None where they come with the image. Pure."""
 
     def endpoint(self, ref: Ref) -> str | None:
         """The URL at which a browser reaches this Airflow, or None while it has none."""

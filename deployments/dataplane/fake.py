@@ -26,6 +26,7 @@ from deployments.dataplane.contract import (
     Watcher,
 )
 from deployments.dataplane.fake_code import ScriptedCode
+from deployments.dataplane.fake_packages import ScriptedPackages
 from deployments.domain.spec import QueueLoad, Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
@@ -73,6 +74,8 @@ class ScriptedDriver:
     def __init__(self) -> None:
         self.worlds: dict[str, World] = {}
         self.codes: dict[str, ScriptedCode] = {}
+        self.package_stores: dict[str, ScriptedPackages] = {}
+        self.takes_packages = True  # False: they come with the image
         self.calls: list[tuple[str, str]] = []
         self.fail: dict[str, str] = {}  # step key -> the sentence of its error
         self.fail_migration = ""  # why every migration to another runtime fails
@@ -106,6 +109,7 @@ class ScriptedDriver:
         """See the contract."""
         self._answer("apply", ref)
         world = self.worlds.setdefault(ref.release_name, World())
+        self._need_packages(ref, release)
         if release.code is not None:
             self.codes.setdefault(ref.release_name, ScriptedCode()).activate(release.code)
         if release.hibernating:
@@ -117,6 +121,15 @@ class ScriptedDriver:
         if world.runtime != release.runtime.version:
             return self._upgrade(world, release)
         return self._run(ref, world, release, workers)
+
+    def _need_packages(self, ref: Ref, release: Release) -> None:
+        store = self.packages(ref)
+        if (
+            release.packages
+            and not release.hibernating
+            and (store is None or release.packages not in store.installed)
+        ):
+            raise DataPlaneError("Its packages are not installed yet.")
 
     def _sleep(self, world: World, release: Release) -> Progress:
         if world.running:
@@ -182,6 +195,7 @@ class ScriptedDriver:
             return Progress("database", Outcome.PROGRESSED, "Dropped.")
         del self.worlds[ref.release_name]
         self.codes.pop(ref.release_name, None)
+        self.package_stores.pop(ref.release_name, None)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
@@ -227,6 +241,11 @@ class ScriptedDriver:
     def code(self, ref: Ref) -> ScriptedCode | None:
         """See the contract."""
         return self.codes.setdefault(ref.release_name, ScriptedCode()) if self.takes_code else None
+
+    def packages(self, ref: Ref) -> ScriptedPackages | None:
+        """See the contract."""
+        stores = self.package_stores
+        return stores.setdefault(ref.release_name, ScriptedPackages()) if self.takes_packages else None
 
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract."""

@@ -157,6 +157,9 @@ class KubernetesDriver:
     def code(self, ref: Ref) -> None:
         """See the contract: code comes with the image of the runtime."""
 
+    def packages(self, ref: Ref) -> None:
+        """See the contract: packages come with the image of the runtime."""
+
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract. Answered from what this driver saw a moment ago, where it looked."""
         if not self._settings.ingress_domain:

@@ -14,6 +14,7 @@ from deployments.dataplane.contract import (
     DAGS_FOLDER,
     UNDER_WAY,
     ClusterConfig,
+    DataPlaneError,
     Instance,
     LogTail,
     Observation,
@@ -27,13 +28,17 @@ from deployments.dataplane.local import environment, logs, ports
 from deployments.dataplane.local.code.store import LocalCode
 from deployments.dataplane.local.environment import Layout
 from deployments.dataplane.local.health import probe
+from deployments.dataplane.local.health.fingerprint import fingerprint
 from deployments.dataplane.local.health.instances import instances
 from deployments.dataplane.local.health.observe import Observed, gather, observe
+from deployments.dataplane.local.packages import claims, names
+from deployments.dataplane.local.packages.store import LocalPackages
 from deployments.dataplane.local.program_names import API_SERVER
 from deployments.dataplane.local.runtimes import migrate, runtimes
 from deployments.dataplane.local.runtimes.jobs import advance
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps import applied, programs, upgrade
+from deployments.dataplane.local.steps.names import ASLEEP_STEP, CREATE_STEPS, DELETE_STEPS
 from deployments.dataplane.local.steps.removal import end_processes, leftovers, remove_files
 from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
@@ -44,20 +49,6 @@ from deployments.domain.component_titles import title
 from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
-CREATE_STEPS = (
-    ("database", "Database"),
-    (upgrade.STEP, "Upgrade the metadata database"),  # only when there is one
-    ("configuration", "Secrets and configuration"),
-    ("components", "Airflow components"),
-    ("address", "Airflow UI"),
-)
-ASLEEP_STEP = StepName("sleep", "Stop Airflow")
-DELETE_STEPS = (
-    StepName("processes", "Processes"),
-    StepName("database", "Database"),
-    StepName("role", "Database role"),
-    StepName("files", "Files"),
-)
 PROBES_AT_ONCE = 8
 INSPECT_SECONDS = 1.5  # for supervisord, when a person waits; then 2 s for everything that is asked at once
 
@@ -96,11 +87,10 @@ class LocalDriver:
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         """See the contract."""
         self._supervisor.processes()  # nothing is begun while the data plane does not answer
-        if release.code is not None:  # files only: it waits for nothing, and nothing restarts for it
-            self.code(ref).activate(release.code)
+        self._activate(ref, release)  # files only: it waits for nothing, and nothing restarts for it
         if release.hibernating:
             return self._sleep(ref, release)
-        self._warm.ensure(release.runtime.version)  # beside the other steps
+        self._warm.ensure(_environment(release))  # beside the other steps
         return (
             self._runtime_step(ref, release)
             or self._upgrade_step(ref, release, secrets)
@@ -110,9 +100,18 @@ class LocalDriver:
             or self._readiness(ref, release)
         )
 
+    def _activate(self, ref: Ref, release: Release) -> None:
+        """Make the code active, unless programs with other packages still run, which must not meet it."""
+        python = runtimes.python(self._paths, _environment(release))
+        elsewhere = names.runs_elsewhere(self._paths, self._processes(ref), python)
+        if release.code is not None and (release.hibernating or not elsewhere):
+            self.code(ref).activate(release.code)
+
     def _runtime_step(self, ref: Ref, release: Release) -> Progress | None:
         version, airflow_version = release.runtime.version, release.runtime.airflow_version
         if runtimes.installed(self._paths, version):
+            if not runtimes.installed(self._paths, _environment(release)):
+                raise DataPlaneError("The packages of this Deployment are not installed on this machine yet.")
             return None
         spec = runtimes.install_spec(self._paths, version, airflow_version)
         with self._upgrade(ref).waiting_for(runtimes.install_job(self._paths, version), release) as job:
@@ -165,7 +164,7 @@ class LocalDriver:
         layout = self._layout(ref, release, secrets, port)
         written = [write_private(file, text) for file, text in environment.files(secrets, layout).items()]
         specs = environment.static_specs(release, secrets, layout)
-        written.append(write_private(folder / "wanted.json", json.dumps(_instances(release))))
+        written.append(write_private(folder / "wanted.json", json.dumps(environment.instances(release))))
         written.append(bool(processes.write_specs(specs)))
         if not any(written):
             return None
@@ -185,6 +184,7 @@ class LocalDriver:
             processes.write_specs(added)
             specs |= added
         did = programs.step(processes, specs)
+        self._activate(ref, release)  # what runs with other packages has been told to end
         return Progress("components", Outcome.PROGRESSED, did) if did else None
 
     def _readiness(self, ref: Ref, release: Release) -> Progress:
@@ -237,6 +237,7 @@ class LocalDriver:
         if databases.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
             return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
         remove_files(self._paths, ref.release_name)
+        claims.sweep(self._paths, self._supervisor)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     # -- Looking --
@@ -262,15 +263,8 @@ class LocalDriver:
         return {ref.deployment_id: text for ref, text in zip(refs, texts, strict=True) if text}
 
     def _fingerprint(self, ref: Ref, processes: Mapping[str, ProcessInfo]) -> str:
-        folder = self._paths.deployment(ref.release_name)
-        if not processes and not folder.exists():
-            return ""
-        states = sorted(f"{p.name}={p.state}/{p.pid}" for p in processes.values())
-        _, words = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
-        workers: frozenset[str] | None = None
-        if "redis" in processes:
-            workers = self._connected(ref)
-        return " ".join([applied.digest(folder), *states, words, *sorted(workers or ())])
+        digest = applied.digest(self._paths.deployment(ref.release_name))
+        return fingerprint(self._paths, ref.release_name, digest, processes, lambda: self._connected(ref))
 
     def watcher(self, may_write: Callable[[], bool]) -> None:
         """See the contract: processes tell nobody when they end, so this machine is asked."""
@@ -294,6 +288,10 @@ class LocalDriver:
     def code(self, ref: Ref) -> LocalCode:
         """See the contract."""
         return LocalCode(self._paths.deployment(ref.release_name), self._admin_url, ref.release_name)
+
+    def packages(self, ref: Ref) -> LocalPackages:
+        """See the contract."""
+        return LocalPackages(self._paths, self._supervisor, ref.release_name)
 
     def endpoint(self, ref: Ref) -> str | None:
         """See the contract."""
@@ -331,7 +329,7 @@ class LocalDriver:
         return Layout(
             state_dir=self._paths.root,
             folder=self._paths.deployment(ref.release_name),
-            python=runtimes.python(self._paths, release.runtime.version),
+            python=runtimes.python(self._paths, _environment(release)),
             redis_server=self._redis_server,
             redis_socket=self._redis_socket(ref),
             port=port,
@@ -340,13 +338,10 @@ class LocalDriver:
                 self._admin_url, database=name, user=name, password=secrets.database_password
             ),
             base=base_environment(),
-            warm=self._warm.contact(release.runtime.version),
+            warm=self._warm.contact(_environment(release)),
         )
 
 
-def _instances(release: Release) -> dict[str, int]:
-    """Instances by component, for `look`; those of workers change with the load and are counted there."""
-    desired = {API_SERVER: 1, "scheduler": release.scheduler_replicas, "dag-processor": 1, "triggerer": 1}
-    if release.executor is Executor.CELERY:
-        desired |= {"redis": 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
-    return desired
+def _environment(release: Release) -> str:
+    """The name of the environment in which its programs run."""
+    return names.environment(release.runtime.version, release.packages)

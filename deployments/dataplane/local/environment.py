@@ -108,6 +108,14 @@ def connection_limit(release: Release) -> int:
     return 4 * POOL_SIZE + 2 * POOL_OVERFLOW + (release.scheduler_replicas - 1) * (POOL_SIZE + POOL_OVERFLOW)
 
 
+def instances(release: Release) -> dict[str, int]:
+    """Instances by component, for `look`; those of workers change with the load and are counted there."""
+    desired = {API_SERVER: 1, "scheduler": release.scheduler_replicas, DAG_PROCESSOR: 1, TRIGGERER: 1}
+    if release.executor is Executor.CELERY:
+        desired |= {REDIS: 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
+    return desired
+
+
 def worker_name(queue: str, slot: int) -> str:
     """The program that is the `slot`-th worker of a queue."""
     return f"worker-{queue}-{slot:02d}"

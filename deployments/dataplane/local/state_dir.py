@@ -17,7 +17,8 @@ MAX_SOCKET_PATH = 100  # bytes; Linux takes 107, macOS 103
 LONGEST_SOCKET_NAME = 48  # "/" + a release name of 36 characters + ".redis.sock"
 PUNCTUATION = frozenset("/._,:=@+- ")
 RELEASE_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{4}")
-RUNTIME_VERSION = re.compile(r"[0-9]+\.[0-9]+-[0-9]+")
+# A runtime ("3.3-1"), or one with further packages ("3.3-1-0123456789abcdef").
+RUNTIME_VERSION = re.compile(r"[0-9]+\.[0-9]+-[0-9]+(?:-[0-9a-f]{16})?")
 
 
 def is_plain(text: str) -> bool:
@@ -138,7 +139,7 @@ class StateDir:
         return self.groups / f"{group}.conf"
 
     def runtime(self, version: str) -> Path:
-        """The folder of one runtime ("3.3-1")."""
+        """The folder of one runtime ("3.3-1"), or of one with further packages ("3.3-1-0123456789abcdef")."""
         if not RUNTIME_VERSION.fullmatch(version):
             raise ValueError(f"{version!r} is not a runtime version.")
         return self.runtimes / version

@@ -25,6 +25,7 @@ NETWORK_VARIABLES = re.compile(
     r"CACHE_DIR|OFFLINE|HTTP_TIMEOUT|CONFIG_FILE|KEYRING_PROVIDER)",
     re.IGNORECASE,
 )
+COLD = "cold"  # a mark in an environment's folder
 MIB_NEEDED = 1200  # 350 MiB installed, as much again in the package cache, and room to breathe
 
 
@@ -50,6 +51,11 @@ def python(paths: StateDir, version: str) -> Path:
 def installed(paths: StateDir, version: str) -> bool:
     """Whether the runtime can be used now."""
     return python(paths, version).exists()
+
+
+def starts_cold(paths: StateDir, version: str) -> bool:
+    """Whether a package in it runs code of its own whenever Python starts, which no warm parent may do for it."""
+    return (paths.runtime(version) / COLD).exists()
 
 
 def install_job(paths: StateDir, version: str) -> Job:

@@ -1,0 +1,47 @@
+"""Where environments with further packages are. Each is a folder beside the runtimes', with the same layout, so that
+whatever starts programs in a runtime starts them in one of these."""
+
+from pathlib import Path
+
+import psutil
+
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.supervisor.processes import Processes
+
+SHORT = 16  # hex digits of a lock's digest in the name of its environment
+LOCK = "lock.txt"
+
+
+def environment(runtime: str, packages: str) -> str:
+    """The name of the environment of a runtime with the packages of this digest: the runtime's own for ""."""
+    return f"{runtime}-{packages[:SHORT]}" if packages else runtime
+
+
+def of_packages(paths: StateDir) -> list[Path]:
+    """The folders of all environments with further packages."""
+    found = []
+    for folder in paths.runtimes.iterdir() if paths.runtimes.is_dir() else ():
+        digits = folder.name.rpartition("-")[2]
+        if folder.is_dir() and len(digits) == SHORT and folder.name.count("-") == 2:
+            found.append(folder)
+    return found
+
+
+def is_used_by(argv: list[str], folder: Path) -> bool:
+    """Whether a process of these arguments runs in the environment of that folder, its warm parent aside."""
+    parent = len(argv) > 1 and argv[1].endswith("/warm/parent.py")
+    return bool(argv) and argv[0].startswith(f"{folder}/") and not parent
+
+
+def runs_elsewhere(paths: StateDir, processes: Processes, python: Path) -> bool:
+    """Whether a program of the Deployment that was not told to end has another environment than that of `python`."""
+    for program, info in processes.known().items():
+        if info.state not in ("STARTING", "RUNNING") or processes.draining_since(program) is not None:
+            continue
+        try:
+            first = psutil.Process(info.pid).cmdline()[0]
+        except (psutil.Error, OSError, IndexError):
+            continue
+        if first.startswith(f"{paths.runtimes}/") and first != str(python):
+            return True
+    return False
