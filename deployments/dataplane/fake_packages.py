@@ -13,8 +13,8 @@ from deployments.domain.spec import RuntimeSpec
 
 @dataclass
 class ScriptedPackages:
-    """Every package has the version in `index`, "1.0" when it is not there. Tests set `refuse` (by runtime, "" for
-    all), `fail`, and how many calls `slow_resolve` and `slow_install` wait for; `resolved` and `installed` hold what was
+    """Each package has the version in `index`, "1.0" when it is not there. Tests set `refuse` (by runtime, "" for
+    all), `fail`, and how many calls `slow_resolve` and `slow_install` wait for; `resolved`, `installed` hold what was
     done."""
 
     index: dict[str, str] = field(default_factory=dict)

@@ -36,7 +36,7 @@ class LocalPackages:
 
     def resolve(self, runtime: RuntimeSpec, requirements: Sequence[str]) -> Resolution:
         """See the contract."""
-        key = _key(runtime.version, requirements)
+        key = key_of(runtime.version, requirements)
         job = resolve.job_of(self._paths, key)
         answer = job.folder / resolve.FOUND
         if answer.exists():
@@ -86,6 +86,7 @@ class LocalPackages:
         return advance(job, spec, self._supervisor, self._paths)
 
 
-def _key(runtime: str, requirements: Sequence[str]) -> str:
+def key_of(runtime: str, requirements: Sequence[str]) -> str:
+    """The name of the answer to these requirements on that runtime."""
     asked = json.dumps([runtime, sorted(requirements)])
     return hashlib.sha256(asked.encode()).hexdigest()[: names.SHORT]
