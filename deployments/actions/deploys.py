@@ -2,7 +2,7 @@
 transaction; then a row says that they are wanted, and the reconciler does the rest."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 from uuid import UUID, uuid4
 
@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit.text import one_line
+from deployments.actions import packages
 from deployments.actions.common import changing, enqueue_on_commit, refuse_unless_editable
 from deployments.actions.refusals import CodeChanged, CodeNotKept, HasCode, NothingToDeploy, NotNow
 from deployments.audit import record_deployment
@@ -20,9 +21,8 @@ from deployments.domain.code_archive import Unpacked, unpack
 from deployments.domain.code_errors import shown
 from deployments.domain.code_ignore import IGNORE_FILE
 from deployments.domain.code_manifest import Manifest, version_name
-from deployments.domain.code_requirements import REQUIREMENTS_BYTES, REQUIREMENTS_FILE
-from deployments.domain.code_requirements import read as read_requirements
-from deployments.domain.deploy_states import STEPS, WAITING, DeploySource, DeployStatus
+from deployments.domain.code_packages import requirements_digest
+from deployments.domain.deploy_states import PACKAGES, STEPS, WAITING, DeploySource, DeployStatus
 from deployments.domain.example_dag import EXAMPLE
 from deployments.domain.states import StepState
 from deployments.models import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, Deployment, DeployStep
@@ -32,7 +32,8 @@ from workspaces.models import User
 
 @dataclass(frozen=True)
 class Wish:
-    """A deploy as it is asked for."""
+    """A deploy as it is asked for. `requirements` names what was asked for before ("" for nothing); None to read its
+    requirements.txt."""
 
     manifest: Manifest
     source: DeploySource
@@ -40,6 +41,7 @@ class Wish:
     description: str = ""
     origin: Deploy | None = None
     despite_syntax: bool = False
+    requirements: str | None = None
 
 
 def receive_upload(*, deployment: Deployment, by: User, stream: BinaryIO, name: str, size: int) -> CodeUpload:
@@ -48,19 +50,23 @@ def receive_upload(*, deployment: Deployment, by: User, stream: BinaryIO, name: 
     store = ready_store(deployment)
     with store.scratch() as scratch:
         unpacked = unpack(stream, scratch)
+        lines = packages.lines_in(scratch, unpacked.manifest)
         store.receive(scratch, unpacked.manifest)
-    notes = _notes(store, unpacked)
+    has_packages = packages.are_installed(deployment)
     base = _base(deployment, store)
     CodeUpload.objects.filter(deployment=deployment, created_at__lt=timezone.now() - UPLOAD_LIFE).delete()
+    if lines and has_packages:
+        packages.ask(deployment, lines)
     return CodeUpload.objects.create(
         deployment=deployment,
+        requirements=requirements_digest(lines) if has_packages else "",
         by=by,
         manifest=_kept(deployment, unpacked.manifest),
         base=base,
         name=one_line(name)[:200],
         packed_size=size,
         left_out=unpacked.left_out,
-        notes=notes,
+        notes=_notes(unpacked) + ([] if has_packages else packages.notes(lines)),
     )
 
 
@@ -79,7 +85,7 @@ def _base(deployment: Deployment, store: CodeStore) -> str:
     return base_of(deployment, folder)[0]
 
 
-def _notes(store: CodeStore, unpacked: Unpacked) -> list[str]:
+def _notes(unpacked: Unpacked) -> list[str]:
     """What whoever deploys this should know."""
     said = []
     if unpacked.left_out:
@@ -94,15 +100,6 @@ def _notes(store: CodeStore, unpacked: Unpacked) -> list[str]:
         )
     if not manifest.python_files:
         said.append("There is no Python file in it, so Airflow will find no DAG.")
-    wanted_file = next((file for file in manifest.files if file.path == REQUIREMENTS_FILE), None)
-    if wanted_file is not None and wanted_file.size <= REQUIREMENTS_BYTES:
-        count = len(read_requirements(store.read(wanted_file)).lines)
-        if count:
-            packages = "1 package" if count == 1 else f"{count} packages"
-            said.append(
-                f"{REQUIREMENTS_FILE} names {packages}. Deploys do not install packages yet: a DAG that needs one "
-                "which the runtime does not have will not import."
-            )
     return said
 
 
@@ -124,7 +121,7 @@ def deploy_upload(
     *, deployment: Deployment, by: User, upload: CodeUpload, seen: str, description: str, despite_syntax: bool
 ) -> Deploy:
     """Ask for an upload to become active. `seen` is the digest of what its difference was shown to. Twice is once.
-    Raises CodeChanged, NothingToDeploy, NotNow and DataPlaneError."""
+    Raises CodeChanged, NothingToDeploy, RequirementsRefused, NotNow and DataPlaneError."""
     wish = Wish(
         upload.manifest.opened(), DeploySource.UPLOAD, upload.pk, description, despite_syntax=despite_syntax
     )
@@ -155,7 +152,13 @@ def roll_back(
     if to.manifest is None:
         raise CodeNotKept(to.number)
     wish = Wish(
-        to.manifest.opened(), DeploySource.ROLLBACK, idempotency_key, description, to, despite_syntax=True
+        to.manifest.opened(),
+        DeploySource.ROLLBACK,
+        idempotency_key,
+        description,
+        to,
+        despite_syntax=True,
+        requirements=to.requirements,
     )
     return _ask(deployment, by, wish)
 
@@ -166,24 +169,39 @@ def deploy_anyway(*, deployment: Deployment, by: User, failed: Deploy) -> Deploy
         raise CodeNotKept(failed.number)
     key = UUID(int=failed.idempotency_key.int ^ 1)  # derived: two clicks are one deploy
     source = DeploySource(failed.source)
-    wish = Wish(failed.manifest.opened(), source, key, failed.description, failed.origin, despite_syntax=True)
+    wish = Wish(
+        failed.manifest.opened(),
+        source,
+        key,
+        failed.description,
+        failed.origin,
+        despite_syntax=True,
+        requirements=failed.requirements,
+    )
     return _ask(deployment, by, wish)
 
 
 def _ask(deployment: Deployment, by: User, wish: Wish, *, seen: str | None = None) -> Deploy:
     store = ready_store(deployment)
     folder = store.folder() if wanted(deployment) is None else None  # I/O, so before the transaction
+    lines: tuple[str, ...] = ()
+    if wish.requirements is None:
+        lines = packages.lines_of(store, wish.manifest) if packages.are_installed(deployment) else ()
+        wish = replace(wish, requirements=requirements_digest(lines))
     with changing(deployment, by=by) as row:
         earlier = Deploy.objects.filter(deployment=row, idempotency_key=wish.idempotency_key).first()
         if earlier is not None:
             return earlier
         newest = wanted(row)
-        if newest is not None and newest.digest == wish.manifest.digest:
+        asked = (wish.manifest.digest, wish.requirements)
+        if newest is not None and (newest.digest, newest.requirements) == asked:
             raise NothingToDeploy(newest.number)
         if seen is not None and base_of(row, folder)[0] != seen:
             raise CodeChanged
         if newest is None and folder is not None:
             _folder_as_first(row, by, folder)
+        if lines:
+            packages.ask(row, lines)
         return _create(row, by, wish)
 
 
@@ -196,6 +214,7 @@ def _folder_as_first(row: Deployment, by: User, folder: Manifest) -> None:
         status=DeployStatus.DEPLOYED,
         activated_at=Now(),
         finished_at=Now(),
+        packages={},
         watched=True,
     )
 
@@ -214,7 +233,8 @@ def _create(row: Deployment, by: User, wish: Wish) -> Deploy:
         despite_syntax=wish.despite_syntax,
     )
     now = timezone.now()
-    for position, (key, title) in enumerate(STEPS):
+    steps = [step for step in STEPS if step[0] != PACKAGES or made.requirements]
+    for position, (key, title) in enumerate(steps):
         done = {"state": StepState.DONE, "started_at": now, "finished_at": now} if not position else {}
         DeployStep.objects.create(deploy=made, position=position, key=key, title=title, **done)
     told = {"deploy": number, "files": made.files}
@@ -241,6 +261,7 @@ def _values(row: Deployment, by: User, wish: Wish, number: int) -> dict[str, obj
         "files": manifest.files,
         "python_files": manifest.python_files,
         "size": manifest.size,
+        "requirements": wish.requirements or "",
     }
 
 

@@ -11,6 +11,7 @@ from deployments.models.deployment import (
 )
 from deployments.models.deploys import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, DeployStep
 from deployments.models.observed import ComponentStatus, StatusChange, Step, StepTiming
+from deployments.models.packages import PackageSet
 from deployments.models.words import choices
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "DeploymentSecret",
     "EnvironmentVariable",
     "HibernationSchedule",
+    "PackageSet",
     "ReleaseName",
     "RuntimeRelease",
     "StatusChange",

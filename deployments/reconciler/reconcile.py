@@ -32,7 +32,7 @@ from deployments.domain.states import Operation, Status
 from deployments.models import UNKNOWN_AFTER, Deployment, WorkerQueue
 from deployments.queries import upgrades
 from deployments.queries.releases import queue_spec, release_of
-from deployments.reconciler import circuit_breaker, deploys, leases, plan, recording
+from deployments.reconciler import circuit_breaker, deploys, leases, packages, plan, recording
 from deployments.reconciler.leases import Claim
 from deployments.reconciler.plan import Verdict
 from deployments.reconciler.recording import LeaseLost, QueueRecord, Record
@@ -176,7 +176,7 @@ def _apply_pass(claim: Claim) -> Record:
     deployment = claim.deployment
     driver = connections.driver_of(deployment.cluster)
     queues = list(deployment.queues.select_related("worker_type"))
-    soon = deploys.advance(claim, driver)
+    soon = min(deploys.advance(claim, driver), packages.look_ahead(claim, driver))
     release = release_of(deployment, queues)
     workers = {q.name: q.desired_workers for q in queues}
     ref = ref_of(deployment)
@@ -184,9 +184,14 @@ def _apply_pass(claim: Claim) -> Record:
     steps = driver.create_steps(release)
     operation = _operation(deployment)
     try:
+        waiting = packages.follow(claim, driver)
+        if deployment.code_requirements:
+            release = release_of(deployment, queues)  # with packages that were found out just now
         observation = driver.observe(ref)
         failpoint("reconcile.after_observe")
-        if plan.needs_apply(release, observation, workers) or deploys.is_lost(claim, driver):
+        if waiting:
+            progress = Progress(steps[0].key, Outcome.WAITING, waiting)
+        elif plan.needs_apply(release, observation, workers) or deploys.is_lost(claim, driver):
             progress = driver.apply(ref, release, vault.read(deployment), workers)
             failpoint("reconcile.after_apply")
             observation = driver.observe(ref)

@@ -177,6 +177,7 @@ def _write_parts(row: Deployment, entry: Record) -> bool:
     if entry.gone:
         vault.forget(row)
         row.code_manifests.all().delete()  # with its uploads; the deploys stay as history
+        row.package_sets.all().delete()
     return changed
 
 
