@@ -22,7 +22,9 @@ from deployments.forms.deploys import DeployForm, RollBackForm, UploadForm
 from deployments.models import CodeUpload, Deploy, Deployment
 from deployments.pages.common import page_context
 from deployments.presenters import deploys as shown
+from deployments.presenters import packages as shown_packages
 from deployments.queries import deploys as queries
+from deployments.queries import packages as package_queries
 from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
@@ -134,6 +136,7 @@ def _upload_page(
     status: int,
 ) -> HttpResponse:
     change = queries.difference_of(upload)
+    upcoming = package_queries.upcoming(deployment, upload.requirements)
     context = _context(
         request,
         deployment,
@@ -142,7 +145,9 @@ def _upload_page(
         trouble=trouble,
         change=change,
         groups=shown.groups(change),
-        consequences=shown.consequences(deployment, upload),
+        consequences=shown.consequences(deployment, upload, upcoming),
+        packages=shown_packages.coming(upcoming),
+        here=request.path,
         not_now=_not_now(deployment),
     )
     return render(request, "deployments/deploys/upload.html", context, status=status)
@@ -184,6 +189,7 @@ def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpR
         before=compared.before,
         change=compared.change,
         groups=shown.groups(compared.change),
+        packages=shown_packages.of_deploy(found, compared.before),
         files=files[: shown.FILES_SHOWN],
         more_files=max(0, len(files) - shown.FILES_SHOWN),
         back_url=_url(deployment, "deploy_back", number)
@@ -221,6 +227,7 @@ def deploy_back(request: MemberRequest, deployment: Deployment, number: int) -> 
             return see_other(_url(deployment, "deploy", number))
         return see_other(_url(deployment, "deploy", made.number))
     change = queries.difference_to(deployment, found)
+    upcoming = package_queries.upcoming(deployment, found.requirements)
     context = _context(
         request,
         deployment,
@@ -228,7 +235,8 @@ def deploy_back(request: MemberRequest, deployment: Deployment, number: int) -> 
         deploy=found,
         change=change,
         groups=shown.groups(change),
-        consequences=shown.not_brought_back(deployment),
+        consequences=shown.going_back(deployment, upcoming),
+        packages=shown_packages.coming(upcoming),
         not_now=_not_now(deployment),
     )
     return render(request, "deployments/deploys/back.html", context, status=422 if form.is_bound else 200)

@@ -6,6 +6,8 @@ from deployments.domain.code_manifest import Difference
 from deployments.domain.deploy_states import DEPLOY_APPEARANCE
 from deployments.domain.states import StepState
 from deployments.models import CodeUpload, Deploy, Deployment
+from deployments.presenters import packages
+from deployments.queries.packages import Upcoming
 
 PATHS_SHOWN = 200  # of one list on a page
 FILES_SHOWN = 500
@@ -62,9 +64,9 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
     ]
 
 
-def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
+def consequences(deployment: Deployment, upload: CodeUpload, upcoming: Upcoming) -> list[str]:
     """What deploying does, said before anybody does it."""
-    said = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
+    said = packages.consequences(deployment, upcoming)
     if not deployment.code_version:
         said.append(
             "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
@@ -77,11 +79,11 @@ def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
     return said
 
 
-def not_brought_back(deployment: Deployment) -> list[str]:
-    """What going back to older code does not change."""
+def going_back(deployment: Deployment, upcoming: Upcoming) -> list[str]:
+    """What going back to older code does, and what it does not change."""
     return [
-        "Only the code goes back: variables, worker queues, sizes and the runtime stay as they are.",
+        *packages.consequences(deployment, upcoming),
+        "Only code and packages go back: variables, worker queues, sizes and the runtime stay as they are.",
         "What tasks have written, and Airflow's own history, stay as they are.",
-        "A run that is under way finishes on the code with which it began. To run it again on other code, clear it "
-        "with “run on latest version” in Airflow.",
+        "To run a task again on other code than that of its run, clear it with “run on latest version” in Airflow.",
     ]
