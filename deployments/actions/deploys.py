@@ -22,6 +22,7 @@ from deployments.domain.code_errors import shown
 from deployments.domain.code_ignore import IGNORE_FILE
 from deployments.domain.code_manifest import Manifest, version_name
 from deployments.domain.code_packages import requirements_digest
+from deployments.domain.code_project import is_project
 from deployments.domain.deploy_states import PACKAGES, STEPS, WAITING, DeploySource, DeployStatus
 from deployments.domain.example_dag import EXAMPLE
 from deployments.domain.states import StepState
@@ -92,7 +93,9 @@ def _notes(unpacked: Unpacked) -> list[str]:
         files = "1 file was" if unpacked.left_out == 1 else f"{unpacked.left_out:,} files were"
         said.append(f"{files} left out: caches, environments, .env files, or what {IGNORE_FILE} says.")
     manifest = unpacked.manifest
-    if manifest.only_folder:
+    if is_project(manifest):
+        said.append("It is a project: its DAGs are in dags/, and include/ and plugins/ go with them.")
+    elif manifest.only_folder:
         folder = manifest.only_folder
         said.append(
             f"Everything is inside the folder {shown(folder)}, so its modules are imported as {shown(folder)}.… . If "

@@ -330,4 +330,5 @@ class ScriptedDriver:
 
 
 def _without_code(release: Release) -> str:
-    return replace(release, code=None).digest
+    plugins = release.code.plugins if release.code else ""
+    return f"{replace(release, code=None).digest} {plugins}"

@@ -116,6 +116,8 @@ class Release:
         for added_later in ("secret_marks", "hibernating", "code", "packages"):
             if not document[added_later]:
                 document.pop(added_later)
+        if self.code is not None and not self.code.plugins:
+            document["code"].pop("plugins")
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 

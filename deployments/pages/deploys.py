@@ -235,7 +235,7 @@ def deploy_back(request: MemberRequest, deployment: Deployment, number: int) -> 
         deploy=found,
         change=change,
         groups=shown.groups(change),
-        consequences=shown.going_back(deployment, upcoming),
+        consequences=shown.going_back(deployment, found, upcoming),
         packages=shown_packages.coming(upcoming),
         not_now=_not_now(deployment),
     )

@@ -79,7 +79,9 @@ def cuts_off(old: Release, new: Release, *, sized: bool) -> bool:
 def _environment(release: Release) -> tuple[object, ...]:
     """What every Airflow process is told."""
     variables = tuple(sorted(release.environment.items())), tuple(sorted(release.secret_marks.items()))
-    return (release.runtime, release.executor, release.hibernating, release.packages, *variables)
+    plugins = release.code.plugins if release.code else ""
+    told = (release.runtime, release.executor, release.hibernating, release.packages, plugins)
+    return (*told, *variables)
 
 
 def _by_name(release: Release) -> dict[str, QueueSpec]:

@@ -66,7 +66,7 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
 
 def consequences(deployment: Deployment, upload: CodeUpload, upcoming: Upcoming) -> list[str]:
     """What deploying does, said before anybody does it."""
-    said = packages.consequences(deployment, upcoming)
+    said = packages.consequences(deployment, upcoming, upload.manifest.opened())
     if not deployment.code_version:
         said.append(
             "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
@@ -79,10 +79,10 @@ def consequences(deployment: Deployment, upload: CodeUpload, upcoming: Upcoming)
     return said
 
 
-def going_back(deployment: Deployment, upcoming: Upcoming) -> list[str]:
+def going_back(deployment: Deployment, deploy: Deploy, upcoming: Upcoming) -> list[str]:
     """What going back to older code does, and what it does not change."""
     return [
-        *packages.consequences(deployment, upcoming),
+        *packages.consequences(deployment, upcoming, deploy.manifest.opened() if deploy.manifest else None),
         "Only code and packages go back: variables, worker queues, sizes and the runtime stay as they are.",
         "What tasks have written, and Airflow's own history, stay as they are.",
         "To run a task again on other code than that of its run, clear it with “run on latest version” in Airflow.",

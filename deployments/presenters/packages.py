@@ -3,7 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from deployments.domain.code_manifest import CodeVersion, Manifest
 from deployments.domain.code_packages import PackageDifference
+from deployments.domain.code_project import plugins_digest
 from deployments.domain.deploy_states import PackagesState
 from deployments.models import Deploy, Deployment
 from deployments.presenters.impact import impact, queues_of
@@ -11,8 +13,8 @@ from deployments.queries.packages import Upcoming, changed_by
 from deployments.queries.releases import release_of
 
 RESTARTS = (
-    "The old code stays active until the packages are ready. A run that is under way finishes on the code with which "
-    "it began; its tasks that start later have the new packages."
+    "The old code stays active until everything is ready. A run that is under way finishes on the code with which "
+    "it began; its tasks that start later have the new packages and plugins."
 )
 NOT_KNOWN = (
     "Which packages it needs is being found out. If they differ from those of now, every component of Airflow restarts "
@@ -55,13 +57,15 @@ def of_deploy(deploy: Deploy, before: Deploy | None) -> dict[str, Any]:
     }
 
 
-def consequences(deployment: Deployment, upcoming: Upcoming) -> list[str]:
-    """What it does to what runs, said before anybody does it."""
+def consequences(deployment: Deployment, upcoming: Upcoming, code: Manifest | None) -> list[str]:
+    """What it does to what runs, with this code, said before anybody does it. None: the code is not known."""
     if upcoming.state in {PackagesState.RESOLVING, PackagesState.REFUSED}:
         return [NOT_KNOWN]
     queues = queues_of(deployment)
     now = release_of(deployment, queues)
-    if now.packages == upcoming.digest:
+    was = now.code or CodeVersion("", "")
+    will = replace(was, plugins=plugins_digest(code)) if code is not None else was
+    if (now.packages, was.plugins) == (upcoming.digest, will.plugins):
         return [NOTHING]
-    told = impact(deployment, queues, replace(now, packages=upcoming.digest)).sentences
+    told = impact(deployment, queues, replace(now, packages=upcoming.digest, code=will)).sentences
     return [*told, RESTARTS]

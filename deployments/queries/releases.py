@@ -41,7 +41,7 @@ def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
         },
         hibernating=deployment.hibernating,
         upgrade_from=deployment.upgrade_from.spec if deployment.upgrade_from else None,
-        code=CodeVersion(deployment.code_version, deployment.code_manifest)
+        code=CodeVersion(deployment.code_version, deployment.code_manifest, deployment.code_plugins)
         if deployment.code_version
         else None,
         packages=digest_of(deployment, deployment.code_requirements),

@@ -20,6 +20,7 @@ from deployments.dataplane.code import CodeDamaged, CodeStore
 from deployments.dataplane.contract import DataPlaneError, Driver, Ref
 from deployments.dataplane.packages import PackagesRefused
 from deployments.domain import code_syntax
+from deployments.domain.code_project import plugins_digest
 from deployments.domain.deploy_states import (
     ACTIVATED,
     BUILT,
@@ -186,6 +187,7 @@ def _build(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
             "code_version": deploy.version,
             "code_manifest": deploy.digest,
             "code_requirements": deploy.requirements,
+            "code_plugins": plugins_digest(deploy.manifest.opened()) if deploy.manifest else "",
         }
         held = Deployment.objects.filter(pk=claim.deployment.pk, lease_epoch=claim.epoch)
         if not _move(claim, deploy, status=DeployStatus.ACTIVATING, tries=0, next_try_at=None):

@@ -76,6 +76,12 @@ class Layout:
         """Where people put their DAGs."""
         return self.folder / "dags"
 
+    def plugins(self, release: Release) -> Path:
+        """Airflow's plugins: those of the deployed project, or what people put into a folder. Another path whenever
+        they differ, so that every component restarts then, and only then."""
+        digest = release.code.plugins if release.code else ""
+        return self.folder / "code" / "plugins" / digest if digest else self.folder / "plugins"
+
     @property
     def home(self) -> Path:
         """AIRFLOW_HOME, and the working folder of every program."""
@@ -235,7 +241,7 @@ def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
     return {
         "EXECUTOR": "CeleryExecutor" if release.executor is Executor.CELERY else "LocalExecutor",
         "DAGS_FOLDER": str(layout.dags),
-        "PLUGINS_FOLDER": str(layout.folder / "plugins"),
+        "PLUGINS_FOLDER": str(layout.plugins(release)),
         "FERNET_KEY": secrets.fernet_key,
         "SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.passwords_file),

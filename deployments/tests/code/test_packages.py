@@ -222,6 +222,25 @@ def test_what_no_kept_deploy_needs_is_dropped(healthy, bob, store):  # noqa: F81
     assert PackageSet.objects.count() == 1
 
 
+def test_plugins_that_differ_restart_airflow_and_the_review_says_so(healthy, as_, bob, driver, store):  # noqa: F811
+    project = {"dags/one.py": DAG, "plugins/p.py": b"P = 1"}
+    client = as_(bob)
+    shown = text(client.get(send(client, healthy, project)))
+    assert "It is a project: its DAGs are in dags/" in shown
+    assert "Restarts the API server" in shown
+    before = restarts(driver, healthy)
+    deployed(healthy, bob, project)
+    run(healthy)
+    assert restarts(driver, healthy) > before
+    before = restarts(driver, healthy)
+    project["dags/two.py"] = DAG
+    assert "Nothing restarts." in text(client.get(send(client, healthy, project)))
+    deployed(healthy, bob, project)
+    run(healthy)
+    assert Deploy.objects.get(number=2).status == DeployStatus.DEPLOYED
+    assert restarts(driver, healthy) == before
+
+
 # -- Another runtime --
 
 
@@ -378,7 +397,7 @@ def test_the_review_shows_the_difference_and_says_first_that_it_restarts(healthy
     assert "pandas 1.0 → 2.0" in text(shown)
     assert "polars 1.0" in text(shown)
     assert "Restarts the API server, the scheduler, the DAG processor and the triggerer." in text(shown)
-    assert "The old code stays active until the packages are ready." in text(shown)
+    assert "The old code stays active until everything is ready." in text(shown)
     assert "every 2s" not in shown.content.decode()
     sent = client.post(page, {"seen": CodeUpload.objects.order_by("-created_at").first().base})
     run(healthy)
