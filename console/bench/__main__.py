@@ -24,6 +24,8 @@ ROWS = {
     "summary": "summary",
     "wake": "waking",
     "warm": "warm",
+    "deploy": "deploying",
+    "packages": "further_packages",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
 }
@@ -31,6 +33,8 @@ ORDER = (
     "create",
     "wake",
     "warm",
+    "packages",
+    "deploy",
     "idle",
     "edit",
     "busy",
