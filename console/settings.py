@@ -35,6 +35,8 @@ EMBEDDED = env.bool("EMBEDDED", False)
 STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".local"))).absolute()
 PORT = env.int("PORT", 8000)
 WARM_STARTS = env.bool("WARM_STARTS", True)
+TASK_LOG_DAYS = env.int("TASK_LOG_DAYS", 30)
+TASK_LOG_MIB = env.int("TASK_LOG_MIB", 2048)
 PROCESS_ROLE = env.str("PROCESS_ROLE", "command")
 HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
 

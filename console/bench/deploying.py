@@ -31,7 +31,7 @@ DAG = "from airflow.sdk import DAG\n\nwith DAG({name!r}, schedule=None):\n    pa
 METHOD = (
     f"Two Healthy Deployments, {REPEATS} times in turn: {FILES} files of 1 MiB in all, one of them a DAG that is new, "
     "are copied into the DAGs folder of the one; the same are uploaded to the other, and the button of the review is "
-    "pressed. Counted is until the metadatabase, which Airflow's API answers from, names the DAG; it is asked ten times "
+    "pressed. Counted is until the metadatabase, from which Airflow's API answers, names the DAG, asked ten times "
     f"a second. Then an archive of {MANY + 1:,} files, 95 MiB packed, is uploaded and deployed, while the memory (RSS) "
     "of web and of the worker and its children is looked at twenty times a second."
 )

@@ -22,6 +22,7 @@ CALL_BUDGET_SECONDS = 15.0
 
 
 ADDRESS = "Address"  # a note: why browsers may not reach it
+TASK_LOGS = "Task logs"  # the note that says for how long the logs of tasks are kept
 DAGS_FOLDER = "DAGs folder"  # the note that names where DAG files go
 UPGRADE_STEP = "upgrade"  # the key of the step that moves a metadata database to another runtime
 UNDER_WAY = "under way"  # an observed digest of no Release: what was applied is being changed
@@ -264,6 +265,10 @@ class Driver(Protocol):
 
     def endpoint(self, ref: Ref) -> str | None:
         """The URL at which a browser reaches this Airflow, or None while it has none."""
+
+    def upkeep(self, ref: Ref) -> None:
+        """Keep it in order while nothing is to be changed, such as dropping old logs. Called by every pass; cheap when
+        nothing is due, and within two seconds when something is. Raises nothing that a full disk could cause."""
 
     def details(self, ref: Ref) -> dict[str, str]:
         """Facts for the page, by label (DAGS_FOLDER: "/…/dags")."""

@@ -253,6 +253,9 @@ class ScriptedDriver:
         ready = world is not None and world.running and world.warm
         return f"http://{ref.release_name}.localhost:8000/" if ready else None
 
+    def upkeep(self, ref: Ref) -> None:
+        """See the contract."""
+
     def details(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
         if ref.release_name in self.codes and self.codes[ref.release_name].current:

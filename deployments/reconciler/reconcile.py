@@ -29,10 +29,9 @@ from deployments.dataplane.contract import (
 )
 from deployments.domain.spec import Release
 from deployments.domain.states import Operation, Status
-from deployments.models import UNKNOWN_AFTER, Deployment, WorkerQueue
-from deployments.queries import upgrades
+from deployments.models import Deployment, WorkerQueue
 from deployments.queries.releases import queue_spec, release_of
-from deployments.reconciler import circuit_breaker, deploys, leases, packages, plan, recording
+from deployments.reconciler import circuit_breaker, deploys, failures, leases, packages, plan, recording
 from deployments.reconciler.leases import Claim
 from deployments.reconciler.plan import Verdict
 from deployments.reconciler.recording import LeaseLost, QueueRecord, Record
@@ -76,10 +75,10 @@ def _pass(claim: Claim) -> Record:
     """What there is to record. A cluster that does not answer is hardly asked, so that it holds up nobody else's."""
     deployment = claim.deployment
     if silence := _known_silence(deployment):
-        return _failed(claim, DataPlaneUnreachable(silence))
+        return failures.failed(claim, DataPlaneUnreachable(silence))
     cluster = deployment.cluster
     if not circuit_breaker.begin(cluster):
-        return _failed(claim, DataPlaneUnreachable(TRIED_BY_ANOTHER))
+        return failures.failed(claim, DataPlaneUnreachable(TRIED_BY_ANOTHER))
     answered = cluster.breaker_retry_at is None  # a bug says nothing about the cluster
     try:
         entry = _delete_pass(claim) if deployment.is_deleting else _apply_pass(claim)
@@ -100,9 +99,9 @@ def _known_silence(deployment: Deployment) -> str:
 
 def _record_unexpected_error(claim: Claim, error: Exception) -> None:
     """A bug or a fault that nobody foresaw: put the row off first, then say so on the page."""
-    failures = claim.deployment.failures + 1
-    seconds = plan.backoff(failures)
-    leases.postpone(claim, seconds, failures=failures)
+    count = claim.deployment.failures + 1
+    seconds = plan.backoff(count)
+    leases.postpone(claim, seconds, failures=count)
     sentence = (
         disk.FULL
         if disk.is_full(error)
@@ -111,14 +110,8 @@ def _record_unexpected_error(claim: Claim, error: Exception) -> None:
             "if it goes on, an operator finds the details in the worker's log."
         )
     )
-    verdict = Verdict(_status_under_error(claim.deployment), sentence)
-    recording.record(claim, Record(verdict, seconds, observed=False, failures=failures))
-
-
-def _status_under_error(deployment: Deployment) -> Status:
-    if deployment.is_deleting:
-        return Status.DELETING
-    return Status.CREATING if deployment.first_healthy_at is None else Status.UNHEALTHY
+    verdict = Verdict(failures.status_under_error(claim.deployment), sentence)
+    recording.record(claim, Record(verdict, seconds, observed=False, failures=count))
 
 
 def ref_of(deployment: Deployment) -> Ref:
@@ -134,12 +127,12 @@ def _delete_pass(claim: Claim) -> Record:
         try:
             return _inventory(driver.observe(ref), steps)
         except DataPlaneError as error:
-            return _failed(claim, error)  # without steps: the inventory is still to be made
+            return failures.failed(claim, error)  # without steps: the inventory is still to be made
     try:
         progress = driver.destroy(ref)
         failpoint("reconcile.after_apply")
     except DataPlaneError as error:
-        return _failed(claim, error, operation=Operation.DELETE, step_names=steps)
+        return failures.failed(claim, error, operation=Operation.DELETE, step_names=steps)
     gone = progress.outcome is Outcome.FINISHED
     verdict = Verdict(Status.DELETED, "") if gone else Verdict(Status.DELETING, progress.sentence)
     return Record(
@@ -196,15 +189,16 @@ def _apply_pass(claim: Claim) -> Record:
             failpoint("reconcile.after_apply")
             observation = driver.observe(ref)
     except UpgradeFailed as error:
-        return _upgrade_failed(claim, error, operation=operation, step_names=steps)
+        return failures.upgrade_failed(claim, error, operation=operation, step_names=steps)
     except DataPlaneError as error:
-        return _failed(claim, error, operation=operation, step_names=steps)
+        return failures.failed(claim, error, operation=operation, step_names=steps)
     verdict = plan.verdict(
         release=release,
         observation=observation,
         progress=progress,
         was_healthy=deployment.first_healthy_at is not None,
     )
+    driver.upkeep(ref)
     soon = min(soon, deploys.settle(claim, driver, healthy=verdict.status is Status.HEALTHY))
     scaled = _scale(queues, observation)
     more = any(record.desired_workers != workers.get(record.name) for record in scaled)
@@ -310,47 +304,3 @@ def _scale(queues: list[WorkerQueue], observation: Observation) -> tuple[QueueRe
         seen = (load.queued, load.running, load.workers, load.draining)
         records.append(QueueRecord(queue.name, desired, scale_down_since, *seen))
     return tuple(records)
-
-
-def _failed(claim: Claim, error: DataPlaneError, **of: object) -> Record:
-    """A step that could not be taken: say why, and try again later and later."""
-    deployment = claim.deployment
-    failures = deployment.failures + 1
-    seconds = plan.backoff(failures)
-    if isinstance(error, DataPlaneUnreachable):
-        return _unreachable(deployment, error, seconds, failures)
-    sentence = f"{str(error).rstrip('.')}. Trying again in {seconds:.0f} s."
-    return Record(
-        Verdict(_status_under_error(deployment), sentence),
-        seconds,
-        error=sentence,
-        failures=failures,
-        **of,  # type: ignore[arg-type]
-    )
-
-
-def _upgrade_failed(claim: Claim, error: UpgradeFailed, **of: object) -> Record:
-    """The database is as before the upgrade; the next pass, at once, goes on with the earlier runtime."""
-    deployment = claim.deployment
-    if deployment.upgrade_from is None:  # no way back is known: an error like any other
-        return _failed(claim, error, **of)
-    message = upgrades.sentence(deployment.runtime.version, deployment.upgrade_from.version, str(error))
-    return Record(
-        Verdict(Status.DEPLOYING, message),
-        0.0,
-        error=message,
-        upgrade_failed=str(error),
-        **of,  # type: ignore[arg-type]
-    )
-
-
-def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, failures: int) -> Record:
-    """Nothing is known. The last word stands for two minutes; after that it is Unknown, never the last value."""
-    watched_at = deployment.fresh_at  # the observer's word counts: a quiet Deployment is hardly looked at
-    silent = timezone.now() - watched_at
-    verdict = Verdict(Status(deployment.status), deployment.status_reason)
-    if silent > UNKNOWN_AFTER and not deployment.is_deleting:
-        verdict = Verdict(Status.UNKNOWN, f"{error} Last answer {watched_at:%H:%M:%S} UTC.")
-    elif deployment.is_deleting or deployment.first_healthy_at is None:
-        verdict = Verdict(_status_under_error(deployment), str(error))
-    return Record(verdict, min(seconds, 10.0), observed=False, failures=failures)

@@ -170,6 +170,9 @@ class KubernetesDriver:
             _, ready = self._answering[ref]
         return f"https://{names.host(ref.release_name, self._settings.ingress_domain)}/" if ready else None
 
+    def upkeep(self, ref: Ref) -> None:
+        """See the contract: nothing of it is on a disk here."""
+
     def details(self, ref: Ref) -> dict[str, str]:
         """See the contract."""
         address = self._addresses.get(ref, "")

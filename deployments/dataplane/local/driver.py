@@ -12,6 +12,7 @@ from pathlib import Path
 from console.kit.files import write_private
 from deployments.dataplane.contract import (
     DAGS_FOLDER,
+    TASK_LOGS,
     UNDER_WAY,
     ClusterConfig,
     DataPlaneError,
@@ -24,7 +25,7 @@ from deployments.dataplane.contract import (
     StepName,
     TaskCount,
 )
-from deployments.dataplane.local import environment, logs, ports
+from deployments.dataplane.local import environment, logs, ports, task_logs
 from deployments.dataplane.local.code.store import LocalCode
 from deployments.dataplane.local.environment import Layout
 from deployments.dataplane.local.health import probe
@@ -39,11 +40,12 @@ from deployments.dataplane.local.runtimes.jobs import advance
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps import applied, programs, upgrade
 from deployments.dataplane.local.steps.names import ASLEEP_STEP, CREATE_STEPS, DELETE_STEPS
-from deployments.dataplane.local.steps.removal import end_processes, leftovers, remove_files
+from deployments.dataplane.local.steps.removal import drop_data, end_processes, leftovers, remove_files
 from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
 from deployments.dataplane.local.supervisor.processes import Processes, of_release
 from deployments.dataplane.local.supervisor.specs import base_environment
+from deployments.dataplane.local.task_logs import Keeping
 from deployments.dataplane.postgres import airflow_metadata, databases
 from deployments.domain.component_titles import title
 from deployments.domain.spec import Release, Secrets
@@ -68,6 +70,7 @@ class LocalDriver:
         self._supervisor = Supervisor(Path(settings["supervisor_socket"]))
         self._redis_server = Path(settings["redis_server"])
         self._console_port = int(settings["console_port"])
+        self._keeping = Keeping.of(settings)
         self._warm = WarmStarts(self._paths, self._supervisor, settings.get("warm_starts", "true") == "true")
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
@@ -226,16 +229,14 @@ class LocalDriver:
 
     def destroy(self, ref: Ref) -> Progress:
         """See the contract."""
-        name = databases.database_name(ref.release_name)
         ended = end_processes(self._paths, self._processes(ref), ref.release_name, step="processes")
         if ended is not None:
             return ended
         if not self._upgrade(ref).forget():
             return Progress("processes", Outcome.WAITING, "Waiting for the migration of its database to end.")
-        if databases.drop_database(self._admin_url, ref.release_name, ref.deployment_id):
-            return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
-        if databases.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
-            return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
+        dropped = drop_data(self._admin_url, ref)
+        if dropped is not None:
+            return dropped
         remove_files(self._paths, ref.release_name)
         claims.sweep(self._paths, self._supervisor)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
@@ -298,10 +299,17 @@ class LocalDriver:
         answer, _ = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
         return self._url(ref) if answer is not None else None
 
+    def upkeep(self, ref: Ref) -> None:
+        """See the contract."""
+        task_logs.keep(self._paths.deployment(ref.release_name) / "logs", self._keeping)
+
     def details(self, ref: Ref) -> dict[str, str]:
         """See the contract. Once code is deployed the folder is not read any more."""
         folder = str(self._paths.deployment(ref.release_name) / "dags")
-        return {} if self.code(ref).active() else {DAGS_FOLDER: folder}
+        return {
+            TASK_LOGS: self._keeping.sentence,
+            **({} if self.code(ref).active() else {DAGS_FOLDER: folder}),
+        }
 
     # -- Where things are --
 
