@@ -32,7 +32,7 @@ SET = (
 FIRST, OTHER = "humanize", "inflection"
 METHOD = (
     "On a machine where a runtime is installed, `requirements.txt` files of fifteen much used packages and one more "
-    "are found out and installed for a Deployment, as a pass would: first with the one and with another, so that uv "
+    "are resolved and installed for a Deployment, as a pass would: first with the one and with another, so that uv "
     "has everything in its cache; then with both. Counted is the last: from the question to the environment in its "
     "place, proven by importing Airflow; and the bytes on disk that it shares with nothing."
 )

@@ -1,4 +1,4 @@
-"""Asking for what a requirements.txt comes to. The lines are read here; the reconciler has them found out."""
+"""Asking for what a requirements.txt comes to. The lines are read here; the reconciler has them resolved."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def _file(manifest: Manifest) -> CodeFile | None:
 
 
 def ask(deployment: Deployment, lines: tuple[str, ...]) -> None:
-    """Have it found out what these lines come to on its runtime, unless that is known. What was refused is asked anew:
+    """Have these lines resolved on its runtime, unless that is known. What was refused is asked again:
     the index may have changed."""
     row, made = PackageSet.objects.get_or_create(
         deployment=deployment,

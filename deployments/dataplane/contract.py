@@ -261,7 +261,7 @@ class Driver(Protocol):
         image of the runtime. Pure."""
 
     def packages(self, ref: Ref) -> "PackageStore | None":
-        """Where its packages are found out and installed, or None where they come with the image. Pure."""
+        """Where its packages are resolved and installed, or None where they come with the image. Pure."""
 
     def endpoint(self, ref: Ref) -> str | None:
         """The URL at which a browser reaches this Airflow, or None while it has none."""

@@ -24,7 +24,7 @@ NETWORK = (
 FULL = ("no space left", "disk quota")
 CREDENTIALS = re.compile(r"://[^/\s@]+@")
 UNREACHABLE = (
-    "The package index cannot be reached, so the packages of requirements.txt cannot be found out. Check the network "
+    "The package index cannot be reached, so the packages of requirements.txt cannot be resolved. Check the network "
     "or proxy of this machine and deploy again."
 )
 DISK = "The disk of this machine is full. Make room and deploy again; the code that runs is not touched."
@@ -48,7 +48,7 @@ def explain(output: str, runtime: str, pins: Mapping[str, str], python: str = ""
         return UNREACHABLE
     causes = re.findall(r"^(?:error|\s*cause): (.+)$", output, re.MULTILINE)
     reason = CREDENTIALS.sub("://…@", causes[-1] if causes else "it said nothing").rstrip(".")
-    return f"The packages of requirements.txt cannot be found out: {reason[:300]}."
+    return f"The packages of requirements.txt cannot be resolved: {reason[:300]}."
 
 
 def _unsatisfiable(text: str, runtime: str, pins: Mapping[str, str], python: str) -> str:

@@ -11,7 +11,7 @@ from deployments.models.words import choices
 
 
 class PackageSet(models.Model):
-    """What the lines of a requirements.txt come to on one runtime: found out once, so that going back and deploying the
+    """What the lines of a requirements.txt come to on one runtime: resolved once, so that going back and deploying the
     same lines again give the same packages."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="package_sets")

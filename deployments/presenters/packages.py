@@ -17,7 +17,7 @@ RESTARTS = (
     "it began; its tasks that start later have the new packages and plugins."
 )
 NOT_KNOWN = (
-    "Which packages it needs is being found out. If they differ from those of now, every component of Airflow restarts "
+    "Which packages it needs is being resolved. If they differ from those of now, every component of Airflow restarts "
     "once they are installed, and workers finish their tasks first; else nothing restarts."
 )
 NOTHING = "Nothing restarts. A run that is under way finishes on the code with which it began."

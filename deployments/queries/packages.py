@@ -40,8 +40,8 @@ def upcoming(deployment: Deployment, requirements: str) -> Upcoming:
     before = set_of(deployment, newest.requirements) if newest is not None else None
     old: Mapping[str, str] = before.packages if before is not None else {}
     after = set_of(deployment, requirements)
-    if requirements and after is None:  # of another runtime: found out when it is deployed
-        return Upcoming(PackagesState.RESOLVING, "The packages are found out anew for this runtime.")
+    if requirements and after is None:  # of another runtime: resolved when it is deployed
+        return Upcoming(PackagesState.RESOLVING, "The packages are resolved again for this runtime.")
     if after is None:
         return Upcoming(PackagesState.RESOLVED, change=compare(old, {})) if old else Upcoming(None)
     if not after.is_resolved:

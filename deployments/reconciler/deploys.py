@@ -157,7 +157,7 @@ def _deployed_despite(count: int, files: int) -> str:
 
 
 def _packages(claim: Claim, driver: Driver, deploy: Deploy) -> str:
-    """Have its packages found out and installed, beside what runs. What is waited for; "" when they are ready."""
+    """Have its packages resolved and installed, beside what runs. What is waited for; "" when they are ready."""
     if not deploy.requirements:
         _move(claim, deploy, packages={})
         return ""

@@ -1,4 +1,4 @@
-"""Finds out what requirements come to, and has them installed, within the passes over their Deployment.
+"""Resolves requirements, and has them installed, within the passes over their Deployment.
 
 The row of a PackageSet says how far that is, the data plane does the work and remembers it. So a pass may die anywhere,
 and whoever asks again goes on.
@@ -21,7 +21,7 @@ from deployments.reconciler.leases import Claim
 
 logger = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 1.0  # while something is found out or installed
+LOOK_SECONDS = 1.0  # while something is resolved or installed
 TROUBLED_SECONDS = 5.0  # while it cannot be
 UPGRADE_TRIES = 8  # passes that an upgrade waits for packages that cannot be had now
 GONE = "What its requirements.txt asked for is not kept any more. Deploy its code again."
@@ -44,7 +44,7 @@ def prepare(
 
 
 def _for_this_runtime(deployment: Deployment, requirements: str) -> PackageSet:
-    """After an upgrade: the same lines, found out anew against the other runtime's lock."""
+    """After an upgrade: the same lines, resolved again against the other runtime's lock."""
     other = PackageSet.objects.filter(deployment=deployment, requirements=requirements).first()
     if other is None:
         raise PackagesRefused(GONE)
@@ -82,7 +82,7 @@ def _resolve(deployment: Deployment, store: PackageStore, row: PackageSet) -> st
 
 
 def _note(row: PackageSet, **values: object) -> None:
-    """Write down what differs, while it is still being found out. Open pages hear of it."""
+    """Write down what differs, while it is still being resolved. Open pages hear of it."""
     changed = {name: value for name, value in values.items() if getattr(row, name) != value}
     if not changed:
         return
@@ -93,7 +93,7 @@ def _note(row: PackageSet, **values: object) -> None:
 
 
 def look_ahead(claim: Claim, driver: Driver) -> float:
-    """Find out what uploads come to before anybody deploys them. Seconds until the next look; infinite when nothing
+    """Resolve what uploads ask for before anybody deploys them. Seconds until the next look; infinite when nothing
     waits."""
     deployment = claim.deployment
     rows = uploads_that_wait(deployment)
@@ -115,7 +115,7 @@ def look_ahead(claim: Claim, driver: Driver) -> float:
 
 def follow(claim: Claim, driver: Driver) -> str:
     """Before anything is applied: the packages of the active code must be ready for the runtime that is wanted, and are
-    found out anew for another one. What is waited for; "" when they are. Raises UpgradeFailed when an upgrade's runtime
+    resolved again for another one. What is waited for; "" when they are. Raises UpgradeFailed when an upgrade's runtime
     does not take them, and DataPlaneError; nothing has changed then."""
     deployment = claim.deployment
     if not deployment.code_requirements or deployment.hibernating:

@@ -179,7 +179,7 @@ def _apply_pass(claim: Claim) -> Record:
     try:
         waiting = packages.follow(claim, driver)
         if deployment.code_requirements:
-            release = release_of(deployment, queues)  # with packages that were found out just now
+            release = release_of(deployment, queues)  # with packages that were resolved just now
         observation = driver.observe(ref)
         failpoint("reconcile.after_observe")
         if waiting:

@@ -1,4 +1,4 @@
-"""Packages of a deploy: found out before anything changes, installed before anything restarts, gone back to, and found
+"""Packages of a deploy: resolved before anything changes, installed before anything restarts, gone back to, and found
 out anew for another runtime."""
 
 import io
@@ -140,7 +140,7 @@ def test_a_clash_says_so_before_anything_restarts_and_the_old_code_runs_on(healt
     assert restarts(driver, healthy) == before
     assert healthy.status == Status.HEALTHY
     store.refuse.clear()
-    deployed(healthy, bob, PANDAS)  # asked anew: the index may have changed
+    deployed(healthy, bob, PANDAS)  # asked again: the index may have changed
     run(healthy)
     assert Deploy.objects.get(number=3).status == DeployStatus.DEPLOYED
 
@@ -390,7 +390,7 @@ def test_the_review_shows_the_difference_and_says_first_that_it_restarts(healthy
     first = client.get(page)
     assert "Finding out which packages fit." in text(first)
     assert 'hx-trigger="every 2s"' in first.content.decode()
-    assert "Which packages it needs is being found out." in text(first)
+    assert "Which packages it needs is being resolved." in text(first)
     run(healthy)
     shown = client.get(page)
     assert "1 package added, 1 changed." in text(shown)

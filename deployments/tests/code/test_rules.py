@@ -285,7 +285,7 @@ PROOF = "error: No solution found when resolving dependencies\n  cause: "
         ("error: write\n  cause: No space left on device (os error 28)", uv_words.DISK),
         (
             "error: Invalid index\n  cause: odd answer from https://me:secret@index.example/simple",
-            "The packages of requirements.txt cannot be found out: odd answer from https://…@index.example/simple.",
+            "The packages of requirements.txt cannot be resolved: odd answer from https://…@index.example/simple.",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""Packages of Deployments on this machine, beyond those of their runtime: found out, installed, shared, dropped."""
+"""Packages of Deployments on this machine, beyond those of their runtime: resolved, installed, shared, dropped."""

@@ -93,7 +93,7 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 
 def _take_away(folder: Path, paths: StateDir) -> tuple[str, Path]:
-    """By rename: whoever asks for it from now on makes it anew."""
+    """By rename: whoever asks for it from now on makes another one."""
     trash = paths.runtimes / f".gone-{uuid4().hex}"
     folder.rename(trash)
     return folder.name, trash

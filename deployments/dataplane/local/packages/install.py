@@ -100,7 +100,7 @@ def _site_packages(attempt: Path) -> Path:
     found = sorted((attempt / "lib").glob("python*/site-packages"))
     if not found:
         raise InstallFailed(
-            "The runtime's environment has no site-packages. Have an operator install it anew."
+            "The runtime's environment has no site-packages. Have an operator install it again."
         )
     return found[-1]
 
@@ -135,7 +135,7 @@ def _run(command: list[str], cwd: Path, seconds: float, what: str, home: Path | 
         raise InstallFailed(
             f"Airflow cannot be imported beside these packages ({last[:200]}). Change requirements.txt."
         )
-    raise InstallFailed(uv_words.explain(text, "", {}).replace("found out", "installed"))
+    raise InstallFailed(uv_words.explain(text, "", {}).replace("be resolved", "be installed"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The job that finds out what a requirements.txt comes to. Run as: python -m … ROOT KEY
+"""The job that resolves a requirements.txt. Run as: python -m … ROOT KEY
 
 uv resolves the lines with the runtime's lock as constraints, from wheels alone. The result appears at once, by rename:
 `found.txt` with the packages beyond those of the runtime, or `refused.txt` with the sentence that says why not. What
@@ -28,7 +28,7 @@ ATTEMPTS = 2  # that take so long: then it is refused
 FOUND, REFUSED, ASKED = "found.txt", "refused.txt", "asked.json"
 BLOCK = re.compile(r"^[A-Za-z0-9][^\n]*(?:\n[ \t]+[^\n]*)*", re.MULTILINE)
 SLOW = (
-    f"Finding out the packages of requirements.txt took longer than {SECONDS:.0f} s. Pin more versions in it, or check "
+    f"Resolving requirements.txt took longer than {SECONDS:.0f} s. Pin more versions in it, or check "
     "the package index of this machine."
 )
 

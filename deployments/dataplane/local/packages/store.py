@@ -44,7 +44,7 @@ class LocalPackages:
         refused = job.folder / resolve.REFUSED
         if refused.exists():
             sentence = refused.read_text()
-            shutil.rmtree(job.folder, ignore_errors=True)  # whoever asks again is answered anew
+            shutil.rmtree(job.folder, ignore_errors=True)  # whoever asks again is answered again
             raise PackagesRefused(sentence)
         if waiting := self._runtime(runtime):
             return Resolution(None, waiting)

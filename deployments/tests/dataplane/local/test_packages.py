@@ -22,7 +22,8 @@ from deployments.dataplane.local.packages.clone import bytes_of_its_own, clone
 from deployments.dataplane.local.packages.store import LocalPackages
 from deployments.dataplane.local.runtimes import lock_files, runtimes
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.processes import tagged
+from deployments.dataplane.local.supervisor.processes import Processes, tagged
+from deployments.dataplane.local.supervisor.specs import Spec
 from deployments.dataplane.packages import PackagesRefused
 from deployments.domain.code_packages import PackageLock
 from deployments.domain.spec import RuntimeSpec
@@ -202,7 +203,7 @@ def test_what_does_not_fit_is_refused_in_words_and_asked_anew_next_time(
     with pytest.raises(PackagesRefused) as refused:
         machine.packages().resolve(RUNTIME, [line])
     assert str(refused.value) == sentence
-    assert not resolve.folder_of(machine.state, key).exists()  # it is asked anew
+    assert not resolve.folder_of(machine.state, key).exists()  # it is asked again
 
 
 def test_an_index_that_cannot_be_reached_is_a_sentence_and_tried_again(machine) -> None:
@@ -318,6 +319,28 @@ def test_a_full_disk_and_packages_beside_which_airflow_cannot_be_imported_are_to
     assert job.status().sentence.startswith("The disk of this machine is full")
 
 
+# -- Running --
+
+
+def test_programs_with_other_packages_are_known_until_they_are_told_to_end(machine) -> None:
+    """By this the driver knows that new code may become active."""
+    folder = machine.installed(machine.found("tiny"))
+    python = runtimes.python(machine.state, folder.name)
+    processes = Processes(machine.state, machine.supervisor, RELEASES[0])
+    home = machine.state.deployment(RELEASES[0]) / "home"
+    home.mkdir(exist_ok=True)
+    environment = {"AIRFLOW_HOME": str(home), "AIRDECK_STATE": str(machine.state.root)}
+    name = "worker-default-01"
+    processes.write_specs({name: Spec((str(python), "-m", "airflow", "sleep"), home, environment)})
+    processes.add([name])
+    own = runtimes.python(machine.state, VERSION)
+    assert _until(lambda: names.runs_elsewhere(machine.state, processes, own))
+    assert not names.runs_elsewhere(machine.state, processes, python)
+    processes.drain(name)
+    assert not names.runs_elsewhere(machine.state, processes, own)
+    _until(lambda: not processes.known()[name].alive)
+
+
 # -- Keeping --
 
 
@@ -349,7 +372,7 @@ def test_an_environment_goes_with_the_last_deployment_that_needs_it(machine) -> 
 
 
 def test_nothing_is_installed_for_a_deployment_that_is_gone(machine) -> None:
-    machine.state.deployment(RELEASES[0]).rmdir()
+    shutil.rmtree(machine.state.deployment(RELEASES[0]))
     with pytest.raises(DataPlaneError, match="no folder"):
         machine.packages().install(PackageLock(VERSION, "tiny==1.0\n"))
     machine.packages().keep(frozenset())
