@@ -34,7 +34,7 @@ class ScriptedPackages:
             raise PackagesRefused(why)
         if self.slow_resolve > 0:
             self.slow_resolve -= 1
-            return Resolution(None, "Finding out which packages fit.")
+            return Resolution(None, "Resolving the packages.")
         self.resolved.append((runtime.version, tuple(requirements)))
         names = sorted(Requirement(line).name for line in requirements)
         text = "".join(f"{name}=={self.index.get(name, '1.0')}\n" for name in names)

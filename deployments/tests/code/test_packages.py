@@ -84,7 +84,7 @@ def test_packages_are_found_out_and_installed_before_the_code_is_active_and_then
             assert driver.codes[healthy.release_name].active() == ""
     run(healthy)
     deploy.refresh_from_db()
-    assert {"Finding out which packages fit.", "Installing packages."} <= sentences
+    assert {"Resolving the packages.", "Installing packages."} <= sentences
     assert deploy.status == DeployStatus.DEPLOYED
     assert deploy.packages == {"pandas": "1.0"}
     assert states(deploy)["packages"] == StepState.DONE
@@ -388,7 +388,7 @@ def test_the_review_shows_the_difference_and_says_first_that_it_restarts(healthy
     page = send(client, healthy, POLARS)
     again(healthy)
     first = client.get(page)
-    assert "Finding out which packages fit." in text(first)
+    assert "Resolving the packages." in text(first)
     assert 'hx-trigger="every 2s"' in first.content.decode()
     assert "Which packages it needs is being resolved." in text(first)
     run(healthy)

@@ -75,9 +75,10 @@ def sweep(paths: StateDir, supervisor: Supervisor) -> None:
                 if folder.name.rpartition("-")[2] not in needed
                 and not any(names.is_used_by(argv, folder) for argv in running)
             ]
-        for name, folder in gone:
+        for name in gone:
             _forget(paths, supervisor, f"warm-{name}", install.job_of(paths, name).name)
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in paths.runtimes.glob(".gone-*"):  # also what somebody left who was killed here
+        shutil.rmtree(folder, ignore_errors=True)
     old = time.time() - ANSWER_SECONDS
     for folder in (paths.runtimes / "resolved").glob("*"):
         if folder.stat().st_mtime < old:
@@ -92,11 +93,10 @@ def _arguments(process: psutil.Process) -> list[str]:
         return []
 
 
-def _take_away(folder: Path, paths: StateDir) -> tuple[str, Path]:
+def _take_away(folder: Path, paths: StateDir) -> str:
     """By rename: whoever asks for it from now on makes another one."""
-    trash = paths.runtimes / f".gone-{uuid4().hex}"
-    folder.rename(trash)
-    return folder.name, trash
+    folder.rename(paths.runtimes / f".gone-{uuid4().hex}")
+    return folder.name
 
 
 def _forget(paths: StateDir, supervisor: Supervisor, *groups: str) -> None:

@@ -51,7 +51,7 @@ def main(root: str, key: str) -> int:
         if not ours or (job.folder / FOUND).exists() or (job.folder / REFUSED).exists():
             return 0
         asked = json.loads((job.folder / ASKED).read_text())
-        status = begin(job, "Finding out which packages fit.")
+        status = begin(job, "Resolving the packages.")
         try:
             done = _uv(paths, job.folder, asked["runtime"], asked["lines"])
         except subprocess.TimeoutExpired:

@@ -51,7 +51,7 @@ class LocalPackages:
         asked = {"runtime": runtime.version, "lines": sorted(requirements)}
         write_private(job.folder / resolve.ASKED, json.dumps(asked))
         spec = job_spec(self._paths, "resolve", key, environ=self._environ)
-        return Resolution(None, self._advance(job, spec) or "Finding out which packages fit.")
+        return Resolution(None, self._advance(job, spec) or "Resolving the packages.")
 
     def install(self, lock: PackageLock) -> str:
         """See the contract."""

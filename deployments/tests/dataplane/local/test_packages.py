@@ -79,6 +79,7 @@ class Machine:
         """Nothing but the runtime."""
         for group in {p.group for p in self.supervisor.processes()}:
             _until(lambda group=group: self.supervisor.remove(group))
+        self.state.forget_groups()
         for folder in ((self.state.runtimes / "resolved"), *names.of_packages(self.state)):
             shutil.rmtree(folder, ignore_errors=True)
         for release in RELEASES:
