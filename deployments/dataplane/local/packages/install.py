@@ -1,7 +1,9 @@
 """The job that makes an environment with further packages. Run as: python -m … ROOT NAME
 
-1. A copy of the runtime's environment, of hard links. 2. The packages of `lock.txt`, hashes checked, wheels alone,
-compiled. 3. Proof that Airflow can be imported. 4. The symlink `current` moves. Killed before 4, nothing has happened.
+1. A copy of the runtime's environment, of hard links. 2. The packages of `lock.txt`, hashes checked, wheels alone. They
+are compiled by whoever imports them first: all modules of pandas and the like are a minute of CPU and 200 MB, and few
+of them are ever imported. 3. Proof that Airflow can be imported. 4. The symlink `current` moves. Killed before 4,
+nothing has happened.
 """
 
 import errno
@@ -87,11 +89,6 @@ def _install(paths: StateDir, name: str, folder: Path) -> None:
     new = sorted(set(os.listdir(site)) - before)
     if any(each.endswith(".pth") or each in AT_START for each in new):
         (folder / runtimes.COLD).touch()
-    compiled = [str(site / each) for each in new if not each.endswith((".dist-info", ".pth"))]
-    if compiled:  # a file that does not compile is the package's own affair
-        subprocess.run(
-            [str(python), "-m", "compileall", "-q", *compiled], cwd=folder, capture_output=True, check=False
-        )
     _prove(python, attempt / "check", folder)
     publish(folder, attempt)
 
