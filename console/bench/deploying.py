@@ -18,7 +18,7 @@ from console.embedded import postgres
 from console.tests.system.installation import Installation, wait_until
 from deployments.dataplane.postgres import databases
 
-REPEATS = 3
+REPEATS = 7  # where the interval of the DAG processor stands when it begins is luck
 FILES, FILE_BYTES = 41, 25_600  # 1 MiB
 MUST = 1.5
 MANY, MANY_BYTES = 19_999, 5_000  # 95 MiB that do not compress, and a DAG
