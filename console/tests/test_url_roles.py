@@ -28,6 +28,7 @@ WORKSPACE_URLS = {
     ("deployments:new", "post"): (EDITOR, 422),
     ("deployments:summary", "post"): (EDITOR, 200),
     ("deployments:new_options", "post"): (EDITOR, 200),
+    ("deployments:check_name", "post"): (EDITOR, 200),
     ("deployments:activity", "get"): (MEMBER, 200),
     ("deployments:activity_csv", "get"): (MEMBER, 200),
     ("workspace_settings", "get"): (ADMIN, 200),
@@ -87,6 +88,9 @@ DEPLOYMENT_URLS = {
     ("deployments:hibernate", "post"): (EDITOR, 303),
     ("deployments:wake", "post"): (EDITOR, 303),
     ("deployments:tasks", "get"): (MEMBER, 200),
+    ("deployments:opening", "get"): (MEMBER, 200),
+    ("deployments:opening_live", "get"): (MEMBER, 200),
+    ("deployments:opening_wake", "post"): (MEMBER, 303),
     ("deployments:schedule", "get"): (EDITOR, 200),
     ("deployments:schedule", "post"): (EDITOR, 422),
     ("deployments:schedule_preview", "post"): (EDITOR, 200),
@@ -123,6 +127,9 @@ REVISION_URLS = {
     ("deployments:variables_revision", "get"): (EDITOR, 200),
     ("deployments:variables_revision", "post"): (EDITOR, 409),  # while it is created
 }
+SETTING_URLS = {
+    ("deployments:opening_wakes", "post"): (EDITOR, 303),
+}
 COMPONENT_URLS = {
     ("deployments:component", "get"): (MEMBER, 200),
     ("deployments:component_now", "get"): (MEMBER, 200),
@@ -147,6 +154,7 @@ WRONG_METHOD = {
     ("deployments:variables_download", "post"),
     ("deployments:list", "post"),
     ("deployments:summary", "get"),
+    ("deployments:check_name", "get"),
     ("deployments:detail", "post"),
     ("deployments:live", "post"),
     ("deployments:credential", "get"),
@@ -159,6 +167,10 @@ WRONG_METHOD = {
     ("deployments:deploy_example", "get"),
     ("deployments:deploy_anyway", "get"),
     ("deployments:tasks", "post"),
+    ("deployments:opening", "post"),
+    ("deployments:opening_live", "post"),
+    ("deployments:opening_wake", "get"),
+    ("deployments:opening_wakes", "get"),
     ("deployments:schedule_preview", "get"),
     ("deployments:settings", "post"),
     ("deployments:activity", "post"),
@@ -174,6 +186,7 @@ WRONG_METHOD = {
 SIGNED_IN = {"account": 200, "account_delete": 200, "workspace_new": 200, "invitations": 200}
 # Open to whoever holds the link, or has the invited address: workspaces/tests/test_invitations.py.
 INVITED = {"invitation", "invitation_ask", "invitation_accept", "invitation_decline"}
+OWN = {"session_end"}  # one's own alone: workspaces/tests/pages/test_sessions.py
 PUBLIC = {"home": 302, "health_live": 200, "health_ready": 200, "docs": 200}
 STREAM = {"deployments:stream"}
 PARTS = (
@@ -184,6 +197,7 @@ PARTS = (
     COMPONENT_URLS,
     UPLOAD_URLS,
     DEPLOY_URLS,
+    SETTING_URLS,
 )
 ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **DEPLOYMENT_URLS}
 ALL_URLS |= {key: each for table in PARTS for key, each in table.items()}
@@ -209,7 +223,7 @@ def every_name() -> set[str]:
 
 def test_every_url_is_listed_here():
     listed = {name for name, _ in (*ALL_URLS, *WRONG_METHOD)}
-    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE
+    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | OWN | ELSEWHERE
     strange = {n for n in every_name() - listed if not n.startswith((*ACCOUNTS, "admin:"))}
     assert strange == set(), f"Say in this table who may do what: {strange}"
     assert admin.site.urls
@@ -249,7 +263,7 @@ def parts(deployment):
         status="failed",
         finished_at=timezone.now(),
     )
-    return tuple(zip(PARTS, ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1), strict=True))
+    return tuple(zip(PARTS, ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1, "on"), strict=True))
 
 
 @pytest.fixture

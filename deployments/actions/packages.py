@@ -35,8 +35,8 @@ def lines_in(scratch: Path, manifest: Manifest) -> tuple[str, ...]:
         return ()
     with (scratch / file.sha256).open("rb") as stream:
         found = read(stream.read(REQUIREMENTS_BYTES + 1))
-    if said := refusal(found):
-        raise CodeRefused(said)
+    if reason := refusal(found):
+        raise CodeRefused(reason)
     return found.lines
 
 
@@ -47,8 +47,8 @@ def lines_of(store: CodeStore, manifest: Manifest) -> tuple[str, ...]:
         return ()
     content = store.read(file) if file.size <= REQUIREMENTS_BYTES else b" " * (REQUIREMENTS_BYTES + 1)
     found: Requirements = read(content)
-    if said := refusal(found):
-        raise RequirementsRefused(said)
+    if reason := refusal(found):
+        raise RequirementsRefused(reason)
     return found.lines
 
 

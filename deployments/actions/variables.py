@@ -54,10 +54,8 @@ def set_variable(
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
         old = current.get(key)
-        if seen is None and old not in {
-            None,
-            Setting(value or "", secret),
-        }:  # the same form sent twice is once
+        is_repeat = old == Setting(value or "", secret)  # the same form, sent twice
+        if seen is None and old is not None and not is_repeat:
             raise VariableRefused(f"{key} exists already. Edit it instead.", field="key")
         if seen is not None and not row.variables.filter(key=key, updated_at=seen).exists():
             raise VariablesChanged
@@ -114,7 +112,7 @@ def _write(
     *,
     base: int | None = None,
 ) -> VariableRevision | None:
-    """Make the rows what is wanted. Under the Deployment's lock."""
+    """Make the rows what is desired. Under the Deployment's lock."""
     found = difference(current, desired)
     if not found:
         return None

@@ -27,7 +27,6 @@ class ScriptedPackages:
     installs: int = 0
 
     def resolve(self, runtime: RuntimeSpec, requirements: Sequence[str]) -> Resolution:
-        """See the contract."""
         self._stumble()
         why = self.refuse.get(runtime.version) or self.refuse.get("")
         if why:
@@ -41,7 +40,6 @@ class ScriptedPackages:
         return Resolution(PackageLock(runtime.version, text))
 
     def install(self, lock: PackageLock) -> str:
-        """See the contract."""
         if not lock.digest or lock.digest in self.installed:
             return ""
         self._stumble()
@@ -53,7 +51,6 @@ class ScriptedPackages:
         return ""
 
     def keep(self, digests: frozenset[str]) -> None:
-        """See the contract."""
         self.installed = {digest: lock for digest, lock in self.installed.items() if digest in digests}
 
     def _stumble(self) -> None:

@@ -62,8 +62,8 @@ class PackageDifference:
     @property
     def sentence(self) -> str:
         """ "3 packages added, 1 removed, 12 unchanged." or "No package differs."."""
-        told = [(len(self.added), "added"), (len(self.changed), "changed"), (len(self.removed), "removed")]
-        words = [(count, word) for count, word in told if count]
+        parts = [(len(self.added), "added"), (len(self.changed), "changed"), (len(self.removed), "removed")]
+        words = [(count, word) for count, word in parts if count]
         if not words:
             return "No package differs."
         if self.unchanged:

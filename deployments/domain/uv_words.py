@@ -1,7 +1,7 @@
 """What uv says when it finds no packages that fit, in our words. Pure.
 
 uv proves that nothing fits: "Because all versions of a depend on b<2 and b==2.0, we can conclude that …". What it
-concludes is left out; the facts are told, each once, and a version that stands in the runtime's lock is told as such.
+concludes is left out; the facts are given, each once, and a version of the runtime's lock is given as such.
 """
 
 import re
@@ -55,16 +55,16 @@ def _unsatisfiable(text: str, runtime: str, pins: Mapping[str, str], python: str
     facts = _facts(text)
     for fact in facts:
         if found := re.match(rf"({NAME}) was not found in the (?:package registry|provided)", fact):
-            said = f"The package index has no package {found[1]}."
-            return f"{said} Correct its name in requirements.txt, or remove it."
+            missing = f"The package index has no package {found[1]}."
+            return f"{missing} Correct its name in requirements.txt, or remove it."
     if source := re.search(r"Wheels are required for `([^`]+)`", text):
         return (
             f"{source[1]} comes as source only, and packages are installed from wheels alone. Choose a version that "
             "has a wheel, or another package."
         )
-    told = [_told(fact, runtime, pins, python) for fact in facts]
-    said = list(dict.fromkeys(each for each in told if each))
-    listed = "; ".join(said[:FACTS]) + ("; …" if len(said) > FACTS else "")
+    sentences = [_in_words(fact, runtime, pins, python) for fact in facts]
+    distinct = list(dict.fromkeys(each for each in sentences if each))
+    listed = "; ".join(distinct[:FACTS]) + ("; …" if len(distinct) > FACTS else "")
     return f"These do not fit together: {listed}. Change requirements.txt and deploy again."
 
 
@@ -83,7 +83,7 @@ def _facts(text: str) -> list[str]:
     return found
 
 
-def _told(fact: str, runtime: str, pins: Mapping[str, str], python: str) -> str:
+def _in_words(fact: str, runtime: str, pins: Mapping[str, str], python: str) -> str:
     """One fact in our words; as uv says it where it is another one."""
     if found := re.fullmatch(rf"(?:you require )?({NAME})==(\S+)", fact):
         name, version = found.groups()

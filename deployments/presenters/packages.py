@@ -27,12 +27,12 @@ def groups(change: PackageDifference | None) -> list[dict[str, Any]]:
     """What is added, changed and removed."""
     if change is None:
         return []
-    told = [
+    parts = [
         ("Added", "plus", [f"{name} {version}" for name, version in change.added]),
         ("Changed", "pencil", [f"{name} {old} → {new}" for name, old, new in change.changed]),
         ("Removed", "trash-2", [f"{name} {version}" for name, version in change.removed]),
     ]
-    return [{"title": title, "icon": icon, "names": names} for title, icon, names in told if names]
+    return [{"title": title, "icon": icon, "names": names} for title, icon, names in parts if names]
 
 
 def coming(upcoming: Upcoming) -> dict[str, Any]:
@@ -67,5 +67,5 @@ def consequences(deployment: Deployment, upcoming: Upcoming, code: Manifest | No
     will = replace(was, plugins=plugins_digest(code)) if code is not None else was
     if (now.packages, was.plugins) == (upcoming.digest, will.plugins):
         return [NOTHING]
-    told = impact(deployment, queues, replace(now, packages=upcoming.digest, code=will)).sentences
-    return [*told, RESTARTS]
+    parts = impact(deployment, queues, replace(now, packages=upcoming.digest, code=will)).sentences
+    return [*parts, RESTARTS]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from deployments.domain.code_packages import PackageDifference, compare
 from deployments.domain.deploy_states import PackagesState
 from deployments.models import CodeUpload, Deploy, Deployment, PackageSet
-from deployments.queries.deploys import wanted
+from deployments.queries.deploys import desired_deploy
 
 
 def set_of(deployment: Deployment, requirements: str) -> PackageSet | None:
@@ -36,7 +36,7 @@ class Upcoming:
 
 def upcoming(deployment: Deployment, requirements: str) -> Upcoming:
     """Of code with these requirements, against the deploy that runs or will run."""
-    newest = wanted(deployment)
+    newest = desired_deploy(deployment)
     before = set_of(deployment, newest.requirements) if newest is not None else None
     old: Mapping[str, str] = before.packages if before is not None else {}
     after = set_of(deployment, requirements)

@@ -52,7 +52,7 @@ def upgrade_failed(claim: Claim, error: UpgradeFailed, **of: object) -> Record:
 
 
 def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, failures: int) -> Record:
-    """Nothing is known. The last word stands for two minutes; after that it is Unknown, never the last value."""
+    """Nothing is known. The last status is kept for two minutes, and is Unknown after that."""
     watched_at = deployment.fresh_at  # the observer's word counts: a quiet Deployment is hardly looked at
     silent = timezone.now() - watched_at
     verdict = Verdict(Status(deployment.status), deployment.status_reason)

@@ -1,7 +1,7 @@
 """Resolves requirements, and has them installed, within the passes over their Deployment.
 
 The row of a PackageSet says how far that is, the data plane does the work and remembers it. So a pass may die anywhere,
-and whoever asks again goes on.
+and the next one goes on.
 """
 
 import math

@@ -94,7 +94,7 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 
 def _take_away(folder: Path, paths: StateDir) -> str:
-    """By rename: whoever asks for it from now on makes another one."""
+    """By rename: a later request makes another one."""
     folder.rename(paths.runtimes / f".gone-{uuid4().hex}")
     return folder.name
 

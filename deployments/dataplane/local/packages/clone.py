@@ -1,7 +1,7 @@
 """A second environment out of an installed one: every file a hard link, so that it costs folders alone. Compiled files
 come along; Python corrects the paths in them when it loads them.
 
-What names the environment it stands in (scripts, `pyvenv.cfg`) is written again. Whoever installs into the copy must
+What names the environment it stands in (scripts, `pyvenv.cfg`) is written again. An installer of the copy must
 replace files and never write into them; uv does, as long as its cache is on the same disk.
 """
 

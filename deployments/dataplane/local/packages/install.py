@@ -1,7 +1,7 @@
 """The job that makes an environment with further packages. Run as: python -m … ROOT NAME
 
 1. A copy of the runtime's environment, of hard links. 2. The packages of `lock.txt`, hashes checked, wheels alone. They
-are compiled by whoever imports them first: all modules of pandas and the like are a minute of CPU and 200 MB, and few
+are compiled when they are first imported: all modules of pandas and the like are a minute of CPU and 200 MB, and few
 of them are ever imported. 3. Proof that Airflow can be imported. 4. The symlink `current` moves. Killed before 4,
 nothing has happened.
 """

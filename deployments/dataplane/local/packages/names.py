@@ -34,7 +34,7 @@ def is_used_by(argv: list[str], folder: Path) -> bool:
 
 
 def runs_elsewhere(paths: StateDir, processes: Processes, python: Path) -> bool:
-    """Whether a program of the Deployment that was not told to end has another environment than that of `python`."""
+    """Whether a program of the Deployment that was not asked to end has another environment than that of `python`."""
     for program, info in processes.known().items():
         if info.state not in ("STARTING", "RUNNING") or processes.draining_since(program) is not None:
             continue

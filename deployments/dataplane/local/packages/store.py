@@ -35,7 +35,6 @@ class LocalPackages:
         self._environ = environ
 
     def resolve(self, runtime: RuntimeSpec, requirements: Sequence[str]) -> Resolution:
-        """See the contract."""
         key = key_of(runtime.version, requirements)
         job = resolve.job_of(self._paths, key)
         answer = job.folder / resolve.FOUND
@@ -44,7 +43,7 @@ class LocalPackages:
         refused = job.folder / resolve.REFUSED
         if refused.exists():
             sentence = refused.read_text()
-            shutil.rmtree(job.folder, ignore_errors=True)  # whoever asks again is answered again
+            shutil.rmtree(job.folder, ignore_errors=True)  # the next question is answered again
             raise PackagesRefused(sentence)
         if waiting := self._runtime(runtime):
             return Resolution(None, waiting)
@@ -54,7 +53,6 @@ class LocalPackages:
         return Resolution(None, self._advance(job, spec) or "Resolving the packages.")
 
     def install(self, lock: PackageLock) -> str:
-        """See the contract."""
         if not lock.digest:
             return ""
         name = names.environment(lock.runtime, lock.digest)
@@ -66,7 +64,6 @@ class LocalPackages:
         return self._advance(job, job_spec(self._paths, "install", name, environ=self._environ))
 
     def keep(self, digests: frozenset[str]) -> None:
-        """See the contract."""
         claims.keep(self._paths, self._release_name, digests)
         claims.sweep(self._paths, self._supervisor)
 
@@ -79,7 +76,7 @@ class LocalPackages:
         return self._advance(runtimes.install_job(self._paths, version), spec)
 
     def _advance(self, job: Job, spec: Spec) -> str:
-        """As `jobs.advance`; who waits for a failed job is told why alone, and by whoever asks when it goes on."""
+        """As `jobs.advance`; while a failed job waits for its next try, the error says why alone: passes try again."""
         status = job.status()
         if status.failed and status.retry_at() > time.time():
             raise DataPlaneError(status.sentence)

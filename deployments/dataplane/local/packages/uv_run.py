@@ -27,10 +27,12 @@ def job_spec(paths: StateDir, module: str, *arguments: str, environ: Mapping[str
 
 
 def uv_cache(paths: StateDir) -> Path:
-    """uv's cache: the one that it is told to use, if hard links from there into environments are possible."""
-    told = os.environ.get("UV_CACHE_DIR")
+    """uv's cache: the one that UV_CACHE_DIR names, if hard links from there into environments are possible."""
+    configured = os.environ.get("UV_CACHE_DIR")
     own = paths.runtimes / "cache"
-    if not told:
+    if not configured:
         return own
-    near = next((folder for folder in (Path(told), *Path(told).parents) if folder.exists()), None)
-    return Path(told) if near is not None and near.stat().st_dev == paths.runtimes.stat().st_dev else own
+    near = next((folder for folder in (Path(configured), *Path(configured).parents) if folder.exists()), None)
+    return (
+        Path(configured) if near is not None and near.stat().st_dev == paths.runtimes.stat().st_dev else own
+    )
