@@ -17,7 +17,7 @@ import psutil
 
 from console.kit.files import write_private
 from deployments.dataplane.contract import DataPlaneError
-from deployments.dataplane.local.packages import install, names, resolve
+from deployments.dataplane.local.packages import names, resolve
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Supervisor
 from deployments.dataplane.local.supervisor.processes import tagged
@@ -69,14 +69,13 @@ def sweep(paths: StateDir, supervisor: Supervisor) -> None:
         running = [_arguments(process) for process in tagged(paths.root)]
         with _lock(paths):
             needed = frozenset[str]().union(*(claimed(folder) for folder in paths.deployments.iterdir()))
-            gone = [
-                _take_away(folder, paths)
-                for folder in found
-                if folder.name.rpartition("-")[2] not in needed
-                and not any(names.is_used_by(argv, folder) for argv in running)
-            ]
-        for name in gone:
-            _forget(paths, supervisor, f"warm-{name}", install.job_of(paths, name).name)
+            for folder in found:
+                used = any(names.is_used_by(argv, folder) for argv in running)
+                if folder.name.rpartition("-")[2] not in needed and not used:
+                    folder.rename(
+                        paths.runtimes / f".gone-{uuid4().hex}"
+                    )  # a later request makes another one
+    _forget_groups(paths, supervisor)
     for folder in paths.runtimes.glob(".gone-*"):  # also what somebody left who was killed here
         shutil.rmtree(folder, ignore_errors=True)
     old = time.time() - ANSWER_SECONDS
@@ -93,10 +92,12 @@ def _arguments(process: psutil.Process) -> list[str]:
         return []
 
 
-def _take_away(folder: Path, paths: StateDir) -> str:
-    """By rename: a later request makes another one."""
-    folder.rename(paths.runtimes / f".gone-{uuid4().hex}")
-    return folder.name
+def _forget_groups(paths: StateDir, supervisor: Supervisor) -> None:
+    """The jobs and warm parents of environments that are gone; what still ends is left to the next sweep."""
+    for group in {process.group for process in supervisor.processes()}:
+        prefix, _, name = group.partition("-")
+        if prefix in ("packages", "warm") and names.is_of_packages(name) and not paths.runtime(name).exists():
+            _forget(paths, supervisor, group)
 
 
 def _forget(paths: StateDir, supervisor: Supervisor, *groups: str) -> None:

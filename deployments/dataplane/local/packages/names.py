@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.state_dir import RUNTIME_VERSION, StateDir
 from deployments.dataplane.local.supervisor.processes import Processes
 
 SHORT = 16  # hex digits of a lock's digest in the name of its environment
@@ -17,14 +17,16 @@ def environment(runtime: str, packages: str) -> str:
     return f"{runtime}-{packages[:SHORT]}" if packages else runtime
 
 
+def is_of_packages(name: str) -> bool:
+    """Whether this is the name of an environment with further packages."""
+    return bool(RUNTIME_VERSION.fullmatch(name)) and name.count("-") == 2
+
+
 def of_packages(paths: StateDir) -> list[Path]:
     """The folders of all environments with further packages."""
-    found = []
-    for folder in paths.runtimes.iterdir() if paths.runtimes.is_dir() else ():
-        digits = folder.name.rpartition("-")[2]
-        if folder.is_dir() and len(digits) == SHORT and folder.name.count("-") == 2:
-            found.append(folder)
-    return found
+    if not paths.runtimes.is_dir():
+        return []
+    return [each for each in paths.runtimes.iterdir() if each.is_dir() and is_of_packages(each.name)]
 
 
 def is_used_by(argv: list[str], folder: Path) -> bool:

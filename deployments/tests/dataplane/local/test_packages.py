@@ -364,10 +364,14 @@ def test_an_environment_goes_with_the_last_deployment_that_needs_it(machine) -> 
     finally:
         program.kill()
         program.wait()
-    claims.sweep(machine.state, machine.supervisor)
+
+    def swept() -> bool:
+        claims.sweep(machine.state, machine.supervisor)
+        return not [p for p in machine.supervisor.processes() if p.group.startswith("packages-")]
+
+    _until(swept)
     assert not folder.exists()
     assert not list(machine.state.runtimes.glob(".gone-*"))
-    assert not [p for p in machine.supervisor.processes() if p.group.startswith("packages-")]
     assert runtimes.installed(machine.state, VERSION)
     assert machine.installed(lock).exists()  # and it comes back
 
