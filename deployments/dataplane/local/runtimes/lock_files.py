@@ -42,7 +42,7 @@ def package_count(version: str) -> int:
 def pins(version: str) -> dict[str, str]:
     """The packages that the runtime has on this kind of machine: versions by canonical name."""
     lines = re.findall(r"^[a-zA-Z0-9][^\n\\]*", lock_file(version).read_text(), re.MULTILINE)
-    found = {}
+    found: dict[str, str] = {}
     for line in lines:
         try:
             requirement = Requirement(line.strip())
