@@ -27,6 +27,8 @@ ROWS = {
     "warm": "warm",
     "deploy": "deploying",
     "packages": "further_packages",
+    "sign-in": "sign_in",
+    "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
 }
@@ -36,6 +38,8 @@ ORDER = (
     "warm",
     "packages",
     "deploy",
+    "sign-in",
+    "fence",
     "idle",
     "edit",
     "busy",

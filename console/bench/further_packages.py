@@ -6,9 +6,9 @@ import time
 from console.bench import airflow
 from console.bench.result import Figure, Result
 from console.tests.system.installation import Installation, wait_until
-from deployments.dataplane.local.packages import names
 from deployments.dataplane.local.packages.clone import bytes_of_its_own
 from deployments.dataplane.local.packages.store import LocalPackages
+from deployments.dataplane.local.runtimes import runtimes
 from deployments.domain.code_packages import PackageLock
 from deployments.domain.spec import RuntimeSpec
 
@@ -50,7 +50,7 @@ def measure(at: Installation) -> Result:
     begun = time.monotonic()
     lock = _make(store, runtime, (*SET, FIRST, OTHER))
     taken = time.monotonic() - begun
-    folder = at.state.runtime(names.environment(runtime.version, lock.digest))
+    folder = at.state.runtime(runtimes.environment(runtime.version, lock.digest))
     megabytes = bytes_of_its_own(folder) / 1e6
     count = len(lock.packages)
     return Result(

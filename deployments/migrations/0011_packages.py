@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0016_wakes_on_open'),
+        ('deployments', '0013_sign_in'),
     ]
 
     operations = [

@@ -1,9 +1,11 @@
 """What is recorded when a pass could not take its step."""
 
+from dataclasses import dataclass
+
 from django.utils import timezone
 
-from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, UpgradeFailed
-from deployments.domain.states import Status
+from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, StepName, UpgradeFailed
+from deployments.domain.states import Operation, Status
 from deployments.models import UNKNOWN_AFTER, Deployment
 from deployments.queries import upgrades
 from deployments.reconciler import plan
@@ -19,7 +21,15 @@ def status_under_error(deployment: Deployment) -> Status:
     return Status.CREATING if deployment.first_healthy_at is None else Status.UNHEALTHY
 
 
-def failed(claim: Claim, error: DataPlaneError, **of: object) -> Record:
+@dataclass(frozen=True)
+class Attempt:
+    """Whose steps a failed pass was at; none while only the inventory of a delete is made."""
+
+    operation: Operation | None = None
+    step_names: tuple[StepName, ...] = ()
+
+
+def failed(claim: Claim, error: DataPlaneError, attempt: Attempt = Attempt()) -> Record:
     """A step that could not be taken: say why, and try again later and later."""
     deployment = claim.deployment
     failures = deployment.failures + 1
@@ -32,22 +42,24 @@ def failed(claim: Claim, error: DataPlaneError, **of: object) -> Record:
         seconds,
         error=sentence,
         failures=failures,
-        **of,  # type: ignore[arg-type]
+        operation=attempt.operation,
+        step_names=attempt.step_names,
     )
 
 
-def upgrade_failed(claim: Claim, error: UpgradeFailed, **of: object) -> Record:
+def upgrade_failed(claim: Claim, error: UpgradeFailed, attempt: Attempt) -> Record:
     """The database is as before the upgrade; the next pass, at once, goes on with the earlier runtime."""
     deployment = claim.deployment
     if deployment.upgrade_from is None:  # no way back is known: an error like any other
-        return failed(claim, error, **of)
+        return failed(claim, error, attempt)
     message = upgrades.sentence(deployment.runtime.version, deployment.upgrade_from.version, str(error))
     return Record(
         Verdict(Status.DEPLOYING, message),
         0.0,
         error=message,
         upgrade_failed=str(error),
-        **of,  # type: ignore[arg-type]
+        operation=attempt.operation,
+        step_names=attempt.step_names,
     )
 
 

@@ -31,7 +31,17 @@ from deployments.domain.spec import Release
 from deployments.domain.states import Operation, Status
 from deployments.models import Deployment, WorkerQueue
 from deployments.queries.releases import queue_spec, release_of
-from deployments.reconciler import circuit_breaker, deploys, failures, leases, packages, plan, recording
+from deployments.reconciler import (
+    circuit_breaker,
+    deploys,
+    failures,
+    leases,
+    packages,
+    people,
+    plan,
+    recording,
+)
+from deployments.reconciler.failures import Attempt
 from deployments.reconciler.leases import Claim
 from deployments.reconciler.plan import Verdict
 from deployments.reconciler.recording import LeaseLost, QueueRecord, Record
@@ -133,7 +143,7 @@ def _delete_pass(claim: Claim) -> Record:
         progress = driver.destroy(ref)
         failpoint("reconcile.after_apply")
     except DataPlaneError as error:
-        return failures.failed(claim, error, operation=Operation.DELETE, step_names=steps)
+        return failures.failed(claim, error, Attempt(Operation.DELETE, steps))
     gone = progress.outcome is Outcome.FINISHED
     verdict = Verdict(Status.DELETED, "") if gone else Verdict(Status.DELETING, progress.sentence)
     return Record(
@@ -189,10 +199,12 @@ def _apply_pass(claim: Claim) -> Record:
             progress = driver.apply(ref, release, vault.read(deployment), workers)
             failpoint("reconcile.after_apply")
             observation = driver.observe(ref)
+        if observation.signs_in:
+            people.write(claim, driver, ref)
     except UpgradeFailed as error:
-        return failures.upgrade_failed(claim, error, operation=operation, step_names=steps)
+        return failures.upgrade_failed(claim, error, Attempt(operation, steps))
     except DataPlaneError as error:
-        return failures.failed(claim, error, operation=operation, step_names=steps)
+        return failures.failed(claim, error, Attempt(operation, steps))
     verdict = plan.verdict(
         release=release,
         observation=observation,
@@ -213,6 +225,7 @@ def _apply_pass(claim: Claim) -> Record:
         components=observation.components,
         queues=scaled,
         facts=_facts(driver, ref, release, observation, verdict),
+        signs_in=observation.signs_in,
     )
 
 

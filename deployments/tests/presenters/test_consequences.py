@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deployments.dataplane.local import environment
 from deployments.dataplane.local.health.components import component_of
-from deployments.dataplane.local.packages import names
+from deployments.dataplane.local.runtimes import runtimes
 from deployments.dataplane.local.supervisor import processes
 from deployments.domain.code_manifest import CodeVersion
 from deployments.domain.spec import QueueLoad, QueueSpec, Release, RuntimeSpec, Secrets, au_size
@@ -216,9 +216,9 @@ def with_code(draw: st.DrawFn) -> Release:
 
 def local_programs(release: Release) -> dict[str, str]:
     """The digest of every program that this machine would run: another one is a restart of that program."""
-    secrets = Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN")
+    secrets = Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN", "SIGN-IN")
     place = replace(
-        layout(), python=Path(f"/{names.environment(release.runtime.version, release.packages)}/python")
+        layout(), python=Path(f"/{runtimes.environment(release.runtime.version, release.packages)}/python")
     )
     specs = environment.static_specs(release, secrets, place)
     for queue in release.queues:

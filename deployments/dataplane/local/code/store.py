@@ -5,10 +5,11 @@
     code/versions/NAME/        a version, its files hard links to the contents: it costs no room
     code/plugins/DIGEST/       Airflow plugins of a project, the same way; they have no versions
     code/current               a link to the active version, replaced by rename
-    code/parsed                the DAG processor's own link (`airflow_bundle`)
     code/scratch/              what is being taken apart or built; whatever is old here was cut short
 
-Everything appears by rename, so that a process that is killed leaves nothing half.
+Everything appears by rename, so that a process that is killed leaves nothing half. Airflow reads and never writes here:
+what runs is what was deployed. Where Airflow has an account of its own, every user may read versions, and the folder
+of the Deployment lets only that account pass.
 """
 
 import errno
@@ -120,6 +121,8 @@ class LocalCode:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._link(file, target)
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (place.parent, draft, *(each for each in draft.rglob("*") if each.is_dir())):
+                folder.chmod(0o755)
             with suppress(OSError):  # another process made it in the meantime
                 draft.rename(place)
         if not place.is_dir():

@@ -7,6 +7,8 @@ replace files and never write into them; uv does, as long as its cache is on the
 
 import os
 import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 SCRIPTS = "bin"
@@ -57,6 +59,23 @@ def _link(file: Path, place: Path) -> None:
         OSError
     ):  # too many links to it, or a file system without them: a copy then, or the error that it gives
         shutil.copy2(file, place)
+
+
+def share_compiled(source: Path | None, target: Path, entries: Iterable[str]) -> None:
+    """Link what `source`, the site-packages of another environment, has compiled of the very same files. `entries` are
+    the folders of `target` to look into. What cannot be linked is compiled later."""
+    for entry in entries if source is not None else ():
+        for base, _, files in os.walk(source / entry):
+            here = Path(base)
+            if here.name != "__pycache__":
+                continue
+            there = target / here.relative_to(source)
+            for name in files:
+                module = f"{name.partition('.')[0]}.py"
+                with suppress(OSError):
+                    if os.path.samestat((here.parent / module).stat(), (there.parent / module).stat()):
+                        there.mkdir(mode=0o700, exist_ok=True)
+                        os.link(here / name, there / name)
 
 
 def bytes_of_its_own(folder: Path) -> int:

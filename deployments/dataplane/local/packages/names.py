@@ -5,16 +5,12 @@ from pathlib import Path
 
 import psutil
 
+from deployments.dataplane.local.runtimes import runtimes
 from deployments.dataplane.local.state_dir import RUNTIME_VERSION, StateDir
 from deployments.dataplane.local.supervisor.processes import Processes
 
-SHORT = 16  # hex digits of a lock's digest in the name of its environment
+SHORT = runtimes.SHORT
 LOCK = "lock.txt"
-
-
-def environment(runtime: str, packages: str) -> str:
-    """The name of the environment of a runtime with the packages of this digest: the runtime's own for ""."""
-    return f"{runtime}-{packages[:SHORT]}" if packages else runtime
 
 
 def is_of_packages(name: str) -> bool:

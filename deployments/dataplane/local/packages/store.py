@@ -55,7 +55,7 @@ class LocalPackages:
     def install(self, lock: PackageLock) -> str:
         if not lock.digest:
             return ""
-        name = names.environment(lock.runtime, lock.digest)
+        name = runtimes.environment(lock.runtime, lock.digest)
         claims.claim(self._paths, self._release_name, lock.digest)
         if runtimes.installed(self._paths, name):
             return ""

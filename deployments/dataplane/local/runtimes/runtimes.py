@@ -25,6 +25,7 @@ NETWORK_VARIABLES = re.compile(
     r"CACHE_DIR|OFFLINE|HTTP_TIMEOUT|HTTP_RETRIES|CONFIG_FILE|KEYRING_PROVIDER)",
     re.IGNORECASE,
 )
+SHORT = 16  # hex digits of a lock's digest in the name of its environment
 COLD = "cold"  # a mark in an environment's folder
 MIB_NEEDED = 1200  # 350 MiB installed, as much again in the package cache, and room to breathe
 
@@ -36,6 +37,11 @@ def pythons(version: str) -> tuple[str, ...]:
     if found is None:
         raise DataPlaneError(f"The lock file of runtime {version} names no Python. Update the console.")
     return tuple(found[1].split())
+
+
+def environment(version: str, packages: str) -> str:
+    """The name of the environment of a runtime with the packages of this digest: the runtime's own for ""."""
+    return f"{version}-{packages[:SHORT]}" if packages else version
 
 
 def current(paths: StateDir, version: str) -> Path:

@@ -32,7 +32,7 @@ def drop_data(admin_url: str, ref: Ref) -> Progress | None:
 
 def remove_files(paths: StateDir, release_name: str) -> None:
     """Remove its files, its groups and its ports. Last: what is left of it is found through these."""
-    (paths.run_dir / f"{release_name}.redis.sock").unlink(missing_ok=True)
+    shutil.rmtree(paths.sockets(release_name), ignore_errors=True)
     for file in (
         *paths.groups.glob(f"{release_name}.*.conf"),
         *paths.logs.glob(f"{release_name}.upgrade.log*"),

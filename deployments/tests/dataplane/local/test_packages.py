@@ -66,7 +66,7 @@ class Machine:
         return self.folder(lock)
 
     def folder(self, lock: PackageLock) -> Path:
-        return self.state.runtime(names.environment(lock.runtime, lock.digest))
+        return self.state.runtime(runtimes.environment(lock.runtime, lock.digest))
 
     def asked(self, *lines: str) -> str:
         """The key of what was asked, with no job that works at it."""
@@ -407,3 +407,17 @@ def test_a_copy_costs_folders_alone_and_its_scripts_name_itself(tmp_path) -> Non
     assert json.dumps(sorted(p.name for p in target.rglob("*"))) == json.dumps(
         sorted(p.name for p in source.rglob("*"))
     )
+
+
+def test_what_one_environment_has_compiled_is_shared_with_the_next(machine) -> None:
+    machine.index.wheel("many", "1.0", {"many/__init__.py": "X = 1\n", "many/deep/a.py": "Y = 2\n"})
+
+    def compiled(folder: Path) -> dict[str, int]:
+        site = folder / "current" / "lib"
+        return {f"{f.parent.parent.name}/{f.name}": f.stat().st_ino for f in site.rglob("many/**/*.pyc")}
+
+    first = machine.installed(machine.found("many"))
+    before = _until(lambda: len(compiled(first)) == 2 and compiled(first))
+    second = machine.installed(machine.found("many", "tiny"))
+    assert compiled(second) == before
+    assert said(second / "current" / "bin" / "python", "import many.deep.a, tiny; print(many.X)") == "1"
