@@ -61,10 +61,10 @@ def _link(file: Path, place: Path) -> None:
         shutil.copy2(file, place)
 
 
-def share_compiled(source: Path | None, target: Path, entries: Iterable[str]) -> None:
+def share_compiled(source: Path, target: Path, entries: Iterable[str]) -> None:
     """Link what `source`, the site-packages of another environment, has compiled of the very same files. `entries` are
     the folders of `target` to look into. What cannot be linked is compiled later."""
-    for entry in entries if source is not None else ():
+    for entry in entries:
         for base, _, files in os.walk(source / entry):
             here = Path(base)
             if here.name != "__pycache__":

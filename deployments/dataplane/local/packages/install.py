@@ -90,8 +90,9 @@ def _install(paths: StateDir, name: str, folder: Path) -> None:
     if any(each.endswith(".pth") or each in AT_START for each in new):
         (folder / runtimes.COLD).touch()
     for other in of_packages(paths):
-        if other != folder:
-            share_compiled(_site_of(other / "current"), site, new)
+        compiled_site = _site_of(other / "current")
+        if other != folder and compiled_site is not None:
+            share_compiled(compiled_site, site, new)
     _prove(python, attempt / "check", folder)
     publish(folder, attempt)
     compiled = [str(site / each) for each in new if not each.endswith((".dist-info", ".pth"))]
