@@ -29,6 +29,8 @@ EMBEDDED = env.bool("EMBEDDED", False)
 STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".local"))).absolute()
 PORT = env.int("PORT", 8000)
 WARM_STARTS = env.bool("WARM_STARTS", True)
+TASK_LOG_DAYS = env.int("TASK_LOG_DAYS", 30)
+TASK_LOG_MIB = env.int("TASK_LOG_MIB", 2048)
 # Whether the code of a Deployment on this machine is kept to its own files, and what else it may read and write.
 FENCE = env.bool("FENCE", True)
 FENCE_FOLDERS: list[str] = env.list("FENCE_FOLDERS", [])

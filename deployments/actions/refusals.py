@@ -187,3 +187,9 @@ class CodeNotKept(ActionRefused):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"The code of deploy {number} is not kept any more. Upload it again.")
+
+
+class RequirementsRefused(ActionRefused):
+    """The requirements.txt of the code holds what is not taken."""
+
+    code, status = "requirements_refused", 422

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0013_sign_in'),
+        ("deployments", "0011_packages"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -12,6 +12,7 @@ from deployments.models.deployment import (
 from deployments.models.deploys import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, DeployStep
 from deployments.models.git_sources import GitSource
 from deployments.models.observed import ComponentStatus, StatusChange, Step, StepTiming
+from deployments.models.packages import PackageSet
 from deployments.models.sign_in import AirflowSignOut
 from deployments.models.words import choices
 
@@ -30,6 +31,7 @@ __all__ = [
     "EnvironmentVariable",
     "GitSource",
     "HibernationSchedule",
+    "PackageSet",
     "ReleaseName",
     "RuntimeRelease",
     "StatusChange",

@@ -188,6 +188,7 @@ def _write_parts(row: Deployment, entry: Record) -> bool:
         vault.forget(row)
         GitSource.objects.filter(deployment=row).delete()
         row.code_manifests.all().delete()  # with its uploads; the deploys stay as history
+        row.package_sets.all().delete()
     return changed
 
 
