@@ -32,7 +32,7 @@ type Json = dict[str, Any]
 @dataclass(frozen=True)
 class Request:
     """What is asked of an API server. `what` names it in sentences; `kind` is the body's content type. `opening`: it is
-    the first question of a call, for one small object."""
+    the first question of a call, for one small object. `log`: the answer is a text that the pod's node sends."""
 
     method: str
     path: str
@@ -42,6 +42,7 @@ class Request:
     kind: str = "application/json"
     accept: str = ACCEPT
     opening: bool = False
+    log: bool = False
 
 
 class Connection:
@@ -65,6 +66,7 @@ class Connection:
         manager.pool_classes_by_scheme = {"https": GuardedPool}
         self.requests: Counter[str] = Counter()  # "GET 200" -> how many; "GET lost" without an answer
         self.keda = (0.0, False)  # until when it counts, and whether the cluster has KEDA
+        self.default_class = (0.0, False)  # the same of a default StorageClass
         self._hold_until, self._hold = 0.0, DataPlaneUnreachable("")
 
     def permit(self) -> None:

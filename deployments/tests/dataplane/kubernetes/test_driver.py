@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+import pytest
 
-from deployments.dataplane.contract import Outcome
+from deployments.dataplane.contract import Component, Outcome
 from deployments.dataplane.kubernetes import driver, names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
@@ -105,6 +106,44 @@ def test_a_worker_pod_rolls_nothing_else(harness, case) -> None:
     assert {name for name in before if before[name] != after[name]} == {"worker-default"}
 
 
+def test_a_new_variable_reaches_every_component_at_once(harness, case) -> None:
+    """So that the change takes as long as the slowest of them and not as all of them one after another. Redis has no
+    variables of people's."""
+    since = len(harness.emulator.calls)
+    apply_once(harness, changed(case, environment={**case.release.environment, "SHADE": "dark"}))
+    patched = {
+        call.split("?")[0].rpartition("/")[2]
+        for call in calls(harness, since)
+        if call.startswith("PATCH")
+        and ("/deployments/" in call or "/statefulsets/" in call)
+        and "/status" not in call
+    }
+    assert patched == {"api-server", "scheduler", "dag-processor", "triggerer", "worker-default"}
+
+
+STARTING, READY = ComponentState.STARTING, ComponentState.READY
+STANDING = [
+    (
+        (("api-server", STARTING, 1, 1), ("scheduler", STARTING, 0, 1), ("triggerer", READY, 1, 1)),
+        "2 of 3 components serve; waiting for Scheduler, and replacing the pods of API server, which still serve.",
+    ),
+    (
+        (("api-server", STARTING, 1, 1), ("scheduler", STARTING, 2, 2)),
+        "2 of 2 components serve; replacing the pods of API server, Scheduler, which still serve.",
+    ),
+    (
+        (("api-server", ComponentState.FAILING, 0, 1), ("scheduler", READY, 1, 1)),
+        "1 of 2 components serve; waiting for API server.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("seen", "sentence"), STANDING)
+def test_in_a_rolling_change_what_serves_still_is_told_from_what_is_waited_for(seen, sentence) -> None:
+    components = tuple(Component(name, state, ready, desired) for name, state, ready, desired in seen)
+    assert provision._standing(components) == sentence
+
+
 # -- Workers --
 
 
@@ -172,9 +211,8 @@ def test_no_secret_is_in_anything_but_a_secret(harness) -> None:
             text = json.dumps(found)
             assert not any(value in text for value in values), target
     known = inventory.read(api(harness), case.ref, harness.namespace(case))
-    inputs = Inputs(
-        case.release, case.secrets, ClusterSettings.of(harness.config().settings), "postgresql://a@b/c"
-    )
+    settings = ClusterSettings.of(harness.config().settings)
+    inputs = Inputs(case.release, case.secrets, settings, "postgresql://a@b/c", "postgresql://a@b/d")
     secret = next(
         m for m in render(inputs).lasting if inventory.identity(m) == ("v1", "Secret", names.VARIABLES)
     )
@@ -193,3 +231,16 @@ def test_nothing_of_the_driver_shows_a_secret_in_its_repr(harness) -> None:
     message = repr((target, task, harness.config(), harness.bare_driver().connection))
     assert CANARIES.fernet_key not in message
     assert harness.connection._client.configuration.api_key["BearerToken"] not in message
+
+
+def test_logs_of_tasks_get_a_volume_where_the_cluster_has_a_default_class_and_pages_say_what_holds(
+    harness,
+) -> None:
+    case = harness.running()
+    claim = ("v1", "PersistentVolumeClaim", names.TASK_LOGS)
+    assert get(harness, case, claim)["spec"]["resources"]["requests"] == {"storage": "10Gi"}
+    kept = "in the Airflow UI; kept for 30 days, at most 10 GiB"
+    assert harness.bare_driver().details(case.ref)["Task logs"] == kept
+    without = harness.bare_driver(task_logs_gib="0")
+    lost = "kept for 30 days, at most 1 GiB, and lost when the code server moves"
+    assert lost in without.details(case.ref)["Task logs"]
