@@ -119,7 +119,7 @@ def read_files(collector, state: StateDir) -> None:
             continue  # jobs run meanwhile
         if file.parent.name == "secrets":
             # The group is that of the Deployment's own account, where there is one.
-            assert mode == (0o660 if file.stat().st_gid else 0o600), file
+            assert mode == (0o640 if file.stat().st_gid else 0o600), file
         elif file.suffix == ".json" and "env" in (spec := json.loads(text)):
             assert mode == 0o600, file
             spec.pop("env")
