@@ -268,7 +268,7 @@ if OIDC_URL:
                     "provider_id": OIDC_PROVIDER,
                     "name": OIDC_NAME,
                     "client_id": env.str("OIDC_CLIENT_ID"),
-                    "secret": secret("OIDC_CLIENT_SECRET", env.str("OIDC_CLIENT_SECRET", "")),
+                    "secret": secret("OIDC_CLIENT_SECRET", env.str("OIDC_CLIENT_SECRET")),
                     "settings": {"server_url": OIDC_URL},
                 }
             ],

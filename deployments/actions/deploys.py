@@ -2,6 +2,7 @@
 transaction; then a row says that they are desired, and the reconciler does the rest."""
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID, uuid4
@@ -13,19 +14,26 @@ from django.utils import timezone
 
 from console.kit.text import one_line
 from deployments.actions.common import changing, enqueue_on_commit, refuse_unless_editable
-from deployments.actions.refusals import CodeChanged, CodeNotKept, HasCode, NothingToDeploy, NotNow
+from deployments.actions.refusals import (
+    CodeChanged,
+    CodeNotKept,
+    HasCode,
+    NothingToDeploy,
+    NotNow,
+    PackagesInCode,
+)
 from deployments.audit import record_deployment
 from deployments.dataplane.code import CodeStore
 from deployments.domain.code_archive import Unpacked, unpack
 from deployments.domain.code_errors import shown
 from deployments.domain.code_ignore import IGNORE_FILE
-from deployments.domain.code_manifest import Manifest, version_name
+from deployments.domain.code_manifest import CodeFile, Manifest, version_name
 from deployments.domain.code_requirements import REQUIREMENTS_BYTES, REQUIREMENTS_FILE
 from deployments.domain.code_requirements import read as read_requirements
 from deployments.domain.deploy_states import STEPS, WAITING, DeploySource, DeployStatus
 from deployments.domain.example_dag import EXAMPLE
 from deployments.domain.states import StepState
-from deployments.models import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, Deployment, DeployStep
+from deployments.models import UPLOAD_LIFE, Cluster, CodeManifest, CodeUpload, Deploy, Deployment, DeployStep
 from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
 from workspaces.models import User
 
@@ -44,10 +52,11 @@ class Wish:
 
 def receive_upload(*, deployment: Deployment, by: User, stream: BinaryIO, name: str, size: int) -> CodeUpload:
     """Take an archive apart and keep its contents, so that its difference can be shown. Nothing is deployed by it.
-    Raises NotNow, CodeRefused and DataPlaneError; nothing is kept then."""
+    Raises NotNow, PackagesInCode, CodeRefused and DataPlaneError; nothing is kept then."""
     store = ready_store(deployment)
     with store.scratch() as scratch:
         unpacked = unpack(stream, scratch)
+        refuse_packages(deployment, unpacked.manifest, lambda file: (scratch / file.sha256).read_bytes())
         store.receive(scratch, unpacked.manifest)
     notes = _notes(store, unpacked)
     base = _base(deployment, store)
@@ -104,6 +113,16 @@ def _notes(store: CodeStore, unpacked: Unpacked) -> list[str]:
                 "which the runtime does not have will not import."
             )
     return sentences
+
+
+def refuse_packages(deployment: Deployment, manifest: Manifest, read: Callable[[CodeFile], bytes]) -> None:
+    """Refuse code that asks for packages, where they come with the image. `read` gives a file's content. Raises
+    PackagesInCode."""
+    if deployment.cluster.kind != Cluster.Kind.KUBERNETES:
+        return
+    file = next((file for file in manifest.files if file.path == REQUIREMENTS_FILE), None)
+    if file is not None and (file.size > REQUIREMENTS_BYTES or read_requirements(read(file)).lines):
+        raise PackagesInCode
 
 
 def ready_store(deployment: Deployment) -> CodeStore:
@@ -172,6 +191,7 @@ def deploy_anyway(*, deployment: Deployment, by: User, failed: Deploy) -> Deploy
 
 def _ask(deployment: Deployment, by: User, wish: Wish, *, seen: str | None = None) -> Deploy:
     store = ready_store(deployment)
+    refuse_packages(deployment, wish.manifest, store.read)
     folder = store.folder() if desired_deploy(deployment) is None else None  # I/O, so before the transaction
     with changing(deployment, by=by) as row:
         earlier = Deploy.objects.filter(deployment=row, idempotency_key=wish.idempotency_key).first()

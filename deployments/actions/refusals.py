@@ -139,6 +139,18 @@ class HasCode(ActionRefused):
         super().__init__("This Deployment has code already. The example is for one that has none.")
 
 
+class PackagesInCode(ActionRefused):
+    """The code has a requirements.txt, and on its cluster packages come with the image."""
+
+    code, status = "packages_in_code", 422
+
+    def __init__(self) -> None:
+        super().__init__(
+            "requirements.txt names packages, and on Kubernetes packages come with the image. Have an operator offer "
+            "an image that has them as a runtime, and leave the file out: write requirements.txt into .airdeckignore."
+        )
+
+
 class CodeNotKept(ActionRefused):
     """The code of that deploy is not kept any more."""
 

@@ -5,7 +5,7 @@ from typing import Any
 from deployments.domain.code_manifest import Difference
 from deployments.domain.deploy_states import DEPLOY_APPEARANCE
 from deployments.domain.states import StepState
-from deployments.models import CodeUpload, Deploy, Deployment
+from deployments.models import Cluster, CodeUpload, Deploy, Deployment
 
 PATHS_SHOWN = 200  # of one list on a page
 FILES_SHOWN = 500
@@ -62,14 +62,21 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
     ]
 
 
+# Of the first deploy, by whether it is on Kubernetes.
+FIRST = {
+    False: "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
+    "run that is under way now goes on with the new code, because the folder has no versions.",
+    True: "From now on code comes from deploys: the DAGs in the image of the runtime are not read any more, and there "
+    "is no deploy to go back to them. A run that is under way now goes on with the new code, because the image has no "
+    "versions. A Deployment that was last changed before deploys came to Kubernetes restarts once.",
+}
+
+
 def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
     """What deploying does; shown before anybody does it."""
     sentences = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
     if not deployment.code_version:
-        sentences.append(
-            "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
-            "run that is under way now goes on with the new code, because the folder has no versions."
-        )
+        sentences.append(FIRST[deployment.cluster.kind == Cluster.Kind.KUBERNETES])
         if upload.base:
             sentences.append("What the DAGs folder holds now is kept as deploy 1, and you can go back to it.")
     if deployment.hibernating:

@@ -14,8 +14,8 @@ from deployments.domain.deploy_states import DESIRED
 from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment, EnvironmentVariable
 
 NO_CODE = (
-    "On this cluster code comes with the image of the runtime: deploys are not built for Kubernetes yet. Put your DAGs "
-    "into an image, and have an operator offer it as a runtime."
+    "On this cluster code comes with the image of the runtime. Put your DAGs into an image, and have an operator offer "
+    "it as a runtime."
 )
 OWN_BUNDLES_KEY = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 OWN_BUNDLES = (

@@ -12,13 +12,14 @@ from deployments import actions
 from deployments.actions import NotNow
 from deployments.actions import deploys as deploying
 from deployments.actions import hibernation as running
-from deployments.actions.refusals import CodeChanged, CodeNotKept, NothingToDeploy
+from deployments.actions.refusals import CodeChanged, CodeNotKept, NothingToDeploy, PackagesInCode
 from deployments.actions.variables import set_variable
+from deployments.dataplane import registry
 from deployments.domain import code_syntax
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import Status, StepState
-from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment
+from deployments.models import Cluster, CodeManifest, CodeUpload, Deploy, Deployment
 from deployments.queries.deploys import OWN_BUNDLES_KEY
 from deployments.reconciler import deploys as moving
 from deployments.reconciler import retention
@@ -323,6 +324,20 @@ def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, code):
     run(healthy)
     assert healthy.status == Status.HEALTHY
     assert states(deploy)["read"] == StepState.DONE
+
+
+def test_on_kubernetes_code_that_asks_for_packages_is_refused_with_the_way_out(
+    healthy, bob, code, driver, monkeypatch
+):
+    monkeypatch.setitem(registry.DRIVERS, "kubernetes", lambda config: driver)
+    Cluster.objects.filter(pk=healthy.cluster_id).update(kind=Cluster.Kind.KUBERNETES)
+    healthy.refresh_from_db()
+    asks = {**FILES, "requirements.txt": b"# a comment\npandas\n"}
+    with pytest.raises(PackagesInCode, match=r"come with the image\. Have an operator offer an image"):
+        uploaded(healthy, bob, asks)
+    assert not code.manifests
+    assert uploaded(healthy, bob, {**asks, ".airdeckignore": b"requirements.txt\n"}).manifest.files
+    assert uploaded(healthy, bob, {**FILES, "requirements.txt": b"# nothing yet\n"}).manifest.files
 
 
 def test_where_code_comes_with_the_image_that_is_said(healthy, bob, driver):
