@@ -84,7 +84,7 @@ def _make_programs(state: StateDir) -> None:
     for file in (*(python(state, runtime.version) for runtime in RUNTIMES), state.root / "redis-server"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(PROGRAM.format(kept=state.root / "called"))
-        file.chmod(0o700)
+        file.chmod(0o755)  # an account of the Deployment runs it
 
 
 def _until(reached: str, step, collector, state: StateDir) -> None:

@@ -68,7 +68,7 @@ def harness() -> LocalHarness:
 
 
 @pytest.mark.parametrize("runtime", [NEWER, OLDER], ids=["newer", "older"])
-def test_a_run_finishes_on_the_code_with_which_it_began(harness, runtime: RuntimeSpec) -> None:
+def test_a_run_finishes_on_the_code_with_which_it_began(harness, tmp_path, runtime: RuntimeSpec) -> None:
     """One Deployment, one story: starting another one for each sentence would take half a minute each."""
     case = new_case(Executor.LOCAL, runtime=runtime)
     scene = STATE.deployment(case.ref.release_name) / "home"  # within its fence
