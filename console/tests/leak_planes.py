@@ -141,7 +141,7 @@ def render_manifests(collector, release: Release, secrets: Secrets) -> None:
         queues = release.queues if executor is Executor.CELERY else ()
         for hibernating in (False, True):
             asked = replace(release, executor=executor, queues=queues, hibernating=hibernating)
-            inputs = Inputs(asked, secrets, settings, url)
+            inputs = Inputs(asked, secrets, settings, url, url)
             rendered = render(inputs)
             collector.add("repr", repr((asked, secrets, settings, inputs, rendered)))
             found += [each for _, objects in rendered.phases for each in objects]

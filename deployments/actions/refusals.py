@@ -130,6 +130,35 @@ class CodeChanged(ActionRefused):
         )
 
 
+class GitConnected(ActionRefused):
+    """The Deployment has a Git source already."""
+
+    code = "git_connected"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Deployment is connected to a repository already. Change it, or disconnect it first."
+        )
+
+
+class GitNotConnected(ActionRefused):
+    """The Deployment has no Git source, or not any more."""
+
+    code, status = "git_not_connected", 404
+
+    def __init__(self) -> None:
+        super().__init__("This Deployment is not connected to a Git repository.")
+
+
+class GitChanged(ActionRefused):
+    """Somebody else changed the Git source, or the server shows another key, since the page was shown."""
+
+    code = "changed"
+
+    def __init__(self) -> None:
+        super().__init__("The Git source changed in the meantime. Look at what there is now, then try again.")
+
+
 class HasCode(ActionRefused):
     """The example is for a Deployment that has no code."""
 
@@ -158,3 +187,9 @@ class CodeNotKept(ActionRefused):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"The code of deploy {number} is not kept any more. Upload it again.")
+
+
+class RequirementsRefused(ActionRefused):
+    """The requirements.txt of the code holds what is not taken."""
+
+    code, status = "requirements_refused", 422

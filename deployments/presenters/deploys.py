@@ -6,6 +6,9 @@ from deployments.domain.code_manifest import Difference
 from deployments.domain.deploy_states import DEPLOY_APPEARANCE
 from deployments.domain.states import StepState
 from deployments.models import Cluster, CodeUpload, Deploy, Deployment
+from deployments.presenters import packages
+from deployments.presenters.git_sources import facts
+from deployments.queries.packages import Upcoming
 
 PATHS_SHOWN = 200  # of one list on a page
 FILES_SHOWN = 500
@@ -20,6 +23,7 @@ def row(deploy: Deploy, deployment: Deployment) -> dict[str, Any]:
         "icon": appearance.icon,
         "turns": appearance.icon == "loader-circle",
         "label": deploy.state.label,
+        "git": facts(deploy.git),
         "current": bool(deployment.code_version) and deploy.version == deployment.code_version,
     }
 
@@ -72,9 +76,9 @@ FIRST = {
 }
 
 
-def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
+def consequences(deployment: Deployment, upload: CodeUpload, upcoming: Upcoming) -> list[str]:
     """What deploying does; shown before anybody does it."""
-    sentences = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
+    sentences = packages.consequences(deployment, upcoming, upload.manifest.opened())
     if not deployment.code_version:
         sentences.append(FIRST[deployment.cluster.kind == Cluster.Kind.KUBERNETES])
         if upload.base:
@@ -84,11 +88,11 @@ def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
     return sentences
 
 
-def not_brought_back(deployment: Deployment) -> list[str]:
-    """What going back to older code does not change."""
+def going_back(deployment: Deployment, deploy: Deploy, upcoming: Upcoming) -> list[str]:
+    """What going back to older code does, and what it does not change."""
     return [
-        "Only the code goes back: variables, worker queues, sizes and the runtime stay as they are.",
+        *packages.consequences(deployment, upcoming, deploy.manifest.opened() if deploy.manifest else None),
+        "Only code and packages go back: variables, worker queues, sizes and the runtime stay as they are.",
         "What tasks have written, and Airflow's own history, stay as they are.",
-        "A run that is under way finishes on the code with which it began. To run it again on other code, clear it "
-        "with “run on latest version” in Airflow.",
+        "To run a task again on other code than that of its run, clear it with “run on latest version” in Airflow.",
     ]

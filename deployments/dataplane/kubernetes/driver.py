@@ -168,6 +168,9 @@ class KubernetesDriver:
         """See the contract."""
         return PostgresCode(self._admin_url, ref.release_name, ref.deployment_id)
 
+    def packages(self, ref: Ref) -> None:
+        """Packages come with the image of the runtime."""
+
     def endpoint(self, ref: Ref) -> str | None:
         """Answered from what this driver saw a moment ago, where it looked."""
         if not self._settings.ingress_domain:
@@ -177,6 +180,9 @@ class KubernetesDriver:
             self._observe(self._target(ref, QUICK_SECONDS))
             _, ready = self._answering[ref]
         return f"https://{names.host(ref.release_name, self._settings.ingress_domain)}/" if ready else None
+
+    def upkeep(self, ref: Ref) -> None:
+        """Nothing of it is on a disk here."""
 
     def details(self, ref: Ref) -> dict[str, str]:
         address = self._addresses.get(ref, "")

@@ -14,12 +14,11 @@ from deployments.actions import deploys as deploying
 from deployments.actions import hibernation as running
 from deployments.actions.refusals import CodeChanged, CodeNotKept, NothingToDeploy, PackagesInCode
 from deployments.actions.variables import set_variable
-from deployments.dataplane import registry
 from deployments.domain import code_syntax
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import Status, StepState
-from deployments.models import Cluster, CodeManifest, CodeUpload, Deploy, Deployment
+from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment
 from deployments.queries.deploys import OWN_BUNDLES_KEY
 from deployments.reconciler import deploys as moving
 from deployments.reconciler import retention
@@ -326,12 +325,10 @@ def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, code):
     assert states(deploy)["read"] == StepState.DONE
 
 
-def test_on_kubernetes_code_that_asks_for_packages_is_refused_with_the_way_out(
-    healthy, bob, code, driver, monkeypatch
+def test_where_packages_come_with_the_image_code_that_asks_for_some_is_refused_with_the_way_out(
+    healthy, bob, code, driver
 ):
-    monkeypatch.setitem(registry.DRIVERS, "kubernetes", lambda config: driver)
-    Cluster.objects.filter(pk=healthy.cluster_id).update(kind=Cluster.Kind.KUBERNETES)
-    healthy.refresh_from_db()
+    driver.takes_packages = False
     asks = {**FILES, "requirements.txt": b"# a comment\npandas\n"}
     with pytest.raises(PackagesInCode, match=r"come with the image\. Have an operator offer an image"):
         uploaded(healthy, bob, asks)

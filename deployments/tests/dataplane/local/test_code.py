@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ import pytest
 from console.tests.services import STATE
 from deployments.dataplane.kubernetes.manifests import configuration
 from deployments.dataplane.postgres import code_schema
+from deployments.domain.code_project import plugins_digest
 from deployments.domain.spec import RuntimeSpec
 from deployments.domain.states import Executor
-from deployments.tests.code.contract import ONE, received, store_of, with_code
+from deployments.tests.code.contract import ONE, manifest_of, received, store_of, with_code
 from deployments.tests.code.served import ADMIN, PASSWORD, TOKEN, Owner, code_server
+from deployments.tests.code.wheels import Index
 from deployments.tests.dataplane.contract import NEWER, OLDER, Case, converge, new_case, remove
 from deployments.tests.dataplane.local.airflow_local import LocalHarness, rows, task_logs, until
 
@@ -59,6 +62,21 @@ MORE = """
         write("third")
     third()
 """
+PACKED = """
+import os
+from datetime import datetime
+from airflow.sdk import DAG, task
+from include.words import WORD
+from tiny import VERSION
+
+with DAG("packed", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_upon_creation=False):
+    @task
+    def write():
+        from mark import MARK
+        with open(os.path.join("{scene}", "packed"), "w") as out:
+            out.write(f"{{WORD}} {{VERSION}} {{MARK}}")
+    write()
+"""
 BROKEN = "from nowhere import nothing\nfrom airflow.sdk import DAG\n"
 
 
@@ -68,7 +86,7 @@ def harness() -> LocalHarness:
 
 
 @pytest.mark.parametrize("runtime", [NEWER, OLDER], ids=["newer", "older"])
-def test_a_run_finishes_on_the_code_with_which_it_began(harness, tmp_path, runtime: RuntimeSpec) -> None:
+def test_a_run_finishes_on_the_code_with_which_it_began(harness, runtime: RuntimeSpec, tmp_path) -> None:
     """One Deployment, one story: starting another one for each sentence would take half a minute each."""
     case = new_case(Executor.LOCAL, runtime=runtime)
     scene = STATE.deployment(case.ref.release_name) / "home"  # within its fence
@@ -102,6 +120,8 @@ def test_a_run_finishes_on_the_code_with_which_it_began(harness, tmp_path, runti
         case = _what_does_not_import_is_told_until_it_is_mended(harness, case, later)
         assert _pids(harness, case) == pids  # no deploy restarted anything
         _a_code_server_serves_this_airflow_too(harness, case, tmp_path)
+        if runtime is NEWER:
+            _a_project_runs_with_its_packages(harness, case, scene)
     finally:
         remove(harness, case)
 
@@ -147,6 +167,45 @@ def _what_does_not_import_is_told_until_it_is_mended(harness: LocalHarness, case
     until(lambda: not store_of(harness, case).report().problem_count, 40)
     stale = "SELECT dag_id FROM dag WHERE NOT is_stale"
     until(lambda: rows(case, stale) == [("story",)], 60)  # those of the folder are gone
+    return case
+
+
+def _a_project_runs_with_its_packages(harness: LocalHarness, case: Case, scene: Path) -> None:
+    """Everything restarts once, warm, in an environment of hard links; the next deploy of code restarts nothing."""
+    index = Index(scene / "simple")
+    index.wheel("tiny", "1.0")
+    project = {
+        "dags/packed.py": PACKED.format(scene=scene).encode(),
+        "include/words.py": b"WORD = 'word'\n",
+        "plugins/mark.py": b"MARK = 'mark'\n",
+        "requirements.txt": b"tiny\n",
+    }
+    store = harness.new_driver().packages(case.ref)
+    store._environ = {**os.environ, "UV_DEFAULT_INDEX": index.url}
+    began = time.monotonic()
+    lock = until(lambda: store.resolve(case.release.runtime, ["tiny"]).lock, 60)
+    until(lambda: not store.install(lock), 120)
+    print(f"packages ready {time.monotonic() - began:.1f} s after they were asked for")
+    pids = _pids(harness, case)
+    case = replace(case, release=replace(case.release, packages=lock.digest))
+    case = _deploy_project(harness, case, project, 5)
+    assert not set(_pids(harness, case).values()) & set(pids.values())
+    folder = harness.new_driver()._paths.deployment(case.ref.release_name)
+    until((scene / "packed").exists, 60)
+    assert (scene / "packed").read_text() == "word 1.0 mark", task_logs(str(folder / "dags"))
+    logs = "".join(file.read_text() for file in (folder / "logs").glob("*.log"))
+    assert logs.count("started cold") == 0
+    pids = _pids(harness, case)
+    _deploy_project(harness, case, {**project, "dags/more.py": LOOSE.encode()}, 6)
+    assert _pids(harness, case) == pids
+
+
+def _deploy_project(harness: LocalHarness, case: Case, files: dict[str, bytes], number: int) -> Case:
+    code = received(store_of(harness, case), files, number)
+    manifest = manifest_of(files)
+    case = with_code(case, replace(code, plugins=plugins_digest(manifest)), number + 1)
+    converge(harness, case)
+    until(lambda: store_of(harness, case).report().version == code.name, 40)
     return case
 
 
