@@ -4,7 +4,18 @@ from ninja import NinjaAPI
 
 from console.api import errors
 from console.kit.http_json import BodyParser
-from deployments.api import clusters, deployments, lifecycle, waiting
+from deployments.api import (
+    activity,
+    clusters,
+    deployments,
+    deploys,
+    lifecycle,
+    logs,
+    queues,
+    schedule,
+    variables,
+    waiting,
+)
 from workspaces.api import workspaces
 
 api = NinjaAPI(
@@ -22,6 +33,12 @@ for router in (
     clusters.router,
     deployments.router,
     lifecycle.router,
+    queues.router,
+    variables.router,
+    schedule.router,
+    deploys.router,
+    logs.router,
+    activity.router,
     waiting.router,
 ):
     api.add_router("", router)
