@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from console import docs, views
+from console.api import document
 from console.api.v1 import api
 
 urlpatterns = [
@@ -16,6 +17,7 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
+    path("api/v1/openapi.json", document.openapi, name="openapi"),
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
     path("", include("workspaces.urls")),
