@@ -45,7 +45,9 @@ def _parameters(where: str, before: Document, after: Document) -> Iterator[str]:
 def _bounds(where: str, old: Document, new: Document) -> Iterator[str]:
     """Of an input: ranges may only widen."""
     for name, tighter in (("maximum", min), ("maxLength", min), ("minimum", max), ("minLength", max)):
-        if name in new and (name not in old or (old[name] != new[name] and tighter(old[name], new[name]) == new[name])):
+        if name in new and (
+            name not in old or (old[name] != new[name] and tighter(old[name], new[name]) == new[name])
+        ):
             yield f"{where} has a tighter {name}."
 
 
@@ -64,7 +66,9 @@ def _body(where: str, before: Document, after: Document, old: Document, new: Doc
         if kind not in now["content"]:
             yield f"{where} takes no {kind} any more."
         else:
-            yield from _input(f"{where}: the body", content["schema"], now["content"][kind]["schema"], old, new)
+            yield from _input(
+                f"{where}: the body", content["schema"], now["content"][kind]["schema"], old, new
+            )
 
 
 def _answers(where: str, before: Document, after: Document, old: Document, new: Document) -> Iterator[str]:

@@ -207,7 +207,14 @@ OWN_TOKENS = {
 }  # one's own alone: workspaces/tests/pages/test_tokens.py
 # Open to whoever holds the link, or has the invited address: workspaces/tests/test_invitations.py.
 INVITED = {"invitation", "invitation_ask", "invitation_accept", "invitation_decline"}
-PUBLIC = {"home": 302, "health_live": 200, "health_ready": 200, "docs": 200}
+PUBLIC = {
+    "home": 302,
+    "health_live": 200,
+    "health_ready": 200,
+    "docs": 200,
+    "api_reference": 200,
+    "openapi": 200,
+}
 STREAM = {"deployments:stream"}
 PARTS = (
     QUEUE_URLS,
