@@ -39,7 +39,13 @@ BODY = {
         "required": True,
         "description": "The archive itself: tar.gz, tar.zst or zip. Its root is the content of the DAGs folder.",
         "content": {
-            name: {"schema": ARCHIVE} for name in ("application/gzip", "application/zip", "application/zstd")
+            name: {"schema": ARCHIVE}
+            for name in (
+                "application/octet-stream",
+                "application/gzip",
+                "application/zip",
+                "application/zstd",
+            )
         },
     }
 }
