@@ -38,7 +38,11 @@ OWN = [
     "/accounts/2fa/",
     "/accounts/sessions/",
 ]
-CONFIRMED = ["/account/tokens/new/", "/accounts/2fa/totp/activate/", "/accounts/2fa/webauthn/add/"]  # they first ask who it is
+CONFIRMED = [
+    "/account/tokens/new/",
+    "/accounts/2fa/totp/activate/",
+    "/accounts/2fa/webauthn/add/",
+]  # they first ask who it is
 
 
 def in_full(deployment: Deployment) -> Deployment:

@@ -118,6 +118,26 @@ def test_who_waits_is_told_by_the_event_and_holds_no_thread(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_all_who_wait_for_one_operation_share_a_look(program, alice, deployment, driver, played, monkeypatch):
+    looks = []
+    monkeypatch.setattr(waiting, "LOOK_AGAIN", 0.3)
+    look = waiting._look
+    monkeypatch.setattr(waiting, "_look", lambda named: looks.append(named) or look(named))
+    made = program(alice)
+    path = f"/operations/{deployment.release_name}.create.1?wait=1"
+
+    async def story():
+        return await asyncio.gather(*(get(made.value, path) for _ in range(10)))
+
+    assert {answer.status_code for answer in asyncio.run(story())} == {200}
+    assert len(looks) < 3 * 10
+    monkeypatch.setattr(waiting, "MOST_WAITING", 0)
+    assert asyncio.run(get(made.value, path)).status_code == 429
+    assert waiting._waiting == {}
+    assert waiting._looks == {}
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_lost_event_and_the_end_of_the_wait_are_survived(
     program, alice, deployment, driver, played, monkeypatch
 ):
