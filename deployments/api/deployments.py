@@ -73,7 +73,8 @@ class KeyReused(ActionRefused):
         super().__init__("This Idempotency-Key made another Deployment already. Send a new key.")
 
 
-def _page(rows: QuerySet[Deployment], limit: int, cursor: str) -> DeploymentPage:
+def _page(rows: QuerySet[Deployment], limit: int, cursor: str) -> HttpResponse:
+    """A page of them. One query. Pydantic itself writes the JSON, which is faster than what ninja does for few rows."""
     rows = rows.annotate(place=Lower("name")).order_by("place", "pk")
     rows = rows.filter(cursors.after(cursor, ("place", str), ("pk", UUID)))
     rows = rows.select_related("workspace", "cluster", "runtime").only(
@@ -83,7 +84,8 @@ def _page(rows: QuerySet[Deployment], limit: int, cursor: str) -> DeploymentPage
     found, following = cursors.page(
         list(rows[: limit + 1]), limit, lambda row: cursors.pack(row.place, str(row.pk))
     )
-    return DeploymentPage.model_construct(items=[documents.row(each) for each in found], next=following)
+    page = DeploymentPage.model_construct(items=[documents.row(each) for each in found], next=following)
+    return HttpResponse(page.model_dump_json(), content_type="application/json; charset=utf-8")
 
 
 def _narrowed(rows: QuerySet[Deployment], name: str, q: str, status: str) -> QuerySet[Deployment]:
@@ -119,7 +121,7 @@ def deployment_list(
     status: str = STATUS,
     limit: int = page_limit(),
     cursor: str = page_cursor(),
-) -> DeploymentPage:
+) -> HttpResponse:
     """Every Deployment that this token reaches, by name."""
     caller = request.caller
     rows = Deployment.objects.filter(workspace__memberships__user=caller.user)
@@ -145,7 +147,7 @@ def workspace_deployments(
     status: str = STATUS,
     limit: int = page_limit(),
     cursor: str = page_cursor(),
-) -> DeploymentPage:
+) -> HttpResponse:
     """The Deployments of one Workspace, by name."""
     rows = Deployment.objects.filter(workspace=workspace_id)
     if request.caller.content_id is not None:
