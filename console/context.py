@@ -20,6 +20,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     outside = request.resolver_match is not None and request.resolver_match.app_name == "admin"
     machine = {
         "embedded": settings.EMBEDDED,
+        "company_account": settings.OIDC_NAME if settings.OIDC_URL else "",
+        "company_account_only": settings.OIDC_ONLY,
         "disk_shortage": shortage(settings.STATE_DIR) if settings.EMBEDDED else "",
     }
     if outside or not isinstance(user, User):  # operators' pages have a shell of their own

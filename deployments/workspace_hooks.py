@@ -1,12 +1,14 @@
-"""What tenancy must know of Deployments: whether a Workspace has any, and how to forget the history of those gone."""
+"""What tenancy must know of Deployments, and tells them: whether a Workspace has any, how to forget the history of
+those gone, and who signed out."""
 
 from uuid import UUID
 
+from django.db.models.functions import Now
 from django.urls import reverse
 
-from deployments.models import Deployment
+from deployments.models import AirflowSignOut, Deployment
 from workspaces import hooks
-from workspaces.models import Workspace
+from workspaces.models import User, Workspace
 
 
 class Deployments:
@@ -21,7 +23,7 @@ class Deployments:
         row = Deployment.objects.filter(pk=pk, workspace=workspace_id, deleted_at__isnull=True).first()
         if row is None:
             return None
-        tokens_url = reverse("deployments:tokens", args=[row.release_name])
+        tokens_url = reverse("deployments:api_tokens", args=[row.release_name])
         return hooks.Content(row.pk, row.name, row.url, tokens_url)
 
     def deletion_blocker(self, workspace: Workspace) -> str:
@@ -42,6 +44,10 @@ class Deployments:
         url = reverse("admin:deployments_deployment_changelist")
         count = Deployment.objects.filter(workspace=workspace).count()
         return hooks.Summary("Deployments", count, f"{url}?workspace__id__exact={workspace.pk}")
+
+    def signed_out(self, user: User) -> None:
+        """Sessions in Airflow end too: the next pass over each of their Deployments tells it."""
+        AirflowSignOut.objects.update_or_create(user=user, defaults={"at": Now()})
 
 
 def register() -> None:

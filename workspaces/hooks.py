@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from workspaces.models import Workspace
+from workspaces.models import User, Workspace
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class WorkspaceContent(Protocol):
     def summary(self, workspace: Workspace) -> Summary:
         """What there is of it, for operators."""
 
+    def signed_out(self, user: User) -> None:
+        """A person signed out of the console, in some browser."""
+
 
 _contents: list[WorkspaceContent] = []
 
@@ -76,3 +79,9 @@ def content_of(kind: str) -> WorkspaceContent:
         if content.kind == kind:
             return content
     raise LookupError(kind)
+
+
+def signed_out(user: User) -> None:
+    """Let those that keep sessions of their own know that a person signed out."""
+    for content in _contents:
+        content.signed_out(user)

@@ -26,6 +26,8 @@ ROWS = {
     "pages": "pages",
     "wake": "waking",
     "warm": "warm",
+    "sign-in": "sign_in",
+    "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
 }
@@ -33,6 +35,8 @@ ORDER = (
     "create",
     "wake",
     "warm",
+    "sign-in",
+    "fence",
     "idle",
     "edit",
     "busy",

@@ -93,10 +93,11 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("deployments:variables", args=[deployment.release_name]),
         reverse("deployments:variable_new", args=[deployment.release_name]),
         reverse("deployments:variables_import", args=[deployment.release_name]),
-        reverse("deployments:tokens", args=[deployment.release_name]),
+        reverse("deployments:api_tokens", args=[deployment.release_name]),
         reverse("workspace_tokens", args=[deployment.workspace_id]),
         reverse("deployments:deploys", args=[deployment.release_name]),
         reverse("deployments:deploy_new", args=[deployment.release_name]),
+        reverse("deployments:token", args=[deployment.release_name]),
         reverse("deployments:settings", args=[deployment.release_name]),
         reverse("deployments:delete", args=[deployment.release_name]),
     ]

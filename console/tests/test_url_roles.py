@@ -64,12 +64,16 @@ TOKEN_URLS = {
     ("workspace_token_revoke", "post"): (ADMIN, 303),
 }
 DEPLOYMENT_URLS = {
-    ("deployments:tokens", "get"): (MEMBER, 200),
-    ("deployments:token_new", "get"): (ADMIN, 302),
-    ("deployments:token_new", "post"): (ADMIN, 302),
+    ("deployments:api_tokens", "get"): (MEMBER, 200),
+    ("deployments:api_token_new", "get"): (ADMIN, 302),
+    ("deployments:api_token_new", "post"): (ADMIN, 302),
     ("deployments:detail", "get"): (MEMBER, 200),
     ("deployments:live", "get"): (MEMBER, 200),
     ("deployments:badge", "get"): (MEMBER, 200),
+    ("deployments:open", "get"): (MEMBER, 303),  # while it is created, to the page that waits
+    ("deployments:open", "post"): (MEMBER, 303),
+    ("deployments:token", "get"): (MEMBER, 200),
+    ("deployments:token_new", "post"): (MEMBER, 422),
     ("deployments:credential", "post"): (EDITOR, 200),
     ("deployments:retry", "post"): (EDITOR, 303),
     ("deployments:first_steps_done", "post"): (EDITOR, 303),
@@ -142,10 +146,10 @@ REVISION_URLS = {
     ("deployments:variables_revision", "post"): (EDITOR, 409),  # while it is created
 }
 DEPLOYMENT_TOKEN_URLS = {
-    ("deployments:token_rotate", "get"): (ADMIN, 302),
-    ("deployments:token_rotate", "post"): (ADMIN, 302),
-    ("deployments:token_revoke", "get"): (ADMIN, 200),
-    ("deployments:token_revoke", "post"): (ADMIN, 303),
+    ("deployments:api_token_rotate", "get"): (ADMIN, 302),
+    ("deployments:api_token_rotate", "post"): (ADMIN, 302),
+    ("deployments:api_token_revoke", "get"): (ADMIN, 200),
+    ("deployments:api_token_revoke", "post"): (ADMIN, 303),
 }
 SETTING_URLS = {
     ("deployments:opening_wakes", "post"): (EDITOR, 303),
@@ -177,6 +181,8 @@ WRONG_METHOD = {
     ("deployments:check_name", "get"),
     ("deployments:detail", "post"),
     ("deployments:live", "post"),
+    ("deployments:token", "post"),
+    ("deployments:token_new", "get"),
     ("deployments:credential", "get"),
     ("deployments:retry", "get"),
     ("deployments:first_steps_done", "get"),
@@ -199,7 +205,7 @@ WRONG_METHOD = {
     ("deployments:deployment_activity_csv", "post"),
     ("members", "post"),
     ("workspace_tokens", "post"),
-    ("deployments:tokens", "post"),
+    ("deployments:api_tokens", "post"),
     ("member_role", "get"),
     ("invitation_resend", "get"),
     ("invitation_link", "get"),
@@ -320,8 +326,9 @@ def parts(deployment, api_token):
 
 
 @pytest.fixture
-def url_of(workspace, deployment, parts, api_token, alice, bob):
+def url_of(workspace, deployment, parts, api_token, alice, bob, settings):
     """The URL of a name in the table; with `missing`, of something that does not exist."""
+    settings.AIRFLOW_PASSWORD = True  # where it is kept Editors see it, elsewhere nobody
     invitation = (
         invitations.invite(workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.MEMBER)
         .made[0]

@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from console.kit import crypto
-from deployments.dataplane.contract import ClusterConfig, Driver
+from deployments.dataplane.contract import AIRFLOW_PASSWORD, CONSOLE_URLS, ClusterConfig, Driver
 from deployments.dataplane.registry import driver_for
 from deployments.models import Cluster
 
@@ -30,8 +31,17 @@ def config(cluster: Cluster) -> ClusterConfig:
         cluster_id=str(cluster.pk),
         kind=cluster.kind,
         database_url=document["database_url"],
-        settings=document["settings"],
+        settings={**document["settings"], **_sign_in()},
     )
+
+
+def _sign_in() -> dict[str, str]:
+    """How Airflows find the console, and whether they take the password of last resort."""
+    own = (
+        [f"http://{host}:{settings.PORT}" for host in ("127.0.0.1", "localhost")] if settings.EMBEDDED else []
+    )
+    urls = " ".join(dict.fromkeys([settings.BASE_URL, *own]))
+    return {CONSOLE_URLS: urls, **({AIRFLOW_PASSWORD: "yes"} if settings.AIRFLOW_PASSWORD else {})}
 
 
 def driver_of(cluster: Cluster) -> Driver:
@@ -40,11 +50,15 @@ def driver_of(cluster: Cluster) -> Driver:
 
 
 @transaction.atomic
-def ensure_embedded(*, database_url: str, settings: dict[str, str]) -> Cluster:
-    """The embedded default's own cluster, with the settings of this start. Idempotent."""
+def ensure_embedded(
+    *, database_url: str, settings: dict[str, str], checks: list[dict[str, str]] | None = None
+) -> Cluster:
+    """The embedded default's own cluster, with the settings of this start and what was found out about this machine.
+    Idempotent."""
     cluster = Cluster.objects.select_for_update().filter(kind=Cluster.Kind.LOCAL).first()
     cluster = cluster or Cluster(name=EMBEDDED_NAME, kind=Cluster.Kind.LOCAL)
     seal(cluster, database_url=database_url, settings=settings)
+    cluster.checks = checks or []
     cluster.save()
     return cluster
 

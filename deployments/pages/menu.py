@@ -28,6 +28,9 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
 
     url = deployment.url_for
     items = []
+    if request.can(Permission.OPEN_AIRFLOW) and deployment.airflow_url:
+        message = "For calls of the Airflow API, with your role."
+        items.append(MenuItem("Airflow token…", message, "key-round", url("token")))
     if request.can(Permission.EDIT_DEPLOYMENT):
         runs = f"Runtime {deployment.runtime}."
         if deployment.upgrade_error:
@@ -46,7 +49,7 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
         message = "Hibernate automatically on nights and weekends."
         items.append(MenuItem("Hibernation schedule", message, "clock", url("schedule")))
     if request.can(Permission.MANAGE_TOKENS):
-        items.append(MenuItem("API tokens", "For programs that deploy here.", "key-round", url("tokens")))
+        items.append(MenuItem("API tokens", "For programs that deploy here.", "key-round", url("api_tokens")))
     if request.can(Permission.TRANSFER_DEPLOYMENT) and transfer_targets(request.user, deployment):
         message = f"In Workspace {deployment.workspace.name}."
         items.append(MenuItem("Transfer…", message, "layers", url("transfer")))

@@ -21,9 +21,9 @@ from workspaces.permissions import Permission
 
 def _place(request: MemberRequest, deployment: Deployment) -> Place:
     def url_of(name: str, *more: object) -> str:
-        return reverse(f"deployments:token_{name}", args=[deployment.release_name, *more])
+        return reverse(f"deployments:api_token_{name}", args=[deployment.release_name, *more])
 
-    list_url = reverse("deployments:tokens", args=[deployment.release_name])
+    list_url = reverse("deployments:api_tokens", args=[deployment.release_name])
     content = Content(deployment.pk, deployment.name, deployment.url, list_url)
     return Place(
         scope=Scope(request.workspace, Deployments.kind, content),

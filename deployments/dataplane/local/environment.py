@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from deployments.dataplane.code import BUNDLE as BUNDLE_NAME
+from deployments.dataplane.local import sign_in
 from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.specs import DEPLOYMENT_TAG, STATE_TAG, Spec
 from deployments.domain.proxies import completed
@@ -69,7 +70,10 @@ class Layout:
     console_port: int
     database_url: str
     base: Mapping[str, str] = field(default_factory=dict)
+    console_urls: str = ""  # where browsers reach the console, apart by spaces
+    takes_password: bool = False  # the API server takes the password of last resort too
     warm: Mapping[str, str] | None = None  # the runtime's warm parent, see `steps/warm_parents.py`
+    fence: Mapping[str, object] | None = None  # what confines every program, see `steps/fencing.py`
 
     @property
     def dags(self) -> Path:
@@ -88,13 +92,14 @@ class Layout:
 
     @property
     def bundle(self) -> Path:
-        """The class of the DAG bundle. Airflow itself puts this folder on the path of modules, behind the user's."""
-        return self.home / "config" / "airdeck_bundle.py"
+        """The class of the DAG bundle. Airflow itself puts `home/config`, a link to this folder, on the path of
+        modules, behind the user's."""
+        return self.folder / "config" / "airdeck_bundle.py"
 
     @property
-    def passwords_file(self) -> Path:
-        """The login of the Airflow UI, as the simple auth manager reads it."""
-        return self.folder / "secrets" / "passwords.json"
+    def airflow_config(self) -> Path:
+        """airflow.cfg, where only we write."""
+        return self.folder / "config" / "airflow.cfg"
 
     @property
     def redis_config(self) -> Path:
@@ -116,7 +121,15 @@ def worker_name(queue: str, slot: int) -> str:
 def static_specs(release: Release, secrets: Secrets, layout: Layout) -> dict[str, Spec]:
     """Every program but the Celery workers, by name."""
     environment = airflow_environment(release, secrets, layout)
-    specs = {API_SERVER: _airflow(layout, environment, *_api_server_arguments(layout))}
+    # Nothing but the API server lets anybody in.
+    signing_in = sign_in.settings(
+        release.release_name,
+        secrets,
+        layout.folder,
+        layout.console_urls,
+        takes_password=layout.takes_password,
+    )
+    specs = {API_SERVER: _airflow(layout, environment | _named(signing_in), *_api_server_arguments(layout))}
     # Nothing else reads it (checked in 3.2.2 and 3.3.2), so another number of workers restarts the scheduler alone.
     # A user may pin it.
     scheduling = {"AIRFLOW__CORE__PARALLELISM": str(release.parallelism), **environment}
@@ -128,7 +141,8 @@ def static_specs(release: Release, secrets: Secrets, layout: Layout) -> dict[str
     specs[TRIGGERER] = _airflow(layout, environment, "triggerer", "--skip-serve-logs")
     if celery:
         argv = (str(layout.redis_server), str(layout.redis_config))
-        specs[REDIS] = Spec(argv, layout.folder / "redis", {**layout.base, **_tags(release, layout)})
+        environment = {**layout.base, **_tags(release, layout)}
+        specs[REDIS] = Spec(argv, layout.folder / "redis", environment, fence=layout.fence)
     return specs
 
 
@@ -146,7 +160,7 @@ def worker_spec(release: Release, secrets: Secrets, layout: Layout, *, queue: Qu
 
 
 def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
-    """The 0600 files that programs read, by path."""
+    """The files that programs read, by path; private."""
     redis_config = {
         "port": "0",
         "unixsocket": f'"{layout.redis_socket}"',
@@ -159,11 +173,11 @@ def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
         "maxmemory-policy": "noeviction",
     }
     return {
-        layout.home / "airflow.cfg": AIRFLOW_CFG,
+        layout.airflow_config: AIRFLOW_CFG,
         layout.scheduler: SCHEDULER,
         layout.bundle: BUNDLE,
-        layout.passwords_file: json.dumps({"admin": secrets.admin_password}) + "\n",
         layout.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
+        **sign_in.files(secrets, layout.folder, layout.bundle.parent, takes_password=layout.takes_password),
     }
 
 
@@ -214,6 +228,7 @@ def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> d
         **secret,
         **_named(sections),
         "AIRFLOW_HOME": str(layout.home),
+        "AIRFLOW_CONFIG": str(layout.airflow_config),
         "SPT_NOENV": "1",  # keeps setproctitle from overwriting the environment, by which orphans are known
         **_tags(release, layout),
     }
@@ -229,8 +244,6 @@ def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
         "DAGS_FOLDER": str(layout.dags),
         "PLUGINS_FOLDER": str(layout.folder / "plugins"),
         "FERNET_KEY": secrets.fernet_key,
-        "SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.passwords_file),
         # Tasks reach the API server directly, not through the console.
         "EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{layout.port}/execution/",
         # The default asks DNS for the full name, seconds on a machine without one.
@@ -241,7 +254,11 @@ def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
 def _bundles(layout: Layout) -> dict[str, str]:
     """The one DAG bundle. Its name is Airflow's own for the DAGs folder and never changes: Airflow forgets what belongs
     to a name that vanishes. Who names bundles of their own gets those, and no deploys."""
-    kwargs = {"code": str(layout.folder / "code"), "folder": str(layout.dags)}
+    kwargs = {
+        "code": str(layout.folder / "code"),
+        "folder": str(layout.dags),
+        "parsed": str(layout.home / "parsed"),
+    }
     bundle = {"name": BUNDLE_NAME, "classpath": "airdeck_bundle.AirdeckBundle", "kwargs": kwargs}
     return {
         "DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
@@ -263,7 +280,7 @@ def _api_server_arguments(layout: Layout) -> tuple[str, ...]:
 def _airflow(
     layout: Layout, environment: Mapping[str, str], *arguments: str, run: tuple[str, ...] = AIRFLOW
 ) -> Spec:
-    return Spec((str(layout.python), *run, *arguments), layout.home, environment, layout.warm)
+    return Spec((str(layout.python), *run, *arguments), layout.home, environment, layout.warm, layout.fence)
 
 
 def _tags(release: Release, layout: Layout) -> dict[str, str]:

@@ -14,8 +14,10 @@ from typing import Any, LiteralString
 import psycopg
 
 from console.embedded import postgres, programs, redis_server
+from console.kit.files import write_private
 from console.tests.services import STATE
 from deployments.dataplane.contract import ClusterConfig, DataPlaneUnreachable
+from deployments.dataplane.local import ports
 from deployments.dataplane.local.driver import LocalDriver
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Supervisor, render_main
@@ -28,6 +30,7 @@ REMEMBER: LiteralString = (
     "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) "
     "VALUES ('kept', 'http', false, false)"
 )
+PASSWORD = "canary-supervisor-password"
 DAG = """
 from datetime import datetime
 from airflow.sdk import DAG, task
@@ -68,7 +71,8 @@ def start_supervisord(state: StateDir = STATE) -> Supervisor:
         pass
     else:
         return supervisor
-    state.supervisor_config.write_text(render_main(state, []))
+    write_private(state.supervisor_password, PASSWORD)
+    write_private(state.supervisor_config, render_main(state, [], PASSWORD))
     # In a session of its own, as `manage.py up` starts it: Linux shares cores between sessions first, and what else
     # the tests do would starve the Airflows.
     process = subprocess.Popen(
@@ -115,6 +119,13 @@ def config(**settings: str) -> ClusterConfig:
             **settings,
         },
     )
+
+
+def door(case: Case) -> tuple[int, Path]:
+    """The port of its API server, and the folder of its logs."""
+    port = ports.upstream(STATE.root, case.ref.release_name)
+    assert port is not None
+    return port, STATE.deployment(case.ref.release_name) / "logs"
 
 
 class LocalHarness:
