@@ -1,5 +1,5 @@
-"""What astro-cli's own tests feed its deployment file, by the number of their table, each with our outcome. Rows 1, 16, 24
-and 25 are the command line's: cli/tests."""
+"""What astro-cli's own tests feed its deployment file, by the number of their table, each with our outcome. Rows 1, 16,
+24 and 25 are the command line's: cli/tests."""
 
 import pytest
 
