@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from console import docs, views
+from console.api.v1 import api
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -15,6 +16,7 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
+    path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
     path("", include("workspaces.urls")),
     path("", include("deployments.urls")),
