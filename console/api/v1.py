@@ -4,7 +4,7 @@ from ninja import NinjaAPI
 
 from console.api import errors
 from console.kit.http_json import BodyParser
-from deployments.api import clusters, deployments, lifecycle, waiting
+from deployments.api import clusters, deployments, files, lifecycle, variable_imports, waiting
 from workspaces.api import workspaces
 
 api = NinjaAPI(
@@ -23,5 +23,7 @@ for router in (
     deployments.router,
     lifecycle.router,
     waiting.router,
+    files.router,
+    variable_imports.router,
 ):
     api.add_router("", router)

@@ -137,6 +137,11 @@ def read(document: object, *, compat: bool = False) -> tuple[DeploymentFile, dic
     return replace(said, ignored=tuple(reading.ignored)), reading.problems
 
 
+def without_release_name(said: DeploymentFile) -> DeploymentFile:
+    """The same for another Deployment: known by its name alone."""
+    return replace(said, release_name=None)
+
+
 def _configuration(reading: Reading, root: Mapping[str, object]) -> DeploymentFile:
     given = reading.mapping(root, "configuration", ROOT)
     fields = (

@@ -102,12 +102,12 @@ def _refuse_odd(text: str) -> None:
     """Look at the events before anything is built of them."""
     depth = 0
     for event in yaml.parse(text, Loader=_Base):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise FileUnreadable(
                 f"Line {line}: the file uses YAML anchors, which it does not need. Write it out."
             )
-        if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) and event.tag != "!":
+        if getattr(event, "tag", None) not in {None, "!"}:
             raise FileUnreadable(
                 f"Line {line}: the file uses a YAML tag, which it does not need. Take it out."
             )

@@ -26,7 +26,15 @@ TIMEOUT = 40.0  # of one answer; a long poll takes 25 s
 TRIES = 4
 BACK_OFF = 0.5  # seconds before the second try, doubled each time
 VERSION_HEADER = "Airdeck-Version"
-EXIT_CODES = {400: FAILED, 401: NOT_ALLOWED, 403: NOT_ALLOWED, 404: USAGE, 409: CONFLICT, 410: CONFLICT, 412: CONFLICT}
+EXIT_CODES = {
+    400: FAILED,
+    401: NOT_ALLOWED,
+    403: NOT_ALLOWED,
+    404: USAGE,
+    409: CONFLICT,
+    410: CONFLICT,
+    412: CONFLICT,
+}
 EXIT_CODES |= {413: USAGE, 422: USAGE, 429: UNREACHABLE, 502: UNREACHABLE, 503: UNREACHABLE, 504: UNREACHABLE}
 AGAIN = {429, 502, 503, 504}  # nothing was done; asked again
 
@@ -49,7 +57,7 @@ class _NoRedirects(urllib_request.HTTPRedirectHandler):
 
 
 class Client:
-    """The API of one console. `debug` says on stderr what is asked: addresses and statuses, never a body or a header."""
+    """The API of one console. `debug` says on stderr what is asked: paths and statuses, never a body or a header."""
 
     def __init__(self, context: Context, *, ca: str = "", debug: bool = False) -> None:
         self.context = context
@@ -101,7 +109,9 @@ class Client:
                 sent["Content-Length"] = str(file.seek(0, os.SEEK_END))
                 file.seek(0)
             try:
-                with self._open(method, path, query, sent, file if file is not None else data, timeout) as response:
+                with self._open(
+                    method, path, query, sent, file if file is not None else data, timeout
+                ) as response:
                     return self._read(response)
             except CliError as refused:
                 if refused.status not in AGAIN or last:
@@ -188,11 +198,15 @@ class Client:
 
     def _age(self, status: int) -> str:
         """What an older console may not know."""
-        if status not in {404, 405} or not self.server_version or _numbers(self.server_version) >= _numbers(VERSION):
+        if (
+            status not in {404, 405}
+            or not self.server_version
+            or _numbers(self.server_version) >= _numbers(VERSION)
+        ):
             return ""
         return (
-            f" The console is Airdeck {self.server_version}, older than this command line ({VERSION}), and may not know "
-            "this yet: upgrade it, or install the command line of its version."
+            f" The console is Airdeck {self.server_version}, older than this command line ({VERSION}), and may not "
+            "know this yet: upgrade it, or install the command line of its version."
         )
 
     def _unreachable(self, broken: Exception, *, done: bool) -> CliError:
@@ -203,8 +217,13 @@ class Client:
         what = str(getattr(reason, "strerror", "") or reason or type(reason).__name__)
         if done:
             said = f"The connection to {self.context.url} broke before the answer came ({what})."
-            return CliError(f"{said} It may have been done: run the same command again, it does nothing twice.", UNREACHABLE)
-        return CliError(f"{self.context.url} cannot be reached: {what}. Check the address and the network.", UNREACHABLE)
+            return CliError(
+                f"{said} It may be done: run the command again, nothing is done twice.",
+                UNREACHABLE,
+            )
+        return CliError(
+            f"{self.context.url} cannot be reached: {what}. Check the address and the network.", UNREACHABLE
+        )
 
     def _say(self, line: str) -> None:
         if self._debug:
@@ -233,4 +252,4 @@ def _reason(broken: BaseException) -> BaseException:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("+")[0].split(".") if part.isdecimal())
+    return tuple(int(part) for part in version.partition("+")[0].split(".") if part.isdecimal())

@@ -73,7 +73,8 @@ def current(name: str = "") -> Context:
         found = Context(clean_url(url))  # another console gets no token that was stored for this one
     if found is None:
         raise CliError(
-            "No console is known. Sign in with: airdeck login URL, or set AIRDECK_URL and AIRDECK_TOKEN.", NOT_ALLOWED
+            "No console is known. Sign in with: airdeck login URL, or set AIRDECK_URL and AIRDECK_TOKEN.",
+            NOT_ALLOWED,
         )
     if token := os.environ.get("AIRDECK_TOKEN", "").strip():
         found = replace(found, token=token, workspace="", workspace_name="")
@@ -88,7 +89,9 @@ def clean_url(text: str) -> str:
     """A console's address without a path. Raises CliError."""
     parts = urlsplit(text if "://" in text else f"https://{text}")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
-        raise CliError(f"{text} is no address of a console. Enter one like https://airdeck.example.org", USAGE)
+        raise CliError(
+            f"{text} is no address of a console. Enter one like https://airdeck.example.org", USAGE
+        )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 

@@ -29,4 +29,7 @@ class CliError(Exception):
         if not self.errors:
             return [str(self)]
         told = [f"  {path}: {sentence}" for path, sentence in self.errors.items()]
-        return [str(self) if len(self.errors) > 1 or str(self) not in self.errors.values() else "This is wrong:", *told]
+        return [
+            str(self) if len(self.errors) > 1 or str(self) not in self.errors.values() else "This is wrong:",
+            *told,
+        ]

@@ -1,19 +1,21 @@
-"""From what somebody typed to a Deployment or a Workspace. Names are looked up where the person works, and nowhere else."""
+"""From what somebody typed to a Deployment or a Workspace. Names are looked up where the person works."""
 
 import os
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from airdeck_cli.client import Client
 from airdeck_cli.errors import USAGE, CliError
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 RELEASE_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{4}")
 
 
-def deployment_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+def deployment_argument(function: Command) -> Command:
     """`[DEPLOYMENT]`, its release name or name; `-n NAME` as Astro has it; else AIRDECK_DEPLOYMENT."""
     function = click.option(
         "-n", "--deployment-name", "named", metavar="NAME", default="", help="The Deployment of this name."
@@ -21,7 +23,7 @@ def deployment_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("deployment", default="", metavar="[DEPLOYMENT]")(function)
 
 
-def deployment_option(function: Callable[..., Any]) -> Callable[..., Any]:
+def deployment_option(function: Command) -> Command:
     """`-d DEPLOYMENT`, for commands whose arguments are something else."""
     function = click.option(
         "--deployment-name", "named", metavar="NAME", default="", help="The Deployment of this name."
@@ -46,7 +48,9 @@ def find_deployment(client: Client, deployment: str, named: str) -> dict[str, An
         found: dict[str, Any] = client.get(f"/deployments/{said}")
         return found
     place = workspace_of(client, required=False)
-    rows = list(client.pages(f"/workspaces/{place['id']}/deployments" if place else "/deployments", name=said))
+    rows = list(
+        client.pages(f"/workspaces/{place['id']}/deployments" if place else "/deployments", name=said)
+    )
     if len(rows) == 1:
         return rows[0]
     if rows:
@@ -73,7 +77,9 @@ def workspace_of(client: Client, *, named: str = "", required: bool = True) -> d
     if not rows:
         raise CliError("This token reaches no Workspace.", USAGE)
     listed = ", ".join(row["name"] for row in exact[:20])
-    raise CliError(f"Which Workspace? There are {listed}. Use --workspace, or: airdeck workspace switch NAME", USAGE)
+    raise CliError(
+        f"Which Workspace? There are {listed}. Use --workspace, or: airdeck workspace switch NAME", USAGE
+    )
 
 
 workspace_option = click.option(

@@ -1,7 +1,8 @@
 """Following an operation: exactly the one that this command began, with the steps that its page shows."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -9,17 +10,23 @@ from airdeck_cli.client import Client
 from airdeck_cli.errors import CONFLICT, FAILED, INTERRUPTED, TIMED_OUT, UNREACHABLE, CliError
 from airdeck_cli.output import clean, note
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 LONGEST_POLL = 25  # seconds of one question
 SIGNS = {"done": "✓", "running": "…", "failed": "✗", "pending": " "}
 PLAIN = {"done": "ok  ", "running": "... ", "failed": "FAIL", "pending": "    "}
 
 
-def wait_options(seconds: int) -> Any:
+def wait_options(seconds: int) -> Callable[[Command], Command]:
     """-w/--wait and --wait-time."""
 
-    def add(function: Any) -> Any:
+    def add(function: Command) -> Command:
         function = click.option(
-            "--wait-time", default=seconds, show_default=True, metavar="SECONDS", help="How long to wait at most."
+            "--wait-time",
+            default=seconds,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long to wait at most.",
         )(function)
         return click.option("-w", "--wait", is_flag=True, help="Follow it to its end.")(function)
 
@@ -27,8 +34,8 @@ def wait_options(seconds: int) -> Any:
 
 
 def follow(client: Client, operation: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Until it is done; its last state. Prints each step once, on stderr. Raises CliError when it fails, when a later wish
-    takes its place, and when time is up; the work itself goes on then."""
+    """Until it is done; its last state. Prints each step once, on stderr. Raises CliError when it fails, when a later
+    wish takes its place, and when time is up; the work itself goes on then."""
     shown: dict[str, str] = {}
     deadline = time.monotonic() + seconds
     etag, lost_at = "", 0.0

@@ -1,8 +1,8 @@
-"""The tree of commands. Each is imported when it is called; their one-line helps stand here, so that --help imports none."""
+"""The tree of commands. Each is imported when it is called; their one-line helps stand here, so that --help imports
+none."""
 
 import os
 import sys
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +10,7 @@ import click
 
 from airdeck_cli import VERSION
 from airdeck_cli.errors import FAILED, INTERRUPTED, CliError
+from airdeck_cli.session import Globals
 
 # Name -> (module and object, help). Aliases are known and not listed.
 TREE: dict[str, dict[str, tuple[str, str]]] = {
@@ -43,7 +44,14 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "worker-queue": ("queues:worker_queue", "Worker queues of a Deployment."),
     },
 }
-ALIASES = {"de": "deployment", "hb": "hibernate", "wu": "wake-up", "wq": "worker-queue", "var": "variable", "ls": "list"}
+ALIASES = {
+    "de": "deployment",
+    "hb": "hibernate",
+    "wu": "wake-up",
+    "wq": "worker-queue",
+    "var": "variable",
+    "ls": "list",
+}
 
 
 class LazyGroup(click.Group):
@@ -73,30 +81,15 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, self.branch[name][1]) for name in self.list_commands(ctx)])
 
 
-@dataclass
-class Globals:
-    """What was said before the command."""
-
-    context: str
-    ca: str
-    debug: bool
-
-    def client(self) -> Any:
-        """The API of the console that is meant. Raises CliError."""
-        from airdeck_cli import contexts
-        from airdeck_cli.client import Client
-
-        found = contexts.current(self.context)
-        if not found.token:
-            raise CliError(f"You are not signed in to {found.url}. Run: airdeck login {found.url}", 3)
-        return Client(found, ca=self.ca, debug=self.debug)
-
-
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="airdeck")
 @click.option("--context", metavar="NAME", default="", help="Another console than the current one.")
 @click.option(
-    "--ca", metavar="FILE", default="", envvar="AIRDECK_CA", help="Certificates of the console's authority, in PEM."
+    "--ca",
+    metavar="FILE",
+    default="",
+    envvar="AIRDECK_CA",
+    help="Certificates of the console's authority, in PEM.",
 )
 @click.option("--debug", is_flag=True, help="Say on stderr what is asked. No token, no body.")
 @click.pass_context

@@ -10,8 +10,8 @@ from airdeck_cli.client import Client
 from airdeck_cli.contexts import Context
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import workspace_of
-from airdeck_cli.main import Globals
 from airdeck_cli.output import is_terminal, note, output_option, print_table, show
+from airdeck_cli.session import Globals
 
 
 @click.command()
@@ -19,7 +19,7 @@ from airdeck_cli.output import is_terminal, note, output_option, print_table, sh
 @click.option("--token-stdin", is_flag=True, help="Read the token from standard input.")
 @click.option("--name", default="", help="What to call this console; its host without.")
 @click.pass_obj
-def login(at: Globals, url: str, token_stdin: bool, name: str) -> None:
+def login(at: Globals, /, url: str, token_stdin: bool, name: str) -> None:
     """Sign in to a console with an API token of your own.
 
     Make it in the console: Account, API tokens. It is asked for without being shown, or read with --token-stdin, and
@@ -35,7 +35,9 @@ def login(at: Globals, url: str, token_stdin: bool, name: str) -> None:
     elif is_terminal():
         token = click.prompt(f"API token of {address}", hide_input=True, err=True).strip()
     else:
-        raise CliError("Nobody can be asked here. Pipe the token in with --token-stdin, or set AIRDECK_TOKEN.", USAGE)
+        raise CliError(
+            "Nobody can be asked here. Pipe the token in with --token-stdin, or set AIRDECK_TOKEN.", USAGE
+        )
     contexts.check_token(token)
     me = Client(Context(address, token), ca=at.ca, debug=at.debug).get("/me")
     place = me["token"]["workspace"] or {}
@@ -49,7 +51,11 @@ def login(at: Globals, url: str, token_stdin: bool, name: str) -> None:
 def warn_of_clear_text(url: str) -> None:
     """A token on the network in the clear is somebody else's soon."""
     host = url.partition("://")[2].split("/")[0].rpartition(":")[0] or url.partition("://")[2]
-    if url.startswith("http:") and host not in {"localhost", "127.0.0.1", "[::1]"} and not host.endswith(".localhost"):
+    if (
+        url.startswith("http:")
+        and host not in {"localhost", "127.0.0.1", "[::1]"}
+        and not host.endswith(".localhost")
+    ):
         note(f"Warning: {url} is not encrypted. Whoever listens on the network can read the token.")
 
 
@@ -69,7 +75,7 @@ def logout(name: str) -> None:
 @click.command()
 @output_option
 @click.pass_obj
-def whoami(at: Globals, output: str) -> None:
+def whoami(at: Globals, /, output: str) -> None:
     """Who acts, with which token, and until when."""
     client = at.client()
     me = client.get("/me")
@@ -79,7 +85,9 @@ def whoami(at: Globals, output: str) -> None:
         place = f" in {token['workspace']['name']}" if token["workspace"] else ""
         until = f"until {token['expires_at'][:10]}" if token["expires_at"] else "without end"
         click.echo(f"{me['email']} at {client.context.url}")
-        click.echo(f"Token {token['name']} ({token['kind']}, {token['beginning']}…): {token['role']}{place}, {until}.")
+        click.echo(
+            f"Token {token['name']} ({token['kind']}, {token['beginning']}…): {token['role']}{place}, {until}."
+        )
 
     show({**me, "url": client.context.url}, output, table)
 
@@ -100,7 +108,11 @@ def context_list(output: str) -> None:
     ]
     heads = ("", "NAME", "URL", "WORKSPACE")
     lines = [("*" if row["current"] else "", row["name"], row["url"], row["workspace"]) for row in rows]
-    show(rows, output, lambda: print_table(heads, lines, empty="No console is known. Sign in with: airdeck login URL"))
+    show(
+        rows,
+        output,
+        lambda: print_table(heads, lines, empty="No console is known. Sign in with: airdeck login URL"),
+    )
 
 
 @context.command("use")
@@ -122,7 +134,7 @@ def workspace() -> None:
 @workspace.command("list")
 @output_option
 @click.pass_obj
-def workspace_list(at: Globals, output: str) -> None:
+def workspace_list(at: Globals, /, output: str) -> None:
     """List the Workspaces that you reach."""
     client = at.client()
     rows = list(client.pages("/workspaces"))
@@ -135,7 +147,7 @@ def workspace_list(at: Globals, output: str) -> None:
 @workspace.command("switch")
 @click.argument("name")
 @click.pass_obj
-def workspace_switch(at: Globals, name: str) -> None:
+def workspace_switch(at: Globals, /, name: str) -> None:
     """Mean this Workspace from now on."""
     client = at.client()
     found = workspace_of(client, named=name)
@@ -151,12 +163,11 @@ def workspace_switch(at: Globals, name: str) -> None:
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
     """Print what completes commands in your shell: eval "$(airdeck completion bash)" """
     from click.shell_completion import get_completion_class
 
-    from airdeck_cli.main import airdeck
-
     found = get_completion_class(shell)
     assert found is not None  # noqa: S101 - one of the choices
-    click.echo(found(airdeck, {}, "airdeck", "_AIRDECK_COMPLETE").source())
+    click.echo(found(ctx.find_root().command, {}, "airdeck", "_AIRDECK_COMPLETE").source())

@@ -7,21 +7,30 @@ import click
 from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment, workspace_of, workspace_option
-from airdeck_cli.following import follow, wait_options
-from airdeck_cli.main import Globals
+from airdeck_cli.following import Command, follow, wait_options
 from airdeck_cli.output import confirm, note, output_option, print_table, show
+from airdeck_cli.session import Globals
 
 CREATE_SECONDS, CHANGE_SECONDS = 600, 300
 FILE = click.Path(dir_okay=False, allow_dash=True)
 
 
-def settings_options(function: Any) -> Any:
+def settings_options(function: Command) -> Command:
     """What a Deployment is, with Astro's names."""
     options = (
         click.option("--description", "-d", "description", help="What it is for."),
-        click.option("-e", "--executor", help="celery, kubernetes or local, as far as the cluster offers it."),
+        click.option(
+            "-e", "--executor", help="celery, kubernetes or local, as far as the cluster offers it."
+        ),
         click.option("-s", "--scheduler-au", type=int, help="Size of a scheduler in AU."),
-        click.option("-r", "--scheduler-count", "--scheduler-replicas", "scheduler_replicas", type=int, help="How many schedulers."),
+        click.option(
+            "-r",
+            "--scheduler-count",
+            "--scheduler-replicas",
+            "scheduler_replicas",
+            type=int,
+            help="How many schedulers.",
+        ),
         click.option("-t", "--worker-type", help="Worker type of the queue default."),
         click.option("--min-count", "min_workers", type=int, help="Workers of the queue default at least."),
         click.option("--max-count", "max_workers", type=int, help="Workers of the queue default at most."),
@@ -40,7 +49,9 @@ def said(values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def report(client: Client, answer: dict[str, Any], *, wait: bool, seconds: int, output: str, done: str) -> None:
+def report(
+    client: Client, answer: dict[str, Any], *, wait: bool, seconds: int, output: str, done: str
+) -> None:
     """What came of a change: followed to its end when asked, printed, with the address of its page."""
     operation = answer.get("operation")
     if operation and wait:
@@ -61,7 +72,7 @@ def report(client: Client, answer: dict[str, Any], *, wait: bool, seconds: int, 
 @workspace_option
 @output_option
 @click.pass_obj
-def list_(at: Globals, everywhere: bool, workspace: str, output: str) -> None:
+def list_(at: Globals, /, everywhere: bool, workspace: str, output: str) -> None:
     """List Deployments, all of them, however many there are."""
     client = at.client()
     place = None if everywhere else workspace_of(client, named=workspace, required=False)
@@ -71,12 +82,24 @@ def list_(at: Globals, everywhere: bool, workspace: str, output: str) -> None:
     def line(row: dict[str, Any]) -> tuple[str, ...]:
         runtime = f"{row['runtime']} (based on Airflow {row['airflow_version']})"
         status = row["status"].capitalize()
-        return (row["name"], row["release_name"], row["workspace"]["name"], row["cluster"]["name"], row["executor"], runtime, status)
+        return (
+            row["name"],
+            row["release_name"],
+            row["workspace"]["name"],
+            row["cluster"]["name"],
+            row["executor"],
+            runtime,
+            status,
+        )
 
     show(
         rows,
         output,
-        lambda: print_table(heads, [line(r) for r in rows], empty="No Deployments. Create one with: airdeck deployment create -n NAME"),
+        lambda: print_table(
+            heads,
+            [line(r) for r in rows],
+            empty="No Deployments. Create one with: airdeck deployment create -n NAME",
+        ),
     )
 
 
@@ -84,15 +107,35 @@ def list_(at: Globals, everywhere: bool, workspace: str, output: str) -> None:
 @click.option("-n", "--name", default="", help="Its name.")
 @settings_options
 @click.option("-v", "--runtime-version", "runtime", help="Its runtime; the newest without.")
-@click.option("-c", "--cluster", "--cluster-id", "cluster", help="The cluster where it runs; the first open one without.")
-@click.option("--deployment-file", "file", type=FILE, default="", help="Create what a file says, and nothing else.")
+@click.option(
+    "-c",
+    "--cluster",
+    "--cluster-id",
+    "cluster",
+    help="The cluster where it runs; the first open one without.",
+)
+@click.option(
+    "--deployment-file", "file", type=FILE, default="", help="Create what a file says, and nothing else."
+)
 @workspace_option
 @click.option("-y", "--yes", is_flag=True, help="With a file: do not ask.")
 @click.option("--env", "fill", is_flag=True, help="With a file: fill in ${NAME} from the environment.")
 @wait_options(CREATE_SECONDS)
 @output_option
 @click.pass_obj
-def create(at: Globals, name: str, file: str, workspace: str, yes: bool, fill: bool, wait: bool, wait_time: int, output: str, **values: Any) -> None:
+def create(
+    at: Globals,
+    /,
+    name: str,
+    file: str,
+    workspace: str,
+    yes: bool,
+    fill: bool,
+    wait: bool,
+    wait_time: int,
+    output: str,
+    **values: Any,
+) -> None:
     """Create a Deployment. Only the name has no default."""
     wanted = said(values)
     if file:
@@ -100,7 +143,17 @@ def create(at: Globals, name: str, file: str, workspace: str, yes: bool, fill: b
             raise CliError("A file says everything: use --deployment-file without other settings.", USAGE)
         from airdeck_cli.commands.files import run
 
-        run(at.client(), file, mode="create", workspace=workspace, yes=yes, fill=fill, wait=wait, seconds=wait_time, output=output)
+        run(
+            at.client(),
+            file,
+            mode="create",
+            workspace=workspace,
+            yes=yes,
+            fill=fill,
+            wait=wait,
+            seconds=wait_time,
+            output=output,
+        )
         return
     if not name:
         raise CliError("Name it: airdeck deployment create -n NAME", USAGE)
@@ -110,7 +163,8 @@ def create(at: Globals, name: str, file: str, workspace: str, yes: bool, fill: b
     path = f"/workspaces/{place['id']}/deployments"
     key = {"Idempotency-Key": new_key()}
     answer = client.send("POST", path, {"name": name, **wanted}, headers=key, repeatable=True).body
-    done = f"Deployment {answer['deployment']['name']} is {'created' if wait else 'being created'} as {answer['deployment']['release_name']}."
+    made = answer["deployment"]
+    done = f"Deployment {made['name']} is {'created' if wait else 'being created'} as {made['release_name']}."
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
 
 
@@ -125,7 +179,20 @@ def create(at: Globals, name: str, file: str, workspace: str, yes: bool, fill: b
 @wait_options(CHANGE_SECONDS)
 @output_option
 @click.pass_obj
-def update(at: Globals, deployment: str, named: str, file: str, yes: bool, fill: bool, workspace: str, wait: bool, wait_time: int, output: str, **values: Any) -> None:
+def update(
+    at: Globals,
+    /,
+    deployment: str,
+    named: str,
+    file: str,
+    yes: bool,
+    fill: bool,
+    workspace: str,
+    wait: bool,
+    wait_time: int,
+    output: str,
+    **values: Any,
+) -> None:
     """Change a Deployment. What is not said stays as it is."""
     wanted = said(values)
     client = at.client()
@@ -134,13 +201,32 @@ def update(at: Globals, deployment: str, named: str, file: str, yes: bool, fill:
             raise CliError("A file says everything: use --deployment-file without other settings.", USAGE)
         from airdeck_cli.commands.files import run
 
-        run(client, file, mode="update", workspace=workspace, yes=yes, fill=fill, wait=wait, seconds=wait_time, output=output)
+        run(
+            client,
+            file,
+            mode="update",
+            workspace=workspace,
+            yes=yes,
+            fill=fill,
+            wait=wait,
+            seconds=wait_time,
+            output=output,
+        )
         return
     if not wanted:
-        raise CliError("Say what to change, as in: airdeck deployment update DEPLOYMENT --scheduler-au 6", USAGE)
+        raise CliError(
+            "Say what to change, as in: airdeck deployment update DEPLOYMENT --scheduler-au 6", USAGE
+        )
     found = find_deployment(client, deployment, named)
     answer = client.send("PATCH", f"/deployments/{found['release_name']}", wanted).body
-    report(client, answer, wait=wait, seconds=wait_time, output=output, done=f"Deployment {answer['deployment']['name']} is changed.")
+    report(
+        client,
+        answer,
+        wait=wait,
+        seconds=wait_time,
+        output=output,
+        done=f"Deployment {answer['deployment']['name']} is changed.",
+    )
 
 
 @click.command()
@@ -149,9 +235,21 @@ def update(at: Globals, deployment: str, named: str, file: str, yes: bool, fill:
 @wait_options(CREATE_SECONDS)
 @output_option
 @click.pass_obj
-def upgrade(at: Globals, deployment: str, named: str, runtime: str, wait: bool, wait_time: int, output: str) -> None:
+def upgrade(
+    at: Globals, deployment: str, named: str, runtime: str, wait: bool, wait_time: int, output: str
+) -> None:
     """Move a Deployment to a newer runtime. When that fails it runs as before."""
-    _ask(at, deployment, named, "upgrade", {"runtime": runtime}, wait, wait_time, output, f"goes to runtime {runtime}")
+    _ask(
+        at,
+        deployment,
+        named,
+        "upgrade",
+        {"runtime": runtime},
+        wait,
+        wait_time,
+        output,
+        f"goes to runtime {runtime}",
+    )
 
 
 @click.command()
@@ -160,7 +258,9 @@ def upgrade(at: Globals, deployment: str, named: str, runtime: str, wait: bool, 
 @wait_options(CHANGE_SECONDS)
 @output_option
 @click.pass_obj
-def hibernate(at: Globals, deployment: str, named: str, force: bool, wait: bool, wait_time: int, output: str) -> None:
+def hibernate(
+    at: Globals, deployment: str, named: str, force: bool, wait: bool, wait_time: int, output: str
+) -> None:
     """Put a Deployment to sleep: everything but its database stops, and tasks that run fail."""
     _ask(at, deployment, named, "hibernate", None, wait, wait_time, output, "hibernates")
 
@@ -171,12 +271,25 @@ def hibernate(at: Globals, deployment: str, named: str, force: bool, wait: bool,
 @wait_options(CHANGE_SECONDS)
 @output_option
 @click.pass_obj
-def wake_up(at: Globals, deployment: str, named: str, force: bool, wait: bool, wait_time: int, output: str) -> None:
+def wake_up(
+    at: Globals, deployment: str, named: str, force: bool, wait: bool, wait_time: int, output: str
+) -> None:
     """Wake a Deployment up."""
     _ask(at, deployment, named, "wake", None, wait, wait_time, output, "wakes up")
 
 
-def _ask(at: Globals, deployment: str, named: str, verb: str, body: Any, wait: bool, seconds: int, output: str, what: str) -> None:
+def _ask(
+    at: Globals,
+    /,
+    deployment: str,
+    named: str,
+    verb: str,
+    body: Any,
+    wait: bool,
+    seconds: int,
+    output: str,
+    what: str,
+) -> None:
     client = at.client()
     found = find_deployment(client, deployment, named)
     path = f"/deployments/{found['release_name']}/{verb}"
@@ -192,7 +305,9 @@ def _ask(at: Globals, deployment: str, named: str, verb: str, body: Any, wait: b
 @wait_options(CHANGE_SECONDS)
 @output_option
 @click.pass_obj
-def delete(at: Globals, deployment: str, named: str, yes: bool, wait: bool, wait_time: int, output: str) -> None:
+def delete(
+    at: Globals, deployment: str, named: str, yes: bool, wait: bool, wait_time: int, output: str
+) -> None:
     """Delete a Deployment with its database. There is no way back."""
     client = at.client()
     found = find_deployment(client, deployment, named)
@@ -208,7 +323,7 @@ def delete(at: Globals, deployment: str, named: str, yes: bool, wait: bool, wait
 @deployment_argument
 @click.option("--airflow", is_flag=True, help="Its Airflow instead of its page.")
 @click.pass_obj
-def open_(at: Globals, deployment: str, named: str, airflow: bool) -> None:
+def open_(at: Globals, /, deployment: str, named: str, airflow: bool) -> None:
     """Open the page of a Deployment in the browser, and print its address."""
     client = at.client()
     found = find_deployment(client, deployment, named)
@@ -216,7 +331,9 @@ def open_(at: Globals, deployment: str, named: str, airflow: bool) -> None:
     if airflow:
         url = client.get(f"/deployments/{found['release_name']}")["airflow_url"]
         if not url:
-            raise CliError(f"The Airflow of {found['name']} does not run now: the Deployment is {found['status']}.")
+            raise CliError(
+                f"The Airflow of {found['name']} does not run now: the Deployment is {found['status']}."
+            )
     click.echo(url)
     if click.launch(url) != 0:
         note("No browser could be opened. Open the address yourself.")

@@ -12,8 +12,8 @@ from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment, workspace_of, workspace_option
 from airdeck_cli.following import follow, wait_options
-from airdeck_cli.main import Globals
 from airdeck_cli.output import clean, confirm, note, to_yaml
+from airdeck_cli.session import Globals
 
 COLORS = {"+": "green", "~": "yellow", "-": "red"}
 LARGEST = 1024 * 1024
@@ -26,11 +26,13 @@ _FILL = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 @click.option("-t", "--template", is_flag=True, help="For another Deployment: no name, no metadata.")
 @click.option("-k", "--key", default="", help="One value alone, such as metadata.status.")
 @click.pass_obj
-def inspect(at: Globals, deployment: str, named: str, output: str, template: bool, key: str) -> None:
+def inspect(at: Globals, /, deployment: str, named: str, output: str, template: bool, key: str) -> None:
     """Print a Deployment as the file that `airdeck deployment apply` takes. Secrets are named, without their values."""
     client = at.client()
     found = find_deployment(client, deployment, named)
-    document = client.get(f"/deployments/{found['release_name']}/file", **({"template": "true"} if template else {}))
+    document = client.get(
+        f"/deployments/{found['release_name']}/file", **({"template": "true"} if template else {})
+    )
     value = _value(document["deployment"], key) if key else document
     if isinstance(value, str) and key:
         click.echo(value)
@@ -51,24 +53,61 @@ def _value(document: dict[str, Any], key: str) -> Any:
             continue
         keys = {each.casefold(): each for each in value} if isinstance(value, dict) else {}
         if part.casefold() not in keys:
-            raise CliError(f"{key} is not found in the Deployment. The keys there are {', '.join(keys.values()) or 'none'}.", USAGE)
+            raise CliError(
+                f"{key} is not found in the Deployment. The keys there are {', '.join(keys.values()) or 'none'}.",
+                USAGE,
+            )
         value = value[keys[part.casefold()]]
     return value
 
 
 @click.command()
-@click.option("-f", "--deployment-file", "--file", "file", required=True, type=click.Path(), help="The file; - is standard input.")
+@click.option(
+    "-f",
+    "--deployment-file",
+    "--file",
+    "file",
+    required=True,
+    type=click.Path(),
+    help="The file; - is standard input.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, and change nothing.")
 @click.option("--env", "fill", is_flag=True, help="Fill in ${NAME} in values from the environment.")
 @click.option("--compat", is_flag=True, help="Ignore what only Astro's files know, and say so.")
 @workspace_option
 @wait_options(600)
-@click.option("-o", "--output", type=click.Choice(["table", "yaml", "json"]), default="table", help="How to print it.")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "yaml", "json"]), default="table", help="How to print it."
+)
 @click.pass_obj
-def apply(at: Globals, file: str, yes: bool, dry_run: bool, fill: bool, compat: bool, workspace: str, wait: bool, wait_time: int, output: str) -> None:
+def apply(
+    at: Globals,
+    /,
+    file: str,
+    yes: bool,
+    dry_run: bool,
+    fill: bool,
+    compat: bool,
+    workspace: str,
+    wait: bool,
+    wait_time: int,
+    output: str,
+) -> None:
     """Make a Deployment what a file says, or a new one. The plan is printed first; all of it is done, or nothing."""
-    run(at.client(), file, mode="apply", workspace=workspace, yes=yes, fill=fill, wait=wait, seconds=wait_time, output=output, compat=compat, dry_run=dry_run)
+    run(
+        at.client(),
+        file,
+        mode="apply",
+        workspace=workspace,
+        yes=yes,
+        fill=fill,
+        wait=wait,
+        seconds=wait_time,
+        output=output,
+        compat=compat,
+        dry_run=dry_run,
+    )
 
 
 def run(
@@ -107,7 +146,11 @@ def run(
     if dry_run or not plan["lines"]:
         _print(output, {"plan": plan, "changed": False})
         return
-    what = f"Create {plan['name']}" if plan["release_name"] is None else f"Change {plan['name']} ({plan['release_name']})"
+    what = (
+        f"Create {plan['name']}"
+        if plan["release_name"] is None
+        else f"Change {plan['name']} ({plan['release_name']})"
+    )
     if not confirm(f"{what}?", yes=yes, otherwise="Apply it with --yes."):
         raise CliError("Nothing was changed.", FAILED)
     answer = _apply(client, path, {**asked, "base": plan["base"]}, file)
@@ -115,7 +158,9 @@ def run(
     if operation and wait:
         operation = follow(client, operation, seconds)
     if output == "table":
-        click.echo(f"{found['name']} ({found['release_name']}) is {'created' if plan['release_name'] is None else 'changed'}.")
+        click.echo(
+            f"{found['name']} ({found['release_name']}) is {'created' if plan['release_name'] is None else 'changed'}."
+        )
         if operation and not wait:
             click.echo(f"It is under way. Follow it with: airdeck wait {operation['id']}")
         click.echo(found["url"])
@@ -124,7 +169,9 @@ def run(
 
 def _apply(client: Client, path: str, body: dict[str, Any], file: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = client.send("POST", f"{path}/apply", body, headers={"Idempotency-Key": new_key()}).body
+        found: dict[str, Any] = client.send(
+            "POST", f"{path}/apply", body, headers={"Idempotency-Key": new_key()}
+        ).body
     except CliError as refused:
         if refused.code == "changed":
             raise CliError(f"{refused} Run the command again to see it.", CONFLICT) from None
@@ -197,10 +244,12 @@ def _filled(text: str) -> str:
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise CliError("The file uses YAML anchors, which it does not need. Write it out.", USAGE)
-        filled = fill(yaml.load(text, Loader=_plain_loader()))
+        filled = fill(yaml.load(text, Loader=_plain_loader()))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise CliError(f"Line {mark.line + 1 if mark else 1}: this is not YAML. Mend it there.", USAGE) from None
+        raise CliError(
+            f"Line {mark.line + 1 if mark else 1}: this is not YAML. Mend it there.", USAGE
+        ) from None
     if missing:
         raise CliError(f"These are not set in the environment: {', '.join(sorted(missing))}.", USAGE)
     return json.dumps(filled, ensure_ascii=False)

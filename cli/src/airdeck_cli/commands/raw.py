@@ -5,14 +5,14 @@ import json
 import click
 
 from airdeck_cli.errors import USAGE, CliError
-from airdeck_cli.main import Globals
+from airdeck_cli.session import Globals
 
 
 @click.command()
 @click.argument("method", type=click.Choice(["GET"], case_sensitive=False))
 @click.argument("path")
 @click.pass_obj
-def api(at: Globals, method: str, path: str) -> None:
+def api(at: Globals, /, method: str, path: str) -> None:
     """Ask the API itself and print its answer: airdeck api GET /deployments?status=healthy"""
     if not path.startswith("/"):
         raise CliError("A path begins with a slash, as in /deployments.", USAGE)
