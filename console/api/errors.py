@@ -14,6 +14,7 @@ from deployments.domain.code_errors import CodeRefused
 from workspaces.api.auth import TooManyRequests
 from workspaces.token_access import denial
 
+NOT_JSON = "The body is not JSON. Send a JSON object in UTF-8."
 NO_OBJECT = "Send a JSON object."
 PARAMETERS = {"limit": "Enter a whole number from 1 to 100.", "wait": "Enter whole seconds from 0 to 30."}
 
@@ -50,7 +51,8 @@ def _plane(request: HttpRequest, error: Any) -> HttpResponse:
 
 
 def _unreadable(request: HttpRequest, error: Any) -> HttpResponse:
-    return problem(error.status_code, detail=str(error))
+    """A body that is no JSON: nothing else is left to ninja."""
+    return problem(error.status_code, detail=NOT_JSON if error.status_code == 400 else "")
 
 
 def _invalid(request: HttpRequest, error: Any) -> HttpResponse:

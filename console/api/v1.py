@@ -4,7 +4,20 @@ from ninja import NinjaAPI
 
 from console.api import errors
 from console.kit.http_json import BodyParser
-from deployments.api import clusters, deployments, files, lifecycle, variable_imports, waiting
+from deployments.api import (
+    activity,
+    clusters,
+    deployments,
+    deploys,
+    files,
+    lifecycle,
+    logs,
+    queues,
+    schedule,
+    variable_imports,
+    variables,
+    waiting,
+)
 from workspaces.api import workspaces
 
 api = NinjaAPI(
@@ -22,6 +35,12 @@ for router in (
     clusters.router,
     deployments.router,
     lifecycle.router,
+    queues.router,
+    variables.router,
+    schedule.router,
+    deploys.router,
+    logs.router,
+    activity.router,
     waiting.router,
     files.router,
     variable_imports.router,

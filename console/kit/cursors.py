@@ -12,7 +12,7 @@ from django.db.models import Q
 from console.kit.refusals import InvalidInput
 
 LIMIT, DEFAULT = 100, 50
-_WRONG = "Take the cursor from the answer before, as it is."
+WRONG = "Take the cursor from the answer before, as it is."
 
 
 def pack(*place: object) -> str:
@@ -28,7 +28,7 @@ def unpack(cursor: str, *kinds: type) -> tuple[Any, ...]:
     except (ValueError, binascii.Error, RecursionError):
         right = False
     if not right or not all(_is_storable(each) for each in place):
-        raise InvalidInput({"cursor": _WRONG})
+        raise InvalidInput({"cursor": WRONG})
     return tuple(place)
 
 
@@ -49,7 +49,7 @@ def after(cursor: str, *fields: tuple[str, type]) -> Q:
             try:
                 UUID(value)
             except ValueError:
-                raise InvalidInput({"cursor": _WRONG}) from None
+                raise InvalidInput({"cursor": WRONG}) from None
         found |= same & Q(**{f"{column}__{'lt' if name.startswith('-') else 'gt'}": value})
         same &= Q(**{column: value})
     return found

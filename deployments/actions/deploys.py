@@ -2,7 +2,8 @@
 transaction; then a row says that they are wanted, and the reconciler does the rest."""
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO
 from uuid import UUID, uuid4
 
@@ -27,6 +28,7 @@ from deployments.domain.example_dag import EXAMPLE
 from deployments.domain.states import StepState
 from deployments.models import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, Deployment, DeployStep
 from deployments.queries.deploys import base_of, store_of, wanted, why_no_code
+from workspaces import acting
 from workspaces.models import User
 
 
@@ -40,19 +42,25 @@ class Wish:
     description: str = ""
     origin: Deploy | None = None
     despite_syntax: bool = False
+    git: Mapping[str, object] = field(default_factory=dict)
 
 
-def receive_upload(*, deployment: Deployment, by: User, stream: BinaryIO, name: str, size: int) -> CodeUpload:
+def receive_upload(
+    *, deployment: Deployment, by: User, stream: BinaryIO, name: str, size: int, key: UUID | None = None
+) -> CodeUpload:
     """Take an archive apart and keep its contents, so that its difference can be shown. Nothing is deployed by it.
-    Raises NotNow, CodeRefused and DataPlaneError; nothing is kept then."""
+    `key` is what makes one deploy of it however often it comes; one that came before is received again. Raises NotNow,
+    CodeRefused and DataPlaneError; nothing is kept then."""
     store = ready_store(deployment)
     with store.scratch() as scratch:
         unpacked = unpack(stream, scratch)
         store.receive(scratch, unpacked.manifest)
     notes = _notes(store, unpacked)
     base = _base(deployment, store)
-    CodeUpload.objects.filter(deployment=deployment, created_at__lt=timezone.now() - UPLOAD_LIFE).delete()
+    old = CodeUpload.objects.filter(deployment=deployment, created_at__lt=timezone.now() - UPLOAD_LIFE)
+    (old | CodeUpload.objects.filter(deployment=deployment, pk=key)).delete()
     return CodeUpload.objects.create(
+        pk=key or uuid4(),
         deployment=deployment,
         by=by,
         manifest=_kept(deployment, unpacked.manifest),
@@ -121,12 +129,25 @@ def ready_store(deployment: Deployment) -> CodeStore:
 
 
 def deploy_upload(
-    *, deployment: Deployment, by: User, upload: CodeUpload, seen: str, description: str, despite_syntax: bool
+    *,
+    deployment: Deployment,
+    by: User,
+    upload: CodeUpload,
+    seen: str | None,
+    description: str,
+    despite_syntax: bool,
+    git: Mapping[str, object] | None = None,
 ) -> Deploy:
-    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to. Twice is once.
+    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to, None when nobody
+    looked. Twice is once.
     Raises CodeChanged, NothingToDeploy, NotNow and DataPlaneError."""
     wish = Wish(
-        upload.manifest.opened(), DeploySource.UPLOAD, upload.pk, description, despite_syntax=despite_syntax
+        upload.manifest.opened(),
+        DeploySource.UPLOAD,
+        upload.pk,
+        description,
+        despite_syntax=despite_syntax,
+        git=git or {},
     )
     return _ask(deployment, by, wish, seen=seen)
 
@@ -234,7 +255,8 @@ def _values(row: Deployment, by: User, wish: Wish, number: int) -> dict[str, obj
         "idempotency_key": wish.idempotency_key,
         "source": wish.source,
         "by": by,
-        "actor": by.label[:254],
+        "actor": acting.named(by.label)[:254],
+        "git": dict(wish.git),
         "manifest": manifest,
         "digest": manifest.digest,
         "version": version_name(number, manifest.digest),

@@ -12,6 +12,7 @@ from deployments.audit import record_deployment
 from deployments.domain import schedules
 from deployments.domain.field_values import FieldValues
 from deployments.models import Deployment, HibernationSchedule
+from workspaces import acting
 from workspaces.models import User
 
 ITS_SCHEDULE = "its schedule"
@@ -23,7 +24,7 @@ def hibernate(*, deployment: Deployment, by: User) -> bool:
     """Ask for it to sleep: every process ends, and tasks that run fail. Twice is once: whether it was awake. Raises
     NotNow."""
     with changing(deployment, by=by) as row:
-        return _fall_asleep(row, by, by.label)
+        return _fall_asleep(row, by, acting.named(by.label))
 
 
 def wake(*, deployment: Deployment, by: User) -> bool:

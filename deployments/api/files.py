@@ -5,7 +5,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.http import Http404, HttpResponse
-from ninja import Query, Router, Schema, Status
+from ninja import Router, Schema, Status
+from ninja.params.functions import Query
 
 from console.kit.http_json import NOT_FLAG, NOT_TEXT, Flag, Input, Text, form_data, retry_key
 from console.kit.refusals import InvalidInput
@@ -23,7 +24,6 @@ from workspaces.permissions import Permission
 
 router = Router(tags=["Deployment files"])
 MODES = ("apply", "create", "update")
-TEMPLATE: Any = Query(False, description="For another Deployment: no name, no metadata.")
 
 
 class FileIn(Input):
@@ -71,7 +71,7 @@ class PlanOut(Schema):
 def file(
     request: DeploymentRequest,
     release_name: str,
-    template: bool = TEMPLATE,
+    template: bool = Query(False, description="For another Deployment: no name, no metadata."),
 ) -> dict[str, object]:
     """The Deployment as a file that applying takes unchanged. Values of secrets are left out."""
     return document_of(request.deployment, template=template)

@@ -36,7 +36,7 @@ class Imported(Schema):
 
 
 @router.post(
-    "/deployments/{slug:release_name}/variables/import",
+    "/deployments/{slug:release_name}/variable-import",
     auth=OnDeployment(Permission.EDIT_DEPLOYMENT),
     response={200: Imported, 202: Imported},
     url_name="variable_import",

@@ -1,5 +1,6 @@
 """Following an operation: exactly the one that this command began, with the steps that its page shows."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -99,5 +100,5 @@ def _print(operation: dict[str, Any], shown: dict[str, str]) -> None:
 
 
 def _speaks_unicode() -> bool:
-    encoding = getattr(click.get_text_stream("stderr"), "encoding", None) or "ascii"
+    encoding = str(sys.stderr.encoding or "ascii")
     return "utf" in encoding.lower()

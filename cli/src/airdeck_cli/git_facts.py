@@ -30,6 +30,13 @@ def description(found: dict[str, object]) -> str:
     return f"{found['subject']} ({str(found['sha'])[:10]}{where}{dirty})"[:500]
 
 
+def query(found: dict[str, object]) -> dict[str, str]:
+    """As the API takes it with a deploy."""
+    names = [name for name in ("remote", "branch", "sha", "author") if found.get(name)]
+    known = {f"git_{name}": str(found[name])[:500] for name in names}
+    return {**known, "git_dirty": "true"} if found.get("dirty") else known
+
+
 def _git(folder: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(

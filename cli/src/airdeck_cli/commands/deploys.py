@@ -65,6 +65,7 @@ def deploy(
         "description": description or git_facts.description(known),
         "dry_run": "true" if dry_run else "",
         "despite_syntax": "true" if despite_syntax else "",
+        **git_facts.query(known),
     }
     answer = _upload(client, found["release_name"], packed, query)
     if dry_run:
@@ -92,35 +93,34 @@ def _upload(client: Client, release_name: str, packed: Packed, query: dict[str, 
 def _report(
     client: Client, found: dict[str, Any], answer: dict[str, Any], *, wait: bool, seconds: int, output: str
 ) -> None:
-    operation = answer.get("operation")
-    made = answer.get("deploy") or {}
-    for line in answer.get("notes") or []:
+    operation, made, plan = answer["operation"], answer["deploy"], answer["plan"] or {}
+    for line in plan.get("notes", []):
         note(f"Note: {clean(line)}")
-    if operation and wait:
+    if operation and answer["changed"] and wait:
         operation = follow(client, operation, seconds)
 
     def table() -> None:
-        if operation is None:
+        if not answer["changed"]:
             click.echo(f"{found['name']} has this code already. There is nothing to do.")
             return
-        click.echo(f"Deploy {made.get('number', '')} {'is active' if wait else 'is under way'}.")
+        click.echo(f"Deploy {made['number']} is {'active' if wait else 'under way'}.")
         if not wait:
             click.echo(f"Follow it with: airdeck wait {operation['id']}")
-        click.echo(operation["url"])
+        click.echo(made["url"])
 
-    show({"changed": operation is not None, "deploy": made or None, "operation": operation}, output, table)
+    show({**answer, "operation": operation}, output, table)
 
 
 def _print_difference(packed: Packed, answer: dict[str, Any]) -> None:
+    plan = answer["plan"] or {}
     signs = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
-    difference = answer.get("difference") or {}
     for kind, (sign, color) in signs.items():
-        for path in difference.get(kind) or []:
-            click.echo(
-                click.style(f"{sign} {clean(path if isinstance(path, str) else path['path'])}", fg=color)
-            )
-    if not any(difference.get(kind) for kind in signs):
+        for path in plan.get(kind, []):
+            click.echo(click.style(f"{sign} {clean(path)}", fg=color))
+    if not any(plan.get(kind) for kind in signs):
         click.echo("The Deployment has this code already. There is nothing to do.")
+    for line in plan.get("notes", []):
+        note(f"Note: {clean(line)}")
     click.echo(f"{len(packed.files)} files would be deployed. Digest {packed.digest[:12]}.")
 
 
@@ -179,7 +179,7 @@ def deploys_show(at: Globals, /, number: int, deployment: str, named: str, outpu
 
     def table() -> None:
         at_ = _moment(one["created_at"])
-        click.echo(f"Deploy {one['number']} of {found['name']}: {one['status']}, by {one['by']} at {at_}")
+        click.echo(f"Deploy {one['number']} of {found['name']}: {one['status']}, by {one['actor']} at {at_}")
         for line in (one["description"], one["sentence"]):
             if line:
                 click.echo(clean(line))

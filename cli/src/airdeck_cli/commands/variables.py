@@ -204,7 +204,7 @@ def _import(
     output: str,
 ) -> None:
     """All variables of a file, as the console reads it, or none."""
-    path = f"/deployments/{found['release_name']}/variables/import"
+    path = f"/deployments/{found['release_name']}/variable-import"
     try:
         answer = client.send("POST", path, {"text": text, "secret": secret}, repeatable=True).body
     except CliError as refused:
