@@ -52,7 +52,7 @@ def follow(client: Client, operation: dict[str, Any], seconds: float) -> dict[st
                 answer = client.send(
                     "GET",
                     f"/operations/{operation['id']}",
-                    query={"wait": max(1, min(LONGEST_POLL, int(left)))},
+                    query={"wait": max(1, min(LONGEST_POLL, int(left))) if etag else 0},
                     headers={"If-None-Match": etag} if etag else {},
                 )
             except CliError as error:
@@ -77,6 +77,8 @@ def _goes_on(operation: dict[str, Any]) -> str:
 def _ended(operation: dict[str, Any]) -> dict[str, Any]:
     sentence = clean(operation["sentence"])
     if operation["status"] == "done":
+        if sentence:
+            note(sentence)
         return operation
     if operation["status"] == "superseded":
         raise CliError(sentence or "A later wish took its place.", CONFLICT)

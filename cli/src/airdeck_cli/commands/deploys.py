@@ -60,7 +60,7 @@ def deploy(
         note("Note: there are uncommitted changes. They are deployed, and the deploy says so.")
     for line in packed.notes:
         note(f"Note: {line}")
-    note(f"{len(packed.files)} files, {_size(packed.size)}, from {packed.root}{_left_out(packed)}")
+    note(f"{_files(packed)}, {_size(packed.size)}, from {packed.root}{_left_out(packed)}")
     query = {
         "description": description or git_facts.description(known),
         "dry_run": "true" if dry_run else "",
@@ -97,7 +97,12 @@ def _report(
     for line in plan.get("notes", []):
         note(f"Note: {clean(line)}")
     if operation and answer["changed"] and wait:
-        operation = follow(client, operation, seconds)
+        try:
+            operation = follow(client, operation, seconds)
+        except CliError as failed:
+            if failed.exit_code == FAILED:
+                failed.errors = _problems(client, found["release_name"], made["number"])
+            raise
 
     def table() -> None:
         if not answer["changed"]:
@@ -111,6 +116,15 @@ def _report(
     show({**answer, "operation": operation}, output, table)
 
 
+def _problems(client: Client, release_name: str, number: int) -> dict[str, str]:
+    """What is wrong with files of a deploy, by path and line."""
+    one = client.get(f"/deployments/{release_name}/deploys/{number}")
+    return {
+        f"{each['path']}:{each['line']}" if each["line"] else each["path"]: each["error"]
+        for each in [*one["syntax_problems"], *one["import_problems"]]
+    }
+
+
 def _print_difference(packed: Packed, answer: dict[str, Any]) -> None:
     plan = answer["plan"] or {}
     signs = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
@@ -121,7 +135,11 @@ def _print_difference(packed: Packed, answer: dict[str, Any]) -> None:
         click.echo("The Deployment has this code already. There is nothing to do.")
     for line in plan.get("notes", []):
         note(f"Note: {clean(line)}")
-    click.echo(f"{len(packed.files)} files would be deployed. Digest {packed.digest[:12]}.")
+    click.echo(f"{_files(packed)} would be deployed. Digest {packed.digest[:12]}.")
+
+
+def _files(packed: Packed) -> str:
+    return "1 file" if len(packed.files) == 1 else f"{len(packed.files):,} files"
 
 
 def _size(count: int) -> str:
@@ -152,7 +170,7 @@ def deploys_list(at: Globals, /, deployment: str, named: str, output: str) -> No
             r["number"],
             r["status"],
             r["source"],
-            r["by"],
+            r["actor"],
             _moment(r["created_at"]),
             r["files"],
             r["description"],
