@@ -24,7 +24,7 @@ from airdeck_cli.errors import CONFLICT, FAILED, NOT_ALLOWED, UNREACHABLE, USAGE
 
 TIMEOUT = 40.0  # of one answer; a long poll takes 25 s
 TRIES = 4
-BACK_OFF = 0.5  # seconds before the second try, doubled each time
+BACK_OFF = 0.25  # seconds before the second try, doubled each time
 VERSION_HEADER = "Airdeck-Version"
 EXIT_CODES = {
     400: FAILED,
@@ -120,7 +120,7 @@ class Client:
             except (OSError, http.client.HTTPException) as broken:
                 never_sent = isinstance(_reason(broken), ConnectionRefusedError | socket.gaierror)
                 if last or not (repeatable or never_sent) or isinstance(_reason(broken), ssl.SSLError):
-                    raise self._unreachable(broken, done=not never_sent and not repeatable) from None
+                    raise self._unreachable(broken, done=not never_sent and method != "GET") from None
                 time.sleep(BACK_OFF * 2**attempt)
         raise AssertionError("not reached")
 

@@ -70,6 +70,15 @@ def follow(client: Client, operation: dict[str, Any], seconds: float) -> dict[st
         raise CliError(f"No longer waiting. {_goes_on(operation)}", INTERRUPTED) from None
 
 
+def follow_newest(client: Client, release_name: str, seconds: float) -> None:
+    """What a Deployment is busy with already, begun by an earlier command, to its end. Raises CliError as `follow`."""
+    found = client.get(f"/deployments/{release_name}")
+    creating = found["status"] == "creating"
+    if creating or found["applied_generation"] < found["generation"]:
+        kind = "create" if creating else "change"
+        follow(client, client.get(f"/operations/{release_name}.{kind}.{found['generation']}"), seconds)
+
+
 def _goes_on(operation: dict[str, Any]) -> str:
     return f"The work goes on. Look at {operation['url']} or run: airdeck wait {operation['id']}"
 

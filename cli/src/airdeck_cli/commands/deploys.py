@@ -16,6 +16,7 @@ from airdeck_cli.packing import Packed, pack
 from airdeck_cli.session import Globals
 
 UPLOAD_SECONDS = 300.0
+UNDER_WAY = {"received", "checking", "building", "activating"}  # by an earlier command
 
 
 @click.command()
@@ -96,7 +97,9 @@ def _report(
     operation, made, plan = answer["operation"], answer["deploy"], answer["plan"] or {}
     for line in plan.get("notes", []):
         note(f"Note: {clean(line)}")
-    if operation and answer["changed"] and wait:
+    if made and not answer["changed"] and wait and made["status"] in UNDER_WAY:
+        operation = client.get(f"/operations/{found['release_name']}.deploy.{made['number']}")
+    if operation and wait:
         try:
             operation = follow(client, operation, seconds)
         except CliError as failed:

@@ -11,7 +11,7 @@ import click
 from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment, workspace_of, workspace_option
-from airdeck_cli.following import follow, wait_options
+from airdeck_cli.following import follow, follow_newest, wait_options
 from airdeck_cli.output import clean, confirm, note, to_yaml
 from airdeck_cli.session import Globals
 
@@ -143,6 +143,8 @@ def run(
         told(click.style(_line(line), fg=COLORS[line["sign"]]))
     if not plan["lines"]:
         told(f"{plan['name']} is what the file says already. There is nothing to do.")
+    if not plan["lines"] and wait and not dry_run:
+        follow_newest(client, plan["release_name"], seconds)
     if dry_run or not plan["lines"]:
         _print(output, {"plan": plan, "changed": False})
         return
