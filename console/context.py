@@ -54,6 +54,7 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
         ("Deployments", reverse("deployments:list", args=[workspace.pk]), "layers"),
         ("Activity", reverse("deployments:activity", args=[workspace.pk]), "history"),
         ("Members", reverse("members", args=[workspace.pk]), "users"),
+        ("API tokens", reverse("workspace_tokens", args=[workspace.pk]), "key-round"),
     ]
     if role and role_allows(role, Permission.EDIT_WORKSPACE) and not suspended:
         items.append(("Settings", reverse("workspace_settings", args=[workspace.pk]), "settings"))

@@ -113,7 +113,7 @@ async def logs(
     since: str = Query("", max_length=40, description="15m, 1h, 6h, 24h, or a time."),
     q: str = Query("", max_length=200, description="Only lines with this text."),
     lines: int = Query(DEFAULT, ge=1, le=MOST, description="How many are read."),
-    follow: bool = Query(False, description="Go on as lines are written."),
+    follow: bool = Query(False, description="Continue as lines are written."),
 ) -> StreamingHttpResponse:
     """The last lines that match, oldest first; with `follow` also those that come, for up to ten minutes."""
     reading = Reading(request.deployment, request.component, _filters(level, since, q), lines)

@@ -20,6 +20,8 @@ PER_SCOPE, PER_PERSON = 100, 20
 NAME_LENGTH, DESCRIPTION_LENGTH = 256, 500
 DAYS, DEFAULT_DAYS = (1, 3650), 90
 CONTENT_ROLES = (Role.MEMBER, Role.EDITOR)  # of a token that is limited to one content
+WRONG_ROLE = "Choose a role from the list; a token has at most the role of the person who makes it."
+WRONG_DAYS = f"Enter a whole number of days from {DAYS[0]} to {DAYS[1]}, or leave it empty for never."
 LISTED_AFTER_END = timedelta(days=30)
 
 
@@ -57,13 +59,9 @@ class Wish:
         if len(self.description) > DESCRIPTION_LENGTH:
             found["description"] = f"Enter at most {DESCRIPTION_LENGTH} characters."
         if self.role not in roles:
-            found["role"] = (
-                "Choose a role from the list; a token has at most the role of the person who makes it."
-            )
+            found["role"] = WRONG_ROLE
         if self.days is not None and not DAYS[0] <= self.days <= DAYS[1]:
-            found["days"] = (
-                f"Enter a whole number of days from {DAYS[0]} to {DAYS[1]}, or leave it empty for never."
-            )
+            found["days"] = WRONG_DAYS
         return found
 
 
