@@ -79,7 +79,7 @@ def file(
 
 @router.post(
     "/workspaces/{uuid:workspace_id}/deployment-file/plan",
-    auth=InWorkspace(Permission.VIEW, limited=True),
+    auth=InWorkspace(Permission.EDIT_DEPLOYMENT, limited=True),
     response=PlanOut,
     url_name="deployment_file_plan",
     operation_id="plan_deployment_file",
@@ -96,7 +96,7 @@ def plan_file(request: ApiRequest, workspace_id: UUID, payload: FileIn) -> PlanO
 
 @router.post(
     "/workspaces/{uuid:workspace_id}/deployment-file/apply",
-    auth=InWorkspace(Permission.VIEW, limited=True),
+    auth=InWorkspace(Permission.EDIT_DEPLOYMENT, limited=True),
     response={200: Changed, 202: Changed},
     url_name="deployment_file_apply",
     operation_id="apply_deployment_file",
@@ -160,7 +160,6 @@ def _target(request: ApiRequest, said: DeploymentFile, mode: str) -> Deployment 
     if found is not None:
         if caller.content_id not in {None, found.pk}:
             raise Http404
-        caller.require(membership, Permission.EDIT_DEPLOYMENT)
         if mode == "create":
             raise AlreadyThere(found.name)
         return found
