@@ -11,10 +11,10 @@ import uvicorn
 from django.db import connections
 from django.utils import timezone
 
-from cli.tests.running import SOURCE, Airdeck
 from console.kit import events
 from deployments.models import Deployment
 from deployments.reconciler.reconcile import reconcile
+from tests.running import SOURCE, Airdeck
 from workspaces import hooks
 from workspaces.actions import tokens
 from workspaces.actions.tokens import Scope, Wish

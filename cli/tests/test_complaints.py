@@ -3,10 +3,10 @@ test_packing.py; 6 is deployments/tests/domain/test_deployment_file.py; 9 is in 
 
 import pytest
 
-from cli.tests.played_servers import ME, Server, reply
-from cli.tests.running import Airdeck
 from deployments.models import Deployment
 from deployments.secrets import vault
+from tests.played_servers import ME, Server, reply
+from tests.running import Airdeck
 from workspaces.actions import workspaces
 from workspaces.token_values import mint
 

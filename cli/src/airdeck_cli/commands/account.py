@@ -165,7 +165,7 @@ def workspace_switch(at: Globals, /, name: str) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what completes commands in your shell: eval "$(airdeck completion bash)" """
+    """Print what completes commands in your shell. In bash: eval "$(airdeck completion bash)"."""
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)

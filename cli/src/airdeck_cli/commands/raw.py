@@ -13,7 +13,7 @@ from airdeck_cli.session import Globals
 @click.argument("path")
 @click.pass_obj
 def api(at: Globals, /, method: str, path: str) -> None:
-    """Ask the API itself and print its answer: airdeck api GET /deployments?status=healthy"""
+    """Ask the API itself and print its answer, as in: airdeck api GET /deployments?status=healthy."""
     if not path.startswith("/"):
         raise CliError("A path begins with a slash, as in /deployments.", USAGE)
     place, _, query = path.removeprefix("/api/v1").partition("?")
