@@ -30,9 +30,9 @@ SUSPENDED = (
 
 
 class NotAuthenticated(ActionRefused):
-    """No token, or one that is not valid any more."""
+    """No token, or one that is not valid any more. Each says by its own code why."""
 
-    status = 401
+    code, status = "not_authenticated", 401
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -40,9 +40,9 @@ class NotAuthenticated(ActionRefused):
 
 
 class NotByToken(ActionRefused):
-    """Something that no token may do, or not this one."""
+    """Something that no token may do, or not this one. Each says by its own code why."""
 
-    status = 403
+    code, status = "not_by_token", 403
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)

@@ -67,9 +67,9 @@ def _endpoint(whole: dict[str, Any], path: str, method: str, operation: dict[str
         )
         for each in operation.get("parameters", [])
     )
-    content = next(iter(operation.get("requestBody", {}).get("content", {}).values()), {})
+    content: dict[str, Any] = next(iter(operation.get("requestBody", {}).get("content", {}).values()), {})
     answers = [
-        (status, _fields(whole, next(iter(answer.get("content", {}).values()), {}).get("schema", {})))
+        (status, _fields(whole, _schema(answer)))
         for status, answer in operation["responses"].items()
         if not status.endswith("XX")
     ]
@@ -82,6 +82,13 @@ def _endpoint(whole: dict[str, Any], path: str, method: str, operation: dict[str
         body=_fields(whole, content.get("schema", {})),
         answers=tuple(answers),
     )
+
+
+def _schema(answer: dict[str, Any]) -> dict[str, Any]:
+    for content in answer.get("content", {}).values():
+        found: dict[str, Any] = content.get("schema", {})
+        return found
+    return {}
 
 
 def _resolved(whole: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

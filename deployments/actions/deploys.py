@@ -58,7 +58,9 @@ def receive_upload(
     notes = _notes(store, unpacked)
     base = _base(deployment, store)
     old = CodeUpload.objects.filter(deployment=deployment, created_at__lt=timezone.now() - UPLOAD_LIFE)
-    (old | CodeUpload.objects.filter(deployment=deployment, pk=key)).delete()
+    old.delete()
+    if key is not None:
+        CodeUpload.objects.filter(deployment=deployment, pk=key).delete()
     return CodeUpload.objects.create(
         pk=key or uuid4(),
         deployment=deployment,

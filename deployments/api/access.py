@@ -26,7 +26,8 @@ def deployment_of(caller: Caller, release_name: str, *, alive: bool) -> Deployme
     if caller.content_id is not None:
         rows = rows.filter(pk=caller.content_id)
     found = rows.first()
-    if found is None or (alive and found.deleted_at is not None):
+    is_gone = found is not None and found.deleted_at is not None
+    if found is None or (is_gone and (alive or caller.content_id is not None)):
         if not is_content_there(caller.token):
             raise content_gone(caller.token)
         raise Http404

@@ -179,13 +179,19 @@ def create(
     form = sections.form_for(workspace, data)
     assert form is not None  # noqa: S101 - there was one
     typed.refuse(form.errors)
+    _refuse_other(workspace, key, form.cleaned_data["name"])
     made = actions.create_deployment(
         workspace=workspace, by=request.caller.user, idempotency_key=key, choices=form.choices()
     )
-    if made.idempotency_key != key:  # it made one of another name
-        raise KeyReused
     response["Location"] = f"/api/v1/deployments/{made.release_name}"
     return answers.answer(answers.again(made), "create", response)
+
+
+def _refuse_other(workspace: Workspace, key: UUID, name: str) -> None:
+    """On the page another name with the same key means a further Deployment; a program did not mean that."""
+    earlier = Deployment.objects.filter(workspace=workspace, idempotency_key=key).first()
+    if earlier is not None and earlier.name_key != name_key(name):
+        raise KeyReused
 
 
 def _cluster_id(workspace: Workspace, wanted: object) -> str:

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
-from typing import IO, cast
+from typing import BinaryIO, cast
+from uuid import UUID
 
 from django.http import Http404, HttpRequest
 from ninja import Router, Status
@@ -39,7 +40,13 @@ BODY = {
         "required": True,
         "description": "The archive itself: tar.gz, tar.zst or zip. Its root is the content of the DAGs folder.",
         "content": {
-            name: {"schema": ARCHIVE} for name in ("application/gzip", "application/zip", "application/zstd")
+            name: {"schema": ARCHIVE}
+            for name in (
+                "application/octet-stream",
+                "application/gzip",
+                "application/zip",
+                "application/zstd",
+            )
         },
     }
 }
@@ -139,7 +146,7 @@ def create(
     return _answer(deployment, _deploy(deployment, made.number), upload)
 
 
-def _by_key(deployment: Deployment, key: object) -> Deploy | None:
+def _by_key(deployment: Deployment, key: UUID) -> Deploy | None:
     rows = Deploy.objects.select_related("deployment", "manifest", "origin")
     return rows.filter(deployment=deployment, idempotency_key=key).first()
 
@@ -154,7 +161,7 @@ def _answer(deployment: Deployment, made: Deploy, upload: CodeUpload | None) -> 
 
 
 @contextmanager
-def _received(request: HttpRequest) -> Iterator[tuple[IO[bytes], int]]:
+def _received(request: HttpRequest) -> Iterator[tuple[BinaryIO, int]]:
     """The body as a file, with its length. Raises Damaged when it is not what Content-Digest says."""
     digest, size = hashlib.sha256(), 0
     with TemporaryFile() as file:
@@ -165,7 +172,7 @@ def _received(request: HttpRequest) -> Iterator[tuple[IO[bytes], int]]:
         if (expected := _content_digest(request)) is not None and expected != digest.digest():
             raise Damaged
         file.seek(0)
-        yield file, size
+        yield cast(BinaryIO, file), size
 
 
 def _content_digest(request: HttpRequest) -> bytes | None:

@@ -1,6 +1,6 @@
 """Rows as the documents that endpoints answer."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -84,4 +84,4 @@ def settings_etag(found: Deployment, queues: list[WorkerQueue]) -> str:
 
 def moment(value: datetime | None) -> str | None:
     """RFC 3339, in UTC."""
-    return value.isoformat().replace("+00:00", "Z") if value else None
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None

@@ -96,11 +96,11 @@ def update(
     form = ScheduleForm(data, deployment=deployment, settings=now)
     typed.refuse(form.errors)
     try:
-        saved = hibernation.set_schedule(
+        hibernation.set_schedule(
             deployment=deployment, by=request.caller.user, shown=now, desired=form.desired
         )
     except EditConflict:
         if "If-Match" in request.headers:
             raise Stale from None
         raise
-    return _document(saved, response)
+    return _document(_stored(deployment), response)  # its times in UTC

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
@@ -20,12 +21,14 @@ from deployments.api.access import deployment_of
 from deployments.api.operations import OperationId
 from deployments.api.schemas import OperationOut
 from deployments.models import Deployment
-from workspaces.api.auth import Anyone, ApiRequest, path_argument
+from workspaces.api.auth import Anyone, ApiRequest, TooManyRequests, path_argument
 from workspaces.permissions import Permission
 from workspaces.token_access import Caller
 
 router = Router(tags=["Operations"])
 LONGEST_WAIT = 30.0
+MOST_WAITING = 200  # of one token in one process
+GATHER = 0.02
 LOOK_AGAIN = 5.0  # when no event came: one may have been lost
 
 
@@ -90,9 +93,8 @@ async def operation(
         return each.status != "running" or (bool(known) and _tag(each) != known)
 
     if wait and not is_news(found):
-        caller, named = request.caller, request.named
-        look = sync_to_async(partial(_look, caller, named))
-        async with hub().subscribe(f"w:{request.workspace_id}") as subscription:
+        look = partial(_look_together, request.named)
+        async with _place(request.caller), hub().subscribe(f"w:{request.workspace_id}") as subscription:
             found = await _until(is_news, look, subscription, time.monotonic() + wait)
     response["ETag"] = _tag(found)
     return found
@@ -118,8 +120,44 @@ async def _until(
             subscription.queue.get_nowait()
 
 
-def _look(caller: Caller, named: OperationId) -> OperationOut:
-    """Raises Http404 when the Deployment went where the caller may not look."""
+_waiting: Counter[UUID] = Counter()  # by token, in this process
+
+
+@contextlib.asynccontextmanager
+async def _place(caller: Caller) -> AsyncIterator[None]:
+    """One of the places in which a token may wait. Raises TooManyRequests when all are taken."""
+    token = caller.token.pk
+    if _waiting[token] >= MOST_WAITING:
+        raise TooManyRequests(LOOK_AGAIN)
+    _waiting[token] += 1
+    try:
+        yield
+    finally:
+        _waiting[token] -= 1
+        if not _waiting[token]:
+            del _waiting[token]
+
+
+_looks: dict[tuple[int, str], asyncio.Task[OperationOut]] = {}  # of each event loop
+
+
+async def _look_together(named: OperationId) -> OperationOut:
+    """One look for all who wait for the same operation: whoever asks within GATHER of the first shares it. It begins
+    only after that, so nobody is told what was so before they asked."""
+    key = id(asyncio.get_running_loop()), str(named)
+    if key not in _looks:
+        _looks[key] = asyncio.create_task(_gathered(key, named))
+    return await asyncio.shield(_looks[key])
+
+
+async def _gathered(key: tuple[int, str], named: OperationId) -> OperationOut:
+    await asyncio.sleep(GATHER)
+    del _looks[key]
+    return await sync_to_async(_look, thread_sensitive=False)(named)
+
+
+def _look(named: OperationId) -> OperationOut:
+    """Who waits was let in when they came. Raises Http404 when the Deployment is no more."""
     try:
         rows = Deployment.objects.select_related("workspace", "cluster", "runtime")
         found = rows.filter(release_name=named.release_name).first()

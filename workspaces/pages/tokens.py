@@ -56,7 +56,7 @@ def _rows(place: Place, by: User) -> list[Row]:
     workspace = place.scope.workspace
     roles: dict[int, str] = {}
     if workspace is not None:
-        makers = {each.maker_id for each in found}
+        makers = {each.maker_id for each in found if each.maker_id is not None}
         members = Membership.objects.filter(workspace=workspace, user_id__in=makers)
         roles = dict(members.values_list("user_id", "role"))
     return [_row(place, each, roles) for each in found]

@@ -29,7 +29,8 @@ class Program:
     def ask(self, method: str, path: str, body=None, *, status: int | None = None, **headers):
         """The response to a JSON request; headers by name with underscores."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        more = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
+        text = "" if body is None else json.dumps(body)
+        more = {} if method == "get" else {"data": text, "content_type": "application/json"}
         response = getattr(self.client, method)(f"/api/v1{path}", headers=sent, **more)
         if status is not None:
             assert response.status_code == status, (response.status_code, response.content[:500])
