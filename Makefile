@@ -7,7 +7,7 @@ export VENV := $(shell if [ -w . ] || [ -e .venv/installed ]; then echo .venv; e
 BIN := "$$VENV/bin"
 UV := $(BIN)/uv pip
 LOCK := $(UV) compile --quiet --universal --python-version 3.12 --generate-hashes --no-header
-# Whatever the shell says: without bytecode every process compiles Django anew at each start.
+# Whatever the shell says: without bytecode every process compiles Django again at each start.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 ifneq ($(VENV),.venv)
 export PYTHONPYCACHEPREFIX := $(VENV)-bytecode
@@ -51,7 +51,7 @@ bench: install-dev ## measure; prints the table of docs/performance.md
 fresh: install-dev ## as root: try Airdeck on empty Debians, made by debootstrap in a temporary folder
 	@exec $(BIN)/python -m console.tests.fresh $(ARGS)
 
-lock: install ## pin requirements*.in anew
+lock: install ## pin requirements*.in again
 	@$(LOCK) requirements.in -o requirements.txt
 	@$(LOCK) requirements-dev.in -o requirements-dev.txt
 

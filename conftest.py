@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from uuid import UUID, uuid4
 
 import pytest
-from django.test import Client
+from django.test import Client, TransactionTestCase
 
 from deployments.actions import Choices, QueueChoice, create_deployment
 from deployments.clusters import catalogue, connections
@@ -60,6 +60,15 @@ def pytest_collection_finish() -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> parallel.Scheduling:
     """See `console.tests.parallel`."""
     return parallel.Scheduling(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush() -> Iterator[None]:
+    """What a test committed is removed without making content types and permissions again: that takes longer than most
+    tests. They stay instead."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", services.flush)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -20,8 +20,8 @@ HINT = (
 
 @checks.register(checks.Tags.database)
 def takes_limits(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
-    """Whether the server takes the settings of our connections. Nothing is said of one that does not answer: whoever
-    needs it says so."""
+    """Whether the server takes the settings of our connections. This reports nothing of one that does not answer: the
+    caller that needs it says so."""
     found: list[checks.CheckMessage] = []
     for alias in databases or ():
         try:

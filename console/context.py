@@ -6,7 +6,6 @@ from typing import Any
 from django.conf import settings
 from django.db.models import F
 from django.http import HttpRequest
-from django.urls import reverse
 
 from console.kit.disk import shortage
 from workspaces.invitation_lookup import waiting_for
@@ -51,13 +50,13 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
     role = getattr(workspace, "role", None)
     suspended = workspace.suspended_at is not None and Permission.EDIT_WORKSPACE not in WHILE_SUSPENDED
     items = [
-        ("Deployments", reverse("deployments:list", args=[workspace.pk]), "layers"),
-        ("Activity", reverse("deployments:activity", args=[workspace.pk]), "history"),
-        ("Members", reverse("members", args=[workspace.pk]), "users"),
-        ("API tokens", reverse("workspace_tokens", args=[workspace.pk]), "key-round"),
+        ("Deployments", workspace.url_for("deployments:list"), "layers"),
+        ("Activity", workspace.url_for("deployments:activity"), "history"),
+        ("Members", workspace.url_for("members"), "users"),
+        ("API tokens", workspace.url_for("workspace_tokens"), "key-round"),
     ]
     if role and role_allows(role, Permission.EDIT_WORKSPACE) and not suspended:
-        items.append(("Settings", reverse("workspace_settings", args=[workspace.pk]), "settings"))
+        items.append(("Settings", workspace.url_for("workspace_settings"), "settings"))
     return [
         {
             "label": label,

@@ -84,5 +84,5 @@ def redis_url(url: str) -> str:
 
 def mail_encryption(port: int, *, starttls: bool) -> dict[str, bool]:
     """How a connection to the mail server is encrypted. Port 465 is TLS from the first byte (RFC 8314, 3.3), any other
-    port STARTTLS if wanted."""
+    port STARTTLS if asked for."""
     return {"use_ssl": port == 465, "use_tls": starttls and port != 465}

@@ -40,6 +40,10 @@ class Row:
     failing: bool = False
     cluster: Cluster = field(default_factory=lambda: Cluster(name="This machine"))
 
+    def url_for(self, name: str, *more: object) -> str:
+        """Nowhere: the gallery has no pages."""
+        return f"#{name}"
+
     @property
     def shown_label(self) -> str:
         """As of a Deployment."""
@@ -157,6 +161,28 @@ def sample_components() -> list[dict[str, object]]:
     return components
 
 
+def sample_shell() -> dict[str, object]:
+    """What stands around a page: tabs, the side bar and the Workspaces to choose from."""
+    return {
+        "tabs": [
+            {"label": "Overview", "url": "#main", "current": True},
+            {"label": "Variables", "url": "#main", "count": 12},
+            {"label": "Settings", "url": "#main"},
+        ],
+        "nav": [
+            {"label": "Deployments", "url": "#main", "icon": "layers", "current": True},
+            {"label": "Activity", "url": "#main", "icon": "history"},
+            {"label": "Members", "url": "#main", "icon": "users"},
+            {"label": "Settings", "url": "#main", "icon": "settings"},
+        ],
+        "workspace": {"pk": 1, "name": "Acme Data"},
+        "workspaces": [
+            {"pk": 1, "name": "Acme Data", "url": "#main"},
+            {"pk": 2, "name": "Alice", "url": "#main"},
+        ],
+    }
+
+
 @login_not_required
 def gallery(request: HttpRequest) -> HttpResponse:
     """All components on one page. `?theme=` and `?shell=` show it dark and with the side bar."""
@@ -188,22 +214,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
             {"label": "Max workers", "value": "10 × 1 CPU", "detail": ""},
             {"label": "Concurrent tasks", "value": "160", "detail": ""},
         ],
-        "tabs": [
-            {"label": "Overview", "url": "#main", "current": True},
-            {"label": "Variables", "url": "#main", "count": 12},
-            {"label": "Settings", "url": "#main"},
-        ],
-        "nav": [
-            {"label": "Deployments", "url": "#main", "icon": "layers", "current": True},
-            {"label": "Activity", "url": "#main", "icon": "history"},
-            {"label": "Members", "url": "#main", "icon": "users"},
-            {"label": "Settings", "url": "#main", "icon": "settings"},
-        ],
-        "workspace": {"pk": 1, "name": "Acme Data"},
-        "workspaces": [
-            {"pk": 1, "name": "Acme Data", "url": "#main"},
-            {"pk": 2, "name": "Alice", "url": "#main"},
-        ],
+        **sample_shell(),
         "fixed": FIXED,
         "now": timezone.now(),
     }

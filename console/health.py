@@ -1,4 +1,4 @@
-"""Health for whoever watches the web process: answered before anything else looks at the request."""
+"""Health for a monitor that watches the web process: answered before anything else looks at the request."""
 
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +13,7 @@ PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {"/-/live/": views.li
 
 
 class HealthMiddleware(HybridMiddleware):
-    """The first one. A probe asks by address, over plain HTTP, and maybe with somebody's cookie: neither host nor
+    """The first one. A probe asks by address, over plain HTTP, and maybe with a person's cookie: neither host nor
     scheme nor session decides about the answer, and only `ready` asks the database."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:

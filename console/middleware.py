@@ -8,7 +8,7 @@ from console.views import refused
 
 
 class RefusalMiddleware(MiddlewareMixin):
-    """An action refused and the page had no place for it, like a queue that somebody else has just deleted: an error
+    """An action refused and the page had no place for it, like a queue that another person has just deleted: an error
     page with the refusal's sentence and status."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -9,24 +9,18 @@ from typing import Any
 
 from django.contrib.messages import constants as message_levels
 from django.utils.csp import CSP
-from environs import Env
+from environs import FileAwareEnv
 
 from console.environment import database as database_of
-from console.environment import encryption_keys, hosts, mail_encryption, redis_url
-from console.environment import secret as required
+from console.environment import encryption_keys, hosts, mail_encryption, redis_url, secret
 from console.kit.logs import logging_config
 from console.kit.postgres.pool import pool_options
 
-env = Env()
+env = FileAwareEnv(
+    strip_whitespace=True
+)  # each setting may also be the content of the file that NAME_FILE names
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
-
-
-def secret(name: str, default: str | None = None) -> str:
-    """NAME, or the content of the file named by NAME_FILE, stripped. Raises when neither is there, or it is empty."""
-    path = env.str(f"{name}_FILE", "")
-    found = Path(path).read_text() if path else env.str(name) if default is None else env.str(name, default)
-    return required(name, found) if default is None else found.strip()
 
 
 CONFIGURED = bool(env.str("DATABASE_URL", "") or env.str("DATABASE_URL_FILE", ""))
@@ -39,8 +33,8 @@ PROCESS_ROLE = env.str("PROCESS_ROLE", "command")
 HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
 
 # Random when unset and nothing can be served anyway; required otherwise.
-SECRET_KEY = secret("SECRET_KEY") if CONFIGURED else secrets.token_urlsafe(50)
-ENCRYPTION_KEYS = encryption_keys(secret("ENCRYPTION_KEYS")) if CONFIGURED else []
+SECRET_KEY = secret("SECRET_KEY", env.str("SECRET_KEY")) if CONFIGURED else secrets.token_urlsafe(50)
+ENCRYPTION_KEYS = encryption_keys(secret("ENCRYPTION_KEYS", env.str("ENCRYPTION_KEYS"))) if CONFIGURED else []
 ALLOWED_HOSTS = hosts(
     env.list("ALLOWED_HOSTS", [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"])
 )
@@ -48,7 +42,7 @@ ALLOWED_HOSTS = hosts(
 _host = ALLOWED_HOSTS[0].lstrip(".*") if HTTPS and ALLOWED_HOSTS else ""
 BASE_URL = env.str("BASE_URL", f"https://{_host}" if _host else f"http://127.0.0.1:{PORT}").rstrip("/")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
-# Under `make run` the first account closes it: whoever has one may run code on this machine.
+# Under `make run` the first account closes it: the person who has one may run code on this machine.
 OPEN_SIGNUP = env.bool("OPEN_SIGNUP", not EMBEDDED)
 
 # Of this machine or its links: a cluster may be there only when it is listed.
@@ -132,7 +126,7 @@ WEB_STATEMENT_TIMEOUT_MS = 2100  # a page is answered within 3 s: console/kit/po
 
 def database() -> dict[str, Any]:
     """The one database, as Django wants it."""
-    url = secret("DATABASE_URL") if CONFIGURED else "postgresql://localhost/unset"
+    url = secret("DATABASE_URL", env.str("DATABASE_URL")) if CONFIGURED else "postgresql://localhost/unset"
     config = database_of(url)
     options: dict[str, Any] = config.setdefault("OPTIONS", {})
     web = PROCESS_ROLE == "web"
@@ -154,7 +148,7 @@ DATABASES = {"default": database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis carries only hints and badges; a call to it may cost a second at most.
-REDIS_URL = redis_url(secret("REDIS_URL", "redis://127.0.0.1:6379/0"))
+REDIS_URL = redis_url(env.str("REDIS_URL", "redis://127.0.0.1:6379/0").strip())
 CACHES = {
     # Rate limits of accounts. In Postgres, so that a frozen Redis never blocks a sign-in; with room for many
     # entries, or a flood of strangers would push a locked account's counter out.
@@ -223,7 +217,7 @@ ACCOUNT_ADAPTER = "workspaces.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-# Where mail can be sent, sign-up tells by mail alone whether an address is registered (workspaces/sign_in/stages.py).
+# Where mail can be sent, sign-up says by mail alone whether an address is registered (workspaces/sign_in/stages.py).
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if env.str("EMAIL_HOST", "") else "optional"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_CHANGE_EMAIL = True
@@ -242,7 +236,7 @@ MFA_FORMS = {
 MFA_ADAPTER = "workspaces.adapter.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
-MFA_ALLOW_UNVERIFIED_EMAIL = True  # without SMTP nobody could verify, and a second factor helps all the same
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # without SMTP no one could verify, and a second factor helps all the same
 MFA_TOTP_ISSUER = "Airdeck"
 MFA_TOTP_TOLERANCE = 1  # half minutes early or late, for people who type (RFC 6238, 5.2)
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # plain HTTP is for one's own machine only
@@ -265,7 +259,7 @@ if env.str("EMAIL_HOST", ""):
             "host": env.str("EMAIL_HOST"),
             "port": _mail_port,
             "username": env.str("EMAIL_USER", ""),
-            "password": secret("EMAIL_PASSWORD", ""),
+            "password": env.str("EMAIL_PASSWORD", "").strip(),
             **mail_encryption(_mail_port, starttls=env.bool("EMAIL_TLS", True)),
             "timeout": 5,  # seconds; account mail is sent while its page waits
         },

@@ -76,7 +76,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404: the same for what does not exist and for what is somebody else's."""
+    """404: the same for what does not exist and for what is another person's."""
     return _error_page(request, "errors/404.html", 404, {})
 
 

@@ -10,7 +10,7 @@ class DeploymentsConfig(AppConfig):
     name = "deployments"
 
     def ready(self) -> None:
-        """Tell tenancy what lives in Workspaces, and drivers at which addresses clusters may be."""
+        """Register with tenancy what lives in Workspaces, and drivers at which addresses clusters may be."""
         from deployments import workspace_hooks
         from deployments.domain import addresses
 

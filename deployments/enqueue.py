@@ -1,4 +1,4 @@
-"""Messages to workers about Deployments and clusters, sent by the tasks' names: whoever asks for work imports nothing
+"""Messages to workers about Deployments and clusters, sent by the tasks' names: what asks for work imports nothing
 of what does it. Each is a hint; see `console.kit.enqueue`."""
 
 from uuid import UUID

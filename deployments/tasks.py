@@ -31,7 +31,7 @@ def reconcile_task(pk: str) -> None:
 
 @shared_task(name="deployments.tasks.sweep", ignore_result=True)
 def sweep() -> int:
-    """The guarantee: hint every due row that nobody works on, and every cluster that is to be looked at."""
+    """The guarantee: hint every due row that no pass works on, and every cluster that is to be looked at."""
     for pk in checks.due().values_list("pk", flat=True):
         enqueue.check_cluster(pk)
     rows = due_rows()

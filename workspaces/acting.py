@@ -26,7 +26,7 @@ def begin(token: ActingToken) -> None:
 
 
 def end() -> None:
-    """Nobody acts with a token any more."""
+    """No token is in use any more."""
     _token.set(None)
 
 

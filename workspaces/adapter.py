@@ -78,7 +78,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send, with links to BASE_URL; a mail server that is away costs the mail and a sentence, never the page."""
         try:
-            with outside():  # a mail server that hangs keeps nobody else waiting
+            with outside():  # a mail server that hangs keeps no other person waiting
                 super().send_mail(template_prefix, email, _at_base_url(context))
         except (OSError, smtplib.SMTPException) as error:
             logger.warning("account_mail_failed", template=template_prefix, error=type(error).__name__)
@@ -91,7 +91,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 def _at_base_url(context: dict[str, Any]) -> dict[str, Any]:
     """What a mail is rendered with, its links led to our own address: allauth makes them of the request's Host, which
-    whoever asks for the mail chooses."""
+    the person who asks for the mail chooses."""
     request = allauth_context.request
     found = {
         **context,

@@ -1,4 +1,4 @@
-"""Writes audit events, inside the transaction of the change that they tell of."""
+"""Writes audit events, inside the transaction of the change that they report."""
 
 from typing import Any
 from uuid import UUID

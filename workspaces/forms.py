@@ -48,7 +48,7 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
         return str(super().clean_email())
 
     def try_save(self, request: HttpRequest) -> tuple[Any, HttpResponse | None]:
-        """allauth's, for who was too late by an instant: somebody else made the first account meanwhile."""
+        """allauth's, for who was too late by an instant: another person made the first account in the meantime."""
         try:
             return super().try_save(request)  # type: ignore[no-any-return]
         except SignupClosed:
@@ -65,7 +65,7 @@ class LoginForm(AllauthLoginForm):  # type: ignore[misc]
 
     @property
     def signup_is_open(self) -> bool:
-        """Whether whoever looks at this form may make an account."""
+        """Whether the person who looks at this form may make an account."""
         return bool(get_adapter().is_open_for_signup(context.request))
 
 
@@ -108,7 +108,7 @@ class AccountForm(forms.Form):
     )
 
     def clean_name(self) -> str:
-        """A name that nobody takes for another account, on one line and in its own direction."""
+        """A name that no one takes for another account, on one line and in its own direction."""
         name = one_line(self.cleaned_data["name"])
         if "@" in name or "＠" in name:
             raise ValidationError("Enter a name, not an address. Your address is shown beside it.")

@@ -1,8 +1,8 @@
 """The links of an invitation. Only hashes are stored; the tokens are made again from SECRET_KEY when a mail is sent,
 so that no message and no row holds one.
 
-An invitation has two: the mailed one proves that whoever opens it reads that mailbox; the one that an Admin copies
-proves nothing about the address. A dump of the database opens neither.
+An invitation has two: the mailed one proves that the person who opens it reads that mailbox; the one that an Admin
+copies proves nothing about the address. A dump of the database opens neither.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Which invitation leads somebody to us: by the link that is followed through sign-in and sign-up, or by an address
+"""Which invitation leads a person to us: by the link that is followed through sign-in and sign-up, or by an address
 that is known to be the person's own."""
 
 from urllib.parse import urlsplit
@@ -38,7 +38,7 @@ def _verified(user: User) -> QuerySet[EmailAddress]:
 
 def waiting_for(user: User) -> QuerySet[Invitation]:
     """The invitations that this person may accept without a link. None while the address is not verified: anybody can
-    type somebody else's address into sign-up."""
+    type another person's address into sign-up."""
     return Invitation.objects.open().filter(
         Exists(_verified(user)), email=user.email, expires_at__gt=timezone.now()
     )

@@ -10,15 +10,14 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from console.kit import limits
+from console.kit.wording import spelled
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def too_many(request: HttpRequest, retry_after: int) -> HttpResponse:
     """429 with the sentence and the header that say when."""
-    minutes = -(-retry_after // 60)
-    wait = f"{retry_after} seconds" if retry_after < 120 else f"{minutes} minutes"
-    response = render(request, "429.html", {"wait": wait}, status=429)
+    response = render(request, "429.html", {"wait": spelled(retry_after)}, status=429)
     response["Retry-After"] = str(retry_after)
     return response
 

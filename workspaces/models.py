@@ -114,10 +114,14 @@ class Workspace(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def url_for(self, name: str) -> str:
+        """The address of one of its pages, by the name of the URL pattern."""
+        return reverse(name, args=[self.pk])
+
     @property
     def url(self) -> str:
         """Its first page."""
-        return reverse(settings.WORKSPACE_HOME, args=[self.pk])
+        return self.url_for(settings.WORKSPACE_HOME)
 
 
 class Membership(models.Model):
@@ -172,7 +176,7 @@ class Invitation(models.Model):
     accepted_at = models.DateTimeField(null=True, blank=True)
     accepted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     revoked_at = models.DateTimeField(null=True, blank=True)
-    asked_at = models.DateTimeField(null=True, blank=True)  # somebody with the expired link wants a new one
+    asked_at = models.DateTimeField(null=True, blank=True)  # a person with the expired link wants a new one
 
     nonce = models.CharField(max_length=43)
     mailed_hash = models.CharField(max_length=64, unique=True)

@@ -131,7 +131,7 @@ class OperatorAdmin(ModelAdmin):
         return self.addable if obj is None and self.addable else super().get_fields(request, obj)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """What an action refuses while it saves changes nothing, and is said."""
+        """What an action refuses while it saves changes nothing, and is shown."""
         try:
             return super().changeform_view(request, *args, **kwargs)
         except ActionRefused as refusal:
@@ -162,7 +162,7 @@ class OperatorAdmin(ModelAdmin):
         """Nothing: the action wrote the audit event."""
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Likewise."""
+        """Nothing: nothing is added here, and an action would write the audit event."""
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Its audit events."""
@@ -182,11 +182,11 @@ class OperatorInline(Inline):
         return True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
+        """Rows are added by actions alone."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
+        """Rows are changed by actions alone."""
         return False
 
 

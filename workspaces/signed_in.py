@@ -1,4 +1,4 @@
-"""Whether a request comes from somebody who is signed in, asked before Django sees it."""
+"""Whether a request comes from a person who is signed in, asked before Django sees it."""
 
 from collections.abc import MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 
 
 async def signed_in(scope: MutableMapping[str, Any]) -> bool:
-    """Whether the session that an ASGI request names is somebody's. One query. False when it cannot be asked."""
+    """Whether the session that an ASGI request names is a person's. One query. False when it cannot be asked."""
     cookies: SimpleCookie = SimpleCookie()
     try:
         for name, value in scope["headers"]:

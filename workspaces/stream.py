@@ -33,7 +33,7 @@ PING_SECONDS = 12.0  # a stream ends this soon after its right ended: within 15 
 LIFE_SECONDS = 600.0
 STREAMS_PER_PERSON = 20
 LONG_AGO = datetime.fromtimestamp(0, UTC)
-OVERLAP = timedelta(seconds=5)  # a change that committed just before the page was rendered is told again
+OVERLAP = timedelta(seconds=5)  # a change that committed just before the page was rendered is sent again
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class Registry:
         desired = {s.right for s in self.streams}
         try:
             allowed = await sync_to_async(still_allowed, thread_sensitive=False)(desired)
-        # Nothing is known of anybody's right: every page opens its stream anew. Whatever it was, the watch goes on.
+        # Nothing is known of anybody's right: every page opens its stream again. Whatever it was, the watch goes on.
         except Exception as error:
             logger.warning("streams_not_checked", error=type(error).__name__)
             allowed = set()

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -26,7 +26,7 @@ BACKOFF_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600)  # after these tries t
 
 @shared_task(name="workspaces.tasks.send_invitation", ignore_result=True)
 def send_invitation(pk: str) -> None:
-    """Send one invitation's mail if it is due and nobody else sends it."""
+    """Send one invitation's mail if it is due and no other worker sends it."""
     claimed = Invitation.objects.open().filter(
         pk=UUID(pk), mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=Now()
     )
@@ -75,18 +75,18 @@ def _settle(invitation: Invitation, state: str, sentence: str) -> None:
     _same_links(invitation).update(mail_state=state, mail_sentence=sentence)
 
 
-def _same_links(invitation: Invitation):  # type: ignore[no-untyped-def]  # the stubs do not name this manager's queryset
-    """The row, unless it was given new links meanwhile: those have a mail of their own."""
+def _same_links(invitation: Invitation) -> QuerySet[Invitation]:
+    """The row, unless it was given new links in the meantime: those have a mail of their own."""
     return Invitation.objects.filter(pk=invitation.pk, nonce=invitation.nonce)
 
 
-WARN_DAYS = (1, 7)  # before a token expires; who is told late is told once
+WARN_DAYS = (1, 7)  # before a token expires; a late warning is the only one
 
 
 def warn_of_tokens() -> int:
     """Tell people of API tokens that expire within a week, and again within a day. Each is claimed by a conditional
     UPDATE, so however many sweep send one mail. Returns how many tokens."""
-    told = 0
+    warned = 0
     for days in WARN_DAYS:
         soon = ApiToken.objects.live().filter(
             Q(warned_days__isnull=True) | Q(warned_days__gt=days),
@@ -95,8 +95,8 @@ def warn_of_tokens() -> int:
             mail_due_at__lte=Now(),
         )
         for token in soon.select_related("workspace", "maker")[:BATCH]:
-            told += _warn(token, days)
-    return told
+            warned += _warn(token, days)
+    return warned
 
 
 def _warn(token: ApiToken, days: int) -> bool:

@@ -7,6 +7,7 @@ from workspaces.pages import account, invitations, members, tokens, workspaces
 workspace = "w/<uuid:workspace_id>"
 urlpatterns = [
     path("account/", account.account, name="account"),
+    path("account/sessions/<int:session_id>/end/", account.end_session, name="session_end"),
     path("account/delete/", account.delete, name="account_delete"),
     path("workspaces/new/", workspaces.new_workspace, name="workspace_new"),
     path(f"{workspace}/settings/", workspaces.workspace_settings, name="workspace_settings"),

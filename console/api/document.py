@@ -103,5 +103,5 @@ def committed() -> str:
 @require_safe
 @login_not_required
 def openapi(request: HttpRequest) -> HttpResponse:
-    """The document, for whoever asks."""
+    """The document, for everybody."""
     return HttpResponse(text(), content_type="application/json; charset=utf-8")

@@ -1,5 +1,5 @@
 """`python -m console.bench [ROW ...]`: measure, print the table, and after a full run keep it in
-docs/performance.md. Takes about fifteen minutes; leave the machine alone meanwhile."""
+docs/performance.md. Takes about fifteen minutes; leave the machine alone in the meantime."""
 
 import argparse
 import importlib
@@ -24,6 +24,7 @@ ROWS = {
     "logs": "logs",
     "edit": "editing",
     "summary": "summary",
+    "pages": "pages",
     "wake": "waking",
     "warm": "warm",
     "kubernetes": "kubernetes",
@@ -43,6 +44,7 @@ ORDER = (
     "commands",
     "api",
     "summary",
+    "pages",
     "logs",
     "kubernetes",
     "fleet",

@@ -92,7 +92,7 @@ def press_sleep_or_wake(at: Installation, release: str, status: str) -> float:
 
 @contextmanager
 def cold_starts(at: Installation) -> Iterator[None]:
-    """Meanwhile everything starts cold: launchers trust no folder that others may enter."""
+    """In the meantime everything starts cold: launchers trust no folder that others may enter."""
     at.state.warm.chmod(0o755)
     try:
         yield

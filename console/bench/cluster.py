@@ -1,4 +1,4 @@
-"""The Kubernetes cluster of KUBECONFIG_TEST, registered in the bench's installation, with somebody who plays the
+"""The Kubernetes cluster of KUBECONFIG_TEST, registered in the bench's installation, with something that plays the
 kubelet where it has no nodes."""
 
 import os

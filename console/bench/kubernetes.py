@@ -76,7 +76,7 @@ def _create(registered: Registered) -> tuple[Figure, float]:
 
 
 def _applied(registered: Registered) -> tuple[float, Deployment]:
-    """Seconds from the create to the last object applied. Nobody plays the kubelet meanwhile."""
+    """Seconds from the create to the last object applied. No one plays the kubelet in the meantime."""
     registered.play(False)
     began = time.monotonic()
     made = registered.create()
@@ -163,7 +163,7 @@ def _inventory(registered: Registered, ref: Ref) -> dict[tuple[str, str, str], s
 
 
 def _badge(registered: Registered, made: Deployment) -> Figure:
-    """The kubelet plays on meanwhile: pods that run it leaves alone, and heartbeats stay fresh."""
+    """The kubelet plays on in the meantime: pods that run it leaves alone, and heartbeats stay fresh."""
     taken = [_one_change(registered, made, ready=bool(number % 2)) for number in range(CHANGES)]
     wait(lambda: status(made) == Status.HEALTHY, 60, "Healthy again")
     p50, p95 = percentile(taken, 0.5), percentile(taken, 0.95)

@@ -48,7 +48,7 @@ def _start_again(at: Installation, argv: Sequence[str]) -> float:
     at.spawn(argv)
     wait_until(lambda: _answers(at.port), 60, at.output.read_text, 0.02)
     taken = time.monotonic() - begun
-    wait_until(at.said_ready, 60, at.output.read_text)
+    wait_until(at.printed_ready, 60, at.output.read_text)
     return taken
 
 

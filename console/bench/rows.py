@@ -45,7 +45,7 @@ def _session(user: User) -> str:
 
 
 def make_deployments(workspace: Workspace, count: int) -> list[Deployment]:
-    """Healthy rows that nobody reconciles, by name."""
+    """Healthy rows that no worker reconciles, by name."""
     cluster, runtime = Cluster.objects.get(), RuntimeRelease.objects.all()[0]
     user = workspace.members.all()[0]
     now = timezone.now()

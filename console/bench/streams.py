@@ -23,7 +23,7 @@ SETTLE_SECONDS = 3.0
 GRACE_SECONDS = 5.0
 MUST_P95 = 500.0  # ms
 MUST_KIB = 60.0
-SAID = re.compile(rb"Change ([0-9]+)\.")
+CHANGE = re.compile(rb"Change ([0-9]+)\.")
 
 METHOD = (
     f"{STREAMS} streams over loopback, {STREAMS_PER_PERSON} for each of {STREAMS // STREAMS_PER_PERSON} people "
@@ -37,7 +37,7 @@ METHOD = (
 
 @dataclass
 class Listener(asyncio.Protocol):
-    """One open stream: what it said, and when."""
+    """One open stream: what it reported, and when."""
 
     request: bytes
     opened: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,7 +59,7 @@ class Listener(asyncio.Protocol):
         if not self.opened.is_set():
             assert text.startswith(b"HTTP/1.1 200"), text[:200]
             self.opened.set()
-        for message in SAID.findall(text):
+        for message in CHANGE.findall(text):
             self.watched.setdefault(int(message), now)
         self._tail = text[-32:]
 

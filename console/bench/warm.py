@@ -153,7 +153,7 @@ def _pss(pids: list[int]) -> float:
 
 
 def _idle(at: Installation) -> Figure:
-    """CPU of the parent while nobody asks it."""
+    """CPU of the parent while no program asks it."""
     airflow.ensure_healthy(at)
     process = psutil.Process(airflow.parent(at))
     before = process.cpu_times()

@@ -6,7 +6,7 @@ from pathlib import Path
 from console.embedded import preflight, programs
 from console.embedded.errors import Refusal
 
-# Whoever sets one of these means another console.
+# One who sets one of these means another console.
 CONFIGURED = (
     *preflight.PRODUCTION_ONLY,
     "SECRET_KEY",

@@ -21,7 +21,7 @@ from deployments.dataplane.local.state_dir import StateDir
 
 STATE_VERSION = 1  # raised when an older console could no longer read the state folder
 DISK_FLOOR_BYTES = 2 * 1024**3  # one runtime takes 0.4 GB and Postgres must never meet a full disk
-# Set by somebody who runs the console in production: `up` would use another database than they meant.
+# Set by a person who runs the console in production: `up` would use another database than they meant.
 PRODUCTION_ONLY = (
     "DATABASE_URL",
     "DATABASE_URL_FILE",
@@ -90,7 +90,7 @@ def _not_production(environ: Mapping[str, str]) -> None:
 
 def state_of(environ: Mapping[str, str], default: Path) -> StateDir:
     """The state folder that STATE_DIR names, or `default`. Raises Refusal when `up` could not run there."""
-    # Resolved: the kernel tells the folders of processes without symbolic links.
+    # Resolved: the kernel reports the folders of processes without symbolic links.
     root = Path(environ.get("STATE_DIR") or default).expanduser().resolve()
     try:
         state = StateDir(root)

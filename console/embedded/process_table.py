@@ -1,7 +1,7 @@
 """Which processes belong to one state folder, and how to end them. Never a stranger's.
 
 Every process that `up` starts, directly or not, carries `AIRDECK_STATE=<root>` in its environment. No pid is
-ever stored: processes are found anew by that tag, and psutil compares start times before it signals, so that
+ever stored: processes are found again by that tag, and psutil compares start times before it signals, so that
 a reused pid is never hit.
 """
 
@@ -16,7 +16,7 @@ from deployments.dataplane.local.state_dir import StateDir
 
 TAG = "AIRDECK_STATE"
 GRACE_SECONDS = 6.0
-# These overwrite their environment with a process title, so their working folder tells whose they are.
+# These overwrite their environment with a process title, so their working folder shows whose they are.
 SERVERS = frozenset({"postgres", "redis-server", "valkey-server"})
 
 
@@ -67,7 +67,7 @@ def _belongs(process: psutil.Process, root: Path) -> bool:
         folder = Path(process.cwd())
         return folder.is_relative_to(root) or folder.is_relative_to(StateDir(root).postgres_home)
     except (psutil.Error, OSError):
-        return False  # gone, or somebody else's
+        return False  # gone, or another user's
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -19,7 +19,8 @@ from deployments.dataplane.local.supervisor.client import Program, render_main
 BASE = Path(__file__).resolve().parent.parent.parent
 # The exit code of `manage.py bootstrap` when it migrated or collected static files.
 BOOTSTRAP_CHANGED = 3
-# Celery: nobody to gossip with; the row's lease is the guarantee, so no task is fetched ahead of its turn.
+# Celery: there is no other worker to gossip with; the row's lease is the guarantee, so no task is fetched ahead of its
+# turn.
 WORKER = ("--pool=prefork", "--concurrency=2", "--prefetch-multiplier=1", "--max-tasks-per-child=1000")
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 # uvicorn would else trust X-Forwarded-* from every local process.
@@ -36,8 +37,8 @@ def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "console.settings",
         "PYTHONUNBUFFERED": "1",
     }
-    unwanted = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME", "FAILPOINTS"}
-    kept = {name: value for name, value in environ.items() if name not in unwanted}
+    withheld = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME", "FAILPOINTS"}
+    kept = {name: value for name, value in environ.items() if name not in withheld}
     return kept | index.for_uv(kept) | ours | reach(plan.state)
 
 
@@ -91,5 +92,5 @@ def _own(state: StateDir, role: str, *arguments: str, group: bool = True) -> Pro
         autostart=False,
         priority=20,
         stopasgroup=group,
-        startretries=1000,  # with supervisord's growing pauses: a console that gives up helps nobody
+        startretries=1000,  # with supervisord's growing pauses: a console that gives up helps no one
     )

@@ -40,7 +40,7 @@ class Signals:
             self.stops += sum(number in STOPPING for number in os.read(self._reader, 4096))
 
     def pause(self, seconds: float) -> None:
-        """`seconds`, whatever child ends meanwhile; a request to stop cuts it short."""
+        """`seconds`, whatever child ends in the meantime; a request to stop cuts it short."""
         before, until = self.stops, time.monotonic() + seconds
         while self.stops == before and (left := until - time.monotonic()) > 0:
             self.wait(left)

@@ -58,7 +58,7 @@ def _stage(
         if time.monotonic() > until or signals.stops > asked:
             _kill(alive)
         for process in alive:
-            if (process.full_name, process.pid) not in reported:  # also one that was started meanwhile
+            if (process.full_name, process.pid) not in reported:  # also one that was started in the meantime
                 reported.add((process.full_name, process.pid))
                 supervisor.stop(process.full_name)
         if time.monotonic() > until + 2:

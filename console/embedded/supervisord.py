@@ -1,6 +1,6 @@
 """supervisord for a disk that may be full: what it cannot log is lost, and it goes on.
 
-supervisord tells of a line that it could not write on its stderr, which is a file on the same disk, and would end with
+supervisord reports a line that it could not write on its stderr, which is a file on the same disk, and would end with
 every process that it runs; where it cannot make a new log file, it would close the pipe of the program that speaks.
 """
 

@@ -25,7 +25,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Stopped(Exception):
-    """Somebody asked to stop while we were still starting."""
+    """A person asked to stop while we were still starting."""
 
 
 class Broken(Exception):

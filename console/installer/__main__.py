@@ -86,7 +86,7 @@ def _existing(path: Path) -> Path:
 
 
 def _uv(venv: Path, folder: Path) -> Path:
-    """A uv in `folder`: a copy of the environment's, which may be made anew, or one that is fetched."""
+    """A uv in `folder`: a copy of the environment's, which may be made again, or one that is fetched."""
     own = venv / "bin" / "uv"
     if (
         own.is_file()

@@ -20,7 +20,7 @@ def fits(venv: Path) -> bool:
 
 
 def make_venv(uv: Path, venv: Path, environment: Mapping[str, str], asked: str) -> None:
-    """Make the environment anew. `asked` is what UV_PYTHON names, or "". Raises Refusal.
+    """Make the environment again. `asked` is what UV_PYTHON names, or "". Raises Refusal.
 
     uv's own Python comes last: it is a download of another kind than packages, which many networks refuse.
     """
@@ -47,7 +47,7 @@ def make_venv(uv: Path, venv: Path, environment: Mapping[str, str], asked: str) 
 
 
 def reason(message: str) -> str:
-    """The most telling line of uv's complaint."""
+    """The most relevant line of uv's complaint."""
     causes = re.findall(r"^(?:error|\s+cause): (.+)$", message, re.MULTILINE)
     return str(causes[-1] if causes else (message.strip().splitlines() or ["uv said nothing"])[-1])[
         :300

@@ -1,4 +1,4 @@
-"""How this machine reaches its Python package index, as pip and uv are told: their variables and their files.
+"""How this machine reaches its Python package index, as pip and uv are configured: their variables and their files.
 
 uv's word goes before pip's, a variable before a file, a person's file before the machine's. Not read: further indexes
 (`extra-index-url`), keyrings and client certificates; uv reads its own for all but its own wheel.
@@ -45,7 +45,7 @@ def read(environ: Mapping[str, str], *, root: Path = MACHINE) -> Reach:
 
 
 def for_uv(environ: Mapping[str, str], *, root: Path = MACHINE) -> dict[str, str]:
-    """The variables that tell uv what pip is told, beside `environ`. What uv is told itself stays as it is."""
+    """The variables that set for uv what is set for pip, beside `environ`. What is set for uv itself stays as it is."""
     found = read(environ, root=root)
     more: dict[str, str] = {}
     if found.index and not _first(environ, OWN_INDEX) and not _uv_index(environ, root):

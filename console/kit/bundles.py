@@ -38,7 +38,7 @@ def bundle(name: str) -> str:
 
 
 class BundleFinder(BaseFinder):
-    """Finds the bundles, written anew into a folder of this process each time that somebody looks for one."""
+    """Finds the bundles, written again into a folder of this process each time that one is asked for."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -21,7 +21,7 @@ def cell(value: object) -> str:
 
 
 def csv_response(name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> HttpResponse:
-    """A download named `name`.csv. `name` is ours, never a user's text. A byte order mark tells Excel that it is
+    """A download named `name`.csv. `name` is ours, never a user's text. A byte order mark shows Excel that it is
     UTF-8."""
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'

@@ -1,4 +1,4 @@
-"""Places in a list: what a page of an API ends with and the next one begins after. Opaque to whoever carries it."""
+"""Places in a list: what a page of an API ends with and the next one begins after. Opaque to clients."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Room on a disk, and what is said when there is none."""
+"""Room on a disk, and what is shown when there is none."""
 
 import errno
 import shutil
@@ -12,7 +12,7 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def shortage(folder: Path) -> str:
-    """A sentence when the disk of `folder` is full or nearly so; "" while there is room, or when nobody can tell."""
+    """A sentence when the disk of `folder` is full or nearly so; "" while there is room, or when that is unknown."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError:
@@ -28,7 +28,7 @@ def shortage(folder: Path) -> str:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether this error, or what led to it, is a disk without room: a file's, or one that Postgres tells of."""
+    """Whether this error, or what led to it, is a disk without room: a file's, or one that Postgres reports."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             return True

@@ -1,4 +1,4 @@
-"""The event stream: rendered fragments, published to Redis by whoever commits a change, fanned out by each web
+"""The event stream: rendered fragments, published to Redis by the process that commits a change, fanned out by each web
 process to its open pages. The only user of Redis pub/sub. Losing any message costs a refresh, never the truth.
 
 A frame is a server-sent event. A publisher renders it once; a process encodes it once; every viewer gets the
@@ -110,7 +110,7 @@ def publish(topic: str, frames: Iterable[Frame]) -> bool:
 
 
 class CatchUp:
-    """Topics of which something was dropped: their pages are told to ask anew as soon as Redis takes messages."""
+    """Topics of which something was dropped: their pages ask again as soon as Redis takes messages."""
 
     def __init__(self) -> None:
         self._topics: set[str] = set()
@@ -197,12 +197,12 @@ class Hub:
             subscription.push(chunk)
 
     def resync_all(self) -> None:
-        """Something may have been missed: every page asks anew."""
+        """Something may have been missed: every page asks again."""
         for topic in list(self._subscriptions):
             self.deliver(topic, RESYNC)
 
     async def _run(self) -> None:
-        """Keep one subscription alive for as long as somebody listens."""
+        """Keep one subscription alive for as long as a page listens."""
         missed = False
         while self._subscriptions:
             try:
@@ -238,7 +238,7 @@ class Hub:
                         await client.publish(_HEARTBEAT_CHANNEL, "")
 
     def _dispatch(self, message: dict[str, bytes]) -> None:
-        """Hand on one message. What is none is left out, and its pages ask anew."""
+        """Hand on one message. What is none is left out, and its pages ask again."""
         channel = message["channel"].decode(errors="replace")
         if channel == _HEARTBEAT_CHANNEL:
             return

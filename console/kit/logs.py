@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, UTC, with the ids bound by whoever handles the request or task."""
+"""Structured logs: one JSON object a line, UTC, with the ids bound by the process that handles the request or task."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-# Addresses that let whoever reads them in: an invitation, a password reset, a confirmation.
+# Addresses that let their reader in: an invitation, a password reset, a confirmation.
 _LINKS = re.compile(r"(/join/|/password/reset/key/|/confirm-email/)[^/\s]+")
 _TOKENS = re.compile(r"(adk_[a-z]_)[0-9A-Za-z]+")  # an API token, wherever a program put it
 

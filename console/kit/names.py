@@ -1,6 +1,6 @@
 """Names that people give to things and to themselves: one rule for all of them, and when two are the same. Pure.
 
-A name is one line that can be seen. Runs of blanks of any kind are one blank, letters are composed (NFC). What nobody
+A name is one line that can be seen. Runs of blanks of any kind are one blank, letters are composed (NFC). What no one
 can see is refused, but for the joiners that Persian, the scripts of India and emoji need, where they need them.
 """
 
@@ -41,7 +41,7 @@ def key(name: str) -> str:
 
 
 def same(typed: str, shown: str) -> bool:
-    """Whether somebody typed what a page shows: blanks and the composition of letters aside, case included."""
+    """Whether a person typed what a page shows: blanks and the composition of letters aside, case included."""
     one, other = (unicodedata.normalize("NFC", _blanks(each)) for each in (typed, shown))
     return one == other
 

@@ -70,7 +70,7 @@ def document(
         "status": status,
         "code": code or CODES.get(status, "error"),
         "detail": detail or SENTENCES.get(status, TITLES.get(status, "Error") + "."),
-        "errors": [{"path": path, "sentence": said} for path, said in (errors or {}).items() if path],
+        "errors": [{"path": path, "sentence": sentence} for path, sentence in (errors or {}).items() if path],
     }
     known = request_id or str(structlog.contextvars.get_contextvars().get("request_id", ""))
     return {**found, "request_id": known}

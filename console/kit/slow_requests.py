@@ -29,7 +29,7 @@ class Protocol(HttpToolsProtocol):
         self._arm()
 
     def data_received(self, data: bytes) -> None:
-        """Time begins anew with a piece of a body; the head has to come within its time as a whole."""
+        """Time starts over with a piece of a body; the head has to come within its time as a whole."""
         super().data_received(data)
         if self._in_body:
             self._arm()
@@ -53,7 +53,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody to wait for."""
+        """There is nothing to wait for."""
         self._disarm()
         super().connection_lost(exc)
 

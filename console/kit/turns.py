@@ -1,8 +1,8 @@
 """How many pages one web process makes at a time. The others wait for their turn, in the order in which they came.
 
 Python makes one page at a time whatever happens, so more threads only slow each other down; while Airflow takes the
-cores, forty at once would hold every database connection and wait for each other. A request that waits for somebody
-else (a cluster, a mail server) gives its turn away meanwhile.
+cores, forty at once would hold every database connection and wait for each other. A request that waits for something
+else (a cluster, a mail server) gives its turn away in the meantime.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from console.kit.http import HybridMiddleware
 from console.kit.long_requests import is_long
 
-WAIT_SECONDS = 15.0  # then a person is told to come back rather than left to wait
+WAIT_SECONDS = 15.0  # then a person is asked to come back rather than left to wait
 
 
 class TooBusy(Exception):
@@ -44,7 +44,8 @@ def _turns() -> asyncio.Semaphore:
 
 @contextlib.contextmanager
 def outside() -> Iterator[None]:
-    """Wait for somebody else without keeping others waiting. For the threads of requests; elsewhere nothing happens."""
+    """Wait for something else without keeping others waiting. For the threads of requests; elsewhere nothing
+    happens."""
     turn = _mine.get()
     if turn is None:
         yield

@@ -23,7 +23,10 @@ AIRFLOW = (
     "deployments/tests/dataplane/local/test_code.py",
     "deployments/tests/dataplane/local/test_warm_airflow.py",
 )
-MAIN_JOB = "console/tests/system/test_main_job.py"
+MAIN_JOB = (
+    "console/tests/system/test_main_job.py",
+    "console/tests/system/test_deploy_job.py",  # in the same installation
+)
 CONSOLES = (
     "console/tests/system/test_mailbox.py",
     "console/tests/system/test_up_refusals.py",
@@ -44,19 +47,19 @@ def _file(nodeid: str) -> str:
 def _place(file: str) -> tuple[int, int]:
     if file in AIRFLOW:
         return 0, AIRFLOW.index(file)
-    if file == MAIN_JOB:
-        return 2, 0
+    if file in MAIN_JOB:
+        return 2, MAIN_JOB.index(file)
     if file in CONSOLES:
         return 3, CONSOLES.index(file)
     return (4 if file.startswith(FILLING) else 1), 0
 
 
 class Scheduling(LoadScopeScheduling):
-    """Files stay whole, and those of AIRFLOW stay together."""
+    """Files stay whole, and those of AIRFLOW stay together, as do those of MAIN_JOB."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = _file(nodeid)
-        return "airflow" if file in AIRFLOW else file
+        return "airflow" if file in AIRFLOW else "main job" if file in MAIN_JOB else file
 
 
 def is_controller() -> bool:

@@ -75,6 +75,19 @@ def _start_postgres(url: str) -> None:
             return
 
 
+def flush(_case: object = None) -> None:
+    """Empty every table but those that migrations fill, content types and permissions. DELETE, which for a few rows
+    costs a third of TRUNCATE's new files, and without triggers: order and append-only tables do not matter here."""
+    from django.db import connection, transaction
+
+    kept = {"django_content_type", "auth_permission"}
+    names = set(connection.introspection.django_table_names(only_existing=True, include_views=False)) - kept
+    deletes = [f"DELETE FROM {connection.ops.quote_name(name)}" for name in sorted(names)]
+    role = "SET LOCAL session_replication_role = replica"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(";".join([role, *deletes]))
+
+
 def _stop() -> None:
     for process in reversed(_running):
         process.terminate()

@@ -78,7 +78,7 @@ def test_every_page_says_so_within_three_seconds_and_works_again_at_once(
     ):
         before = list(people.map(lambda path: timed(client, path), pages * 6))
         assert {code for _, code, _ in before} <= {200, 302, 404}, before
-        # Twice what as many requests cost while it answers: a machine that is busy with other tests, and busier a moment
+        # Twice what as many requests cost while it answers: a machine that other tests keep busy, and busier a moment
         # later, is no fault of ours. A page that waits for the database itself would wait for half a minute.
         usual = 2 * max(seconds for _, _, seconds in before)
         # Some are under way at the instant at which it falls silent, some come while it is.

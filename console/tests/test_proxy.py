@@ -237,6 +237,19 @@ async def test_an_airflow_that_does_not_listen_gets_a_page_that_says_to_wait(vis
     assert response.headers["retry-after"] == "3"
 
 
+async def test_whoever_opens_a_page_of_it_is_led_to_where_they_can_wait_for_it(visitor):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        visitor.ports[RELEASE] = taken.getsockname()[1]
+    browser = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate"}
+    response = await visitor.get("/dags/etl?tab=runs", headers=browser)
+    assert response.status_code == 303
+    waiting = f"http://127.0.0.1:8000/deployments/{RELEASE}/opening/?to=%2Fdags%2Fetl%3Ftab%3Druns"
+    assert response.headers["location"] == waiting
+    asked_by_a_page = {**browser, "Sec-Fetch-Mode": "cors"}
+    assert (await visitor.get("/", headers=asked_by_a_page)).status_code == 503
+    assert (await visitor.post("/", headers=browser)).status_code == 503
+
+
 async def test_a_question_about_the_server_itself_is_refused(visitor):
     reader, writer = await asyncio.open_connection("127.0.0.1", visitor.base_url.port)
     writer.write(f"OPTIONS * HTTP/1.1\r\nHost: {RELEASE}.localhost\r\nConnection: close\r\n\r\n".encode())

@@ -30,6 +30,7 @@ WORKSPACE_URLS = {
     ("deployments:new", "post"): (EDITOR, 422),
     ("deployments:summary", "post"): (EDITOR, 200),
     ("deployments:new_options", "post"): (EDITOR, 200),
+    ("deployments:check_name", "post"): (EDITOR, 200),
     ("deployments:activity", "get"): (MEMBER, 200),
     ("deployments:activity_csv", "get"): (MEMBER, 200),
     ("workspace_settings", "get"): (ADMIN, 200),
@@ -101,6 +102,9 @@ DEPLOYMENT_URLS = {
     ("deployments:hibernate", "post"): (EDITOR, 303),
     ("deployments:wake", "post"): (EDITOR, 303),
     ("deployments:tasks", "get"): (MEMBER, 200),
+    ("deployments:opening", "get"): (MEMBER, 200),
+    ("deployments:opening_live", "get"): (MEMBER, 200),
+    ("deployments:opening_wake", "post"): (MEMBER, 303),
     ("deployments:schedule", "get"): (EDITOR, 200),
     ("deployments:schedule", "post"): (EDITOR, 422),
     ("deployments:schedule_preview", "post"): (EDITOR, 200),
@@ -143,6 +147,9 @@ DEPLOYMENT_TOKEN_URLS = {
     ("deployments:token_revoke", "get"): (ADMIN, 200),
     ("deployments:token_revoke", "post"): (ADMIN, 303),
 }
+SETTING_URLS = {
+    ("deployments:opening_wakes", "post"): (EDITOR, 303),
+}
 COMPONENT_URLS = {
     ("deployments:component", "get"): (MEMBER, 200),
     ("deployments:component_now", "get"): (MEMBER, 200),
@@ -167,6 +174,7 @@ WRONG_METHOD = {
     ("deployments:variables_download", "post"),
     ("deployments:list", "post"),
     ("deployments:summary", "get"),
+    ("deployments:check_name", "get"),
     ("deployments:detail", "post"),
     ("deployments:live", "post"),
     ("deployments:credential", "get"),
@@ -179,6 +187,10 @@ WRONG_METHOD = {
     ("deployments:deploy_example", "get"),
     ("deployments:deploy_anyway", "get"),
     ("deployments:tasks", "post"),
+    ("deployments:opening", "post"),
+    ("deployments:opening_live", "post"),
+    ("deployments:opening_wake", "get"),
+    ("deployments:opening_wakes", "get"),
     ("deployments:schedule_preview", "get"),
     ("deployments:settings", "post"),
     ("deployments:activity", "post"),
@@ -215,6 +227,7 @@ PUBLIC = {
     "api_reference": 200,
     "openapi": 200,
 }
+OWN = {"session_end"}  # one's own alone: workspaces/tests/pages/test_sessions.py
 STREAM = {"deployments:stream"}
 PARTS = (
     QUEUE_URLS,
@@ -225,6 +238,7 @@ PARTS = (
     UPLOAD_URLS,
     DEPLOY_URLS,
     DEPLOYMENT_TOKEN_URLS,
+    SETTING_URLS,
 )
 ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **TOKEN_URLS, **DEPLOYMENT_URLS}
 ALL_URLS |= {key: each for table in PARTS for key, each in table.items()}
@@ -250,7 +264,7 @@ def every_name() -> set[str]:
 
 def test_every_url_is_listed_here():
     listed = {name for name, _ in (*ALL_URLS, *WRONG_METHOD)}
-    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE | OWN_TOKENS
+    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE | OWN_TOKENS | OWN
     strange = {n for n in every_name() - listed if not n.startswith((*ACCOUNTS, "admin:", "api:"))}
     assert strange == set(), f"Say in this table who may do what: {strange}"
     assert admin.site.urls
@@ -301,7 +315,7 @@ def parts(deployment, api_token):
         finished_at=timezone.now(),
     )
     token = api_token(Scope(deployment.workspace, "deployment", find("deployment", deployment)))
-    words = ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1, token.pk)
+    words = ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1, token.pk, "on")
     return tuple(zip(PARTS, words, strict=True))
 
 

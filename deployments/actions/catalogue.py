@@ -226,7 +226,7 @@ def _refuse_used(row: WorkerType) -> None:
 
 
 def _hold(cluster: Cluster) -> None:
-    """Nobody creates a Deployment there, or edits the worker queues of one, until this transaction ends
+    """No one creates a Deployment there, or edits the worker queues of one, until this transaction ends
     (`clusters.hold`)."""
     Cluster.objects.select_for_update().get(pk=cluster.pk)
 

@@ -133,7 +133,7 @@ def registered(name: str, *, locked: bool = False) -> Cluster:
 
 
 def shown_settings(cluster: Cluster) -> dict[str, str]:
-    """What an operator said about it, for a page: without credentials, and without what may hold a password."""
+    """What an operator entered about it, for a page: without credentials, and without what may hold a password."""
     stored = connections.config(cluster).settings
     return _shown({key: value for key, value in stored.items() if key in SETTINGS})
 

@@ -27,7 +27,7 @@ def changing(deployment: Deployment, *, by: User | None) -> Iterator[Deployment]
     When the Release differs afterwards it becomes one new generation: Deploying, due now, hinted after commit. When it
     does not, nothing restarts and no generation is made. The body writes its own audit event, and saves its columns.
     Raises NotNow while the Deployment is being created or deleted, and when it went to another Workspace since the
-    caller's row was read: whoever asks was let in by the earlier one. `by` is None when Airdeck itself acts.
+    caller's row was read: the person who asks was let in by the earlier one. `by` is None when Airdeck itself acts.
     """
     with transaction.atomic():
         row = (
@@ -46,7 +46,7 @@ def changing(deployment: Deployment, *, by: User | None) -> Iterator[Deployment]
 
 
 def refuse_unless_editable(deployment: Deployment) -> None:
-    """Raise NotNow unless desired state may be changed: it was Healthy once, and nobody asked for it to go."""
+    """Raise NotNow unless desired state may be changed: it was Healthy once, and no one asked for it to go."""
     if why := why_not_editable(deployment):
         raise NotNow(why)
 

@@ -1,5 +1,5 @@
 """Deploying code: receiving it, asking for it to become active, and going back. Contents are kept first, outside of any
-transaction; then a row says that they are wanted, and the reconciler does the rest."""
+transaction; then a row says that they are desired, and the reconciler does the rest."""
 
 import zlib
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from deployments.domain.deploy_states import STEPS, WAITING, DeploySource, Deplo
 from deployments.domain.example_dag import EXAMPLE
 from deployments.domain.states import StepState
 from deployments.models import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, Deployment, DeployStep
-from deployments.queries.deploys import base_of, store_of, wanted, why_no_code
+from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
 from workspaces import acting
 from workspaces.models import User
 
@@ -74,7 +74,7 @@ def receive_upload(
     )
 
 
-def compare_anew(*, deployment: Deployment, upload: CodeUpload) -> CodeUpload:
+def compare_again(*, deployment: Deployment, upload: CodeUpload) -> CodeUpload:
     """Compare an upload with what there is now. Raises NotNow and DataPlaneError."""
     upload.base = _base(deployment, ready_store(deployment))
     upload.save(update_fields=["base"])
@@ -90,30 +90,30 @@ def _base(deployment: Deployment, store: CodeStore) -> str:
 
 
 def _notes(store: CodeStore, unpacked: Unpacked) -> list[str]:
-    """What whoever deploys this should know."""
-    said = []
+    """What the person who deploys this should know."""
+    sentences = []
     if unpacked.left_out:
         files = "1 file was" if unpacked.left_out == 1 else f"{unpacked.left_out:,} files were"
-        said.append(f"{files} left out: caches, environments, .env files, or what {IGNORE_FILE} says.")
+        sentences.append(f"{files} left out: caches, environments, .env files, or what {IGNORE_FILE} says.")
     manifest = unpacked.manifest
     if manifest.only_folder:
         folder = manifest.only_folder
-        said.append(
+        sentences.append(
             f"Everything is inside the folder {shown(folder)}, so its modules are imported as {shown(folder)}.… . If "
             "that is not meant, pack the content of the folder."
         )
     if not manifest.python_files:
-        said.append("There is no Python file in it, so Airflow will find no DAG.")
-    wanted_file = next((file for file in manifest.files if file.path == REQUIREMENTS_FILE), None)
-    if wanted_file is not None and wanted_file.size <= REQUIREMENTS_BYTES:
-        count = len(read_requirements(store.read(wanted_file)).lines)
+        sentences.append("There is no Python file in it, so Airflow will find no DAG.")
+    requirements_file = next((file for file in manifest.files if file.path == REQUIREMENTS_FILE), None)
+    if requirements_file is not None and requirements_file.size <= REQUIREMENTS_BYTES:
+        count = len(read_requirements(store.read(requirements_file)).lines)
         if count:
             packages = "1 package" if count == 1 else f"{count} packages"
-            said.append(
+            sentences.append(
                 f"{REQUIREMENTS_FILE} names {packages}. Deploys do not install packages yet: a DAG that needs one "
                 "which the runtime does not have will not import."
             )
-    return said
+    return sentences
 
 
 def ready_store(deployment: Deployment) -> CodeStore:
@@ -140,8 +140,8 @@ def deploy_upload(
     despite_syntax: bool,
     git: Mapping[str, object] | None = None,
 ) -> Deploy:
-    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to, None when nobody
-    looked. Twice is once.
+    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to, None when nothing
+    was shown. Idempotent.
     Raises CodeChanged, NothingToDeploy, NotNow and DataPlaneError."""
     wish = Wish(
         upload.manifest.opened(),
@@ -195,12 +195,12 @@ def deploy_anyway(*, deployment: Deployment, by: User, failed: Deploy) -> Deploy
 
 def _ask(deployment: Deployment, by: User, wish: Wish, *, seen: str | None = None) -> Deploy:
     store = ready_store(deployment)
-    folder = store.folder() if wanted(deployment) is None else None  # I/O, so before the transaction
+    folder = store.folder() if desired_deploy(deployment) is None else None  # I/O, so before the transaction
     with changing(deployment, by=by) as row:
         earlier = Deploy.objects.filter(deployment=row, idempotency_key=wish.idempotency_key).first()
         if earlier is not None:
             return earlier
-        newest = wanted(row)
+        newest = desired_deploy(row)
         if newest is not None and newest.digest == wish.manifest.digest:
             raise NothingToDeploy(newest.number)
         if seen is not None and base_of(row, folder)[0] != seen:
@@ -240,10 +240,10 @@ def _create(row: Deployment, by: User, wish: Wish) -> Deploy:
     for position, (key, title) in enumerate(STEPS):
         done = {"state": StepState.DONE, "started_at": now, "finished_at": now} if not position else {}
         DeployStep.objects.create(deploy=made, position=position, key=key, title=title, **done)
-    told = {"deploy": number, "files": made.files}
+    details = {"deploy": number, "files": made.files}
     if wish.origin is not None:
-        told["code_of_deploy"] = wish.origin.number
-    record_deployment(row, by, "rolled back" if wish.origin else "deployed code to", new=told)
+        details["code_of_deploy"] = wish.origin.number
+    record_deployment(row, by, "rolled back" if wish.origin else "deployed code to", new=details)
     Deployment.objects.filter(pk=row.pk).update(due_at=Now())
     enqueue_on_commit(row)
     return made

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
-from deployments.actions.refusals import EditConflict
+from deployments.actions.refusals import EditConflict, NotNow
 from deployments.audit import record_deployment
 from deployments.domain import schedules
 from deployments.domain.field_values import FieldValues
@@ -21,7 +21,7 @@ SCHEDULE = ("hibernate_cron", "wake_cron", "time_zone", "enabled")
 
 
 def hibernate(*, deployment: Deployment, by: User) -> bool:
-    """Ask for it to sleep: every process ends, and tasks that run fail. Twice is once: whether it was awake. Raises
+    """Ask for it to sleep: every process ends, and tasks that run fail. Idempotent: whether it was awake. Raises
     NotNow."""
     with changing(deployment, by=by) as row:
         return _fall_asleep(row, by, acting.named(by.label))
@@ -33,6 +33,34 @@ def wake(*, deployment: Deployment, by: User) -> bool:
         return _wake_up(row, by)
 
 
+def set_wakes_on_open(*, deployment: Deployment, by: User, on: bool) -> bool:
+    """Whether any member of its Workspace wakes it by opening its Airflow. Returns whether that changed anything.
+    Raises NotNow."""
+    with changing(deployment, by=by) as row:
+        if row.wakes_on_open == on:
+            return False
+        row.wakes_on_open = on
+        row.save(update_fields=["wakes_on_open"])
+        words = ("no", "yes")
+        record_deployment(
+            row,
+            by,
+            "changed the wake setting of",
+            old={"wake_when_opened": words[not on]},
+            new={"wake_when_opened": words[on]},
+        )
+    return True
+
+
+def wake_by_opening(*, deployment: Deployment, by: User) -> bool:
+    """Wake it for a member who opened its Airflow. Returns whether it was hibernating. Raises NotNow, also where that
+    is not switched on."""
+    with changing(deployment, by=by) as row:
+        if row.hibernating and not row.wakes_on_open:
+            raise NotNow("Opening this Deployment does not wake it up. Ask an Editor to wake it up.")
+        return _wake_up(row, by, because="a member opened its Airflow")
+
+
 def _fall_asleep(row: Deployment, by: User | None, cause: str) -> bool:
     if row.hibernating:
         return False
@@ -42,12 +70,13 @@ def _fall_asleep(row: Deployment, by: User | None, cause: str) -> bool:
     return True
 
 
-def _wake_up(row: Deployment, by: User | None) -> bool:
+def _wake_up(row: Deployment, by: User | None, because: str = "") -> bool:
     if not row.hibernating:
         return False
     row.hibernating, row.hibernation_cause = False, ""
     row.save(update_fields=["hibernating", "hibernation_cause"])
-    record_deployment(row, by, "woke", new={} if by else {"because": "of its schedule"})
+    because = because or ("" if by else "of its schedule")
+    record_deployment(row, by, "woke", new={"because": because} if because else {})
     return True
 
 
@@ -60,7 +89,7 @@ def set_schedule(
     *, deployment: Deployment, by: User, shown: FieldValues, desired: FieldValues
 ) -> HibernationSchedule:
     """When it sleeps and wakes by itself, if that still is as `shown`. Either expression may be
-    empty. Nothing happens before the next time. Raises InvalidInput, ChangedMeanwhile and NotNow."""
+    empty. Nothing happens before the next time. Raises InvalidInput, EditConflict and NotNow."""
     if problems := schedules.problems(desired):
         raise InvalidInput(problems)
     with changing(deployment, by=by) as row:

@@ -150,7 +150,7 @@ def _mint() -> str:
 
 @transaction.atomic
 def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
-    """Ask for the Deployment to go. Desired state: the row says Deleting until nothing is left. Twice is once. Raises
+    """Ask for the Deployment to go. Desired state: the row says Deleting until nothing is left. Idempotent. Raises
     NotNow when it went to another Workspace since it was read."""
     workspace_id = deployment.workspace_id
     asked = Deployment.objects.filter(

@@ -33,7 +33,7 @@ def reconcile_now(*, deployment: Deployment, by: User) -> str:
 @transaction.atomic
 def release_lease(*, deployment: Deployment, by: User) -> str:
     """Take the row from a pass that hangs: its lease ends, what it still wants to record is refused (a new epoch),
-    and another pass may start. Raises ActionRefused when the Deployment is gone or nobody holds a lease."""
+    and another pass may start. Raises ActionRefused when the Deployment is gone or no pass holds a lease."""
     if not Deployment.objects.filter(pk=deployment.pk, lease_until__gt=Now()).exists():
         raise ActionRefused(f"Nobody works on {deployment.name} now. Use Reconcile now to have it looked at.")
     _wake(deployment, lease_until=None, lease_epoch=F("lease_epoch") + 1)
@@ -50,7 +50,7 @@ def _wake(deployment: Deployment, **changes: Any) -> None:
 
 @transaction.atomic
 def set_yanked(*, runtime: RuntimeRelease, by: User, yanked: bool) -> str:
-    """A yanked runtime is offered to nobody any more; Deployments that have it keep it. Twice is once."""
+    """A yanked runtime is no longer offered; Deployments that have it keep it. Idempotent."""
     if not RuntimeRelease.objects.filter(pk=runtime.pk, yanked=not yanked).update(yanked=yanked):
         return f"Runtime {runtime.version} was {'yanked' if yanked else 'not yanked'} already."
     _audit_runtime(runtime, by, "yanked" if yanked else "restored")

@@ -45,7 +45,7 @@ def add_queue(*, deployment: Deployment, by: User, name: str, desired: FieldValu
 def edit_queue(
     *, deployment: Deployment, by: User, name: str, shown: FieldValues, desired: FieldValues
 ) -> bool:
-    """Make the queue as `wanted`, if it still is as `shown`; whether anything differed. Raises ChangedMeanwhile,
+    """Make the queue as `desired`, if it still is as `shown`; whether anything differed. Raises EditConflict,
     InvalidInput, QueueGone and NotNow."""
     with changing(deployment, by=by) as row:
         connections.lock_for_placement(row.cluster)

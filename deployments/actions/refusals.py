@@ -85,7 +85,7 @@ class RevisionGone(ActionRefused):
 
 
 class EditConflict(ActionRefused):
-    """Somebody else saved after this form was shown. `now` is what is stored."""
+    """Another person saved after this form was shown. `now` is what is stored."""
 
     code = "changed"
 
@@ -103,7 +103,7 @@ class VariableRefused(ActionRefused):
 
 
 class VariablesChanged(ActionRefused):
-    """Somebody else changed what this change of variables was based on."""
+    """Another person changed what this change of variables was based on."""
 
     code = "changed"
 
@@ -122,7 +122,7 @@ class NothingToDeploy(ActionRefused):
 
 
 class CodeChanged(ActionRefused):
-    """Somebody deployed, or changed the DAGs folder, after the difference was shown."""
+    """A person deployed, or changed the DAGs folder, after the difference was shown."""
 
     code = "changed"
 

@@ -1,5 +1,5 @@
-"""Editing a Deployment as a whole. Whoever edits says what they were shown; when that is no longer what is stored,
-nothing is written and they are told what is."""
+"""Editing a Deployment as a whole. The person who edits says what they were shown; when that is no longer what is
+stored, nothing is written and they are shown what is."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,9 +22,7 @@ from workspaces.models import User
 DEFAULT_QUEUE = "default"
 OWN = ("name", "description", "executor", "scheduler_au", "scheduler_replicas")
 WORKERS = ("worker_type", "min_workers", "max_workers", "concurrency")
-OTHER_QUEUES = (
-    "other_queues"  # not a field: dropping the executor drops them, so whoever edits must have seen them
-)
+OTHER_QUEUES = "other_queues"  # not a field: dropping the executor drops them, so they must have been seen
 
 
 def settings_of(deployment: Deployment, queues: Sequence[WorkerQueue]) -> FieldValues:
@@ -43,8 +41,8 @@ def queue_settings(queue: WorkerQueue) -> FieldValues:
 
 
 def edit_deployment(*, deployment: Deployment, by: User, shown: FieldValues, desired: FieldValues) -> bool:
-    """Make the Deployment as `wanted`, if it still is as `shown`; whether anything differed. What only describes it
-    restarts nothing. Raises ChangedMeanwhile,
+    """Make the Deployment as `desired`, if it still is as `shown`; whether anything differed. What only describes it
+    restarts nothing. Raises EditConflict,
     InvalidInput, NameTaken and NotNow."""
     try:
         with changing(deployment, by=by) as row:

@@ -30,8 +30,8 @@ def upgrade_runtime(*, deployment: Deployment, by: User, to: RuntimeRelease) -> 
 
 
 def dismiss_failed_upgrade(*, deployment: Deployment, by: User) -> bool:
-    """Take what is said about the last upgrade off its page; the Activity keeps it. Whether there was something. Raises
-    NotNow."""
+    """Take what is shown about the last upgrade off its page; the Activity keeps it. Whether there was something.
+    Raises NotNow."""
     with changing(deployment, by=by) as row:
         if not row.upgrade_error:
             return False

@@ -57,10 +57,8 @@ def set_variable(
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
         old = current.get(key)
-        if seen is None and old not in {
-            None,
-            Setting(value or "", secret),
-        }:  # the same form sent twice is once
+        is_repeat = old == Setting(value or "", secret)  # the same form, sent twice
+        if seen is None and old is not None and not is_repeat:
             raise VariableRefused(f"{key} exists already. Edit it instead.", field="key")
         if seen is not None and not row.variables.filter(key=key, updated_at=seen).exists():
             raise VariablesChanged
@@ -74,7 +72,7 @@ def set_variable(
 
 
 @dataclass(frozen=True, repr=False)
-class Wanted:
+class DesiredVariable:
     """One variable as a program wants it. None keeps what there is: the value of a secret, the kind of a variable."""
 
     key: str
@@ -83,7 +81,7 @@ class Wanted:
 
 
 def put_variables(
-    *, deployment: Deployment, by: User, wanted: Sequence[Wanted], only: bool, base: int | None
+    *, deployment: Deployment, by: User, variables: Sequence[DesiredVariable], only: bool, base: int | None
 ) -> VariableRevision | None:
     """Set all of these in one revision; with `only` every other variable goes. What is secret stays secret. `base` is
     the revision that the list was made from, None for whatever there is. The new revision, or None when nothing
@@ -97,7 +95,7 @@ def put_variables(
         desired = {} if only else dict(current)
         problems: dict[str, str] = {}
         seen: set[str] = set()
-        for place, each in enumerate(wanted):
+        for place, each in enumerate(variables):
             if each.key in seen:
                 problems[f"{place}.key"] = f"{each.key[:KEY_LENGTH]} is in the list twice. Leave one of them."
             seen.add(each.key)
@@ -114,11 +112,11 @@ def put_variables(
         return _write(row, by, current, desired, base=base)
 
 
-def _resolved(wanted: Wanted, old: Setting | None) -> Setting | None:
+def _resolved(desired: DesiredVariable, old: Setting | None) -> Setting | None:
     """What it becomes; None when no value is known."""
-    secret = bool(wanted.secret) or (old is not None and old.secret)
-    if wanted.value is not None:
-        return Setting(wanted.value, secret)
+    secret = bool(desired.secret) or (old is not None and old.secret)
+    if desired.value is not None:
+        return Setting(desired.value, secret)
     return old if old is not None and old.secret else None
 
 
@@ -184,7 +182,7 @@ def _write(
     *,
     base: int | None = None,
 ) -> VariableRevision | None:
-    """Make the rows what is wanted. Under the Deployment's lock."""
+    """Make the rows what is desired. Under the Deployment's lock."""
     found = difference(current, desired)
     if not found:
         return None

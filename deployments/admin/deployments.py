@@ -53,7 +53,7 @@ class ComponentInline(OperatorInline):
 
 @admin.register(Deployment)
 class DeploymentAdmin(OperatorAdmin):
-    """What is wanted, what was observed, who works on it now."""
+    """What is desired, what was observed, who works on it now."""
 
     audited_as = "deployment"
     list_display = (

@@ -58,25 +58,25 @@ def _event(entry: Entry) -> Event:
 
 
 def _page(workspace: Workspace, deployment: Deployment | None, limit: int, cursor: str) -> Events:
-    """A place is a moment, and how many events of that very moment were told before it."""
-    until, told = None, 0
+    """A place is a moment, and how many events of that very moment were skipped before it."""
+    until, skipped = None, 0
     if cursor:
-        text, told = cursors.unpack(cursor, str, int)
+        text, skipped = cursors.unpack(cursor, str, int)
         try:
             until = datetime.fromisoformat(text)
             filters = Filters(until=until + INSTANT)
         except (ValueError, OverflowError):
             raise InvalidInput({"cursor": cursors.WRONG}) from None
-        if until.tzinfo is None or not 0 <= told <= FARTHEST:
+        if until.tzinfo is None or not 0 <= skipped <= FARTHEST:
             raise InvalidInput({"cursor": cursors.WRONG})
     else:
         filters = Filters()
-    found = activity.entries(workspace, deployment, filters, skip=told, most=limit + 1)
+    found = activity.entries(workspace, deployment, filters, skip=skipped, most=limit + 1)
     items = found[:limit]
     following = None
     if len(found) > limit:
         last = items[-1].at
-        same = sum(each.at == last for each in items) + (told if last == until else 0)
+        same = sum(each.at == last for each in items) + (skipped if last == until else 0)
         following = cursors.pack(last.isoformat(), same)
     return Events(items=[_event(each) for each in items], next=following)
 

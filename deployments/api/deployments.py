@@ -194,11 +194,11 @@ def _refuse_other(workspace: Workspace, key: UUID, name: str) -> None:
         raise KeyReused
 
 
-def _cluster_id(workspace: Workspace, wanted: object) -> str:
+def _cluster_id(workspace: Workspace, named: object) -> str:
     """The id of the cluster that somebody named by name or id; what is neither stays, for the form to refuse."""
-    text = str(wanted or "")
-    named = next((each for each in clusters_for(workspace) if each.name == text), None)
-    return str(named.pk) if named else text
+    text = str(named or "")
+    found = next((each for each in clusters_for(workspace) if each.name == text), None)
+    return str(found.pk) if found else text
 
 
 @router.get(

@@ -62,7 +62,7 @@ class Damaged(ActionRefused):
 
 
 class RollBack(Input):
-    """Why, for whoever looks at the list later."""
+    """Why, for people who look at the list later."""
 
     description: OptionalText = None
 

@@ -20,7 +20,7 @@ from console.kit.http_json import (
 from console.kit.refusals import InvalidInput
 from deployments.actions import variables as actions
 from deployments.actions.refusals import VariablesChanged
-from deployments.actions.variables import Wanted
+from deployments.actions.variables import DesiredVariable
 from deployments.api import answers
 from deployments.api.access import DeploymentRequest, OnDeployment
 from deployments.api.schemas import Changed
@@ -81,18 +81,20 @@ def _etag(deployment: Deployment) -> tuple[str, int]:
     return etag(str(deployment.pk), "variables", revision), revision
 
 
-def _wanted(key: object, payload: VariableValue, path: str, problems: dict[str, str]) -> Wanted:
+def _desired_variable(
+    key: object, payload: VariableValue, path: str, problems: dict[str, str]
+) -> DesiredVariable:
     """As the action takes it; what is of the wrong kind is noted down."""
     given: dict[str, Any] = payload.given()
     value, secret = given.get("value"), given.get("secret")
-    problems |= {f"{path}{name}": said for name, said in payload.strange().items()}
+    problems |= {f"{path}{name}": sentence for name, sentence in payload.strange().items()}
     if not isinstance(key, str):
         problems[f"{path}key"] = NOT_TEXT
     if value is not None and not isinstance(value, str):
         problems[f"{path}value"] = NOT_TEXT
     if secret is not None and not isinstance(secret, bool):
         problems[f"{path}secret"] = NOT_FLAG
-    return Wanted(str(key), value, secret)
+    return DesiredVariable(str(key), value, secret)
 
 
 @router.get(
@@ -120,10 +122,11 @@ def replace(
 ) -> Status[Changed]:
     """Make the variables exactly what is sent, in one revision. A secret without a value keeps the one there is."""
     problems = payload.strange()
-    wanted = [
-        _wanted(each.key, each, f"items.{place}.", problems) for place, each in enumerate(payload.items)
+    desired = [
+        _desired_variable(each.key, each, f"items.{place}.", problems)
+        for place, each in enumerate(payload.items)
     ]
-    return _put(request, wanted, problems, response, only=True, path="items.")
+    return _put(request, desired, problems, response, only=True, path="items.")
 
 
 @router.get(
@@ -150,13 +153,13 @@ def update(
 ) -> Status[Changed]:
     """Add a variable, or change it. What is secret stays secret."""
     problems: dict[str, str] = {}
-    wanted = [_wanted(key, payload, "", problems)]
-    return _put(request, wanted, problems, response, only=False, path="")
+    desired = [_desired_variable(key, payload, "", problems)]
+    return _put(request, desired, problems, response, only=False, path="")
 
 
 def _put(
     request: DeploymentRequest,
-    wanted: list[Wanted],
+    desired: list[DesiredVariable],
     problems: dict[str, str],
     response: HttpResponse,
     *,
@@ -171,14 +174,14 @@ def _put(
     base = revision if "If-Match" in request.headers else None
     try:
         actions.put_variables(
-            deployment=deployment, by=request.caller.user, wanted=wanted, only=only, base=base
+            deployment=deployment, by=request.caller.user, variables=desired, only=only, base=base
         )
     except VariablesChanged:
         raise Stale from None
     except InvalidInput as error:
         named = {
-            (f"{path}{name}" if path else name.partition(".")[2]): said
-            for name, said in error.problems.items()
+            (f"{path}{name}" if path else name.partition(".")[2]): sentence
+            for name, sentence in error.problems.items()
         }
         raise InvalidInput(named) from None
     return answers.changed(deployment, before, "change", response)

@@ -142,8 +142,8 @@ _looks: dict[tuple[int, str], asyncio.Task[OperationOut]] = {}  # of each event 
 
 
 async def _look_together(named: OperationId) -> OperationOut:
-    """One look for all who wait for the same operation: whoever asks within GATHER of the first shares it. It begins
-    only after that, so nobody is told what was so before they asked."""
+    """One look for all who wait for the same operation: a waiter that asks within GATHER of the first shares it. It
+    begins only after that, so none gets what was so before it asked."""
     key = id(asyncio.get_running_loop()), str(named)
     if key not in _looks:
         _looks[key] = asyncio.create_task(_gathered(key, named))

@@ -21,12 +21,12 @@ from deployments.models.clusters import MISSING
 if TYPE_CHECKING:
     from deployments.dataplane.kubernetes.checks.verdicts import Check
 
-AGAIN = timedelta(minutes=5)  # for a cluster that misses something: somebody may have put it right
+AGAIN = timedelta(minutes=5)  # for a cluster that misses something: a person may have put it right
 _LOCK = 0x41444B43  # the first half of the advisory locks of checks
 
 
 def due() -> QuerySet[Cluster]:
-    """Clusters that somebody wants looked at, or that missed something a while ago."""
+    """Clusters that a person wants looked at, or that missed something a while ago."""
     again = Q(checks__contains=[{"state": MISSING}], checked_at__lt=Now() - AGAIN)
     kubernetes = Cluster.objects.registered().filter(kind=Cluster.Kind.KUBERNETES)
     return kubernetes.filter(Q(checking_since__isnull=False) | again)
@@ -38,8 +38,9 @@ def ask(cluster: Cluster) -> None:
 
 
 def check(pk: UUID) -> bool:
-    """Look at it now, if it is due and nobody does so already; whether we did. Takes up to three minutes, most of them
-    for the test of network isolation, after the rest is on the row. Other credentials meanwhile: it stays due."""
+    """Look at it now, if it is due and no worker does so already; whether we did. Takes up to three minutes, most of
+    them for the test of network isolation, after the rest is on the row. Other credentials in the meantime: it stays
+    due."""
     with _alone(pk) as free:
         cluster = due().filter(pk=pk).first() if free else None
         if cluster is None:
@@ -94,7 +95,7 @@ def _keep(cluster: Cluster, found: "Sequence[Check]", *, finished: bool) -> None
 
 @contextmanager
 def _alone(pk: UUID) -> Iterator[bool]:
-    """Whether nobody else looks at this cluster now. The lock ends with the connection, whatever happens to us."""
+    """Whether no other worker looks at this cluster now. The lock ends with the connection, whatever happens to us."""
     keys = [_LOCK, pk.int & 0x7FFFFFFF]
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", keys)

@@ -35,7 +35,7 @@ WORKER_TYPE_NOT_OFFERED = "Choose a worker type that this cluster offers."
 
 @dataclass(frozen=True)
 class Range:
-    """A whole number from `minimum` to `maximum`, `default` unless said otherwise."""
+    """A whole number from `minimum` to `maximum`, `default` unless another is given."""
 
     minimum: int
     maximum: int

@@ -14,7 +14,7 @@ from deployments.domain.code_manifest import CodeFile, CodeVersion, Manifest
 
 BUNDLE = "dags-folder"  # its name in Airflow, for ever: what belongs to a name that vanishes is lost
 STORE_BYTES = 5 * 1024**3  # of one Deployment's code, all kept versions together
-ERRORS_TOLD = 50  # files that do not import, by name
+ERRORS_REPORTED = 50  # files that do not import, by name
 
 
 class CodeDamaged(DataPlaneError):
@@ -36,7 +36,7 @@ class ImportProblem:
 @dataclass(frozen=True)
 class CodeReport:
     """What Airflow itself says of the code. `version` is the one that its DAG processor has read, "" for none; `dags`
-    how many DAGs there are in it; `problems` at most ERRORS_TOLD of `problem_count`; `pinned` every version that an
+    how many DAGs there are in it; `problems` at most ERRORS_REPORTED of `problem_count`; `pinned` every version that an
     unfinished run belongs to."""
 
     version: str
@@ -76,5 +76,5 @@ class CodeStore(Protocol):
         """What Airflow says, from its metadata database."""
 
     def keep(self, manifests: frozenset[str], versions: frozenset[str]) -> None:
-        """Drop what belongs to none of these; never what was received within the last hour, nor what is active. Whoever
-        calls this names in `versions` what unfinished runs are pinned to (`report`)."""
+        """Drop what belongs to none of these; never what was received within the last hour, nor what is active. The
+        caller names in `versions` what unfinished runs are pinned to (`report`)."""

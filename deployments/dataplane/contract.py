@@ -1,7 +1,7 @@
 """The driver contract. One suite, `deployments/tests/contract.py`, holds every driver to these docstrings.
 
 A driver is a pure client of its data plane: it knows no models, holds no state that matters in memory, and may
-be constructed anew for every call. Every method is bounded (at most `CALL_BUDGET_SECONDS`), so long work is
+be constructed for every call. Every method is bounded (at most `CALL_BUDGET_SECONDS`), so long work is
 started in the data plane and waited for over several calls, never inside one.
 """
 
@@ -60,7 +60,7 @@ class StepName:
 class Component:
     """One component as observed: "api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker-default".
 
-    `ready` of `wanted` instances answer. `reason` is one sentence, empty when READY. `last_line` is the last error
+    `ready` of `desired` instances answer. `reason` is one sentence, empty when READY. `last_line` is the last error
     line of its log when FAILING (ANSI stripped, at most 1,000 characters), else empty.
     """
 
@@ -84,7 +84,7 @@ class Leftover:
 @dataclass(frozen=True)
 class Observation:
     """What exists now. `digest` is that of the Release last applied in full, "" when none was, and UNDER_WAY from the
-    first change towards another one on: whoever goes back half-way must be applied too.
+    first change towards another one on: a change that is taken back half-way must be applied too.
 
     `leftovers` is all that still exists of the Deployment; it is empty exactly when nothing is left. What is there
     before a delete begins becomes its receipt. A converged Deployment has every component READY.
@@ -94,9 +94,9 @@ class Observation:
     components: tuple[Component, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     queues: tuple[QueueLoad, ...] = ()
-    drifted: bool = False  # somebody else changed or removed something of ours: `apply` puts it right
+    drifted: bool = False  # another person changed or removed something of ours: `apply` puts it right
     # Why nothing of it can work or be changed now, whatever its components say (its database server is away): one
-    # sentence. The data plane's watcher tells when that begins and when it is over.
+    # sentence. The data plane's watcher reports when that begins and when it is over.
     unreachable_reason: str = ""
 
     @property
@@ -123,7 +123,7 @@ class Progress:
     """The result of one step. `step` is a key of `create_steps`/`delete_steps`: all steps before it are done.
 
     `sentence` says what was done or what is waited for ("Installing Airflow 3.3.2: 57 of 140 packages").
-    `notices` are sentences for the Activity about what this call put right that somebody else had changed."""
+    `notices` are sentences for the Activity about what this call put right that another person had changed."""
 
     step: str
     outcome: Outcome
@@ -151,7 +151,7 @@ class LogTail:
 
 @dataclass(frozen=True)
 class Instance:
-    """One process or pod of a component, as found when somebody asks why. `sentence` says what it does or what is
+    """One process or pod of a component, as found when a person asks why. `sentence` says what it does or what is
     wrong with it; `facts` are labelled texts ("Process": "4242", "Last probe": "…", "Last exit": "…")."""
 
     name: str
@@ -169,7 +169,7 @@ class TaskCount:
 
 
 class Watcher(Protocol):
-    """Hears of changes in one data plane as they happen, for the observer. One thread at a time calls it; threads of
+    """Watches changes in one data plane as they happen, for the observer. One thread at a time calls it; threads of
     its own run from the first call of `changed` until `close`."""
 
     def changed(self, refs: Mapping[str, Ref], wait: float) -> frozenset[str]:
@@ -178,8 +178,8 @@ class Watcher(Protocol):
         the latest. Never raises for a data plane that does not answer."""
 
     def unreachable_reason(self) -> str:
-        """Empty while everything is heard; else one sentence that says why not, and what to do. A change may have been
-        missed then, and nothing counts as known."""
+        """Empty while everything is watched; else one sentence that says why not, and what to do. A change may have
+        been missed then, and nothing counts as known."""
 
     def close(self) -> None:
         """End; what is under way ends within a second or by itself."""
@@ -189,7 +189,7 @@ class Driver(Protocol):
     """A cluster that can run Airflow. See the module docstring for what holds of every method.
 
     `healthy_rest` is for how many seconds a Healthy Deployment may be left alone when its fingerprint says nothing.
-    `load_wakes` says that the fingerprint tells of the queues' load too, so that nobody need look at it every 10 s.
+    `load_wakes` says that the fingerprint reports the queues' load too, so that no one need look at it every 10 s.
     """
 
     executors: tuple[Executor, ...]
@@ -212,7 +212,7 @@ class Driver(Protocol):
         """Take the next step towards `release`. Idempotent: already there is success, applying twice changes
         nothing, and a call killed at any instant is completed by the next one.
 
-        `workers` is the wanted number of workers per queue name. Returns FINISHED when every object is applied
+        `workers` is the desired number of workers per queue name. Returns FINISHED when every object is applied
         and every component is READY; for a hibernating Release, when nothing runs any more. `release.code` becomes
         the active version before anything waits for a component, also while it sleeps; that alone restarts nothing.
         A Release with another
@@ -233,7 +233,7 @@ class Driver(Protocol):
         have changed. One cheap call for all; ids that do not exist are left out."""
 
     def watcher(self, may_write: Callable[[], bool]) -> Watcher | None:
-        """What hears of changes as they happen, or None when this data plane must be asked (`fingerprint`). Pure: it
+        """What watches changes as they happen, or None when this data plane must be asked (`fingerprint`). Pure: it
         begins with its first call. It asks `may_write` before it writes anything down in the data plane: only the
         observer that leads may."""
 

@@ -1,4 +1,4 @@
-"""The scripted data plane: a driver for tests that moves through its steps as told. Held to the same contract as
+"""The scripted data plane: a driver for tests that moves through its steps as scripted. Held to the same contract as
 the real ones by deployments/tests/contract.py. It lives here so that its signatures are type-checked; nothing that
 ships imports it."""
 
@@ -64,7 +64,7 @@ class World:
 
 class ScriptedDriver:
     """Every `apply` takes one step. Tests set `fail`, `fail_migration`, `silent`, `slow_start` and `worlds[...]`, and
-    read `calls`."""
+    read `calls`. `contract.Driver` says what holds of every method."""
 
     executors = (Executor.CELERY, Executor.LOCAL)
     healthy_rest = 30.0
@@ -82,18 +82,15 @@ class ScriptedDriver:
         self.slow_start = 0  # how many calls wait for the components to answer
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
-        """See the contract."""
         if release.hibernating:
             return (ASLEEP_STEP,)
         runtime, base, components = CREATE_STEPS
         return (runtime, base, *([UPGRADING] if release.upgrade_from else []), components)
 
     def delete_steps(self) -> tuple[StepName, ...]:
-        """See the contract."""
         return DELETE_STEPS
 
     def observe(self, ref: Ref) -> Observation:
-        """See the contract."""
         self._answer("observe", ref)
         world = self.worlds.get(ref.release_name)
         if world is None:
@@ -103,7 +100,6 @@ class ScriptedDriver:
         )
 
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
-        """See the contract."""
         self._answer("apply", ref)
         world = self.worlds.setdefault(ref.release_name, World())
         if release.code is not None:
@@ -167,7 +163,6 @@ class ScriptedDriver:
         return Progress("components", Outcome.FINISHED, "All components are healthy.")
 
     def destroy(self, ref: Ref) -> Progress:
-        """See the contract."""
         self._answer("destroy", ref)
         world = self.worlds.get(ref.release_name)
         if world is None:
@@ -185,18 +180,15 @@ class ScriptedDriver:
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
-        """See the contract."""
         if self.silent:
             raise DataPlaneUnreachable(self.silent)
         known = {ref: self.worlds[ref.release_name] for ref in refs if ref.release_name in self.worlds}
         return {ref.deployment_id: repr(world) for ref, world in known.items()}
 
     def watcher(self, may_write: Callable[[], bool]) -> Watcher | None:
-        """See the contract."""
         return self.hearing
 
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
-        """See the contract."""
         self._answer("logs", ref)
         world = self.worlds.get(ref.release_name, World())
         written = world.lines.get(component, [])
@@ -209,7 +201,6 @@ class ScriptedDriver:
         return LogTail(tuple(written[start:end]), str(end) if written else "")
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
-        """See the contract."""
         self._answer("inspect", ref)
         world = self.worlds.get(ref.release_name, World())
         facts = {"Process": "4242, running", "Last probe": "asked how it is: well", "Last exit": "none"}
@@ -220,22 +211,18 @@ class ScriptedDriver:
         )
 
     def tasks(self, ref: Ref) -> TaskCount:
-        """See the contract."""
         loads = self.worlds[ref.release_name].loads.values() if ref.release_name in self.worlds else ()
         return TaskCount(sum(running for _, running in loads), sum(queued for queued, _ in loads))
 
     def code(self, ref: Ref) -> ScriptedCode | None:
-        """See the contract."""
         return self.codes.setdefault(ref.release_name, ScriptedCode()) if self.takes_code else None
 
     def endpoint(self, ref: Ref) -> str | None:
-        """See the contract."""
         world = self.worlds.get(ref.release_name)
         ready = world is not None and world.running and world.warm
         return f"http://{ref.release_name}.localhost:8000/" if ready else None
 
     def details(self, ref: Ref) -> dict[str, str]:
-        """See the contract."""
         if ref.release_name in self.codes and self.codes[ref.release_name].current:
             return {}
         return {"DAGs folder": f"/srv/{ref.release_name}/dags"}

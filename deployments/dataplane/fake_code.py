@@ -21,7 +21,7 @@ class ScriptedScratch(TemporaryDirectory[str]):
 @dataclass
 class ScriptedCode:
     """The CodeStore of one Deployment, in memory. Tests set `loose` (the DAGs folder), `problems`, `pinned` and `fail`,
-    and may take contents out of `contents`."""
+    and may take contents out of `contents`. `code.CodeStore` says what holds of every method."""
 
     contents: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
@@ -33,24 +33,20 @@ class ScriptedCode:
     fail: str = ""  # the sentence with which `build` fails
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """See the contract."""
         return ScriptedScratch()
 
     def receive(self, scratch: Path, manifest: Manifest) -> None:
-        """See the contract."""
         for file in manifest.files:
             if file.sha256 not in self.contents:
                 self.contents[file.sha256] = (scratch / file.sha256).read_bytes()
         self.manifests[manifest.digest] = manifest
 
     def read(self, file: CodeFile) -> bytes:
-        """See the contract."""
         if file.sha256 not in self.contents:
             raise CodeDamaged(f"The stored content of {file.path} is gone or damaged. Deploy the code again.")
         return self.contents[file.sha256]
 
     def folder(self) -> Manifest | None:
-        """See the contract."""
         if self.current or not self.loose:
             return None
         sums = {path: sha256(content).hexdigest() for path, content in self.loose.items()}
@@ -60,7 +56,6 @@ class ScriptedCode:
         return manifest
 
     def build(self, code: CodeVersion) -> None:
-        """See the contract."""
         if self.fail:
             raise DataPlaneError(self.fail)
         if code.name not in self.versions:
@@ -79,19 +74,17 @@ class ScriptedCode:
         return True
 
     def active(self) -> str:
-        """See the contract."""
         return self.current
 
     def report(self) -> CodeReport:
-        """See the contract."""
-        told = tuple(ImportProblem(path, line) for path, line in self.problems.items())
-        dags = self.versions[self.current].python_files - len(told) if self.current else 0
-        return CodeReport(self.current, dags, len(told), told, self.pinned)
+        problems = tuple(ImportProblem(path, line) for path, line in self.problems.items())
+        dags = self.versions[self.current].python_files - len(problems) if self.current else 0
+        return CodeReport(self.current, dags, len(problems), problems, self.pinned)
 
     def keep(self, manifests: frozenset[str], versions: frozenset[str]) -> None:
         """See the contract; nothing here is younger than an hour."""
         needed = {self.current, *versions}
         self.versions = {name: each for name, each in self.versions.items() if name in needed}
         self.manifests = {digest: each for digest, each in self.manifests.items() if digest in manifests}
-        wanted = {file.sha256 for each in self.manifests.values() for file in each.files}
-        self.contents = {sum_: content for sum_, content in self.contents.items() if sum_ in wanted}
+        kept = {file.sha256 for each in self.manifests.values() for file in each.files}
+        self.contents = {sum_: content for sum_, content in self.contents.items() if sum_ in kept}

@@ -15,7 +15,7 @@ DRIVERS: dict[str, str | Factory] = {
 
 
 def driver_for(config: ClusterConfig) -> Driver:
-    """The driver for a cluster's kind. Raises KeyError for a kind that nobody registered."""
+    """The driver for a cluster's kind. Raises KeyError for a kind that is not registered."""
     factory = DRIVERS[config.kind]
     if isinstance(factory, str):
         module, _, name = factory.partition(":")

@@ -1,6 +1,7 @@
-"""At which addresses a cluster may not be: those of this machine, of its links, and those that tell secrets of a cloud.
+"""At which addresses a cluster may not be: those of this machine, of its links, and those that give away secrets of a
+cloud.
 
-An operator names a cluster's address, or a name that somebody else resolves. Were it one of these, Airdeck would carry
+An operator names a cluster's address, or a name that another person resolves. Were it one of these, Airdeck would carry
 its credentials to a service that listens for this machine alone. Pure: names are resolved by who connects.
 """
 

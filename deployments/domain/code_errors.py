@@ -1,4 +1,4 @@
-"""What is said when code is not taken. No other module words a limit."""
+"""The sentence shown when code is not taken. No other module words a limit."""
 
 MIB = 1024 * 1024
 SHOWN_NAME = 200  # characters of an entry's name in a sentence

@@ -1,8 +1,8 @@
 """What of a folder is not code: what is always left out, and what a `.airdeckignore` says. Pure.
 
-The syntax is that of `.gitignore`. Patterns come from whoever uploads, so they are matched in time that grows with
-pattern times path; translated to regular expressions, as libraries do it, one line of stars would hold a process for
-hours.
+The syntax is that of `.gitignore`. Patterns come from the person who uploads, so they are matched in time that grows
+with pattern times path; translated to regular expressions, as libraries do it, one line of stars would hold a process
+for hours.
 """
 
 from dataclasses import dataclass

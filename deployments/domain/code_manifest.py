@@ -89,8 +89,8 @@ class Difference:
     @property
     def sentence(self) -> str:
         """ "2 files added, 1 changed, 3 removed." or "Nothing differs."."""
-        told = [(len(self.added), "added"), (len(self.changed), "changed"), (len(self.removed), "removed")]
-        words = [(count, word) for count, word in told if count]
+        counts = [(len(self.added), "added"), (len(self.changed), "changed"), (len(self.removed), "removed")]
+        words = [(count, word) for count, word in counts if count]
         if not words:
             return "Nothing differs."
         (count, word), *others = words

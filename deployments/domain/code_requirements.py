@@ -36,27 +36,27 @@ def read(content: bytes) -> Requirements:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        said = f"{REQUIREMENTS_FILE} is not UTF-8 text. Save it as UTF-8."
-        return Requirements((), (RefusedLine(0, said),))
+        sentence = f"{REQUIREMENTS_FILE} is not UTF-8 text. Save it as UTF-8."
+        return Requirements((), (RefusedLine(0, sentence),))
     lines = text.splitlines()
     if len(lines) > REQUIREMENTS_LINES:
-        said = f"{REQUIREMENTS_FILE} may have at most {REQUIREMENTS_LINES} lines. Shorten it."
-        return Requirements((), (RefusedLine(0, said),))
+        sentence = f"{REQUIREMENTS_FILE} may have at most {REQUIREMENTS_LINES} lines. Shorten it."
+        return Requirements((), (RefusedLine(0, sentence),))
     taken: dict[str, str] = {}
     refused: list[RefusedLine] = []
     for number, line in enumerate(lines, 1):
         body = _without_comment(line)
         if not body:
             continue
-        said = _why_not(body)
-        if not said:
+        sentence = _why_not(body)
+        if not sentence:
             requirement = Requirement(body)
             key = f"{canonicalize_name(requirement.name)};{requirement.marker or ''}"
             if key in taken:
-                said = f"{requirement.name} stands in two lines. Keep one of them."
+                sentence = f"{requirement.name} stands in two lines. Keep one of them."
             taken.setdefault(key, str(requirement))
-        if said:
-            refused.append(RefusedLine(number, said))
+        if sentence:
+            refused.append(RefusedLine(number, sentence))
     return Requirements(tuple(taken.values()), tuple(refused))
 
 

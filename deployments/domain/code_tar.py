@@ -26,7 +26,7 @@ PAX, PAX_GLOBAL, GNU_NAME, GNU_LINK, GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
 
 @dataclass
 class Header:
-    """One header block, and what extensions before it said."""
+    """One header block, and what extensions before it set."""
 
     name: bytes
     mode: int
@@ -85,7 +85,7 @@ class _Tar:
             content = self._content(size)
             name = header.name.decode("utf-8", "surrogateescape")
             yield Entry(name, header.kind, size, bool(header.mode & 0o111)), content
-            for chunk in content:  # what nobody wanted
+            for chunk in content:  # what is left out
                 self._budget.more(len(chunk))
         while chunk := self._read(CHUNK):
             self._budget.more(len(chunk))
@@ -148,9 +148,9 @@ class _Tar:
 
 def _parse(block: bytes, *, first: bool) -> Header:
     """One header block, with its sum checked."""
-    said = _octal(block[148:156])
+    stated = _octal(block[148:156])
     sum_ = sum(block) - sum(block[148:156]) + 8 * 0x20
-    if said != sum_:
+    if stated != sum_:
         raise CodeRefused(NOT_TAR if first else DAMAGED)
     name = block[:100].partition(b"\0")[0]
     prefix = block[345:500].partition(b"\0")[0]

@@ -24,8 +24,8 @@ class DeployStatus(StrEnum):
 
 WAITING = (DeployStatus.RECEIVED, DeployStatus.CHECKING, DeployStatus.BUILDING)
 UNDER_WAY = (*WAITING, DeployStatus.ACTIVATING)
-# What is wanted: the newest of these is what the Deployment runs, or will run.
-WANTED = (*UNDER_WAY, DeployStatus.DEPLOYED)
+# What is desired: the newest of these is what the Deployment runs, or will run.
+DESIRED = (*UNDER_WAY, DeployStatus.DEPLOYED)
 
 
 class DeploySource(StrEnum):

@@ -19,7 +19,7 @@ The rules, in order:
 11. Reading ends after 1,000 lines that say something: twice what a Deployment may hold.
 12. Keys and values keep the rules of `deployments.variables`. A reason never quotes a value, nor a key that is none.
 
-python-dotenv's parser reads well-formed text the same (a test holds that) and was not taken: it tells no reasons,
+python-dotenv's parser reads well-formed text the same (a test holds that) and was not taken: it gives no reasons,
 reads on inside an unclosed quote, and takes time quadratic in a run of blanks, which is anybody's to upload.
 """
 

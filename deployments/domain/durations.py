@@ -1,11 +1,13 @@
-"""How long a step usually takes, and when it takes so long that somebody should look. Pure: no I/O, no clock."""
+"""How long a step usually takes, and when it takes so long that a person should look. Pure: no I/O, no clock."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-FEWEST_SAMPLES = 5  # fewer tell nothing
+from console.kit.wording import rough
+
+FEWEST_SAMPLES = 5  # fewer say nothing
 MOST_SAMPLES = 50  # what is kept of each step
 TIMES = 3  # the usual p95, and a step is stalled
 FLOOR_SECONDS = 10.0  # below this nothing is: a step of half a second may take five
@@ -26,7 +28,7 @@ class TypicalDuration:
     @property
     def text(self) -> str:
         """The usual time for people."""
-        return span(self.median)
+        return rough(self.median)
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,3 @@ def typical(seconds: Sequence[float]) -> TypicalDuration | None:
 
 def _percentile(ranked: Sequence[float], part: float) -> float:
     return ranked[max(0, math.ceil(part * len(ranked)) - 1)]
-
-
-def span(seconds: float) -> str:
-    """A rough time for people: "8 s", "2 min", "1 h"."""
-    whole = max(1, round(seconds))
-    if whole < 90:
-        return f"{whole} s"
-    return f"{round(whole / 60)} min" if whole < 5400 else f"{round(whole / 3600)} h"

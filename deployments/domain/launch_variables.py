@@ -1,7 +1,7 @@
 """Variables by which code would run, or a file be read, before or beside Airflow. Pure.
 
-Whoever may set a variable may not choose what the processes of a Deployment load: on a console's own machine that
-would run code as the console's user, without a DAG and without a trace of one.
+The person who may set a variable may not choose what the processes of a Deployment load: on a console's own machine
+that would run code as the console's user, without a DAG and without a trace of one.
 """
 
 import json
@@ -50,7 +50,7 @@ _BUNDLES_NAME = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 
 
 def why_no_name(key: str) -> str:
-    """Why nobody may set a variable of this name, as a sentence; "" when it loads nothing."""
+    """Why no one may set a variable of this name, as a sentence; "" when it loads nothing."""
     if key.startswith("LD_"):
         return _LOADER
     if found := _INDIRECT.fullmatch(key):

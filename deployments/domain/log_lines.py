@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-LONGEST_LINE = 4000  # characters; the rest of a longer line is cut off and said to be
+LONGEST_LINE = 4000  # characters; the rest of a longer line is cut off, and marked so
 LAST_LINES = 60  # among so many `why_ended` looks
 
 # Colours and other terminal sequences; control characters, the C1 ones included; marks that turn the direction of
 # text, with which one line could pass for another; lone surrogates and separators that break lines in a browser.
-UNWANTED = re.compile(
+UNPRINTABLE = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]"
     r"|[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -52,7 +52,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 def clean(text: str) -> str:
     """One line without colours, control characters and what else could deceive a reader; tabs stay. At most
     LONGEST_LINE characters."""
-    plain = UNWANTED.sub("", text).rstrip()
+    plain = UNPRINTABLE.sub("", text).rstrip()
     return plain if len(plain) <= LONGEST_LINE else f"{plain[:LONGEST_LINE]} … (cut)"
 
 

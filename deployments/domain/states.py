@@ -42,7 +42,7 @@ class ComponentState(StrEnum):
     STARTING = "starting"  # exists, has not answered yet
     READY = "ready"  # answers, and its heartbeat advances
     FAILING = "failing"  # crashed, crash-looping or silent; `reason` says which
-    STOPPING = "stopping"  # told to end, not gone yet
+    STOPPING = "stopping"  # asked to end, not gone yet
 
 
 # The first of these is the one that a person should read about.

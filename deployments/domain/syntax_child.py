@@ -36,9 +36,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     stream = sys.stdin.buffer
     while header := stream.readline():
-        wanted = json.loads(header)
-        line, error = check(wanted["path"], stream.read(wanted["size"]))
-        sys.stdout.write(json.dumps({"path": wanted["path"], "line": line, "error": error}) + "\n")
+        request = json.loads(header)
+        line, error = check(request["path"], stream.read(request["size"]))
+        sys.stdout.write(json.dumps({"path": request["path"], "line": line, "error": error}) + "\n")
         sys.stdout.flush()
 
 

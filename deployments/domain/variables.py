@@ -306,7 +306,7 @@ def problem_of(key: str, setting: Setting) -> str:
 def difference(
     current: Mapping[str, Setting], desired: Mapping[str, Setting], refused: Iterable[RejectedLine] = ()
 ) -> Difference:
-    """What changes when `wanted` replaces everything."""
+    """What changes when `desired` replaces everything."""
     both = [key for key in desired if key in current]
     return Difference(
         added=tuple(Change(key, None, desired[key]) for key in sorted(desired.keys() - current.keys())),

@@ -12,6 +12,7 @@ from deployments.clusters.options import RUNTIME_NOT_OFFERED, Options
 from deployments.domain.states import Executor
 from deployments.forms.fields import (
     NameField,
+    OfferedFieldsForm,
     SizedForm,
     description_field,
     executor_field,
@@ -19,6 +20,16 @@ from deployments.forms.fields import (
     worker_fields,
 )
 from deployments.models import Cluster, RuntimeRelease
+
+
+class NameForm(OfferedFieldsForm):
+    """The name alone, as it is checked when its field is left."""
+
+    name = NameField()
+
+    def clean(self) -> dict[str, Any]:
+        """The other fields come along; only the name is judged."""
+        return self.cleaned_data
 
 
 class CreateForm(SizedForm):

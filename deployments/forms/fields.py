@@ -69,7 +69,7 @@ def description_field() -> forms.CharField:
 
 
 class OfferedFieldsForm(forms.Form):
-    """A form that refuses fields which its page does not offer: nobody sets a status or a Workspace by hand."""
+    """A form that refuses fields which its page does not offer: no one sets a status or a Workspace by hand."""
 
     always_offered = frozenset({"csrfmiddlewaretoken"})
 

@@ -1,4 +1,4 @@
-"""The edit form's pages: its sections, what would change and what that does, and the difference when somebody else
+"""The edit form's pages: its sections, what would change and what that does, and the difference when another person
 saved first."""
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ LABELS = {OTHER_QUEUES: "Other worker queues"}
 
 @dataclass(frozen=True)
 class Change:
-    """One line of a review, or of a difference: `saved` is what somebody else made of it meanwhile."""
+    """One line of a review, or of a difference: `saved` is what another person made of it in the meantime."""
 
     label: str
     was: str

@@ -1,4 +1,4 @@
-"""A form that carries what its reader was shown, signed: so that nothing is overwritten that nobody has seen."""
+"""A form that carries what its reader was shown, signed: so that nothing is overwritten that no one has seen."""
 
 from typing import Any
 
@@ -26,11 +26,11 @@ class ShownForm(OfferedFieldsForm):
 
     @staticmethod
     def hidden(initial: Any = "") -> forms.CharField:
-        """A field that nobody sees."""
+        """A field that no one sees."""
         return forms.CharField(widget=forms.HiddenInput, required=False, initial=initial)
 
     def clean_shown(self) -> FieldValues:
-        """What the reader was shown. A form without it is refused: it could overwrite what nobody has seen."""
+        """What the reader was shown. A form without it is refused: it could overwrite what no one has seen."""
         try:
             shown: FieldValues = signing.loads(self.cleaned_data["shown"], salt=self._salt)
         except signing.BadSignature:

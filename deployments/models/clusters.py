@@ -49,7 +49,7 @@ class Cluster(models.Model):
     last_seen_at = models.DateTimeField(null=True)  # the observer's heartbeat
     unreachable_reason = models.CharField(
         max_length=1000, blank=True
-    )  # why the observer hears nothing, as one sentence
+    )  # why the observer receives nothing, as one sentence
     checks = models.JSONField(default=list)  # what was found out about it, one entry per line of the page
     checked_at = models.DateTimeField(null=True)
     checking_since = models.DateTimeField(null=True)  # while a check runs
@@ -74,7 +74,8 @@ class Cluster(models.Model):
 
     @property
     def silent_since(self) -> datetime | None:
-        """Since when its observer hears nothing of it; None while it does, and for the seconds that a restart takes."""
+        """Since when its observer receives nothing of it; None while it does, and for the seconds that a restart
+        takes."""
         if (
             not self.unreachable_reason
             or self.last_seen_at is None
@@ -119,7 +120,7 @@ class RuntimeRelease(models.Model):
 
     @property
     def warning(self) -> str:
-        """What whoever runs it should know; "" while it is maintained."""
+        """What the person who runs it should know; "" while it is maintained."""
         if self.yanked:
             return f"Runtime {self.version} was withdrawn: it has a fault that newer ones have not. Upgrade soon."
         if self.deprecated:

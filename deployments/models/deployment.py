@@ -29,7 +29,7 @@ class ReleaseName(models.Model):
 
 
 class Deployment(models.Model):
-    """One Airflow: what is wanted of it, what was observed of it, and when it is looked at next."""
+    """One Airflow: what is desired of it, what was observed of it, and when it is looked at next."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="deployments")
@@ -49,6 +49,7 @@ class Deployment(models.Model):
     hibernation_cause = models.CharField(
         max_length=100, blank=True
     )  # who or what asked: "Bob", "its schedule"
+    wakes_on_open = models.BooleanField(default=False)  # a member who opens its Airflow wakes it
     # While an upgrade is on its way: what to go back to when its migration fails.
     upgrade_from = models.ForeignKey(
         RuntimeRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
@@ -129,7 +130,7 @@ class Deployment(models.Model):
 
     @property
     def is_deleting(self) -> bool:
-        """Somebody asked for it to go, and it may not be gone yet."""
+        """A person asked for it to go, and it may not be gone yet."""
         return self.delete_requested_at is not None
 
     @property
@@ -149,10 +150,8 @@ class Deployment(models.Model):
     def shown_status_in_sql() -> models.Case:
         """`shown_status` of rows that are not gone, for a query: a list filters by the word that it shows."""
         stale = timezone.now() - UNKNOWN_AFTER
-        nobody_looked = models.Q(due_at__lt=stale)
-        watched = models.Q(observed_at__gte=stale) | ~nobody_looked & models.Q(
-            cluster__last_seen_at__gte=stale
-        )
+        overdue = models.Q(due_at__lt=stale)
+        watched = models.Q(observed_at__gte=stale) | ~overdue & models.Q(cluster__last_seen_at__gte=stale)
         return models.Case(
             models.When(models.Q(status=Status.DELETING) | watched, then=models.F("status")),
             default=models.Value(Status.UNKNOWN.value),
@@ -189,26 +188,30 @@ class Deployment(models.Model):
         at = schedule.local(schedule.next_wake_at)
         return f"{asked} It wakes up on {at:%A}, {at.day} {at:%B at %H:%M} ({schedule.time_zone}); no data is lost."
 
+    def url_for(self, name: str, *more: object) -> str:
+        """The address of one of its pages, by its name in urls.py; `more` is what the address holds beside it."""
+        return reverse(f"deployments:{name}", args=[self.release_name, *more])
+
     @property
     def url(self) -> str:
         """Its page."""
-        return reverse("deployments:detail", args=[self.release_name])
+        return self.url_for("detail")
 
     @property
     def badge_url(self) -> str:
         """Its badge alone."""
-        return reverse("deployments:badge", args=[self.release_name])
+        return self.url_for("badge")
 
     @property
     def live_url(self) -> str:
         """The part of its page that moves."""
-        return reverse("deployments:live", args=[self.release_name])
+        return self.url_for("live")
 
     @property
     def fresh_at(self) -> datetime:
         """When something was last heard of it. The observer's word that its cluster is quiet counts for it only while
         the reconciler keeps up: a row long overdue is not quiet, it is not looked at."""
-        if self.due_at < timezone.now() - UNKNOWN_AFTER:  # something may have changed, and nobody has looked
+        if self.due_at < timezone.now() - UNKNOWN_AFTER:  # something may have changed, and no one has looked
             return self.observed_at
         return max(self.observed_at, self.cluster.last_seen_at or self.observed_at)
 
@@ -223,7 +226,7 @@ class WorkerQueue(models.Model):
     max_workers = models.PositiveSmallIntegerField()
     concurrency = models.PositiveSmallIntegerField()
 
-    # The scaler's: how many workers are wanted, and since when fewer would do.
+    # The scaler's: how many workers are desired, and since when fewer would do.
     desired_workers = models.PositiveSmallIntegerField()
     scale_down_since = models.DateTimeField(null=True)
     queued = models.PositiveIntegerField(default=0)

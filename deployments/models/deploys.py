@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from django.db import models
 from django.db.models.functions import Now
-from django.urls import reverse
 
 from deployments.domain.code_manifest import CodeVersion, Manifest
 from deployments.domain.deploy_states import UNDER_WAY, WAITING, DeploySource, DeployStatus
@@ -42,7 +41,7 @@ class CodeManifest(models.Model):
 
 
 class CodeUpload(models.Model):
-    """Code that was received and that nobody has deployed yet: its difference is shown, and its key makes one deploy of
+    """Code that was received and that no one has deployed yet: its difference is shown, and its key makes one deploy of
     however many clicks. `base` is the digest of what it was compared with, "" for nothing."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -53,7 +52,7 @@ class CodeUpload(models.Model):
     name = models.CharField(max_length=200)  # of the file that was uploaded
     packed_size = models.PositiveBigIntegerField()
     left_out = models.PositiveIntegerField()
-    notes = models.JSONField(default=list)  # sentences that whoever deploys it should read
+    notes = models.JSONField(default=list)  # sentences that the person who deploys it should read
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -147,7 +146,7 @@ class Deploy(models.Model):
     @property
     def url(self) -> str:
         """Its page. Needs the Deployment loaded."""
-        return reverse("deployments:deploy", args=[self.deployment.release_name, self.number])
+        return self.deployment.url_for("deploy", self.number)
 
     @property
     def problem_sentence(self) -> str:

@@ -11,7 +11,7 @@ from deployments.models.words import choices
 
 class Step(models.Model):
     """One step of creating, changing or deleting, as the page shows it. `receipt` lists what a delete removed.
-    `generation` is the Deployment's that the step works for: those of an earlier change tell nothing of a later one."""
+    `generation` is the Deployment's that the step works for: those of an earlier change say nothing of a later one."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="steps")
     operation = models.CharField(max_length=6, choices=choices(Operation))

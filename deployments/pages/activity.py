@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
@@ -68,7 +67,7 @@ def _midnight(day: date | None) -> datetime | None:
 @workspace_view(Permission.VIEW)
 def workspace_activity(request: MemberRequest) -> HttpResponse:
     """What happened in the Workspace."""
-    csv_url = reverse("deployments:activity_csv", args=[request.workspace.pk])
+    csv_url = request.workspace.url_for("deployments:activity_csv")
     return _page(request, None, {"csv_url": csv_url}, "deployments/activity/activity.html")
 
 
@@ -76,7 +75,7 @@ def workspace_activity(request: MemberRequest) -> HttpResponse:
 @deployment_view(Permission.VIEW)
 def deployment_activity(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """What happened to one Deployment, also after it is gone."""
-    csv_url = reverse("deployments:deployment_activity_csv", args=[deployment.release_name])
+    csv_url = deployment.url_for("deployment_activity_csv")
     context = {**page_context(request, deployment, "Activity"), "csv_url": csv_url}
     return _page(request, deployment, context, "deployments/activity/deployment_activity.html")
 

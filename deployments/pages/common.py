@@ -5,7 +5,6 @@ from typing import Any, Protocol
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 
 from console.kit.http import see_other
@@ -21,10 +20,11 @@ from workspaces.models import User
 from workspaces.permissions import Permission
 
 
-def _stream_url(request: MemberRequest) -> str:
+def stream_url_of(request: MemberRequest) -> str:
+    """The address of the event stream that the page listens to."""
     query = QueryDict(mutable=True)
     query["since"] = timezone.now().isoformat()
-    return f"{reverse('deployments:stream', args=[request.workspace.pk])}?{query.urlencode()}"
+    return f"{request.workspace.url_for('deployments:stream')}?{query.urlencode()}"
 
 
 def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> dict[str, Any]:
@@ -34,11 +34,11 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
         "d": deployment,
         "tabs": [{**each, "current": each["label"] == tab} for each in _tabs(request, deployment, tab)],
         "list_url": request.workspace.url,
-        "stream_url": _stream_url(request),
+        "stream_url": stream_url_of(request),
         "identifiers": identifiers(deployment),
         "facts": facts(deployment),
         "whole_menu": menu.menu(request, deployment),
-        "retry_url": reverse("deployments:retry", args=[deployment.release_name])
+        "retry_url": deployment.url_for("retry")
         if deployment.failures and request.can(Permission.EDIT_DEPLOYMENT)
         else None,
     }
@@ -48,7 +48,7 @@ def _tabs(request: MemberRequest, deployment: Deployment, tab_now: str) -> list[
     """Overview · Deploys · Worker queues · Variables · Logs · Activity · Settings, as far as there are any."""
 
     def tab(label: str, name: str, **more: Any) -> dict[str, Any]:
-        return {"label": label, "url": reverse(f"deployments:{name}", args=[deployment.release_name]), **more}
+        return {"label": label, "url": deployment.url_for(name), **more}
 
     alive = deployment.deleted_at is None
     tabs = [tab("Overview", "detail")]

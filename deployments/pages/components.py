@@ -1,5 +1,5 @@
 """Why a Deployment or one of its components is as it is: what is recorded, what its processes say when they are asked
-now, and the lines of its log that tell."""
+now, and the relevant lines of its log."""
 
 import time
 from functools import partial
@@ -7,7 +7,6 @@ from typing import Any
 
 from django.http import Http404, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from deployments.access import deployment_view
@@ -21,7 +20,7 @@ from deployments.queries.log_levels import Level
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
-READ_LINES = 1000  # in which the telling ones are looked for
+READ_LINES = 1000  # in which the relevant ones are looked for
 RELEVANT_LINES = 15
 
 
@@ -30,7 +29,9 @@ RELEVANT_LINES = 15
 def why(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """From a badge to the component that explains it; to the Overview, with its steps, when none does."""
     component = None if deployment.is_deleting else worst(deployment)
-    return HttpResponseRedirect(component_url(deployment, component.name) if component else deployment.url)
+    return HttpResponseRedirect(
+        deployment.url_for("component", component.name) if component else deployment.url
+    )
 
 
 @require_GET
@@ -53,18 +54,13 @@ def component_now(request: MemberRequest, deployment: Deployment, name: str) -> 
     return render(request, template, context)
 
 
-def component_url(deployment: Deployment, name: str) -> str:
-    """The page of one component."""
-    return reverse("deployments:component", args=[deployment.release_name, name])
-
-
 def log_url(deployment: Deployment, name: str, level: Level | None = None) -> str:
     """The log of one component, from this level on."""
     query = QueryDict(mutable=True)
     query["component"] = name
     if level:
         query["level"] = level.value
-    return f"{reverse('deployments:logs', args=[deployment.release_name])}?{query.urlencode()}"
+    return f"{deployment.url_for('logs')}?{query.urlencode()}"
 
 
 def _context(request: MemberRequest, deployment: Deployment, name: str) -> dict[str, Any]:
@@ -76,12 +72,12 @@ def _context(request: MemberRequest, deployment: Deployment, name: str) -> dict[
         **page_context(request, deployment, "Overview"),
         "component": recorded,
         "title": heading(name),
-        "now_url": reverse("deployments:component_now", args=[deployment.release_name, name]),
+        "now_url": deployment.url_for("component_now", name),
         "logs_url": log_url(deployment, name),
         "others": [
             {
                 "title": heading(other),
-                "url": component_url(deployment, other),
+                "url": deployment.url_for("component", other),
                 "current": other == name,
             }
             for other in _as_in_the_table(deployment, names)
@@ -96,22 +92,22 @@ def _as_in_the_table(deployment: Deployment, names: list[str]) -> list[str]:
 
 
 def _now(deployment: Deployment, name: str) -> dict[str, Any]:
-    """Instances and telling lines, asked for side by side; what cannot be had is a sentence."""
+    """Instances and relevant lines, asked for side by side; what cannot be had is a sentence."""
     until = time.monotonic() + live.SECONDS
     context: dict[str, Any] = {"asked": True}
     try:
         instances = live.begin(deployment, partial(_instances, name=name))
         tail = live.begin(deployment, partial(_tail, name=name))
     except DataPlaneError as error:
-        return {"asked": True, "instances_trouble": str(error), "lines_trouble": str(error)}
+        return {"asked": True, "instances_problem": str(error), "lines_problem": str(error)}
     try:
         context["instances"] = live.finish(deployment, instances, until - time.monotonic())
     except DataPlaneError as error:
-        context["instances_trouble"] = str(error)
+        context["instances_problem"] = str(error)
     try:
         lines, _ = log_levels.read(live.finish(deployment, tail, until - time.monotonic()).lines)
     except DataPlaneError as error:
-        context["lines_trouble"] = str(error)
+        context["lines_problem"] = str(error)
         return context
     relevant = log_levels.relevant(lines, RELEVANT_LINES)
     wrong = any(line.level.at_least(Level.ERROR) for line in relevant)

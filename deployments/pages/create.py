@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
 from deployments import actions
 from deployments.forms import sections
-from deployments.forms.create import CreateForm
+from deployments.forms.create import CreateForm, NameForm
 from deployments.presenters import commands
+from deployments.queries import listing
 from workspaces.access import MemberRequest, workspace_view
 from workspaces.permissions import Permission
 
@@ -24,7 +24,7 @@ SWITCHES = {
     "hx-select-oob": "#summary",
     "hx-swap": "outerHTML",
     "hx-sync": "this:replace",
-    # What is typed meanwhile would be lost. The cluster's own part stays, and keeps the focus.
+    # What is typed in the meantime would be lost. The cluster's own part stays, and keeps the focus.
     "hx-disabled-elt": "#options fieldset:not([data-section=where])",
 }
 
@@ -66,8 +66,8 @@ def new_options(request: MemberRequest) -> HttpResponse:
 def _new_page(
     request: MemberRequest, form: CreateForm, message: Sequence[str] = (), status: int = 200
 ) -> HttpResponse:
-    here = [request.workspace.pk]
-    options_url = reverse("deployments:new_options", args=here)
+    options_url = request.workspace.url_for("deployments:new_options")
+    form.fields["name"].widget.attrs.update(_checked(request))
     several = len(form.fields["cluster"].choices) > 1  # type: ignore[attr-defined]
     if several:
         form.fields["cluster"].widget.attrs.update(SWITCHES, **{"hx-post": options_url})
@@ -78,12 +78,35 @@ def _new_page(
         "command": commands.create(sections.as_typed(form), sections.offered(form)),
         "message": message,
         "several": several,
-        "preview_url": reverse("deployments:summary", args=here),
+        "preview_url": request.workspace.url_for("deployments:summary"),
         "options_url": options_url,
-        "new_url": reverse("deployments:new", args=here),
+        "new_url": request.workspace.url_for("deployments:new"),
         "cancel_url": request.workspace.url,
     }
     return render(request, "deployments/create/new.html", context, status=status)
+
+
+@require_POST
+@workspace_view(Permission.CREATE_DEPLOYMENT)
+def check_name(request: MemberRequest) -> HttpResponse:
+    """The field Name with what is wrong with it, for when it is left. Saves nothing."""
+    form = NameForm(request.POST)
+    if form.is_valid() and listing.name_taken(request.workspace, form.cleaned_data["name"]):
+        form.refuse(actions.NameTaken())
+    name = form["name"]
+    name.field.widget.attrs.update(_checked(request))
+    return render(request, "ui/field.html", {"field": name})
+
+
+def _checked(request: MemberRequest) -> dict[str, str]:
+    """What makes a name field ask when it is left. A sync of its own: the form's would cancel it for the summary."""
+    return {
+        "hx-post": request.workspace.url_for("deployments:check_name"),
+        "hx-trigger": "change",
+        "hx-target": "[data-field=name]",
+        "hx-select": "[data-field=name] > *",
+        "hx-sync": "this:replace",
+    }
 
 
 @require_POST

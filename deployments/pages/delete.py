@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 from console.kit.http import posted, see_other
 from deployments import actions
 from deployments.access import deployment_view
-from deployments.forms.confirm import DeleteForm
+from deployments.forms.confirm import ConfirmNameForm
 from deployments.models import Deployment
 from deployments.pages.common import page_context
 from deployments.presenters.warnings import consequences
@@ -20,7 +20,7 @@ from workspaces.permissions import Permission
 @deployment_view(Permission.DELETE_DEPLOYMENT, alive=True)
 def delete(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Ask for the name, say what goes, then ask for it to go."""
-    form = DeleteForm(posted(request), deployment=deployment)
+    form = ConfirmNameForm(posted(request), name=deployment.name)
     if form.is_bound and form.is_valid():
         try:
             actions.delete_deployment(deployment=deployment, by=request.user)

@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
@@ -32,10 +31,6 @@ PAGE_SIZE = 25
 REFUSALS = (ActionRefused, DataPlaneError)
 
 
-def _url(deployment: Deployment, name: str = "deploys", *more: object) -> str:
-    return reverse(f"deployments:{name}", args=[deployment.release_name, *more])
-
-
 def _not_now(deployment: Deployment) -> str:
     """Why nothing can be deployed now, in a sentence; "" when it can."""
     try:
@@ -47,7 +42,7 @@ def _not_now(deployment: Deployment) -> str:
 def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dict[str, Any]:
     return {
         **page_context(request, deployment, "Deploys"),
-        "deploys_url": _url(deployment),
+        "deploys_url": deployment.url_for("deploys"),
         "crumb": f"Deploys of {deployment.name}",
         "may_deploy": request.can(Permission.DEPLOY_CODE),
         **more,
@@ -68,8 +63,8 @@ def deploy_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         request,
         deployment,
         not_now=not_now,
-        example_url=_url(deployment, "deploy_example"),
-        new_url=_url(deployment, "deploy_new"),
+        example_url=deployment.url_for("deploy_example"),
+        new_url=deployment.url_for("deploy_new"),
     )
     return render(request, "deployments/deploys/list.html", context)
 
@@ -94,7 +89,7 @@ def deploy_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         except REFUSALS as error:
             form.add_error(None, str(error))
         else:
-            return see_other(_url(deployment, "deploy_upload", upload.pk))
+            return see_other(deployment.url_for("deploy_upload", upload.pk))
     command = commands.deploy(deployment.release_name)
     context = _context(request, deployment, form=form, not_now=_not_now(deployment), command=command)
     return render(request, "deployments/deploys/new.html", context, status=422 if form.is_bound else 200)
@@ -108,23 +103,23 @@ def deploy_upload(request: MemberRequest, deployment: Deployment, key: UUID) -> 
     if upload is None:
         return render(request, "deployments/deploys/expired.html", _context(request, deployment), status=410)
     form = DeployForm(posted(request), initial={"seen": upload.base})
-    trouble, status = "", 422 if form.is_bound else 200
+    error_text, status = "", 422 if form.is_bound else 200
     if form.is_bound and form.is_valid():
         wish = {name: form.cleaned_data[name] for name in ("seen", "description", "despite_syntax")}
         try:
             deploy = actions.deploy_upload(deployment=deployment, by=request.user, upload=upload, **wish)
         except NothingToDeploy as error:
             messages.info(request, str(error))
-            return see_other(_url(deployment, "deploy", error.number))
+            return see_other(deployment.url_for("deploy", error.number))
         except CodeChanged as error:
-            trouble, status = str(error), 409
-            upload = actions.compare_anew(deployment=deployment, upload=upload)
+            error_text, status = str(error), 409
+            upload = actions.compare_again(deployment=deployment, upload=upload)
             form = DeployForm(None, initial={**wish, "seen": upload.base})
         except REFUSALS as error:
-            trouble, status = str(error), 409
+            error_text, status = str(error), 409
         else:
-            return see_other(_url(deployment, "deploy", deploy.number))
-    return _upload_page(request, deployment, upload, form, trouble, status)
+            return see_other(deployment.url_for("deploy", deploy.number))
+    return _upload_page(request, deployment, upload, form, error_text, status)
 
 
 def _upload_page(
@@ -132,7 +127,7 @@ def _upload_page(
     deployment: Deployment,
     upload: CodeUpload,
     form: DeployForm,
-    trouble: str,
+    error_text: str,
     status: int,
 ) -> HttpResponse:
     change = queries.difference_of(upload)
@@ -141,7 +136,7 @@ def _upload_page(
         deployment,
         upload=upload,
         form=form,
-        trouble=trouble,
+        error_text=error_text,
         change=change,
         groups=shown.groups(change),
         consequences=shown.consequences(deployment, upload),
@@ -158,8 +153,8 @@ def deploy_example(request: MemberRequest, deployment: Deployment) -> HttpRespon
         deploy = actions.deploy_example(deployment=deployment, by=request.user)
     except REFUSALS as error:
         messages.error(request, str(error))
-        return see_other(_url(deployment))
-    return see_other(_url(deployment, "deploy", deploy.number))
+        return see_other(deployment.url_for("deploys"))
+    return see_other(deployment.url_for("deploy", deploy.number))
 
 
 def _deploy(deployment: Deployment, number: int) -> Deploy:
@@ -182,19 +177,19 @@ def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpR
         deployment,
         **row,
         steps=shown.steps(found),
-        live_url=_url(deployment, "deploy_live", number),
+        live_url=deployment.url_for("deploy_live", number),
         before=compared.before,
         change=compared.change,
         groups=shown.groups(compared.change),
         files=files[: shown.FILES_SHOWN],
         more_files=max(0, len(files) - shown.FILES_SHOWN),
-        back_url=_url(deployment, "deploy_back", number)
+        back_url=deployment.url_for("deploy_back", number)
         if settled and not row["current"] and not failed and found.manifest
         else "",
-        anyway_url=_url(deployment, "deploy_anyway", number)
+        anyway_url=deployment.url_for("deploy_anyway", number)
         if settled and failed and found.syntax_count and found.manifest
         else "",
-        log_url=f"{_url(deployment, 'logs')}?component=dag-processor",
+        log_url=f"{deployment.url_for('logs')}?component=dag-processor",
     )
     return render(request, "deployments/deploys/detail.html", context)
 
@@ -220,8 +215,8 @@ def deploy_back(request: MemberRequest, deployment: Deployment, number: int) -> 
             made = actions.roll_back(deployment=deployment, by=request.user, to=found, **wish)
         except REFUSALS as error:
             messages.error(request, str(error))
-            return see_other(_url(deployment, "deploy", number))
-        return see_other(_url(deployment, "deploy", made.number))
+            return see_other(deployment.url_for("deploy", number))
+        return see_other(deployment.url_for("deploy", made.number))
     change = queries.difference_to(deployment, found)
     context = _context(
         request,
@@ -246,5 +241,5 @@ def deploy_anyway(request: MemberRequest, deployment: Deployment, number: int) -
         )
     except REFUSALS as error:
         messages.error(request, str(error))
-        return see_other(_url(deployment, "deploy", number))
-    return see_other(_url(deployment, "deploy", made.number))
+        return see_other(deployment.url_for("deploy", number))
+    return see_other(deployment.url_for("deploy", made.number))

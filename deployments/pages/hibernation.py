@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
@@ -17,7 +16,6 @@ from deployments.forms import review
 from deployments.forms.hibernation import ScheduleForm
 from deployments.models import Deployment, HibernationSchedule
 from deployments.pages.common import done_at_once, page_context, refused
-from deployments.presenters.impact import tasks_url
 from deployments.presenters.warnings import hibernate_consequences
 from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
@@ -34,9 +32,9 @@ def hibernate(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **page_context(request, deployment, "Settings"),
         "not_now": why_not_editable(deployment),
         "consequences": hibernate_consequences(deployment),
-        "tasks_url": tasks_url(deployment),
-        "schedule_url": reverse("deployments:schedule", args=[deployment.release_name]),
-        "wake_url": reverse("deployments:wake", args=[deployment.release_name]),
+        "tasks_url": deployment.url_for("tasks"),
+        "schedule_url": deployment.url_for("schedule"),
+        "wake_url": deployment.url_for("wake"),
     }
     return render(request, "deployments/hibernation/hibernate.html", context)
 
@@ -66,7 +64,7 @@ def schedule(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         except NotNow as error:
             return refused(request, deployment, error)
         messages.success(request, "The schedule is saved.")
-        return see_other(reverse("deployments:schedule", args=[deployment.release_name]))
+        return see_other(deployment.url_for("schedule"))
     return _page(request, deployment, form, status=422 if form.is_bound else 200)
 
 
@@ -83,13 +81,13 @@ def _form(request: MemberRequest, deployment: Deployment) -> ScheduleForm:
 def _page(
     request: MemberRequest, deployment: Deployment, form: ScheduleForm, *, status: int, **more: Any
 ) -> HttpResponse:
-    here = reverse("deployments:schedule", args=[deployment.release_name])
+    here = deployment.url_for("schedule")
     context = {
         **page_context(request, deployment, "Settings"),
         "form": form,
         "suggestions": [{"label": s.label, "url": f"{here}?suggest={s.key}"} for s in schedules.SUGGESTIONS],
         "preview": preview_of(form),
-        "preview_url": reverse("deployments:schedule_preview", args=[deployment.release_name]),
+        "preview_url": deployment.url_for("schedule_preview"),
         "not_now": why_not_editable(deployment),
         **more,
     }

@@ -4,13 +4,12 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from console.kit.http import this_url
 from deployments.clusters.options import clusters_for
 from deployments.forms.listing import FilterForm
-from deployments.pages.common import _stream_url
+from deployments.pages.common import stream_url_of
 from deployments.queries import listing as queries
 from deployments.queries.durations import attach
 from workspaces.access import MemberRequest, who_can, workspace_view
@@ -36,9 +35,9 @@ def deployment_list(request: MemberRequest) -> HttpResponse:
         "sorts": _sort_links(request, listing.sort),
         "empty": _empty(listing, chosen),
         "can_create": can_create,
-        "create_url": reverse("deployments:new", args=[request.workspace.pk]),
+        "create_url": request.workspace.url_for("deployments:new"),
         "who_can_create": [] if can_create else who_can(request.workspace, Permission.CREATE_DEPLOYMENT),
-        "stream_url": _stream_url(request),
+        "stream_url": stream_url_of(request),
         "clusters_differ": len({each.pk for each in clusters} | {row.cluster_id for row in rows}) > 1,
         "rows_url": request.get_full_path(),
     }

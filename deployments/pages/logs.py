@@ -12,7 +12,6 @@ import structlog
 from django import forms
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
@@ -142,7 +141,7 @@ def _tail(driver: Driver, ref: Ref, *, component: str, lines: int, after: str) -
 @deployment_view(Permission.VIEW, alive=True)
 def log_lines(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The lines that match and were written after the cursor. The next cursor comes in a header, and whether there is
-    more at once; trouble as 503 with its sentence."""
+    more at once; an error as 503 with its sentence."""
     form, component = _form(request, deployment)
     filters = form.filters()
     after = request.GET.get("after", "")
@@ -178,7 +177,7 @@ def log_download(request: MemberRequest, deployment: Deployment) -> StreamingHtt
 
 
 async def _portions(deployment: Deployment, component: str, filters: Filters) -> AsyncIterator[bytes]:
-    """The file. What ends it early is said in its last line."""
+    """The file. What ends it early stands in its last line."""
     after, sent = LOG_BEGINNING, 0
     carry: dict[str, Level] = {}
     while sent < DOWNLOAD_BYTES:
@@ -218,4 +217,4 @@ def _url(name: str, deployment: Deployment, request: HttpRequest, component: str
     query = request.GET.copy()
     query["component"] = component
     query.pop("wrap", None)
-    return f"{reverse(f'deployments:{name}', args=[deployment.release_name])}?{query.urlencode()}"
+    return f"{deployment.url_for(name)}?{query.urlencode()}"

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from django.urls import reverse
-
 from deployments.models import Deployment
 from deployments.queries import upgrades
 from deployments.queries.listing import transfer_targets
@@ -28,9 +26,7 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
     if deployment.is_deleting or deployment.first_healthy_at is None:
         return []
 
-    def url(name: str) -> str:
-        return reverse(f"deployments:{name}", args=[deployment.release_name])
-
+    url = deployment.url_for
     items = []
     if request.can(Permission.EDIT_DEPLOYMENT):
         runs = f"Runtime {deployment.runtime}."
@@ -55,3 +51,15 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
         message = f"In Workspace {deployment.workspace.name}."
         items.append(MenuItem("Transfer…", message, "layers", url("transfer")))
     return items
+
+
+def wake_setting(deployment: Deployment) -> MenuItem:
+    """Whether opening its Airflow wakes it, and switching that; for the Settings page alone."""
+    if deployment.wakes_on_open:
+        label, setting = "Stop waking when opened", "off"
+        message = "While it hibernates, any member who opens its Airflow wakes it up."
+    else:
+        label, setting = "Wake when opened", "on"
+        message = "While it hibernates, opening its Airflow does not wake it up."
+    where = deployment.url_for("opening_wakes", setting)
+    return MenuItem(label, message, "external-link", where, post=True)

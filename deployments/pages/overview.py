@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from console.kit.http import see_other
@@ -42,22 +41,21 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 
 
 def _ways_out(request: MemberRequest, deployment: Deployment) -> dict[str, str | None]:
-    """What somebody may do about a Deployment that is stalled. The page shows it as soon as it is."""
+    """What a person may do about a Deployment that is stalled. The page shows it as soon as it is."""
     busy = deployment.shown_status in BUSY
     retry = (
         busy and not deployment.failures and request.can(Permission.EDIT_DEPLOYMENT)
     )  # else it is offered anyway
     delete = busy and not deployment.is_deleting and request.can(Permission.DELETE_DEPLOYMENT)
-    here = [deployment.release_name]
     return {
-        "stalled_retry_url": reverse("deployments:retry", args=here) if retry else None,
-        "stalled_delete_url": reverse("deployments:delete", args=here) if delete else None,
+        "stalled_retry_url": deployment.url_for("retry") if retry else None,
+        "stalled_delete_url": deployment.url_for("delete") if delete else None,
     }
 
 
 def _first_steps(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
     may_hide = request.can(Permission.EDIT_DEPLOYMENT)
-    url = reverse("deployments:first_steps_done", args=[deployment.release_name]) if may_hide else None
+    url = deployment.url_for("first_steps_done") if may_hide else None
     return {"first_steps": first_steps(deployment), "first_steps_url": url}
 
 
@@ -73,7 +71,7 @@ def _edit_url(request: MemberRequest, deployment: Deployment) -> str | None:
     editable = deployment.first_healthy_at is not None and not deployment.is_deleting
     if not editable or not request.can(Permission.EDIT_DEPLOYMENT):
         return None
-    return reverse("deployments:edit", args=[deployment.release_name])
+    return deployment.url_for("edit")
 
 
 def _credential(
@@ -84,7 +82,7 @@ def _credential(
     return {
         "username": vault.ADMIN_USERNAME,
         "revealed": revealed,
-        "reveal_url": reverse("deployments:credential", args=[deployment.release_name]),
+        "reveal_url": deployment.url_for("credential"),
         "hide_url": deployment.url,
     }
 
@@ -135,6 +133,6 @@ def retry(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @require_POST
 @deployment_view(Permission.EDIT_DEPLOYMENT)
 def first_steps_done(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """What comes after the first Deployment is done, or nobody wants to see it."""
+    """What comes after the first Deployment is done, or is dismissed."""
     workspaces.hide_first_steps(workspace=request.workspace)
     return see_other(deployment.url)

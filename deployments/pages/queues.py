@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console.kit.http import posted, see_other
@@ -20,7 +19,7 @@ from deployments.domain.field_values import FieldValues
 from deployments.domain.spec import QueueSpec, desired_workers
 from deployments.domain.states import Executor
 from deployments.forms import review
-from deployments.forms.confirm import DeleteQueueForm
+from deployments.forms.confirm import ConfirmNameForm
 from deployments.forms.settings import QueueForm
 from deployments.models import Deployment, WorkerQueue
 from deployments.pages.common import not_editable, page_context
@@ -61,10 +60,6 @@ def _workers(count: int) -> str:
     return f"{count} worker{'' if count == 1 else 's'}"
 
 
-def _url(name: str, deployment: Deployment, *queue: str) -> str:
-    return reverse(f"deployments:{name}", args=[deployment.release_name, *queue])
-
-
 def _table(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
     """The part of the page that moves. One query."""
     rows = [
@@ -73,8 +68,8 @@ def _table(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
             formula(
                 queue_spec(queue), queued=queue.queued, running=queue.running, desired=queue.desired_workers
             ),
-            _url("queue_edit", deployment, queue.name),
-            _url("queue_delete", deployment, queue.name) if queue.name != DEFAULT_QUEUE else "",
+            deployment.url_for("queue_edit", queue.name),
+            deployment.url_for("queue_delete", queue.name) if queue.name != DEFAULT_QUEUE else "",
         )
         for queue in queues_of(deployment)
     ]
@@ -91,9 +86,9 @@ def queues(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **_table(request, deployment),
         "celery": deployment.executor == Executor.CELERY,
         "needs_celery": NEEDS_CELERY,
-        "new_url": _url("queue_new", deployment),
-        "edit_url": _url("edit", deployment),
-        "live_queues_url": _url("queues_live", deployment),
+        "new_url": deployment.url_for("queue_new"),
+        "edit_url": deployment.url_for("edit"),
+        "live_queues_url": deployment.url_for("queues_live"),
     }
     return render(request, "deployments/queues/queues.html", context)
 
@@ -133,7 +128,7 @@ def queue_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         form.refuse(refusal)
         return _form_page(request, deployment, form)
     messages.success(request, f"Queue {name} is added.")
-    return see_other(_url("queues", deployment))
+    return see_other(deployment.url_for("queues"))
 
 
 @require_http_methods(["GET", "POST"])
@@ -173,7 +168,7 @@ def _save(request: MemberRequest, deployment: Deployment, form: QueueForm, queue
         messages.success(request, SAVED)
     else:
         messages.info(request, NOTHING_CHANGED)
-    return see_other(_url("queues", deployment))
+    return see_other(deployment.url_for("queues"))
 
 
 @require_http_methods(["GET", "POST"])
@@ -185,21 +180,21 @@ def queue_delete(request: MemberRequest, deployment: Deployment, queue: str) -> 
         return not_editable(request, deployment, TAB, why)
     found = queues_of(deployment)
     _one(found, queue)
-    form = DeleteQueueForm(posted(request), name=queue)
+    form = ConfirmNameForm(posted(request), name=queue)
     if form.is_bound and form.is_valid():
         try:
             actions.delete_queue(deployment=deployment, by=request.user, name=queue)
         except actions.NotNow as refusal:
             return not_editable(request, deployment, TAB, refusal.sentence)
         messages.success(request, f"Queue {queue} is deleted.")
-        return see_other(_url("queues", deployment))
+        return see_other(deployment.url_for("queues"))
     new = review.without_queue(release_of(deployment, found), queue)
     context = {
         **page_context(request, deployment, TAB),
         "form": form,
         "name": queue,
         "impact": impact(deployment, found, new),
-        "cancel_url": _url("queues", deployment),
+        "cancel_url": deployment.url_for("queues"),
     }
     return render(
         request, "deployments/queues/queue_delete.html", context, status=422 if form.is_bound else 200
@@ -222,7 +217,7 @@ def _form_page(
         **page_context(request, deployment, TAB),
         "form": form,
         "name": name,
-        "cancel_url": _url("queues", deployment),
+        "cancel_url": deployment.url_for("queues"),
         **more,
     }
     status = 409 if "differences" in more else 422 if form.errors else 200
@@ -243,5 +238,5 @@ def _review(
 ) -> HttpResponse:
     new = review.with_queue(release_of(deployment, found), spec)
     effect = impact(deployment, found, new)
-    cancel = {"cancel_url": _url("queues", deployment), "queue_name": spec.name}
+    cancel = {"cancel_url": deployment.url_for("queues"), "queue_name": spec.name}
     return review_page(request, deployment, TAB, form, effect, **cancel)

@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
@@ -19,6 +18,7 @@ from deployments.forms import review, sections
 from deployments.forms.settings import EditForm
 from deployments.models import Deployment, WorkerQueue
 from deployments.pages.common import not_editable, page_context
+from deployments.pages.menu import wake_setting
 from deployments.pages.review import NOTHING_CHANGED, SAVED, review_page
 from deployments.presenters import commands
 from deployments.presenters.impact import impact, queues_of
@@ -36,8 +36,8 @@ def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, *
         "sections": sections.sections(form, review.SECTIONS),
         "summary": sections.summary_of(form),
         "command": commands.update(deployment.release_name, sections.as_typed(form), now),
-        "preview_url": reverse("deployments:edit_summary", args=[deployment.release_name]),
-        "queues_url": reverse("deployments:queues", args=[deployment.release_name]),
+        "preview_url": deployment.url_for("edit_summary"),
+        "queues_url": deployment.url_for("queues"),
         "cancel_url": deployment.url,
         **more,
     }
@@ -48,7 +48,7 @@ def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, *
 def _difference_page(
     request: MemberRequest, deployment: Deployment, form: EditForm, now: FieldValues
 ) -> HttpResponse:
-    """Somebody else saved first: what was, what they saved, and what this reader wants."""
+    """Another person saved first: what was, what they saved, and what this reader wants."""
     differences = review.differences(form, now)
     form.merge(now)
     deployment.refresh_from_db()
@@ -129,9 +129,11 @@ def edit_summary(request: MemberRequest, deployment: Deployment) -> HttpResponse
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """What is done to a Deployment as a whole."""
-    context = {
-        **page_context(request, deployment, "Settings"),
-        "delete_url": reverse("deployments:delete", args=[deployment.release_name]),
+    context = page_context(request, deployment, "Settings")
+    items = context["whole_menu"]
+    context |= {
+        "lifecycle": [*items, wake_setting(deployment)] if items else [],
+        "delete_url": deployment.url_for("delete"),
         "can_delete": request.can(Permission.DELETE_DEPLOYMENT) and not deployment.is_deleting,
     }
     return render(request, "deployments/settings/settings.html", context)

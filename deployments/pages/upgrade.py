@@ -12,7 +12,6 @@ from deployments.actions.refusals import NotNow
 from deployments.forms.upgrade import UpgradeForm
 from deployments.models import Deployment
 from deployments.pages.common import done_at_once, page_context, refused
-from deployments.presenters.impact import tasks_url
 from deployments.presenters.warnings import upgrade_consequences
 from deployments.queries import upgrades
 from deployments.queries.editable import why_not_editable
@@ -41,7 +40,7 @@ def upgrade(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "newer": newer,
         "not_now": why_not_editable(deployment) or upgrades.under_way(deployment),
         "consequences": upgrade_consequences(deployment, upgrades.last_duration(deployment)),
-        "tasks_url": tasks_url(deployment),
+        "tasks_url": deployment.url_for("tasks"),
     }
     return render(request, "deployments/upgrade/upgrade.html", context, status=422 if form.is_bound else 200)
 

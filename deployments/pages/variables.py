@@ -9,7 +9,6 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
@@ -52,13 +51,8 @@ _MOVED_DELETE = "The variables changed after this page was shown. Below is what 
 _MOVED = "The variables changed after this page was shown. Below is the difference to what there is now."
 
 
-def variables_url(deployment: Deployment) -> str:
-    """The page of all variables."""
-    return reverse("deployments:variables", args=[deployment.release_name])
-
-
 def _impact(deployment: Deployment) -> impact.Impact:
-    """What any change of a variable does to what runs, said before anybody saves. Two queries."""
+    """What any change of a variable does to what runs; shown before anybody saves. Two queries."""
     queues = impact.queues_of(deployment)
     now = release_of(deployment, queues)
     return impact.impact(deployment, queues, replace(now, environment={**now.environment, "": ""}))
@@ -67,7 +61,7 @@ def _impact(deployment: Deployment) -> impact.Impact:
 def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dict[str, Any]:
     return {
         **page_context(request, deployment, "Variables"),
-        "variables_url": variables_url(deployment),
+        "variables_url": deployment.url_for("variables"),
         "crumb": f"Variables of {deployment.name}",
         **more,
     }
@@ -139,8 +133,8 @@ def variable_edit(request: MemberRequest, deployment: Deployment, key: str) -> H
 
 
 def _gone(request: MemberRequest, deployment: Deployment, key: str) -> HttpResponse:
-    """Somebody deleted it while its page was filled in: what was typed stands in the form that adds it."""
-    action = reverse("deployments:variable_new", args=[deployment.release_name])
+    """A person deleted it while its page was filled in: what was typed stands in the form that adds it."""
+    action = deployment.url_for("variable_new")
     form = add_again(key, request.POST)
     context = _context(request, deployment, form=form, row=None, action=action, impact=_impact(deployment))
     return render(request, "deployments/variables/variable.html", context, status=422)
@@ -169,7 +163,7 @@ def _set(
             form.refuse(refusal)
         else:
             messages.success(request, f"{key} is saved." if revision else "Nothing changed.")
-            return see_other(variables_url(deployment))
+            return see_other(deployment.url_for("variables"))
     form.hide_secret()
     context = _context(request, deployment, form=form, row=row, impact=_impact(deployment))
     return render(
@@ -196,17 +190,17 @@ def variables_delete(request: MemberRequest, deployment: Deployment) -> HttpResp
             notice = _MOVED_DELETE
         except NotNow as refusal:
             messages.error(request, refusal.sentence)
-            return see_other(variables_url(deployment))
+            return see_other(deployment.url_for("variables"))
         else:
             count = len(made.changes["removed"]) if made else 0
             message = "1 variable is deleted." if count == 1 else f"{count} variables are deleted."
             messages.success(request, message if made else "Nothing changed: they were deleted already.")
-            return see_other(variables_url(deployment))
-    base = latest_revision(deployment)  # before the rows: a change in between is told, never hidden
+            return see_other(deployment.url_for("variables"))
+    base = latest_revision(deployment)  # before the rows: a change in between is shown, never hidden
     found = list(deployment.variables.select_related("updated_by").filter(key__in=keys).defer("sealed"))
     if not found:
         messages.info(request, "Choose the variables to delete first.")
-        return see_other(variables_url(deployment))
+        return see_other(deployment.url_for("variables"))
     context = _context(request, deployment, rows=found, base=base, notice=notice, impact=_impact(deployment))
     status = 409 if notice else 200
     return render(request, "deployments/variables/variables_delete.html", context, status=status)
@@ -221,7 +215,7 @@ def variables_import(request: MemberRequest, deployment: Deployment) -> HttpResp
     if form.is_bound and form.is_valid():
         secret = form.cleaned_data["secret"]
         token = import_drafts.keep(deployment, request.user, form.parsed(), secret=secret)
-        return see_other(reverse("deployments:variables_draft", args=[deployment.release_name, token]))
+        return see_other(deployment.url_for("variables_draft", token))
     form.hide_text()
     command = commands.load_variables(deployment.release_name)
     context = _context(request, deployment, form=form, command=command)
@@ -294,7 +288,7 @@ def _difference(
         else:
             message = f"Revision {made.number} is saved." if made else "Nothing changed."
             messages.success(request, message)
-            return see_other(variables_url(deployment))
+            return see_other(deployment.url_for("variables"))
     base = latest_revision(
         deployment
     )  # before what is compared: a change in between shows as one, never hides

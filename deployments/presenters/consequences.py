@@ -4,9 +4,10 @@
 `sentences` says the same to a person, with the numbers of now.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from console.kit.wording import listed
 from deployments.domain.component_titles import within
 from deployments.domain.spec import QueueLoad, QueueSpec, Release
 from deployments.domain.states import Executor
@@ -77,7 +78,7 @@ def cuts_off(old: Release, new: Release, *, sized: bool) -> bool:
 
 
 def _environment(release: Release) -> tuple[object, ...]:
-    """What every Airflow process is told."""
+    """What every Airflow process is given."""
     variables = tuple(sorted(release.environment.items())), tuple(sorted(release.secret_marks.items()))
     return (release.runtime, release.executor, release.hibernating, *variables)
 
@@ -87,7 +88,7 @@ def _by_name(release: Release) -> dict[str, QueueSpec]:
 
 
 def _worker(queue: QueueSpec, sized: bool) -> tuple[object, ...]:
-    """What one worker of the queue is told."""
+    """What one worker of the queue is given."""
     return (queue.concurrency, queue.size if sized else None)
 
 
@@ -188,9 +189,3 @@ def _number(count: int, thing: str) -> str:
 def _count(count: int, thing: str, one: str, many: str, *, of: str = "") -> str:
     """ "1 worker of etl drains", "2 running tasks get"."""
     return f"{_number(count, thing)}{of} {one if count == 1 else many}"
-
-
-def listed(names: Iterable[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    *head, last = list(names)
-    return f"{', '.join(head)} and {last}" if head else last

@@ -43,7 +43,7 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
     """What is added, changed and removed, each with at most PATHS_SHOWN paths."""
     if change is None:
         return []
-    told = [
+    parts = [
         ("Added", "plus", "ok", change.added),
         ("Changed", "pencil", "busy", change.changed),
         ("Removed", "trash-2", "bad", change.removed),
@@ -57,24 +57,24 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
             "paths": paths[:PATHS_SHOWN],
             "more": max(0, len(paths) - PATHS_SHOWN),
         }
-        for title, icon, tone, paths in told
+        for title, icon, tone, paths in parts
         if paths
     ]
 
 
 def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
-    """What deploying does, said before anybody does it."""
-    said = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
+    """What deploying does; shown before anybody does it."""
+    sentences = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
     if not deployment.code_version:
-        said.append(
+        sentences.append(
             "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
             "run that is under way now goes on with the new code, because the folder has no versions."
         )
         if upload.base:
-            said.append("What the DAGs folder holds now is kept as deploy 1, and you can go back to it.")
+            sentences.append("What the DAGs folder holds now is kept as deploy 1, and you can go back to it.")
     if deployment.hibernating:
-        said.append(f"{deployment.name} is asleep. It runs the new code when it wakes.")
-    return said
+        sentences.append(f"{deployment.name} is asleep. It runs the new code when it wakes.")
+    return sentences
 
 
 def not_brought_back(deployment: Deployment) -> list[str]:

@@ -1,4 +1,4 @@
-"""What comes after the first Deployment of a Workspace: open Airflow, add a DAG, invite somebody. Offered from its
+"""What comes after the first Deployment of a Workspace: open Airflow, add a DAG, invite someone. Offered from its
 creation on, so that nothing jumps when it is Healthy, and never again once it is done."""
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from workspaces.models import AuditEvent, Invitation, Membership
 class FirstSteps:
     """What is done already, as far as it is known."""
 
-    opened: bool  # somebody looked up how to sign in to this Airflow
-    invited: bool  # somebody else belongs to the Workspace, or is invited
+    opened: bool  # a person looked up how to sign in to this Airflow
+    invited: bool  # another person belongs to the Workspace, or is invited
 
 
 def first_steps(deployment: Deployment) -> FirstSteps | None:

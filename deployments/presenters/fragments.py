@@ -1,5 +1,5 @@
 """What the page shows of a Deployment that moves, rendered the same for everybody: by a view for a page, and by
-whoever commits a change for every open page at once. Holds nothing that depends on a role."""
+the process that commits a change for every open page at once. Holds nothing that depends on a role."""
 
 from datetime import timedelta
 from typing import Any
@@ -46,7 +46,7 @@ def _just_created(deployment: Deployment) -> bool:
 
 
 def _headline(deployment: Deployment, steps: list[dict[str, Any]]) -> str:
-    """What is so now, in a sentence. What a step waits for is said at the step, and here only which one it is."""
+    """What is so now, in a sentence. What a step waits for is shown at the step, and here only which one it is."""
     for number, step in enumerate(steps, start=1):
         if step["running"] and step["sentence"] == deployment.reason:
             return f"Step {number} of {len(steps)}: {step['title']}"
@@ -72,7 +72,7 @@ def live_context(deployment: Deployment) -> dict[str, Any]:
         "steps": steps,
         "components": list(deployment.components.all()),
         "airflow_url": deployment.airflow_url or None,
-        "address_trouble": deployment.plane_details.get(ADDRESS) if deployment.airflow_url else None,
+        "address_problem": deployment.plane_details.get(ADDRESS) if deployment.airflow_url else None,
         "dags_folder": deployment.plane_details.get(DAGS_FOLDER) if _takes_dags(deployment) else None,
         "code_problem": _code_problem(deployment),
     }

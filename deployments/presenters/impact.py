@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.urls import reverse
-
 from deployments.domain.spec import QueueLoad, Release
 from deployments.models import Cluster, Deployment, WorkerQueue
 from deployments.presenters import consequences
@@ -36,13 +34,8 @@ class Impact:
 def impact(deployment: Deployment, queues: list[WorkerQueue], new: Release) -> Impact:
     """What going to `new` does to running work. The cluster is loaded."""
     old, sized = release_of(deployment, queues), is_sized(deployment)
-    counted = tasks_url(deployment) if consequences.cuts_off(old, new, sized=sized) else ""
+    counted = deployment.url_for("tasks") if consequences.cuts_off(old, new, sized=sized) else ""
     return Impact(consequences.sentences(old, new, loads_of(queues), sized=sized), counted)
-
-
-def tasks_url(deployment: Deployment) -> str:
-    """Where the tasks that run now are counted, as a fragment."""
-    return reverse("deployments:tasks", args=[deployment.release_name])
 
 
 def is_sized(deployment: Deployment) -> bool:

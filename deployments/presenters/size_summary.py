@@ -109,7 +109,7 @@ def summary(asked: Asked, *, local_parallelism: int = 32) -> list[Line]:
 
 
 def _components(release: Release | None) -> list[Line]:
-    """The parts that nobody sizes."""
+    """The parts whose size is fixed."""
     if release is None:
         return []
     chosen = {names.SCHEDULER, names.TASK}

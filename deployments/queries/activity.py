@@ -17,7 +17,7 @@ from workspaces.permissions import Role
 PAGE_SIZE = 50
 CSV_ROWS = 10_000
 LAST_PAGE = 1000  # further back is what the filters are for
-SYSTEM = "airdeck"  # the person filter's word for what nobody did
+SYSTEM = "airdeck"  # the person filter's word for what Airdeck did by itself
 COLUMNS = ("status", "at", "actor", "act", "kind", "key", "label", "before", "after", "row", "actor_id")
 KIND_WORD = {
     "token": "API token",
@@ -44,7 +44,7 @@ class Filters:
 class Entry:
     """One event. `before` and `after` hold what changed; a secret value is never in them."""
 
-    status: bool  # a change of status, which nobody did
+    status: bool  # a change of status, which Airdeck saw
     at: datetime
     actor: str
     act: str
@@ -100,7 +100,7 @@ def _in_one_go(entry: Entry) -> tuple[object, ...]:
 
 
 def folded(entries: Sequence[Entry]) -> list[Entry]:
-    """The same, with what somebody did to several people in one go as one event: "invited 30 people"."""
+    """The same, with what a person did to several people in one go as one event: "invited 30 people"."""
     shown: list[Entry] = []
     for _, group in groupby(entries, key=_in_one_go):
         same = list(group)

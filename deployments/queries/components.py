@@ -26,6 +26,6 @@ def worst(deployment: Deployment) -> ComponentStatus | None:
 
 
 def first_to_read(deployment: Deployment) -> str | None:
-    """Whose log somebody most likely wants who names none."""
+    """Whose log a person most likely wants who names none."""
     component = worst(deployment)
     return component.name if component else None

@@ -10,7 +10,7 @@ from deployments.clusters import connections
 from deployments.dataplane.code import CodeStore
 from deployments.dataplane.contract import DataPlaneError, Ref
 from deployments.domain.code_manifest import EMPTY, Difference, Manifest, difference
-from deployments.domain.deploy_states import WANTED
+from deployments.domain.deploy_states import DESIRED
 from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment, EnvironmentVariable
 
 NO_CODE = (
@@ -49,9 +49,9 @@ def why_no_code(deployment: Deployment) -> str:
     return OWN_BUNDLES if own.exists() else ""
 
 
-def wanted(deployment: Deployment) -> Deploy | None:
+def desired_deploy(deployment: Deployment) -> Deploy | None:
     """The deploy that it runs or will run: the newest that neither failed nor was superseded."""
-    words = [status.value for status in WANTED]
+    words = [status.value for status in DESIRED]
     return Deploy.objects.filter(deployment=deployment, status__in=words).order_by("-number").first()
 
 
@@ -104,9 +104,9 @@ def compared(deploy: Deploy) -> Compared:
 
 
 def base_of(deployment: Deployment, folder: Manifest | None) -> tuple[str, Manifest]:
-    """What new code is compared with: that of the wanted deploy, or, before the first, what is in the DAGs folder. Its
+    """What new code is compared with: that of the desired deploy, or, before the first, what is in the DAGs folder. Its
     digest ("" for nothing), and it."""
-    newest = wanted(deployment)
+    newest = desired_deploy(deployment)
     if newest is not None:
         kept = CodeManifest.objects.filter(deployment=deployment, digest=newest.digest).first()
         return newest.digest, kept.opened() if kept else EMPTY
@@ -127,6 +127,6 @@ def difference_to(deployment: Deployment, deploy: Deploy) -> Difference | None:
 
 
 def upload_for(deployment: Deployment, user_id: int, key: UUID) -> CodeUpload | None:
-    """Somebody's own upload; None when it was another's, or has waited too long."""
+    """A person's own upload; None when it was another's, or has waited too long."""
     found = CodeUpload.objects.filter(pk=key, deployment=deployment, by_id=user_id)
     return found.select_related("manifest").first()

@@ -7,7 +7,7 @@ NEEDS_CELERY = "Only the Celery executor has worker queues. Choose it under Edit
 
 
 def why_not_editable(deployment: Deployment) -> str:
-    """Why nothing about it can be changed now, in a sentence; "" when it can: it was Healthy once, and nobody asked
+    """Why nothing about it can be changed now, in a sentence; "" when it can: it was Healthy once, and no one asked
     for it to go. No query."""
     if deployment.is_deleting:
         return "This Deployment is being deleted and can no longer be changed."

@@ -10,6 +10,7 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Lower
 from django.http import QueryDict
 
+from deployments.domain.names import name_key
 from deployments.domain.states import Status
 from deployments.models import Deployment
 from workspaces.models import User, Workspace
@@ -57,6 +58,11 @@ class Listing:
 def existing(workspace: Workspace) -> QuerySet[Deployment]:
     """The Workspace's Deployments that are not gone."""
     return Deployment.objects.filter(workspace=workspace, deleted_at__isnull=True)
+
+
+def name_taken(workspace: Workspace, name: str) -> bool:
+    """Whether a living Deployment of the Workspace has this name, letter case aside."""
+    return existing(workspace).filter(name_key=name_key(name)).exists()
 
 
 def listing(workspace: Workspace, filters: dict[str, str], query: QueryDict) -> Listing:

@@ -1,6 +1,6 @@
 """Asking a data plane while a person waits: answered or explained within five seconds.
 
-Each cluster has a few threads for this, so that one that hangs holds up nobody who asks another.
+Each cluster has a few threads for this, so that one that hangs does not hold up the others.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def _threads(cluster_id: UUID) -> ThreadPoolExecutor:
 
 
 def begin[T](deployment: Deployment, question: Callable[[Driver, Ref], T]) -> Future[T]:
-    """Put the question; whoever waits for the answer says for how long. Raises DataPlaneError when the cluster cannot
+    """Start the call on the cluster's threads; `finish` waits for it. Raises DataPlaneError when the cluster cannot
     be asked at all. `question` gets the driver, and runs on another thread: it must not use the database."""
     try:
         driver = connections.driver_of(deployment.cluster)
@@ -45,7 +45,7 @@ def ask[T](deployment: Deployment, question: Callable[[Driver, Ref], T]) -> T:
 
 def finish[T](deployment: Deployment, asked: Future[T], seconds: float) -> T:
     """The answer to a question put before, waited for that long. Raises DataPlaneError. The request's database
-    connection goes back to the pool meanwhile, and its turn to others: a silent cluster must not use them up."""
+    connection goes back to the pool in the meantime, and its turn to others: a silent cluster must not use them up."""
     if not connection.in_atomic_block:
         connection.close()
     try:
@@ -57,5 +57,5 @@ def finish[T](deployment: Deployment, asked: Future[T], seconds: float) -> T:
 
 
 def silence(deployment: Deployment) -> str:
-    """What is said when no answer came in time."""
+    """The sentence shown when no answer came in time."""
     return f"Cluster {deployment.cluster.name} did not answer within {SECONDS:.0f} s. Try again in a moment."

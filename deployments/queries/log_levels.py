@@ -1,4 +1,4 @@
-"""Lines of logs as a page shows them: time, level and text apart, and which of them somebody asked for. Pure."""
+"""Lines of logs as a page shows them: time, level and text apart, and which of them a person asked for. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -90,7 +90,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Filters:
-    """What somebody asked for; empty is everything. `since` is a moment."""
+    """What a person asked for; empty is everything. `since` is a moment."""
 
     level: Level | None = None
     since: datetime | None = None
@@ -186,7 +186,7 @@ def relevant(lines: list[Shown], most: int) -> list[Shown]:
     if not wrong:
         return lines[-most:]
     chosen = wrong[-most:]
-    # A block is told from its head on: who was called comes before what went wrong.
+    # A block counts from its head on: who was called comes before what went wrong.
     heads = [number for number in chosen if lines[number].head]
     if heads and len(chosen) == most:
         chosen = [number for number in chosen if number >= heads[0]]

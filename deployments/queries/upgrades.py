@@ -3,6 +3,7 @@ reconciler's pass, in the transaction that records it."""
 
 from django.utils import timezone
 
+from console.kit.wording import spelled
 from deployments.clusters.options import offered_runtimes, version_key
 from deployments.dataplane.contract import UPGRADE_STEP
 from deployments.domain.states import Operation, StepState
@@ -44,7 +45,4 @@ def last_duration(deployment: Deployment) -> str:
         cluster=deployment.cluster_id, operation=Operation.CHANGE, key=UPGRADE_STEP
     )
     seconds = rows.order_by("-at").values_list("seconds", flat=True).first()
-    if seconds is None:
-        return ""
-    minutes = round(seconds / 60)
-    return f"{minutes} minutes" if minutes > 1 else f"{max(1, round(seconds))} seconds"
+    return "" if seconds is None else spelled(seconds)

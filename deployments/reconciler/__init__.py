@@ -1,1 +1,1 @@
-"""What moves rows towards what is wanted."""
+"""What moves rows towards what is desired."""

@@ -24,7 +24,7 @@ def begin(cluster: Cluster) -> bool:
 
 
 def end(cluster: Cluster, *, answered: bool) -> None:
-    """What came of it. Costs nothing while all is well."""
+    """Record whether the cluster answered. Writes only on a change."""
     if not answered:
         Cluster.objects.filter(pk=cluster.pk).update(breaker_retry_at=Now())
     elif cluster.breaker_retry_at is not None:

@@ -1,8 +1,8 @@
 """Moves deploys on, within the passes over their Deployment: checked, built, activated, read by Airflow.
 
-Everything is found again by the next pass, whoever dies: the row says how far a deploy is, and the data plane which
-version is active. Each move is one conditional UPDATE, fenced by the lease, on the status that was seen; so one that
-was superseded meanwhile is moved no more.
+Everything is found again by the next pass, whichever process dies: the row says how far a deploy is, and the data
+plane which version is active. Each move is one conditional UPDATE, fenced by the lease, on the status that was seen;
+so one that was superseded in the meantime is moved no more.
 """
 
 import math
@@ -64,7 +64,7 @@ def advance(claim: Claim, driver: Driver) -> float:
 
 
 def is_lost(claim: Claim, driver: Driver) -> bool:
-    """Whether another version is active than the one that is wanted: somebody took it away."""
+    """Whether another version is active than the one that is desired: a person took it away."""
     deployment = claim.deployment
     store = driver.code(Ref(str(deployment.pk), deployment.release_name)) if deployment.code_version else None
     return store is not None and store.active() != deployment.code_version
@@ -113,13 +113,13 @@ def _check(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
     rest = files[deploy.checked_files :]
     done, found = code_syntax.check(rest, store.read, seconds=CHECK_SECONDS) if rest else (0, ())
     failpoint("deploys.after_check")
-    told = [{"path": p.path, "line": p.line, "error": p.error} for p in found]
+    rows = [{"path": p.path, "line": p.line, "error": p.error} for p in found]
     checked = deploy.checked_files + done
     count = deploy.syntax_count + len(found)
     values = {
         "checked_files": checked,
         "syntax_count": count,
-        "syntax_problems": [*deploy.syntax_problems, *told][:PROBLEMS_KEPT],
+        "syntax_problems": [*deploy.syntax_problems, *rows][:PROBLEMS_KEPT],
         "tries": 0,
     }
     if checked < len(files):
@@ -130,8 +130,8 @@ def _check(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
         return _fail(claim, deploy, CHECKED, _does_not_compile(count, len(files)), **values)
     if not _move(claim, deploy, status=DeployStatus.BUILDING, **values):
         return 0.0
-    said = f"{len(files):,} Python file{'' if len(files) == 1 else 's'} compiled."
-    _step(deploy, CHECKED, StepState.DONE, _deployed_despite(count, len(files)) if count else said)
+    text = f"{len(files):,} Python file{'' if len(files) == 1 else 's'} compiled."
+    _step(deploy, CHECKED, StepState.DONE, _deployed_despite(count, len(files)) if count else text)
     _step(deploy, BUILT, StepState.RUNNING)
     return 0.0
 
@@ -185,11 +185,11 @@ def _failed_step(claim: Claim, deploy: Deploy, error: DataPlaneError) -> float:
 
 def _fail(claim: Claim, deploy: Deploy, key: str, sentence: str, **values: Any) -> float:
     """It does not become active; what runs goes on."""
-    said = sentence[:1000]
-    if _move(claim, deploy, status=DeployStatus.FAILED, sentence=said, finished_at=Now(), **values):
-        _step(deploy, key, StepState.FAILED, said)
+    text = sentence[:1000]
+    if _move(claim, deploy, status=DeployStatus.FAILED, sentence=text, finished_at=Now(), **values):
+        _step(deploy, key, StepState.FAILED, text)
         record_deployment(
-            claim.deployment, None, "gave up a deploy to", new={"deploy": deploy.number, "reason": said}
+            claim.deployment, None, "gave up a deploy to", new={"deploy": deploy.number, "reason": text}
         )
         logger.info("deploy_failed", deploy=deploy.number)
     return 0.0
@@ -232,8 +232,8 @@ def _watch(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
     is_read = report.version == deploy.version
     values: dict[str, Any] = {"watch_until": until}
     if is_read:
-        told = [{"path": p.path, "line": p.line} for p in report.problems][:PROBLEMS_KEPT]
-        values |= {"problem_count": report.problem_count, "problems": told}
+        rows = [{"path": p.path, "line": p.line} for p in report.problems][:PROBLEMS_KEPT]
+        values |= {"problem_count": report.problem_count, "problems": rows}
     over = now >= until
     if over:
         values["watched"] = True
@@ -249,11 +249,11 @@ def _watch(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
 
 def _read_so_far(deploy: Deploy, *, is_read: bool, dags: int, over: bool) -> tuple[StepState, str]:
     if not is_read:
-        said = "Airflow has not read it within a minute. See the log of the DAG processor."
-        return (StepState.FAILED, said) if over else (StepState.RUNNING, "Waiting for Airflow to read it.")
+        text = "Airflow has not read it within a minute. See the log of the DAG processor."
+        return (StepState.FAILED, text) if over else (StepState.RUNNING, "Waiting for Airflow to read it.")
     found = f"{dags:,} DAG{'' if dags == 1 else 's'}."
-    said = f"{found} {deploy.problem_sentence}" if deploy.problem_count else f"{found} Every file imports."
-    return (StepState.DONE if over or dags or deploy.problem_count else StepState.RUNNING), said
+    text = f"{found} {deploy.problem_sentence}" if deploy.problem_count else f"{found} Every file imports."
+    return (StepState.DONE if over or dags or deploy.problem_count else StepState.RUNNING), text
 
 
 # -- Writing --

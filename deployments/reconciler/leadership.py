@@ -1,4 +1,4 @@
-"""Which observer process leads a cluster. The others stand by: a lease on the cluster's row, told by the database's
+"""Which observer process leads a cluster. The others stand by: a lease on the cluster's row, judged by the database's
 clock alone. What a leader writes, it writes on the condition that it still leads."""
 
 import os
@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from deployments.models import Cluster
 
 LEASE = timedelta(seconds=10)
-RENEW_SECONDS = 3.0  # a renewal may fail twice before somebody else takes over
+RENEW_SECONDS = 3.0  # a renewal may fail twice before another process takes over
 
 
 def new_holder() -> str:
@@ -22,7 +22,7 @@ def new_holder() -> str:
 
 
 def lead(cluster_id: UUID, holder: str) -> bool:
-    """Take the lease, or renew it; False while somebody else leads."""
+    """Take the lease, or renew it; False while another process leads."""
     free = Q(observer=holder) | Q(observer_until__isnull=True) | Q(observer_until__lt=Now())
     rows = Cluster.objects.filter(free, pk=cluster_id)
     return bool(rows.update(observer=holder, observer_until=Now() + LEASE))

@@ -24,7 +24,7 @@ class Claim:
 
 
 def due() -> QuerySet[Deployment]:
-    """Rows that wait for a pass and that nobody works on, longest waiting first."""
+    """Rows that wait for a pass and that none works on, longest waiting first."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
     return Deployment.objects.filter(free, deleted_at__isnull=True, due_at__lte=Now()).order_by("due_at")
 
@@ -51,7 +51,8 @@ def postpone(claim: Claim, seconds: float, *, failures: int) -> None:
 
 
 def next_due(claim: Claim, seconds: float) -> Case:
-    """`seconds` from now, unless somebody made the row due during the pass: no wish is slept over."""
+    """`seconds` from now, unless a person made the row due during the pass: a request made during the pass keeps its
+    earlier due time."""
     rested = Now() + timedelta(seconds=seconds)
     return Case(When(due_at=Value(claim.due_at), then=rested), default=F("due_at"))
 

@@ -30,12 +30,12 @@ from deployments.reconciler import leadership, leases, recording
 logger = structlog.get_logger(__name__)
 
 TICK_SECONDS = 0.5  # Deployments on the move
-QUIET_SECONDS = 4.0  # Healthy ones, so that a page tells the truth within 10 s
+QUIET_SECONDS = 4.0  # Healthy ones, so that a page shows the truth within 10 s
 HEARTBEAT_SECONDS = 10.0
 ENQUEUE_AGAIN_SECONDS = 5.0
 STANDBY_SECONDS = 1.0
 CLUSTERS_SECONDS = 5.0  # until a registered cluster is watched
-ROWS_SECONDS = 2.0  # until a new row's changes are heard
+ROWS_SECONDS = 2.0  # until a new row's changes are watched
 WAKE_AT_ONCE = (
     20  # rows, four times a second: a cluster that comes back must not push aside what people ask for
 )
@@ -44,7 +44,7 @@ AGAIN_SECONDS = 0.3  # a row that changes in many steps is looked at between the
 
 @dataclass
 class ClusterObserver:
-    """Watches one cluster: listens where the data plane tells, asks for fingerprints where it does not."""
+    """Watches one cluster: listens where the data plane reports changes, asks for fingerprints where it does not."""
 
     cluster_id: UUID
     driver: Driver
@@ -60,8 +60,8 @@ class ClusterObserver:
     rows_at: float = 0.0
     heartbeat_at: float = 0.0
     unreachable_reason: str | None = None  # as last written
-    silent_at: float = 0.0  # since when it is silent, 0 while it is heard
-    silence_told: bool = False
+    silent_at: float = 0.0  # since when it is silent, 0 while it answers
+    silence_shown: bool = False
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`. Whatever goes wrong is logged and tried again; nothing but the end gets out of here."""
@@ -122,7 +122,7 @@ class ClusterObserver:
         finally:
             connection.close()
 
-    # -- A data plane that tells --
+    # -- A data plane that reports changes --
 
     def hear(self, now: float) -> int:
         """Listen for half a second at most; how many rows were made due."""
@@ -190,9 +190,9 @@ class ClusterObserver:
         return True
 
     def _heartbeat(self, now: float, unreachable_reason: str) -> None:
-        """Say at times that the cluster is heard; at once when it is no longer, and why."""
+        """Record at times that the cluster answers; at once when it is no longer, and why."""
         self._note(now, unreachable_reason[:1000])
-        self._tell_silence(now, silent=bool(unreachable_reason))
+        self._show_silence(now, silent=bool(unreachable_reason))
 
     def _note(self, now: float, unreachable_reason: str) -> None:
         if unreachable_reason == self.unreachable_reason and (unreachable_reason or now < self.heartbeat_at):
@@ -203,12 +203,12 @@ class ClusterObserver:
         if rows.update(unreachable_reason=unreachable_reason, last_seen_at=watched):
             self.unreachable_reason = unreachable_reason
 
-    def _tell_silence(self, now: float, *, silent: bool) -> None:
-        """Have pages say, once it has lasted, that nothing is heard; and that it is over."""
+    def _show_silence(self, now: float, *, silent: bool) -> None:
+        """Have pages say, once it has lasted, that no change arrives; and that it is over."""
         self.silent_at = (self.silent_at or now) if silent else 0.0
         lasts = silent and now - self.silent_at >= SILENT_AFTER.total_seconds()
-        if lasts != self.silence_told:
-            self.silence_told = lasts
+        if lasts != self.silence_shown:
+            self.silence_shown = lasts
             if self.unreachable_reason is not None:
                 recording.publish_badges(self.cluster_id)
 

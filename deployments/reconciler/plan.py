@@ -15,9 +15,9 @@ BACKOFF_CAP = 60.0
 
 # How soon a row is looked at again when no hint comes first, in seconds.
 REST_WAITING = 1.0
-REST_WATCHED = 3.0  # while waiting for what the data plane tells of by itself
-REST_TROUBLED = 10.0  # while nothing of it can work; a watcher tells when that is over
-REST_ADDRESS = 30.0  # while it has no address: nobody tells that none came
+REST_WATCHED = 3.0  # while waiting for what the data plane reports by itself
+REST_TROUBLED = 10.0  # while nothing of it can work; a watcher reports when that is over
+REST_ADDRESS = 30.0  # while it has no address: no watch reports that none came
 REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
 
 
@@ -30,7 +30,7 @@ class Verdict:
 
 
 def needs_apply(release: Release, observation: Observation, workers: Mapping[str, int]) -> bool:
-    """Whether anything observed differs from what is wanted."""
+    """Whether anything observed differs from what is desired."""
     if observation.unreachable_reason:
         return False  # nothing can be done
     if observation.digest != release.digest or observation.drifted:
@@ -48,7 +48,7 @@ def worst(components: tuple[Component, ...]) -> Component | None:
 
 def is_serving(release: Release, components: tuple[Component, ...]) -> bool:
     """Whether every component does its part. Workers beyond a queue's min come and go with the load: while they only
-    start, nothing is wrong, nor while more than are wanted end."""
+    start, nothing is wrong, nor while more than are desired end."""
     least = {f"worker-{queue.name}": queue.min_workers for queue in release.queues}
     return bool(components) and all(
         c.state is ComponentState.READY
@@ -67,7 +67,7 @@ def component_sentence(component: Component) -> str:
 def verdict(
     *, release: Release, observation: Observation, progress: Progress | None, was_healthy: bool
 ) -> Verdict:
-    """The status of a Deployment that nobody asked to delete.
+    """The status of a Deployment that is not to be deleted.
 
     CREATING until every component is ready for the first time; DEPLOYING while a changed Release rolls out;
     UNHEALTHY when what was applied stopped being ready; HIBERNATING when nothing runs because nothing should.
@@ -111,8 +111,8 @@ def next_delay(
     watched: bool = False,
     editable: bool = True,
 ) -> float:
-    """Seconds until the next look when nothing happens: `healthy` is the data plane's `healthy_rest`; `heard` when it
-    tells of changes by itself; not `settled` while workers start. 0 after progress: the next step starts at once."""
+    """Seconds until the next look when nothing happens: `healthy` is the data plane's `healthy_rest`; `watched` when it
+    reports changes by itself; not `editable` while workers start. 0 after progress: the next step starts at once."""
     if progress and progress.outcome is Outcome.PROGRESSED:
         return 0.0
     if status is Status.HIBERNATING:
@@ -139,7 +139,7 @@ def scale(
     scale_down_since: datetime | None,
     now: datetime,
 ) -> tuple[int, datetime | None]:
-    """The wanted number of workers, and since when fewer would do. Up at once; down after five minutes in which
+    """The desired number of workers, and since when fewer would do. Up at once; down after five minutes in which
     fewer would always have done."""
     want = desired_workers(queue, queued, running)
     floor = max(queue.min_workers, min(desired, queue.max_workers))

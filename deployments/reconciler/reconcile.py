@@ -73,7 +73,8 @@ def _guarded_pass(claim: Claim) -> bool:
 
 
 def _pass(claim: Claim) -> Record:
-    """What there is to record. A cluster that does not answer is hardly asked, so that it holds up nobody else's."""
+    """What there is to record. A cluster that does not answer is hardly asked, so that it does not hold up those of
+    other clusters."""
     deployment = claim.deployment
     if silence := _known_silence(deployment):
         return _failed(claim, DataPlaneUnreachable(silence))
@@ -90,7 +91,7 @@ def _pass(claim: Claim) -> Record:
 
 
 def _known_silence(deployment: Deployment) -> str:
-    """Why the cluster need not even be asked: an observer that lives has heard nothing of it for a minute."""
+    """Why the cluster need not even be asked: an observer that lives got no answer from it for a minute."""
     cluster, now = deployment.cluster, timezone.now()
     if not cluster.unreachable_reason or cluster.last_seen_at is None or cluster.observer_until is None:
         return ""
@@ -99,7 +100,7 @@ def _known_silence(deployment: Deployment) -> str:
 
 
 def _record_unexpected_error(claim: Claim, error: Exception) -> None:
-    """A bug or a fault that nobody foresaw: put the row off first, then say so on the page."""
+    """A bug or an unforeseen fault: put the row off first, then say so on the page."""
     failures = claim.deployment.failures + 1
     seconds = plan.backoff(failures)
     leases.postpone(claim, seconds, failures=failures)
@@ -157,8 +158,8 @@ def _delete_pass(claim: Claim) -> Record:
 
 
 def _inventory(observation: Observation, steps: tuple[StepName, ...]) -> Record:
-    """The first pass of a delete removes nothing: it writes down what there is. That is the receipt, whoever dies
-    while it is removed."""
+    """The first pass of a delete removes nothing: it writes down what there is. That is the receipt, whichever process
+    dies while it is removed."""
     found = ", ".join(item.text for item in observation.leftovers) or "nothing"
     sentence = f"Found {found}."
     return Record(
@@ -246,7 +247,8 @@ def _rest(
     *,
     editable: bool,
 ) -> float:
-    """When to look next if nothing is heard before: also when a queue may have fewer workers, which nobody tells."""
+    """When to look next if no change arrives before: also when a queue may have fewer workers, which no watch
+    reports."""
     seconds = plan.next_delay(
         verdict.status,
         progress,
@@ -286,7 +288,7 @@ def _facts(
 
 
 def _scale(queues: list[WorkerQueue], observation: Observation) -> tuple[QueueRecord, ...]:
-    """Decide the wanted workers of every queue that was observed."""
+    """Decide the desired workers of every queue that was observed."""
     now: datetime = timezone.now()
     loads = {load.name: load for load in observation.queues}
     records = []
@@ -340,7 +342,7 @@ def _upgrade_failed(claim: Claim, error: UpgradeFailed, **of: object) -> Record:
 
 
 def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, failures: int) -> Record:
-    """Nothing is known. The last word stands for two minutes; after that it is Unknown, never the last value."""
+    """Nothing is known. The last status is kept for two minutes, and is Unknown after that."""
     watched_at = deployment.fresh_at  # the observer's word counts: a quiet Deployment is hardly looked at
     silent = timezone.now() - watched_at
     verdict = Verdict(Status(deployment.status), deployment.status_reason)

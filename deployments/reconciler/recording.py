@@ -28,7 +28,7 @@ logger = structlog.get_logger(__name__)
 
 
 class LeaseLost(Exception):
-    """Another pass claimed the row meanwhile: what this one knows is stale and is not written."""
+    """Another pass claimed the row in the meantime: what this one knows is stale and is not written."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Record:
     """All that one pass learned. None means "nothing new about this"."""
 
     verdict: Verdict
-    next_look: float  # seconds; ignored when somebody made the row due meanwhile, so no wish is slept over
+    next_look: float  # seconds; ignored when the row was made due during the pass
     operation: Operation | None = None  # whose steps `progress` or `error` belongs to
     step_names: tuple[StepName, ...] = ()
     progress: Progress | None = None
@@ -61,7 +61,7 @@ class Record:
     facts: dict[str, Any] = field(default_factory=dict)  # airflow_url, notes, observed_generation
     observed: bool = True  # whether the data plane answered
     failures: int = 0
-    upgrade_failed: str = ""  # why: the earlier runtime is wanted again
+    upgrade_failed: str = ""  # why: the earlier runtime is desired again
     gone: bool = False  # nothing is left of it
 
 
@@ -75,7 +75,7 @@ def record(claim: Claim, entry: Record) -> bool:
         writes: dict[str, Any] = {"due_at": next_due(claim, entry.next_look)}
         if entry.observed:
             writes["observed_at"] = Now()
-        # Somebody may have asked for something else during this pass. What it saw is so; what it says of the wish
+        # A person may have asked for something else during this pass. What it saw is so; what it says of the wish
         # before that one, and how often that failed, is no longer asked.
         current = row.generation == claim.deployment.generation
         changed = False
@@ -85,7 +85,7 @@ def record(claim: Claim, entry: Record) -> bool:
         if not row.is_deleting or claim.deployment.is_deleting:
             changed |= _write_parts(row, entry)
             _end_upgrade(claim, row, entry)
-            _still_queues(row, entry)
+            _reset_queue_counters(row, entry)
         if changed:
             writes["changed_at"] = Now()
             transaction.on_commit(partial(publish, row.pk), robust=True)
@@ -118,14 +118,14 @@ def mark_all_restarted(cluster: Cluster) -> int:
     )
 
 
-def _still_queues(row: Deployment, entry: Record) -> None:
-    """Of one that sleeps no queue is observed: what was seen last is over."""
+def _reset_queue_counters(row: Deployment, entry: Record) -> None:
+    """Reset the counters of its queues when a Deployment starts hibernating."""
     if entry.verdict.status is Status.HIBERNATING and row.status != Status.HIBERNATING:
         row.queues.update(queued=0, running=0, live_workers=0, draining=0, scale_down_since=None)
 
 
 def _end_upgrade(claim: Claim, row: Deployment, entry: Record) -> None:
-    """Settle the upgrade that this pass was about; somebody may have asked for something else meanwhile."""
+    """Settle the upgrade that this pass was about; a person may have asked for something else in the meantime."""
     if row.upgrade_from_id is None or row.runtime_id != claim.deployment.runtime_id:
         return
     if entry.upgrade_failed:
@@ -135,7 +135,7 @@ def _end_upgrade(claim: Claim, row: Deployment, entry: Record) -> None:
 
 
 def publish_badges(cluster_id: UUID) -> None:
-    """Show on every open page that a cluster fell silent, or is heard again: nothing of its Deployments changed, and
+    """Show on every open page that a cluster fell silent, or answers again: nothing of its Deployments changed, and
     what their pages say is worth less or more."""
     rows = Deployment.objects.select_related("cluster", "runtime").filter(
         cluster_id=cluster_id, deleted_at__isnull=True
@@ -166,7 +166,7 @@ def _write_steps(row: Deployment, entry: Record, now: datetime) -> bool:
 
 
 def _write_parts(row: Deployment, entry: Record) -> bool:
-    """What was seen and put right, whatever was wanted."""
+    """What was seen and put right, whatever was desired."""
     changed = False
     if entry.components is not None:
         changed |= _write_components(row, entry.components)
@@ -181,7 +181,7 @@ def _write_parts(row: Deployment, entry: Record) -> bool:
 
 
 def _write_verdict(row: Deployment, entry: Record, now: datetime, writes: dict[str, Any]) -> bool:
-    """Add to `writes` what differs; tell the log and the time line about a change of status."""
+    """Add to `writes` what differs; report to the log and the time line a change of status."""
     desired: dict[str, Any] = {
         "status": entry.verdict.status.value,
         "status_reason": entry.verdict.reason[:1000],

@@ -92,7 +92,7 @@ def _save_if_different(step: Step, desired: dict[str, Any]) -> bool:
 
 def record_duration(row: Deployment, step: Step, now: datetime) -> None:
     """Remember how long a step took that is done now. For `steps` alone. One that was done as soon as it was looked at
-    tells nothing about how long it takes."""
+    reveals nothing about how long it takes."""
     if step.started_at is None or step.state == StepState.DONE:
         return
     timings = StepTiming.objects.filter(cluster=row.cluster_id, operation=step.operation, key=step.key)

@@ -11,8 +11,8 @@ from deployments.queries.upgrades import sentence
 
 
 def give_up(row: Deployment, why: str) -> None:
-    """The migration failed, and the database is as before: what is wanted is the earlier runtime again, as one change
-    by Airdeck itself. The sentence stays on the page until somebody dismisses it or asks for the next upgrade. Inside
+    """The migration failed, and the database is as before: what is desired is the earlier runtime again, as one change
+    by Airdeck itself. The sentence stays on the page until a person dismisses it or asks for the next upgrade. Inside
     the pass's transaction."""
     failed, old = row.runtime.version, row.upgrade_from
     assert old is not None  # noqa: S101 - only an upgrade can be given up

@@ -67,5 +67,5 @@ def find(deployment: Deployment, user: User, token: UUID) -> Draft | None:
 
 
 def forget(deployment: Deployment, user: User) -> None:
-    """It was applied, or is not wanted."""
+    """Delete the draft."""
     cache.delete(_cache_key(deployment, user))

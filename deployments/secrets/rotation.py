@@ -11,7 +11,7 @@ SEALED_PARTS = ("secret", "seed")  # of a second factor: the app's secret, the r
 def rotate_all() -> int:
     """Re-encrypt every secret with the first of ENCRYPTION_KEYS; how many there are.
 
-    A row that changed meanwhile is left alone: whoever changed it used the first key already. Raises
+    A row that changed in the meantime is left alone: the person who changed it used the first key already. Raises
     cryptography's InvalidToken when no configured key opens a secret; what was done before stays done.
     """
     return _deployments() + _clusters() + _second_factors()

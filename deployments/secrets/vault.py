@@ -68,7 +68,7 @@ def open_variable(row: EnvironmentVariable) -> str:
 
 
 def secret_digester(deployment: Deployment) -> Callable[[str, str], str]:
-    """Makes marks from key and value. A mark is equal for equal values of one variable, and tells nothing without the
+    """Makes marks from key and value. A mark is equal for equal values of one variable, and reveals nothing without the
     Deployment's own key."""
     row = deployment.secrets.get(name="api_secret_key")
     own_key = crypto.decrypt(row.sealed, context=_context(deployment, "api_secret_key")).encode()

@@ -4,7 +4,6 @@ from functools import cache
 
 from django import template
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -90,7 +89,7 @@ def stage(deployment: Deployment) -> str:
 
 
 def _unheard(deployment: Deployment, status: Status) -> SafeString:
-    """The sign that the word beside it is from before its cluster fell silent; nothing while it is heard."""
+    """The sign that the word beside it is from before its cluster fell silent; nothing while it answers."""
     since = deployment.cluster.silent_since
     if since is None or status in {Status.UNKNOWN, Status.DELETED}:
         return SafeString("")
@@ -100,13 +99,13 @@ def _unheard(deployment: Deployment, status: Status) -> SafeString:
 @register.simple_tag
 def status_badge(deployment: Deployment, staged: bool = False) -> SafeString:
     """The badge of a Deployment, a second one when it is stalled, and the way to the reason; the same for every viewer,
-    so it may be streamed. What will be stalled in a while asks for itself again then. With `staged`, it also tells the
+    so it may be streamed. What will be stalled in a while asks for itself again then. With `staged`, it also gives the
     page at which stage the Deployment is."""
-    told = format_html('<span hidden data-stage-now="{}"></span>', stage(deployment)) if staged else ""
+    stage_mark = format_html('<span hidden data-stage-now="{}"></span>', stage(deployment)) if staged else ""
     status = deployment.shown_status
     unheard = _unheard(deployment, status)
     if status in NOTHING_TO_EXPLAIN:
-        return format_html("{}{}{}", badge(status), unheard, told)
+        return format_html("{}{}{}", badge(status), unheard, stage_mark)
     step_progress = deployment.step_progress
     return format_html(
         '{}{}{}{}<a class="why" href="{}">Why?<span class="sr"> {} is {}</span></a>{}{}',
@@ -114,19 +113,19 @@ def status_badge(deployment: Deployment, staged: bool = False) -> SafeString:
         unheard,
         _badge(FAILING, "Failing") if deployment.failing else "",
         _badge(STALLED, "Stalled") if step_progress and step_progress.stalled else "",
-        reverse("deployments:why", args=[deployment.release_name]),
+        deployment.url_for("why"),
         deployment.name,
         deployment.shown_label,
         ask_again(deployment.badge_url, f"badge-{deployment.pk}", step_progress.due_in)
         if step_progress and step_progress.due_in
         else "",
-        told,
+        stage_mark,
     )
 
 
 @register.simple_tag
 def ask_again(url: str, target: str, seconds: int) -> SafeString:
-    """Has the page fetch a part of itself anew at a known moment. A part that is replaced sooner asks no more."""
+    """Has the page fetch a part of itself again at a known moment. A part that is replaced sooner asks no more."""
     return format_html(
         '<span hidden hx-get="{}" hx-target="#{}" hx-trigger="load delay:{}s"></span>',
         url,

@@ -123,11 +123,11 @@
       }
     }
     #trouble(text) {
-      const place = this.#root.querySelector("[data-log-trouble]");
+      const place = this.#root.querySelector("[data-log-problem]");
       if (!text) { if (place.firstChild) place.replaceChildren(); return EVERY; }
       const shown = place.querySelector("[data-text]");
       if (shown?.textContent !== text) {
-        place.replaceChildren(this.#root.querySelector("[data-log-trouble-template]").content.cloneNode(true));
+        place.replaceChildren(this.#root.querySelector("[data-log-problem-template]").content.cloneNode(true));
         place.querySelector("[data-text]").textContent = text;
       }
       return AGAIN;

@@ -46,7 +46,7 @@ class Outcome:
 @transaction.atomic
 def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role) -> Outcome:
     """Invite each normalised address with `role`. Who is a member or invited stays as is; an expired invitation is
-    made anew. Raises ActionRefused (more than 100 pending) or MissingPermission."""
+    made again. Raises ActionRefused (more than 100 pending) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     members = set(Membership.objects.filter(workspace=locked).values_list("user__email", flat=True))
     known = {i.email: i for i in Invitation.objects.open().filter(workspace=locked).select_for_update()}
@@ -156,7 +156,7 @@ def _require_owner(invitation: Invitation, by: User) -> None:
 @transaction.atomic
 def accept(*, invitation: Invitation, by: User, proves_address: bool) -> Membership:
     """Join with the role that the invitation names now, once. `proves_address`: the link came by mail, so the address
-    is verified with it. Whoever is a member already keeps the present role. Raises ActionRefused."""
+    is verified with it. A person who is a member already keeps the present role. Raises ActionRefused."""
     workspace = lock(invitation.workspace_id)
     fresh = _open(workspace, invitation.pk)
     _require_owner(fresh, by)
@@ -185,8 +185,8 @@ def accept(*, invitation: Invitation, by: User, proves_address: bool) -> Members
 
 @transaction.atomic
 def ask_again(*, invitation: Invitation) -> None:
-    """Somebody with an expired link wants a new one: the members page says so to the Admins. Twice is once, and
-    nobody is the actor, for whoever holds the link may not be signed in."""
+    """A person with an expired link wants a new one: the members page says so to the Admins. Idempotent, and
+    the event has no actor, for the person who holds the link may not be signed in."""
     Invitation.objects.open().filter(
         pk=invitation.pk, expires_at__lte=timezone.now(), asked_at__isnull=True
     ).update(asked_at=timezone.now())

@@ -1,4 +1,4 @@
-"""Who may act, asked again under a lock: between the click and the change somebody else may have acted.
+"""Who may act, asked again under a lock: between the click and the change another person may have acted.
 
 Every change of who belongs to a Workspace takes this lock first, so such changes happen one after another. It is held
 for a few statements, and never across I/O.
@@ -22,7 +22,7 @@ def lock(workspace_id: UUID) -> Workspace:
 
 
 def lock_for(workspace_id: UUID, by: User, permission: Permission) -> Workspace:
-    """The same, for somebody who holds `permission` at this moment. Raises ActionRefused, or as `require` does."""
+    """The same, for a person who holds `permission` at this moment. Raises ActionRefused, or as `require` does."""
     workspace = lock(workspace_id)
     membership = Membership.objects.filter(workspace=workspace, user=by).first()
     if membership is None:

@@ -44,7 +44,7 @@ def change_role(*, workspace: Workspace, by: User, user_id: int, role: Role) -> 
 
 @transaction.atomic
 def remove(*, workspace: Workspace, by: User, user_id: int) -> None:
-    """End somebody's membership. Raises ActionRefused or MissingPermission."""
+    """End a person's membership. Raises ActionRefused or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     membership = _member(locked, user_id)
     if is_last_admin(membership):

@@ -11,7 +11,7 @@ from workspaces.models import User, Workspace
 
 @transaction.atomic
 def suspend_workspace(*, workspace: Workspace, by: User) -> str:
-    """Freeze a Workspace: its people see everything and change nothing. What runs keeps running. Twice is once."""
+    """Freeze a Workspace: its people see everything and change nothing. What runs keeps running. Idempotent."""
     if not Workspace.objects.filter(pk=workspace.pk, suspended_at=None).update(suspended_at=Now()):
         return f"{workspace.name} was suspended already."
     audit.record_workspace(workspace, by, "suspended")
@@ -20,7 +20,7 @@ def suspend_workspace(*, workspace: Workspace, by: User) -> str:
 
 @transaction.atomic
 def resume_workspace(*, workspace: Workspace, by: User) -> str:
-    """Let the people of a suspended Workspace change things again. Twice is once."""
+    """Let the people of a suspended Workspace change things again. Idempotent."""
     if not Workspace.objects.filter(pk=workspace.pk, suspended_at__isnull=False).update(suspended_at=None):
         return f"{workspace.name} was not suspended."
     audit.record_workspace(workspace, by, "resumed")

@@ -139,8 +139,8 @@ def make(*, scope: Scope, by: User, wish: Wish) -> Made:
 
 @transaction.atomic
 def rotate(*, scope: Scope, by: User, pk: UUID) -> Made:
-    """A new value; the old one dies with this transaction, and whoever rotates it is its maker from now on. It lasts as
-    long again as it was to last. Raises TokenGone, and as `make`."""
+    """A new value; the old one dies with this transaction, and the person who rotates it is its maker from now on. It
+    lasts as long again as it was to last. Raises TokenGone, and as `make`."""
     own = _hold(scope, by)
     token = _locked(scope, by, pk)
     value = token_values.mint(scope.letter)
@@ -170,7 +170,7 @@ def revoke(*, scope: Scope, by: User, pk: UUID) -> ApiToken:
 
 @transaction.atomic
 def revoke_exposed(value: str) -> bool:
-    """A token stood where logs and histories keep it: revoke it. Whether it was live. Nobody acts but Airdeck."""
+    """A token stood where logs and histories keep it: revoke it. Whether it was live. Airdeck itself acts."""
     digest = token_values.digest(value)
     token = ApiToken.objects.select_for_update().filter(digest=digest, revoked_at__isnull=True).first()
     if token is None:
@@ -193,7 +193,7 @@ def made_by(workspace: Workspace, user_id: int) -> int:
 
 
 def _hold(scope: Scope, by: User) -> str:
-    """Lock what is changed; the role of whoever acts."""
+    """Lock what is changed; the role of the actor."""
     if scope.workspace is None:
         User.objects.select_for_update().get(pk=by.pk)
         return Role.ADMIN  # of one's own everything that one has: the maker's role caps it at use

@@ -22,7 +22,7 @@ _NAME_LENGTH = 50
 
 
 class SignupClosed(ActionRefused):
-    """Nobody may make an account of their own now."""
+    """No one may make an account of their own now."""
 
     code, status = "signup_closed", 403
 
@@ -79,7 +79,7 @@ def personal_workspace_name(user: User) -> str:
             names.clean(owner, longest=len(owner))[: _NAME_LENGTH - len(suffix)].rstrip(names.JOINERS)
             + suffix
         )
-    except ValueError:  # of a part of an address that nobody would see
+    except ValueError:  # of a part of an address that no one would see
         return "My Workspace"
 
 
@@ -113,7 +113,7 @@ def hide_first_steps(*, workspace: Workspace) -> None:
 
 @transaction.atomic
 def update_account(*, user: User, name: str, theme: str, time_zone: str) -> User:
-    """A person's own settings. Not audited: nobody else's business."""
+    """A person's own settings. Not audited: it concerns no other person."""
     user.name, user.theme, user.time_zone = name, theme, time_zone
     user.save(update_fields=["name", "theme", "time_zone"])
     return user
@@ -156,15 +156,15 @@ def why_account_stays(user: User) -> list[str]:
 
 
 def workspaces_deleted_with(user: User) -> list[Workspace]:
-    """The Workspaces that go with the account: those of which nobody else is a member."""
+    """The Workspaces that go with the account: those of which no other person is a member."""
     shared = Membership.objects.exclude(user=user).filter(workspace=OuterRef("pk"))
     return list(Workspace.objects.filter(~Exists(shared), memberships__user=user))
 
 
 @transaction.atomic
 def delete_account(*, user: User) -> None:
-    """Remove a person: memberships, sign-in, sessions, and the Workspaces of which nobody else is a member. What they
-    did stays in the audit, by name. Raises ActionRefused with every reason at once."""
+    """Remove a person: memberships, sign-in, sessions, and the Workspaces of which no other person is a member. What
+    they did stays in the audit, by name. Raises ActionRefused with every reason at once."""
     for pk in (
         Membership.objects.filter(user=user).order_by("workspace_id").values_list("workspace_id", flat=True)
     ):

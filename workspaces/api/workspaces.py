@@ -133,7 +133,7 @@ def member_list(
     operation_id="list_invitations",
 )
 def invitation_list(request: ApiRequest, workspace_id: UUID) -> Invitations:
-    """The invitations that nobody has used, by address. At most 100."""
+    """The invitations that are not used, by address. At most 100."""
     rows = Invitation.objects.open().filter(workspace=workspace_id).select_related("invited_by")
     return Invitations(
         items=[

@@ -8,9 +8,9 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
@@ -38,6 +38,21 @@ def account(request: HttpRequest) -> HttpResponse:
         "sessions": UserSession.objects.filter(user=user).count(),
     }
     return render(request, "workspaces/account/account.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@login_required
+def end_session(request: HttpRequest, session_id: int) -> HttpResponse:
+    """Sign out one other browser of this person."""
+    user = request.user
+    assert isinstance(user, User)  # noqa: S101 - login_required
+    session = get_object_or_404(UserSession, pk=session_id, user=user)
+    if session.session_key == request.session.session_key:
+        messages.error(request, "This is the session that you are using. Sign out to end it.")
+    else:
+        session.end()
+        messages.success(request, "That browser is signed out.")
+    return see_other(reverse("usersessions_list"))
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,4 +1,4 @@
-"""Pages of the invited. A GET changes nothing, whoever or whatever follows the link; only a POST accepts."""
+"""Pages of the invited. A GET changes nothing, whatever follows the link; only a POST accepts."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -23,7 +23,7 @@ from workspaces.permissions import ROLES, Permission, Role
 
 
 class State(StrEnum):
-    """What somebody who follows a link is told."""
+    """What a person who follows a link sees."""
 
     UNKNOWN = "unknown"  # never was, or replaced by a newer one
     USED = "used"

@@ -89,7 +89,7 @@ def member_list(request: MemberRequest) -> HttpResponse:
 
 
 def _back(request: MemberRequest) -> HttpResponse:
-    return see_other(reverse("members", args=[request.workspace.pk]))
+    return see_other(request.workspace.url_for("members"))
 
 
 @require_http_methods(["GET", "POST"])
@@ -192,7 +192,7 @@ def change_role(request: MemberRequest, user_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @workspace_view(Permission.MANAGE_MEMBERS)
 def remove(request: MemberRequest, user_id: int) -> HttpResponse:
-    """Say what removing somebody means, then do it."""
+    """Say what removing a person means, then do it."""
     membership = (
         Membership.objects.select_related("user").filter(workspace=request.workspace, user_id=user_id).first()
     )
@@ -250,6 +250,6 @@ def _confirm(request: MemberRequest, heading: str, sentences: list[str], button:
         "heading": heading,
         "sentences": sentences,
         "button": button,
-        "cancel_url": reverse("members", args=[request.workspace.pk]),
+        "cancel_url": request.workspace.url_for("members"),
     }
     return render(request, "workspaces/members/confirm.html", context)

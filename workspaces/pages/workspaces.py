@@ -42,7 +42,7 @@ def workspace_settings(request: MemberRequest) -> HttpResponse:
             workspace=request.workspace, by=request.user, name=form.cleaned_data["name"]
         )
         messages.success(request, "The name is saved.")
-        return see_other(reverse("workspace_settings", args=[request.workspace.pk]))
+        return see_other(request.workspace.url_for("workspace_settings"))
     context = {"form": form, "can_delete": request.can(Permission.DELETE_WORKSPACE)}
     return render(
         request, "workspaces/workspaces/settings.html", context, status=422 if form.is_bound else 200

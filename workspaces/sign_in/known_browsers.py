@@ -1,4 +1,4 @@
-"""Browsers in which somebody has signed in before. What strangers try with an account does not lock its owner out of
+"""Browsers in which a person has signed in before. What strangers try with an account does not lock its owner out of
 one of these."""
 
 import secrets

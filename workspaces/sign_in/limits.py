@@ -1,8 +1,8 @@
 """How often a wrong password may be tried. django-allauth counts; here is what is counted together.
 
-By network address, so that nobody tries many accounts; by account and where the tries come from, so that a stranger who
-tries somebody's account locks out himself; and by account alone, at a height that guessing from many addresses meets
-and forgetting does not. A browser in which the account has signed in before is counted by itself. The
+By network address, so that one address cannot try many accounts; by account and where the tries come from, so that a
+stranger who tries a person's account locks out himself; and by account alone, at a height that guessing from many
+addresses meets and forgetting does not. A browser in which the account has signed in before is counted by itself. The
 numbers are ACCOUNT_RATE_LIMITS in the settings.
 """
 
@@ -50,6 +50,6 @@ def count(request: HttpRequest, email: str) -> Tries | None:
 
 
 def forgive(request: HttpRequest, email: str) -> None:
-    """After a new password by mail: whoever has it starts anew."""
+    """After a new password by mail: the person who has it starts over."""
     for action, key in _keys(request, email).items():
         ratelimit.clear(request, app="allauth.account", action=action, key=key)

@@ -23,7 +23,7 @@ def use(user: User, code: str) -> None:
 
 
 class ActivateTOTPForm(totp.ActivateTOTPForm):  # type: ignore[misc]
-    """The code that switches an authenticator app on signs nobody in."""
+    """The code that switches an authenticator app on signs no one in."""
 
     def clean_code(self) -> str:
         """The right code, used up."""

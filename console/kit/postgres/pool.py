@@ -1,8 +1,8 @@
 """Connections of the web process, and how long they wait.
 
 A server that is frozen, or behind a network that swallows packets, accepts a question and never answers. Its own time
-limits do not help, and TCP's take minutes. So the client stops waiting, and once it has, nobody else begins to wait
-until one request, each second, has found that there is an answer again.
+limits do not help, and TCP's take minutes. So the client stops waiting, and once it has, no other request begins to
+wait until one request, each second, has found that there is an answer again.
 """
 
 import threading
@@ -16,7 +16,7 @@ from psycopg_pool import ConnectionPool
 # A page is answered within 3 s, with what else it takes.
 QUERY_SECONDS = 2.2  # for one answer; above the server's own limit, which leaves the connection usable
 CHECK_SECONDS = 0.8  # for the empty question with which a connection is taken from the pool
-PATIENCE_SECONDS = 0.5  # for one answer, once somebody else got none
+PATIENCE_SECONDS = 0.5  # for one answer, once another request got none
 POOL_SECONDS = 1.4  # for a connection; a check may begin at its end
 BREAKER_RETRY_SECONDS = 1.0
 SILENT = "The database does not answer."
@@ -39,11 +39,11 @@ class Silence:
         self._since = None
 
     def came_after(self, moment: float) -> bool:
-        """Whether somebody has waited in vain since then."""
+        """Whether a request has waited in vain since then."""
         return self._since is not None and self._since > moment
 
     def permit(self) -> None:
-        """Let the caller ask. Raises OperationalError while the server is silent and somebody else tries."""
+        """Let the caller ask. Raises OperationalError while the server is silent and another request tries."""
         if self._since is None:
             return
         with self._lock:
@@ -67,7 +67,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         try:
             return super().wait(bounded, interval=interval)
         except _Unanswered:
-            self.close()  # what it would still answer, nobody would expect
+            self.close()  # what it would still answer, no one would expect
             silence.note()
             raise psycopg.OperationalError(SILENT) from None
 
@@ -77,8 +77,8 @@ class _Unanswered(Exception):
 
 
 def _bounded(question: Generator[Any, Any, Any], seconds: float) -> Generator[Any, Any, Any]:
-    """One of psycopg's exchanges with the server, which ends after so many seconds; sooner when somebody else found
-    the server silent meanwhile. It is handed 0 each interval in which the socket had nothing."""
+    """One of psycopg's exchanges with the server, which ends after so many seconds; sooner when another request found
+    the server silent in the meantime. It is handed 0 each interval in which the socket had nothing."""
     begun = time.monotonic()
     try:
         desired = next(question)
@@ -109,6 +109,6 @@ def pool_options(size: int) -> dict[str, Any]:
         "timeout": POOL_SECONDS,
         "check": check,
         "connection_class": BoundedConnection,
-        # Not with pauses that grow to minutes: somebody waits for the next connection.
+        # Not with pauses that grow to minutes: a person waits for the next connection.
         "reconnect_timeout": 2.0,
     }

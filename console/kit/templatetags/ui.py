@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from console.kit import user_agents
+
 register = template.Library()
 
 ICONS = Path(__file__).resolve().parent.parent / "icons"
@@ -145,3 +147,9 @@ def initial(value: object) -> str:
 def page_numbers(page: Page[Any]) -> list[int | str]:
     """The page numbers to link to, with an ellipsis where some are left out."""
     return list(page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1))
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """A browser's description of itself, in words."""
+    return user_agents.in_words(user_agent)

@@ -1,7 +1,9 @@
-"""`manage.py check_words`: one word per thing. Removed words and second spellings stay out of what people read."""
+"""`manage.py check_words`: one word per thing. Removed words and second spellings stay out of what people read, and the
+oddest words out of names, docstrings and comments."""
 
 import ast
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,14 @@ EVERYWHERE = {
     r"\b(?i:behaviour|colour|licence|favour|organis|recognis|cancelled|normalise)\w*": "the American spelling",
     r"\bWorker Types?\b": "worker type",
 }
-# These words have uses in comments; in what people read they are odd.
+# In docstrings and comments.
+CODE = {
+    r"\b(?i:anew)\b": "again",
+    r"\b(?i:meanwhile)\b": "in the meantime, or what happened",
+    r"\b(?i:whoever)\b": "who it is",
+    r"\b(?i:told to)\b": "asked to",
+}
+# These have uses in comments; in what people read they are odd.
 READ = {
     r"\banew\b": "again",
     r"\bmeanwhile\b": "what happened, in a sentence of its own",
@@ -29,6 +38,12 @@ READ = {
     r"\bYou may not\b": "You do not have permission",
     r"\b(?:oops|sorry|please)\b": "a plain sentence",
 }
+# No name has one of these as a word of its own.
+NAMES = re.compile(
+    r"(?:^|_)(said|wanted|unwanted|trouble|nobody|somebody|whoever|anew|meanwhile|told|tells?)(?:_|$)", re.I
+)
+# Their texts go into Deployments: one word changed there restarts every Airflow.
+SHIPPED = {"airflow_bundle.py", "airflow_scheduler.py", "probe.py"}
 PLACES = (
     "console",
     "workspaces",
@@ -75,6 +90,20 @@ def _sentences(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def _code_problems(path: Path) -> Iterator[tuple[int, str]]:
+    """Odd words in the names, docstrings and comments of a Python file, each with its line."""
+    with path.open() as file:
+        for token in tokenize.generate_tokens(file.readline):
+            if token.type == tokenize.NAME and NAMES.search(token.string):
+                yield token.start[0], f"“{token.string}” is not used as a name; say what it holds or does."
+            elif token.type == tokenize.COMMENT or (
+                token.type == tokenize.STRING and token.string.startswith('"""')
+            ):
+                for pattern, instead in CODE.items():
+                    if match := re.search(pattern, token.string):
+                        yield token.start[0], f"“{match[0]}” is not used; say {instead}."
+
+
 def problems() -> list[str]:
     """One line for each removed word: where it is, and what is said instead."""
     found = []
@@ -85,6 +114,8 @@ def problems() -> list[str]:
             for pattern, instead in words.items():
                 if match := re.search(pattern, text):
                     found.append(f"{where}:{number}: “{match[0]}” is not used; say {instead}.")
+        if path.suffix == ".py" and path.name not in SHIPPED:
+            found += [f"{where}:{number}: {problem}" for number, problem in _code_problems(path)]
     return found
 
 

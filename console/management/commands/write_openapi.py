@@ -20,7 +20,7 @@ class Command(BaseCommand):
         """Compare with what is committed, then write."""
         before = document.committed()
         if before and (lost := narrowed(json.loads(before), document.document())):
-            told = "\n".join(f"  {each}" for each in lost)
-            raise CommandError(f"Version 1 of the API only grows. This takes something away:\n{told}")
+            listed = "\n".join(f"  {each}" for each in lost)
+            raise CommandError(f"Version 1 of the API only grows. This takes something away:\n{listed}")
         (settings.BASE_DIR / document.FILE).write_text(document.text())
         self.stdout.write(f"{document.FILE} is written.")

@@ -106,13 +106,13 @@ def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, run
 
         driver.silent = "The cluster is silent."
         began = time.monotonic()
-        expect(page.locator("[data-log-trouble]")).to_contain_text("The cluster is silent.", timeout=5000)
+        expect(page.locator("[data-log-problem]")).to_contain_text("The cluster is silent.", timeout=5000)
         assert time.monotonic() - began < 5
         driver.silent = ""
         write("[info     ] back")
         page.get_by_role("button", name="Retry").click()
         expect(lines.locator(".logline").last).to_contain_text("back")
-        expect(page.locator("[data-log-trouble] .banner")).to_have_count(0)
+        expect(page.locator("[data-log-problem] .banner")).to_have_count(0)
 
         page.get_by_label("Level").select_option("error")  # in place, and in the address
         expect(lines.locator(".logline")).to_have_count(2)

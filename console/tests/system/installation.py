@@ -63,7 +63,7 @@ class Installation:
     def start(self, argv: Sequence[str] = UP, environment: Mapping[str, str] | None = None) -> None:
         """Start and wait for the line that says the address. `argv` may be ("make", "run")."""
         self.spawn(argv, environment)
-        wait_until(self.said_ready, START_SECONDS, self._words)
+        wait_until(self.printed_ready, START_SECONDS, self._words)
 
     def spawn(self, argv: Sequence[str] = UP, environment: Mapping[str, str] | None = None) -> None:
         """Start, and wait for nothing. What it says goes to `output`."""
@@ -116,7 +116,7 @@ class Installation:
         """What `up` said."""
         return self.state.root.parent / "up.log"
 
-    def said_ready(self) -> bool:
+    def printed_ready(self) -> bool:
         assert self.alive, f"it ended at start: {self._words()}"
         return f"Airdeck is ready: {self.url}\n" in self.output.read_text()
 

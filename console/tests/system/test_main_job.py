@@ -1,14 +1,13 @@
 """The main job in a real browser, with real Postgres, Redis, Celery and Airflow: sign up, create a Deployment,
 watch it become Healthy, open Airflow, run a DAG, survive deaths and a restart, delete it, nothing left.
 
-One installation for the whole file; the tests run in order, each standing on the one before.
+One installation for the whole file, and for the next one; the tests run in order, each standing on the one before.
 """
 
 import os
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -41,9 +40,8 @@ hello()
 
 
 @pytest.fixture(scope="module")
-def it() -> Iterator[Installation]:
-    with Installation() as running:
-        yield running
+def it(shared) -> Installation:
+    return shared
 
 
 @pytest.fixture(scope="module")

@@ -57,13 +57,13 @@ DELETE_STEPS = (
     StepName("database", "Database"),
     StepName("role", "Database role"),
 )
-QUICK_SECONDS = 4.5  # somebody waits on a page
+QUICK_SECONDS = 4.5  # a person waits on a page
 FRESH_SECONDS = 2.0  # one pass of the reconciler
 KEDA_PATH, KEDA_FRESH = "/apis/keda.sh/v1alpha1", 600.0
 
 
 class KubernetesDriver:
-    """The DataPlane of a registered cluster. See `deployments.dataplane.base` for what holds of every method."""
+    """The driver of a registered cluster. `contract.Driver` says what holds of every method."""
 
     executors = (Executor.CELERY, Executor.KUBERNETES, Executor.LOCAL)
     healthy_rest = 1500.0
@@ -81,7 +81,6 @@ class KubernetesDriver:
         self._addresses: dict[Ref, str] = {}  # what keeps browsers from Airflow, as last seen
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
-        """See the contract."""
         if release.hibernating:
             return (ASLEEP_STEP,)
         if not release.upgrade_from:
@@ -89,11 +88,9 @@ class KubernetesDriver:
         return (*CREATE_STEPS[:2], UPGRADE_STEP, *CREATE_STEPS[2:])
 
     def delete_steps(self) -> tuple[StepName, ...]:
-        """See the contract."""
         return DELETE_STEPS
 
     def observe(self, ref: Ref) -> Observation:
-        """See the contract."""
         memo = _fresh(self._for_observe.pop(ref, None)) or (
             time.monotonic(),
             self._observe(self._target(ref)),
@@ -102,7 +99,6 @@ class KubernetesDriver:
         return memo[1].observation
 
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
-        """See the contract."""
         target = self._target(ref)
         memo = _fresh(self._for_apply.pop(ref, None))
         seen = memo[1] if memo else None
@@ -116,11 +112,10 @@ class KubernetesDriver:
         return progress
 
     def destroy(self, ref: Ref) -> Progress:
-        """See the contract."""
         return removal.step(self._target(ref))
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
-        """See the contract. One request for the whole cluster; the watcher makes it needless."""
+        """One request for the whole cluster; the watcher makes it needless."""
         selector = f"{names.LABEL_MANAGED_BY}={names.MANAGER}"
         found = self._api().items(
             path_of("apps/v1", "Deployment", ""), "its workloads", labelSelector=selector
@@ -136,29 +131,25 @@ class KubernetesDriver:
         }
 
     def watcher(self, may_write: Callable[[], bool]) -> Watcher | None:
-        """See the contract."""
         return ClusterWatcher(self._api, self._admin_url, may_write)
 
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
-        """See the contract."""
         return logs.read(self._target(ref, QUICK_SECONDS), component, lines=lines, after=after)
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
-        """See the contract."""
         target = self._target(ref, QUICK_SECONDS)
         facts = facts_of((), *airflows_word(target))
         facts = replace(facts, pods=target.pods(component), events=target.events())
         return instances.instances(facts, component)
 
     def tasks(self, ref: Ref) -> TaskCount:
-        """See the contract."""
         return airflow_metadata.tasks(self._admin_url, ref.release_name)
 
     def code(self, ref: Ref) -> None:
         """See the contract: code comes with the image of the runtime."""
 
     def endpoint(self, ref: Ref) -> str | None:
-        """See the contract. Answered from what this driver saw a moment ago, where it looked."""
+        """Answered from what this driver saw a moment ago, where it looked."""
         if not self._settings.ingress_domain:
             return None
         at, ready = self._answering.get(ref, (-FRESH_SECONDS, False))
@@ -168,7 +159,6 @@ class KubernetesDriver:
         return f"https://{names.host(ref.release_name, self._settings.ingress_domain)}/" if ready else None
 
     def details(self, ref: Ref) -> dict[str, str]:
-        """See the contract."""
         address = self._addresses.get(ref, "")
         return {
             "DAGs": "/opt/airflow/dags in the image of its runtime",

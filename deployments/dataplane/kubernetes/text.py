@@ -5,7 +5,7 @@ import re
 from datetime import datetime
 
 from deployments.domain import component_titles
-from deployments.domain.log_lines import UNWANTED
+from deployments.domain.log_lines import UNPRINTABLE
 
 LONGEST = 600  # characters of foreign text in one sentence
 _MEMORY = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -15,7 +15,7 @@ def clean(text: object, limit: int = LONGEST) -> str:
     """One line without colours, control and direction characters, at most `limit` characters long."""
     if not isinstance(text, str):
         return ""
-    plain = " ".join(UNWANTED.sub(" ", text[: limit * 8]).split())
+    plain = " ".join(UNPRINTABLE.sub(" ", text[: limit * 8]).split())
     return plain if len(plain) <= limit else plain[: limit - 1].rstrip() + "…"
 
 
@@ -27,17 +27,6 @@ def clause(text: object, limit: int = LONGEST) -> str:
 def title(component: str) -> str:
     """See `titles.title`; the name of a component may come from a pod's label, which anybody wrote."""
     return component_titles.title(clean(component, 80)) or "A pod"
-
-
-def duration(seconds: float) -> str:
-    """For people, two units at most: "45 s", "3 min 20 s", "2 h 5 min"."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    minutes = whole % 3600 // 60
-    return f"{whole // 3600} h {minutes} min" if minutes else f"{whole // 3600} h"
 
 
 def moment(value: object) -> datetime | None:

@@ -63,8 +63,7 @@ INSPECT_SECONDS = 1.5  # for supervisord, when a person waits; then 2 s for ever
 
 
 class LocalDriver:
-    """The DataPlane of the embedded default. See `deployments.dataplane.base` for what holds of every
-    method."""
+    """The driver of this machine. `contract.Driver` says what holds of every method."""
 
     executors = (Executor.CELERY, Executor.LOCAL)
     healthy_rest = 30.0
@@ -80,7 +79,6 @@ class LocalDriver:
         self._warm = WarmStarts(self._paths, self._supervisor, settings.get("warm_starts", "true") == "true")
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
-        """See the contract."""
         if release.hibernating:
             return (ASLEEP_STEP,)
         first = StepName("runtime", f"Airflow {release.runtime.airflow_version} environment")
@@ -88,13 +86,11 @@ class LocalDriver:
         return (first, *(step for step in steps if step.key != upgrade.STEP or release.upgrade_from))
 
     def delete_steps(self) -> tuple[StepName, ...]:
-        """See the contract."""
         return DELETE_STEPS
 
     # -- Creating and changing --
 
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
-        """See the contract."""
         self._supervisor.processes()  # nothing is begun while the data plane does not answer
         if release.code is not None:  # files only: it waits for nothing, and nothing restarts for it
             self.code(ref).activate(release.code)
@@ -225,7 +221,6 @@ class LocalDriver:
     # -- Deleting --
 
     def destroy(self, ref: Ref) -> Progress:
-        """See the contract."""
         name = databases.database_name(ref.release_name)
         ended = end_processes(self._paths, self._processes(ref), ref.release_name, step="processes")
         if ended is not None:
@@ -242,7 +237,6 @@ class LocalDriver:
     # -- Looking --
 
     def observe(self, ref: Ref) -> Observation:
-        """See the contract."""
         seen = self._seen(ref)
         return Observation(
             digest=applied.digest(self._paths.deployment(ref.release_name)),
@@ -253,7 +247,6 @@ class LocalDriver:
         )
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
-        """See the contract."""
         known = self._supervisor.processes()
         with ThreadPoolExecutor(max_workers=PROBES_AT_ONCE) as pool:
             texts = list(
@@ -273,35 +266,30 @@ class LocalDriver:
         return " ".join([applied.digest(folder), *states, words, *sorted(workers or ())])
 
     def watcher(self, may_write: Callable[[], bool]) -> None:
-        """See the contract: processes tell nobody when they end, so this machine is asked."""
+        """Processes send nothing when they end, so this machine is asked."""
 
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
-        """See the contract."""
         folder = self._paths.deployment(ref.release_name) / "logs"
         return logs.read(folder, component, lines=lines, after=after)
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
-        """See the contract."""
         supervisor = self._supervisor.patient_for(INSPECT_SECONDS)
         processes = Processes(self._paths, supervisor, ref.release_name)
         facts = gather(self._paths, processes, ref, self._admin_url, self._redis_socket(ref))
         return instances(facts, component, self._paths.logs / "supervisord.log")
 
     def tasks(self, ref: Ref) -> TaskCount:
-        """See the contract."""
         return airflow_metadata.tasks(self._admin_url, ref.release_name)
 
     def code(self, ref: Ref) -> LocalCode:
-        """See the contract."""
         return LocalCode(self._paths.deployment(ref.release_name), self._admin_url, ref.release_name)
 
     def endpoint(self, ref: Ref) -> str | None:
-        """See the contract."""
         answer, _ = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
         return self._url(ref) if answer is not None else None
 
     def details(self, ref: Ref) -> dict[str, str]:
-        """See the contract. Once code is deployed the folder is not read any more."""
+        """Once code is deployed the folder is not read any more."""
         folder = str(self._paths.deployment(ref.release_name) / "dags")
         return {} if self.code(ref).active() else {DAGS_FOLDER: folder}
 

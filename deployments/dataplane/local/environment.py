@@ -49,7 +49,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
 }
 CELERY_DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "OPERATORS": {"DEFAULT_QUEUE": "default"},
-    # The scheduler sends tasks itself. Helpers that send them would end at once when its process group is told to end.
+    # The scheduler sends tasks itself. Helpers that send them would end at once when its process group is asked to end.
     "CELERY": {"SYNC_PARALLELISM": "1"},
 }
 SCHEDULER = files_of("deployments.dataplane").joinpath("airflow_scheduler.py").read_text()
@@ -137,7 +137,7 @@ def worker_spec(release: Release, secrets: Secrets, layout: Layout, *, queue: Qu
     name = worker_name(queue.name, slot)
     environment = {
         **airflow_environment(release, secrets, layout),
-        # By this name Redis tells which workers are connected (`health`).
+        # By this name Redis knows which workers are connected (`health`).
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__CLIENT_NAME": name,
     }
     arguments = ("celery", "worker", "--queues", queue.name, "--concurrency", str(queue.concurrency))

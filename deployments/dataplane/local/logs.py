@@ -2,7 +2,7 @@
 
 A program's files, the rotated ones first, are read as one stream of bytes, so that a line cut in two by a rotation is
 whole again. A cursor says for each program how far it was read: the file's inode, an offset, and a checksum of the
-bytes before it, which tells a log that was cut and grew again. It comes back from a browser: the files are always
+bytes before it, which reveals a log that was cut and grew again. It comes back from a browser: the files are always
 those of the folder, and a cursor only chooses where in them to begin.
 """
 
@@ -191,8 +191,8 @@ def _streams(folder: Path, component: str) -> Iterator[dict[str, Stream]]:
 
 
 def _open(file: Path) -> list[int]:
-    """A program's files, oldest first. Opened the newest first: a rotation meanwhile then shows one file twice, which
-    is told by its inode, and hides none."""
+    """A program's files, oldest first. Opened the newest first: a rotation in the meantime then shows one file twice,
+    which is recognized by its inode, and hides none."""
     found: dict[int, int] = {}
     for name in (file, *(Path(f"{file}.{number}") for number in range(1, OLDER_FILES + 1))):
         try:

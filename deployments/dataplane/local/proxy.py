@@ -2,7 +2,8 @@
 
 A pure ASGI app around the console's. Each Airflow UI has a host name of its own, so no page of it can read
 the console and no cookie of the console reaches it. Bodies stream both ways, unread and still compressed;
-when the browser goes away, the request to Airflow is cancelled.
+when the browser goes away, the request to Airflow is cancelled. While an Airflow does not answer, a person who opens a
+page of it is led to a page of the console that waits for it (`pages/opening.py`).
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import html
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -88,7 +90,7 @@ class AirflowProxy:
             content=body.chunks() if _has_body(scope) else None,
             extensions={"timeout": TIMEOUT},
         )
-        exchange = asyncio.create_task(self._exchange(request, release, send))
+        exchange = asyncio.create_task(self._exchange(request, release, send, _waiting_page(scope, release)))
         gone = asyncio.create_task(body.disconnected())
         try:
             await asyncio.wait({exchange, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -99,12 +101,15 @@ class AirflowProxy:
         if isinstance(ended, Exception):
             raise ended
 
-    async def _exchange(self, request: httpx.Request, release: str, send: Send) -> None:
+    async def _exchange(self, request: httpx.Request, release: str, send: Send, waiting_page: str) -> None:
         if self._transport is None:
             self._transport = httpx.AsyncHTTPTransport(limits=LIMITS, trust_env=False)
         try:
             response = await self._transport.handle_async_request(request)
         except (httpx.ConnectError, httpx.TimeoutException):
+            if waiting_page:
+                await self._redirect(send, self._console_url.rstrip("/") + waiting_page)
+                return
             sentence = f"The Airflow of {release} does not answer yet. It may be starting, or hibernating: see Airdeck."
             await self._page(send, 503, sentence)
             return
@@ -119,9 +124,14 @@ class AirflowProxy:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except httpx.HTTPError:
-            return  # an answer without its end: the server cuts the connection, and the browser can tell
+            return  # an answer without its end: the server cuts the connection, and the browser notices
         finally:
             await response.aclose()
+
+    async def _redirect(self, send: Send, to: str) -> None:
+        headers = [(b"location", to.encode()), (b"cache-control", b"no-store"), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
 
     async def _page(self, send: Send, status: int, sentence: str) -> None:
         link = html.escape(self._console_url, quote=True)
@@ -167,6 +177,15 @@ class _Body:
         """The body as it arrives; a slow Airflow slows the browser down."""
         while (chunk := await self._queue.get()) is not None:
             yield chunk
+
+
+def _waiting_page(scope: Scope, release: str) -> str:
+    """The console page where a person waits for an Airflow that does not answer; "" for what no person looks at."""
+    mode = _header(scope, b"sec-fetch-mode")
+    looked_at = (
+        scope["method"] == "GET" and b"text/html" in _header(scope, b"accept") and mode in {b"", b"navigate"}
+    )
+    return f"/deployments/{release}/opening/?to={quote(_target(scope), safe='')}" if looked_at else ""
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -59,7 +59,7 @@ class StateDir:
 
     @property
     def postgres(self) -> Path:
-        """The embedded Postgres's data folder; made by whoever starts it, and its user's own."""
+        """The embedded Postgres's data folder; made by the user who starts it, and its user's own."""
         return self.root / "postgres"
 
     @property
@@ -150,7 +150,7 @@ class StateDir:
         return self.deployments / release_name
 
     def create(self) -> None:
-        """Make every folder but Postgres's own. Raises ValueError when one is somebody else's, or a symlink.
+        """Make every folder but Postgres's own. Raises ValueError when one is another user's, or a symlink.
 
         Each is 0700; for root, `root` and `run_dir` are 0711, because Postgres refuses to run as root and its
         user must pass through them.

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from deployments.dataplane.code import BUNDLE, ERRORS_TOLD, CodeReport, ImportProblem
+from deployments.dataplane.code import BUNDLE, ERRORS_REPORTED, CodeReport, ImportProblem
 from deployments.dataplane.contract import TaskCount
 from deployments.dataplane.postgres import databases
 
-STATEMENT_MS = 1500  # somebody waits for the answer
+STATEMENT_MS = 1500  # a person waits for the answer
 
 # What a task instance may be in before it is queued. While there is none, and nothing is inserted, no task can come.
 UNFINISHED = "('scheduled', 'deferred', 'up_for_retry', 'up_for_reschedule', 'restarting')"
@@ -28,7 +28,8 @@ class Heartbeat:
 @dataclass(frozen=True)
 class Vitals:
     """One look at an Airflow's own word: jobs heard of in the last minutes, task instances by (queue, "queued" or
-    "running"), and whether others wait to be queued. `now` is the database's clock, by which heartbeats are told."""
+    "running"), and whether others wait to be queued. `now` is the database's clock, by which heartbeats are
+    compared."""
 
     now: datetime
     heartbeats: tuple[Heartbeat, ...]
@@ -87,7 +88,7 @@ def code_report(admin_url: str, release_name: str) -> CodeReport:
         errors = connection.execute(
             "SELECT filename, right(stacktrace, 4000) FROM import_error WHERE bundle_name = %s "
             "ORDER BY filename LIMIT %s",
-            (BUNDLE, ERRORS_TOLD),
+            (BUNDLE, ERRORS_REPORTED),
         ).fetchall()
         pinned = connection.execute(
             "SELECT DISTINCT bundle_version FROM dag_run "

@@ -27,7 +27,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 @dataclass(frozen=True)
 class Leftovers:
     """What of a Deployment is still there. `ready` says that its database was made to the end; `runtime` is the
-    version that it was last migrated to, "" when nobody wrote that down. `snapshot` is the runtime of the copy from
+    version that it was last migrated to, "" when that is not written down. `snapshot` is the runtime of the copy from
     before an upgrade (`snapshots`): None without one, "" for one that is not finished."""
 
     database: bool
@@ -87,8 +87,8 @@ def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftove
     ).fetchone()
     if row is None:
         return Leftovers(database=False, role=False, ready=False)
-    there, message, copied, copy_said, limit = row
-    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (message, copy_said))
+    there, message, copied, copy_comment, limit = row
+    runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (message, copy_comment))
     return Leftovers(
         database=there,
         role=True,
@@ -235,7 +235,7 @@ def begin_template(admin_url: str, template: str, password: str) -> str:
         verifier = sql.Literal(_verifier(admin, template, password))
         run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, verifier)
         _join(admin, template)
-        # template0: nothing that somebody added to template1 gets into every Deployment.
+        # template0: nothing that a person added to template1 gets into every Deployment.
         run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
         run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", draft)
         run(admin, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}", draft, role)
@@ -253,7 +253,7 @@ def drop_draft(admin_url: str, template: str) -> None:
 
 
 def finish_template(admin_url: str, template: str) -> None:
-    """Turn the migrated draft into the template: nobody can connect to it, so it can be copied at any
+    """Turn the migrated draft into the template: no one can connect to it, so it can be copied at any
     time."""
     draft, name = sql.Identifier(f"{template}_new"), sql.Identifier(template)
     with connect(admin_url) as admin, locked(admin, template):
@@ -310,7 +310,7 @@ def is_pooler(error: psycopg.Error) -> bool:
 
 
 def drops_settings(connection: Connection) -> bool:
-    """Whether something between us and the server swallowed the settings of our connection: a pooler that was told to
+    """Whether something between us and the server swallowed the settings of our connection: a pooler that is set to
     ignore them, which may well give every transaction to another connection of the server."""
     row = connection.execute(
         "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'",
@@ -319,7 +319,7 @@ def drops_settings(connection: Connection) -> bool:
 
 
 def reason_of(error: psycopg.Error) -> str:
-    """What the server said, or why it could not be asked: host, port and cause, without libpq's advice in the lines
+    """What the server answered, or why it could not be asked: host, port and cause, without libpq's advice in the lines
     after it. Never the statement: it may hold a verifier."""
     text = error.diag.message_primary or str(error)
     first = (text.strip().splitlines() or ["no reason given"])[0].strip()

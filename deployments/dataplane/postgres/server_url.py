@@ -96,7 +96,7 @@ class ServerUrl:
 
     @property
     def certificates(self) -> str:
-        """The file of authorities that the server's certificate is held against, on the machine of whoever connects;
+        """The file of authorities that the server's certificate is held against, on the machine of the client;
         "" when no file is needed. A URL that names none means libpq's own place in the home folder."""
         path = dict(self.parameters).get("sslrootcert", "~/.postgresql/root.crt" if self.verifies else "")
         return "" if path == SYSTEM_CERTIFICATES else path

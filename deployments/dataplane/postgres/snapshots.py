@@ -2,7 +2,7 @@
 
 The copy is a database beside the live one, owned by the same role; the comments on both say which runtime their tables
 are of. Every function may be killed at any instant and called again: the two comments and the two names are all that
-is remembered. Whoever calls these has stopped the Deployment's Airflow before.
+is remembered. The caller of these has stopped the Deployment's Airflow before.
 
     live (3.2-1)  --take-->  live (3.2-1) + copy (3.2-1)  --migrate, mark-->  live (3.3-1) + copy (3.2-1)  --drop-->
                                                           --restore-->        live (3.2-1), which was the copy
@@ -50,7 +50,7 @@ def take(
         if found.snapshot:
             remove(admin, snapshot_name(release_name))
         if found.snapshot != "":  # "" is one that was copied to the end, but not yet marked
-            # While the server copies nobody may be connected, and nobody may come back.
+            # While the server copies no one may be connected, and no one may come back.
             run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", live)
             end_connections(admin, database_name(release_name))
             if not _copy(admin, release_name, wait):
@@ -94,8 +94,8 @@ def drop(admin_url: str, release_name: str, deployment_id: str) -> bool:
 
 
 def _try_lock(admin: Connection, release_name: str) -> bool:
-    """Take the lock of `database.locked` unless somebody has it. It ends with the connection, or for a copy that goes
-    on without us with the copy."""
+    """Take the lock of `database.locked` unless another connection has it. It ends with the connection, or for a copy
+    that goes on without us with the copy."""
     key = lock_key(database_name(release_name))
     row = admin.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
     return row is not None and bool(row[0])
@@ -103,7 +103,7 @@ def _try_lock(admin: Connection, release_name: str) -> bool:
 
 def _copy(admin: Connection, release_name: str, wait: float) -> bool:
     """CREATE DATABASE … TEMPLATE. A large one takes longer than a call may: then the connection is left, and the
-    server, which looks for its client only when it has something to say, finishes on its own. Until it has, nobody
+    server, which looks for its client only when it has something to say, finishes on its own. Until it has, no one
     else sees the new database, so what is seen is whole."""
     admin.execute("SET statement_timeout = 0")
     names = [sql.Identifier(name(release_name)) for name in (snapshot_name, database_name)]

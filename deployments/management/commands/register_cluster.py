@@ -34,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--check-only", action="store_true", help="check, and store nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Ends with 1 when something is missing; a cluster is registered all the same, and offered to nobody until
+        """Ends with 1 when something is missing; a cluster is registered all the same, and not offered to anyone until
         it is there."""
         reach = reach_of(options)
         try:

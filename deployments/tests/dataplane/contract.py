@@ -1,4 +1,4 @@
-"""The driver contract as tests: every sentence of `dataplane/base.py` that a driver could break.
+"""The driver contract as tests: every sentence of `dataplane/contract.py` that a driver could break.
 
 A driver's test module subclasses `DriverContract` and gives a `harness` fixture. Tests that need a running Airflow
 share one (`harness.running`), because starting it may take half a minute; no test changes it.

@@ -237,3 +237,11 @@ def test_thirty_invitations_in_one_go_are_one_event_on_the_page_and_thirty_in_th
     assert page.count("invited") == 1
     file = as_(alice).get(reverse("deployments:activity_csv", args=[workspace.pk]))
     assert b"".join(file).decode().count("@example.org as Editor") == 30
+
+
+def test_each_day_has_a_heading(as_, alice, deployment, workspace):
+    edit(deployment, alice, description="A change of today")
+    AuditEvent.objects.filter(verb="created").update(at=datetime(2026, 3, 1, 12, tzinfo=UTC))
+    shown = as_(alice).get(reverse("deployments:activity", args=[workspace.pk])).content.decode()
+    assert shown.count('class="timeline__day"') == 2
+    assert "Sunday, 1 March 2026" in shown

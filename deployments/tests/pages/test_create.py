@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connections
+from django.urls import reverse
 
 from deployments.actions import ClusterClosed
 from deployments.domain.states import Status
@@ -288,3 +289,21 @@ def test_the_summary_shows_a_dash_for_what_it_cannot_know(as_, bob, workspace, p
     }
     assert lines["Max workers"] == lines["Concurrent tasks"] == "–"
     assert lines["Scheduler"] == "0.5 CPU, 1.88 GiB"
+
+
+def test_a_name_is_judged_when_its_field_is_left(as_, alice, workspace, deployment):
+    here = reverse("deployments:check_name", args=[workspace.pk])
+
+    def sentence(name: str) -> str:
+        answer = as_(alice).post(here, {"name": name, "executor": "celery"})
+        assert answer.status_code == 200
+        return answer.content.decode()
+
+    assert "Enter a name that no other Deployment in this Workspace uses." in sentence(
+        deployment.name.upper()
+    )
+    assert "Enter a name." in sentence(" ")
+    free = sentence("Another one")
+    assert "field__error" not in free
+    assert f'hx-post="{here}"' in free  # the next time that it is left
+    assert not Deployment.objects.filter(name="Another one").exists()

@@ -8,10 +8,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from console.kit.wording import exact, rough, spelled
 from console.tests.html_rules import complaints
 from deployments.actions import changing
 from deployments.dataplane.contract import Outcome, Progress
-from deployments.domain.durations import MOST_SAMPLES, StepProgress, TypicalDuration, span, typical
+from deployments.domain.durations import MOST_SAMPLES, StepProgress, TypicalDuration, typical
 from deployments.domain.states import Operation, Status, StepState
 from deployments.models import ComponentStatus, Deployment, StatusChange, Step, StepTiming
 from deployments.queries import durations
@@ -57,7 +58,23 @@ def test_a_step_is_stalled_exactly_past_its_limit_and_knows_when_that_will_be():
     ("seconds", "text"), [(0.1, "1 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (7200, "2 h")]
 )
 def test_a_usual_time_is_rough(seconds, text):
-    assert span(seconds) == text
+    assert rough(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0 s"), (59.9, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (3600, "1 h"), (7500, "2 h 5 min")],
+)
+def test_an_exact_time_has_two_units_at_most(seconds, text):
+    assert exact(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "1 second"), (119, "119 seconds"), (120, "2 minutes"), (121, "3 minutes"), (3600, "60 minutes")],
+)
+def test_a_time_in_words_is_rounded_up(seconds, text):
+    assert spelled(seconds) == text
 
 
 def taken(cluster, key="database", operation=Operation.CREATE, seconds=(5.0,) * 5):

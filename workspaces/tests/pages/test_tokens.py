@@ -214,7 +214,10 @@ def test_people_are_told_a_week_and_a_day_before_a_token_ends(alice, bob, worksp
     ApiToken.objects.filter(name="short").update(created_at=timezone.now())
     tasks.sweep_mail()
     tasks.sweep_mail()
-    assert sorted(sum((letter.to for letter in mail.outbox), [])) == ["alice@example.org", "bob@example.org"]
+    assert sorted(address for letter in mail.outbox for address in letter.to) == [
+        "alice@example.org",
+        "bob@example.org",
+    ]
     letter = next(each for each in mail.outbox if each.to == ["alice@example.org"])
     assert letter.subject.startswith("An API token expires on ")
     assert letter.subject.endswith(": nightly")

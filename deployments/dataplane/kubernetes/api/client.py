@@ -170,7 +170,7 @@ class Api:
                     raise
                 if number == TRIES or (type(error) is _Silent and not parse):
                     raise
-                self._pause(error, number, tells=_tells(error, request.method, log=not parse))
+                self._pause(error, number, is_silence=_means_silence(error, request.method, log=not parse))
         raise AssertionError("unreachable")
 
     def _once(self, request: Request, limit: int, patience: float) -> bytes:
@@ -225,14 +225,14 @@ class Api:
             return response.status != 403
         return True
 
-    def _pause(self, error: DataPlaneError, number: int, *, tells: bool = False) -> None:
+    def _pause(self, error: DataPlaneError, number: int, *, is_silence: bool = False) -> None:
         """Wait before the next try: as long as the server asks, else longer each time; never beyond the budget. Where
-        the error `tells` of the whole server, nobody asks it meanwhile."""
+        the error `is_silence` of the whole server, no one asks it in the meantime."""
         asked = getattr(error, "after", 0.0)
         seconds = max(asked, 0.2 * 2 ** (number - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         if seconds >= self.left:
             rest = asked or (SILENT_REST if isinstance(error, _Silent) else 0.0)
-            if rest and tells and isinstance(error, DataPlaneUnreachable):
+            if rest and is_silence and isinstance(error, DataPlaneUnreachable):
                 self._connection.hold(error, rest)
             raise error
         time.sleep(seconds)
@@ -258,7 +258,7 @@ class _Lost(DataPlaneUnreachable):
 
 
 class _Silent(_Lost):
-    """Nobody answered in all the time that there was."""
+    """Nothing answered in all the time that there was."""
 
 
 class _Unconnected(_Silent):
@@ -301,8 +301,8 @@ def _patience(request: Request, *, parse: bool) -> float:
     return OPENING_SECONDS if request.opening else READ_SECONDS
 
 
-def _tells(error: DataPlaneError, method: str, *, log: bool) -> bool:
-    """Whether it tells of the whole API server: a write may wait for somebody's webhook, a log for its pod's node."""
+def _means_silence(error: DataPlaneError, method: str, *, log: bool) -> bool:
+    """Whether it is about the whole API server: a write may wait for a webhook, a log for its pod's node."""
     if isinstance(error, _Unconnected):
         return True
     return not log and (method == "GET" or not isinstance(error, _Silent))

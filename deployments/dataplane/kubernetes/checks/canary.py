@@ -25,7 +25,7 @@ from deployments.dataplane.kubernetes.manifests.namespace import pod_security
 from deployments.dataplane.kubernetes.text import moment
 
 LABEL = "airdeck.io/canary"
-PORT, UID = 6379, 999  # of the Redis image: it has both ends of a connection, and runs as nobody special
+PORT, UID = 6379, 999  # of the Redis image: it has both ends of a connection, and needs no rights
 LISTENS, LET_IN, KEPT_OUT = "listens", "let-in", "kept-out"
 LIFE_SECONDS = 300
 # The last attempt counts: a network plugin may take seconds to learn of a policy.
@@ -158,7 +158,7 @@ def _address(pod: Json) -> str | None:
 
 
 def _why(site: _Site) -> str:
-    """Why the first pod did not start, as far as its status tells."""
+    """Why the first pod did not start, as far as its status shows."""
     seconds, status = int(site.patience.start), _read(site, LISTENS).get("status") or {}
     message = [c.get("message") for c in status.get("conditions") or () if c.get("status") == "False"]
     waiting = [((c.get("state") or {}).get("waiting") or {}) for c in status.get("containerStatuses") or ()]

@@ -94,7 +94,9 @@ def may(api: Api, right: Right) -> bool:
 
 def _lent(api: Api) -> Check:
     path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/"
-    return verdicts.lent_roles([name for name in rules.LENT if api.get(path + name, f"ClusterRole {name}")])
+    return verdicts.delegated_roles(
+        [name for name in rules.DELEGATED_ROLES if api.get(path + name, f"ClusterRole {name}")]
+    )
 
 
 def _ingress(api: Api) -> list[Json]:

@@ -28,7 +28,7 @@ class State(StrEnum):
     """How one check ended."""
 
     OK = "ok"
-    WARNING = "warning"  # works, but somebody should know
+    WARNING = "warning"  # works, but a person should know
     MISSING = "missing"  # without it nothing can run there
     UNCHECKED = "unchecked"  # could not be found out
 
@@ -104,10 +104,10 @@ def _grouped(rights: Sequence[Right]) -> list[str]:
     return [f"{', '.join(found)} on {target}" for target, found in verbs.items()]
 
 
-def lent_roles(there: Collection[str]) -> Check:
+def delegated_roles(there: Collection[str]) -> Check:
     """From the ClusterRoles that Airflow's components are lent."""
     title = "Roles for Airflow"
-    lacking = [name for name in rules.LENT if name not in there]
+    lacking = [name for name in rules.DELEGATED_ROLES if name not in there]
     if lacking:
         return Check(
             "roles",
@@ -273,7 +273,7 @@ def storage(classes: Sequence[Mapping[str, Any]]) -> Check:
 
 
 def keda(there: bool, settings: ClusterSettings) -> Check:
-    """Whether ScaledObjects exist as a kind, and whether they are wanted."""
+    """Whether ScaledObjects exist as a kind, and whether they are desired."""
     match (there, settings.keda):
         case (True, True):
             state, sentence = State.OK, "KEDA scales the workers."

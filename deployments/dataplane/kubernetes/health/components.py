@@ -1,6 +1,6 @@
 """From raw objects to components: what is ready, what is not, why, and what to do. Pure: no I/O, no clock.
 
-Two looks. The workloads (apps/v1 Deployments), their pods and Airflow's heartbeats tell whether all is well. Only when
+Two looks. The workloads (apps/v1 Deployments), their pods and Airflow's heartbeats show whether all is well. Only when
 it is not (`needs_reasons`) are events and the rest asked for, and `signals` finds the worst of them.
 """
 
@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from console.kit.wording import exact
 from deployments.dataplane.contract import Component
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.health import pods, signals
 from deployments.dataplane.kubernetes.health.signals import Finding, Raw
-from deployments.dataplane.kubernetes.text import clause, duration, moment, title
+from deployments.dataplane.kubernetes.text import clause, moment, title
 from deployments.dataplane.postgres.airflow_metadata import Heartbeat
 from deployments.domain.states import ComponentState
 
@@ -127,7 +128,7 @@ def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: Facts) -> list[Fin
 
 
 def silence(pod: Raw, component: str, facts: Facts) -> Finding | None:
-    """What to say of a ready pod whose Airflow is not heard; None when it is, or when it has no heartbeat."""
+    """What to say of a ready pod whose Airflow sends no heartbeat; None when it does, or when it has no heartbeat."""
     since = pods.ready_since(pod)
     if component not in JOB_TYPES or since is None or facts.heartbeats is None:
         return None
@@ -155,15 +156,17 @@ def _progress(workload: Raw, mine: Sequence[Raw], subject: str, now: datetime) -
     if not _observed(workload):
         return f"{subject}: Kubernetes has not looked at the change yet."
     if updated < desired and ready:
-        return f"{subject}: {updated} of {desired} pods are replaced ({duration((now - began).total_seconds())})."
+        return (
+            f"{subject}: {updated} of {desired} pods are replaced ({exact((now - began).total_seconds())})."
+        )
     if ready >= desired:
         return f"{subject}: the pods of the version before are ending."
-    return f"{subject} is still starting: {ready} of {desired} ready after {duration((now - began).total_seconds())}."
+    return f"{subject} is still starting: {ready} of {desired} ready after {exact((now - began).total_seconds())}."
 
 
 def _changed_at(workload: Raw, mine: Sequence[Raw]) -> datetime | None:
     """When the change began that is under way. A workload that is scaled, after a sleep or by the load, keeps the times
-    of its last template: then its unreadiness and its waiting pods tell."""
+    of its last template: then its unreadiness and its waiting pods count."""
     progressing, available = (pods.condition(workload, kind) for kind in ("Progressing", "Available"))
     waiting = [began for pod in mine if not pods.ready(pod) and (began := pods.began(pod))]
     known = (
@@ -176,7 +179,7 @@ def _changed_at(workload: Raw, mine: Sequence[Raw]) -> datetime | None:
 
 
 def _rolled_out(workload: Raw) -> bool:
-    """Whether every wanted pod is of the newest template and ready, and no older one is left. One too many of them is
+    """Whether every desired pod is of the newest template and ready, and no older one is left. One too many of them is
     about to end, and takes nothing away."""
     desired, updated = _desired(workload), _count(workload, "updatedReplicas")
     enough = (updated, _count(workload, "readyReplicas"), _count(workload, "availableReplicas"))

@@ -1,4 +1,4 @@
-"""Each pod of a component for the page that answers "Why?": what it does, and the facts that tell. Pure."""
+"""Each pod of a component for the page that answers "Why?": what it does, and the facts that matter. Pure."""
 
 from datetime import datetime
 

@@ -134,7 +134,7 @@ def _amounts(text: str) -> dict[str, str]:
 
 
 def _amount(resource: str, value: str, *, unit: bool = False) -> str:
-    """A quantity for people; with its `unit` where a bare number would not tell."""
+    """A quantity for people; with its `unit` where a bare number would be unclear."""
     if resource.endswith(("memory", "storage")):
         return _memory(value) or clause(value, 40)
     if resource.endswith("cpu"):

@@ -34,7 +34,7 @@ class Observed:
 
 def observe(target: Target) -> Observed:
     """Look at the Deployment. Raises DataPlaneUnreachable when the cluster does not answer."""
-    with ThreadPoolExecutor(max_workers=1) as pool:  # the database is asked meanwhile
+    with ThreadPoolExecutor(max_workers=1) as pool:  # the database is asked in the meantime
         asked = pool.submit(_ask_databases, target)
         known = inventory.read(target.api, target.ref, target.namespace)
         ours = known.found or target.own_namespace() is not None

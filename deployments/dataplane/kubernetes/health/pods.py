@@ -85,7 +85,7 @@ def ready_since(pod: Raw) -> datetime | None:
 
 
 def ending(pod: Raw) -> bool:
-    """Whether it was told to end."""
+    """Whether it was asked to end."""
     return bool((pod.get("metadata") or {}).get("deletionTimestamp"))
 
 

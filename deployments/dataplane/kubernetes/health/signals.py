@@ -1,7 +1,7 @@
 """The signals of workloads, pods and Jobs, each as one sentence: who, what, and what to do next. Pure.
 
-Of several the most severe is told, of equals the newest. Init steps come before containers, what waits before what has
-ended, and events only where the objects say nothing themselves.
+Of several the most severe is reported, of equals the newest. Init steps come before containers, what waits before what
+has ended, and events only where the objects say nothing themselves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from console.kit.wording import exact
 from deployments.dataplane.kubernetes.health import messages as causes
 from deployments.dataplane.kubernetes.health import pods
 from deployments.dataplane.kubernetes.health.pods import Ended, Event
-from deployments.dataplane.kubernetes.text import clause, duration, gib, memory, moment
+from deployments.dataplane.kubernetes.text import clause, gib, memory, moment
 from deployments.domain.states import ComponentState
 
 type Raw = Mapping[str, Any]
@@ -65,8 +66,8 @@ def of_workload(workload: Raw, subject: str) -> list[Finding]:
         found.append(Finding(62, FAILING, sentence))
     progress = pods.condition(workload, "Progressing")
     if progress.get("reason") == "ProgressDeadlineExceeded":
-        limit = duration(float(spec.get("progressDeadlineSeconds") or 600))
-        sentence = f"{subject} did not become ready within {limit} of its last change. Its log tells what it waits for."
+        limit = exact(float(spec.get("progressDeadlineSeconds") or 600))
+        sentence = f"{subject} did not become ready within {limit} of its last change. Its log says what it waits for."
         found.append(Finding(60, FAILING, sentence))
     return found
 
@@ -139,7 +140,7 @@ def of_job(job: Raw, job_pods: Sequence[Raw], events: Sequence[Raw], now: dateti
     if bad is not None:
         return replace(bad, sentence=f"{bad.sentence[0].upper()}{bad.sentence[1:]}")
     began = moment((job.get("status") or {}).get("startTime")) or pods.began(job) or now
-    sentence = f"Waiting for the database migration (running for {duration((now - began).total_seconds())})."
+    sentence = f"Waiting for the database migration (running for {exact((now - began).total_seconds())})."
     return Finding(20, STARTING, sentence)
 
 
@@ -231,7 +232,7 @@ def _init(
     since = pods.running_since(status)
     if since is None:
         return []
-    return [Finding(20, STARTING, f"{subject}: {step} ({duration((now - since).total_seconds())}).", since)]
+    return [Finding(20, STARTING, f"{subject}: {step} ({exact((now - since).total_seconds())}).", since)]
 
 
 def _container(
@@ -292,13 +293,13 @@ def _probe(status: Raw, subject: str, own: Sequence[Event], since: datetime, now
         why = clause(event.message.partition("failed: ")[2] or event.message, 200)
         patience = SLOW_READY_SECONDS if status.get("started", True) else SLOW_START_SECONDS
         if check != "liveness" and runs < patience:
-            return Finding(14, STARTING, f"{subject} is still starting ({duration(runs)}): {why}.", event.at)
+            return Finding(14, STARTING, f"{subject} is still starting ({exact(runs)}): {why}.", event.at)
         times = _times(event.count)
         sentence = f"{subject} runs but failed its {check} check {times} ({why}). Its log says what it does."
         return Finding(66, FAILING, sentence, event.at)
     if runs < (SLOW_READY_SECONDS if status.get("started", True) else SLOW_START_SECONDS):
-        return Finding(11, STARTING, f"{subject} is still starting ({duration(runs)}).", since)
-    sentence = f"{subject} runs for {duration(runs)} but is not ready. Its log says what it waits for."
+        return Finding(11, STARTING, f"{subject} is still starting ({exact(runs)}).", since)
+    sentence = f"{subject} runs for {exact(runs)} but is not ready. Its log says what it waits for."
     return Finding(64, FAILING, sentence, since)
 
 
@@ -308,16 +309,16 @@ def _ending(pod: Raw, subject: str, now: datetime) -> Finding:
     late = (now - due).total_seconds()
     if late > STUCK_SECONDS:
         sentence = (
-            f"Pod {pods.name(pod)} of {subject} should have ended {duration(late)} ago. Its node may be gone: "
+            f"Pod {pods.name(pod)} of {subject} should have ended {exact(late)} ago. Its node may be gone: "
             "when it is, delete the pod by force."
         )
         return Finding(30, FAILING, sentence, due)
-    left = f", for {duration(-late)} at most" if late < 0 else ""
+    left = f", for {exact(-late)} at most" if late < 0 else ""
     return Finding(5, STOPPING, f"{subject}: pod {pods.name(pod)} finishes what it does and ends{left}.", due)
 
 
 def _failed(pod: Raw, subject: str, now: datetime) -> list[Finding]:
-    """A pod that ended for good; one that took its place tells more, once it is not new any more."""
+    """A pod that ended for good; one that took its place says more, once it is not new any more."""
     status: Raw = pod.get("status") or {}
     if status.get("phase") == "Succeeded":
         return []
@@ -335,7 +336,7 @@ def _failed(pod: Raw, subject: str, now: datetime) -> list[Finding]:
 
 def _young(pod: Raw, subject: str, now: datetime) -> Finding:
     age = (now - (pods.began(pod) or now)).total_seconds()
-    return Finding(10, STARTING, f"{subject} is still starting ({duration(age)}).", pods.began(pod))
+    return Finding(10, STARTING, f"{subject} is still starting ({exact(age)}).", pods.began(pod))
 
 
 # -- Jobs --
@@ -344,7 +345,7 @@ def _young(pod: Raw, subject: str, now: datetime) -> Finding:
 def _job_failed(job: Raw, failed: Raw, job_pods: Sequence[Raw], subject: str) -> str:
     if failed.get("reason") == "DeadlineExceeded":
         limit = float((job.get("spec") or {}).get("activeDeadlineSeconds") or 0)
-        within = f" in {duration(limit)}" if limit else ""
+        within = f" in {exact(limit)}" if limit else ""
         return f"{subject} did not finish{within}, and was stopped. Its log says how far it came."
     ends = [over for pod in job_pods for one in pods.containers(pod) if (over := pods.ended_now(one))]
     ends = [over for over in ends if over.code != 0]

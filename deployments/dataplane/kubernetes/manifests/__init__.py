@@ -57,7 +57,7 @@ class Rendered:
 
 
 def render(inputs: Inputs) -> Rendered:
-    """The Release as Kubernetes objects, in apply order. Equal inputs give equal documents. Whoever reads a Secret or
+    """The Release as Kubernetes objects, in apply order. Equal inputs give equal documents. What reads a Secret or
     ConfigMap comes after it, so that pods start once."""
     kubernetes = inputs.release.executor is Executor.KUBERNETES
     template = programs.task_pod(inputs) if kubernetes else None

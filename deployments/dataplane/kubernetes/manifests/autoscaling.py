@@ -32,7 +32,7 @@ def objects(inputs: Inputs) -> tuple[Manifest, ...]:
 
 
 def question(queue: QueueSpec) -> str:
-    """The SQL whose answer is the wanted number of workers."""
+    """The SQL whose answer is the desired number of workers."""
     return (
         # Figures and a name of [a-z0-9-]: nothing to quote.
         f"SELECT ceil(count(*)::decimal / {queue.concurrency}) FROM task_instance "  # noqa: S608
@@ -56,7 +56,7 @@ def _scaled(inputs: Inputs, queue: QueueSpec) -> Manifest:
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behaviour}},
         "triggers": [trigger],
     }
-    # Paused at none while hibernating: KEDA itself lets the workers go, so that nobody fights over `replicas`.
+    # Paused at none while hibernating: KEDA itself lets the workers go, so that nothing fights over `replicas`.
     asleep = {"autoscaling.keda.sh/paused-replicas": "0"} if inputs.release.hibernating else None
     meta = inputs.meta(names.worker(queue.name), names.WORKER, queue=queue.name, annotations=asleep)
     return {"apiVersion": GROUP, "kind": "ScaledObject", "metadata": meta, "spec": spec}

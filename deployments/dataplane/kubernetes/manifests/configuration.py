@@ -3,7 +3,7 @@
 Where a name is set twice the later source wins, and ours come last: the user's variables, then `settings`, then the
 keys and each component's own. In Airflow 3 tasks ask the API server, so workers and task pods get neither the
 metadata database nor the key that signs tokens. They get the Fernet key, with which the SDK encrypts a few kinds of
-results; whoever serves logs also gets the API's secret key, by which it checks who reads them. Checked in the sources
+results; what serves logs also gets the API's secret key, by which it checks who reads them. Checked in the sources
 of 3.1 to 3.3.
 """
 
@@ -126,7 +126,7 @@ def settings(inputs: Inputs) -> dict[str, str]:
         for key, value in section.items()
     }
     if inputs.behind_proxy:
-        # By its name: no list of exceptions that every program reads can hold an address that nobody knows.
+        # By its name: no list of exceptions that every program reads can hold an address that is not known before.
         found["KUBERNETES_SERVICE_HOST"] = names.KUBERNETES_API
     # The image's entrypoint waits for the database: the console has seen to it, and workers cannot reach it.
     return unless_set(inputs, {**found, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"})

@@ -19,7 +19,7 @@ type Manifest = dict[str, Any]
 @dataclass(frozen=True, repr=False)
 class Inputs:
     """One Deployment to render. `database_url` is its own, with its password, as pods reach it. `workers` is the
-    wanted number per queue; a queue that it lacks gets no `replicas`, because a scaler owns them. No repr: secrets."""
+    desired number per queue; a queue that it lacks gets no `replicas`, because a scaler owns them. No repr: secrets."""
 
     release: Release
     secrets: Secrets
@@ -69,8 +69,8 @@ class Inputs:
         return {**found, "annotations": dict(annotations)} if annotations else found
 
     def mark(self, *secret: str) -> str:
-        """A text that changes with a secret and tells nothing about it: keyed, so that a short secret cannot be guessed
-        from it by who may read pods but no Secrets."""
+        """A text that changes with a secret and reveals nothing about it: keyed, so that a short secret cannot be
+        guessed from it by who may read pods but no Secrets."""
         text = json.dumps(secret).encode()
         return hmac.new(self.secrets.fernet_key.encode(), text, hashlib.sha256).hexdigest()[:16]
 

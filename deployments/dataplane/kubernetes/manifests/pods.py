@@ -178,7 +178,7 @@ LOGIN_COPY = f"{conf.OURS}/login"
 
 def _login_copy(inputs: Inputs) -> Manifest:
     """Airflow's simple auth manager opens its password file for writing, and a Secret is mounted read-only. Not `cp`:
-    that would keep the mode in which nobody may write."""
+    that would keep the mode in which writing is denied."""
     source, target = f"{conf.OURS}/secret/{conf.LOGIN_FILE}", f"{LOGIN_COPY}/{conf.LOGIN_FILE}"
     return {
         "name": "login",

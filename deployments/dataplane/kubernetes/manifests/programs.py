@@ -102,7 +102,7 @@ def triggerer(inputs: Inputs) -> Program:
 
 
 def worker(inputs: Inputs, queue: QueueSpec) -> Program:
-    """A Celery worker of one queue. Told to end it finishes its tasks, for as long as the grace lasts. Redis knows it
+    """A Celery worker of one queue. Asked to end it finishes its tasks, for as long as the grace lasts. Redis knows it
     by its pod's name."""
     arguments = ("celery", "worker", "--queues", queue.name, "--concurrency", str(queue.concurrency))
     return Program(
@@ -132,7 +132,7 @@ def task_pod(inputs: Inputs) -> Manifest:
     pod = airflow_pod(inputs, program)
     pod["spec"]["restartPolicy"] = "Never"
     pod["spec"]["containers"][0]["name"] = "base"
-    # Nobody restarts a task's pod for a new setting.
+    # No one restarts a task's pod for a new setting.
     del pod["metadata"]["annotations"][names.ANNOTATION_CHECKSUM]
     return {
         "apiVersion": "v1",

@@ -7,7 +7,7 @@ from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
 from deployments.domain.spec import Release, Size, au_size
 from deployments.domain.states import Executor
 
-# Sizes that nobody chooses, in Astronomer Units as Astronomer Software ships them: web server and triggerer 5, Redis 2.
+# Sizes that no one chooses, in Astronomer Units as Astronomer Software ships them: web server and triggerer 5, Redis 2.
 # The DAG processor is the part of the scheduler that Airflow 3 split off, so it gets a scheduler's least size.
 API_SERVER = DAG_PROCESSOR = TRIGGERER = MIGRATION = au_size(5)
 REDIS = au_size(2)

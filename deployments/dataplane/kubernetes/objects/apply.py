@@ -1,5 +1,5 @@
 """Bringing the objects of one Deployment in line with what was rendered: what changed is applied, what is no longer
-wanted is pruned, what somebody else changed is put back. Nothing that is as it should be costs a request."""
+needed is pruned, what another person changed is put back. Nothing that is as it should be costs a request."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -71,7 +71,7 @@ def converge(
             return Applied(done, complete=False, sentence="Removing what is no longer wanted.")
         _prune(api, ref, namespace, one, done)
         done = done.without(one)
-    return _finish(api, ref, namespace, replace(done, applied=digest), _said(len(todo), len(surplus)))
+    return _finish(api, ref, namespace, replace(done, applied=digest), _summary(len(todo), len(surplus)))
 
 
 def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, message: str) -> Applied:
@@ -81,7 +81,7 @@ def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, message: str) -
         try:
             inv.clear_drift(api, namespace, kept)
         except Refused as error:
-            if error.status != 409:  # the watcher saw more meanwhile: the next pass puts that right
+            if error.status != 409:  # the watcher saw more in the meantime: the next pass puts that right
                 raise
         kept = replace(kept, drifts=(), annotation="")
     return Applied(kept, complete=True, sentence=message, notices=tuple(found.sentence for found in repaired))
@@ -116,7 +116,7 @@ def _path(one: Id, namespace: str) -> str:
     return path_of(api_version, kind, "" if kind in CLUSTER_KINDS else namespace, name)
 
 
-def _said(applied: int, pruned: int) -> str:
+def _summary(applied: int, pruned: int) -> str:
     parts = [f"applied {applied} object{'s'[: applied != 1]}"] if applied else []
     parts += [f"removed {pruned} that {'is' if pruned == 1 else 'are'} no longer wanted"] if pruned else []
     text = " and ".join(parts) or "wrote down what was applied"

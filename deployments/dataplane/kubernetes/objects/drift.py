@@ -1,9 +1,9 @@
 """Who changed what is ours. Pure.
 
 The API server writes down who owns each field (`metadata.managedFields`). What field manager `airdeck` owns right
-after an apply is marked in the inventory; when the mark of the object that is there now differs, somebody took a field
+after an apply is marked in the inventory; when the mark of the object that is there now differs, a person took a field
 from us, or dropped it. Fields that we never set (status, those that a webhook or a cluster's controllers add) are
-nobody's business, and the number of replicas may belong to whoever scales.
+no one's business, and the number of replicas may belong to the scaler.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Drift:
-    """One object that somebody else changed (or removed: then nobody knows who)."""
+    """One object that another person changed (or removed: then no one knows who)."""
 
     kind: str
     name: str
@@ -114,7 +114,7 @@ def judge(known: Entry, found: "Seen | None") -> Drift | None:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All that is kept in memory of one object to tell drift."""
+    """All that is kept in memory of one object to detect drift."""
 
     uid: str
     ownership_digest: str
@@ -123,7 +123,7 @@ class Seen:
 
 
 def seen(found: Raw) -> Seen:
-    """Trim an object, or the metadata alone, to what tells drift."""
+    """Trim an object, or the metadata alone, to what shows drift."""
     return Seen(
         str(found["metadata"].get("uid", "")), ownership_digest(found), applied_at(found), blame(found)
     )

@@ -1,8 +1,8 @@
 """What was applied of one Deployment: the ConfigMap `airdeck-inventory` in its namespace.
 
-It is the driver's memory. `objects` tells the watcher what each object looked like when we left it (`drift`);
-`rendered` tells the next apply what need not be sent again, and what to prune. Both hold marks, never values: the
-marks of what was rendered are keyed, so that nobody can guess a short secret from them.
+It is the driver's memory. `objects` holds for the watcher what each object looked like when we left it (`drift`);
+`rendered` holds for the next apply what need not be sent again, and what to prune. Both hold marks, never values: the
+marks of what was rendered are keyed, so that no one can guess a short secret from them.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ def read(api: Api, ref: Ref, namespace: str) -> Inventory:
 
 
 def parse(found: Json | None) -> Inventory:
-    """From the ConfigMap. One that somebody broke reads as empty: then everything is applied again."""
+    """From the ConfigMap. One that a person broke reads as empty: then everything is applied again."""
     if found is None:
         return Inventory()
     data, meta = found.get("data") or {}, found.get("metadata") or {}
@@ -91,7 +91,7 @@ def write(api: Api, ref: Ref, namespace: str, inventory: Inventory) -> Inventory
 
 
 def clear_drift(api: Api, namespace: str, inventory: Inventory) -> None:
-    """Take the watcher's annotation off, unless it wrote another one meanwhile (then this raises Refused 409)."""
+    """Take the watcher's annotation off, unless it wrote another one in the meantime (then this raises Refused 409)."""
     meta = {"annotations": {drift.ANNOTATION: None}, "resourceVersion": inventory.version}
     api.merge(path(namespace), {"metadata": meta}, "the inventory of applied objects")
 
@@ -102,7 +102,7 @@ def identity(manifest: Json) -> Id:
 
 
 def manifest_digest(manifest: Json, key: str) -> str:
-    """Changes with the manifest; tells nothing about what is in it to whoever lacks `key`."""
+    """Changes with the manifest; reveals nothing about what is in it to a reader without `key`."""
     text = json.dumps(manifest, sort_keys=True).encode()
     return hmac.new(key.encode(), text, hashlib.sha256).hexdigest()[:16]
 

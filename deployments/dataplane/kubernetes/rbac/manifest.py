@@ -1,7 +1,7 @@
 """The console's account in a cluster, as a file for `kubectl apply`: rendered from `permissions`, so that what is
 documented, checked and used is one list. Pure.
 
-`python -m deployments.dataplane.kubernetes.account > deploy/kubernetes/airdeck-clusterrole.yaml` writes it anew.
+`python -m deployments.dataplane.kubernetes.account > deploy/kubernetes/airdeck-clusterrole.yaml` writes it again.
 """
 
 import json
@@ -55,7 +55,7 @@ def _documents() -> Iterator[str]:
     yield _HEAD.format(name=NAME, namespace=NAMESPACE)
     yield _role(NAME, permissions.RULES)
     yield _BINDING.format(name=NAME, namespace=NAMESPACE)
-    for name, rules in permissions.LENT.items():
+    for name, rules in permissions.DELEGATED_ROLES.items():
         yield _role(name, rules, "# Lent to Airflow's components by a RoleBinding in their own namespace.\n")
 
 

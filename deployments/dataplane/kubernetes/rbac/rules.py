@@ -80,7 +80,7 @@ RULES = (
 )
 
 # What Airflow's components get in their own namespace, by ClusterRole.
-LENT: dict[str, tuple[Rule, ...]] = {
+DELEGATED_ROLES: dict[str, tuple[Rule, ...]] = {
     names.POD_LAUNCHER: (
         Rule(CORE, ("pods",), OWN, "task pods, and KubernetesPodOperator"),
         Rule(CORE, ("pods/log",), ("get",), "follows the log of the pod that it started"),

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from console.kit.wording import exact
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.errors import Refused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import pods, signals
 from deployments.dataplane.kubernetes.target import condition
-from deployments.dataplane.kubernetes.text import clause, duration
+from deployments.dataplane.kubernetes.text import clause
 from deployments.domain.log_lines import clean, why_ended
 from deployments.domain.states import ComponentState
 
@@ -19,7 +20,7 @@ QUIET_SECONDS = 5.0  # a Job so young is not asked why it is not done
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a Job stands. `uid` is "" when there is none; `stuck` when it waits for somebody to act; `sentence` says
+    """Where a Job stands. `uid` is "" when there is none; `stuck` when it waits for a person to act; `sentence` says
     what is waited for, or why it failed."""
 
     uid: str = ""
@@ -45,7 +46,7 @@ def look(api: Api, job: Json) -> Standing:
 
 
 def begin(api: Api, job: Json) -> None:
-    """Make it, unless somebody just did."""
+    """Make it, unless it was just made."""
     try:
         api.apply(_path(job), job)
     except Refused as error:
@@ -64,10 +65,10 @@ def _path(job: Json) -> str:
 
 
 def _running(api: Api, found: Json) -> tuple[str, bool]:
-    """What is waited for, and whether it is stuck: nothing will come of it before somebody acts."""
+    """What is waited for, and whether it is stuck: nothing will come of it before a person acts."""
     now, began = datetime.now(UTC), pods.began(found)
     seconds = (now - began).total_seconds() if began else 0.0
-    message = f"Migrating the database (the Job runs for {duration(seconds)})."
+    message = f"Migrating the database (the Job runs for {exact(seconds)})."
     if seconds < QUIET_SECONDS:
         return message, False
     reported = signals.of_job(found, _pods(api, found), _events(api, found), now)

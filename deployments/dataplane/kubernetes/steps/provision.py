@@ -168,7 +168,7 @@ class Task:
             target.admin_url, database=name, user=name, password=self.secrets.database_password
         )
         settings = replace(target.settings, keda=self.keda)
-        # No `workers`: whoever scales owns `replicas`.
+        # No `workers`: the scaler owns `replicas`.
         return render(Inputs(self.release, self.secrets, settings, url))
 
     @staticmethod

@@ -1,6 +1,6 @@
 """Leaving nothing of a Deployment: what scales, the pods, the namespace with all in it, the database, the role.
 
-A finalizer that holds something is somebody's promise to clean up elsewhere: it is named and never stripped.
+A finalizer that holds something is a person's promise to clean up elsewhere: it is named and never stripped.
 """
 
 import math
@@ -18,7 +18,7 @@ from deployments.dataplane.kubernetes.text import clause, moment
 from deployments.dataplane.postgres import databases
 
 END_SECONDS = 30  # what a pod gets to end, as by the cluster's own default
-STUCK_SECONDS = 120.0  # after this, a namespace that is still there waits for somebody
+STUCK_SECONDS = 120.0  # after this, a namespace that is still there waits for a person
 # As the namespace controller writes: "configmaps. has 1 resource instances", "example.org/x in 1 resource instances".
 CONTENT = re.compile(r"([a-z][a-z0-9.-]*[a-z0-9])\.? has (\d+) resource instances")
 FINALIZER = re.compile(r"(\S+) in \d+ resource instances")
@@ -70,7 +70,7 @@ def _quiet(target: Target) -> Progress | None:
 
 
 def _end_pods(target: Target) -> Progress | None:
-    """Every pod gets half a minute, whatever its own grace: nobody can use what its tasks would finish. Before the
+    """Every pod gets half a minute, whatever its own grace: no one can use what its tasks would finish. Before the
     namespace is deleted, because the cluster looks again at the pods of one that ends only after half of their grace,
     which for workers is five minutes and may be hours."""
     for workload in target.workloads():

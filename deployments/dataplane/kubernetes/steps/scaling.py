@@ -1,6 +1,6 @@
 """How many pods each component has: workers by their queue's load, and stopping all of Airflow without losing a task.
 
-Whoever sets `replicas` of workers is field manager `airdeck-scaler`; what is applied leaves the field out.
+What sets `replicas` of workers is field manager `airdeck-scaler`; what is applied leaves the field out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import databases
 
 COST = "controller.kubernetes.io/pod-deletion-cost"
-# While tasks finish, workers need the API server to report to and Redis to be heard.
+# While tasks finish, workers need the API server to report to and Redis to send heartbeats.
 LAST_TO_STOP = (names.API_SERVER, names.REDIS)
 
 
 def set_workers(target: Target, workloads: Sequence[Json], workers: Mapping[str, int]) -> str:
-    """Give each queue the wanted number of workers. What was done, in a sentence; "" when nothing was to do."""
+    """Give each queue the desired number of workers. What was done, in a sentence; "" when nothing was to do."""
     message = []
     for workload in workloads:
         queue = queue_of(workload)
@@ -33,7 +33,7 @@ def set_workers(target: Target, workloads: Sequence[Json], workers: Mapping[str,
 
 
 def _idle_first(target: Target, queue: str) -> None:
-    """Tell the ReplicaSet which pods to end first: those with the fewest running tasks."""
+    """Mark for the ReplicaSet which pods to end first: those with the fewest running tasks."""
     running = _running_by_host(target, queue)
     for pod in target.pods(f"worker-{queue}"):
         meta, ip = pod["metadata"], str((pod.get("status") or {}).get("podIP", ""))
@@ -46,7 +46,7 @@ def _idle_first(target: Target, queue: str) -> None:
 
 
 def _running_by_host(target: Target, queue: str) -> dict[str, int]:
-    """Running tasks by the host that they run on. Nothing when nobody can say: Kubernetes then ends the newest."""
+    """Running tasks by the host that they run on. Nothing when that is unknown: Kubernetes then ends the newest."""
     name = databases.database_name(target.ref.release_name)
     try:
         with databases.connect(target.admin_url, database=name) as connection:
@@ -61,7 +61,7 @@ def _running_by_host(target: Target, queue: str) -> dict[str, int]:
 
 def stop(target: Target, workloads: Sequence[Json]) -> str:
     """Stop Airflow: first whatever starts tasks, and the workers once theirs are done; then what these need. What is
-    waited for; "" when no pod is left. Whoever calls this has written down that the workloads must be applied anew."""
+    waited for; "" when no pod is left. The caller of this has written down that the workloads must be applied again."""
     up = [w for w in workloads if replicas(w)]
     first = [w for w in up if component_of(w) not in LAST_TO_STOP]
     for workload in first:

@@ -17,7 +17,7 @@ PASSWORD_BYTES = 24
 
 def ensure(target: Target, runtime: RuntimeSpec) -> str:
     """See that the runtime's template database is there. What is waited for; "" once it is. Raises DataPlaneError when
-    its migration failed: the next call tries anew."""
+    its migration failed: the next call tries again."""
     template = databases.template_name(runtime.version)
     if databases.template_exists(target.admin_url, template):
         return ""
@@ -38,7 +38,7 @@ def _advance(target: Target, runtime: RuntimeSpec, template: str) -> str:
         try:
             databases.finish_template(target.admin_url, template)
         except DataPlaneError:
-            jobs.forget(target.api, job, standing)  # of a draft that somebody dropped since: begin anew
+            jobs.forget(target.api, job, standing)  # of a draft that a person dropped since: starts over
             raise
         _remove(target, runtime, standing)
         return ""
@@ -49,12 +49,12 @@ def _advance(target: Target, runtime: RuntimeSpec, template: str) -> str:
         raise DataPlaneError(
             f"Preparing a database for Airflow {runtime.airflow_version} failed: {standing.sentence}"
         )
-    if standing.stuck:  # alone: it is the sentence by which somebody can act
+    if standing.stuck:  # alone: it is the sentence by which a person can act
         return standing.sentence
     if standing.uid:
         return f"{message} {standing.sentence}"
     if earlier := [one for one in _jobs(target) if _secret_of(one) == _secret_of(job)]:
-        for one in earlier:  # of another image: what it would have made is not wanted any more
+        for one in earlier:  # of another image: what it would have made is not needed any more
             _discard(target, one)
         return f"{message} Waiting for an earlier Job to end."
     url = databases.begin_template(target.admin_url, template, random.token_urlsafe(PASSWORD_BYTES))
@@ -64,8 +64,8 @@ def _advance(target: Target, runtime: RuntimeSpec, template: str) -> str:
 
 
 def discard_unfinished(target: Target) -> None:
-    """Leave nothing of preparations that nobody will finish: their Jobs, their keys and their half-made databases. One
-    that still runs goes on; a Deployment that waits for a discarded one begins it anew."""
+    """Leave nothing of preparations that will not be finished: their Jobs, their keys and their half-made databases.
+    One that still runs goes on; a Deployment that waits for a discarded one starts it again."""
     for job in _jobs(target):
         standing = jobs.look(target.api, job)
         if standing.failed or standing.stuck:

@@ -81,7 +81,7 @@ def stopped(target: Target, known: Inventory) -> str:
     up = [w for w in workloads if replicas(w)]
     unmarked = {one: "" if one[1] == "Deployment" else mark for one, mark in known.rendered.items()}
     if up and known.found and (unmarked != dict(known.rendered) or known.digest != UNDER_WAY):
-        # First of all: whatever comes next, every workload is applied anew.
+        # First of all: whatever comes next, every workload is applied again.
         inv.write(
             target.api,
             target.ref,

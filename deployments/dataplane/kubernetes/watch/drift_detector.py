@@ -1,4 +1,4 @@
-"""Finds in what the feeds hold whether somebody else changed or removed what is ours, and writes it on the
+"""Finds in what the feeds hold whether another person changed or removed what is ours, and writes it on the
 Deployment's inventory, where the next pass reads it."""
 
 import threading
@@ -21,16 +21,16 @@ logger = structlog.get_logger(__name__)
 # Our own apply changes an object first and the inventory a moment later. A drift counts once it has lasted.
 HOLD_SECONDS = 3.0
 # What is changed again and again (two controllers at war) is put back less and less often.
-WAR_FACTOR, WAR_CAP, PEACE_SECONDS = 4.0, 300.0, 900.0
+CONFLICT_BACKOFF_FACTOR, CONFLICT_BACKOFF_CAP, CONFLICT_OVER_SECONDS = 4.0, 300.0, 900.0
 
 
 @dataclass
 class _Suspicion:
-    """Since when one object differs, and how often it was told before."""
+    """Since when one object differs, and how often it was reported before."""
 
     since: float | None = None
     reported: int = 0
-    reported_at: float = field(default=-PEACE_SECONDS)
+    reported_at: float = field(default=-CONFLICT_OVER_SECONDS)
 
 
 class Judge:
@@ -90,7 +90,7 @@ class Judge:
 
     def _confirmed(self, owner: str, entry: Entry, feed: Feed, target: str) -> bool:
         """Whether the API server itself says so. A cache may be behind: while it lists, what was made since is missing
-        in it. Whatever it hears later puts the Deployment in doubt again."""
+        in it. Whatever it sees later puts the Deployment in doubt again."""
         path = path_of(feed.kind.api_version, entry.kind, target, entry.name)
         try:
             there = self._api().get(path, f"{entry.kind} {entry.name}", METADATA)
@@ -108,15 +108,17 @@ class Judge:
         if found is None:
             if key in self._suspicions:
                 self._suspicions[key].since = None
-                if now - self._suspicions[key].reported_at > PEACE_SECONDS:
+                if now - self._suspicions[key].reported_at > CONFLICT_OVER_SECONDS:
                     del self._suspicions[key]
             return False
         known = self._suspicions.setdefault(key, _Suspicion())
-        if now - known.reported_at > PEACE_SECONDS:
+        if now - known.reported_at > CONFLICT_OVER_SECONDS:
             known.reported = 0
         if known.since is None:
             known.since = now
-        return now - known.since < min(WAR_CAP, HOLD_SECONDS * WAR_FACTOR**known.reported)
+        return now - known.since < min(
+            CONFLICT_BACKOFF_CAP, HOLD_SECONDS * CONFLICT_BACKOFF_FACTOR**known.reported
+        )
 
     def _report(self, owner: str, inventory: Inventory, lasting: list[Drift], now: float) -> bool:
         """Write it on the inventory, if it is not there yet; whether nothing is left to do."""

@@ -19,8 +19,8 @@ METADATA_LIST = _METADATA.format("PartialObjectMetadataList")
 
 @dataclass(frozen=True)
 class WatchedKind:
-    """One kind. `whole` objects are asked for when their status tells something; of the others the metadata alone
-    tells who changed what. `optional` kinds may be unknown to a cluster."""
+    """One kind. `whole` objects are asked for when their status says something; of the others the metadata alone
+    shows who changed what. `optional` kinds may be unknown to a cluster."""
 
     kind: str
     api_version: str
@@ -39,7 +39,7 @@ class WatchedKind:
         return WHOLE if self.whole else METADATA
 
 
-# Pods of tasks come and go by the thousand, and tell nothing of the Deployment.
+# Pods of tasks come and go by the thousand, and say nothing of the Deployment.
 _NO_TASKS = f"{names.LABEL_COMPONENT}!={names.TASK}"
 
 INVENTORIES = WatchedKind(
@@ -85,8 +85,8 @@ def deployment_id(found: Raw) -> str:
 
 
 def state(kind: str, found: Raw) -> str:
-    """A short text that changes when something that people are told of changes. What is not told of (a new
-    resourceVersion, a clock) is left out, so that it wakes nobody."""
+    """A short text that changes when something that pages show changes. What is not reported (a new
+    resourceVersion, a clock) is left out, so that it wakes no observer."""
     meta, status = found.get("metadata") or {}, found.get("status") or {}
     ending = "ending" if meta.get("deletionTimestamp") else ""
     match kind:

@@ -1,7 +1,7 @@
-"""Reads from the metadata databases what no watch tells: the load of the worker queues, and whether Airflow's own
+"""Reads from the metadata databases what no watch reports: the load of the worker queues, and whether Airflow's own
 heartbeats advance. SQL only, no API request.
 
-A look at 1,000 databases costs 1,000 connections, so most are left alone: one query on the primary server tells which
+A look at 1,000 databases costs 1,000 connections, so most are left alone: one query on the primary server says which
 databases had rows inserted. One in which nothing was inserted, and in which no task waits, can have no new load.
 """
 
@@ -24,7 +24,7 @@ logger = structlog.get_logger(__name__)
 TICK_SECONDS = 10.0
 FULL_SECONDS = 60.0  # at the latest, each database is looked into
 PING_SECONDS = 4.0  # how late it may be known that the server is away, or back
-SULK_SECONDS = 30.0  # a database that did not answer is left alone for so long
+UNREACHABLE_PAUSE_SECONDS = 30.0  # a database that did not answer is left alone for so long
 FRESH_SECONDS = 30.0  # Airflow's own threshold for a heartbeat
 READERS = 4
 
@@ -41,10 +41,10 @@ class _Known:
 
 
 class LoadReader:
-    """Reads the loads of the followed Deployments, and tells the ids of those whose load or life changed."""
+    """Reads the loads of the followed Deployments, and reports the ids of those whose load or life changed."""
 
-    def __init__(self, admin_url: str, tell: Callable[[str], None]) -> None:
-        self._admin_url, self._report = admin_url, tell
+    def __init__(self, admin_url: str, report: Callable[[str], None]) -> None:
+        self._admin_url, self._report = admin_url, report
         self._refs: Mapping[str, Ref] = {}
         self._known: dict[str, _Known] = {}
         self._stop = threading.Event()
@@ -76,7 +76,7 @@ class LoadReader:
                 self._stop.wait(max(0.5, PING_SECONDS - (time.monotonic() - began)))
 
     def ping(self) -> bool:
-        """Whether the server answers. Every Deployment is told of when that changes: all of them stand on it."""
+        """Whether the server answers. Every Deployment is notified when that changes: all of them stand on it."""
         try:
             with databases.connect(self._admin_url):
                 away = False
@@ -117,7 +117,7 @@ class LoadReader:
         try:
             seen = airflow_metadata.vitals(self._admin_url, ref.release_name)
         except DataPlaneError:
-            known.look_at = now + SULK_SECONDS
+            known.look_at = now + UNREACHABLE_PAUSE_SECONDS
             known.busy, text = True, "silent"
         else:
             known.busy, text = bool(seen.loads) or seen.waiting, reported(seen)

@@ -1,7 +1,7 @@
 """One kind's list and watch, kept alive by a thread, and what is kept in memory of its objects.
 
-Never a dead cache: a feed that fails, falls silent or dies of a bug says so (`trouble`) until it has listed again.
-Nothing is decided by a cache but whom to wake and what to look at anew.
+Never a dead cache: a feed that fails, falls silent or dies of a bug says so (`error`) until it has listed again.
+Nothing is decided by a cache but whom to wake and what to look at again.
 """
 
 import json
@@ -54,7 +54,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """One Deployment's inventory as last heard."""
+    """One Deployment's inventory as last seen."""
 
     namespace: str
     version: str
@@ -64,14 +64,14 @@ class Inventory:
 
 
 class Feed:
-    """See the module docstring. `tell` gets the id of each Deployment of which something changed, and whether it is
-    something that people are told of. `pulse` says whether the API server answers at all."""
+    """See the module docstring. `report` gets the id of each Deployment of which something changed, and whether it is
+    something that pages show. `pulse` says whether the API server answers at all."""
 
     def __init__(
         self,
         kind: WatchedKind,
         api: Callable[[], Api],
-        tell: Callable[[str, bool], None],
+        report: Callable[[str, bool], None],
         pulse: Pulse,
         forbidden: set[str],
     ) -> None:
@@ -83,13 +83,13 @@ class Feed:
         self.watched_at = time.monotonic()
         self._stream: Stream | None = None
         self._version = ""  # where to watch on from; "": list first
-        self._api, self._report, self._pulse = api, tell, pulse
+        self._api, self._report, self._pulse = api, report, pulse
         self._forbidden = forbidden  # the kinds that were refused by 403, of all feeds
         self._what = f"the list of every {kind.kind}"
         self._path = path_of(kind.api_version, kind.kind, "")
 
     def run(self) -> None:
-        """Until the pulse is stopped. Nothing but its end gets out of here."""
+        """Never raises; returns when the pulse stops."""
         failures = 0
         while not self._pulse.stopped:
             self._stream = None
@@ -116,7 +116,7 @@ class Feed:
             self._stream.cut()
 
     def _fail(self, error: DataPlaneError, failures: int) -> float:
-        """Note why; how long to wait. A watch that was cut is resumed once, and listed anew after that."""
+        """Note why; how long to wait. A watch that was cut is resumed once, and listed again after that."""
         status = error.status if isinstance(error, Refused) else 0
         if (
             status in (403, 404) and self.kind.optional
@@ -148,7 +148,7 @@ class Feed:
     # -- Lists --
 
     def _list(self) -> None:
-        """Take the cache from a list of everything. Tells of what differs."""
+        """Take the cache from a list of everything. Reports what differs."""
         fresh: dict[tuple[str, str], Held] = {}
         version = ""
         for page in self._pages(self.kind.list_accept):
@@ -163,7 +163,7 @@ class Feed:
             self._compare(known.get(key), fresh.get(key))
 
     def _check(self) -> None:
-        """Find out whether the watch has missed something: then everything is listed anew."""
+        """Find out whether the watch has missed something: then everything is listed again."""
         there: dict[tuple[str, str], str] = {}
         version = ""
         for page in self._pages(kinds.METADATA_LIST):
@@ -245,7 +245,7 @@ class Feed:
         self._version = _version(found) or self._version
 
     def _compare(self, known: Held | None, held: Held | None) -> None:
-        """Tell of what became of one object, when somebody should look."""
+        """Report what became of one object, when a person should look."""
         for one in {held.owner if held else "", known.owner if known else ""} - {""}:
             if known is None or held is None or known.state != held.state or known.owner != held.owner:
                 self._report(one, True)

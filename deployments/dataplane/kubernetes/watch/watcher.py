@@ -1,4 +1,4 @@
-"""Hears everything that changes of the Deployments of one cluster: the feeds, the pulse, the judge of drift and the
+"""Watches everything that changes of the Deployments of one cluster: the feeds, the pulse, the judge of drift and the
 reader of queue loads, each in threads of its own. Asks nothing about a Deployment that is quiet."""
 
 import threading
@@ -24,7 +24,7 @@ STUCK_SECONDS = 120.0
 
 
 class ClusterWatcher:
-    """See `base.Watcher`."""
+    """The watcher of one cluster. `contract.Watcher` says what holds of every method."""
 
     def __init__(self, api: Callable[[], Api], database_url: str, may_write: Callable[[], bool]) -> None:
         self._pulse = Pulse(api)
@@ -36,12 +36,11 @@ class ClusterWatcher:
         self._loads = LoadReader(database_url, self._wake)
         self._changed = threading.Condition()
         self._pending: set[str] = set()
-        self._known: set[str] = set()  # Deployments that were told of once
+        self._known: set[str] = set()  # Deployments that were reported once
         self._began = 0.0
         self._threads: list[threading.Thread] = []
 
     def changed(self, refs: Mapping[str, Ref], wait: float) -> frozenset[str]:
-        """See the contract."""
         if not self._threads:
             self._begin()
         self._loads.follow(refs)
@@ -59,7 +58,6 @@ class ClusterWatcher:
                 self._changed.wait(left)
 
     def unreachable_reason(self) -> str:
-        """See the contract."""
         if self._pulse.error:
             return self._pulse.error
         now = time.monotonic()
@@ -75,7 +73,6 @@ class ClusterWatcher:
         return ""
 
     def close(self) -> None:
-        """See the contract."""
         self._pulse.stop()
         for feed in self._feeds:
             feed.close()
@@ -102,7 +99,7 @@ class ClusterWatcher:
         return all(feed.live for feed in self._feeds)
 
     def _report(self, owner: str, reported: bool) -> None:
-        """One object of that Deployment changed; `told` when people are told of it."""
+        """One object of that Deployment changed; `reported` when pages show it."""
         self._judge.doubt(owner)
         if reported:
             self._wake(owner)

@@ -29,7 +29,7 @@ def take_folder(folder: Path, scratch: Path) -> Manifest:
         total += status.st_size
         if len(found) >= LIMITS.entries or total > LIMITS.unpacked or status.st_size > LIMITS.file:
             raise CodeRefused(TOO_MUCH)
-        with suppress(FileNotFoundError):  # somebody works in it
+        with suppress(FileNotFoundError):  # someone is working in it
             sha256, size = _copy(file, scratch)
             found.append(CodeFile(path, sha256, size, bool(status.st_mode & 0o111)))
     return Manifest.of(found)

@@ -7,7 +7,7 @@
     code/parsed                the DAG processor's own link (`airflow_bundle`)
     code/scratch/              what is being taken apart or built; whatever is old here was cut short
 
-Everything appears by rename, so that whoever is killed leaves nothing half.
+Everything appears by rename, so that a process that is killed leaves nothing half.
 """
 
 import errno
@@ -26,14 +26,15 @@ from deployments.dataplane.local.code.folder import take_folder
 from deployments.dataplane.postgres import airflow_metadata
 from deployments.domain.code_manifest import EMPTY, CodeFile, CodeVersion, Manifest, difference
 
-YOUNG_SECONDS = 3600  # what is younger may belong to a deploy that nobody has written down yet
+YOUNG_SECONDS = 3600  # what is younger may belong to a deploy that no one has written down yet
 PARSE_SECONDS = 8  # a parse that is under way has ended by then
 CHUNK = 1024 * 1024
 FULL = "The disk of this machine is full. Make room and deploy again; the code that runs is not touched."
 
 
 class LocalCode:
-    """The CodeStore of a Deployment. `folder` is its folder, which exists once it was applied."""
+    """The CodeStore of a Deployment. `folder` is its folder, which exists once it was applied.
+    `code.CodeStore` says what holds of every method."""
 
     def __init__(self, folder: Path, admin_url: str, release_name: str) -> None:
         self._dags = folder / "dags"
@@ -42,8 +43,7 @@ class LocalCode:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """See the contract."""
-        if not self._root.parent.is_dir():  # it was deleted meanwhile, and is not to come back
+        if not self._root.parent.is_dir():  # it was deleted in the meantime, and is not to come back
             raise DataPlaneError(
                 "This Deployment has no folder on this machine any more. Nothing can be deployed to it."
             )
@@ -56,7 +56,6 @@ class LocalCode:
             shutil.rmtree(folder, ignore_errors=True)
 
     def receive(self, scratch: Path, manifest: Manifest) -> None:
-        """See the contract."""
         contents = {file.sha256: file.size for file in manifest.files}
         with _full_disk_in_words():
             new = {sha256: size for sha256, size in contents.items() if not self._blob(sha256).exists()}
@@ -78,7 +77,6 @@ class LocalCode:
             incoming.rename(blob)
 
     def read(self, file: CodeFile) -> bytes:
-        """See the contract."""
         try:
             content = self._blob(file.sha256).read_bytes()
         except OSError:
@@ -88,7 +86,6 @@ class LocalCode:
         return content
 
     def folder(self) -> Manifest | None:
-        """See the contract."""
         if self.active() or not self._dags.is_dir():
             return None
         with self.scratch() as scratch:
@@ -101,7 +98,6 @@ class LocalCode:
     # -- Versions --
 
     def build(self, code: CodeVersion) -> None:
-        """See the contract."""
         version = self._root / "versions" / code.name
         if version.is_dir():
             return
@@ -113,7 +109,7 @@ class LocalCode:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 self._link(file, place)
             version.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(OSError):  # somebody else made it meanwhile
+            with suppress(OSError):  # another process made it in the meantime
                 draft.rename(version)
         if not version.is_dir():
             raise DataPlaneError(f"The version {code.name} could not be put in place. It is tried again.")
@@ -139,9 +135,9 @@ class LocalCode:
             before = self._manifest(self._note().get(self.active(), ""))
         except CodeDamaged:
             before = EMPTY
-        told = difference(before, self._manifest(code.manifest))
+        changes = difference(before, self._manifest(code.manifest))
         soon = time.time() + PARSE_SECONDS
-        for path in (*told.added, *told.changed):
+        for path in (*changes.added, *changes.changed):
             os.utime(version / path, (soon, soon))
         self._write(self._root / "manifest-of-current", f"{code.name} {code.manifest}")
 
@@ -154,7 +150,6 @@ class LocalCode:
         return {name: digest}
 
     def active(self) -> str:
-        """See the contract."""
         try:
             name = Path(os.readlink(self._root / "current")).name
         except OSError:
@@ -162,13 +157,11 @@ class LocalCode:
         return name if (self._root / "versions" / name).is_dir() else ""
 
     def report(self) -> CodeReport:
-        """See the contract."""
         return airflow_metadata.code_report(self._admin_url, self._release_name)
 
     # -- Dropping --
 
     def keep(self, manifests: frozenset[str], versions: frozenset[str]) -> None:
-        """See the contract."""
         needed = {self.active(), *versions}
         old = time.time() - YOUNG_SECONDS
         for folder in _children(self._root / "versions"):
@@ -177,15 +170,15 @@ class LocalCode:
         for folder in _children(self._root / "scratch"):
             if folder.stat().st_mtime < old:
                 shutil.rmtree(folder, ignore_errors=True)
-        wanted: set[str] = set()
+        kept: set[str] = set()
         for file in _children(self._root / "manifests"):
             if file.name not in manifests and file.stat().st_mtime < old:
                 file.unlink(missing_ok=True)
             else:
-                wanted |= {each.sha256 for each in Manifest.read(file.read_text()).files}
+                kept |= {each.sha256 for each in Manifest.read(file.read_text()).files}
         for near in _children(self._root / "blobs"):
             for blob in _children(near):
-                if blob.name not in wanted and blob.stat().st_mtime < old:
+                if blob.name not in kept and blob.stat().st_mtime < old:
                     blob.unlink(missing_ok=True)
 
     # -- Contents --

@@ -19,7 +19,7 @@ from deployments.domain.states import ComponentState
 FRESH_SECONDS = 30.0  # Airflow's own threshold for each of its components
 SLOW_START_SECONDS = 180.0  # a first answer later than this is a failure that a person should see
 SILENT_SECONDS = 60.0  # a component that worked and fell silent is restarted after this
-MANY_RESTARTS = 2  # one may be an accident; a second one is told until the component works
+MANY_RESTARTS = 2  # one may be an accident; a second one is reported until the component works
 JOB_TYPES = {"scheduler": "SchedulerJob", DAG_PROCESSOR: "DagProcessorJob", TRIGGERER: "TriggererJob"}
 
 
@@ -43,7 +43,7 @@ class ApiAnswer:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that was asked about one Deployment in one look. None means that nobody answered."""
+    """Everything that was asked about one Deployment in one look. None means that there was no answer."""
 
     now: datetime
     processes: Mapping[str, ProcessInfo]  # by program
@@ -51,7 +51,7 @@ class Facts:
     api: ApiAnswer | None = None
     heartbeats: tuple[Heartbeat, ...] | None = None
     redis_clients: frozenset[str] | None = None  # names of connected workers; None when Redis did not answer
-    draining: frozenset[str] = frozenset()  # workers told to finish their tasks and end
+    draining: frozenset[str] = frozenset()  # workers asked to finish their tasks and end
     restarts: Mapping[str, int] = field(default_factory=dict)  # by program
     last_lines: Mapping[str, str] = field(default_factory=dict)  # of programs that ended
     queues: tuple[QueueLoad, ...] = ()
@@ -73,7 +73,7 @@ def component_of(program: str) -> str:
 
 
 def components(facts: Facts) -> tuple[Component, ...]:
-    """Every component that is wanted or still there, in the order in which people think of them."""
+    """Every component that is desired or still there, in the order in which people think of them."""
     known = {component_of(program) for program in facts.processes}
     order = [API_SERVER, "scheduler", DAG_PROCESSOR, TRIGGERER, REDIS]
     names = sorted(

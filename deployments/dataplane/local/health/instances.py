@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from console.kit.wording import rough
 from deployments.dataplane.contract import Instance
 from deployments.dataplane.local.health import components, probe
 from deployments.dataplane.local.health.components import JOB_TYPES, Facts
@@ -91,7 +92,7 @@ def _ending(info: ProcessInfo, daemon_log: Path) -> str:
     for line in probe.tail(daemon_log, 1000):
         at, rest = split_time(line, zone=None)
         ended = ENDED.search(rest)
-        # The daemon names no Deployment: the second in which it ended tells which one it was.
+        # The daemon names no Deployment: the second in which it ended shows which one it was.
         if at and ended and ended["program"] == info.name and abs(at.timestamp() - info.stopped) <= 1.5:
             message.add(ended["how"])
     if len(message) == 1:
@@ -102,11 +103,4 @@ def _ending(info: ProcessInfo, daemon_log: Path) -> str:
 
 
 def _moment(seconds: int, now: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC ({_ago(now - seconds)} ago)"
-
-
-def _ago(seconds: float) -> str:
-    whole = max(0, int(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC ({rough(now - seconds)} ago)"

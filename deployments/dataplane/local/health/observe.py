@@ -33,11 +33,11 @@ class Observed:
     processes: Mapping[str, ProcessInfo]
     queues: tuple[QueueLoad, ...]
     silent: Mapping[str, float]  # programs that run but do not answer: how long they may, in seconds
-    untidy: bool = False  # a worker that was told to go has ended, or must be told again: for the next step
+    untidy: bool = False  # a worker that was asked to go has ended, or must be asked again: for the next step
 
 
 def desired_instances(folder: Path) -> dict[str, int]:
-    """How many instances of each component the Release last written asks for; workers are told by
+    """How many instances of each component the Release last written asks for; workers are recognized by
     processes."""
     try:
         return {str(k): int(v) for k, v in json.loads((folder / "wanted.json").read_text()).items()}
@@ -62,7 +62,7 @@ def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redi
         return Facts(probe.utc_now(), {}, {})
     folder = paths.deployment(ref.release_name)
     config = folder / "secrets" / "redis.conf"
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with ThreadPoolExecutor(max_workers=3) as pool:  # three that may be slow, asked side by side
         api = pool.submit(probe.api_answer, ports.upstream(paths.root, ref.release_name))
         rows = pool.submit(probe.metadata, admin_url, ref.release_name)
         clients = (
@@ -75,22 +75,10 @@ def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redi
         connected = clients.result() if clients else None
     draining = frozenset(p for p in found if processes.draining_since(p) is not None)
     desired = desired_instances(folder)
-    queues = tuple(name.removeprefix("worker-") for name in sorted(desired) if name.startswith("worker-"))
-    for queue in queues:
-        here = [p for p in found if component_of(p) == f"worker-{queue}" and p not in draining]
-        desired[f"worker-{queue}"] = len(here)
+    queues = _queue_loads(desired, found, draining, loads)
+    desired |= {f"worker-{queue.name}": queue.workers for queue in queues}
     restarts = {program: processes.restarts(program) for program in found}
     ended = [p for p, info in found.items() if info.state in ENDED or restarts[p] >= MANY_RESTARTS]
-    load = tuple(
-        QueueLoad(
-            name=queue,
-            queued=loads.get((queue, "queued"), 0),
-            running=loads.get((queue, "running"), 0),
-            workers=desired[f"worker-{queue}"],
-            draining=sum(found[p].alive for p in draining if component_of(p) == f"worker-{queue}"),
-        )
-        for queue in queues
-    )
     return Facts(
         now=probe.utc_now(),
         processes=found,
@@ -101,5 +89,28 @@ def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redi
         draining=draining,
         restarts=restarts,
         last_lines={program: probe.last_error(processes.log_file(program)) for program in ended},
-        queues=load,
+        queues=queues,
     )
+
+
+def _queue_loads(
+    desired: Mapping[str, int],
+    found: Mapping[str, ProcessInfo],
+    draining: frozenset[str],
+    loads: Mapping[tuple[str, str], int],
+) -> tuple[QueueLoad, ...]:
+    """The load of each queue of the Release, by name; `loads` counts task instances by queue and state."""
+    made = []
+    for component in sorted(name for name in desired if name.startswith("worker-")):
+        queue = component.removeprefix("worker-")
+        workers = [p for p in found if component_of(p) == component]
+        made.append(
+            QueueLoad(
+                name=queue,
+                queued=loads.get((queue, "queued"), 0),
+                running=loads.get((queue, "running"), 0),
+                workers=sum(p not in draining for p in workers),
+                draining=sum(found[p].alive for p in workers if p in draining),
+            )
+        )
+    return tuple(made)

@@ -28,7 +28,7 @@ class InstallFailed(Exception):
 
 
 def main(root: str, version: str, airflow_version: str) -> int:
-    """Install the runtime unless somebody else does. Returns the exit code."""
+    """Install the runtime unless another process does. Returns the exit code."""
     paths = StateDir(Path(root))
     job = runtimes.install_job(paths, version)
     with job.lock() as ours:

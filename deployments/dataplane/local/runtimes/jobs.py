@@ -1,6 +1,6 @@
 """Long work as one-shot supervised processes: installing a runtime, migrating a template database.
 
-A job outlives the reconcile pass that started it, survives the worker's death, and tells how far it is in a
+A job outlives the reconcile pass that started it, survives the worker's death, and says how far it is in a
 small status file. Started twice at once it runs once: supervisord knows it by name, and the job takes a file
 lock.
 """
@@ -58,7 +58,7 @@ class Job:
         return self.folder / f"{self.name}.status"
 
     def status(self) -> JobStatus:
-        """What the job last said; an empty status when it never ran."""
+        """What the job last reported; an empty status when it never ran."""
         try:
             return JobStatus(**json.loads(self.status_file.read_text()))
         except (OSError, ValueError, TypeError):

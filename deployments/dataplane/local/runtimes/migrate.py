@@ -54,7 +54,7 @@ def migrate_spec(
 
 
 def main(root: str, version: str, airflow_version: str) -> int:
-    """Make the template unless somebody else does. Returns the exit code."""
+    """Make the template unless another process does. Returns the exit code."""
     paths = StateDir(Path(root))
     admin_url = os.environ.pop(URL_VARIABLE)
     template = databases.template_name(version)
@@ -82,7 +82,7 @@ class MigrationFailed(DataPlaneError):
 
 def run(paths: StateDir, version: str, url: str, *, home: Path, seconds: float = MIGRATION_SECONDS) -> None:
     """Run this runtime's `airflow db migrate` on the database at `url`, in a home of its own. Raises MigrationFailed
-    with the line that tells."""
+    with the most relevant line."""
     # An airflow.cfg that is there keeps Airflow from writing one with generated secrets in it.
     write_private(home / "airflow.cfg", "")
     env = {

@@ -21,7 +21,7 @@ def record_applied(folder: Path, digest: str) -> None:
 
 
 def leave(folder: Path, desired: str) -> None:
-    """Before the first change towards `wanted`: what was applied before is not any more, also if we are killed now and
-    it is wanted again."""
+    """Before the first change towards `desired`: what was applied before is not any more, also if we are killed now and
+    it is desired again."""
     if digest(folder) not in ("", desired):
         record_applied(folder, UNDER_WAY)

@@ -121,7 +121,7 @@ def restart_silent(processes: Processes, silent: Mapping[str, float]) -> str:
 
 
 def port_taken(found: Mapping[str, ProcessInfo], port: int) -> bool:
-    """Whether somebody else holds the API server's port: it is taken while the API server does not run."""
+    """Whether another program holds the API server's port: it is taken while the API server does not run."""
     info = found.get(API_SERVER)
     return (info is None or not info.alive) and not ports.bindable(port)
 

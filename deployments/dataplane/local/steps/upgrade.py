@@ -42,7 +42,7 @@ STEP = UPGRADE_STEP
 DATABASE_VARIABLE = "AIRDECK_UPGRADE_DATABASE_URL"
 MIGRATION_SECONDS = 3600
 MOST_ATTEMPTS = 3  # a migration that is cut short so often is not going to succeed
-# While tasks finish, workers need the API server to report to and Redis to be heard.
+# While tasks finish, workers need the API server to report to and Redis to send heartbeats.
 LAST_TO_STOP = (API_SERVER, REDIS)
 
 
@@ -78,7 +78,7 @@ class Upgrade:
             return _waiting(release, "The migration failed: waiting for its process to end.")
         if not running and (status.failed or status.attempts >= MOST_ATTEMPTS):
             self._give_back()
-            self.job.say(JobStatus())  # the next upgrade begins anew
+            self.job.say(JobStatus())  # the next upgrade starts over
             raise UpgradeFailed(status.sentence if status.failed else "the migration was cut short each time")
         waiting = stop(processes)
         if waiting:

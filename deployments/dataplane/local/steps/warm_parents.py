@@ -1,7 +1,7 @@
-"""The driver's side: a warm parent per runtime, as a program of supervisord, started when somebody needs it.
+"""The driver's side: a warm parent per runtime, as a program of supervisord, started when a program needs it.
 
 It ends by itself when nothing that was forked from it has lived for IDLE_SECONDS, and with everything else when
-`manage.py up` stops. Nobody waits for it here: a program that asks it waits as long as it is worth it (`warm/ask.py`).
+`manage.py up` stops. Nothing waits for it here: a program that asks it waits as long as it is worth it (`warm/ask.py`).
 """
 
 import contextlib
@@ -31,7 +31,7 @@ IDLE_SECONDS = 600
 PARENT = Path(warm.__file__).with_name("parent.py")
 PROGRAM = "parent"
 # As every Deployment has it unless its variables say otherwise, so that what is read at import is mostly the same.
-NOBODY = {
+UNPRIVILEGED = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@/nothing",
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "SPT_NOENV": "1",
@@ -57,18 +57,18 @@ def contact(paths: StateDir, version: str) -> dict[str, str]:
 class WarmStarts:
     """The warm parents of one data plane. Holds nothing in memory that matters: supervisord and files are the truth.
 
-    `wanted` is what WARM_STARTS says; without Linux there are none, for forked processes are named and adopted by its
+    `enabled` is what WARM_STARTS says; without Linux there are none, for forked processes are named and adopted by its
     means.
     """
 
     paths: StateDir
     supervisor: Supervisor
-    wanted: bool
+    enabled: bool
 
     @property
     def on(self) -> bool:
         """Whether programs are started warm at all."""
-        return self.wanted and sys.platform == "linux"
+        return self.enabled and sys.platform == "linux"
 
     def contact(self, version: str) -> dict[str, str] | None:
         """What the specs of a runtime's programs say of its parent; None when they start cold."""
@@ -101,7 +101,7 @@ class WarmStarts:
             directory=self.paths.root,
             log=self.paths.logs / f"{group(version)}.log",
             autostart=False,
-            autorestart="unexpected",  # it ends with 0 when nobody needs it
+            autorestart="unexpected",  # it ends with 0 when no program needs it
         )
         write_private(self.paths.group_file(group(version)), render_group(group(version), [program]))
 
@@ -123,7 +123,7 @@ def parent_spec(paths: StateDir, version: str, home: Path) -> Spec:
     environment = {
         **base_environment(),
         **default_variables(),
-        **NOBODY,
+        **UNPRIVILEGED,
         "AIRFLOW_HOME": str(home),
         STATE_TAG: str(paths.root),
         "AIRDECK_ROOM": "." * ROOM,  # `names` writes over the memory of these two

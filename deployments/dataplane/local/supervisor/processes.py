@@ -98,12 +98,12 @@ class Processes:
         self._supervisor.stop(self._full_name(program))
 
     def changed(self, program: str, info: ProcessInfo, spec: Spec) -> bool:
-        """Whether the running process was started from another spec than the wanted one."""
+        """Whether the running process was started from another spec than the desired one."""
         digest = running_digest(self.spec_file(program), info.pid)
         return info.alive and bool(digest) and digest != spec.digest
 
     def outdated(self, program: str, spec: Spec) -> bool:
-        """Whether the last start was from another spec than the wanted one."""
+        """Whether the last start was from another spec than the desired one."""
         return last_digest(self.spec_file(program)) != spec.digest
 
     def restarts(self, program: str) -> int:
@@ -111,7 +111,7 @@ class Processes:
         return restarts(self.spec_file(program))
 
     def drain(self, program: str) -> None:
-        """Tell a worker to finish its tasks, take no new ones and end. It is not supervisord that waits for
+        """Ask a worker to finish its tasks, take no new ones and end. It is not supervisord that waits for
         it, so that stopping the console is never held up by a task."""
         since, info = self.draining_since(program), self.known().get(program)
         if since is None or (info and _began_after(info, since)):
@@ -121,13 +121,13 @@ class Processes:
             self.stop(program)
 
     def overdue(self, program: str, info: ProcessInfo) -> bool:
-        """Whether a draining worker must be told again: it has had its time, or it died of the signal, because it was
-        only just starting, and supervisord has started it anew."""
+        """Whether a draining worker must be asked again: it has had its time, or it died of the signal, because it was
+        only just starting, and supervisord has started it again."""
         since = self.draining_since(program)
         return since is not None and (_began_after(info, since) or time.time() - since > DRAIN_SECONDS)
 
     def draining_since(self, program: str) -> float | None:
-        """When the worker was told to drain, in Unix seconds; None when it was not."""
+        """When the worker was asked to drain, in Unix seconds; None when it was not."""
         try:
             return self._drain_file(program).stat().st_mtime
         except FileNotFoundError:
@@ -135,9 +135,9 @@ class Processes:
 
     def silent_for(self, program: str) -> float:
         """For how many seconds the process has been found silent, this call included, without those in which it only
-        waited for a core: where all are asked for, a start is slow, and to start anew would make it slower.
+        waited for a core: where all are asked for, a start is slow, and to start it again would make it slower.
 
-        The file remembers the process and the first time; it is forgotten when nobody found the program silent for a
+        The file remembers the process and the first time; it is forgotten when no look found the program silent for a
         while, so that old silence never adds up.
         """
         file, now = self.spec_file(program).with_suffix(".silent"), time.time()
@@ -158,7 +158,7 @@ class Processes:
         for program, info in found.items():
             self._supervisor.stop(self._full_name(program))
             if info.pid and program.startswith("worker-"):
-                # A warm shutdown would wait for tasks that nobody can use any more.
+                # A warm shutdown would wait for tasks that no one can use any more.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(info.pid, signal.SIGKILL)
         left = set(found)
@@ -230,7 +230,7 @@ def may_start(info: ProcessInfo, *, changed: bool) -> bool:
 def tagged(state_dir: Path, release_name: str | None = None) -> list[psutil.Process]:
     """Processes that were started for this state folder, and for this Deployment when one is named.
 
-    Told by the environment that `launch.py` gave them and their children inherited, never by a pid in a file.
+    Recognized by the environment that `launch.py` gave them and their children inherited, never by a pid in a file.
     """
     found = []
     for process in psutil.process_iter():
@@ -252,7 +252,7 @@ def kill(process: psutil.Process) -> None:
 
 
 def queued_seconds(pid: int) -> float:
-    """For how many seconds of its life the process was ready to run and got no core; 0.0 where Linux does not tell."""
+    """For how many seconds of its life the process was ready to run and got no core; 0.0 where Linux does not say."""
     try:
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""Spec files: what `launch.py` is told, one 0600 file per program. They may hold secrets."""
+"""Spec files: what `launch.py` starts, one 0600 file per program. They may hold secrets."""
 
 import hashlib
 import json

@@ -53,7 +53,7 @@ def start(spec: Mapping[str, Any], noted: Callable[[int], None]) -> NoReturn:
         child = _Child(ours, _peer(parent)[0], warm["ready"])
         pid = child.pid()
         with child.ended_unless_adopted(pid):
-            child.tell(json.dumps(spec))
+            child.send(json.dumps(spec))
             child.ready()
             _adopt(pid)
         try:
@@ -61,7 +61,7 @@ def start(spec: Mapping[str, Any], noted: Callable[[int], None]) -> NoReturn:
                 OSError
             ):  # on a full disk it is taken for one that has not come so far yet
                 noted(pid)
-            child.tell("go")
+            child.send("go")
         finally:
             os._exit(0)  # whatever happens, this process is not the program any more
 
@@ -71,7 +71,7 @@ class _Child:
 
     def __init__(self, channel: socket.socket, parent: int, ready_file: str) -> None:
         self._channel, self._parent, self._ready_file = channel, parent, ready_file
-        self._said = b""
+        self._received = b""
         self._pid = 0
 
     def pid(self) -> int:
@@ -88,7 +88,7 @@ class _Child:
         if word != "ready":
             raise NotWarm(word)
 
-    def tell(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Send one message, its length first."""
         message = text.encode(errors="surrogateescape")
         self._channel.settimeout(PATIENCE)
@@ -105,18 +105,19 @@ class _Child:
             raise
 
     def _line(self, who: str) -> str:
-        """The next line from the channel. Raises NotWarm when it ends, or nobody gets on for PATIENCE seconds."""
+        """The next line from the channel. Raises NotWarm when it ends, or the parent makes no progress for PATIENCE
+        seconds."""
         clock = _Clock(self._parent, self._pid, self._ready_file)
-        while b"\n" not in self._said:
+        while b"\n" not in self._received:
             if not select.select([self._channel], [], [], clock.left())[0]:
                 if clock.out():
                     raise NotWarm(f"{who} did not answer")
                 continue
             part = _try(lambda: self._channel.recv(LONGEST_LINE))
-            if not part or len(self._said) > LONGEST_LINE:
+            if not part or len(self._received) > LONGEST_LINE:
                 raise NotWarm(f"{who} ended")
-            self._said += part
-        line, _, self._said = self._said.partition(b"\n")
+            self._received += part
+        line, _, self._received = self._received.partition(b"\n")
         return line.decode(errors="replace")
 
 
@@ -134,7 +135,7 @@ class _Clock:
         return max(0.05, min(0.5, self._mark + PATIENCE - time.monotonic()))
 
     def out(self) -> bool:
-        """Whether nobody needs to wait any longer."""
+        """Whether waiting is over."""
         now = time.monotonic()
         used, queued = self._times()
         if queued - self._queued > 0.2:
@@ -170,7 +171,7 @@ def _schedule(pid: int) -> tuple[float, float]:
 
 
 def _connect(warm: Mapping[str, Any]) -> socket.socket:
-    """Connected to the parent, which is this user's, on a socket that nobody else can have put there."""
+    """Connected to the parent, which is this user's, on a socket that no other user can have put there."""
     folder = (
         os.lstat(os.path.dirname(warm["socket"])) if os.path.isdir(os.path.dirname(warm["socket"])) else None
     )
@@ -229,17 +230,17 @@ def _adopt(pid: int) -> None:
         _try(lambda: channel.connect(server.removeprefix("unix://")))
         try:
             channel.sendall((head + body).encode())
-            said = b""
-            while b"</methodResponse>" not in said and b" 500 " not in said[:20]:
+            answer = b""
+            while b"</methodResponse>" not in answer and b" 500 " not in answer[:20]:
                 part = channel.recv(65536)
                 if not part:
                     raise OSError
-                said += part
+                answer += part
         except OSError:
             # Cold, this process might be a second one beside the adopted. Both end, and supervisord starts one.
             os.kill(pid, signal.SIGKILL)
             os._exit(UNSURE)
-    if b"<boolean>1</boolean>" not in said or b"<fault>" in said:
+    if b"<boolean>1</boolean>" not in answer or b"<fault>" in answer:
         raise NotWarm("supervisord did not take it over")
 
 

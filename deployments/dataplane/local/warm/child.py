@@ -93,23 +93,23 @@ class Child:
             os._exit(0)
 
     def _hear(self) -> bytes:
-        """The launcher's next message. Without one, nobody wants this process any more."""
+        """The launcher's next message. Without one, this process is not needed any more."""
         (length,) = struct.unpack("!I", self._exactly(4))
         return self._exactly(min(length, LONGEST_SPEC))
 
     def _exactly(self, count: int) -> bytes:
-        heard = b""
-        while len(heard) < count:
+        received = b""
+        while len(received) < count:
             if not select.select([self._channel], [], [], SILENCE_SECONDS)[0]:
                 os._exit(0)
             try:
-                part = self._channel.recv(count - len(heard))
+                part = self._channel.recv(count - len(received))
             except OSError:
                 part = b""
             if not part:
                 os._exit(0)
-            heard += part
-        return heard
+            received += part
+        return received
 
 
 def fence(request: Mapping[str, Any]) -> None:
@@ -119,7 +119,7 @@ def fence(request: Mapping[str, Any]) -> None:
 
 
 def _new_randomness() -> None:
-    """What was drawn in the parent must not be the same in every child. Python's own generator is seeded anew by the
+    """What was drawn in the parent must not be the same in every child. Python's own generator is seeded again by the
     fork."""
     for name in ("multiprocessing.process", "billiard.process"):
         if name in sys.modules:

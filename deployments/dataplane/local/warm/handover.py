@@ -1,9 +1,9 @@
 """In the forked child: Airflow as it would be had it been imported with this program's own settings.
 
-First `check`: did anything that the parent imported read a setting or a variable that is another one here? Whoever
-cannot be told anew what it read (`_RULES`) is a reason to start cold: rather slow than wrong. Then `take`: Airflow's
-configuration is made anew, in the very objects that other modules hold, and Airflow is initialized as its `__init__`
-would have done it.
+First `check`: did anything that the parent imported read a setting or a variable that is another one here? A module
+that cannot be given again what it read (`_RULES`) is a reason to start cold: rather slow than wrong. Then `take`:
+Airflow's configuration is made again, in the very objects that other modules hold, and Airflow is initialized as its
+`__init__` would have done it.
 """
 
 import os
@@ -57,7 +57,7 @@ def check_environment(readings: Readings, before: Mapping[str, str], now: Mappin
             raise Cold(f"{name} is set otherwise")
     for name, given in readings.variables.items():
         if name.startswith(("AIRFLOW__", "AIRDECK_")) or name in TAKEN:
-            continue  # Airflow reads these through its configuration, which is looked at; ours, nobody
+            continue  # Airflow reads these through its configuration, which is looked at; nothing reads ours
         if now.get(name) != given and not name.startswith(EARLY):
             raise Cold(f"{name} is set otherwise")
 
@@ -109,7 +109,7 @@ def _importable(folder: str) -> set[str]:
 
 
 def check_settings(readings: Readings) -> None:
-    """With this program's environment in place: make the configuration anew, hand over what was read, and raise Cold
+    """With this program's environment in place: make the configuration again, hand over what was read, and raise Cold
     for what cannot be handed over."""
     configuration = sys.modules[CONFIGURATION]
     _renew(configuration)
@@ -118,9 +118,9 @@ def check_settings(readings: Readings) -> None:
         vars(sdk)["conf"].__dict__ = sdk.initialize_config().__dict__
     for reading in readings.settings:
         if reading.module == CONFIGURATION and reading.setting != "core.unit_test_mode":
-            continue  # that module does all of it anew
+            continue  # that module does all of it again
         holder = sdk if reading.sdk else configuration
-        now = reading.anew(vars(holder)["conf"]) if holder is not None else None
+        now = reading.read_again(vars(holder)["conf"]) if holder is not None else None
         if now == reading.given:
             continue
         rule = _RULES.get((reading.module, reading.setting))

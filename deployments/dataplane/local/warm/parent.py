@@ -49,13 +49,13 @@ def main(socket_path: str, ready_file: str, idle_seconds: float) -> "tuple[forke
     alive: dict[int, int] = {}  # pidfd: pid
     try:
         while True:
-            heard = _wait(listener, alive, None if alive else idle_seconds)
-            if heard is None or os.path.realpath(os.path.dirname(sys.executable)) != home:
+            readable = _wait(listener, alive, None if alive else idle_seconds)
+            if readable is None or os.path.realpath(os.path.dirname(sys.executable)) != home:
                 return None
-            for descriptor in heard & set(alive):
+            for descriptor in readable & set(alive):
                 del alive[descriptor]
                 os.close(descriptor)
-            if listener.fileno() in heard:
+            if listener.fileno() in readable:
                 made = _answer(listener, readings, alive)
                 if made is not None:
                     return made, SEARCH
@@ -75,7 +75,7 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _listen(socket_path: str) -> socket.socket:
-    """The socket is there before the imports: who asks meanwhile waits in its queue."""
+    """The socket is there before the imports: a program that asks in the meantime waits in its queue."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(socket_path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -99,7 +99,7 @@ def _name_ourselves() -> None:
 
 
 def _wait(listener: socket.socket, alive: dict[int, int], seconds: float | None) -> set[int] | None:
-    """The descriptors that have news; None after `seconds` without any. Costs nothing meanwhile."""
+    """The descriptors that have news; None after `seconds` without any. Costs nothing in the meantime."""
     poll = select.poll()
     for descriptor in (listener.fileno(), *alive):
         poll.register(descriptor, select.POLLIN)
@@ -166,10 +166,10 @@ def _fork() -> int:
         os.write(writer, struct.pack("!I", pid))
         os._exit(0)
     os.close(writer)
-    told = os.read(reader, 4)
+    answer = os.read(reader, 4)
     os.close(reader)
     os.waitpid(between, 0)
-    return int(struct.unpack("!I", told)[0]) if len(told) == 4 else -1
+    return int(struct.unpack("!I", answer)[0]) if len(answer) == 4 else -1
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Unfit(Exception):
 
 
 def preload() -> Readings:
-    """Import everything; returns what was read meanwhile. Raises Unfit when a fork would not be safe.
+    """Import everything; returns what was read in the meantime. Raises Unfit when a fork would not be safe.
 
     A module that this Airflow does not have is left out: the component imports what it needs.
     """

@@ -1,8 +1,8 @@
 """What a preloaded module took from the configuration and the environment while it was imported.
 
-The parent's own configuration is that of nobody. A module that read a setting at import keeps the parent's value, so
-a child may only go on if every such reading gives the same in its own configuration (`handover` looks). The readings
-are recorded by wrapping Airflow's configuration parsers and `os.environ` during the preload.
+The parent's own configuration belongs to no Deployment. A module that read a setting at import keeps the parent's
+value, so a child may only go on if every such reading gives the same in its own configuration (`handover` looks). The
+readings are recorded by wrapping Airflow's configuration parsers and `os.environ` during the preload.
 """
 
 import os
@@ -33,7 +33,7 @@ class Reading:
     named: tuple[tuple[str, Any], ...]
     given: Any
 
-    def anew(self, parser: Any) -> Any:
+    def read_again(self, parser: Any) -> Any:
         """What the same call of `parser` gives now."""
         return _outcome(getattr(type(parser), self.method), parser, self.args, dict(self.named))[0]
 

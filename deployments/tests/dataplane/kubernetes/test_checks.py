@@ -43,7 +43,7 @@ def states(found) -> dict[str, str]:
 @pytest.fixture
 def emulator():
     with Emulator() as running:
-        for name in rules.LENT:
+        for name in rules.DELEGATED_ROLES:
             role = {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "ClusterRole",
@@ -178,7 +178,7 @@ def test_the_file_of_the_role_is_the_list_of_permissions():
         "ServiceAccount",
         "ClusterRole",
         "ClusterRoleBinding",
-    ] + ["ClusterRole"] * len(rules.LENT)
+    ] + ["ClusterRole"] * len(rules.DELEGATED_ROLES)
     granted = {
         (group, resource, verb)
         for rule in documents[2]["rules"]

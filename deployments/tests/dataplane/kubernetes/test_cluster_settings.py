@@ -98,9 +98,11 @@ def test_the_list_of_rights_names_each_once_and_lends_only_what_it_may_bind():
     rights = list(permissions.rights())
     assert len(rights) == len(set(rights)) > 100
     bound = {right.name for right in rights if right.verb == "bind"}
-    assert bound == permissions.LENT.keys()
+    assert bound == permissions.DELEGATED_ROLES.keys()
     assert not permissions.allowed("", "nodes", "list")
     assert not permissions.allowed("", "pods/exec", "create")
     wildcards = [rule for rule in permissions.RULES if "*" in (*rule.resources, *rule.verbs, rule.group)]
     assert wildcards == []
-    assert all(rule.why for rules in (permissions.RULES, *permissions.LENT.values()) for rule in rules)
+    assert all(
+        rule.why for rules in (permissions.RULES, *permissions.DELEGATED_ROLES.values()) for rule in rules
+    )

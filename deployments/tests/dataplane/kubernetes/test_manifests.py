@@ -188,7 +188,7 @@ def test_only_pods_that_hold_a_role_get_a_token(objects):
     for pod, _, spec in samples.pods(objects):
         assert spec["automountServiceAccountToken"] is (spec["serviceAccountName"] in bound), pod
     lent = {each["roleRef"]["name"] for each in objects if each["kind"] == "RoleBinding"}
-    assert lent <= rules.LENT.keys()
+    assert lent <= rules.DELEGATED_ROLES.keys()
 
 
 def test_every_container_names_its_resources_and_no_service_links(objects):

@@ -52,7 +52,7 @@ def slowly(self, workloads):
 
 CeleryExecutor._process_workloads = slowly
 """
-TASKS = 200
+TASKS = 80  # each costs most of a second of a core
 LOAD = f"""
 from datetime import datetime
 from airflow.sdk import DAG, task
@@ -200,7 +200,7 @@ def _fewer_workers_idle_first(harness, case: Case) -> None:
 
 
 def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> Case:
-    """200 short tasks while min, max and concurrency change: schedulers restart, workers come, drain and go."""
+    """80 short tasks while min, max and concurrency change: schedulers restart, workers come, drain and go."""
     folder = harness.new_driver().details(case.ref)["DAGs folder"]
     with open(f"{folder}/load.py", "w") as file:
         file.write(LOAD)
@@ -212,8 +212,8 @@ def _changing_workers_under_a_steady_load_loses_no_task(harness, case: Case) -> 
     queue = case.release.queues[0]
     for reached, low, high, concurrency, workers in (
         (1, 2, 4, 2, 3),  # more of both
-        (80, 0, 1, 2, 1),  # fewer than run
-        (120, 1, 3, 4, 2),  # each worker is replaced
+        (30, 0, 1, 2, 1),  # fewer than run
+        (50, 1, 3, 4, 2),  # each worker is replaced
     ):
         until(
             lambda reached=reached: finished() >= reached,

@@ -52,7 +52,7 @@ def test_a_scheduler_that_beats_says_when_it_last_did(daemon_log):
     assert (one.name, one.state) == ("scheduler", ComponentState.READY)
     assert one.facts == {
         "Process": "4242, running",
-        "Started": "2026-11-21 11:58:20 UTC (100 s ago)",
+        "Started": "2026-11-21 11:58:20 UTC (2 min ago)",
         "Restarts": "0 since its settings last changed",
         "Last probe": "newest SchedulerJob heartbeat in Airflow's database: 2 s old (12:00:00 UTC)",
         "Last exit": "no exit recorded",

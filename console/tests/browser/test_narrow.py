@@ -1,0 +1,75 @@
+"""Pages at 320 px, which is 400 % zoom of a window of 1280, with the longest names and 201 variables; and in print."""
+
+import pytest
+from django.utils import timezone
+
+from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow, turn
+from deployments.domain.names import NAME_LENGTH, name_key
+from deployments.domain.states import Status
+from deployments.models import Deployment, EnvironmentVariable
+from workspaces.models import User, Workspace
+
+pytestmark = pytest.mark.browser
+LONGEST = "W" * NAME_LENGTH  # the widest letter, and no place to break
+PAGES = (
+    "",
+    "variables/",
+    "deploys/",
+    "queues/",
+    "logs/",
+    "activity/",
+    "settings/",
+    "edit/",
+    "schedule/",
+    "delete/",
+)
+
+
+@pytest.fixture
+def crowded(deployment, alice) -> Deployment:
+    """Everything that has a length has its greatest."""
+    User.objects.filter(pk=alice.pk).update(name="Wilhelmina-Wolfeschlegelsteinhausen" * 2)
+    Workspace.objects.filter(pk=deployment.workspace_id).update(name="W" * 50)
+    now = timezone.now()
+    Deployment.objects.filter(pk=deployment.pk).update(
+        name=LONGEST,
+        name_key=name_key(LONGEST),
+        description="https://example.org/" + "a" * 900,
+        status=Status.UNHEALTHY,
+        status_reason="x" * 1000,
+        first_healthy_at=now,
+        observed_at=now,
+        airflow_url=f"http://{deployment.release_name}.localhost:8000",
+    )
+    EnvironmentVariable.objects.bulk_create(
+        EnvironmentVariable(deployment=deployment, key=f"{'KEY' * 60}_{number:03}", value="v" * 2000)
+        for number in range(201)
+    )
+    deployment.refresh_from_db()
+    return deployment
+
+
+def test_no_page_scrolls_sideways_and_the_printed_one_has_no_controls(live_server, as_, alice, crowded):
+    cookies = cookies_of(as_(alice), live_server.url)
+    workspace = crowded.workspace.url
+    addresses = [workspace, f"{workspace}new/", "/account/", *(f"{crowded.url}{page}" for page in PAGES)]
+    sideways, complaints, printed = {}, {}, {}
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 320, "height": 900}, base_url=live_server.url)
+        context.route("**/stream/**", lambda route: route.abort())
+        context.add_cookies(cookies)
+        page = context.new_page()
+        for address in addresses:
+            page.goto(address)
+            turn(page, 320, "light")
+            sideways[address] = overflow(page)
+            if address in {workspace, crowded.url}:
+                complaints[address] = axe_complaints(page)
+            page.emulate_media(media="print")
+            controls = page.locator(".side, nav[aria-label='Main'], .tabs, button, .btn")
+            printed[address] = [each for each in controls.all() if each.is_visible()]
+            page.emulate_media(media="screen")
+        context.close()
+    assert {address: pixels for address, pixels in sideways.items() if pixels} == {}
+    assert {address: found for address, found in complaints.items() if found} == {}
+    assert {address: len(found) for address, found in printed.items() if found} == {}

@@ -1,0 +1,180 @@
+"""Takes the pictures of docs/img again: a real console with real Airflows, as a person sees them in Chromium.
+
+Run as: python -m console.tests.pictures. Takes about four minutes, and leaves nothing behind but the pictures.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from console.embedded import programs
+from console.tests.browser.chromium import SETTLE, chromium
+from console.tests.system.installation import PASSWORD, Installation, wait_until
+
+FOLDER = programs.BASE / "docs" / "img"
+WIDTH, HEIGHT = 1100, 620
+HEALTHY_SECONDS = 300_000  # milliseconds, for a first Airflow of a runtime
+DOTENV = (
+    "REGION=eu-west-1\nLOG_RETENTION_DAYS=30\nAPI_TOKEN=a-long-token\nAIRFLOW__CORE__EXECUTOR=LocalExecutor\n"
+)
+
+
+class Photographer:
+    """One person's browser and where the pictures go."""
+
+    def __init__(self, page: Page, at: Installation) -> None:
+        self.page, self.at = page, at
+
+    def take(self, name: str, *, height: int = HEIGHT) -> None:
+        """One picture of the page as it stands, once nothing moves."""
+        self.page.set_viewport_size({"width": WIDTH, "height": height})
+        self.page.evaluate(SETTLE)
+        self.page.screenshot(path=str(FOLDER / f"{name}.png"))
+        print(f"{name}.png", flush=True)
+
+    def open(self, path: str) -> None:
+        """A page of the console."""
+        self.page.goto(self.at.url + path)
+
+    def sign_up(self, name: str, email: str) -> None:
+        """Make an account and give it a name."""
+        self.open("/accounts/signup/")
+        self.page.get_by_label("Email").fill(email)
+        self.page.get_by_label("Password", exact=True).fill(PASSWORD)
+        self.page.get_by_role("button", name="Create account").click()
+        self.open("/account/")
+        self.page.get_by_label("Name", exact=True).fill(name)
+        self.page.get_by_role("button", name="Save").first.click()
+
+    def create(self, name: str, executor: str) -> str:
+        """A Deployment; the address of its page."""
+        self.open("/")
+        self.page.get_by_role("link", name="Create Deployment").first.click()
+        self.page.get_by_label("Name", exact=True).fill(name)
+        self.page.get_by_text(executor, exact=True).click()
+        self.page.get_by_role("button", name="Create Deployment").click()
+        self.page.wait_for_url("**/deployments/*-*-*/")
+        return self.page.url.removeprefix(self.at.url)
+
+    def wait_healthy(self, path: str) -> None:
+        """Until its badge says so."""
+        self.open(path)
+        expect(self.page.locator("#head .badge").first).to_have_text("Healthy", timeout=HEALTHY_SECONDS)
+
+
+@contextmanager
+def photographer(at: Installation) -> Iterator[Photographer]:
+    """Alice, at a window of the width of the pictures."""
+    with chromium() as browser:
+        context = browser.new_context(
+            viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light", reduced_motion="reduce"
+        )
+        yield Photographer(context.new_page(), at)
+        context.close()
+
+
+def main() -> int:
+    """Every picture, in the order of a Deployment's life."""
+    with Installation() as at, photographer(at) as alice:
+        alice.sign_up("Alice", "alice@example.org")
+        analytics = alice.create("Analytics", "Celery")
+        expect(alice.page.get_by_text("Creating").first).to_be_visible()
+        alice.page.wait_for_timeout(3000)
+        alice.take("creating", height=760)
+        alice.wait_healthy(analytics)
+        reports = alice.create("Reports", "Local")
+        alice.wait_healthy(reports)
+        _of_settings(alice, analytics)
+        _of_variables(alice, analytics)
+        _of_deploys(alice, analytics)
+        alice.open("/")
+        alice.take("deployments", height=420)
+        _of_a_failure(alice, analytics)
+    return 0
+
+
+def _of_settings(alice: Photographer, path: str) -> None:
+    page = alice.page
+    alice.open(f"{path}edit/")
+    page.locator("details:has([name=scheduler_au])").evaluate("each => { each.open = true; }")
+    page.get_by_label("Scheduler AU").fill("8")
+    page.get_by_role("button", name="Review changes").click()
+    alice.take("review", height=700)
+    _of_a_difference(alice, path)
+    alice.open(f"{path}queues/")
+    alice.take("queues")
+    alice.open(f"{path}schedule/?suggest=nights")
+    page.get_by_label("Hibernate at").focus()
+    page.wait_for_timeout(1000)
+    alice.take("schedule", height=700)
+    alice.open(f"{path}logs/?component=scheduler")
+    page.wait_for_timeout(2000)
+    alice.take("logs")
+
+
+def _of_a_difference(alice: Photographer, path: str) -> None:
+    """Somebody else saves first: here the same person in a second tab, who takes nothing away from what is shown."""
+    page = alice.page
+    alice.open(f"{path}edit/")
+    page.get_by_label("Description").fill("Loads of the warehouse.")
+    other = page.context.new_page()
+    other.goto(f"{alice.at.url}{path}edit/")
+    other.get_by_label("Description").fill("Nightly loads of the warehouse, by team Data.")
+    other.get_by_role("button", name="Review changes").click()
+    other.wait_for_load_state()
+    other.close()
+    page.get_by_role("button", name="Review changes").click()
+    page.wait_for_load_state()
+    alice.take("difference", height=560)
+
+
+def _of_variables(alice: Photographer, path: str) -> None:
+    page = alice.page
+    alice.open(f"{path}variables/import/")
+    page.get_by_label("Paste the text").fill(DOTENV)
+    page.get_by_role("button", name="Review changes").click()
+    alice.take("variables-import", height=700)
+    page.get_by_role("button", name="Apply").click()
+    alice.wait_healthy(path)
+    alice.open(f"{path}variables/")
+    alice.take("variables", height=560)
+
+
+def _of_deploys(alice: Photographer, path: str) -> None:
+    page = alice.page
+    alice.open(f"{path}deploys/")
+    page.get_by_role("button", name="Deploy an example DAG").first.click()
+    expect(page.get_by_text("Active").first).to_be_visible(timeout=HEALTHY_SECONDS)
+    alice.take("deploy", height=760)
+    alice.open(f"{path}deploys/new/")
+    alice.take("deploy-new")
+    alice.open(f"{path}deploys/")
+    alice.take("deploys")
+
+
+def _of_a_failure(alice: Photographer, path: str) -> None:
+    """A scheduler that is killed again and again."""
+    page, release = alice.page, path.strip("/").split("/")[-1]
+    alice.open(path)
+
+    def failing() -> bool:
+        for process in alice.at.supervisor.processes():
+            if process.full_name.startswith(f"{release}.scheduler") and process.pid:
+                os.kill(process.pid, signal.SIGKILL)
+        page.wait_for_timeout(3000)
+        return page.get_by_text("Failing").first.is_visible()
+
+    wait_until(failing, 180, lambda: page.inner_text("main")[:500], every=1)
+    page.get_by_role("link", name="Why?").first.click()
+    page.wait_for_timeout(3000)
+    alice.take("why", height=1000)
+
+
+if __name__ == "__main__":
+    Path(FOLDER).mkdir(exist_ok=True)
+    sys.exit(main())
