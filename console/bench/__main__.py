@@ -27,6 +27,7 @@ ROWS = {
     "pages": "pages",
     "wake": "waking",
     "warm": "warm",
+    "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
 }
@@ -34,6 +35,7 @@ ORDER = (
     "create",
     "wake",
     "warm",
+    "fence",
     "idle",
     "edit",
     "busy",

@@ -1,5 +1,5 @@
-"""What a form does, as a line of the command line `airdeck`. Never a secret, and nothing that a shell reads as more than
-a word. Pure."""
+"""What a form does, as a line of the command line `airdeck`. Never a secret, and nothing that a shell reads as more
+than a word. Pure."""
 
 import shlex
 from collections.abc import Mapping
