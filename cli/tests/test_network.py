@@ -4,11 +4,11 @@ import re
 import ssl
 
 import pytest
-from played_servers import ME, Cutter, Server, reply
 
-from conftest import Airdeck
 from deployments.models import Deploy, Deployment, VariableRevision
 from deployments.tests.dataplane.kubernetes import pki
+from tests.played_servers import ME, Cutter, Server, reply
+from tests.running import Airdeck
 from workspaces import token_values
 
 TOKEN = token_values.mint("w")
