@@ -53,73 +53,73 @@ def apply_file(
 
 
 def _make(workspace: Workspace, by: User, planned: Planned, idempotency_key: UUID) -> Deployment:
-    wanted, options = planned.wanted, planned.options
+    desired, options = planned.desired, planned.options
     assert options is not None  # noqa: S101 - without options there is a problem
     types = {each.name: each for each in options.worker_types}
-    default = wanted.queues.get(DEFAULT_QUEUE)
+    default = desired.queues.get(DEFAULT_QUEUE)
     queue = None
     if default is not None:
         values = _queue_values(default)
         sizes = {name: int(values[name]) for name in ("min_workers", "max_workers", "concurrency")}
         queue = QueueChoice(worker_type=types[str(values["worker_type"])], **sizes)
     choices = Choices(
-        name=wanted.name,
-        description=wanted.description,
+        name=desired.name,
+        description=desired.description,
         cluster=options.cluster,
-        runtime=next(each for each in options.runtimes if each.version == wanted.runtime),
-        executor=wanted.executor,
-        scheduler_au=wanted.scheduler_au,
-        scheduler_replicas=wanted.scheduler_replicas,
+        runtime=next(each for each in options.runtimes if each.version == desired.runtime),
+        executor=desired.executor,
+        scheduler_au=desired.scheduler_au,
+        scheduler_replicas=desired.scheduler_replicas,
         queue=queue,
     )
-    others = {name: _queue_values(each) for name, each in wanted.queues.items() if name != DEFAULT_QUEUE}
-    schedule = None if wanted.schedule is None else _schedule_values(wanted.schedule)
+    others = {name: _queue_values(each) for name, each in desired.queues.items() if name != DEFAULT_QUEUE}
+    schedule = None if desired.schedule is None else _schedule_values(desired.schedule)
     return create_deployment(
         workspace=workspace,
         by=by,
         idempotency_key=idempotency_key,
         choices=choices,
-        furnishing=Furnishing(others, wanted.variables, schedule),
+        furnishing=Furnishing(others, desired.variables, schedule),
     )
 
 
 def _change(deployment: Deployment, by: User, planned: Planned) -> None:
     """Under the lock of the row. The order: what the Deployment is, then its queues, then what runs in it."""
-    wanted, current = planned.wanted, planned.current
+    desired, current = planned.desired, planned.current
     assert current is not None  # noqa: S101 - there is a Deployment
     shown = settings_of(deployment, list(deployment.queues.select_related("worker_type")))
-    edit_deployment(deployment=deployment, by=by, shown=shown, desired=_own_values(wanted))
-    if wanted.executor is Executor.CELERY:
-        _change_queues(deployment, by, wanted)
-    if wanted.variables != current.variables:
-        replace_variables(deployment=deployment, by=by, desired=wanted.variables)
-    if wanted.schedule != current.schedule:
-        _change_schedule(deployment, by, wanted.schedule)
-    if wanted.runtime != current.runtime:
+    edit_deployment(deployment=deployment, by=by, shown=shown, desired=_own_values(desired))
+    if desired.executor is Executor.CELERY:
+        _change_queues(deployment, by, desired)
+    if desired.variables != current.variables:
+        replace_variables(deployment=deployment, by=by, desired=desired.variables)
+    if desired.schedule != current.schedule:
+        _change_schedule(deployment, by, desired.schedule)
+    if desired.runtime != current.runtime:
         assert planned.options is not None  # noqa: S101 - there is a cluster
-        to = next(each for each in planned.options.runtimes if each.version == wanted.runtime)
+        to = next(each for each in planned.options.runtimes if each.version == desired.runtime)
         upgrade_runtime(deployment=deployment, by=by, to=to)
 
 
-def _own_values(wanted: Shape) -> FieldValues:
+def _own_values(desired: Shape) -> FieldValues:
     values: FieldValues = {
-        "name": wanted.name,
-        "description": wanted.description,
-        "executor": wanted.executor.value,
-        "scheduler_au": wanted.scheduler_au,
-        "scheduler_replicas": wanted.scheduler_replicas,
+        "name": desired.name,
+        "description": desired.description,
+        "executor": desired.executor.value,
+        "scheduler_au": desired.scheduler_au,
+        "scheduler_replicas": desired.scheduler_replicas,
     }
-    default = wanted.queues.get(DEFAULT_QUEUE)
+    default = desired.queues.get(DEFAULT_QUEUE)
     return values if default is None else {**values, **_queue_values(default)}
 
 
-def _change_queues(deployment: Deployment, by: User, wanted: Shape) -> None:
+def _change_queues(deployment: Deployment, by: User, desired: Shape) -> None:
     """All but the default one, which goes with the Deployment's own values."""
     rows = deployment.queues.select_related("worker_type").exclude(name=DEFAULT_QUEUE)
     there = {row.name: queue_settings(row) for row in rows}
-    for name in sorted(there.keys() - wanted.queues.keys()):
+    for name in sorted(there.keys() - desired.queues.keys()):
         delete_queue(deployment=deployment, by=by, name=name)
-    for name, queue in wanted.queues.items():
+    for name, queue in desired.queues.items():
         values = _queue_values(queue)
         if name in there:
             edit_queue(deployment=deployment, by=by, name=name, shown=there[name], desired=values)
@@ -137,10 +137,10 @@ def _queue_values(queue: FileQueue) -> FieldValues:
     }
 
 
-def _change_schedule(deployment: Deployment, by: User, wanted: FileSchedule | None) -> None:
+def _change_schedule(deployment: Deployment, by: User, desired: FileSchedule | None) -> None:
     shown = schedule_settings(HibernationSchedule.objects.filter(deployment=deployment).first())
-    if wanted is not None:
-        set_schedule(deployment=deployment, by=by, shown=shown, desired=_schedule_values(wanted))
+    if desired is not None:
+        set_schedule(deployment=deployment, by=by, shown=shown, desired=_schedule_values(desired))
     else:  # a schedule that says nothing, in the zone that it had
         silent: FieldValues = {"hibernate_cron": "", "wake_cron": "", "enabled": False}
         set_schedule(deployment=deployment, by=by, shown=shown, desired={**shown, **silent})

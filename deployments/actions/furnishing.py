@@ -35,7 +35,9 @@ class Furnishing:
         if problem := problem_of_all(self.variables):
             found["variables"] = problem
         if self.schedule is not None:
-            found |= {f"schedule.{key}": told for key, told in schedules.problems(self.schedule).items()}
+            found |= {
+                f"schedule.{key}": sentence for key, sentence in schedules.problems(self.schedule).items()
+            }
         return found
 
 

@@ -156,7 +156,9 @@ class FileRefused(ActionRefused):
     code, status = "file_refused", 422
 
     def __init__(self, problems: Mapping[str, str]) -> None:
-        super().__init__(" ".join(f"{path}: {told}" if path else told for path, told in problems.items()))
+        super().__init__(
+            " ".join(f"{path}: {sentence}" if path else sentence for path, sentence in problems.items())
+        )
         self._problems = dict(problems)
 
     @property

@@ -86,12 +86,12 @@ def file(
 )
 def plan_file(request: ApiRequest, workspace_id: UUID, payload: FileIn) -> PlanOut:
     """What applying a file would do, line by line, with every problem at once. Nothing is changed."""
-    said, mode = _read(payload)
-    target = _target(request, said, mode)
-    planned = plan(request.membership.workspace, said, target)
+    content, mode = _read(payload)
+    target = _target(request, content, mode)
+    planned = plan(request.membership.workspace, content, target)
     if planned.problems:
         raise FileRefused(planned.problems)
-    return _document(said, planned)
+    return _document(content, planned)
 
 
 @router.post(
@@ -105,15 +105,15 @@ def apply(
     request: ApiRequest, workspace_id: UUID, payload: ApplyIn, response: HttpResponse
 ) -> Status[Changed]:
     """Make a Deployment what a file says, or a new one: all of it or nothing, in one transaction."""
-    said, mode = _read(payload)
+    content, mode = _read(payload)
     base = _text(payload, "base")
-    target = _target(request, said, mode)
+    target = _target(request, content, mode)
     before = target.generation if target else 0
     found, planned = apply_file(
         workspace=request.membership.workspace,
         by=request.caller.user,
         deployment=target,
-        file=said,
+        file=content,
         base=base,
         idempotency_key=retry_key(request, request.caller.token.pk),
     )
@@ -138,10 +138,10 @@ def _read(payload: FileIn) -> tuple[DeploymentFile, str]:
         document = deployment_file_text.load(payload.text)
     except deployment_file_text.FileUnreadable as error:
         raise FileRefused({"": str(error)}) from None
-    said, wrong = deployment_file.read(document, compat=compat)
+    content, wrong = deployment_file.read(document, compat=compat)
     if wrong:
         raise FileRefused(wrong)
-    return said, mode
+    return content, mode
 
 
 def _text(payload: Input, name: str) -> str:
@@ -151,11 +151,11 @@ def _text(payload: Input, name: str) -> str:
     return value
 
 
-def _target(request: ApiRequest, said: DeploymentFile, mode: str) -> Deployment | None:
+def _target(request: ApiRequest, content: DeploymentFile, mode: str) -> Deployment | None:
     """The Deployment that the file is about, if this token may change it; None when it may make one. Raises Http404,
     AlreadyThere, NotThere, and what the rights say."""
     caller, membership = request.caller, request.membership
-    named = said if mode != "create" else deployment_file.without_release_name(said)
+    named = content if mode != "create" else deployment_file.without_release_name(content)
     found = target_of(membership.workspace, named)
     if found is not None:
         if caller.content_id not in {None, found.pk}:
@@ -167,18 +167,18 @@ def _target(request: ApiRequest, said: DeploymentFile, mode: str) -> Deployment 
         raise limited()
     caller.require(membership, Permission.CREATE_DEPLOYMENT)
     if mode == "update":
-        raise NotThere(said.name)
+        raise NotThere(content.name)
     return None
 
 
-def _document(said: DeploymentFile, planned: Planned) -> PlanOut:
+def _document(content: DeploymentFile, planned: Planned) -> PlanOut:
     return PlanOut(
-        name=planned.wanted.name,
+        name=planned.desired.name,
         release_name=planned.deployment.release_name if planned.deployment else None,
         base=planned.base,
         lines=[
             PlanLineOut(sign=line.sign, path=line.path, old=line.old, new=line.new)  # type: ignore[arg-type]
             for line in planned.lines
         ],
-        ignored=list(said.ignored),
+        ignored=list(content.ignored),
     )

@@ -23,7 +23,7 @@ METADATA = "deployment.metadata"
 EMAILS = "deployment.alert_emails"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
-# What Astro's files hold and Airdeck has not, with what to use instead. Ignored when whoever applies says so.
+# What Astro's files hold and Airdeck has not, with what to use instead. Ignored on request.
 FOREIGN: Mapping[str, str] = {
     "dag_deploy_enabled": "DAGs can always be deployed.",
     "ci_cd_enforcement": "Give a pipeline a token of its own.",
@@ -125,21 +125,21 @@ def read(document: object, *, compat: bool = False) -> tuple[DeploymentFile, dic
     root = reading.mapping(document, ROOT, "") or {}
     sections = (CONFIGURATION, QUEUES, VARIABLES, SCHEDULES, METADATA, EMAILS)
     reading.known(root, ROOT, tuple(each.rpartition(".")[2] for each in sections))
-    said = _configuration(reading, root)
-    said = replace(
-        said,
+    content = _configuration(reading, root)
+    content = replace(
+        content,
         queues=_queues(reading, root),
         variables=_variables(reading, root),
         schedules=_schedules(reading, root),
         release_name=_release_name(reading, root),
     )
     _emails(reading, root)
-    return replace(said, ignored=tuple(reading.ignored)), reading.problems
+    return replace(content, ignored=tuple(reading.ignored)), reading.problems
 
 
-def without_release_name(said: DeploymentFile) -> DeploymentFile:
+def without_release_name(content: DeploymentFile) -> DeploymentFile:
     """The same for another Deployment: known by its name alone."""
-    return replace(said, release_name=None)
+    return replace(content, release_name=None)
 
 
 def _configuration(reading: Reading, root: Mapping[str, object]) -> DeploymentFile:

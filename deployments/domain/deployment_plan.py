@@ -80,18 +80,18 @@ def complete(
         variables={},
         schedule=None,
     )
-    said = {
+    values = {
         name: value
         for name in ("description", "runtime", "executor", "scheduler_au", "scheduler_replicas")
         if (value := getattr(file, name)) is not None
     }
-    wanted = replace(base, name=_cleaned(file.name), **said)
-    queues, wrong = _queues(file.queues, wanted.executor, base.queues, defaults)
+    desired = replace(base, name=_cleaned(file.name), **values)
+    queues, wrong = _queues(file.queues, desired.executor, base.queues, defaults)
     problems |= wrong
     variables, wrong = _variables(file.variables, base.variables)
     problems |= wrong
     schedule = base.schedule if file.schedules is None else next(iter(file.schedules), None)
-    return replace(wanted, queues=queues, variables=variables, schedule=_saying(schedule)), problems
+    return replace(desired, queues=queues, variables=variables, schedule=_saying(schedule)), problems
 
 
 def _fixed(file: DeploymentFile, current: Shape | None, workspace: str) -> dict[str, str]:
@@ -108,7 +108,7 @@ def _fixed(file: DeploymentFile, current: Shape | None, workspace: str) -> dict[
 
 
 def _cleaned(name: str) -> str:
-    """As it would be stored; a name that is none is refused by whoever judges."""
+    """As it would be stored; a name that is none is refused where it is judged."""
     try:
         return clean_name(name)
     except ValueError:
@@ -139,8 +139,8 @@ def _queues(
     found = {}
     for queue in given:
         base = there.get(queue.name, new)
-        said = {name: value for name in QUEUE_KEYS if (value := getattr(queue, name)) is not None}
-        found[queue.name] = replace(base, name=queue.name, **said)
+        values = {name: value for name in QUEUE_KEYS if (value := getattr(queue, name)) is not None}
+        found[queue.name] = replace(base, name=queue.name, **values)
     if DEFAULT_QUEUE not in found:
         return found, {QUEUES: "The queue default is missing: tasks that name no queue run there. Add it."}
     return dict(sorted(found.items(), key=lambda each: (each[0] != DEFAULT_QUEUE, each[0]))), {}
@@ -173,24 +173,24 @@ def _variables(
     return found, problems
 
 
-def differences(current: Shape | None, wanted: Shape) -> tuple[PlanLine, ...]:
+def differences(current: Shape | None, desired: Shape) -> tuple[PlanLine, ...]:
     """Line by line what changes. Values of secrets are masked."""
     lines: list[PlanLine] = []
     if current is None:
-        lines.append(PlanLine("+", "deployment", new=wanted.name))
-        lines.append(PlanLine("+", f"{CONFIGURATION}.cluster_name", new=wanted.cluster))
+        lines.append(PlanLine("+", "deployment", new=desired.name))
+        lines.append(PlanLine("+", f"{CONFIGURATION}.cluster_name", new=desired.cluster))
     for field, key in KEYS.items():
-        old, new = getattr(current, field, None), getattr(wanted, field)
+        old, new = getattr(current, field, None), getattr(desired, field)
         if old != new and (new or current is not None):
             sign = "~" if current is not None else "+"
             lines.append(PlanLine(sign, f"{CONFIGURATION}.{key}", _text(old), _text(new)))
     before = current.queues if current else {}
-    for name in _both(before, wanted.queues):
-        lines += _queue_lines(name, before.get(name), wanted.queues.get(name))
+    for name in _both(before, desired.queues):
+        lines += _queue_lines(name, before.get(name), desired.queues.get(name))
     known = current.variables if current else {}
-    for key in sorted({*known, *wanted.variables}):
-        lines += _variable_lines(key, known.get(key), wanted.variables.get(key))
-    return (*lines, *_schedule_lines(current.schedule if current else None, wanted.schedule))
+    for key in sorted({*known, *desired.variables}):
+        lines += _variable_lines(key, known.get(key), desired.variables.get(key))
+    return (*lines, *_schedule_lines(current.schedule if current else None, desired.schedule))
 
 
 def _both(before: Mapping[str, FileQueue], after: Mapping[str, FileQueue]) -> Iterable[str]:

@@ -37,7 +37,7 @@ class Planned:
     None when there is no cluster to choose, and then `problems` says so."""
 
     deployment: Deployment | None
-    wanted: Shape
+    desired: Shape
     current: Shape | None
     options: Options | None
     lines: tuple[PlanLine, ...]
@@ -73,12 +73,12 @@ def plan(workspace: Workspace, file: DeploymentFile, deployment: Deployment | No
         empty, more = complete(file, None, _defaults(None), workspace=workspace.name, cluster="")
         return Planned(None, empty, None, None, (), {**wrong, **more}, "")
     options = options_for(cluster)
-    wanted, problems = complete(
+    desired, problems = complete(
         file, current, _defaults(options), workspace=workspace.name, cluster=cluster.name
     )
-    problems = {**_judged(options, current, wanted, file, deployment), **problems}
-    lines = differences(current, wanted)
-    return Planned(deployment, wanted, current, options, lines, problems, base_of(deployment))
+    problems = {**_judged(options, current, desired, file, deployment), **problems}
+    lines = differences(current, desired)
+    return Planned(deployment, desired, current, options, lines, problems, base_of(deployment))
 
 
 def base_of(deployment: Deployment | None) -> str:
@@ -123,7 +123,7 @@ def _schedule(deployment: Deployment) -> FileSchedule | None:
 
 
 def _metadata(deployment: Deployment) -> dict[str, object]:
-    """What whoever reads the file may want to know; only the release name is read back."""
+    """What a reader of the file may want to know; only the release name is read back."""
     return {
         "release_name": deployment.release_name,
         "status": deployment.shown_status.value,
@@ -167,22 +167,22 @@ def _defaults(options: Options | None) -> Defaults:
 def _judged(
     options: Options,
     current: Shape | None,
-    wanted: Shape,
+    desired: Shape,
     file: DeploymentFile,
     deployment: Deployment | None,
 ) -> dict[str, str]:
     """What breaks a limit, by path. What stays as it is stays, whatever the limits are now."""
     changed = {
-        key: getattr(wanted, key) for key in KEYS if getattr(wanted, key) != getattr(current, key, None)
+        key: getattr(desired, key) for key in KEYS if getattr(desired, key) != getattr(current, key, None)
     }
     runtime = changed.pop("runtime", None)
     found = {f"{CONFIGURATION}.{KEYS[key]}": sentence for key, sentence in options.problems(changed).items()}
     if runtime is not None and (sentence := _runtime_problem(options, str(runtime), deployment)):
         found[f"{CONFIGURATION}.runtime_version"] = sentence
-    found |= _queue_problems(options, current, wanted, file)
-    found |= _variable_problems(current, wanted, file)
-    if wanted.schedule is not None and wanted.schedule != (current.schedule if current else None):
-        values = {each: getattr(wanted.schedule, each) for each in FileSchedule.__dataclass_fields__}
+    found |= _queue_problems(options, current, desired, file)
+    found |= _variable_problems(current, desired, file)
+    if desired.schedule is not None and desired.schedule != (current.schedule if current else None):
+        values = {each: getattr(desired.schedule, each) for each in FileSchedule.__dataclass_fields__}
         for key, sentence in schedules.problems(values).items():
             found[f"{SCHEDULES}[0].{SCHEDULE_KEYS.get(key, key)}"] = sentence
     return found
@@ -203,11 +203,11 @@ def _runtime_problem(options: Options, version: str, deployment: Deployment | No
 
 
 def _queue_problems(
-    options: Options, current: Shape | None, wanted: Shape, file: DeploymentFile
+    options: Options, current: Shape | None, desired: Shape, file: DeploymentFile
 ) -> dict[str, str]:
     found: dict[str, str] = {}
     places = {queue.name: index for index, queue in enumerate(file.queues or ())}
-    for name, queue in wanted.queues.items():
+    for name, queue in desired.queues.items():
         old = current.queues.get(name) if current else None
         values = {
             each: getattr(queue, each)
@@ -218,24 +218,24 @@ def _queue_problems(
             values |= {"min_workers": queue.min_workers, "max_workers": queue.max_workers}
         path = f"{QUEUES}[{places[name]}]" if name in places else QUEUES
         for key, sentence in options.problems({**values, **({} if old else {"queue": name})}).items():
-            told = sentence
+            shown = sentence
             if key == "worker_type":
                 offered = ", ".join(each.name for each in options.worker_types) or "none yet"
-                told = f"Cluster {options.cluster.name} has no such worker type. Enter one of {offered}."
-            found[f"{path}.{QUEUE_KEYS.get(key, 'name')}"] = told
+                shown = f"Cluster {options.cluster.name} has no such worker type. Enter one of {offered}."
+            found[f"{path}.{QUEUE_KEYS.get(key, 'name')}"] = shown
     return found
 
 
-def _variable_problems(current: Shape | None, wanted: Shape, file: DeploymentFile) -> dict[str, str]:
+def _variable_problems(current: Shape | None, desired: Shape, file: DeploymentFile) -> dict[str, str]:
     found: dict[str, str] = {}
     known = current.variables if current else {}
     for index, variable in enumerate(file.variables or ()):
-        setting = wanted.variables.get(variable.key)
+        setting = desired.variables.get(variable.key)
         if setting is None or setting == known.get(variable.key):
             continue
         if problem := problem_of(variable.key, setting):
             wrong = "key" if problem_of_key(variable.key) or reserved(variable.key) else "value"
             found[f"{VARIABLES}[{index}].{wrong}"] = problem
-    if wanted.variables != known and (problem := problem_of_all(wanted.variables)):
+    if desired.variables != known and (problem := problem_of_all(desired.variables)):
         found[VARIABLES] = problem
     return found

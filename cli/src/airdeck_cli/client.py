@@ -183,8 +183,8 @@ class Client:
             where = refused.headers.get("Location", "")
             if 300 <= refused.code < 400 and where:
                 split = urlsplit(where)
-                said = f"{self.context.url} leads to {split.scheme}://{split.netloc}. Use that address."
-                return CliError(said, UNREACHABLE, status=refused.code)
+                sentence = f"{self.context.url} leads to {split.scheme}://{split.netloc}. Use that address."
+                return CliError(sentence, UNREACHABLE, status=refused.code)
             sentence, code, errors = f"{self.context.url} answered {refused.code}.", "", {}
             if refused.code == 404:
                 sentence += " Check that this is the address of an Airdeck console."
@@ -212,13 +212,15 @@ class Client:
     def _unreachable(self, broken: Exception, *, done: bool) -> CliError:
         reason = _reason(broken)
         if isinstance(reason, ssl.SSLCertVerificationError):
-            said = f"The certificate of {self.context.url} is not trusted: {reason.verify_message}."
-            return CliError(f"{said} Name the file of its authority with --ca or SSL_CERT_FILE.", UNREACHABLE)
+            sentence = f"The certificate of {self.context.url} is not trusted: {reason.verify_message}."
+            return CliError(
+                f"{sentence} Name the file of its authority with --ca or SSL_CERT_FILE.", UNREACHABLE
+            )
         what = str(getattr(reason, "strerror", "") or reason or type(reason).__name__)
         if done:
-            said = f"The connection to {self.context.url} broke before the answer came ({what})."
+            sentence = f"The connection to {self.context.url} broke before the answer came ({what})."
             return CliError(
-                f"{said} It may be done: run the command again, nothing is done twice.",
+                f"{sentence} It may be done: run the command again, nothing is done twice.",
                 UNREACHABLE,
             )
         return CliError(

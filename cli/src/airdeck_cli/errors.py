@@ -28,8 +28,8 @@ class CliError(Exception):
         """What is printed."""
         if not self.errors:
             return [str(self)]
-        told = [f"  {path}: {sentence}" for path, sentence in self.errors.items()]
+        listed = [f"  {path}: {sentence}" for path, sentence in self.errors.items()]
         return [
             str(self) if len(self.errors) > 1 or str(self) not in self.errors.values() else "This is wrong:",
-            *told,
+            *listed,
         ]

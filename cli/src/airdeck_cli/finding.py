@@ -41,23 +41,23 @@ def deployment_option(function: Command) -> Command:
 
 def find_deployment(client: Client, deployment: str, named: str) -> dict[str, Any]:
     """The Deployment that is meant. Raises CliError when it is none, or several."""
-    said = named or deployment or os.environ.get("AIRDECK_DEPLOYMENT", "")
-    if not said:
+    typed = named or deployment or os.environ.get("AIRDECK_DEPLOYMENT", "")
+    if not typed:
         raise CliError("Name the Deployment: its release name or its name, or set AIRDECK_DEPLOYMENT.", USAGE)
-    if not named and RELEASE_NAME.fullmatch(said):
-        found: dict[str, Any] = client.get(f"/deployments/{said}")
+    if not named and RELEASE_NAME.fullmatch(typed):
+        found: dict[str, Any] = client.get(f"/deployments/{typed}")
         return found
     place = workspace_of(client, required=False)
     rows = list(
-        client.pages(f"/workspaces/{place['id']}/deployments" if place else "/deployments", name=said)
+        client.pages(f"/workspaces/{place['id']}/deployments" if place else "/deployments", name=typed)
     )
     if len(rows) == 1:
         return rows[0]
     if rows:
         listed = ", ".join(f"{row['release_name']} in {row['workspace']['name']}" for row in rows)
-        raise CliError(f"Several Deployments are named {said}: {listed}. Use the release name.", USAGE)
+        raise CliError(f"Several Deployments are named {typed}: {listed}. Use the release name.", USAGE)
     where = f" in the Workspace {place['name']}" if place else ""
-    raise CliError(f"There is no Deployment {said}{where}. List them with: airdeck deployment list", USAGE)
+    raise CliError(f"There is no Deployment {typed}{where}. List them with: airdeck deployment list", USAGE)
 
 
 def workspace_of(client: Client, *, named: str = "", required: bool = True) -> dict[str, Any] | None:

@@ -62,7 +62,7 @@ class Packed:
         """The same in memory. Raises CliError when it is larger than the console takes."""
         found = io.BytesIO()
         self.write(found)
-        if found.tell() > PACKED:
+        if len(found.getbuffer()) > PACKED:
             raise CliError(
                 f"Packed, the code has more than {PACKED // MIB} MiB. Leave out data with a {IGNORE_FILE}.",
                 USAGE,
@@ -180,7 +180,7 @@ def _add(walk: _Walk, name: str, path: Path) -> None:
 
 
 def _notes(folder: Path, root: Path) -> Iterator[str]:
-    """What whoever deploys should know."""
+    """What people should know who deploy this."""
     if root == folder:
         return
     for name in ("plugins", "include", "requirements.txt"):

@@ -251,3 +251,11 @@ def test_a_plain_variable_that_becomes_secret_keeps_its_value():
     wanted, problems = complete(said, shape, DEFAULTS, workspace="w", cluster="c")
     assert (problems, wanted.variables) == ({}, {"P": Setting("v", True)})
     assert [line.new for line in differences(shape, wanted)] == [MASK]
+
+
+def test_words_are_what_they_look_like():
+    written = "a: on\nb: 010\nc: 1.10\nd: 2026-01-01\ne: yes\nf: 0x1f\ng: 12:30:45\nh: 8080\ni: true\nj: ~\nk: 1_000\n"
+    assert text.load(written) == {
+        **{"a": "on", "b": "010", "c": "1.10", "d": "2026-01-01", "e": "yes", "f": "0x1f", "g": "12:30:45"},
+        **{"h": 8080, "i": True, "j": None, "k": "1_000"},
+    }

@@ -41,8 +41,8 @@ def settings_options(function: Command) -> Command:
     return function
 
 
-def said(values: dict[str, Any]) -> dict[str, Any]:
-    """What was said of it, as the API has it."""
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """What was given of it, as the API has it."""
     found = {name: value for name, value in values.items() if value is not None}
     if "executor" in found:
         found["executor"] = str(found["executor"]).lower().removesuffix("executor")
@@ -137,9 +137,9 @@ def create(
     **values: Any,
 ) -> None:
     """Create a Deployment. Only the name has no default."""
-    wanted = said(values)
+    settings = given(values)
     if file:
-        if wanted or name:
+        if settings or name:
             raise CliError("A file says everything: use --deployment-file without other settings.", USAGE)
         from airdeck_cli.commands.files import run
 
@@ -162,7 +162,7 @@ def create(
     assert place is not None  # noqa: S101 - required
     path = f"/workspaces/{place['id']}/deployments"
     key = {"Idempotency-Key": new_key()}
-    answer = client.send("POST", path, {"name": name, **wanted}, headers=key, repeatable=True).body
+    answer = client.send("POST", path, {"name": name, **settings}, headers=key, repeatable=True).body
     made = answer["deployment"]
     done = f"Deployment {made['name']} is {'created' if wait else 'being created'} as {made['release_name']}."
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
@@ -193,11 +193,11 @@ def update(
     output: str,
     **values: Any,
 ) -> None:
-    """Change a Deployment. What is not said stays as it is."""
-    wanted = said(values)
+    """Change a Deployment. What is not given stays as it is."""
+    settings = given(values)
     client = at.client()
     if file:
-        if wanted:
+        if settings:
             raise CliError("A file says everything: use --deployment-file without other settings.", USAGE)
         from airdeck_cli.commands.files import run
 
@@ -213,12 +213,12 @@ def update(
             output=output,
         )
         return
-    if not wanted:
+    if not settings:
         raise CliError(
             "Say what to change, as in: airdeck deployment update DEPLOYMENT --scheduler-au 6", USAGE
         )
     found = find_deployment(client, deployment, named)
-    answer = client.send("PATCH", f"/deployments/{found['release_name']}", wanted).body
+    answer = client.send("PATCH", f"/deployments/{found['release_name']}", settings).body
     report(
         client,
         answer,

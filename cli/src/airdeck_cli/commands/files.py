@@ -136,13 +136,13 @@ def run(
         plan = client.send("POST", f"{path}/plan", asked, repeatable=True).body
     except CliError as refused:
         raise _named(refused, file) from None
-    told = note if output != "table" else click.echo
+    show_line = note if output != "table" else click.echo
     for ignored in plan["ignored"]:
         note(f"Ignored: {ignored}")
     for line in plan["lines"]:
-        told(click.style(_line(line), fg=COLORS[line["sign"]]))
+        show_line(click.style(_line(line), fg=COLORS[line["sign"]]))
     if not plan["lines"]:
-        told(f"{plan['name']} is what the file says already. There is nothing to do.")
+        show_line(f"{plan['name']} is what the file says already. There is nothing to do.")
     if not plan["lines"] and wait and not dry_run:
         follow_newest(client, plan["release_name"], seconds)
     if dry_run or not plan["lines"]:

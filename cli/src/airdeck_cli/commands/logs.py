@@ -29,7 +29,7 @@ COMPONENTS = {"webserver": "api-server", "apiserver": "api-server"}
     help="How many lines at most.",
 )
 @click.option("--component", default="", help="scheduler, worker, triggerer, dag-processor, api-server …")
-@click.option("--follow", is_flag=True, help="Go on as lines are written, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Continue as lines are written, until Ctrl-C.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="json is one object a line."
 )

@@ -78,7 +78,7 @@ def queue_create(
     """Add one. What is not said has the cluster's default."""
     client = at.client()
     found = find_deployment(client, deployment, named)
-    body = {"name": name, **_said(values)}
+    body = {"name": name, **_given(values)}
     path = f"/deployments/{found['release_name']}/worker-queues"
     answer = client.send("POST", path, body, headers={"Idempotency-Key": new_key()}).body
     _report(client, answer, f"Worker queue {name} is added.", wait=wait, seconds=wait_time, output=output)
@@ -105,15 +105,15 @@ def queue_update(
     **values: Any,
 ) -> None:
     """Change one. What is not said stays as it is."""
-    wanted = _said(values)
-    if not wanted:
+    desired = _given(values)
+    if not desired:
         raise CliError(
             "Say what to change, as in: airdeck deployment worker-queue update -n default --max-count 5",
             USAGE,
         )
     client = at.client()
     found = find_deployment(client, deployment, named)
-    answer = client.send("PATCH", f"/deployments/{found['release_name']}/worker-queues/{name}", wanted).body
+    answer = client.send("PATCH", f"/deployments/{found['release_name']}/worker-queues/{name}", desired).body
     _report(client, answer, f"Worker queue {name} is changed.", wait=wait, seconds=wait_time, output=output)
 
 
@@ -138,7 +138,7 @@ def queue_delete(
     _report(client, answer, f"Worker queue {name} is deleted.", wait=wait, seconds=wait_time, output=output)
 
 
-def _said(values: dict[str, Any]) -> dict[str, Any]:
+def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
