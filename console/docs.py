@@ -6,7 +6,7 @@ Only the files named in DOCS are ever read. They are ours, and HTML in them is e
 import re
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import PurePosixPath
 
 from django.conf import settings
@@ -32,6 +32,9 @@ DOCS = (
     ("kubernetes", "kubernetes.md", "Kubernetes", "Clusters: what they need, and how to connect one."),
     ("operations", "operations.md", "Operations", "Health, backup, upgrades and trouble."),
 )
+
+
+_TABLE = '<div class="doc__table" tabindex="0" role="region" aria-label="Table {}"><table>'
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,8 @@ def render_markdown(text: str) -> tuple[SafeString, tuple[tuple[str, str], ...]]
     headings = _anchored(tokens)
     _linked(tokens)
     html = parser.renderer.render(tokens, parser.options, {})
-    html = re.sub(
-        r"<table>", '<div class="doc__table" tabindex="0" role="region" aria-label="Table"><table>', html
-    )
+    numbers = count(1)
+    html = re.sub(r"<table>", lambda _: _TABLE.format(next(numbers)), html)
     html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
     html = re.sub(r"<th>", '<th scope="col">', html)
     html = html.replace("<thead>", '<caption class="sr">Table</caption><thead>')

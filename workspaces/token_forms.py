@@ -16,7 +16,13 @@ from workspaces.actions.tokens import (
     Wish,
 )
 from workspaces.forms import NameField
-from workspaces.permissions import ROLES, Role
+from workspaces.permissions import Role
+
+MAY = {
+    Role.MEMBER: "Reads everything except secret values.",
+    Role.EDITOR: "Also changes what people with this role may change: settings, variables, queues, code.",
+    Role.ADMIN: "Also what Admins may do, except members, API tokens, transfers and deleting the Workspace.",
+}
 
 
 class TokenForm(forms.Form):
@@ -52,7 +58,7 @@ class TokenForm(forms.Form):
     def __init__(self, data: Mapping[str, Any] | None, *, roles: Sequence[Role]) -> None:
         super().__init__(data)
         field = self.fields["role"]
-        field.choices = [(role.value, f"{role.label}\n{ROLES[role].sentence}") for role in roles]  # type: ignore[attr-defined]
+        field.choices = [(role.value, f"{role.label}\n{MAY[role]}") for role in roles]  # type: ignore[attr-defined]
         field.initial = Role.EDITOR.value if Role.EDITOR in roles else roles[0].value
 
     def wish(self) -> Wish:

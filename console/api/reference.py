@@ -8,9 +8,18 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
+from markdown_it import MarkdownIt
 
 from console.api.document import PREFIX, document
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False})
+
+
+def _inline(text: str) -> SafeString:
+    """A description, with its code in code."""
+    return mark_safe(str(_MARKDOWN.renderInline(text)))  # noqa: S308 - written by the renderer, which escapes
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ def _endpoint(whole: dict[str, Any], path: str, method: str, operation: dict[str
         Field(
             each["name"],
             _kind(whole, each["schema"]),
-            each.get("description", ""),
+            _inline(each.get("description", "")),
             bool(each.get("required")),
         )
         for each in operation.get("parameters", [])
@@ -77,7 +86,7 @@ def _endpoint(whole: dict[str, Any], path: str, method: str, operation: dict[str
         anchor=operation["operationId"],
         method=method.upper(),
         path=path.removeprefix(PREFIX),
-        about=operation.get("description", ""),
+        about=_inline(operation.get("description", "")),
         parameters=parameters,
         body=_fields(whole, content.get("schema", {})),
         answers=tuple(answers),
@@ -105,7 +114,7 @@ def _fields(whole: dict[str, Any], schema: dict[str, Any]) -> tuple[Field, ...]:
     found = _resolved(whole, schema)
     required = set(found.get("required", []))
     return tuple(
-        Field(name, _kind(whole, each), str(each.get("description", "")), name in required)
+        Field(name, _kind(whole, each), _inline(str(each.get("description", ""))), name in required)
         for name, each in found.get("properties", {}).items()
     )
 

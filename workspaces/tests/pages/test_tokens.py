@@ -66,7 +66,7 @@ def test_a_token_is_shown_once_and_listed_by_its_first_characters(fresh, alice, 
     assert timedelta(days=89) < row.expires_at - timezone.now() <= timedelta(days=90)
     page = client.get(url).content.decode()
     assert complaints(page) == []
-    for words in ("GitHub Actions", row.beginning, "Deploys main.", "alice@example.org", "Not yet"):
+    for words in ("GitHub Actions", row.beginning, "Deploys main.", "alice@example.org", "Not used yet"):
         assert words in page
     assert value not in page
     event = AuditEvent.objects.get(object_type="token")
@@ -119,7 +119,7 @@ def test_no_days_are_for_ever_and_a_deployment_s_token_is_never_admin(fresh, ali
     assert value_in(client.post(f"{url}new/", {**WISH, "days": ""})).startswith("adk_d_")
     row = ApiToken.objects.get()
     assert (row.expires_at, row.content_kind, row.content_id) == (None, "deployment", deployment.pk)
-    assert "Never" in client.get(url).content.decode()
+    assert "Never expires" in client.get(url).content.decode()
     assert "GitHub Actions" not in client.get(f"/w/{workspace.pk}/tokens/").content.decode()
 
 
@@ -134,7 +134,7 @@ def test_rotating_shows_the_new_value_and_revoking_ends_it(fresh, alice, workspa
     row.refresh_from_db()
     assert new != old
     assert row.digest == token_values.digest(new)
-    assert "Rotated by" in client.get(url).content.decode()
+    assert "Rotated <time" in client.get(url).content.decode()
     assert "Revoke GitHub Actions?" in client.get(f"{url}{row.pk}/revoke/").content.decode()
     assert client.post(f"{url}{row.pk}/revoke/").status_code == 303
     assert "No API tokens" in client.get(url).content.decode()
