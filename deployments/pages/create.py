@@ -75,7 +75,7 @@ def _new_page(
         "form": form,
         "sections": sections.sections(form),
         "summary": sections.summary_of(form),
-        "command": commands.create(sections.as_typed(form), sections.offered(form)),
+        "command": commands.create_line(sections.as_typed(form), sections.offered(form)),
         "message": message,
         "several": several,
         "preview_url": request.workspace.url_for("deployments:summary"),
@@ -116,6 +116,6 @@ def summary(request: MemberRequest) -> HttpResponse:
     form = sections.form_for(request.workspace, request.POST)
     context = {
         "summary": sections.summary_of(form) if form else [],
-        "command": commands.create(sections.as_typed(form), sections.offered(form)) if form else "",
+        "command": commands.create_line(sections.as_typed(form), sections.offered(form)) if form else "",
     }
     return render(request, "deployments/sections/_previewed.html", context)

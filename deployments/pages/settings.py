@@ -35,7 +35,7 @@ def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, *
         "form": form,
         "sections": sections.sections(form, review.SECTIONS),
         "summary": sections.summary_of(form),
-        "command": commands.update(deployment.release_name, sections.as_typed(form), now),
+        "command": commands.update_line(deployment.release_name, sections.as_typed(form), now),
         "preview_url": deployment.url_for("edit_summary"),
         "queues_url": deployment.url_for("queues"),
         "cancel_url": deployment.url,
@@ -120,7 +120,7 @@ def edit_summary(request: MemberRequest, deployment: Deployment) -> HttpResponse
     form = _form(request, deployment, queues, now)
     context = {
         "summary": sections.summary_of(form),
-        "command": commands.update(deployment.release_name, sections.as_typed(form), now),
+        "command": commands.update_line(deployment.release_name, sections.as_typed(form), now),
     }
     return render(request, "deployments/sections/_previewed.html", context)
 

@@ -19,13 +19,13 @@ FLAGS = {
 OF_CELERY = ("worker_type", "min_workers", "max_workers", "concurrency")
 
 
-def create(values: Mapping[str, object], defaults: Mapping[str, object]) -> str:
+def create_line(values: Mapping[str, object], defaults: Mapping[str, object]) -> str:
     """Creating what a form holds. What is its default need not be said."""
     words = ["airdeck", "deployment", "create", "-n", _word(values.get("name")) or "NAME"]
     return _line([*words, *_differing(values, defaults)])
 
 
-def update(release_name: str, values: Mapping[str, object], now: Mapping[str, object]) -> str:
+def update_line(release_name: str, values: Mapping[str, object], now: Mapping[str, object]) -> str:
     """Changing what differs from what there is now."""
     words = ["airdeck", "deployment", "update", release_name]
     name = _word(values.get("name"))

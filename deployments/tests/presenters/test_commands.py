@@ -15,7 +15,7 @@ FIELDS = st.dictionaries(st.sampled_from([*commands.FLAGS, "name"]), st.text(max
 
 @given(FIELDS, FIELDS)
 def test_whatever_was_typed_the_line_is_one_line_of_words(values, now):
-    for line in (commands.create(values, now), commands.update("calm-orbit-0012", values, now)):
+    for line in (commands.create_line(values, now), commands.update_line("calm-orbit-0012", values, now)):
         assert "\n" not in line
         words = shlex.split(line)
         assert words[:2] == ["airdeck", "deployment"]
@@ -25,14 +25,14 @@ def test_whatever_was_typed_the_line_is_one_line_of_words(values, now):
 
 def test_only_what_differs_is_said():
     now = {"name": "A", "executor": "celery", "scheduler_au": 5, "min_workers": 1, "description": "x"}
-    assert commands.update("calm-orbit-0012", {**now, "scheduler_au": "5"}, now) == (
+    assert commands.update_line("calm-orbit-0012", {**now, "scheduler_au": "5"}, now) == (
         "airdeck deployment update calm-orbit-0012"
     )
     changed = {**now, "scheduler_au": "6", "description": "", "name": "It's"}
-    assert shlex.split(commands.update("calm-orbit-0012", changed, now))[4:] == [
+    assert shlex.split(commands.update_line("calm-orbit-0012", changed, now))[4:] == [
         *("--name", "It's", "-d", "", "-s", "6"),
     ]
-    assert commands.create({"name": "", "executor": "local", "min_workers": "7"}, now) == (
+    assert commands.create_line({"name": "", "executor": "local", "min_workers": "7"}, now) == (
         "airdeck deployment create -n NAME -e local"
     )
 
