@@ -25,6 +25,8 @@ DOCS = (
     ("using", "using.md", "Using Airdeck", "Deployments, queues, variables, sleep and people, form by form."),
     ("deploying", "deploying.md", "Deploying DAGs", "How DAG files get to Airflow."),
     ("sign-in", "sign-in.md", "Signing in to Airflow", "Roles, when a session ends, and tokens for scripts."),
+    ("cli", "cli.md", "Command line", "airdeck in a terminal: deploys, variables, Deployments as files."),
+    ("ci", "ci.md", "CI", "Deploys out of GitHub, GitLab and others."),
     ("api", "api.md", "API", "Tokens, and everything that programs can do."),
     ("glossary", "glossary.md", "Glossary", "What each word means, here and in the code."),
     ("configure", "configure.md", "Configure", "Settings of an installation, mail, accounts and keys."),

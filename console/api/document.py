@@ -66,7 +66,7 @@ NONE_MATCH = {
     "schema": {"type": "string"},
 }
 HEADERS = {
-    **dict.fromkeys(("create_deployment", "create_deploy", "roll_back"), KEY),
+    **dict.fromkeys(("apply_deployment_file", "create_deployment", "create_deploy", "roll_back"), KEY),
     **dict.fromkeys(("update_deployment", "update_worker_queue"), MATCH),
     **dict.fromkeys(("replace_variables", "set_variable", "set_schedule"), MATCH),
     "get_operation": NONE_MATCH,

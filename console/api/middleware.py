@@ -5,6 +5,7 @@ from urllib.parse import unquote_plus
 
 import structlog
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -93,6 +94,7 @@ def _revoke(values: list[str]) -> HttpResponse:
 
 
 def _identified(response: HttpResponseBase) -> HttpResponseBase:
+    response.headers["Airdeck-Version"] = settings.VERSION  # the command line says when the console is older
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     if request_id:
         response.headers["X-Request-ID"] = str(request_id)

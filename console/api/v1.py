@@ -9,10 +9,12 @@ from deployments.api import (
     clusters,
     deployments,
     deploys,
+    files,
     lifecycle,
     logs,
     queues,
     schedule,
+    variable_imports,
     variables,
     waiting,
 )
@@ -40,5 +42,7 @@ for router in (
     logs.router,
     activity.router,
     waiting.router,
+    files.router,
+    variable_imports.router,
 ):
     api.add_router("", router)

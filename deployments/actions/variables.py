@@ -143,6 +143,24 @@ def apply_dotenv(
         return _write(row, by, current, desired, base=base)
 
 
+def replace_variables(
+    *, deployment: Deployment, by: User, desired: Mapping[str, Setting]
+) -> VariableRevision | None:
+    """Make these all the variables there are. Who calls this holds the row's lock, and knows what it was decided on.
+    Raises VariableRefused and NotNow."""
+    with changing(deployment, by=by) as row:
+        current = vault.settings(row)
+        for key, new in desired.items():
+            if new != current.get(key) and (problem := problem_of(key, new)):
+                raise VariableRefused(problem, field=key)
+        return _write(row, by, current, desired)
+
+
+def first_variables(row: Deployment, by: User, desired: Mapping[str, Setting]) -> None:
+    """The variables of a row that was made in this transaction. They were judged."""
+    _write(row, by, {}, desired)
+
+
 def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int) -> VariableRevision | None:
     """Make the variables what a revision left them, as a new revision. Raises RevisionGone, and as
     `apply_dotenv`."""
