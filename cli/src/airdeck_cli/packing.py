@@ -6,7 +6,7 @@ import io
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +22,8 @@ ALWAYS = (
     ".git/ .hg/ .svn/ __pycache__/ *.pyc *.pyo .venv/ venv/ node_modules/ .env .env.* .mypy_cache/ .pytest_cache/ "
     ".ruff_cache/ .tox/ .ipynb_checkpoints/ .DS_Store __MACOSX/ Thumbs.db .idea/ .vscode/"
 ).split()
+# What a project may have beside its dags folder. Anything else there is no code of Airflow's: tests, a README.
+BESIDE = ("plugins", "include", "requirements.txt")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
 
 
@@ -32,7 +34,6 @@ class Packed:
     root: Path
     files: dict[str, Path]
     left_out: int
-    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -71,32 +72,45 @@ class Packed:
         return found
 
 
+Rule = Callable[[str], bool]  # whether a path below the root is left out
+
+
 @dataclass
 class _Walk:
     """One walk over a folder."""
 
     root: Path
-    specs: list[tuple[str, object]]
+    rules: list[Rule]
     follow_links: bool
+    only: frozenset[str] = frozenset()  # of the root's entries; empty for all
     files: dict[str, Path] = field(default_factory=dict)
     left_out: int = 0
     above: tuple[Path, ...] = ()
 
     def is_out(self, name: str, *, is_folder: bool) -> bool:
-        """Whether a path below the root is no code: the last pattern that speaks of it decides."""
-        return any(
-            spec.match_file(prefix + name + ("/" if is_folder else ""))  # type: ignore[attr-defined]
-            for prefix, spec in self.specs
-        )
+        """Whether a path below the root is no code: of a file of patterns the last one that matches decides."""
+        if self.only and "/" not in name and name not in self.only:
+            return True
+        whole = name + ("/" if is_folder else "")
+        return any(rule(whole) for rule in self.rules)
 
 
 def pack(folder: Path, *, follow_links: bool) -> Packed:
-    """What `folder` holds: the content of its `dags` folder when it has one, else its own. Raises CliError."""
+    """What `folder` holds: a project when it has a folder `dags` and something of BESIDE; the content of `dags` when it
+    has that alone; else its own content. Raises CliError."""
     if not folder.is_dir():
         raise CliError(f"{folder} is no folder. Name the folder of your project.", USAGE)
     inner = folder / "dags"
-    root = inner if inner.is_dir() else folder
-    walk = _Walk(root, _specs(folder, root), follow_links)
+    beside = frozenset(name for name in BESIDE if (folder / name).exists()) if inner.is_dir() else frozenset()
+    if beside:
+        root, rules = folder, [*_rules(folder), _within("dags/", _rule(_lines(inner / IGNORE_FILE)))]
+        walk = _Walk(root, rules, follow_links, beside | {"dags", IGNORE_FILE})
+    elif inner.is_dir():
+        root, around = inner, _rule(_lines(folder / IGNORE_FILE))
+        walk = _Walk(root, [*_rules(inner), lambda name: around(f"dags/{name}")], follow_links)
+    else:
+        root = folder
+        walk = _Walk(root, _rules(folder), follow_links)
     _walk(walk, root, "")
     if not walk.files:
         raise CliError(f"There is no code in {root}. Write a DAG there, or begin with: airdeck init", USAGE)
@@ -107,19 +121,24 @@ def pack(folder: Path, *, follow_links: bool) -> Packed:
             f"{LARGEST // MIB} MiB can be deployed. Leave out what is no code with a {IGNORE_FILE}.",
             USAGE,
         )
-    return Packed(root, dict(sorted(walk.files.items())), walk.left_out, tuple(_notes(folder, root)))
+    return Packed(root, dict(sorted(walk.files.items())), walk.left_out)
 
 
-def _specs(folder: Path, root: Path) -> list[tuple[str, object]]:
-    """What is always left out with the ignore file of the root, and that of the project around it."""
+def _rules(root: Path) -> list[Rule]:
+    """What is always left out, with the ignore file of the root."""
+    return [_rule([*ALWAYS, *_lines(root / IGNORE_FILE)])]
+
+
+def _rule(lines: list[str]) -> Rule:
     import pathspec
 
-    found: list[tuple[str, object]] = []
-    own = _lines(root / IGNORE_FILE)
-    found.append(("", pathspec.GitIgnoreSpec.from_lines([*ALWAYS, *own])))
-    if root != folder and (around := _lines(folder / IGNORE_FILE)):
-        found.append((f"{root.name}/", pathspec.GitIgnoreSpec.from_lines(around)))
-    return found
+    spec = pathspec.GitIgnoreSpec.from_lines(lines)
+    return lambda name: bool(spec.match_file(name))
+
+
+def _within(prefix: str, rule: Rule) -> Rule:
+    """A rule of a folder further down."""
+    return lambda name: name.startswith(prefix) and name != prefix and rule(name.removeprefix(prefix))
 
 
 def _lines(path: Path) -> list[str]:
@@ -177,12 +196,3 @@ def _add(walk: _Walk, name: str, path: Path) -> None:
     if path.stat().st_size > LARGEST_FILE:
         raise CliError(f"{name} has more than {LARGEST_FILE // MIB} MiB. Keep data out of the code.", USAGE)
     walk.files[name] = path
-
-
-def _notes(folder: Path, root: Path) -> Iterator[str]:
-    """What people should know who deploy this."""
-    if root == folder:
-        return
-    for name in ("plugins", "include", "requirements.txt"):
-        if (folder / name).exists():
-            yield f"{name} is beside dags/ and is not deployed: only the content of dags/ is."

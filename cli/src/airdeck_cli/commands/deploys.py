@@ -59,8 +59,6 @@ def deploy(
     known = git_facts.facts(folder)
     if known.get("dirty"):
         note("Note: there are uncommitted changes. They are deployed, and the deploy says so.")
-    for line in packed.notes:
-        note(f"Note: {line}")
     note(f"{_files(packed)}, {_size(packed.size)}, from {packed.root}{_left_out(packed)}")
     query = {
         "description": description or git_facts.description(known),
