@@ -113,47 +113,39 @@ def test_waiting_for_the_broker_is_a_sign_of_life(tmp_path, monkeypatch):
             time.sleep(0.01)
 
 
+def command(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """What `docker run airdeck ARGUMENTS` does."""
+    argv = [sys.executable, "-m", "console.processes", *arguments]
+    return subprocess.run(argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.django_db(transaction=True)
-def test_commands_run_without_the_embedded_packages(production):
+def test_commands_run_without_the_embedded_packages_and_made_keys_pass_every_check(production):
+    keys = command(production, "manage", "make_keys")
+    named = dict(line.split("=", 1) for line in keys.stdout.splitlines())
+    assert sorted(named) == ["ENCRYPTION_KEYS", "SECRET_KEY"]
+    production = {name: value for name, value in production.items() if not name.endswith("_FILE")} | named
     production |= {
         "EMAIL_HOST": "mail.example.org",
         "HTTPS": "true",
         "BASE_URL": "https://airdeck.example.org",
     }
-    for arguments in (["migrate", "--check"], ["check", "--fail-level=WARNING"], ["manage", "make_keys"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "console.processes", *arguments],
-            env=production, cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+    for arguments in (("migrate", "--check"), ("check", "--fail-level=WARNING")):
+        done = command(production, *arguments)
         assert done.returncode == 0, (arguments, done.stderr)
-    assert [line.partition("=")[0] for line in done.stdout.splitlines()] == ["SECRET_KEY", "ENCRYPTION_KEYS"]
 
 
 def test_up_says_that_its_packages_are_missing(production):
-    done = subprocess.run(
-        [sys.executable, "manage.py", "up"],
-        env=production,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (
-        1,
-        "`manage.py up` needs the packages of requirements.txt, which are not here: use `make run`.\n",
-    )
+    done = command(production, "manage", "up")
+    sentence = "`manage.py up` needs the packages of requirements.txt, which are not here: use `make run`.\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
 
 
 def test_another_word_is_refused_in_a_sentence(production):
-    done = subprocess.run(
-        [sys.executable, "-m", "console.processes", "--help"],
-        env=production, cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = command(production, "--help")
+    names = "web, worker, beat, observer, migrate, check, manage"
     assert done.returncode == 2
-    assert (
-        done.stderr
-        == "Airdeck has no process '--help': name one of web, worker, beat, observer, migrate, check, manage.\n"
-    )
+    assert done.stderr == f"Airdeck has no process '--help': name one of {names}.\n"
 
 
 def test_further_arguments_are_passed_on_and_the_last_one_counts():
