@@ -30,6 +30,9 @@ EMBEDDED = env.bool("EMBEDDED", False)
 STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".local"))).absolute()
 PORT = env.int("PORT", 8000)
 WARM_STARTS = env.bool("WARM_STARTS", True)
+# Whether the code of a Deployment on this machine is kept to its own files, and what else it may read and write.
+FENCE = env.bool("FENCE", True)
+FENCE_FOLDERS: list[str] = list(filter(None, env.list("FENCE_FOLDERS", [])))
 PROCESS_ROLE = env.str("PROCESS_ROLE", "command")
 HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
 

@@ -25,6 +25,7 @@ ROWS = {
     "pages": "pages",
     "wake": "waking",
     "warm": "warm",
+    "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
 }
@@ -32,6 +33,7 @@ ORDER = (
     "create",
     "wake",
     "warm",
+    "fence",
     "idle",
     "edit",
     "busy",

@@ -92,15 +92,15 @@ def _restarts(at: Installation) -> tuple[list[float], list[float]]:
     warm, cold = [], []
     for _ in range(REPEATS):
         time.sleep(SETTLED_SECONDS)
-        warm.append(_kill(at, release))
+        warm.append(kill(at, release))
         time.sleep(SETTLED_SECONDS)
         with airflow.cold_starts(at):
-            cold.append(_kill(at, release))
+            cold.append(kill(at, release))
     airflow.ensure_none(at)
     return warm, cold
 
 
-def _kill(at: Installation, release: str) -> float:
+def kill(at: Installation, release: str) -> float:
     """Seconds from the death of the scheduler until its successor's first heartbeat."""
     with psycopg.connect(
         postgres.url(at.state, databases.database_name(release)), autocommit=True

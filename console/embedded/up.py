@@ -12,12 +12,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from environs import Env
+
 from console.embedded import keys, postgres, preflight, process_table, programs, stop
 from console.embedded.errors import Refusal
 from console.embedded.preflight import Plan
 from console.embedded.signals import Signals
 from console.kit.disk import shortage
 from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.local.fence import ways
 from deployments.dataplane.local.supervisor.client import Supervisor
 
 READY_SECONDS = 120.0  # a first start on a slow disk; an ordinary one takes a few seconds
@@ -80,7 +83,8 @@ class _Run:
             with suppress(OSError):  # it may go to a file on a full disk
                 print(
                     f"Airdeck is ready: http://127.0.0.1:{self.plan.port}\n"
-                    f"State is in {self.state.root}, logs in {self.state.logs}. Ctrl-C stops everything.",
+                    f"State is in {self.state.root}, logs in {self.state.logs}. Ctrl-C stops everything."
+                    f"{_not_isolated(self.state.root, self.plan.redis_binary)}",
                     flush=True,
                 )
             self._wait()
@@ -188,6 +192,12 @@ class _Run:
             return False
         finally:
             connection.close()
+
+
+def _not_isolated(root: Path, redis: Path) -> str:
+    """A line that warns, where there is something to warn of. Settings read FENCE the same way."""
+    found = ways.find(root, Path(sys.executable), redis, wanted=Env().bool("FENCE", True))
+    return "" if found.whole else f"\n{found.sentence}"
 
 
 def _spawn(

@@ -40,11 +40,15 @@ def driver_of(cluster: Cluster) -> Driver:
 
 
 @transaction.atomic
-def ensure_embedded(*, database_url: str, settings: dict[str, str]) -> Cluster:
-    """The embedded default's own cluster, with the settings of this start. Idempotent."""
+def ensure_embedded(
+    *, database_url: str, settings: dict[str, str], checks: list[dict[str, str]] | None = None
+) -> Cluster:
+    """The embedded default's own cluster, with the settings of this start and what was found out about this machine.
+    Idempotent."""
     cluster = Cluster.objects.select_for_update().filter(kind=Cluster.Kind.LOCAL).first()
     cluster = cluster or Cluster(name=EMBEDDED_NAME, kind=Cluster.Kind.LOCAL)
     seal(cluster, database_url=database_url, settings=settings)
+    cluster.checks = checks or []
     cluster.save()
     return cluster
 

@@ -18,19 +18,21 @@ from typing import Any
 
 from airflow.dag_processing.bundles import base
 
-VERSIONS, CURRENT, PARSED = "versions", "current", "parsed"
+VERSIONS, CURRENT = "versions", "current"
 LOOK_SECONDS = (
     2  # a look at `current` costs one system call; the folder is listed as often as Airflow is told to
 )
 
 
 class AirdeckBundle(base.BaseDagBundle):  # type: ignore[misc]
-    """`code` holds versions/NAME for each version, and `current`, a link to the one that is active. `folder` is where
-    DAG files go until there is a `current`."""
+    """`code` holds versions/NAME for each version, and `current`, a link to the one that is active; Airflow need not be
+    allowed to write there. `folder` is where DAG files go until there is a `current`. `parsed` is the DAG processor's
+    own link, in a folder of Airflow's; by default in `code`."""
 
-    def __init__(self, *, code: str, folder: str, **kwargs: Any) -> None:
+    def __init__(self, *, code: str, folder: str, parsed: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._code, self._folder = Path(code), Path(folder)
+        self._parsed = Path(parsed) if parsed else self._code / "parsed"
         self._seen = ""  # the version that the DAG processor turned to
         self._in_folder = False  # the DAG processor has looked, and there was none
         self._versioned = self._answered = False
@@ -75,11 +77,11 @@ class AirdeckBundle(base.BaseDagBundle):  # type: ignore[misc]
     def _turn_to(self, version: str) -> None:
         """What waits to be parsed is known by its path, so the DAG processor's path stays the same, and never holds
         files of two versions: a link of its own, which moves here and not whenever somebody deploys."""
-        draft = self._code / f".{PARSED}.{os.getpid()}"
+        draft = self._parsed.with_name(f".{self._parsed.name}.{os.getpid()}")
         with suppress(FileNotFoundError):
             draft.unlink()
-        draft.symlink_to(Path(VERSIONS) / version)
-        draft.replace(self._code / PARSED)
+        draft.symlink_to(self._code / VERSIONS / version)
+        draft.replace(self._parsed)
         self._seen = version
 
     def get_current_version(self) -> Any:
@@ -96,6 +98,6 @@ class AirdeckBundle(base.BaseDagBundle):  # type: ignore[misc]
         if self.version:
             return self._code / VERSIONS / str(self.version)
         if self._seen:
-            return self._code / PARSED
+            return self._parsed
         current = self._current()
         return self._code / VERSIONS / current if current else self._folder

@@ -1,6 +1,7 @@
 """What every start of the embedded default prepares, in one process that imports Django once."""
 
 import hashlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from console.embedded import postgres, redis_server
 from console.embedded.programs import BOOTSTRAP_CHANGED
 from console.management.migration_lock import MIGRATION_LOCK
 from deployments.clusters import catalogue, connections
+from deployments.dataplane.local.fence import ways
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.reconciler import recording
 from deployments.secrets import rotation
@@ -53,7 +55,10 @@ class Command(BaseCommand):
                 "redis_server": str(redis),
                 "console_port": str(settings.PORT),
                 "warm_starts": "true" if settings.WARM_STARTS else "false",
+                "fence": "true" if settings.FENCE else "false",
+                "fence_folders": os.pathsep.join(settings.FENCE_FOLDERS),
             },
+            checks=[_isolation(state, redis)],
         )
         catalogue.apply()
         recording.mark_all_restarted(cluster)
@@ -61,6 +66,13 @@ class Command(BaseCommand):
             rotation.rotate_all()  # a new key was put before the old ones
         if _collect_static() or changed:
             sys.exit(BOOTSTRAP_CHANGED)
+
+
+def _isolation(state: StateDir, redis: Path) -> dict[str, str]:
+    """What keeps the code of Deployments apart, as a line of the cluster's page."""
+    found = ways.find(state.root, Path(sys.executable), redis, wanted=settings.FENCE)
+    state_of_it = "ok" if found.whole else "warning"
+    return {"key": "isolation", "title": "Isolation", "state": state_of_it, "sentence": found.sentence}
 
 
 def _connect(url: str) -> psycopg.Connection:

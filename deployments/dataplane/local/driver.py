@@ -4,12 +4,11 @@ What exists is what supervisord, Postgres and the state folder say; nothing is k
 the steps is that of `CREATE_STEPS`; each call finds the first that is not done.
 """
 
-import json
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from console.kit.files import write_private
 from deployments.dataplane.contract import (
     DAGS_FOLDER,
     UNDER_WAY,
@@ -25,7 +24,6 @@ from deployments.dataplane.contract import (
 )
 from deployments.dataplane.local import environment, logs, ports
 from deployments.dataplane.local.code.store import LocalCode
-from deployments.dataplane.local.environment import Layout
 from deployments.dataplane.local.health import probe
 from deployments.dataplane.local.health.instances import instances
 from deployments.dataplane.local.health.observe import Observed, gather, observe
@@ -34,11 +32,12 @@ from deployments.dataplane.local.runtimes import migrate, runtimes
 from deployments.dataplane.local.runtimes.jobs import advance
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps import applied, programs, upgrade
+from deployments.dataplane.local.steps.configuration import Configuration, redis_socket
+from deployments.dataplane.local.steps.fencing import Fencing
 from deployments.dataplane.local.steps.removal import end_processes, leftovers, remove_files
 from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
 from deployments.dataplane.local.supervisor.processes import Processes, of_release
-from deployments.dataplane.local.supervisor.specs import base_environment
 from deployments.dataplane.postgres import airflow_metadata, databases
 from deployments.domain.component_titles import title
 from deployments.domain.spec import Release, Secrets
@@ -77,6 +76,15 @@ class LocalDriver:
         self._redis_server = Path(settings["redis_server"])
         self._console_port = int(settings["console_port"])
         self._warm = WarmStarts(self._paths, self._supervisor, settings.get("warm_starts", "true") == "true")
+        self._fencing = Fencing(
+            self._paths,
+            self._admin_url,
+            self._redis_server,
+            self._console_port,
+            settings.get("fence", "true") == "true",
+            tuple(filter(None, settings.get("fence_folders", "").split(os.pathsep))),
+        )
+        self._configuration = Configuration(self._paths, self._admin_url, self._fencing, self._warm)
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
         if release.hibernating:
@@ -150,31 +158,15 @@ class LocalDriver:
         return Progress("database", Outcome.PROGRESSED, f"Made database {name} and its role.")
 
     def _configuration_step(self, ref: Ref, release: Release, secrets: Secrets) -> Progress | None:
-        folder = self._paths.deployment(ref.release_name)
-        applied.leave(folder, release.digest)
-        for name in ("dags", "plugins", "logs", "redis"):
-            (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = ports.upstream(self._paths.root, ref.release_name)
-        processes = self._processes(ref)
-        stranger = held is not None and programs.port_taken(processes.known(), held)
-        port = ports.allot(self._paths, ref.release_name, avoid=held if stranger else None)
-        layout = self._layout(ref, release, secrets, port)
-        written = [write_private(file, text) for file, text in environment.files(secrets, layout).items()]
-        specs = environment.static_specs(release, secrets, layout)
-        written.append(write_private(folder / "wanted.json", json.dumps(_instances(release))))
-        written.append(bool(processes.write_specs(specs)))
-        if not any(written):
-            return None
-        moved = (
-            f" Port {held} is used by another program; the API server moves to {port}." if stranger else ""
-        )
-        return Progress("configuration", Outcome.PROGRESSED, f"Wrote the configuration.{moved}")
+        did = self._configuration.write(ref.release_name, release, secrets, self._processes(ref))
+        return Progress("configuration", Outcome.PROGRESSED, did) if did else None
 
     def _components_step(
         self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]
     ) -> Progress | None:
         processes = self._processes(ref)
-        layout = self._layout(ref, release, secrets, ports.allot(self._paths, ref.release_name))
+        port = ports.allot(self._paths, ref.release_name)
+        layout = self._configuration.layout(ref.release_name, release, secrets, port)
         specs = environment.static_specs(release, secrets, layout)
         if release.executor is Executor.CELERY:
             added = programs.worker_specs(processes, release, secrets, layout, workers)
@@ -231,7 +223,9 @@ class LocalDriver:
             return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
         if databases.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
             return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
+        account = self._fencing.account(ref.release_name)
         remove_files(self._paths, ref.release_name)
+        self._fencing.forget(ref.release_name, account)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     # -- Looking --
@@ -290,8 +284,9 @@ class LocalDriver:
 
     def details(self, ref: Ref) -> dict[str, str]:
         """Once code is deployed the folder is not read any more."""
-        folder = str(self._paths.deployment(ref.release_name) / "dags")
-        return {} if self.code(ref).active() else {DAGS_FOLDER: folder}
+        folder = self._paths.deployment(ref.release_name)
+        found = {} if self.code(ref).active() else {DAGS_FOLDER: str(folder / "dags")}
+        return found | self._fencing.notes(ref.release_name)
 
     # -- Where things are --
 
@@ -306,35 +301,10 @@ class LocalDriver:
         return probe.connected_workers(self._redis_socket(ref), probe.redis_password(config))
 
     def _redis_socket(self, ref: Ref) -> Path:
-        return self._paths.run_dir / f"{ref.release_name}.redis.sock"
+        return redis_socket(self._paths, ref.release_name)
 
     def _url(self, ref: Ref) -> str:
         return f"http://{ref.release_name}.localhost:{self._console_port}/"
 
     def _upgrade(self, ref: Ref) -> upgrade.Upgrade:
         return upgrade.Upgrade(self._paths, self._supervisor, self._admin_url, ref)
-
-    def _layout(self, ref: Ref, release: Release, secrets: Secrets, port: int) -> Layout:
-        name = databases.database_name(ref.release_name)
-        return Layout(
-            state_dir=self._paths.root,
-            folder=self._paths.deployment(ref.release_name),
-            python=runtimes.python(self._paths, release.runtime.version),
-            redis_server=self._redis_server,
-            redis_socket=self._redis_socket(ref),
-            port=port,
-            console_port=self._console_port,
-            database_url=databases.url(
-                self._admin_url, database=name, user=name, password=secrets.database_password
-            ),
-            base=base_environment(),
-            warm=self._warm.contact(release.runtime.version),
-        )
-
-
-def _instances(release: Release) -> dict[str, int]:
-    """Instances by component, for `look`; those of workers change with the load and are counted there."""
-    desired = {API_SERVER: 1, "scheduler": release.scheduler_replicas, "dag-processor": 1, "triggerer": 1}
-    if release.executor is Executor.CELERY:
-        desired |= {"redis": 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
-    return desired

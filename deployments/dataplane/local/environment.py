@@ -70,6 +70,7 @@ class Layout:
     database_url: str
     base: Mapping[str, str] = field(default_factory=dict)
     warm: Mapping[str, str] | None = None  # the runtime's warm parent, see `steps/warm_parents.py`
+    fence: Mapping[str, object] | None = None  # what confines every program, see `steps/fencing.py`
 
     @property
     def dags(self) -> Path:
@@ -88,8 +89,14 @@ class Layout:
 
     @property
     def bundle(self) -> Path:
-        """The class of the DAG bundle. Airflow itself puts this folder on the path of modules, behind the user's."""
-        return self.home / "config" / "airdeck_bundle.py"
+        """The class of the DAG bundle. Airflow itself puts `home/config`, a link to this folder, on the path of
+        modules, behind the user's."""
+        return self.folder / "config" / "airdeck_bundle.py"
+
+    @property
+    def airflow_config(self) -> Path:
+        """airflow.cfg, where only we write."""
+        return self.folder / "config" / "airflow.cfg"
 
     @property
     def passwords_file(self) -> Path:
@@ -128,7 +135,8 @@ def static_specs(release: Release, secrets: Secrets, layout: Layout) -> dict[str
     specs[TRIGGERER] = _airflow(layout, environment, "triggerer", "--skip-serve-logs")
     if celery:
         argv = (str(layout.redis_server), str(layout.redis_config))
-        specs[REDIS] = Spec(argv, layout.folder / "redis", {**layout.base, **_tags(release, layout)})
+        environment = {**layout.base, **_tags(release, layout)}
+        specs[REDIS] = Spec(argv, layout.folder / "redis", environment, fence=layout.fence)
     return specs
 
 
@@ -146,7 +154,7 @@ def worker_spec(release: Release, secrets: Secrets, layout: Layout, *, queue: Qu
 
 
 def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
-    """The 0600 files that programs read, by path."""
+    """The files that programs read, by path; private."""
     redis_config = {
         "port": "0",
         "unixsocket": f'"{layout.redis_socket}"',
@@ -159,7 +167,7 @@ def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
         "maxmemory-policy": "noeviction",
     }
     return {
-        layout.home / "airflow.cfg": AIRFLOW_CFG,
+        layout.airflow_config: AIRFLOW_CFG,
         layout.scheduler: SCHEDULER,
         layout.bundle: BUNDLE,
         layout.passwords_file: json.dumps({"admin": secrets.admin_password}) + "\n",
@@ -214,6 +222,7 @@ def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> d
         **secret,
         **_named(sections),
         "AIRFLOW_HOME": str(layout.home),
+        "AIRFLOW_CONFIG": str(layout.airflow_config),
         "SPT_NOENV": "1",  # keeps setproctitle from overwriting the environment, by which orphans are known
         **_tags(release, layout),
     }
@@ -241,7 +250,11 @@ def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
 def _bundles(layout: Layout) -> dict[str, str]:
     """The one DAG bundle. Its name is Airflow's own for the DAGs folder and never changes: Airflow forgets what belongs
     to a name that vanishes. Who names bundles of their own gets those, and no deploys."""
-    kwargs = {"code": str(layout.folder / "code"), "folder": str(layout.dags)}
+    kwargs = {
+        "code": str(layout.folder / "code"),
+        "folder": str(layout.dags),
+        "parsed": str(layout.home / "parsed"),
+    }
     bundle = {"name": BUNDLE_NAME, "classpath": "airdeck_bundle.AirdeckBundle", "kwargs": kwargs}
     return {
         "DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
@@ -263,7 +276,7 @@ def _api_server_arguments(layout: Layout) -> tuple[str, ...]:
 def _airflow(
     layout: Layout, environment: Mapping[str, str], *arguments: str, run: tuple[str, ...] = AIRFLOW
 ) -> Spec:
-    return Spec((str(layout.python), *run, *arguments), layout.home, environment, layout.warm)
+    return Spec((str(layout.python), *run, *arguments), layout.home, environment, layout.warm, layout.fence)
 
 
 def _tags(release: Release, layout: Layout) -> dict[str, str]:

@@ -14,9 +14,12 @@ from functools import cached_property
 from pathlib import Path
 
 MAX_SOCKET_PATH = 100  # bytes; Linux takes 107, macOS 103
-LONGEST_SOCKET_NAME = 48  # "/" + a release name of 36 characters + ".redis.sock"
+LONGEST_SOCKET_NAME = 48  # "/" + a release name of 36 characters + "/redis.sock"
 PUNCTUATION = frozenset("/._,:=@+- ")
+# What Airdeck keeps outside of a state folder when it runs as root.
+MACHINE = Path("/var/lib/airdeck")
 RELEASE_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{4}")
+PASSWORD_NAME = "supervisor_password"  # noqa: S105 - a file, beside the socket (`warm/ask.py` looks there too)
 RUNTIME_VERSION = re.compile(r"[0-9]+\.[0-9]+-[0-9]+")
 
 
@@ -108,6 +111,11 @@ class StateDir:
         return self.run_dir / "supervisor.sock"
 
     @property
+    def supervisor_password(self) -> Path:
+        """What supervisord asks everybody for; made at each start, mode 0600. A fence hides it."""
+        return self.run_dir / PASSWORD_NAME
+
+    @property
     def supervisor_config(self) -> Path:
         """supervisord's main configuration; it includes `groups`/*.conf, relative to itself."""
         return self.run_dir / "supervisord.conf"
@@ -133,6 +141,10 @@ class StateDir:
         """The console's own Redis."""
         return self.run_dir / "redis.sock"
 
+    def sockets(self, release_name: str) -> Path:
+        """The folder of a Deployment's own sockets."""
+        return self.run_dir / self.deployment(release_name).name
+
     def group_file(self, group: str) -> Path:
         """The configuration of one group."""
         return self.groups / f"{group}.conf"
@@ -152,13 +164,13 @@ class StateDir:
     def create(self) -> None:
         """Make every folder but Postgres's own. Raises ValueError when one is another user's, or a symlink.
 
-        Each is 0700; for root, `root` and `run_dir` are 0711, because Postgres refuses to run as root and its
-        user must pass through them.
+        Each is 0700; for root, those through which Postgres's user and the accounts of Deployments must pass are 0711.
         """
         through = 0o711 if os.getuid() == 0 else 0o700
+        passed = (self.root, self.run_dir, self.runtimes, self.deployments)
         inner = (self.keys, self.redis, self.logs, self.runtimes, self.deployments, self.ports)
         for folder in (self.root, self.run_dir, self.groups, self.warm, *inner):
-            mode = through if folder in (self.root, self.run_dir) else 0o700
+            mode = through if folder in passed else 0o700
             folder.mkdir(mode=mode, parents=True, exist_ok=True)
             found = folder.lstat()
             if folder.is_symlink() or found.st_uid != os.getuid():

@@ -3,6 +3,7 @@ be typed over, and buttons call audited actions."""
 
 import threading
 from datetime import date, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -15,7 +16,10 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from console.kit.refusals import ActionRefused
+from console.management.commands import bootstrap
+from console.tests.services import STATE
 from deployments.actions import ClusterClosed, create_deployment, operators
+from deployments.clusters import connections as cluster_connections
 from deployments.clusters.options import clusters_for, offered_runtimes
 from deployments.domain.names import name_key
 from deployments.domain.states import ComponentState, Operation, Status, StepState
@@ -288,6 +292,17 @@ def test_a_deprecated_runtime_is_offered_again_with_a_later_day(as_, olga, clust
     assert offered_runtimes(today)[0] == newest
     assert last_event().new == {"maintained_until": until.isoformat()}
     assert last_event().actor_id == olga.pk
+
+
+def test_what_keeps_code_apart_on_this_machine_is_a_line_of_its_page(as_, olga, cluster, settings):
+    settings.FENCE = False
+    line = bootstrap._isolation(STATE, Path("/bin/true"))
+    assert line["sentence"].startswith("Not isolated: ")
+    cluster_connections.ensure_embedded(database_url="postgresql://x@/x", settings={}, checks=[line])
+    page = as_(olga).get(page_url(cluster)).content.decode()
+    assert "Not isolated: the code of every Deployment can read" in page
+    assert "check--warning" in page
+    assert "Change how it is reached" not in page  # as it can of a Kubernetes cluster
 
 
 def test_a_restricted_cluster_is_for_its_workspaces_alone(as_, olga, deployment, workspace, charlie, cluster):

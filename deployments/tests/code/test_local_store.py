@@ -213,6 +213,7 @@ def test_the_folder_becomes_a_version_without_what_no_archive_may_hold(place, st
     (dags / ".env").write_bytes(b"SECRET=1")
     (dags / "link.py").symlink_to("/etc/passwd")
     os.mkfifo(dags / "pipe.py")
+    (dags / "linked").symlink_to(place / "code")  # whoever writes here would read what only we may
     manifest = store.folder()
     assert manifest is not None
     assert [file.path for file in manifest.files] == ["a.py", "sub/b.py"]

@@ -4,8 +4,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from deployments.domain import code_ignore
 from deployments.domain.code_errors import CodeRefused
@@ -25,36 +25,45 @@ def take_folder(folder: Path, scratch: Path) -> Manifest:
     have."""
     found: list[CodeFile] = []
     total = 0
-    for path, file, status in _files(folder):
-        total += status.st_size
-        if len(found) >= LIMITS.entries or total > LIMITS.unpacked or status.st_size > LIMITS.file:
-            raise CodeRefused(TOO_MUCH)
-        with suppress(FileNotFoundError):  # someone is working in it
-            sha256, size = _copy(file, scratch)
+    for path, handle, status in _files(folder):
+        with os.fdopen(handle, "rb") as source:
+            total += status.st_size
+            if len(found) >= LIMITS.entries or total > LIMITS.unpacked or status.st_size > LIMITS.file:
+                raise CodeRefused(TOO_MUCH)
+            sha256, size = _copy(source, scratch)
             found.append(CodeFile(path, sha256, size, bool(status.st_mode & 0o111)))
     return Manifest.of(found)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path, os.stat_result]]:
-    for base, folders, names in os.walk(folder):
+def _files(folder: Path) -> Iterator[tuple[str, int, os.stat_result]]:
+    """Each file, open. The code of the Deployment may write here while we read, with the console's rights: no link is
+    followed, at no level, and a pipe makes nobody wait."""
+    for base, folders, names, here in os.fwalk(folder):
         near = Path(base).relative_to(folder)
         folders[:] = sorted(
             name for name in folders if not code_ignore.DEFAULTS.leaves_out(str(near / name / "x"))
         )
         for name in sorted(names):
-            file = Path(base) / name
             try:
-                path, status = clean_path(str(near / name)), file.lstat()
-            except (CodeRefused, FileNotFoundError):
+                path = clean_path(str(near / name))
+                if code_ignore.DEFAULTS.leaves_out(path):
+                    continue
+                handle = os.open(
+                    name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here
+                )
+            except (CodeRefused, OSError):  # someone is working in it
                 continue
-            if stat.S_ISREG(status.st_mode) and not code_ignore.DEFAULTS.leaves_out(path):
-                yield path, file, status
+            status = os.fstat(handle)
+            if stat.S_ISREG(status.st_mode):
+                yield path, handle, status
+            else:
+                os.close(handle)
 
 
-def _copy(file: Path, scratch: Path) -> tuple[str, int]:
+def _copy(source: IO[bytes], scratch: Path) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     incoming = scratch / "incoming"
-    with file.open("rb") as source, incoming.open("wb") as out:
+    with incoming.open("wb") as out:
         while chunk := source.read(CHUNK):
             digest.update(chunk)
             size += out.write(chunk)

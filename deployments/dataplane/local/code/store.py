@@ -4,10 +4,11 @@
     code/manifests/DIGEST      manifests
     code/versions/NAME/        a version, its files hard links to the contents: it costs no room
     code/current               a link to the active version, replaced by rename
-    code/parsed                the DAG processor's own link (`airflow_bundle`)
     code/scratch/              what is being taken apart or built; whatever is old here was cut short
 
-Everything appears by rename, so that a process that is killed leaves nothing half.
+Everything appears by rename, so that a process that is killed leaves nothing half. Airflow reads and never writes here:
+what runs is what was deployed. Where Airflow has an account of its own, every user may read versions, and the folder
+of the Deployment lets only that account pass.
 """
 
 import errno
@@ -109,6 +110,8 @@ class LocalCode:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 self._link(file, place)
             version.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (version.parent, draft, *(each for each in draft.rglob("*") if each.is_dir())):
+                folder.chmod(0o755)
             with suppress(OSError):  # another process made it in the meantime
                 draft.rename(version)
         if not version.is_dir():

@@ -22,7 +22,7 @@ def end_processes(paths: StateDir, processes: Processes, release_name: str, *, s
 
 def remove_files(paths: StateDir, release_name: str) -> None:
     """Remove its files, its groups and its ports. Last: what is left of it is found through these."""
-    (paths.run_dir / f"{release_name}.redis.sock").unlink(missing_ok=True)
+    shutil.rmtree(paths.sockets(release_name), ignore_errors=True)
     for file in (
         *paths.groups.glob(f"{release_name}.*.conf"),
         *paths.logs.glob(f"{release_name}.upgrade.log*"),

@@ -28,6 +28,7 @@ from deployments.dataplane.local.supervisor.specs import (
 from deployments.dataplane.local.warm.names import ROOM
 
 IDLE_SECONDS = 600
+FIRST = 50  # before every Deployment's groups
 PARENT = Path(warm.__file__).with_name("parent.py")
 PROGRAM = "parent"
 # As every Deployment has it unless its variables say otherwise, so that what is read at import is mostly the same.
@@ -48,6 +49,7 @@ def contact(paths: StateDir, version: str) -> dict[str, str]:
     folder = paths.warm
     return {
         "socket": str(folder / f"{version}.sock"),
+        "proof": str(folder / f"{version}.proof"),
         "ready": str(folder / f"{version}.ready"),
         "started": str(started_file(_spec_file(paths, version))),
     }
@@ -93,6 +95,8 @@ class WarmStarts:
         write_private(
             home / "airflow.cfg", AIRFLOW_CFG
         )  # a file that is there keeps Airflow from writing one
+        for folder in ("user", "tmp"):
+            (home / folder).mkdir(mode=0o700, exist_ok=True)
         write_spec(spec_file, parent_spec(self.paths, version, home))
         self.paths.warm.mkdir(mode=0o700, parents=True, exist_ok=True)
         program = Program(
@@ -100,10 +104,13 @@ class WarmStarts:
             argv=launch_argv(spec_file),
             directory=self.paths.root,
             log=self.paths.logs / f"{group(version)}.log",
-            autostart=False,
+            # With `make run`, before the Deployments that were there: else each of their programs would start cold.
+            autostart=True,
             autorestart="unexpected",  # it ends with 0 when no program needs it
         )
-        write_private(self.paths.group_file(group(version)), render_group(group(version), [program]))
+        write_private(
+            self.paths.group_file(group(version)), render_group(group(version), [program], priority=FIRST)
+        )
 
 
 def _spec_file(paths: StateDir, version: str) -> Path:
@@ -117,6 +124,7 @@ def parent_spec(paths: StateDir, version: str, home: Path) -> Spec:
         str(runtimes.python(paths, version)),
         str(PARENT),
         where["socket"],
+        where["proof"],
         where["ready"],
         str(IDLE_SECONDS),
     )
@@ -125,6 +133,8 @@ def parent_spec(paths: StateDir, version: str, home: Path) -> Spec:
         **default_variables(),
         **UNPRIVILEGED,
         "AIRFLOW_HOME": str(home),
+        "HOME": str(home / "user"),  # `handover.FOLDERS`
+        "TMPDIR": str(home / "tmp"),
         STATE_TAG: str(paths.root),
         "AIRDECK_ROOM": "." * ROOM,  # `names` writes over the memory of these two
     }

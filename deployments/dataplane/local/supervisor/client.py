@@ -1,4 +1,4 @@
-"""supervisord: rendering its configuration (pure) and speaking to it over its 0700 Unix socket.
+"""supervisord: rendering its configuration (pure) and speaking to it over its 0700 Unix socket, with a password.
 
 Programs run `launch.py` with a file name; nothing that a person typed ever reaches this configuration, and
 every text goes through `_safe` all the same: a newline would start a program, a "%" would stop the daemon.
@@ -17,9 +17,10 @@ from typing import Any, cast
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.local.state_dir import StateDir, is_plain
+from deployments.dataplane.local.state_dir import PASSWORD_NAME, StateDir, is_plain
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+USER = "airdeck"
 RUNNING_STATES = ("STARTING", "RUNNING", "STOPPING")
 
 
@@ -43,10 +44,12 @@ class Program:
     user: str | None = None
 
 
-def render_main(paths: StateDir, programs: Iterable[Program]) -> str:
-    """supervisord.conf: the daemon in the foreground, its socket, and `programs`, each a group of its own."""
+def render_main(paths: StateDir, programs: Iterable[Program], password: str) -> str:
+    """supervisord.conf: the daemon in the foreground, its socket, and `programs`, each a group of its own. What it
+    returns holds the password."""
+    server = {"file": paths.supervisor_socket, "chmod": "0700", "username": USER, "password": password}
     sections = [
-        _section("unix_http_server", {"file": paths.supervisor_socket, "chmod": "0700"}),
+        _section("unix_http_server", server),
         _section(
             "supervisord",
             {
@@ -78,14 +81,18 @@ def render_main(paths: StateDir, programs: Iterable[Program]) -> str:
     return "\n".join(sections)
 
 
-def render_group(name: str, programs: Iterable[Program]) -> str:
-    """One file of groups/: the group `name` and its programs, whose full names are "<group>:<program>"."""
+def render_group(name: str, programs: Iterable[Program], *, priority: int | None = None) -> str:
+    """One file of groups/: the group `name` and its programs, whose full names are "<group>:<program>".
+
+    When supervisord starts, groups with a lower `priority` start first; those without one are last.
+    """
     listed = tuple(programs)
     if not listed:
         raise ValueError(f"The group {name!r} has no program.")
     # Section names are global in supervisord, so they carry the group's name.
     sections = {f"{_name(name)}.{_name(program.name)}": program for program in listed}
-    head = _section(f"group:{name}", {"programs": ",".join(sections)})
+    values: dict[str, object] = {"programs": ",".join(sections)}
+    head = _section(f"group:{name}", values if priority is None else values | {"priority": priority})
     return "\n".join([head, *(_program_section(key, program) for key, program in sections.items())])
 
 
@@ -190,8 +197,16 @@ class _Transport(SupervisorTransport):  # type: ignore[misc]  # supervisor ships
     """supervisor's own transport, with the timeout it lacks."""
 
     def __init__(self, path: str, timeout: float) -> None:
-        super().__init__(None, None, serverurl=f"unix://{path}")
+        super().__init__(USER, _password(path), serverurl=f"unix://{path}")
         self._get_connection = lambda: _Connection(path, timeout)
+
+
+def _password(socket_path: str) -> str:
+    """What the supervisord of this socket asks for; each start of it has another. Empty when there is none."""
+    try:
+        return Path(socket_path).with_name(PASSWORD_NAME).read_text()
+    except OSError:
+        return ""
 
 
 class Supervisor:

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 NICE = 5
 # What ended so soon after a warm start is started cold the next time. It is what supervisord calls a failed start.
 SOON_SECONDS = 15.0
+PROJECT = __file__.rpartition("/deployments/")[0]
 
 
 def _noted(path: str) -> dict[str, Any]:
@@ -67,7 +68,8 @@ def _end_group(leader: int) -> None:
 
 
 def main(path: str) -> None:
-    """Read the spec (argv, env, cwd, started, digest, perhaps warm), note that it was started, and become the program.
+    """Read the spec (argv, env, cwd, started, digest, perhaps warm and fence), note that it was started,
+    and become the program.
 
     Refuses a spec that others could have written or can read: it holds secrets.
     """
@@ -85,8 +87,20 @@ def main(path: str) -> None:
     if spec.get("warm"):
         why = _start_warm(spec, before)
         print(f"launch.py: started cold: {why}.", file=sys.stderr, flush=True)
-    # The place for what confines a program to its own Deployment; a warm start has it in `warm/child.py` (`fence`).
+    if spec.get("fence"):  # a warm start has put it up in `warm/child.py`
+        _confine(spec["fence"])
     _become(spec)
+
+
+def _confine(fence: dict[str, Any]) -> None:
+    """Confine this process to its own Deployment. Without its fence the program does not run."""
+    sys.path.insert(0, PROJECT)
+    from deployments.dataplane.local.fence.confine import CannotConfine, confine
+
+    try:
+        confine(fence)
+    except CannotConfine as reason:
+        sys.exit(f"launch.py: not started: {reason}.")
 
 
 def _become(spec: dict[str, Any]) -> NoReturn:
@@ -99,7 +113,7 @@ def _start_warm(spec: dict[str, Any], before: dict[str, Any]) -> str:
     """Ends this process when the program has been started warm; says why when it has not."""
     if before.get("digest") == spec["digest"] and time.time() - before.get("warm", 0) < SOON_SECONDS:
         return "it ended soon after its last warm start"
-    sys.path.insert(0, __file__.rpartition("/deployments/")[0])
+    sys.path.insert(0, PROJECT)
     try:
         from deployments.dataplane.local.warm import ask
     except ImportError as error:

@@ -27,11 +27,15 @@ class Spec:
     env: Mapping[str, str] = field(default_factory=dict)
     # The warm parent from which it may be started: file names (`steps/warm_parents.py`). It changes not what runs.
     warm: Mapping[str, str] | None = None
+    # What confines it (`fence/confine.py`); None is nothing.
+    fence: Mapping[str, object] | None = None
 
     @property
     def digest(self) -> str:
         """Changes exactly when the program must be restarted."""
-        document = {"argv": self.argv, "cwd": str(self.cwd), "env": dict(self.env)}
+        document: dict[str, object] = {"argv": self.argv, "cwd": str(self.cwd), "env": dict(self.env)}
+        if self.fence is not None:
+            document["fence"] = dict(self.fence)
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -59,6 +63,7 @@ def write_spec(spec_file: Path, spec: Spec) -> bool:
         "digest": spec.digest,
         "started": str(started_file(spec_file)),
         **({"warm": dict(spec.warm)} if spec.warm else {}),
+        **({"fence": dict(spec.fence)} if spec.fence else {}),
     }
     return write_private(spec_file, json.dumps(document, sort_keys=True, indent=1))
 

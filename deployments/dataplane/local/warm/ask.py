@@ -3,9 +3,9 @@
 It runs in `launch.py`, before anything else is there: standard library only, and little of it. Whatever fails before
 supervisord has adopted the new process, that process is ended and the caller starts the program cold.
 
-1. Connect to the parent's socket, and look who it is. 2. Send it our standard streams and one end of a channel: it
-forks. 3. The child names its pid; it gets its settings from us, over the channel, so that the parent never holds a
-secret. 4. It says that it holds them. 5. supervisord adopts it. 6. "go".
+1. Connect to the parent's socket, and look who it is. 2. Send it our standard streams, one end of a channel and a
+proof: it forks. 3. The child names its pid; it gets its settings from us, over the channel, so that the parent never
+holds a secret. 4. It says that it holds them. 5. supervisord adopts it. 6. "go".
 """
 
 import array
@@ -18,13 +18,17 @@ import socket
 import stat
 import struct
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 PATIENCE = 2.0  # seconds in which a warm parent or its child must have got on
 WARMING_SECONDS = 40.0  # and for how long one that still imports is waited for, as long as it gets on
 BUSY_SECONDS = 10.0  # or one that has others to fork for first
 BINDING_SECONDS = 1.0  # from the start of the parent's interpreter to its socket
+LAUNCH_SECONDS = (
+    0.5  # and before that to the note that it was started: with `make run` everything starts at once
+)
 # Time without a core does not count, up to this: an overloaded machine gains most by warm starts.
 LOADED_SECONDS = 60.0
 LONGEST_LINE = 4096
@@ -46,8 +50,8 @@ def start(spec: Mapping[str, Any], noted: Callable[[int], None]) -> NoReturn:
         parent = stack.enter_context(_connect(warm))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         stack.enter_context(ours)
-        with theirs:
-            rights = array.array("i", [0, 1, 2, theirs.fileno()])
+        with theirs, _proof(warm["proof"]) as proof:
+            rights = array.array("i", [0, 1, 2, theirs.fileno(), proof.fileno()])
             request = json.dumps({"fence": spec.get("fence")}).encode()
             _try(lambda: parent.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]))
         child = _Child(ours, _peer(parent)[0], warm["ready"])
@@ -181,13 +185,14 @@ def _connect(warm: Mapping[str, Any]) -> socket.socket:
         raise NotWarm("the folder of the warm parent's socket is not private")
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     channel.settimeout(PATIENCE)
-    deadline = time.monotonic() + BINDING_SECONDS
+    begun = time.monotonic()
     while True:
         try:
             channel.connect(warm["socket"])
             break
         except OSError as error:
-            if time.monotonic() > deadline or not _starting(warm["started"]):
+            patience = BINDING_SECONDS if _starting(warm["started"]) else LAUNCH_SECONDS
+            if time.monotonic() - begun > patience:
                 channel.close()
                 raise NotWarm(f"no warm parent runs ({error.strerror})") from None
             time.sleep(0.02)
@@ -195,6 +200,15 @@ def _connect(warm: Mapping[str, Any]) -> socket.socket:
         channel.close()
         raise NotWarm("the warm parent is another user's")
     return channel
+
+
+def _proof(path: str) -> IO[bytes]:
+    """What shows the parent that no fence is around us: its own file, open for writing. A word would stay in its
+    memory, which is that of every process that it forks."""
+    try:
+        return open(path, "r+b", buffering=0)
+    except OSError as error:
+        raise NotWarm(f"no warm parent runs ({error.strerror})") from None
 
 
 def _starting(note: str) -> bool:
@@ -224,10 +238,14 @@ def _adopt(pid: int) -> None:
     parameters = "".join(f"<param><value>{value}</value></param>" for value in values)
     call = f"<methodName>airdeck.adopt</methodName><params>{parameters}</params>"
     body = f"<?xml version='1.0'?><methodCall>{call}</methodCall>"
-    head = f"POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+    path = server.removeprefix("unix://")
+    head = (
+        f"POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nAuthorization: {_authorization(path)}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
         channel.settimeout(ADOPTION_SECONDS)
-        _try(lambda: channel.connect(server.removeprefix("unix://")))
+        _try(lambda: channel.connect(path))
         try:
             channel.sendall((head + body).encode())
             answer = b""
@@ -242,6 +260,12 @@ def _adopt(pid: int) -> None:
             os._exit(UNSURE)
     if b"<boolean>1</boolean>" not in answer or b"<fault>" in answer:
         raise NotWarm("supervisord did not take it over")
+
+
+def _authorization(server: str) -> str:
+    """What supervisord asks for; the file lies beside its socket (`state_dir.PASSWORD_NAME`)."""
+    with open(f"{os.path.dirname(server)}/supervisor_password", encoding="ascii") as file:
+        return f"Basic {b64encode(f'airdeck:{file.read()}'.encode()).decode()}"
 
 
 def _try[T](call: Callable[[], T]) -> T:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from deployments.dataplane.local.fence.confine import CannotConfine, confine
 from deployments.dataplane.local.warm import handover, names
 from deployments.dataplane.local.warm.handover import Cold
 from deployments.dataplane.local.warm.recording import Readings
@@ -39,7 +40,12 @@ class Child:
             if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
                 signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        fence(self._request)
+        # Before it holds any secret, and before anything that people wrote is read.
+        try:
+            confine(self._request["fence"])
+        except CannotConfine as reason:
+            self._say(str(reason))
+            os._exit(0)
         self._say(str(os.getpid()))
         spec: Mapping[str, Any] = json.loads(self._hear())
         try:
@@ -73,6 +79,7 @@ class Child:
         # The interpreter sets LC_CTYPE where there is none.
         for name in set(coerced) - set(before) - set(environment):
             os.environ[name] = coerced[name]
+        handover.move_folders(self._readings)
         names.become(argv, {name: environment[name] for name in names.TAGS if name in environment})
         _new_randomness()
         handover.check_settings(self._readings)
@@ -110,12 +117,6 @@ class Child:
                 os._exit(0)
             received += part
         return received
-
-
-def fence(request: Mapping[str, Any]) -> None:
-    """The place at which a process is confined to its own Deployment: before it holds any secret, and before anything
-    that people wrote is read. `request["fence"]` is what the spec's "fence" says; the cold start has the same place
-    in `launch.py`. Nothing is confined today."""
 
 
 def _new_randomness() -> None:

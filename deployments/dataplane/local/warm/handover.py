@@ -38,6 +38,8 @@ EARLY = (
 PATH_VARIABLE = "PYTHONPATH"
 # Airflow's own modules read these again in `take`.
 TAKEN = frozenset({"AIRFLOW_HOME", "AIRFLOW_CONFIG"})
+# Folders that modules keep in variables of theirs; the parent has some of its own, so these can be told.
+FOLDERS = ("HOME", "TMPDIR")
 CONFIGURATION, SETTINGS, SDK_CONFIGURATION = (
     "airflow.configuration",
     "airflow.settings",
@@ -58,8 +60,26 @@ def check_environment(readings: Readings, before: Mapping[str, str], now: Mappin
     for name, given in readings.variables.items():
         if name.startswith(("AIRFLOW__", "AIRDECK_")) or name in TAKEN:
             continue  # Airflow reads these through its configuration, which is looked at; nothing reads ours
+        if name in FOLDERS and given and now.get(name):
+            continue  # `move_folders`
         if now.get(name) != given and not name.startswith(EARLY):
             raise Cold(f"{name} is set otherwise")
+
+
+def move_folders(readings: Readings) -> None:
+    """With this program's environment in place: modules that keep a folder below the parent's HOME or TMPDIR keep the
+    one below ours. Raises Cold when there is something to read that is only read at import."""
+    moved = {name: given for name in FOLDERS if (given := readings.variables.get(name))}
+    if "HOME" in moved and os.path.isdir(os.path.expanduser("~/.config/fsspec")):
+        raise Cold("there is a configuration of fsspec")
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", None) or {}
+        for key, value in list(names.items()):
+            if not isinstance(value, str | Path):
+                continue
+            for name, before in moved.items():
+                if str(value) == before or str(value).startswith(f"{before}/"):
+                    names[key] = type(value)(os.environ[name] + str(value).removeprefix(before))
 
 
 def search_path(

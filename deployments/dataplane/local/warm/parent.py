@@ -1,12 +1,13 @@
 """The warm parent of one runtime: imports Airflow once and forks a process for each program that asks.
 
-Runs in the runtime's own interpreter, under supervisord: `python parent.py SOCKET READY IDLE_SECONDS ROOM`. It holds
-no secret and nothing of any Deployment, and never runs a program's code itself. It ends when nothing forked from it
-has lived for IDLE_SECONDS, or when its runtime has been replaced.
+Runs in the runtime's own interpreter, under supervisord: `python parent.py SOCKET PROOF READY IDLE_SECONDS ROOM`.
+It holds no secret and nothing of any Deployment, and never runs a program's code itself. It ends when nothing forked
+from it has lived for IDLE_SECONDS, or when its runtime has been replaced.
 """
 
 import array
 import contextlib
+import fcntl
 import gc
 import json
 import os
@@ -32,10 +33,13 @@ from deployments.dataplane.local.warm.recording import Readings  # noqa: E402
 ASKING_SECONDS = 1.0  # a launcher sends its request right after it has connected
 
 
-def main(socket_path: str, ready_file: str, idle_seconds: float) -> "tuple[forked.Child, list[str]] | None":
+def main(
+    socket_path: str, proof_file: str, ready_file: str, idle_seconds: float
+) -> "tuple[forked.Child, list[str]] | None":
     """Serve. Returns in the parent with None when it is to end, in each child with what it has to become."""
     ready, home = Path(ready_file), os.path.realpath(os.path.dirname(sys.executable))
     ready.unlink(missing_ok=True)
+    Path(proof_file).touch(mode=0o600)
     listener = _listen(socket_path)
     signal.signal(signal.SIGTERM, _end)
     _forget_ourselves()
@@ -56,7 +60,7 @@ def main(socket_path: str, ready_file: str, idle_seconds: float) -> "tuple[forke
                 del alive[descriptor]
                 os.close(descriptor)
             if listener.fileno() in readable:
-                made = _answer(listener, readings, alive)
+                made = _answer(listener, proof_file, readings, alive)
                 if made is not None:
                     return made, SEARCH
     finally:
@@ -106,7 +110,9 @@ def _wait(listener: socket.socket, alive: dict[int, int], seconds: float | None)
     return {descriptor for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000)} or None
 
 
-def _answer(listener: socket.socket, readings: Readings, alive: dict[int, int]) -> forked.Child | None:
+def _answer(
+    listener: socket.socket, proof_file: str, readings: Readings, alive: dict[int, int]
+) -> forked.Child | None:
     """Fork for one launcher. None in the parent, also when the request was none."""
     connection, _ = listener.accept()
     with connection:
@@ -115,11 +121,14 @@ def _answer(listener: socket.socket, readings: Readings, alive: dict[int, int]) 
         descriptors: list[int] = []
         try:
             request, descriptors = _request(connection)
-            if uid != os.getuid() or len(descriptors) != 4 or not isinstance(request, dict):
+            if uid != os.getuid() or len(descriptors) != 5 or not isinstance(request, dict):
+                return None
+            if not _proves(descriptors[4], proof_file):
+                print("warm parent: refused a process that may not ask", flush=True)
                 return None
             pid = _fork()
             if pid == 0:
-                *streams, channel = descriptors
+                *streams, channel, _ = descriptors
                 descriptors = []
                 return forked.Child(request, streams, channel, readings)
             if pid > 0:
@@ -131,6 +140,14 @@ def _answer(listener: socket.socket, readings: Readings, alive: dict[int, int]) 
             for descriptor in descriptors:
                 os.close(descriptor)
     return None
+
+
+def _proves(descriptor: int, proof_file: str) -> bool:
+    """Whether it is our file, open for writing. Who is fenced can name the file (O_PATH), and cannot open it."""
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    if flags & os.O_PATH or flags & os.O_ACCMODE != os.O_RDWR:
+        return False
+    return os.path.samestat(os.fstat(descriptor), os.lstat(proof_file))
 
 
 def _request(connection: socket.socket) -> tuple[object, list[int]]:
@@ -174,7 +191,7 @@ def _fork() -> int:
 
 if __name__ == "__main__":
     try:
-        made = main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+        made = main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]))
     except Unfit as unfit:
         print(f"warm parent: cannot be used, {unfit}", flush=True)
         sys.exit(2)

@@ -14,6 +14,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from console.embedded import postgres, programs, redis_server
+from console.kit.files import write_private
 from console.tests.services import STATE
 from deployments.dataplane.contract import ClusterConfig, DataPlaneUnreachable
 from deployments.dataplane.local.driver import LocalDriver
@@ -28,6 +29,7 @@ REMEMBER: LiteralString = (
     "INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) "
     "VALUES ('kept', 'http', false, false)"
 )
+PASSWORD = "canary-supervisor-password"
 DAG = """
 from datetime import datetime
 from airflow.sdk import DAG, task
@@ -68,7 +70,8 @@ def start_supervisord(state: StateDir = STATE) -> Supervisor:
         pass
     else:
         return supervisor
-    state.supervisor_config.write_text(render_main(state, []))
+    write_private(state.supervisor_password, PASSWORD)
+    write_private(state.supervisor_config, render_main(state, [], PASSWORD))
     # In a session of its own, as `manage.py up` starts it: Linux shares cores between sessions first, and what else
     # the tests do would starve the Airflows.
     process = subprocess.Popen(

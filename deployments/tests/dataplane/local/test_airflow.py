@@ -18,6 +18,7 @@ from deployments.dataplane.local.supervisor.processes import tagged
 from deployments.dataplane.postgres import databases
 from deployments.domain.states import ComponentState, Executor
 from deployments.tests.dataplane.contract import Case, apply_once, converge, new_case, remove
+from deployments.tests.dataplane.local import canary
 from deployments.tests.dataplane.local.airflow_local import (
     DAG,
     LocalHarness,
@@ -99,9 +100,11 @@ def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
         case = made
         assert_runs_a_dag(harness, case)
         _write_a_plugin_that_sends_slowly(harness, case)  # for the scheduler that starts next
+        canary.write_hostile_code(harness, case)  # likewise
         _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case)
         _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case)
         _killed_with_its_children(harness, case)
+        _hostile_code_reaches_nothing(harness, case)
         case = _more_workers_and_schedulers(harness, case)
         _fewer_workers_idle_first(harness, case)
         case = replace(case, release=replace(case.release, scheduler_replicas=1), workers={"default": 1})
@@ -130,14 +133,16 @@ def _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case) -> None
 def _write_a_plugin_that_sends_slowly(harness, case) -> None:
     folder = Path(harness.new_driver().details(case.ref)["DAGs folder"]).parent
     (folder / "plugins").mkdir(exist_ok=True)
-    (folder / "plugins" / "slow_sending.py").write_text(SLOW_SENDING.format(mark=str(folder / "sending")))
+    (folder / "plugins" / "slow_sending.py").write_text(
+        SLOW_SENDING.format(mark=str(folder / "home" / "sending"))
+    )
 
 
 def _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case) -> None:
     """Told to end in between, Airflow's own would leave the task to the queued timeout of ten minutes."""
     folder = Path(harness.new_driver().details(case.ref)["DAGs folder"])
     (folder / "sent.py").write_text(DAG.replace("proof", "sent"))
-    until((folder.parent / "sending").exists)
+    until((folder.parent / "home" / "sending").exists)
     pid = processes(harness, case)["scheduler-1"].pid
     os.kill(pid, signal.SIGTERM)
     until(lambda: processes(harness, case)["scheduler-1"].pid != pid, seconds=20)
@@ -146,6 +151,11 @@ def _a_scheduler_sends_what_it_has_queued_before_it_ends(harness, case) -> None:
     assert until(lambda: rows(case, ended), seconds=60) == [("success",)]
     assert rows(case, "SELECT max(try_number) FROM task_instance WHERE dag_id = 'sent'") == [(1,)]
     (folder.parent / "plugins" / "slow_sending.py").unlink()
+
+
+def _hostile_code_reaches_nothing(harness, case) -> None:
+    """In a plugin, in a DAG file that is parsed, in a task, and in a process that a task starts."""
+    assert canary.what_hostile_code_reached(harness, case) == {}
 
 
 def _killed_with_its_children(harness, case) -> None:

@@ -56,8 +56,9 @@ def test_a_group_lists_its_programs_under_names_of_its_own() -> None:
 
 def test_the_daemon_speaks_on_a_private_socket_only() -> None:
     paths = StateDir(ROOT)
-    parser = parsed(render_main(paths, [SLEEP]))
+    parser = parsed(render_main(paths, [SLEEP], "word"))
     assert parser["unix_http_server"]["chmod"] == "0700"
+    assert parser["unix_http_server"]["password"] == "word"
     assert parser["unix_http_server"]["file"] == str(paths.supervisor_socket)
     assert "inet_http_server" not in parser
     assert parser["include"]["files"] == "groups/*.conf"
@@ -94,5 +95,5 @@ def test_a_state_folder_that_supervisord_cannot_take_is_refused_in_a_sentence(ro
 def test_sockets_are_short_enough_to_be_bound_whatever_the_state_folder() -> None:
     for root in (Path("/srv/x"), Path("/srv/" + "long-name-" * 30)):
         run = StateDir(root).run_dir
-        assert len(str(run / f"{'a' * 17}-{'b' * 13}-0000.redis.sock")) < 100
+        assert len(str(run / f"{'a' * 17}-{'b' * 13}-0000" / "redis.sock")) < 100
     assert StateDir(Path("/srv/x")).run_dir == Path("/srv/x/run")

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from deployments.dataplane.local.driver import LocalDriver
+from deployments.dataplane.local.fence import landlock, plan
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps import warm_parents
 from deployments.dataplane.local.steps.warm_parents import WarmStarts
@@ -27,6 +28,7 @@ from deployments.dataplane.local.supervisor.specs import (
     last_digest,
     launch_argv,
     restarts,
+    started_file,
     write_spec,
 )
 from deployments.tests.dataplane.local import played_runtime
@@ -83,7 +85,25 @@ class Machine:
             **variables,
         }
         argv = (str(self.python[VERSION]), "-m", "airflow", *arguments)
-        return Spec(argv, home, environment, self.warm.contact(VERSION) if warm else None)
+        return Spec(
+            argv, home, environment, self.warm.contact(VERSION) if warm else None, self.fence(release)
+        )
+
+    def fence(self, release: str) -> dict | None:
+        """Every program here is fenced, where the kernel can."""
+        if not landlock.version():
+            return None
+        return plan.fence(
+            self.state.deployment(release),
+            uid=None,
+            groups=[],
+            landlock=True,
+            sockets=self.state.sockets(release),
+            programs=plan.interpreter(self.python[VERSION]),
+            shared=[],
+            port=20_000,
+            console_port=8000,
+        )
 
     def start(self, name: str, spec: Spec) -> None:
         self.processes.write_specs({name: spec})
@@ -236,9 +256,10 @@ def test_what_was_read_while_importing_starts_cold_when_it_is_another_one(machin
     assert said["early"] == variables.get("AIRFLOW__CORE__EARLY", "nothing")
 
 
-def test_modules_of_the_deployment_that_would_be_found_first_start_it_cold(machine, tmp_path) -> None:
+def test_modules_of_the_deployment_that_would_be_found_first_start_it_cold(machine) -> None:
     machine.parent()
-    plain, own = tmp_path / "plain", tmp_path / "own"
+    home = machine.spec("report").cwd
+    plain, own = home / "plain", home / "own"
     plain.mkdir()
     own.mkdir()
     (plain / "mine.py").touch()
@@ -346,8 +367,11 @@ def scripted_launcher(machine: Machine):
     """Asks the parent for a child and then does what the test does: our end of the channel."""
     ours, theirs = socket.socketpair()
     with ours, theirs, socket.socket(socket.AF_UNIX) as parent, open(os.devnull, "r+b") as null:
-        parent.connect(machine.warm.contact(VERSION)["socket"])
-        socket.send_fds(parent, [b"{}"], [null.fileno()] * 3 + [theirs.fileno()])
+        contact = machine.warm.contact(VERSION)
+        parent.connect(contact["socket"])
+        with open(contact["proof"], "r+b") as proof:
+            streams = [null.fileno()] * 3
+            socket.send_fds(parent, [b'{"fence": null}'], [*streams, theirs.fileno(), proof.fileno()])
         theirs.close()
         ours.settimeout(10)
         yield ours
@@ -364,6 +388,31 @@ def test_who_sends_nonsense_gets_nothing_and_the_parent_goes_on(machine, sent) -
         assert parent.recv(10) == b""
     machine.reported("scheduler-1", machine.spec("report"))
     assert "started cold" not in machine.log("scheduler-1")
+
+
+# Whoever is behind a fence can name the file that is the proof, and cannot open it.
+NO_PROOFS = {
+    "nothing": lambda file: [],
+    "another file": lambda file: [os.open(os.devnull, os.O_RDWR)],
+    "its name alone": lambda file: [os.open(file, os.O_PATH)],
+    "for reading alone": lambda file: [os.open(file, os.O_RDONLY)],
+}
+
+
+@pytest.mark.parametrize("proof", NO_PROOFS)
+def test_who_does_not_prove_that_it_is_a_launcher_gets_no_process(machine, proof) -> None:
+    pid, contact = machine.parent(), machine.warm.contact(VERSION)
+    ours, theirs = socket.socketpair()
+    shown = NO_PROOFS[proof](contact["proof"])
+    with ours, theirs, socket.socket(socket.AF_UNIX) as parent, open(os.devnull, "r+b") as null:
+        parent.connect(contact["socket"])
+        socket.send_fds(parent, [b'{"fence": null}'], [null.fileno()] * 3 + [theirs.fileno(), *shown])
+        theirs.close()
+        ours.settimeout(10)
+        assert ours.recv(10) == b""
+    assert psutil.Process(pid).children() == []
+    for number in shown:
+        os.close(number)
 
 
 STEPS = {
@@ -398,13 +447,14 @@ def test_a_parent_that_dies_or_refuses_at_any_step_leaves_a_cold_start(machine, 
         listener.bind(where["socket"])
         listener.listen()
         Path(where["ready"]).write_text(str(os.getpid()))
+        Path(where["proof"]).touch()
 
         def play() -> None:
             connection, _ = listener.accept()
             with connection:
-                _, descriptors, _, _ = socket.recv_fds(connection, 9999, 4)
-                with socket.socket(fileno=descriptors[3]) as channel:
-                    for number in descriptors[:3]:
+                _, descriptors, _, _ = socket.recv_fds(connection, 9999, 5)
+                with socket.socket(fileno=descriptors.pop(3)) as channel:
+                    for number in descriptors:
                         os.close(number)
                     with suppress(OSError):
                         STEPS[step](channel)
@@ -447,6 +497,22 @@ def test_twenty_at_once_all_start_and_none_of_them_cold(machine) -> None:
     assert len(pids) == 20
     assert [line for name in names for line in machine.log(name).splitlines() if "started cold" in line] == []
     wait_for(lambda: {info.pid for info in machine.processes.known().values()} == pids)
+
+
+def test_what_starts_together_with_its_parent_starts_warm(machine) -> None:
+    """As after `make run` was stopped: supervisord starts everything that was there."""
+    parent = machine.parent()
+    machine.reported("scheduler-1", machine.spec("report"))
+    machine.supervisor.shutdown()
+    wait_for(lambda: not machine.state.supervisor_socket.exists())
+    machine.processes.log_file("scheduler-1").write_text("")
+    note = started_file(machine.processes.spec_file("scheduler-1"))
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"warm": 0}))  # it ran for longer than a moment
+    machine.supervisor = start_supervisord(machine.state)
+    machine.processes = Processes(machine.state, machine.supervisor, RELEASE)
+    assert machine.report("scheduler-1")
+    assert "started cold" not in machine.log("scheduler-1")
+    assert machine.parent() != parent
 
 
 def test_an_idle_parent_uses_no_core_and_ends_when_nobody_needs_it(machine, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 Airflow, of every runtime, is started both ways and compared with itself."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,8 +89,11 @@ class Bench:
         until(lambda: Path(self.warm.contact(version)["ready"]).exists())
         self.folder = STATE.deployment(self.case.ref.release_name)
         (self.folder / "plugins" / "mine.py").write_text(PLUGIN)
-        (self.folder / "more").mkdir()
-        (self.folder / "more" / "mine_too.py").touch()
+        # Within the fence.
+        self.more, self.script = self.folder / "home" / "more", self.folder / "home" / REPORT.name
+        self.more.mkdir()
+        (self.more / "mine_too.py").touch()
+        self.script.write_text(REPORT.read_text())
         self.processes = Processes(STATE, harness.supervisor, self.case.ref.release_name)
 
     def specs(self, **variables: str) -> dict[str, Spec]:
@@ -97,17 +101,19 @@ class Bench:
         driver, case = self.harness.new_driver(), self.case
         port = ports.allot(STATE, case.ref.release_name)
         found = environment.static_specs(
-            case.release, case.secrets, driver._layout(case.ref, case.release, case.secrets, port)
+            case.release,
+            case.secrets,
+            driver._configuration.layout(case.ref.release_name, case.release, case.secrets, port),
         )
-        return {name: Spec(s.argv, s.cwd, {**s.env, **variables}, s.warm) for name, s in found.items()}
+        return {name: replace(spec, env={**spec.env, **variables}) for name, spec in found.items()}
 
     def report(self, name: str, *, warm: bool) -> dict:
         """Start the component, and what it says of itself once it is steady; it is gone afterwards."""
-        file = self.folder / "report.json"
+        file = self.folder / "home" / "report.json"
         file.unlink(missing_ok=True)
-        spec = self.specs(REPORT=str(file), PYTHONPATH=str(self.folder / "more"))[name]
-        argv = (spec.argv[0], str(REPORT), *spec.argv[3:])
-        self.start(name, Spec(argv, spec.cwd, spec.env, spec.warm if warm else None))
+        spec = self.specs(REPORT=str(file), PYTHONPATH=str(self.more))[name]
+        argv = (spec.argv[0], str(self.script), *spec.argv[3:])
+        self.start(name, replace(spec, argv=argv, warm=spec.warm if warm else None))
         until(lambda: file.exists() or self.processes.known()[name].state == "FATAL", 120)
         assert file.exists(), self.log(name)
         assert "started cold" not in self.log(name)
