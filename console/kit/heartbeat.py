@@ -69,7 +69,7 @@ def complaint() -> str:
 
 
 if __name__ == "__main__":
-    said = complaint()
-    if said:
-        print(said, file=sys.stderr)
-    sys.exit(bool(said))
+    problem = complaint()
+    if problem:
+        print(problem, file=sys.stderr)
+    sys.exit(bool(problem))
