@@ -21,6 +21,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     machine = {
         "airdeck_version": settings.VERSION,
         "embedded": settings.EMBEDDED,
+        "company_account": settings.OIDC_NAME if settings.OIDC_URL else "",
+        "company_account_only": settings.OIDC_ONLY,
         "disk_shortage": shortage(settings.STATE_DIR) if settings.EMBEDDED else "",
     }
     if outside or not isinstance(user, User):  # operators' pages have a shell of their own

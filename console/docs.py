@@ -24,6 +24,7 @@ from markdown_it.token import Token
 DOCS = (
     ("using", "using.md", "Using Airdeck", "Deployments, queues, variables, sleep and people, form by form."),
     ("deploying", "deploying.md", "Deploying DAGs", "How DAG files get to Airflow."),
+    ("sign-in", "sign-in.md", "Signing in to Airflow", "Roles, when a session ends, and tokens for scripts."),
     ("glossary", "glossary.md", "Glossary", "What each word means, here and in the code."),
     ("configure", "configure.md", "Configure", "Settings of an installation, mail, accounts and keys."),
     ("kubernetes", "kubernetes.md", "Kubernetes", "Clusters: what they need, and how to connect one."),

@@ -32,7 +32,7 @@ PORT = env.int("PORT", 8000)
 WARM_STARTS = env.bool("WARM_STARTS", True)
 # Whether the code of a Deployment on this machine is kept to its own files, and what else it may read and write.
 FENCE = env.bool("FENCE", True)
-FENCE_FOLDERS: list[str] = list(filter(None, env.list("FENCE_FOLDERS", [])))
+FENCE_FOLDERS: list[str] = env.list("FENCE_FOLDERS", [])
 PROCESS_ROLE = env.str("PROCESS_ROLE", "command")
 HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
 
@@ -48,6 +48,9 @@ BASE_URL = env.str("BASE_URL", f"https://{_host}" if _host else f"http://127.0.0
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 # Under `make run` the first account closes it: the person who has one may run code on this machine.
 OPEN_SIGNUP = env.bool("OPEN_SIGNUP", not EMBEDDED)
+
+# Airflows take the password of last resort too, for the day on which this console cannot sign anybody in.
+AIRFLOW_PASSWORD = env.bool("AIRFLOW_PASSWORD", False)
 
 # Of this machine or its links: a cluster may be there only when it is listed.
 CLUSTER_ADDRESSES: list[str] = env.list("CLUSTER_ADDRESSES", [])
@@ -237,6 +240,7 @@ MFA_FORMS = {
     "reauthenticate": "workspaces.sign_in.second_factor.ReauthenticateForm",
 }
 MFA_ADAPTER = "workspaces.adapter.MFAAdapter"
+USERSESSIONS_ADAPTER = "workspaces.adapter.SessionsAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # without SMTP no one could verify, and a second factor helps all the same
@@ -244,6 +248,34 @@ MFA_TOTP_ISSUER = "Airdeck"
 MFA_TOTP_TOLERANCE = 1  # half minutes early or late, for people who type (RFC 6238, 5.2)
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # plain HTTP is for one's own machine only
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+
+# --- The company account: one OpenID Connect provider. allauth keeps its accounts in tables of their own, which are
+# there once a provider is named.
+OIDC_URL = env.str("OIDC_URL", "").rstrip("/")
+OIDC_NAME = env.str("OIDC_NAME", "Company account")
+OIDC_ONLY = bool(OIDC_URL) and env.bool("OIDC_ONLY", False)
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", "groups")
+OIDC_ADMIN_GROUP = env.str("OIDC_ADMIN_GROUP", "")
+OIDC_PROVIDER = "company"  # in addresses and rows
+if OIDC_URL:
+    INSTALLED_APPS += ["allauth.socialaccount", "allauth.socialaccount.providers.openid_connect"]
+    SOCIALACCOUNT_ADAPTER = "workspaces.company_account.CompanyAdapter"
+    SOCIALACCOUNT_LOGIN_ON_GET = True  # the policy on forms would stop one that is led to another site
+    SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+    SOCIALACCOUNT_PROVIDERS = {
+        "openid_connect": {
+            "OAUTH_PKCE_ENABLED": True,
+            "APPS": [
+                {
+                    "provider_id": OIDC_PROVIDER,
+                    "name": OIDC_NAME,
+                    "client_id": env.str("OIDC_CLIENT_ID"),
+                    "secret": secret("OIDC_CLIENT_SECRET", env.str("OIDC_CLIENT_SECRET", "")),
+                    "settings": {"server_url": OIDC_URL},
+                }
+            ],
+        }
+    }
 
 # --- Mail
 MAIL_FOLDER = STATE_DIR / "mail"

@@ -20,6 +20,18 @@ urlpatterns = [
     path("", include("deployments.urls")),
 ]
 
+if settings.OIDC_URL:
+    from workspaces import company_account
+
+    urlpatterns += [
+        path("accounts/oidc/<str:provider_id>/login/", company_account.login, name="openid_connect_login"),
+        path(
+            "accounts/oidc/<str:provider_id>/login/callback/",
+            company_account.callback,
+            name="openid_connect_callback",
+        ),
+    ]
+
 if settings.DEBUG or settings.EMBEDDED:
     urlpatterns += [path("", include("console.urls_dev"))]
 

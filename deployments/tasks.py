@@ -11,6 +11,7 @@ from deployments import enqueue
 from deployments.actions import hibernation
 from deployments.actions.refusals import NotNow
 from deployments.clusters import checks
+from deployments.reconciler import people
 from deployments.reconciler.leases import due_rows
 from deployments.reconciler.reconcile import reconcile
 
@@ -32,6 +33,7 @@ def reconcile_task(pk: str) -> None:
 @shared_task(name="deployments.tasks.sweep", ignore_result=True)
 def sweep() -> int:
     """The guarantee: hint every due row that no pass works on, and every cluster that is to be looked at."""
+    people.mark_changed()
     for pk in checks.due().values_list("pk", flat=True):
         enqueue.check_cluster(pk)
     rows = due_rows()

@@ -1,10 +1,12 @@
-"""What tenancy must know of Deployments: whether a Workspace has any, and how to forget the history of those gone."""
+"""What tenancy must know of Deployments, and tells them: whether a Workspace has any, how to forget the history of
+those gone, and who signed out."""
 
+from django.db.models.functions import Now
 from django.urls import reverse
 
-from deployments.models import Deployment
+from deployments.models import AirflowSignOut, Deployment
 from workspaces import hooks
-from workspaces.models import Workspace
+from workspaces.models import User, Workspace
 
 
 class Deployments:
@@ -28,6 +30,10 @@ class Deployments:
         url = reverse("admin:deployments_deployment_changelist")
         count = Deployment.objects.filter(workspace=workspace).count()
         return hooks.Summary("Deployments", count, f"{url}?workspace__id__exact={workspace.pk}")
+
+    def signed_out(self, user: User) -> None:
+        """Sessions in Airflow end too: the next pass over each of their Deployments tells it."""
+        AirflowSignOut.objects.update_or_create(user=user, defaults={"at": Now()})
 
 
 def register() -> None:

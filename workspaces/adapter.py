@@ -1,6 +1,7 @@
 """How accounts behave: allauth's hooks, each a line over our actions."""
 
 import smtplib
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -9,13 +10,18 @@ import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context as allauth_context
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from console.kit import crypto
+from console.kit.http import see_other
 from console.kit.turns import outside
+from workspaces import hooks
 from workspaces.actions import workspaces
 from workspaces.invitation_lookup import followed_link
 from workspaces.models import User, normalise_email
@@ -29,6 +35,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Sign-up can be closed by configuration; an invitation, and the very first account, open it all the same."""
+        if settings.OIDC_ONLY:
+            return False
         return settings.OPEN_SIGNUP or followed_link(request) is not None or not User.objects.exists()
 
     def is_email_verified(self, request: HttpRequest, email: str) -> bool:
@@ -60,6 +68,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Count the try; see `sign_in.limits`."""
+        if settings.OIDC_ONLY:
+            raise self.validation_error("invalid_login")
         counted = limits.count(request, str(credentials.get("email", "")))
         if counted is None:
             raise self.validation_error("too_many_login_attempts")
@@ -69,11 +79,26 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """allauth calls it after a reset by mail."""
         limits.forgive(request, str(credentials.get("email", "")))
 
+    def pre_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse | None:
+        """Where the company account is the only way in, no other one is: neither passwords nor passkeys."""
+        if settings.OIDC_ONLY and not getattr(request, "by_company_account", False):
+            messages.error(request, f"Sign in with {settings.OIDC_NAME}. There is no other way in here.")
+            return see_other(reverse("account_login"))
+        response: HttpResponse | None = super().pre_login(request, user, **more)
+        return response
+
     def post_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse:
         """Signed in: this browser is known from now on."""
         response: HttpResponse = super().post_login(request, user, **more)
         known_browsers.remember(request, response, user)
         return response
+
+    def logout(self, request: HttpRequest) -> None:
+        """Sign out here, and of every Airflow that was opened from here."""
+        user = request.user
+        super().logout(request)
+        if isinstance(user, User):
+            hooks.signed_out(user)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send, with links to BASE_URL; a mail server that is away costs the mail and a sentence, never the page."""
@@ -104,6 +129,17 @@ def _at_base_url(context: dict[str, Any]) -> dict[str, Any]:
             if parts is not None and parts.netloc == asked:
                 found[name] = urljoin(f"{settings.BASE_URL}/", urlunsplit(("", "", *parts[2:])).lstrip("/"))
     return found
+
+
+class SessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]
+    """Ending a session on the page of sessions."""
+
+    def end_sessions(self, sessions: Iterable[UserSession]) -> None:
+        """Also in every Airflow that was opened from it."""
+        ended = list(sessions)
+        super().end_sessions(ended)
+        for user in {session.user for session in ended}:
+            hooks.signed_out(user)
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]

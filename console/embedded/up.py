@@ -196,7 +196,7 @@ class _Run:
 
 def _not_isolated(root: Path, redis: Path) -> str:
     """A line that warns, where there is something to warn of. Settings read FENCE the same way."""
-    found = ways.find(root, Path(sys.executable), redis, wanted=Env().bool("FENCE", True))
+    found = ways.find(root, Path(sys.executable), redis, switched_on=Env().bool("FENCE", True))
     return "" if found.whole else f"\n{found.sentence}"
 
 

@@ -149,7 +149,7 @@ def render_manifests(collector, release: Release, secrets: Secrets) -> None:
         if each["kind"] != "Secret":
             collector.add(f"manifest {each['kind']}", json.dumps(each))
     inside = {
-        **{name: value for name, value in vars(secrets).items() if name != "variables"},
+        **{name: value for name, value in vars(secrets).items() if name not in ("variables", "sign_in_key")},
         **secrets.variables,
     }
     inside |= {"registry": REGISTRY, "template": TEMPLATE}

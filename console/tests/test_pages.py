@@ -89,6 +89,7 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("deployments:variables_import", args=[deployment.release_name]),
         reverse("deployments:deploys", args=[deployment.release_name]),
         reverse("deployments:deploy_new", args=[deployment.release_name]),
+        reverse("deployments:token", args=[deployment.release_name]),
         reverse("deployments:settings", args=[deployment.release_name]),
         reverse("deployments:delete", args=[deployment.release_name]),
     ]

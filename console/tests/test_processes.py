@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -159,3 +160,19 @@ def test_prepare_applies_the_runtimes_and_may_be_repeated():
     for _ in range(2):
         call_command("prepare", verbosity=0)
         assert RuntimeRelease.objects.count() == len(catalogue.RELEASES)
+
+
+def pins(name: str) -> dict[str, str]:
+    """Each package of a lock file with its version and hashes."""
+    text = re.sub(r"^ +#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE)
+    return {
+        found[1]: found[0] for found in re.finditer(r"^([a-z0-9-]+)==.*(?:\\\n    --hash=\S+.*)+", text, re.M)
+    }
+
+
+def test_production_installs_the_same_packages_as_make_run_but_the_servers_and_their_supervisor():
+    production, everything = pins("requirements-production.txt"), pins("requirements.txt")
+    assert production.items() <= everything.items()
+    assert len(production) > 50
+    names = {name.replace("_", "-") for name in EMBEDDED_ONLY}
+    assert names <= everything.keys() - production.keys()

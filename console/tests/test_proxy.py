@@ -85,8 +85,9 @@ async def _answer(send, status, body, *headers):
 
 
 async def console(scope, receive, send):
-    """Stands for Django."""
-    await _answer(send, 200, b"console")
+    """Stands for Django; tells which cookies it got."""
+    cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+    await _answer(send, 200, b"console", (b"x-cookies", cookies))
 
 
 @contextlib.asynccontextmanager
@@ -168,6 +169,13 @@ async def test_the_consoles_cookies_stay_behind_and_airflows_pass(visitor, upstr
     assert upstream.header(b"cookie") == [b"_token=t"]
     await visitor.get("/", headers={"Cookie": "airdeck-csrf=c"})
     assert upstream.header(b"cookie") == []
+
+
+async def test_airflow_s_cookies_never_reach_the_console(visitor):
+    cookies = "airdeck-session=s; _token=t; airdeck_state=u; airdeck_assertion=v; _tokens=w"
+    answer = await visitor.get("/", headers={"Host": "127.0.0.1:8000", "Cookie": cookies})
+    assert answer.text == "console"
+    assert answer.headers["x-cookies"] == "airdeck-session=s; _tokens=w"
 
 
 async def test_a_cookie_set_for_one_browser_is_never_sent_for_another(visitor, upstream):

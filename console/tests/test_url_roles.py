@@ -56,6 +56,10 @@ DEPLOYMENT_URLS = {
     ("deployments:detail", "get"): (MEMBER, 200),
     ("deployments:live", "get"): (MEMBER, 200),
     ("deployments:badge", "get"): (MEMBER, 200),
+    ("deployments:open", "get"): (MEMBER, 303),  # while it is created, to the page that waits
+    ("deployments:open", "post"): (MEMBER, 303),
+    ("deployments:token", "get"): (MEMBER, 200),
+    ("deployments:token_new", "post"): (MEMBER, 422),
     ("deployments:credential", "post"): (EDITOR, 200),
     ("deployments:retry", "post"): (EDITOR, 303),
     ("deployments:first_steps_done", "post"): (EDITOR, 303),
@@ -157,6 +161,8 @@ WRONG_METHOD = {
     ("deployments:check_name", "get"),
     ("deployments:detail", "post"),
     ("deployments:live", "post"),
+    ("deployments:token", "post"),
+    ("deployments:token_new", "get"),
     ("deployments:credential", "get"),
     ("deployments:retry", "get"),
     ("deployments:first_steps_done", "get"),
@@ -267,8 +273,9 @@ def parts(deployment):
 
 
 @pytest.fixture
-def url_of(workspace, deployment, parts, alice, bob):
+def url_of(workspace, deployment, parts, alice, bob, settings):
     """The URL of a name in the table; with `missing`, of something that does not exist."""
+    settings.AIRFLOW_PASSWORD = True  # where it is kept Editors see it, elsewhere nobody
     invitation = (
         invitations.invite(workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.MEMBER)
         .made[0]

@@ -57,8 +57,9 @@ def test_a_page_is_light(as_, alice, healthy, name, most) -> None:
 
 
 def test_what_may_hold_a_secret_or_a_stranger_s_words_is_not_compressed(
-    as_, alice, healthy, workspace
+    as_, alice, healthy, workspace, settings
 ) -> None:
+    settings.AIRFLOW_PASSWORD = True
     client = as_(alice)
     members = reverse("members", args=[workspace.pk])
     made = invitations.invite(

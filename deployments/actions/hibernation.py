@@ -134,13 +134,9 @@ def due_schedules(now: datetime) -> list[HibernationSchedule]:
 def follow_schedule(schedule: HibernationSchedule, now: datetime) -> bool:
     """Do what a due schedule says, once however many ask at the same time: of times that were missed only the last
     counts, and of a sleep and a wake at the same minute the wake. Whether anything was done. Raises NotNow."""
-    sleeps, wakes = (
-        schedules.latest(cron, schedule.time_zone, at, now) if at is not None and at <= now else None
-        for cron, at in (
-            (schedule.hibernate_cron, schedule.next_hibernate_at),
-            (schedule.wake_cron, schedule.next_wake_at),
-        )
-    )
+    zone = schedule.time_zone
+    sleeps = _last_due(schedule.hibernate_cron, zone, schedule.next_hibernate_at, now)
+    wakes = _last_due(schedule.wake_cron, zone, schedule.next_wake_at, now)
     with changing(schedule.deployment, by=None) as row:
         mine = HibernationSchedule.objects.filter(
             pk=schedule.pk,
@@ -158,6 +154,13 @@ def follow_schedule(schedule: HibernationSchedule, now: datetime) -> bool:
         if wakes is not None and (sleeps is None or wakes >= sleeps):
             return _wake_up(row, None)
         return _fall_asleep(row, None, ITS_SCHEDULE)
+
+
+def _last_due(cron: str, zone: str, since: datetime | None, now: datetime) -> datetime | None:
+    """The last of its times from `since` to `now`; None when there is none yet."""
+    if since is None or since > now:
+        return None
+    return schedules.latest(cron, zone, since, now)
 
 
 def database_now() -> datetime:

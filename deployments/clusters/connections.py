@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from console.kit import crypto
-from deployments.dataplane.contract import ClusterConfig, Driver
+from deployments.dataplane.contract import AIRFLOW_PASSWORD, CONSOLE_URLS, ClusterConfig, Driver
 from deployments.dataplane.registry import driver_for
 from deployments.models import Cluster
 
@@ -30,8 +31,17 @@ def config(cluster: Cluster) -> ClusterConfig:
         cluster_id=str(cluster.pk),
         kind=cluster.kind,
         database_url=document["database_url"],
-        settings=document["settings"],
+        settings={**document["settings"], **_sign_in()},
     )
+
+
+def _sign_in() -> dict[str, str]:
+    """How Airflows find the console, and whether they take the password of last resort."""
+    own = (
+        [f"http://{host}:{settings.PORT}" for host in ("127.0.0.1", "localhost")] if settings.EMBEDDED else []
+    )
+    urls = " ".join(dict.fromkeys([settings.BASE_URL, *own]))
+    return {CONSOLE_URLS: urls, **({AIRFLOW_PASSWORD: "yes"} if settings.AIRFLOW_PASSWORD else {})}
 
 
 def driver_of(cluster: Cluster) -> Driver:

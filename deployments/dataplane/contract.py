@@ -95,6 +95,7 @@ class Observation:
     leftovers: tuple[Leftover, ...] = ()
     queues: tuple[QueueLoad, ...] = ()
     drifted: bool = False  # another person changed or removed something of ours: `apply` puts it right
+    signs_in: bool = False  # the API server that was last started takes people from the console
     # Why nothing of it can work or be changed now, whatever its components say (its database server is away): one
     # sentence. The data plane's watcher reports when that begins and when it is over.
     unreachable_reason: str = ""
@@ -221,6 +222,11 @@ class Driver(Protocol):
         snapshot is put back and UpgradeFailed raised. Raises DataPlaneError when the step cannot be taken.
         """
 
+    def admit(self, ref: Ref, people: str) -> bool:
+        """Put the signed list of who may come in where this Airflow reads it, in place of the one before: it counts
+        there within 30 s, on clusters within two minutes, and restarts nothing. Idempotent. False while there is no
+        place for it. Raises DataPlaneError when it cannot be put there."""
+
     def destroy(self, ref: Ref) -> Progress:
         """Take the next step towards nothing left: processes, then database, then role, then files.
 
@@ -263,9 +269,14 @@ class Driver(Protocol):
         """Facts for the page, by label (DAGS_FOLDER: "/…/dags")."""
 
 
+CONSOLE_URLS, AIRFLOW_PASSWORD = "console_urls", "airflow_password"  # settings of every cluster
+
+
 @dataclass(frozen=True, repr=False)
 class ClusterConfig:
-    """What a driver needs to reach its cluster. Built from the Cluster row by `deployments.clusters`."""
+    """What a driver needs to reach its cluster. Built from the Cluster row by `deployments.clusters`. Every cluster has
+    the settings CONSOLE_URLS, the addresses at which browsers reach the console, apart by spaces, the preferred one
+    first, and AIRFLOW_PASSWORD when Airflows are to take the password of last resort too."""
 
     cluster_id: str
     kind: str  # "local" or "kubernetes"

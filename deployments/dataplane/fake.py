@@ -53,6 +53,7 @@ class World:
     snapshot: str = ""  # the runtime of the copy from before an upgrade
     rows: tuple[str, ...] = ()  # what a test put into the database
     kept_rows: tuple[str, ...] = ()  # and what of it is in the copy
+    people: str = ""  # who may come in, signed
     running: bool = False
     warm: bool = False  # the components answer
     workers: dict[str, int] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class ScriptedDriver:
         self.fail_migration = ""  # why every migration to another runtime fails
         self.silent = ""  # when set, nothing answers
         self.hearing: Watcher | None = None  # what `watcher` gives; None: asked for fingerprints
+        self.signs_in = True  # False: it was started by an Airdeck that signed nobody in
         self.takes_code = True  # False: code comes with the image
         self.slow_start = 0  # how many calls wait for the components to answer
 
@@ -96,8 +98,22 @@ class ScriptedDriver:
         if world is None:
             return Observation("")
         return Observation(
-            self._digest(world), self._components(world), self._leftovers(ref, world), self._loads(world)
+            self._digest(world),
+            self._components(world),
+            self._leftovers(ref, world),
+            self._loads(world),
+            signs_in=self.signs_in and world.database,
         )
+
+    def admit(self, ref: Ref, people: str) -> bool:
+        """See the contract."""
+        self._answer("admit", ref)
+        self._fail("admit")
+        world = self.worlds.get(ref.release_name)
+        if world is None:
+            return False
+        world.people = people
+        return True
 
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         self._answer("apply", ref)

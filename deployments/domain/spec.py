@@ -128,6 +128,7 @@ class Secrets:
     database_password: str
     redis_password: str
     admin_password: str
+    sign_in_key: str  # the public half of the key by which the console signs who comes in
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MASK = re.compile(r"[•●∙·⋅*×xX…]{3,}|[Ss]ecret(, set .*| changed)|\[?(?i:redacted|hidden|masked)\]?")
 
 _CELERY_OPTIONS = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__"
-_LOGIN = "Airdeck manages the Airflow login. Reveal it on the Overview page of the Deployment."
+_LOGIN = "Airdeck signs people in to Airflow, with the role that they have in the Workspace. There is nothing to set."
 _DATABASE = "Airdeck makes the metadata database and connects Airflow to it. There is nothing to set."
 _KEYS = "Airdeck generates this key once and keeps it encrypted, so that what Airflow stored stays readable."
 _ADDRESS = (
@@ -61,6 +61,7 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     ),
     (
         _LOGIN,
+        "AIRFLOW__API_AUTH__JWT_AUDIENCE AIRFLOW__API_AUTH__JWT_ISSUER AIRFLOW__API__JWT_AUDIENCE "
         "AIRFLOW__CORE__AUTH_MANAGER AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS "
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS "
         "AIRFLOW__WEBSERVER__UPDATE_FAB_PERMS AIRFLOW__FAB__UPDATE_FAB_PERMS",
@@ -153,6 +154,7 @@ OVERRIDABLE = frozenset(
 _FAMILIES: tuple[tuple[str, str], ...] = (
     ("_AIRFLOW_", "Airflow sets it for its own processes. There is nothing to set."),
     ("__AIRFLOW_", "Airflow sets it for its own processes. There is nothing to set."),
+    ("AIRFLOW__AIRDECK__", _LOGIN),
     ("AIRDECK_", "Names that begin with AIRDECK_ are Airdeck's own. Choose another name."),
     (
         "KUBERNETES_SERVICE_",

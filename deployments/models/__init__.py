@@ -11,11 +11,13 @@ from deployments.models.deployment import (
 )
 from deployments.models.deploys import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, DeployStep
 from deployments.models.observed import ComponentStatus, StatusChange, Step, StepTiming
+from deployments.models.sign_in import AirflowSignOut
 from deployments.models.words import choices
 
 __all__ = [
     "UNKNOWN_AFTER",
     "UPLOAD_LIFE",
+    "AirflowSignOut",
     "Cluster",
     "CodeManifest",
     "CodeUpload",

@@ -75,6 +75,7 @@ class Deployment(models.Model):
     first_healthy_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
     airflow_url = models.CharField(max_length=255, blank=True)
+    signs_in = models.BooleanField(default=False)  # its API server takes people from the console
     plane_details = models.JSONField(default=dict)  # facts of the data plane for the page, by label
 
     # For pages: how the step at work does. Not stored; put here by `stalled.attach`.
@@ -87,6 +88,9 @@ class Deployment(models.Model):
     lease_until = models.DateTimeField(null=True)
     lease_epoch = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)  # passes in a row that made no progress for an error
+    # Who may come in, as Airflow was last told, and when; "" until it was. `reconciler.people` only.
+    people_digest = models.CharField(max_length=32, blank=True)
+    people_written_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = "Deployment"

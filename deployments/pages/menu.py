@@ -28,6 +28,9 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
 
     url = deployment.url_for
     items = []
+    if request.can(Permission.OPEN_AIRFLOW) and deployment.airflow_url:
+        message = "For calls of the Airflow API, with your role."
+        items.append(MenuItem("Airflow token…", message, "key-round", url("token")))
     if request.can(Permission.EDIT_DEPLOYMENT):
         runs = f"Runtime {deployment.runtime}."
         if deployment.upgrade_error:

@@ -75,7 +75,9 @@ def _context(request: MemberRequest, deployment: Deployment, since: datetime) ->
     return {
         **page_context(request, deployment, "Overview"),
         **live,
-        "airflow_url": deployment.airflow_url.rstrip("/") + path if deployment.airflow_url else None,
+        "airflow_url": f"{deployment.url_for('open')}?{urlencode({'next': path})}"
+        if deployment.airflow_url
+        else None,
         "here_url": f"{deployment.url_for('opening_live')}?{query}",
         "again_url": f"{deployment.url_for('opening')}?{query}",
         "wake_url": f"{deployment.url_for('opening_wake')}?{urlencode({'to': path})}" if may_wake else "",

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -77,7 +78,7 @@ def _edit_url(request: MemberRequest, deployment: Deployment) -> str | None:
 def _credential(
     request: MemberRequest, deployment: Deployment, *, revealed: str | None
 ) -> dict[str, Any] | None:
-    if not request.can(Permission.REVEAL_CREDENTIAL) or deployment.is_deleting:
+    if not request.can(Permission.REVEAL_CREDENTIAL) or not _takes_password(deployment):
         return None
     return {
         "username": vault.ADMIN_USERNAME,
@@ -85,6 +86,12 @@ def _credential(
         "reveal_url": deployment.url_for("credential"),
         "hide_url": deployment.url,
     }
+
+
+def _takes_password(deployment: Deployment) -> bool:
+    """Where an operator keeps the password of last resort, and as long as there is no other way in."""
+    before_that = deployment.first_healthy_at is not None and not deployment.signs_in
+    return not deployment.is_deleting and (settings.AIRFLOW_PASSWORD or before_that)
 
 
 @require_GET
@@ -109,7 +116,9 @@ def badge(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @require_POST
 @deployment_view(Permission.REVEAL_CREDENTIAL, alive=True)
 def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """Show the Airflow login once, on the answer to this POST; audited."""
+    """Show the password of last resort once, on the answer to this POST; audited."""
+    if not _takes_password(deployment):
+        raise Http404
     _, password = actions.reveal_credential(deployment=deployment, by=request.user)
     context = {
         **page_context(request, deployment, "Overview"),

@@ -4,7 +4,7 @@
 `sentences` says the same to a person, with the numbers of now.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from console.kit.wording import listed
@@ -146,29 +146,43 @@ def _schedulers(old: Release, done: Effects, *, sized: bool) -> list[str]:
 
 
 def _queues(old: Release, new: Release, done: Effects, loads: Mapping[str, QueueLoad]) -> list[str]:
-    was, will = _by_name(old), _by_name(new)
-    message: list[str] = []
-    if old.executor is new.executor and done.dropped:
-        one = len(done.dropped) == 1
-        message.append(
-            f"{'Queue' if one else 'Queues'} {listed(done.dropped)} {'is' if one else 'are'} dropped; "
-            f"tasks waiting for {'it' if one else 'them'} stay queued."
-        )
-    for name, queue in {**was, **will}.items():
+    same_executor = old.executor is new.executor
+    message = _dropped(done.dropped) if same_executor else []
+    for name, queue in {**_by_name(old), **_by_name(new)}.items():
         load = loads.get(name, QueueLoad(name, 0, 0, 0))
         if name in done.dropped:
-            if new.executor is old.executor:
-                message += _drains(name, load.workers, load.running)
+            message += _drains(name, load.workers, load.running) if same_executor else []
         elif name in done.added:
-            started = f"{_number(queue.min_workers, 'worker')}" if queue.min_workers else "no worker yet"
-            message.append(f"Starts queue {name} with {started}.")
+            message.append(_added(queue))
         elif name in done.replaced:
             message += _drains(name, load.workers, load.running, replaced=True)
-        elif load.workers > queue.max_workers:
-            message += _drains(name, load.workers - queue.max_workers, load.running)
-        elif load.workers < queue.min_workers:
-            message.append(f"Starts {_number(queue.min_workers - load.workers, 'more worker')} of {name}.")
+        else:
+            message += _bounded(queue, load)
     return message
+
+
+def _dropped(names: Collection[str]) -> list[str]:
+    if not names:
+        return []
+    one = len(names) == 1
+    return [
+        f"{'Queue' if one else 'Queues'} {listed(names)} {'is' if one else 'are'} dropped; "
+        f"tasks waiting for {'it' if one else 'them'} stay queued."
+    ]
+
+
+def _added(queue: QueueSpec) -> str:
+    workers = _number(queue.min_workers, "worker") if queue.min_workers else "no worker yet"
+    return f"Starts queue {queue.name} with {workers}."
+
+
+def _bounded(queue: QueueSpec, load: QueueLoad) -> list[str]:
+    """What new bounds do to the workers that a queue has now."""
+    if load.workers > queue.max_workers:
+        return _drains(queue.name, load.workers - queue.max_workers, load.running)
+    if load.workers < queue.min_workers:
+        return [f"Starts {_number(queue.min_workers - load.workers, 'more worker')} of {queue.name}."]
+    return []
 
 
 def _drains(name: str, workers: int, running: int, *, replaced: bool = False) -> list[str]:

@@ -3,6 +3,7 @@ creation on, so that nothing jumps when it is Healthy, and never again once it i
 
 from dataclasses import dataclass
 
+from deployments.actions import sign_in
 from deployments.models import Deployment
 from workspaces.models import AuditEvent, Invitation, Membership
 
@@ -11,7 +12,7 @@ from workspaces.models import AuditEvent, Invitation, Membership
 class FirstSteps:
     """What is done already, as far as it is known."""
 
-    opened: bool  # a person looked up how to sign in to this Airflow
+    opened: bool  # a person opened this Airflow
     invited: bool  # another person belongs to the Workspace, or is invited
 
 
@@ -24,12 +25,12 @@ def first_steps(deployment: Deployment) -> FirstSteps | None:
     others = Deployment.objects.filter(workspace=workspace).exclude(pk=deployment.pk)
     if others.filter(first_healthy_at__isnull=False).exists():
         return None
-    revealed = AuditEvent.objects.filter(
-        object_type="deployment", object_id=str(deployment.pk), verb="revealed the Airflow login of"
+    opened = AuditEvent.objects.filter(
+        object_type="deployment", object_id=str(deployment.pk), verb=sign_in.OPENED
     )
     invited = (
         Membership.objects.filter(workspace=workspace)[1:2].exists()
         or Invitation.objects.filter(workspace=workspace).exists()
     )
-    found = FirstSteps(revealed.exists(), invited)
+    found = FirstSteps(opened.exists(), invited)
     return None if found.opened and found.invited else found

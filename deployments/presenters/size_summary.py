@@ -85,13 +85,8 @@ def summary(asked: Asked, *, local_parallelism: int = 32) -> list[Line]:
         return [*lines, *_in_pods(asked), Line("Concurrent tasks", str(local_parallelism), where)]
     at_most = asked.max_workers
     workers = asked.worker * at_most if asked.worker and at_most else None
-    lines.append(
-        Line(
-            "Max workers",
-            str(at_most) if at_most else MISSING,
-            f"of type {asked.worker_name}" * bool(asked.worker),
-        )
-    )
+    of_type = f"of type {asked.worker_name}" if asked.worker else ""
+    lines.append(Line("Max workers", str(at_most) if at_most else MISSING, of_type))
     lines.append(Line("Max for workers", size_text(workers) if workers else MISSING))
     tasks = at_most * asked.concurrency if at_most and asked.concurrency else None
     detail = f"{at_most} workers × {asked.concurrency}" if tasks else ""

@@ -76,25 +76,28 @@ def verdict(
     if release.hibernating and applied and observation.asleep:
         return Verdict(Status.HIBERNATING)
     culprit = worst(observation.components)
-    if (
-        not (release.hibernating or observation.unreachable_reason)
-        and applied
-        and is_serving(release, observation.components)
-    ):
+    awake = applied and not (release.hibernating or observation.unreachable_reason)
+    if awake and is_serving(release, observation.components):
         return Verdict(Status.HEALTHY, component_sentence(culprit) if culprit else "")
-    if observation.unreachable_reason:
-        reason = observation.unreachable_reason
-    elif culprit and culprit.state is ComponentState.FAILING:
-        reason = component_sentence(culprit)
-    elif progress and progress.outcome is not Outcome.FINISHED:
-        reason = progress.sentence
-    elif culprit:
-        reason = component_sentence(culprit)
-    else:
-        reason = "Waiting for the first observation."
+    reason = _reason(observation, progress, culprit)
     if not was_healthy:
         return Verdict(Status.CREATING, reason)
-    return Verdict(Status.UNHEALTHY if applied or not observation.digest else Status.DEPLOYING, reason)
+    if applied or not observation.digest:
+        return Verdict(Status.UNHEALTHY, reason)
+    return Verdict(Status.DEPLOYING, reason)
+
+
+def _reason(observation: Observation, progress: Progress | None, culprit: Component | None) -> str:
+    """Why it is not Healthy: what fails goes before what is under way, and that before what only starts."""
+    if observation.unreachable_reason:
+        return observation.unreachable_reason
+    if culprit and culprit.state is ComponentState.FAILING:
+        return component_sentence(culprit)
+    if progress and progress.outcome is not Outcome.FINISHED:
+        return progress.sentence
+    if culprit:
+        return component_sentence(culprit)
+    return "Waiting for the first observation."
 
 
 def backoff(failures: int) -> float:

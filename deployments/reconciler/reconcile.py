@@ -5,7 +5,7 @@ A pass is: claim -> observe -> plan -> one step -> observe -> record. Everything
 and in the data plane; nothing is remembered between passes.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from deployments.domain.states import Operation, Status
 from deployments.models import UNKNOWN_AFTER, Deployment, WorkerQueue
 from deployments.queries import upgrades
 from deployments.queries.releases import queue_spec, release_of
-from deployments.reconciler import circuit_breaker, deploys, leases, plan, recording
+from deployments.reconciler import circuit_breaker, deploys, leases, people, plan, recording
 from deployments.reconciler.leases import Claim
 from deployments.reconciler.plan import Verdict
 from deployments.reconciler.recording import LeaseLost, QueueRecord, Record
@@ -140,7 +140,7 @@ def _delete_pass(claim: Claim) -> Record:
         progress = driver.destroy(ref)
         failpoint("reconcile.after_apply")
     except DataPlaneError as error:
-        return _failed(claim, error, operation=Operation.DELETE, step_names=steps)
+        return _failed(claim, error, Attempt(Operation.DELETE, steps))
     gone = progress.outcome is Outcome.FINISHED
     verdict = Verdict(Status.DELETED, "") if gone else Verdict(Status.DELETING, progress.sentence)
     return Record(
@@ -191,10 +191,12 @@ def _apply_pass(claim: Claim) -> Record:
             progress = driver.apply(ref, release, vault.read(deployment), workers)
             failpoint("reconcile.after_apply")
             observation = driver.observe(ref)
+        if observation.signs_in:
+            people.write(claim, driver, ref)
     except UpgradeFailed as error:
-        return _upgrade_failed(claim, error, operation=operation, step_names=steps)
+        return _upgrade_failed(claim, error, Attempt(operation, steps))
     except DataPlaneError as error:
-        return _failed(claim, error, operation=operation, step_names=steps)
+        return _failed(claim, error, Attempt(operation, steps))
     verdict = plan.verdict(
         release=release,
         observation=observation,
@@ -214,6 +216,7 @@ def _apply_pass(claim: Claim) -> Record:
         components=observation.components,
         queues=scaled,
         facts=_facts(driver, ref, release, observation, verdict),
+        signs_in=observation.signs_in,
     )
 
 
@@ -309,7 +312,15 @@ def _scale(queues: list[WorkerQueue], observation: Observation) -> tuple[QueueRe
     return tuple(records)
 
 
-def _failed(claim: Claim, error: DataPlaneError, **of: object) -> Record:
+@dataclass(frozen=True)
+class Attempt:
+    """Whose steps a failed pass was at; none while only the inventory of a delete is made."""
+
+    operation: Operation | None = None
+    step_names: tuple[StepName, ...] = ()
+
+
+def _failed(claim: Claim, error: DataPlaneError, attempt: Attempt = Attempt()) -> Record:
     """A step that could not be taken: say why, and try again later and later."""
     deployment = claim.deployment
     failures = deployment.failures + 1
@@ -322,22 +333,24 @@ def _failed(claim: Claim, error: DataPlaneError, **of: object) -> Record:
         seconds,
         error=sentence,
         failures=failures,
-        **of,  # type: ignore[arg-type]
+        operation=attempt.operation,
+        step_names=attempt.step_names,
     )
 
 
-def _upgrade_failed(claim: Claim, error: UpgradeFailed, **of: object) -> Record:
+def _upgrade_failed(claim: Claim, error: UpgradeFailed, attempt: Attempt) -> Record:
     """The database is as before the upgrade; the next pass, at once, goes on with the earlier runtime."""
     deployment = claim.deployment
     if deployment.upgrade_from is None:  # no way back is known: an error like any other
-        return _failed(claim, error, **of)
+        return _failed(claim, error, attempt)
     message = upgrades.sentence(deployment.runtime.version, deployment.upgrade_from.version, str(error))
     return Record(
         Verdict(Status.DEPLOYING, message),
         0.0,
         error=message,
         upgrade_failed=str(error),
-        **of,  # type: ignore[arg-type]
+        operation=attempt.operation,
+        step_names=attempt.step_names,
     )
 
 

@@ -27,6 +27,11 @@ from deployments.secrets import vault
 logger = structlog.get_logger(__name__)
 
 
+SIGN_IN_TAKEN_OVER = (
+    "Open Airflow signs people in as themselves from now on, with the role that they have in the Workspace."
+)
+
+
 class LeaseLost(Exception):
     """Another pass claimed the row in the meantime: what this one knows is stale and is not written."""
 
@@ -59,6 +64,7 @@ class Record:
     queues: tuple[QueueRecord, ...] = ()
     notices: tuple[str, ...] = ()  # what was put right, for the Activity
     facts: dict[str, Any] = field(default_factory=dict)  # airflow_url, notes, observed_generation
+    signs_in: bool | None = None  # whether its API server takes people from the console
     observed: bool = True  # whether the data plane answered
     failures: int = 0
     upgrade_failed: str = ""  # why: the earlier runtime is desired again
@@ -73,6 +79,8 @@ def record(claim: Claim, entry: Record) -> bool:
             raise LeaseLost(str(row.pk))
         now = timezone.now()
         writes: dict[str, Any] = {"due_at": next_due(claim, entry.next_look)}
+        if entry.signs_in is not None:
+            writes["signs_in"] = entry.signs_in
         if entry.observed:
             writes["observed_at"] = Now()
         # A person may have asked for something else during this pass. What it saw is so; what it says of the wish
@@ -172,6 +180,8 @@ def _write_parts(row: Deployment, entry: Record) -> bool:
         changed |= _write_components(row, entry.components)
     for queue in entry.queues:
         _write_queue(row, queue)
+    if entry.signs_in and not row.signs_in and row.first_healthy_at is not None:
+        record_deployment(row, None, "took over the sign-in of", new={"sign-in": SIGN_IN_TAKEN_OVER})
     for notice in entry.notices:
         record_deployment(row, None, "repaired", new={"repair": notice[:1000]})
     if entry.gone:

@@ -13,6 +13,7 @@ from console.kit import crypto
 from deployments.domain.spec import Secrets
 from deployments.domain.variables import Setting, takes_effect
 from deployments.models import Deployment, DeploymentSecret, EnvironmentVariable, VariableRevision
+from deployments.secrets import assertions
 
 ADMIN_USERNAME = "admin"
 
@@ -23,6 +24,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "database_password": lambda: stdlib_secrets.token_urlsafe(24),
     "redis_password": lambda: stdlib_secrets.token_urlsafe(24),
     "admin_password": lambda: stdlib_secrets.token_urlsafe(15),
+    "sign_in_key": assertions.new_key,
 }
 
 
@@ -31,22 +33,30 @@ def _context(deployment: Deployment, name: str) -> str:
 
 
 def generate(deployment: Deployment) -> None:
-    """Make and seal every secret. Call once, in the transaction that creates the Deployment."""
-    DeploymentSecret.objects.bulk_create(
+    """Make and seal every secret that is not there: all of them in the transaction that creates the Deployment, later
+    those that this Airdeck knows and an earlier one did not. Doing so twice at a time makes one of each."""
+    there = set(deployment.secrets.values_list("name", flat=True))
+    missing = [
         DeploymentSecret(
             deployment=deployment,
             name=name,
             sealed=crypto.encrypt(make(), context=_context(deployment, name)),
         )
         for name, make in GENERATORS.items()
-    )
+        if name not in there
+    ]
+    DeploymentSecret.objects.bulk_create(missing, ignore_conflicts=True)
 
 
 def read(deployment: Deployment) -> Secrets:
-    """Every secret in the clear that processes get. Raises DecryptionError; KeyError never, because `generate` made
-    them all."""
+    """Every secret in the clear that processes get: of the key of sign-ins the public half. What an earlier Airdeck did
+    not make is made. Raises DecryptionError."""
     rows = {row.name: row.sealed for row in deployment.secrets.all()}
+    if not rows.keys() >= GENERATORS.keys():
+        generate(deployment)
+        rows = {row.name: row.sealed for row in deployment.secrets.all()}
     generated = {name: crypto.decrypt(rows[name], context=_context(deployment, name)) for name in GENERATORS}
+    generated["sign_in_key"] = assertions.public_half(generated["sign_in_key"])
     secret = {row.key: open_variable(row) for row in deployment.variables.filter(is_secret=True)}
     used = {key: value for key, value in secret.items() if takes_effect(key, value)}
     return Secrets(**generated, variables=used)
@@ -104,10 +114,16 @@ def open_revision(deployment: Deployment, revision: VariableRevision) -> dict[st
     return {key: Setting(*values) for key, values in json.loads(text).items()}
 
 
+def one(deployment: Deployment, name: str) -> str:
+    """One generated secret alone: `sign_in_key` is the private half. Raises DeploymentSecret.DoesNotExist for one that
+    no pass has made yet."""
+    row = deployment.secrets.get(name=name)
+    return crypto.decrypt(row.sealed, context=_context(deployment, name))
+
+
 def admin_password(deployment: Deployment) -> str:
-    """The Airflow login's password alone."""
-    row = deployment.secrets.get(name="admin_password")
-    return crypto.decrypt(row.sealed, context=_context(deployment, "admin_password"))
+    """The password of last resort alone."""
+    return one(deployment, "admin_password")
 
 
 def forget(deployment: Deployment) -> None:

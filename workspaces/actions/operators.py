@@ -79,6 +79,15 @@ def unmake_operator(*, user: User, by: User) -> str:
     return f"{user.label} is no longer a site administrator."
 
 
+@transaction.atomic
+def follow_group(*, user: User, belongs: bool) -> None:
+    """Site administration as a group of the company account says; when somebody signs in by it."""
+    row = User.objects.select_for_update().get(pk=user.pk)
+    if row.is_staff != belongs or row.is_superuser != belongs:
+        _set_operator(user, user, operator=belongs)
+        user.is_staff = user.is_superuser = belongs
+
+
 def _set_operator(user: User, by: User, *, operator: bool) -> None:
     User.objects.filter(pk=user.pk).update(is_staff=operator, is_superuser=operator)
     _audit_user(user, by, "gave administration to" if operator else "took administration from")

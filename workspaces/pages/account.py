@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
+from workspaces import hooks
 from workspaces.actions import workspaces
 from workspaces.forms import AccountForm, ConfirmForm
 from workspaces.models import User
@@ -51,6 +52,7 @@ def end_session(request: HttpRequest, session_id: int) -> HttpResponse:
         messages.error(request, "This is the session that you are using. Sign out to end it.")
     else:
         session.end()
+        hooks.signed_out(user)
         messages.success(request, "That browser is signed out.")
     return see_other(reverse("usersessions_list"))
 

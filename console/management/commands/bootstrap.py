@@ -70,7 +70,7 @@ class Command(BaseCommand):
 
 def _isolation(state: StateDir, redis: Path) -> dict[str, str]:
     """What keeps the code of Deployments apart, as a line of the cluster's page."""
-    found = ways.find(state.root, Path(sys.executable), redis, wanted=settings.FENCE)
+    found = ways.find(state.root, Path(sys.executable), redis, switched_on=settings.FENCE)
     state_of_it = "ok" if found.whole else "warning"
     return {"key": "isolation", "title": "Isolation", "state": state_of_it, "sentence": found.sentence}
 

@@ -2,6 +2,7 @@
 HTTP as a person would, without JavaScript. Needs no Django here, and no settings.
 """
 
+import json
 import os
 import re
 import shutil
@@ -192,6 +193,28 @@ class Installation:
         answer = self.submit(f"{self.home()}new/", {"name": name, **values})
         assert answer.status_code == 303, answer.text
         return str(httpx.URL(answer.headers["location"]).path).strip("/").split("/")[-1]
+
+    def airflow_token(self, release_name: str) -> str:
+        """A token for its Airflow's API, made on the page for that."""
+        page = self.submit(f"/deployments/{release_name}/airflow-token/", {"minutes": "30"})
+        return re.findall(r'data-copy="(eyJ[^"]+)"', page.raise_for_status().text)[0]
+
+    def colleague(self, email: str, role: str) -> None:
+        """A further account, with the password of the first one, in its Workspace: copies of its rows."""
+        user = self._copied("workspaces_user", email=email, name=email.partition("@")[0])
+        self._copied("workspaces_membership", user_id=user, role=role)
+
+    def _copied(self, table: str, **changes: str | int) -> int:
+        with self.database() as database:
+            found = database.execute(f"SELECT to_jsonb(t) FROM {table} t ORDER BY id LIMIT 1").fetchone()
+            number = database.execute(f"SELECT nextval(pg_get_serial_sequence('{table}', 'id'))").fetchone()
+            assert found
+            assert number
+            row = json.dumps({**found[0], **changes, "id": number[0]})
+            database.execute(
+                f"INSERT INTO {table} SELECT * FROM jsonb_populate_record(NULL::{table}, %s)", [row]
+            )
+        return int(number[0])
 
     def delete_deployment(self, release_name: str, name: str) -> None:
         """Ask for it to go, by typing its name."""

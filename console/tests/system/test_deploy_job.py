@@ -35,11 +35,8 @@ def it(shared) -> Iterator[Installation]:
 def dags(it: Installation, release: str) -> set[str]:
     """What Airflow itself lists, over its API."""
     host = {"Host": f"{release}.localhost:{it.port}"}
-    page = it.submit(f"/deployments/{release}/", {}, form=f"/deployments/{release}/credential/").text
-    password = re.findall(r"<code[^>]*>([^<]+)</code>", page[page.index('id="credential"') :])[1]
+    token = it.airflow_token(release)
     with httpx.Client(base_url=it.url, headers=host, timeout=30) as airflow:
-        login = {"username": "admin", "password": password}
-        token = airflow.post("/auth/token", json=login).raise_for_status().json()["access_token"]
         found = airflow.get("/api/v2/dags", headers={"Authorization": f"Bearer {token}"}).json()
     return {dag["dag_id"] for dag in found["dags"]}
 

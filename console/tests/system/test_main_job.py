@@ -50,10 +50,10 @@ def made() -> dict[str, str]:
     return {}
 
 
-def sign_in(browser: Browser, it: Installation) -> Page:
+def sign_in(browser: Browser, it: Installation, email: str = EMAIL) -> Page:
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.goto(f"{it.url}/accounts/login/")
-    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Deployments", level=1)).to_be_visible()
@@ -117,29 +117,67 @@ def dags_of(it: Installation, release: str) -> Path:
     return it.state.deployment(release) / "dags"
 
 
-def test_open_airflow_asks_for_the_login_that_the_page_reveals(it, made):
+PEOPLE = {EMAIL: "admin", "eddy@example.org": "editor", "mia@example.org": "member"}
+
+
+def status(page: Page, path: str) -> int:
+    """What that Airflow answers to a script of its own page."""
+    return int(page.evaluate("async (path) => (await fetch(path)).status", path))
+
+
+def open_airflow(page: Page, name: str) -> Page:
+    """One click, and Airflow's home."""
+    page.get_by_role("link", name=name, exact=True).click()
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name=re.compile("Open Airflow")).click()
+    expect(opened.value.get_by_text("Dags", exact=True).first).to_be_visible(timeout=30_000)
+    return opened.value
+
+
+def test_one_click_opens_airflow_for_three_people_of_three_roles_at_once(it, made):
+    for email in list(PEOPLE)[1:]:
+        it.colleague(email, PEOPLE[email])
     with chromium() as browser:
-        page = sign_in(browser, it)
-        page.get_by_role("link", name="Analytics", exact=True).click()
-        page.get_by_role("button", name="Show password").click()
-        password = page.locator(
-            "#credential code, #credential samp, #credential [data-copy-value]"
-        ).last.inner_text()
-        with page.context.expect_page() as opened:
-            page.get_by_role("link", name=re.compile("Open Airflow")).click()
-        airflow = opened.value
-        expect(airflow.get_by_text("Sign into Airflow")).to_be_visible(timeout=30_000)
-        assert airflow.url.startswith(f"http://{made['local']}.localhost:{it.port}/")
-        assert {c["name"] for c in page.context.cookies(airflow.url)}.isdisjoint(
-            {"airdeck-session", "airdeck-csrf"}
-        )
-        airflow.get_by_label("Username").fill("admin")
-        airflow.get_by_label("Password").fill(password)
-        airflow.get_by_role("button", name="Sign in").click()
-        expect(airflow.get_by_text("Dags", exact=True).first).to_be_visible(timeout=30_000)
+        pages = {email: open_airflow(sign_in(browser, it, email), "Analytics") for email in PEOPLE}
+        for email, page in pages.items():
+            assert page.url.startswith(f"http://{made['local']}.localhost:{it.port}/")
+            cookies = {c["name"] for c in page.context.cookies(page.url)}
+            assert "_token" in cookies
+            assert cookies.isdisjoint({"airdeck-session", "airdeck-csrf"})
+            assert "_token" not in {c["name"] for c in page.context.cookies(it.url)}
+            seen = status(page, "/api/v2/connections")
+            assert seen == (403 if PEOPLE[email] == "member" else 200), email
+        _a_deep_link_is_followed_by_whoever_is_signed_in(browser, it, made["local"])
+        _a_sign_out_ends_it_here_and_there(pages["mia@example.org"], it)
     with it.database() as database:
         verbs = [row[0] for row in database.execute("SELECT verb FROM workspaces_auditevent ORDER BY at")]
-    assert "revealed the Airflow login of" in verbs
+    assert verbs.count("opened the Airflow of") >= 3
+
+
+def _a_deep_link_is_followed_by_whoever_is_signed_in(browser: Browser, it: Installation, release: str):
+    there = f"http://{release}.localhost:{it.port}/dags?tags=none"
+    page = sign_in(browser, it, "eddy@example.org")
+    page.goto(there)
+    page.wait_for_url(there, timeout=30_000)
+    stranger = browser.new_context().new_page()
+    stranger.goto(there)
+    stranger.wait_for_url(re.compile(r"/accounts/login/\?next="), timeout=30_000)
+    stranger.get_by_label("Email").fill("eddy@example.org")
+    stranger.get_by_label("Password", exact=True).fill(PASSWORD)
+    stranger.keyboard.press("Enter")
+    stranger.wait_for_url(there, timeout=30_000)  # and back, once it is known who that is
+    stranger.goto(f"http://{release}.localhost:{it.port}/api/v2/auth/logout")
+    expect(stranger.get_by_role("heading", name="You are signed out of this Airflow")).to_be_visible()
+    assert status(stranger, "/api/v2/dags") == 401
+
+
+def _a_sign_out_ends_it_here_and_there(page: Page, it: Installation) -> None:
+    """Of the console: within half a minute Airflow has heard of it."""
+    assert status(page, "/api/v2/dags") == 200
+    console = page.context.new_page()
+    console.goto(f"{it.url}/accounts/logout/")
+    console.get_by_role("button", name="Sign out").last.click()
+    wait_until(lambda: status(page, "/api/v2/dags") in {401, 403}, 30, every=0.5)
 
 
 def run_dag(it: Installation, release: str) -> str:
@@ -147,9 +185,7 @@ def run_dag(it: Installation, release: str) -> str:
     (dags_of(it, release) / "hello.py").write_text(DAG)
     host = {"Host": f"{release}.localhost:{it.port}"}
     with httpx.Client(base_url=it.url, headers=host, timeout=30) as airflow:
-        login = {"username": "admin", "password": airflow_password(it, release)}
-        token = airflow.post("/auth/token", json=login).raise_for_status().json()["access_token"]
-        airflow.headers["Authorization"] = f"Bearer {token}"
+        airflow.headers["Authorization"] = f"Bearer {it.airflow_token(release)}"
         wait_until(lambda: airflow.get("/api/v2/dags/hello").status_code == 200, 60, every=0.5)
         run = (
             airflow.post("/api/v2/dags/hello/dagRuns", json={"logical_date": None}).raise_for_status().json()
@@ -157,12 +193,6 @@ def run_dag(it: Installation, release: str) -> str:
         path = f"/api/v2/dags/hello/dagRuns/{run['dag_run_id']}"
         wait_until(lambda: airflow.get(path).json()["state"] in {"success", "failed"}, 120, every=0.5)
         return str(airflow.get(path).json()["state"])
-
-
-def airflow_password(it: Installation, release: str) -> str:
-    page = it.submit(f"/deployments/{release}/", {}, form=f"/deployments/{release}/credential/").text
-    credential = page[page.index('id="credential"') :]
-    return re.findall(r"<code[^>]*>([^<]+)</code>", credential)[1]
 
 
 def test_a_dag_in_the_folder_runs_to_success_under_local(it, made):

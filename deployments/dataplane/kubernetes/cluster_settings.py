@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deployments.dataplane.contract import AIRFLOW_PASSWORD, CONSOLE_URLS
 from deployments.dataplane.kubernetes import names
 
 DOMAIN = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
@@ -31,6 +32,7 @@ class ClusterSettings:
     egress_cidrs: private networks that DAGs may reach.
     worker_grace: seconds that a worker gets to finish its tasks.
     extra_capacity_au: room in the quota for pods that tasks start.
+    console_urls, takes_password: see `contract.ClusterConfig`.
     """
 
     ingress_domain: str = ""
@@ -48,6 +50,8 @@ class ClusterSettings:
     database_cidrs: tuple[str, ...] = ()
     api_cidrs: tuple[str, ...] = ()
     egress_cidrs: tuple[str, ...] = ()
+    console_urls: str = ""
+    takes_password: bool = False
 
     @classmethod
     def of(cls, raw: Mapping[str, str]) -> "ClusterSettings":
@@ -69,6 +73,8 @@ class ClusterSettings:
             database_cidrs=_cidrs(raw, "database_cidrs"),
             api_cidrs=_cidrs(raw, "api_cidrs"),
             egress_cidrs=_cidrs(raw, "egress_cidrs"),
+            console_urls=raw.get(CONSOLE_URLS, ""),
+            takes_password=AIRFLOW_PASSWORD in raw,
         )
 
     @property

@@ -39,6 +39,8 @@ VARIABLES = "variables"  # the user's: a ConfigMap and a Secret of this name
 SETTINGS = "airflow-settings"
 FILES = "airflow-files"
 POD_TEMPLATE = "pod-template"
+SIGN_IN = "airdeck-sign-in"  # the auth manager
+PEOPLE = "airdeck-people"  # who may come in; written whenever that changes, and never rendered here
 
 LONGEST_NAMESPACE = 63
 LONGEST_OBJECT = 52  # leaves room for the two hashes that name a pod

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deployments.dataplane.contract import (
+    AIRFLOW_PASSWORD,
+    CONSOLE_URLS,
     DAGS_FOLDER,
     UNDER_WAY,
     ClusterConfig,
@@ -22,7 +24,7 @@ from deployments.dataplane.contract import (
     StepName,
     TaskCount,
 )
-from deployments.dataplane.local import environment, logs, ports
+from deployments.dataplane.local import environment, logs, ports, sign_in
 from deployments.dataplane.local.code.store import LocalCode
 from deployments.dataplane.local.health import probe
 from deployments.dataplane.local.health.instances import instances
@@ -84,7 +86,14 @@ class LocalDriver:
             settings.get("fence", "true") == "true",
             tuple(filter(None, settings.get("fence_folders", "").split(os.pathsep))),
         )
-        self._configuration = Configuration(self._paths, self._admin_url, self._fencing, self._warm)
+        self._configuration = Configuration(
+            self._paths,
+            self._admin_url,
+            self._fencing,
+            self._warm,
+            settings.get(CONSOLE_URLS, f"http://127.0.0.1:{self._console_port}"),
+            AIRFLOW_PASSWORD in settings,
+        )
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
         if release.hibernating:
@@ -210,6 +219,10 @@ class LocalDriver:
         applied.record_applied(folder, release.digest)
         return Progress(ASLEEP_STEP.key, Outcome.FINISHED, "Nothing of it runs.")
 
+    def admit(self, ref: Ref, people: str) -> bool:
+        group = self._fencing.account(ref.release_name)
+        return sign_in.admit(self._paths.deployment(ref.release_name), people, group)
+
     # -- Deleting --
 
     def destroy(self, ref: Ref) -> Progress:
@@ -238,6 +251,7 @@ class LocalDriver:
             leftovers=leftovers(self._paths, self._admin_url, ref, len(seen.processes)),
             queues=seen.queues,
             drifted=seen.untidy,
+            signs_in=sign_in.is_in(self._processes(ref).spec_file(API_SERVER)),
         )
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:

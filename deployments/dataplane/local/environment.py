@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from deployments.dataplane.code import BUNDLE as BUNDLE_NAME
+from deployments.dataplane.local import sign_in
 from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.specs import DEPLOYMENT_TAG, STATE_TAG, Spec
 from deployments.domain.proxies import completed
@@ -69,6 +70,8 @@ class Layout:
     console_port: int
     database_url: str
     base: Mapping[str, str] = field(default_factory=dict)
+    console_urls: str = ""  # where browsers reach the console, apart by spaces
+    takes_password: bool = False  # the API server takes the password of last resort too
     warm: Mapping[str, str] | None = None  # the runtime's warm parent, see `steps/warm_parents.py`
     fence: Mapping[str, object] | None = None  # what confines every program, see `steps/fencing.py`
 
@@ -99,11 +102,6 @@ class Layout:
         return self.folder / "config" / "airflow.cfg"
 
     @property
-    def passwords_file(self) -> Path:
-        """The login of the Airflow UI, as the simple auth manager reads it."""
-        return self.folder / "secrets" / "passwords.json"
-
-    @property
     def redis_config(self) -> Path:
         """redis.conf; it holds the password."""
         return self.folder / "secrets" / "redis.conf"
@@ -123,7 +121,15 @@ def worker_name(queue: str, slot: int) -> str:
 def static_specs(release: Release, secrets: Secrets, layout: Layout) -> dict[str, Spec]:
     """Every program but the Celery workers, by name."""
     environment = airflow_environment(release, secrets, layout)
-    specs = {API_SERVER: _airflow(layout, environment, *_api_server_arguments(layout))}
+    # Nothing but the API server lets anybody in.
+    signing_in = sign_in.settings(
+        release.release_name,
+        secrets,
+        layout.folder,
+        layout.console_urls,
+        takes_password=layout.takes_password,
+    )
+    specs = {API_SERVER: _airflow(layout, environment | _named(signing_in), *_api_server_arguments(layout))}
     # Nothing else reads it (checked in 3.2.2 and 3.3.2), so another number of workers restarts the scheduler alone.
     # A user may pin it.
     scheduling = {"AIRFLOW__CORE__PARALLELISM": str(release.parallelism), **environment}
@@ -170,8 +176,8 @@ def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
         layout.airflow_config: AIRFLOW_CFG,
         layout.scheduler: SCHEDULER,
         layout.bundle: BUNDLE,
-        layout.passwords_file: json.dumps({"admin": secrets.admin_password}) + "\n",
         layout.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
+        **sign_in.files(secrets, layout.folder, layout.bundle.parent, takes_password=layout.takes_password),
     }
 
 
@@ -238,8 +244,6 @@ def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
         "DAGS_FOLDER": str(layout.dags),
         "PLUGINS_FOLDER": str(layout.folder / "plugins"),
         "FERNET_KEY": secrets.fernet_key,
-        "SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.passwords_file),
         # Tasks reach the API server directly, not through the console.
         "EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{layout.port}/execution/",
         # The default asks DNS for the full name, seconds on a machine without one.

@@ -29,6 +29,8 @@ HOP_BY_HOP = frozenset(
 )
 # Ours to say; a browser that sends them could claim another address or another scheme.
 FORWARDED = re.compile(rb"forwarded|x-forwarded-.*|x-real-ip")
+# Browsers keep them apart by host names; should one ever not, an Airflow's cookie opens that Airflow.
+AIRFLOW_COOKIE = re.compile(rb"_token|airdeck_(state|assertion)")
 CONSOLE_COOKIE = re.compile(rb"(__Host-)?airdeck-(session|csrf|known)|sessionid|csrftoken")
 # Seconds. Airflow may think for long about an answer; the browser decides how long to wait.
 TIMEOUT = {"connect": 3.0, "pool": 3.0, "read": None, "write": None}
@@ -56,7 +58,7 @@ class AirflowProxy:
             return
         found = HOST.fullmatch(_header(scope, b"host").lower())
         if found is None:
-            await self._app(scope, receive, send)
+            await self._app(_without_airflows(scope), receive, send)
         elif scope["type"] == "http":
             await self._forward(found[1].decode(), scope, receive, send)
         else:
@@ -206,7 +208,9 @@ def _request_headers(scope: Scope) -> Headers:
     headers = [
         (name, value) for name, value in _end_to_end(scope["headers"]) if not FORWARDED.fullmatch(name)
     ]
-    kept = [(name, _without_ours(value) if name == b"cookie" else value) for name, value in headers]
+    kept = [
+        (name, _without(CONSOLE_COOKIE, value) if name == b"cookie" else value) for name, value in headers
+    ]
     client = scope.get("client") or ("127.0.0.1", 0)
     return [
         *((name, value) for name, value in kept if name != b"cookie" or value),
@@ -225,6 +229,17 @@ def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(name, value) for name, value in listed if name not in HOP_BY_HOP and name not in named]
 
 
-def _without_ours(cookies: bytes) -> bytes:
+def _without_airflows(scope: Scope) -> Scope:
+    """A request to the console, without cookies of Airflows."""
+    if not _header(scope, b"cookie"):
+        return scope
+    headers = [
+        (name, _without(AIRFLOW_COOKIE, value) if name == b"cookie" else value)
+        for name, value in scope["headers"]
+    ]
+    return {**scope, "headers": headers}
+
+
+def _without(theirs: re.Pattern[bytes], cookies: bytes) -> bytes:
     pairs = [pair.strip() for pair in cookies.split(b";")]
-    return b"; ".join(pair for pair in pairs if not CONSOLE_COOKIE.fullmatch(pair.split(b"=", 1)[0].strip()))
+    return b"; ".join(pair for pair in pairs if not theirs.fullmatch(pair.split(b"=", 1)[0].strip()))

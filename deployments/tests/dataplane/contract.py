@@ -30,6 +30,8 @@ from deployments.reconciler import plan
 
 ASKED_SECONDS = 5.0  # a person waits for it
 
+# Of one pair, the private half and the public one; as in the first test of RFC 8032.
+SIGN_IN_KEY = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
 CANARIES = Secrets(
     fernet_key="Y2FuYXJ5LWZlcm5ldC1rZXktb2YtMzItYnl0ZXMtLS0=",
     jwt_secret="canary-jwt-" + "j" * 64,
@@ -37,6 +39,7 @@ CANARIES = Secrets(
     database_password="canary-database-password",
     redis_password="canary-redis-password",
     admin_password="canary-admin-password",
+    sign_in_key="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
     variables={"TOKEN": "canary-secret-variable"},
 )
 
@@ -203,6 +206,26 @@ class DriverContract:
         assert harness.new_driver().details(case.ref)
         queues = harness.new_driver().observe(case.ref).queues
         assert [(q.name, q.workers, q.queued, q.running) for q in queues] == [("default", 1, 0, 0)]
+
+    def test_who_may_come_in_is_told_to_a_running_airflow_and_restarts_nothing(
+        self, harness: Harness
+    ) -> None:
+        case, driver = harness.running(), harness.new_driver()
+        before = driver.observe(case.ref)
+        assert before.signs_in
+        for text in ("one", "two", "two"):
+            assert driver.admit(case.ref, text) is True
+        after = harness.new_driver().observe(case.ref)
+        assert (after.digest, after.components, after.drifted) == (
+            before.digest,
+            before.components,
+            before.drifted,
+        )
+
+    def test_one_that_never_was_has_no_place_for_it(self, harness: Harness) -> None:
+        ref = new_case().ref
+        assert harness.new_driver().admit(ref, "one") is False
+        assert harness.new_driver().observe(ref) == Observation("")
 
     def test_logs_are_bounded_and_empty_for_a_component_that_is_not_there(self, harness: Harness) -> None:
         case = harness.running()

@@ -91,9 +91,12 @@ def test_it_goes_on_to_the_path_that_was_opened_once_it_is_seen_healthy(as_, ver
     now = timezone.now()
     put(editable, status=Status.HEALTHY, airflow_url=AIRFLOW, observed_at=now, status_since=now)
     answer = live(as_(vera), editable, now - timedelta(seconds=5))
-    assert (answer.status_code, answer["HX-Redirect"]) == (204, f"{AIRFLOW}/dags/etl")
+    assert (answer.status_code, answer["HX-Redirect"]) == (
+        204,
+        f"{url('open', editable)}?next=%2Fdags%2Fetl",
+    )
     plain = as_(vera).get(url("opening", editable), {"to": "/x", "since": "2026-01-01T00:00:00+00:00"})
-    assert (plain.status_code, plain["Location"]) == (302, f"{AIRFLOW}/x")
+    assert (plain.status_code, plain["Location"]) == (302, f"{url('open', editable)}?next=%2Fx")
 
 
 def test_an_older_word_of_its_health_sends_nobody_in_a_circle(as_, vera, editable):
@@ -101,14 +104,14 @@ def test_an_older_word_of_its_health_sends_nobody_in_a_circle(as_, vera, editabl
     put(editable, status=Status.HEALTHY, airflow_url=AIRFLOW, observed_at=now, status_since=now)
     answer = live(as_(vera), editable, now + timedelta(seconds=1))
     assert answer.status_code == 200
-    assert f'href="{AIRFLOW}/dags/etl"' in answer.content.decode()  # a person may try
+    assert f'href="{url("open", editable)}?next=%2Fdags%2Fetl"' in answer.content.decode()  # a person may try
 
 
 @pytest.mark.parametrize("path", ["", "//evil.example", "https://evil.example/", "/a\nb", "/" + "x" * 3000])
 def test_it_leads_to_that_airflow_alone(as_, vera, editable, path):
     put(editable, status=Status.HEALTHY, airflow_url=AIRFLOW)
     answer = as_(vera).get(url("opening", editable), {"to": path, "since": "2026-01-01T00:00:00+00:00"})
-    assert answer["Location"].startswith(f"{AIRFLOW}/")
+    assert answer["Location"].startswith(f"{url('open', editable)}?next=%2F")
 
 
 @pytest.mark.parametrize("since", ["", "yesterday", "2026-11-28", "2026-13-45T00:00:00+00:00"])

@@ -120,14 +120,38 @@ def test_the_page_reloaded_says_what_the_row_says(as_, vera, deployment, driver)
 
 def test_open_airflow_appears_when_healthy(as_, vera, deployment, driver):
     client = as_(vera)
-    assert ".localhost:8000/" not in client.get(deployment.url).content.decode()
+    assert "Open Airflow</a>" not in client.get(deployment.url).content.decode()
+    assert f"{deployment.url}open/" not in client.get(deployment.url).content.decode()
     settle(deployment)
     page = client.get(deployment.url).content.decode()
-    assert f'href="http://{deployment.release_name}.localhost:8000/"' in page
+    assert f'href="{deployment.url}open/"' in page
     assert "/srv/" in page  # the DAGs folder
 
 
-def test_the_credential_is_shown_to_editors_once_and_audited(as_, bob, vera, deployment):
+def test_no_page_has_a_password_unless_an_operator_keeps_it(as_, bob, deployment, driver, settings):
+    settle(deployment)
+    client = as_(bob)
+    assert "Show password" not in client.get(deployment.url).content.decode()
+    assert client.post(f"{deployment.url}credential/").status_code == 404
+    settings.AIRFLOW_PASSWORD = True
+    assert "Show password" in client.get(deployment.url).content.decode()
+
+
+def test_until_it_signs_people_in_an_airflow_of_before_has_its_password(as_, bob, deployment, driver):
+    driver.signs_in = False
+    settle(deployment)
+    client = as_(bob)
+    assert "Show password" in client.get(deployment.url).content.decode()
+    assert client.get(f"{deployment.url}open/")["Location"] == deployment.airflow_url
+    driver.signs_in = True
+    Deployment.objects.update(due_at=timezone.now())
+    reconcile(deployment.pk)
+    assert "Show password" not in client.get(deployment.url).content.decode()
+    assert "took over the sign-in of" in client.get(f"{deployment.url}activity/").content.decode()
+
+
+def test_the_credential_is_shown_to_editors_once_and_audited(as_, bob, vera, deployment, settings):
+    settings.AIRFLOW_PASSWORD = True
     assert "Show password" not in as_(vera).get(deployment.url).content.decode()
     client = as_(bob)
     page = client.get(deployment.url).content.decode()

@@ -205,7 +205,7 @@ def releases(draw: st.DrawFn, *more: Executor) -> Release:
 
 def local_programs(release: Release) -> dict[str, str]:
     """The digest of every program that this machine would run: another one is a restart of that program."""
-    secrets = Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN")
+    secrets = Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN", "SIGN-IN")
     specs = environment.static_specs(release, secrets, layout())
     for queue in release.queues:
         name = environment.worker_name(queue.name, 1)

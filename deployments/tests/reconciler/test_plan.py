@@ -214,5 +214,5 @@ def test_every_state_has_an_icon_of_its_own(looks):
 def test_secrets_are_never_shown():
     from deployments.domain.spec import Secrets
 
-    secrets = Secrets("f1", "j1", "a1", "d1", "r1", "p1")
+    secrets = Secrets("f1", "j1", "a1", "d1", "r1", "p1", "s1")
     assert repr(secrets) == str(secrets) == f"{secrets}" == "Secrets(…)"

@@ -24,7 +24,7 @@ def test_after_a_rotation_the_old_key_can_be_dropped(deployment, cluster, settin
     new = Fernet.generate_key().decode()
     settings.ENCRYPTION_KEYS = [new, *settings.ENCRYPTION_KEYS]
     call_command("rotate_keys")
-    assert "7 secrets are under the first key" in capsys.readouterr().out
+    assert "8 secrets are under the first key" in capsys.readouterr().out
     settings.ENCRYPTION_KEYS = [new]
     assert vault.read(deployment) == before
     assert connections.config(Cluster.objects.get()).database_url == url

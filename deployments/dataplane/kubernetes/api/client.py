@@ -115,7 +115,7 @@ class Api:
     def text(self, path: str, what: str, limit: int, **query: str) -> str:
         """A pod's log; "" when it is not there. Raises NodeSilent when only the pod's node does not answer."""
         try:
-            raw: bytes = self._call(Request("GET", path, what, query), limit)
+            raw: bytes = self._call(Request("GET", path, what, query, log=True), limit)
             return raw.decode(errors="replace")
         except _Unconnected:
             raise
@@ -146,17 +146,18 @@ class Api:
                 response.close()
 
     def _json(self, request: Request) -> Json:
-        document: Json = self._call(request, MAX_ANSWER, parse=True)
+        document: Json = self._call(request, MAX_ANSWER)
         return document
 
-    def _call(self, request: Request, limit: int, *, parse: bool = False) -> Any:
-        """Send it, and again after what passes. Every request of ours can be repeated without harm."""
+    def _call(self, request: Request, limit: int) -> Any:
+        """Send it, and again after what passes. Every request of ours can be repeated without harm. Returns
+        bytes for a log, else the document."""
         for number in range(1, TRIES + 1):
             self._connection.permit()
             try:
                 with _translated():
-                    raw = self._once(request, limit, _patience(request, parse=parse))
-                    return _parsed(raw) if parse else raw
+                    raw = self._once(request, limit, _patience(request))
+                    return raw if request.log else _parsed(raw)
             except Refused as error:
                 if error.status != 409 or request.method == "DELETE" or number >= CONFLICT_TRIES:
                     raise
@@ -168,9 +169,12 @@ class Api:
                 if request.opening and isinstance(error, _Silent):
                     self._connection.hold(error, SILENT_REST)
                     raise
-                if number == TRIES or (type(error) is _Silent and not parse):
+                node_is_silent = (
+                    request.log and isinstance(error, _Silent) and not isinstance(error, _Unconnected)
+                )
+                if number == TRIES or node_is_silent:
                     raise
-                self._pause(error, number, is_silence=_means_silence(error, request.method, log=not parse))
+                self._pause(error, number, is_silence=_means_silence(error, request))
         raise AssertionError("unreachable")
 
     def _once(self, request: Request, limit: int, patience: float) -> bytes:
@@ -294,18 +298,18 @@ def _translated() -> Iterator[None]:
         raise _Lost(f"The answer of the cluster's API server ended too early: {_root(error)}.") from None
 
 
-def _patience(request: Request, *, parse: bool) -> float:
+def _patience(request: Request) -> float:
     """For how many seconds its answer may be silent."""
-    if not parse:
+    if request.log:
         return LOG_SECONDS
     return OPENING_SECONDS if request.opening else READ_SECONDS
 
 
-def _means_silence(error: DataPlaneError, method: str, *, log: bool) -> bool:
+def _means_silence(error: DataPlaneError, request: Request) -> bool:
     """Whether it is about the whole API server: a write may wait for a webhook, a log for its pod's node."""
     if isinstance(error, _Unconnected):
         return True
-    return not log and (method == "GET" or not isinstance(error, _Silent))
+    return not request.log and (request.method == "GET" or not isinstance(error, _Silent))
 
 
 def _root(error: BaseException) -> str:

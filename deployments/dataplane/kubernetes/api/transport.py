@@ -32,7 +32,7 @@ type Json = dict[str, Any]
 @dataclass(frozen=True)
 class Request:
     """What is asked of an API server. `what` names it in sentences; `kind` is the body's content type. `opening`: it is
-    the first question of a call, for one small object."""
+    the first question of a call, for one small object. `log`: the answer is a text that the pod's node sends."""
 
     method: str
     path: str
@@ -42,6 +42,7 @@ class Request:
     kind: str = "application/json"
     accept: str = ACCEPT
     opening: bool = False
+    log: bool = False
 
 
 class Connection:

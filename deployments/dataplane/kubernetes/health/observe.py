@@ -49,6 +49,7 @@ def observe(target: Target) -> Observed:
         leftovers=_leftovers(target, there, ours, len(workloads)),
         queues=tuple(_load(w, word.loads if word else {}, facts) for w in workloads if queue_of(w)),
         drifted=bool(known.drifts),
+        signs_in=("v1", "ConfigMap", names.SIGN_IN) in known.rendered,
         unreachable_reason=away,
     )
     return Observed(observation, known, tuple(workloads))

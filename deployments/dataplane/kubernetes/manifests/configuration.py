@@ -53,21 +53,29 @@ FILES = {
     "probe.py": files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text(),
     "scheduler.py": files("deployments.dataplane").joinpath("airflow_scheduler.py").read_text(),
 }
+# The auth manager, for the API server alone: a change restarts nothing else.
+SIGN_IN_FILES = {
+    "airdeck_sign_in.py": files("deployments.dataplane").joinpath("airflow_sign_in.py").read_text(),
+    "airdeck_auth_manager.py": files("deployments.dataplane").joinpath("airflow_auth_manager.py").read_text(),
+}
+PEOPLE_FILE = "people"
 
 
 def objects(inputs: Inputs, pod_template: Manifest | None) -> tuple[Manifest, ...]:
     """Everything that pods read; `pod_template` is that of task pods under the Kubernetes executor."""
     release, secrets = inputs.release, inputs.secrets
     plain, secret_ones = inputs.variables
-    login = {LOGIN_FILE: json.dumps({"admin": secrets.admin_password}) + "\n"}
     found = [
         secret(inputs.meta(names.KEYS), keys(inputs)),
-        secret(inputs.meta(names.LOGIN, names.API_SERVER), login),
         secret(inputs.meta(names.VARIABLES), secret_ones),
         _config_map(inputs, names.VARIABLES, plain),
         _config_map(inputs, names.SETTINGS, settings(inputs)),
         _config_map(inputs, names.FILES, FILES),
+        _config_map(inputs, names.SIGN_IN, SIGN_IN_FILES),
     ]
+    if inputs.settings.takes_password:
+        login = {LOGIN_FILE: json.dumps({"admin": secrets.admin_password}) + "\n"}
+        found.append(secret(inputs.meta(names.LOGIN, names.API_SERVER), login))
     if release.executor is Executor.CELERY:
         found.append(secret(inputs.meta(names.REDIS_CONFIG, names.REDIS), redis(inputs)))
     if pod_template is not None:
@@ -130,6 +138,25 @@ def settings(inputs: Inputs) -> dict[str, str]:
         found["KUBERNETES_SERVICE_HOST"] = names.KUBERNETES_API
     # The image's entrypoint waits for the database: the console has seen to it, and workers cannot reach it.
     return unless_set(inputs, {**found, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"})
+
+
+def sign_in(inputs: Inputs) -> dict[str, str]:
+    """How the API server signs people in."""
+    own = {
+        "RELEASE": inputs.release.release_name,
+        "CONSOLE": inputs.settings.console_urls,
+        "SIGN_IN_KEY": inputs.secrets.sign_in_key,
+        "PEOPLE": f"{OURS}/people/{PEOPLE_FILE}",
+    }
+    if inputs.settings.takes_password:
+        own["PASSWORD_FILE"] = f"{OURS}/login/{LOGIN_FILE}"
+    manager = {"AIRFLOW__CORE__AUTH_MANAGER": "airdeck_auth_manager.AirdeckAuthManager"}
+    return manager | {f"AIRFLOW__AIRDECK__{key}": value for key, value in own.items()}
+
+
+def people(meta: Manifest, text: str) -> Manifest:
+    """The list of who may come in, which the API server reads."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {PEOPLE_FILE: text}}
 
 
 def unless_set(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:

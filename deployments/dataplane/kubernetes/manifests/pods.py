@@ -32,7 +32,8 @@ class Program:
     grace: int = 60
     spread: bool = False  # several of them should not share a node
     keep: bool = False  # a node is not emptied under it: it runs tasks
-    login: bool = False
+    signs_in: bool = False  # it is where people come in
+    login: bool = False  # and by a password too
     pod_template: str = ""  # marks the template of task pods that it reads; "" when it reads none
 
 
@@ -49,8 +50,6 @@ def airflow_pod(inputs: Inputs, program: Program) -> Manifest:
         "containers": [airflow_container(inputs, program, program.component)],
         "volumes": _volumes(program),
     }
-    if program.login:
-        spec["initContainers"] = [_login_copy(inputs)]
     if program.spread:
         spec |= _apart(names.selector(inputs.ref, program.component, queue=program.queue))
     return {"metadata": meta, "spec": spec}
@@ -134,6 +133,7 @@ def _checksum(inputs: Inputs, program: Program) -> str:
             "variables": {key: inputs.mark(value) for key, value in secret.items()},
             "login": inputs.mark(inputs.secrets.admin_password) if program.login else "",
             "pod_template": program.pod_template,
+            **({"sign_in": list(conf.SIGN_IN_FILES.values())} if program.signs_in else {}),
         }
     )
 
@@ -151,7 +151,10 @@ def _volumes(program: Program) -> list[Manifest]:
         volumes.append({"name": "template", "configMap": {"name": names.POD_TEMPLATE}})
     if program.login:
         volumes.append({"name": "login", "secret": {"secretName": names.LOGIN, "defaultMode": 0o440}})
-        volumes.append({"name": "login-copy", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})
+    if program.signs_in:
+        volumes.append({"name": "sign-in", "configMap": {"name": names.SIGN_IN}})
+        # The list is written once the pod's namespace is there, and the pod waits for nothing.
+        volumes.append({"name": "people", "configMap": {"name": names.PEOPLE, "optional": True}})
     return volumes
 
 
@@ -169,28 +172,21 @@ def _mounts(program: Program) -> list[Manifest]:
     if program.pod_template:
         mounts.append({"name": "template", "mountPath": f"{conf.OURS}/template", "readOnly": True})
     if program.login:
-        mounts.append({"name": "login-copy", "mountPath": LOGIN_COPY})
+        mounts.append({"name": "login", "mountPath": f"{conf.OURS}/login", "readOnly": True})
+    if program.signs_in:
+        # Airflow has this folder on its module path. A file of its own: what the image holds there stays.
+        mounts += [
+            {
+                "name": "sign-in",
+                "mountPath": f"{conf.HOME}/config/{file}",
+                "subPath": file,
+                "readOnly": True,
+            }
+            for file in sorted(conf.SIGN_IN_FILES)
+        ]
+        # Not by subPath: that would never change under a pod that runs.
+        mounts.append({"name": "people", "mountPath": f"{conf.OURS}/people", "readOnly": True})
     return mounts
-
-
-LOGIN_COPY = f"{conf.OURS}/login"
-
-
-def _login_copy(inputs: Inputs) -> Manifest:
-    """Airflow's simple auth manager opens its password file for writing, and a Secret is mounted read-only. Not `cp`:
-    that would keep the mode in which writing is denied."""
-    source, target = f"{conf.OURS}/secret/{conf.LOGIN_FILE}", f"{LOGIN_COPY}/{conf.LOGIN_FILE}"
-    return {
-        "name": "login",
-        "image": inputs.image,
-        "command": ["install", "-m", "600", source, target],
-        "resources": sizes.resources(Size(50, 64)),
-        "securityContext": locked_down(),
-        "volumeMounts": [
-            {"name": "login", "mountPath": f"{conf.OURS}/secret", "readOnly": True},
-            {"name": "login-copy", "mountPath": LOGIN_COPY},
-        ],
-    }
 
 
 def _apart(selector: Mapping[str, str]) -> Manifest:

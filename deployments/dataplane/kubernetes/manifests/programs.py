@@ -6,7 +6,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, checksum
-from deployments.dataplane.kubernetes.manifests.pods import LOGIN_COPY, Program, airflow_pod
+from deployments.dataplane.kubernetes.manifests.pods import Program, airflow_pod
 from deployments.domain.spec import QueueSpec
 from deployments.domain.states import Executor
 
@@ -21,8 +21,7 @@ def api_server(inputs: Inputs) -> Program:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__PORT": str(conf.API_PORT),
         "AIRFLOW__API__INSTANCE_NAME": inputs.release.release_name,
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{LOGIN_COPY}/{conf.LOGIN_FILE}",
+        **conf.sign_in(inputs),
         "FORWARDED_ALLOW_IPS": "*",  # the ingress controller; the NetworkPolicy keeps others away
     }
     if inputs.behind_proxy:
@@ -37,7 +36,8 @@ def api_server(inputs: Inputs) -> Program:
         ports={"http": conf.API_PORT},
         probes=_http_probes("/api/v2/version", conf.API_PORT, liveness_period=20),
         spread=True,
-        login=True,
+        signs_in=True,
+        login=inputs.settings.takes_password,
     )
 
 

@@ -95,18 +95,24 @@ class Feed:
             self._stream = None
             try:
                 began = time.monotonic()
-                self._watch() if self._version else self._list()
+                if self._version:
+                    self._watch()
+                else:
+                    self._list()
                 failures = 0
                 rest = 0.0 if self._version or time.monotonic() - began > 1.0 else 1.0
             except Gone:
                 self._version = ""
-                rest, failures = _backoff(failures) if failures else 0.0, failures + 1
+                rest = _backoff(failures) if failures else 0.0
+                failures += 1
             except DataPlaneError as error:
-                rest, failures = self._fail(error, failures), failures + 1
+                rest = self._fail(error, failures)
+                failures += 1
             except Exception as error:
                 logger.exception("feed_failed", kind=self.kind.kind)
                 self._dead(f"The watch of every {self.kind.kind} failed ({type(error).__name__}).")
-                rest, failures = _backoff(failures + 3), failures + 1
+                rest = _backoff(failures + 3)
+                failures += 1
             if rest:
                 self._pulse.wait(rest)
 

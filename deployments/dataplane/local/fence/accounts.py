@@ -83,8 +83,8 @@ def let_everybody_read(folder: Path) -> None:
         for name in (*folders, *names):
             mode = os.stat(name, dir_fd=here, follow_symlinks=False).st_mode
             if not stat.S_ISLNK(mode):
-                wanted = 0o755 if stat.S_ISDIR(mode) or mode & 0o100 else 0o644
-                os.chmod(name, wanted & ~0o200 | mode & 0o200, dir_fd=here)
+                open_mode = 0o755 if stat.S_ISDIR(mode) or mode & 0o100 else 0o644
+                os.chmod(name, open_mode & ~0o200 | mode & 0o200, dir_fd=here)
     folder.chmod(0o755)
 
 
@@ -102,10 +102,10 @@ def _claim(claims: Path, number: int, name: str) -> bool:
                 os.link(draft, file)
                 return True
             except FileExistsError:
-                said = file.read_text()
-                if said == name:
+                owner = file.read_text()
+                if owner == name:
                     return True
-                if Path(said.partition("\n")[0]).exists():
+                if Path(owner.partition("\n")[0]).exists():
                     return False
                 file.unlink(missing_ok=True)
         return False

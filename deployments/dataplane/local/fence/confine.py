@@ -11,6 +11,7 @@ import ctypes
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from deployments.dataplane.local.fence import landlock, system
@@ -75,7 +76,13 @@ def _become(uid: int) -> None:
 
 
 def _no_capabilities_again() -> None:
-    """What this process and its children may ever have again: none. Those it has, it keeps for a moment."""
+    """What this process and its children may ever have again: none. Those it has, it keeps for a moment. Root of a
+    container may lack the right to do that (CAP_SETPCAP); then it is left to no_new_privs."""
+    with suppress(PermissionError):
+        _drop_what_may_be_had()
+
+
+def _drop_what_may_be_had() -> None:
     for capability in range(LAST_CAPABILITY + 1):
         try:
             _prctl(PR_CAPBSET_DROP, capability)

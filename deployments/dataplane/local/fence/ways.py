@@ -60,17 +60,17 @@ class Isolation:
         able = [what for version, what in PARTLY.items() if self.landlock < version]
         if not able:
             return "Isolated: Landlock keeps the code of each Deployment to its own files and processes."
-        said = " and ".join([", ".join(able[:-1]), able[-1]] if len(able) > 1 else able)
+        together = " and ".join([", ".join(able[:-1]), able[-1]] if len(able) > 1 else able)
         return (
             "Isolated in part: Landlock keeps the code of each Deployment to its own files, but on this kernel it can "
-            f"{said}. Linux 6.12 or newer prevents that."
+            f"{together}. Linux 6.12 or newer prevents that."
         )
 
 
-def find(root: Path, *programs: Path, wanted: bool = True) -> Isolation:
-    """What there is for Deployments of the state folder `root` that run these programs, by default our Python; `wanted`
-    is what FENCE says."""
-    if not wanted:
+def find(root: Path, *programs: Path, switched_on: bool = True) -> Isolation:
+    """What there is for Deployments of the state folder `root` that run these programs, by default our Python.
+    `switched_on` is what FENCE says."""
+    if not switched_on:
         return Isolation(why="FENCE is false: leave it out to isolate them.")
     real = [Path(os.path.realpath(program)) for program in programs or (sys.executable,)]
     found = Isolation(landlock.version(), account=_accounts(root, *real))
@@ -84,6 +84,8 @@ def _instead(root: Path) -> str:
         return (
             "Use such a system, or start Airdeck as root, which gives each Deployment an account of its own."
         )
+    if not _may_change_user():
+        return f"Use such a system, or give root its rights in this container: {', '.join(NEEDED)}."
     return f"Use such a system, or let every user pass the folders above {root} and {sys.executable}."
 
 

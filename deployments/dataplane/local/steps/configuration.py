@@ -28,6 +28,8 @@ class Configuration:
     admin_url: str
     fencing: Fencing
     warm: WarmStarts
+    console_urls: str
+    takes_password: bool
 
     def write(self, release_name: str, release: Release, secrets: Secrets, processes: Processes) -> str:
         """Make every folder and file that differs. A sentence when something was written, else ""."""
@@ -68,6 +70,8 @@ class Configuration:
                 self.admin_url, database=name, user=name, password=secrets.database_password
             ),
             base=self.fencing.base(release_name, base_environment()),
+            console_urls=self.console_urls,
+            takes_password=self.takes_password,
             warm=self.warm.contact(version),
             fence=self.fencing.document(release_name, version, port),
         )

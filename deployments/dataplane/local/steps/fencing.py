@@ -1,5 +1,5 @@
-"""The driver's side of the fence: makes a Deployment's folders, gives them to whoever runs its programs, and says what
-these may reach. Everything that holds is in files: the account, who owns what."""
+"""The driver's side of the fence: makes a Deployment's folders, gives them to the user that runs its programs, and says
+what these may reach. Everything that holds is in files: the account, who owns what."""
 
 import json
 import os
@@ -24,22 +24,22 @@ THEIRS = ("home", "dags", "plugins", "tmp", "redis", "logs/tasks", "logs/dags")
 
 @dataclass(frozen=True)
 class Fencing:
-    """The fences of one data plane. `wanted` is what FENCE says, `shared` what FENCE_FOLDERS does."""
+    """The fences of one data plane. `switched_on` is what FENCE says, `shared` what FENCE_FOLDERS does."""
 
     paths: StateDir
     admin_url: str
     redis_server: Path
     console_port: int
-    wanted: bool
+    switched_on: bool
     shared: tuple[str, ...]
 
     def isolation(self, version: str) -> ways.Isolation:
         """What keeps apart the Deployments that run on this runtime."""
         python = runtimes.python(self.paths, version)
-        return ways.find(self.paths.root, python, self.redis_server, wanted=self.wanted)
+        return ways.find(self.paths.root, python, self.redis_server, switched_on=self.switched_on)
 
     def prepare(self, release_name: str, version: str) -> None:
-        """Make the folders of the Deployment and give them to whoever is to run its programs. Idempotent."""
+        """Make the folders of the Deployment and give them to the user that is to run its programs. Idempotent."""
         folder = self.paths.deployment(release_name)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "home").mkdir(mode=0o700, exist_ok=True)
@@ -98,7 +98,9 @@ class Fencing:
 
     def _applied(self, release_name: str) -> ways.Isolation:
         """What its programs were last told; before that, what they would be."""
-        found = ways.find(self.paths.root, Path(sys.executable), self.redis_server, wanted=self.wanted)
+        found = ways.find(
+            self.paths.root, Path(sys.executable), self.redis_server, switched_on=self.switched_on
+        )
         try:
             spec = json.loads(
                 (self.paths.deployment(release_name) / "specs" / f"{API_SERVER}.json").read_text()

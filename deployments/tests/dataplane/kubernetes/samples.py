@@ -23,6 +23,7 @@ SECRETS = Secrets(
     database_password="marked-database-password",
     redis_password="marked redis/password@1",
     admin_password="marked-admin-password",
+    sign_in_key="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
     variables={"TOKEN": "marked-secret-variable", "MULTI": "marked-line one\nmarked-line two $(POD_IP)"},
 )
 REGISTRY = json.dumps({"auths": {"mirror.example": {"auth": "bWFya2VkLXJlZ2lzdHJ5"}}})
@@ -40,6 +41,8 @@ RICH = {  # a cluster in which everything is set
     "database_cidrs": "10.9.0.0/24",
     "api_cidrs": "172.20.0.1/32",
     "egress_cidrs": "10.20.0.0/16, 10.21.0.0/16",
+    "console_urls": "https://airdeck.example.com",
+    "airflow_password": "yes",
 }
 
 

@@ -4,16 +4,14 @@ import base64
 import hashlib
 import json
 import re
-import stat
-import subprocess
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.manifests import Manifest, sizes
+from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.rbac import rules
 from deployments.dataplane.kubernetes.watch.kinds import KINDS
 from deployments.domain.spec import Size
@@ -133,7 +131,7 @@ def test_what_a_pod_refers_to_is_there(objects):
         assert ("ServiceAccount", spec["serviceAccountName"]) in there
         volumes = {volume["name"]: volume for volume in spec.get("volumes", ())}
         for volume in volumes.values():
-            if "configMap" in volume:
+            if "configMap" in volume and not volume["configMap"].get("optional"):
                 assert ("ConfigMap", volume["configMap"]["name"]) in there
             if "secret" in volume:
                 assert ("Secret", volume["secret"]["secretName"]) in there
@@ -291,20 +289,31 @@ def test_a_budget_stands_where_two_pods_are_and_nowhere_else(shape, several):
     assert all(spec["maxUnavailable"] == 1 and "minAvailable" not in spec for spec in budgets.values())
 
 
-def test_the_copy_of_the_login_can_be_written_by_its_owner(tmp_path):
-    """Airflow opens it for writing; the mounted original is read-only, and so would be what `cp` makes of it."""
-    asked = samples.inputs(shape="smallest")
-    pod = samples.lasting(asked)["Deployment", names.API_SERVER]["spec"]["template"]["spec"]
-    copy, reader = pod["initContainers"][0], pod["containers"][0]
-    for folder in ("secret", "login"):
-        (tmp_path / folder).mkdir()
-    original = tmp_path / "secret" / "passwords.json"
-    original.write_text("{}")
-    original.chmod(0o440)
-    subprocess.run([part.replace("/opt/airdeck", str(tmp_path)) for part in copy["command"]], check=True)
+@pytest.mark.parametrize(("shape", "kept"), [("smallest", False), ("largest", True)])
+def test_a_password_is_there_where_an_operator_keeps_it_alone(shape, kept):
+    found = samples.lasting(samples.inputs(shape=shape))
+    assert (("Secret", names.LOGIN) in found) == kept
+    reader = found["Deployment", names.API_SERVER]["spec"]["template"]["spec"]["containers"][0]
     desired = {each["name"]: each.get("value", "") for each in reader["env"]}
-    file = desired["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"].replace("/opt/airdeck", str(tmp_path))
-    assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
+    assert ("AIRFLOW__AIRDECK__PASSWORD_FILE" in desired) == kept
+    assert (f"{conf.OURS}/login" in [each["mountPath"] for each in reader["volumeMounts"]]) == kept
+
+
+def test_the_api_server_alone_signs_people_in_and_its_list_changes_under_it():
+    found = samples.lasting(samples.inputs())
+    for (kind, name), each in found.items():
+        if kind != "Deployment":
+            continue
+        (container,) = each["spec"]["template"]["spec"]["containers"]
+        environment = {one["name"]: one.get("value", "") for one in container.get("env", ())}
+        assert ("AIRFLOW__CORE__AUTH_MANAGER" in environment) == (name == names.API_SERVER), name
+    container = found["Deployment", names.API_SERVER]["spec"]["template"]["spec"]["containers"][0]
+    mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+    environment = {one["name"]: one.get("value", "") for one in container["env"]}
+    assert "subPath" not in mounts[f"{conf.OURS}/people"]  # such a file never changes
+    assert environment["AIRFLOW__AIRDECK__PEOPLE"] == f"{conf.OURS}/people/{conf.PEOPLE_FILE}"
+    for file in conf.SIGN_IN_FILES:
+        assert mounts[f"/opt/airflow/config/{file}"]["subPath"] == file
 
 
 def test_sizes_are_written_as_kubernetes_writes_them():

@@ -17,6 +17,7 @@ from console.embedded import postgres, programs, redis_server
 from console.kit.files import write_private
 from console.tests.services import STATE
 from deployments.dataplane.contract import ClusterConfig, DataPlaneUnreachable
+from deployments.dataplane.local import ports
 from deployments.dataplane.local.driver import LocalDriver
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Supervisor, render_main
@@ -118,6 +119,13 @@ def config(**settings: str) -> ClusterConfig:
             **settings,
         },
     )
+
+
+def door(case: Case) -> tuple[int, Path]:
+    """The port of its API server, and the folder of its logs."""
+    port = ports.upstream(STATE.root, case.ref.release_name)
+    assert port is not None
+    return port, STATE.deployment(case.ref.release_name) / "logs"
 
 
 class LocalHarness:

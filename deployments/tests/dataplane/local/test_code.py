@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from console.tests.services import STATE
 from deployments.domain.spec import RuntimeSpec
 from deployments.domain.states import Executor
 from deployments.tests.code.contract import received, store_of, with_code
@@ -63,16 +64,17 @@ def harness() -> LocalHarness:
 
 
 @pytest.mark.parametrize("runtime", [NEWER, OLDER], ids=["newer", "older"])
-def test_a_run_finishes_on_the_code_with_which_it_began(harness, tmp_path, runtime: RuntimeSpec) -> None:
+def test_a_run_finishes_on_the_code_with_which_it_began(harness, runtime: RuntimeSpec) -> None:
     """One Deployment, one story: starting another one for each sentence would take half a minute each."""
     case = new_case(Executor.LOCAL, runtime=runtime)
-    story = {"helper.py": b"WORD = 'one'\n", "sub/story.py": STORY.format(scene=tmp_path).encode()}
+    scene = STATE.deployment(case.ref.release_name) / "home"  # within its fence
+    story = {"helper.py": b"WORD = 'one'\n", "sub/story.py": STORY.format(scene=scene).encode()}
     try:
         converge(harness, case)
         _a_folder_is_read_until_the_first_deploy(harness, case)
         pids = _pids(harness, case)
         case, one = _deploy(harness, case, story, 1)
-        until((tmp_path / "began").exists)
+        until((scene / "began").exists)
         assert store_of(harness, case).report().pinned == {one}
         later = {
             **story,
@@ -83,15 +85,15 @@ def test_a_run_finishes_on_the_code_with_which_it_began(harness, tmp_path, runti
         # A parse that was under way counts as one of the new version; the one after it has the third task.
         until(lambda: rows(case, f"SELECT 1 FROM dag WHERE bundle_version = '{two}'"), 40)
         until(lambda: rows(case, "SELECT 1 FROM dag_version WHERE dag_id = 'story' OFFSET 1"), 40)
-        (tmp_path / "go").touch()
+        (scene / "go").touch()
         _ended(harness, case, 1)
-        assert (tmp_path / "first").read_text() == "one\n"
-        assert (tmp_path / "second").read_text() == "one\n"  # which began after the deploy
-        assert not (tmp_path / "third").exists()
+        assert (scene / "first").read_text() == "one\n"
+        assert (scene / "second").read_text() == "one\n"  # which began after the deploy
+        assert not (scene / "third").exists()
         _airflow(case, harness, "dags", "trigger", "story")
         _ended(harness, case, 2)
-        assert (tmp_path / "second").read_text() == "one\ntwo\n"
-        assert (tmp_path / "third").read_text() == "two\n"
+        assert (scene / "second").read_text() == "one\ntwo\n"
+        assert (scene / "third").read_text() == "two\n"
         assert store_of(harness, case).report().pinned == frozenset()
         case = _what_does_not_import_is_told_until_it_is_mended(harness, case, later)
         assert _pids(harness, case) == pids  # no deploy restarted anything

@@ -3,8 +3,9 @@
 import pytest
 
 from deployments.tests.code.contract import CodeContract
+from deployments.tests.dataplane import sign_in_story
 from deployments.tests.dataplane.contract import Case, DriverContract, LifeContract, remove
-from deployments.tests.dataplane.local.airflow_local import LocalHarness, assert_runs_a_dag
+from deployments.tests.dataplane.local.airflow_local import LocalHarness, assert_runs_a_dag, door
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -19,6 +20,12 @@ def harness():
 
 class TestLocalDataPlane(DriverContract, CodeContract):
     pass
+
+
+def test_three_people_come_in_as_themselves_and_nobody_else_does(harness):
+    """On the older runtime; on the newer one in test_airflow.py."""
+    case = harness.running()
+    sign_in_story.story(harness, case, *door(case))
 
 
 class TestLife(LifeContract):

@@ -13,7 +13,7 @@ from deployments.domain.spec import QueueSpec, Release, RuntimeSpec, Secrets, au
 from deployments.domain.states import Executor
 
 GOLDEN = Path(__file__).with_name("golden")
-SECRETS = Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN")
+SECRETS = Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN", "SIGN-IN")
 
 
 def layout(version: str = "3.3-1") -> Layout:
@@ -100,6 +100,6 @@ def test_the_spec_changes_with_the_environment_and_not_with_the_generation() -> 
     first = airflow_env.static_specs(release(Executor.CELERY), SECRETS, layout())
     again = airflow_env.static_specs(release(Executor.CELERY), SECRETS, layout())
     assert {n: s.digest for n, s in first.items()} == {n: s.digest for n, s in again.items()}
-    moved = Secrets("OTHER", "JWT", "API", "DATABASE", "REDIS", "ADMIN")
+    moved = Secrets("OTHER", "JWT", "API", "DATABASE", "REDIS", "ADMIN", "SIGN-IN")
     other = airflow_env.static_specs(release(Executor.CELERY), moved, layout())
     assert {name for name in first if first[name].digest == other[name].digest} == {"redis"}

@@ -29,6 +29,7 @@ VERSION = "9.9-1"
 OURS = "calm-orbit-0001"
 VERSIONED = "code/versions/1-abc/dag.py"
 CONSOLE_PORT = 8123
+SHARED = f"airdeck-canary-{os.getpid()}"  # other test runs of this machine have one too
 ROOT = os.getuid() == 0
 # A neighbour: its secrets are in its environment, its memory, and where programs share things by name.
 NEIGHBOUR = """
@@ -91,7 +92,7 @@ class Scene:
             postgres.url(STATE, "postgres"),
             Path("/bin/true"),
             console_port=CONSOLE_PORT,
-            wanted=True,
+            switched_on=True,
             shared=(),
         )
 
@@ -144,9 +145,7 @@ class Scene:
     @contextmanager
     def neighbour(self):
         """A program of the other Deployment: its pid, and the System V segment that it made."""
-        with self.start(
-            THEIRS, NEIGHBOUR, "airdeck-canary", stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as program:
+        with self.start(THEIRS, NEIGHBOUR, SHARED, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
             line = program.stdout.readline()
             try:
                 yield program.pid, int(line)
@@ -178,8 +177,8 @@ class Scene:
             pids=[pid],
             ports=[CONSOLE_PORT, 20_001],
             warm=[],
-            abstract=["airdeck-canary"] if way.landlock >= landlock.KNOWS_SCOPES else [],
-            memory=["airdeck-canary"] if way.account else [],
+            abstract=[SHARED] if way.landlock >= landlock.KNOWS_SCOPES else [],
+            memory=[SHARED] if way.account else [],
             segments=[segment] if way.account else [],
         )
         return {
@@ -416,7 +415,7 @@ def test_files_are_given_away_without_following_links(tmp_path) -> None:
 
 def test_a_deployment_without_a_whole_fence_says_so_in_a_sentence(scene, monkeypatch) -> None:
     assert scene.fencing.notes(OURS) == {}  # nothing is wrong
-    off = Fencing(**{**vars(scene.fencing), "wanted": False})
+    off = Fencing(**{**vars(scene.fencing), "switched_on": False})
     monkeypatch.setattr(scene, "fencing", off)
     assert off.document(OURS, VERSION, 20_000) is None
     (note,) = off.notes("calm-orbit-0003").values()  # before it was started

@@ -65,7 +65,7 @@ def given(secret: bool, value: str = "") -> tuple[Release, Secrets]:
     values = {**VALUES, **({"EMPTY": value} if value else {})}
     asked = replace(release(Executor.LOCAL), environment={} if secret else values, scheduler_replicas=1)
     mine = values if secret else {}
-    return asked, Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN", variables=mine)
+    return asked, Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN", "SIGN-IN", variables=mine)
 
 
 def environment_of(file: Path) -> dict[bytes, bytes]:

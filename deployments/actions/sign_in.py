@@ -1,0 +1,88 @@
+"""Opening an Airflow as oneself, and tokens for scripts. Both are judged here once more, by the database's clock:
+a person who loses the right after that moment is sent away by the list that Airflow reads."""
+
+from django.db import transaction
+from django.utils.http import urlencode
+
+from console.kit.refusals import InvalidInput
+from deployments.access import deployment_for
+from deployments.actions.refusals import NotNow
+from deployments.audit import record_deployment
+from deployments.dataplane.airflow_sign_in import local_path
+from deployments.models import Deployment
+from deployments.queries.people import AIRFLOW_ROLES, database_now
+from deployments.secrets import assertions, vault
+from workspaces.access import require
+from workspaces.models import User
+from workspaces.permissions import Permission, Role
+
+OPENED = "opened the Airflow of"
+TOKEN_MINUTES = (15, 30, 60)  # as the page offers them; the last is the most
+NOT_OPEN = "Airflow does not answer yet. It may be starting, or hibernating: the overview says which."
+OLD = (
+    "This Airflow was started before Airdeck signed people in. It does so once it is restarted: edit it, or hibernate "
+    "it and wake it up."
+)
+
+
+def start_url(deployment: Deployment, *, to: str, console: str) -> str:
+    """Where a browser begins: at Airflow, which remembers it and leads it back here. Pure."""
+    query = urlencode({"next": local_path(to), "console": console})
+    return f"{deployment.airflow_url.rstrip('/')}/auth/login?{query}"
+
+
+@transaction.atomic
+def sign_in(*, deployment: Deployment, by: User, state: str, to: str) -> str:
+    """An assertion for the browser of which Airflow told the digest `state`; audited. `to` is a path of that Airflow.
+
+    Raises Http404 and PermissionDenied as the page does, and NotNow while Airflow does not answer."""
+    now = database_now().timestamp()
+    role = _role(deployment, by)
+    if not deployment.airflow_url:
+        raise NotNow(NOT_OPEN)
+    record_deployment(deployment, by, OPENED, new={"role in Airflow": role})
+    return assertions.sign_in(
+        vault.one(deployment, "sign_in_key"),
+        release=deployment.release_name,
+        user_id=str(by.pk),
+        email=by.email,
+        role=role,
+        state=state,
+        to=local_path(to),
+        now=now,
+    )
+
+
+@transaction.atomic
+def make_airflow_token(*, deployment: Deployment, by: User, minutes: int) -> str:
+    """A token for scripts: Airflow's API as oneself, for 1 to 60 minutes; audited. It ends with its maker's right to
+    open this Airflow, and never allows more than they may at that moment.
+
+    Raises InvalidInput, Http404 and PermissionDenied, and NotNow while this Airflow takes none."""
+    if not 1 <= minutes <= TOKEN_MINUTES[-1]:
+        raise InvalidInput({"minutes": f"A token lives for 1 to {TOKEN_MINUTES[-1]} minutes."})
+    now = database_now().timestamp()
+    role = _role(deployment, by)
+    if not deployment.signs_in:
+        raise NotNow(OLD)
+    record_deployment(
+        deployment,
+        by,
+        "made an Airflow token for",
+        new={"role in Airflow": role, "minutes": minutes},
+    )
+    return assertions.airflow_token(
+        vault.one(deployment, "jwt_secret"),
+        user_id=str(by.pk),
+        email=by.email,
+        role=role,
+        now=now,
+        seconds=minutes * 60,
+    )
+
+
+def _role(deployment: Deployment, by: User) -> str:
+    """What they are in Airflow now."""
+    _, membership = deployment_for(by, deployment.release_name)
+    require(membership, Permission.OPEN_AIRFLOW)
+    return AIRFLOW_ROLES[Role(membership.role)]

@@ -1,0 +1,132 @@
+"""Airflows hear who may come in, whoever changed that and however."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from deployments.dataplane import airflow_sign_in as rules
+from deployments.models import AirflowSignOut, Deployment
+from deployments.reconciler import people
+from deployments.reconciler.reconcile import reconcile
+from deployments.secrets import vault
+from deployments.tasks import sweep
+from deployments.tests.reconciler.test_reconcile import settle
+from workspaces.models import Membership, Workspace
+from workspaces.permissions import Role
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def healthy(deployment, driver, bob, vera):
+    return settle(deployment)
+
+
+def told(driver, deployment) -> dict[str, str]:
+    """Who may come in, as its Airflow was told last."""
+    key = rules.public_key(vault.read(deployment).sign_in_key)
+    wanted = rules.audience(rules.PEOPLE, deployment.release_name)
+    claims = rules.signed(driver.worlds[deployment.release_name].people, key, wanted)
+    return {who: role for who, (role, _) in claims["people"].items()}
+
+
+def caught_up(driver, deployment) -> dict[str, str]:
+    """What it is told once the sweep and a worker were there."""
+    sweep()
+    deployment.refresh_from_db()
+    assert deployment.due_at <= timezone.now(), "the sweep did not notice"
+    reconcile(deployment.pk)
+    return told(driver, deployment)
+
+
+def test_a_new_airflow_knows_its_people_before_anybody_may_open_it(healthy, driver, alice, bob, vera):
+    assert told(driver, healthy) == {str(alice.pk): "ADMIN", str(bob.pk): "OP", str(vera.pk): "VIEWER"}
+
+
+def remove(vera, workspace):
+    Membership.objects.filter(user=vera).delete()
+
+
+def demote(vera, workspace):
+    Membership.objects.filter(user=vera).update(role=Role.ADMIN)
+
+
+def block(vera, workspace):
+    vera.is_active = False
+    vera.save()
+
+
+def suspend(vera, workspace):
+    Workspace.objects.filter(pk=workspace.pk).update(suspended_at=Now())
+
+
+@pytest.mark.parametrize(
+    ("change", "role"), [(remove, None), (demote, "ADMIN"), (block, None), (suspend, None)]
+)
+def test_whatever_changes_who_may_is_written_at_the_next_sweep(
+    healthy, driver, vera, workspace, change, role
+):
+    sweep()
+    healthy.refresh_from_db()
+    assert healthy.due_at > timezone.now()  # nothing to tell
+    change(vera, workspace)
+    assert caught_up(driver, healthy).get(str(vera.pk)) == role
+    sweep()
+    healthy.refresh_from_db()
+    assert healthy.due_at > timezone.now()
+
+
+def test_a_sign_out_ends_sessions_from_before_it(healthy, driver, vera):
+    AirflowSignOut.objects.create(user=vera)
+    caught_up(driver, healthy)
+    text = driver.worlds[healthy.release_name].people
+    key = rules.public_key(vault.read(healthy).sign_in_key)
+    claims = rules.signed(text, key, rules.audience(rules.PEOPLE, healthy.release_name))
+    at = AirflowSignOut.objects.get(user=vera).at.timestamp()
+    assert claims["people"][str(vera.pk)] == ["VIEWER", at]
+    assert claims["iat"] >= at
+
+
+def test_a_transfer_changes_the_people(healthy, driver, charlie, vera):
+    theirs = Membership.objects.get(user=charlie).workspace
+    Deployment.objects.update(workspace=theirs)
+    assert caught_up(driver, healthy) == {str(charlie.pk): "ADMIN"}
+
+
+def test_what_cannot_be_told_is_tried_again_at_its_own_pace(healthy, driver, vera):
+    driver.fail["admit"] = "The disk is full."
+    Membership.objects.filter(user=vera).delete()
+    sweep()
+    reconcile(healthy.pk)
+    healthy.refresh_from_db()
+    assert "The disk is full" in healthy.reason
+    assert healthy.failures == 1
+    due = healthy.due_at
+    assert people.mark_changed() == 0  # the back-off stands
+    healthy.refresh_from_db()
+    assert healthy.due_at == due
+    driver.fail.clear()
+    Deployment.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    reconcile(healthy.pk)
+    assert str(vera.pk) not in told(driver, healthy)
+
+
+def test_it_is_told_again_now_and_then_since_files_get_lost(healthy, driver):
+    driver.worlds[healthy.release_name].people = ""
+    Deployment.objects.update(people_written_at=timezone.now() - timedelta(minutes=11), due_at=Now())
+    reconcile(healthy.pk)
+    assert told(driver, healthy)
+
+
+def test_one_that_sleeps_or_knows_no_sign_in_is_left_alone(healthy, driver, vera):
+    Membership.objects.filter(user=vera).delete()
+    for change in ({"hibernating": True}, {"hibernating": False, "signs_in": False}):
+        Deployment.objects.update(**change)
+        assert people.mark_changed() == 0
+
+
+def test_looking_costs_the_same_for_any_number(healthy, django_assert_num_queries):
+    with django_assert_num_queries(2):
+        people.mark_changed()
