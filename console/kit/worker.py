@@ -22,10 +22,10 @@ class SignOfLife(bootsteps.StartStopStep):
 class Consumer(CeleryConsumer):
     """Celery's consumer; while the broker is away it waits, alive."""
 
-    def __init__(self, *arguments: Any, app: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         # Here, and not where the app is made: a web process makes one too, and never consumes.
-        app.steps["consumer"].add(SignOfLife)
-        super().__init__(*arguments, app=app, **options)
+        options["app"].steps["consumer"].add(SignOfLife)
+        super().__init__(*arguments, **options)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Until there is a connection."""
