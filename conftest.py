@@ -121,8 +121,21 @@ def enqueued_checks(monkeypatch) -> list[UUID]:
     return sent
 
 
+@pytest.fixture
+def enqueued_git(monkeypatch) -> list[UUID]:
+    """The Deployments whose Git repository a worker would have been asked to look at."""
+    sent: list[UUID] = []
+
+    def remember(pk: UUID) -> bool:
+        sent.append(pk)
+        return True
+
+    monkeypatch.setattr("deployments.enqueue.check_git", remember)
+    return sent
+
+
 @pytest.fixture(autouse=True)
-def _no_worker(enqueued, enqueued_mail, enqueued_checks) -> None:
+def _no_worker(enqueued, enqueued_mail, enqueued_checks, enqueued_git) -> None:
     """Nothing is sent to a real broker unless a test starts one."""
 
 

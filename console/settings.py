@@ -30,6 +30,8 @@ EMBEDDED = env.bool("EMBEDDED", False)
 STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".local"))).absolute()
 PORT = env.int("PORT", 8000)
 WARM_STARTS = env.bool("WARM_STARTS", True)
+TASK_LOG_DAYS = env.int("TASK_LOG_DAYS", 30)
+TASK_LOG_MIB = env.int("TASK_LOG_MIB", 2048)
 # Whether the code of a Deployment on this machine is kept to its own files, and what else it may read and write.
 FENCE = env.bool("FENCE", True)
 FENCE_FOLDERS: list[str] = env.list("FENCE_FOLDERS", [])
@@ -54,6 +56,11 @@ AIRFLOW_PASSWORD = env.bool("AIRFLOW_PASSWORD", False)
 
 # Of this machine or its links: a cluster may be there only when it is listed.
 CLUSTER_ADDRESSES: list[str] = env.list("CLUSTER_ADDRESSES", [])
+
+# Not public: a Git repository may be there only when it is listed.
+GIT_ADDRESSES: list[str] = env.list("GIT_ADDRESSES", [])
+# Of the workers' processes, which `make run` has two of; the others go on with passes.
+GIT_CHECKS_AT_ONCE = env.int("GIT_CHECKS_AT_ONCE", 1 if EMBEDDED else 2)
 
 INSTALLED_APPS = [
     "console",
@@ -270,7 +277,7 @@ if OIDC_URL:
                     "provider_id": OIDC_PROVIDER,
                     "name": OIDC_NAME,
                     "client_id": env.str("OIDC_CLIENT_ID"),
-                    "secret": secret("OIDC_CLIENT_SECRET", env.str("OIDC_CLIENT_SECRET", "")),
+                    "secret": secret("OIDC_CLIENT_SECRET", env.str("OIDC_CLIENT_SECRET")),
                     "settings": {"server_url": OIDC_URL},
                 }
             ],

@@ -10,9 +10,11 @@ class DeploymentsConfig(AppConfig):
     name = "deployments"
 
     def ready(self) -> None:
-        """Register with tenancy what lives in Workspaces, and drivers at which addresses clusters may be."""
+        """Register with tenancy what lives in Workspaces, with drivers at which addresses clusters may be, and with Git
+        at which repositories may be."""
         from deployments import workspace_hooks
-        from deployments.domain import addresses
+        from deployments.domain import addresses, git_hosts
 
         workspace_hooks.register()
         addresses.allow(addresses.networks(settings.CLUSTER_ADDRESSES))
+        git_hosts.allow(git_hosts.Listed.of(settings.GIT_ADDRESSES))

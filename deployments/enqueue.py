@@ -7,6 +7,7 @@ from console.kit import enqueue
 
 RECONCILE = "deployments.tasks.reconcile"
 CHECK_CLUSTER = "deployments.tasks.check_cluster"
+CHECK_GIT = "deployments.tasks.check_git"
 
 
 def reconcile(pk: UUID) -> bool:
@@ -17,3 +18,8 @@ def reconcile(pk: UUID) -> bool:
 def check_cluster(pk: UUID) -> bool:
     """Ask a worker to check a cluster now; whether it was asked."""
     return enqueue.send(CHECK_CLUSTER, pk)
+
+
+def check_git(pk: UUID) -> bool:
+    """Ask a worker to look at a Deployment's Git repository now; whether it was asked."""
+    return enqueue.send(CHECK_GIT, pk)

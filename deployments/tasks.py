@@ -11,7 +11,7 @@ from deployments import enqueue
 from deployments.actions import hibernation
 from deployments.actions.refusals import NotNow
 from deployments.clusters import checks
-from deployments.reconciler import people
+from deployments.reconciler import git_sources, people
 from deployments.reconciler.leases import due_rows
 from deployments.reconciler.reconcile import reconcile
 
@@ -36,6 +36,8 @@ def sweep() -> int:
     people.mark_changed()
     for pk in checks.due().values_list("pk", flat=True):
         enqueue.check_cluster(pk)
+    for key in git_sources.due_keys():
+        enqueue.check_git(key)
     rows = due_rows()
     for pk, _ in rows:
         enqueue.reconcile(pk)
@@ -46,6 +48,12 @@ def sweep() -> int:
 def check_cluster_task(pk: str) -> None:
     """Look at a cluster: seconds, and up to three minutes with the test of network isolation."""
     checks.check(UUID(pk))
+
+
+@shared_task(name="deployments.tasks.check_git", ignore_result=True, time_limit=200, soft_time_limit=190)
+def check_git_task(pk: str) -> None:
+    """Look at a Git repository: a second, and up to two and a half minutes when there is much to fetch."""
+    git_sources.check(UUID(pk))
 
 
 @shared_task(name="deployments.schedule_tasks.follow_schedules", ignore_result=True)

@@ -92,7 +92,7 @@ def _kubectl(registered: Registered, made: Deployment, number: int) -> float:
     release = replace(_release(made), release_name=name)
     config = connections.config(made.cluster)
     url = databases.url(config.database_url, database="d", user="d", password="d")
-    inputs = Inputs(release, vault.read(made), ClusterSettings.of(config.settings), url, {"default": 1})
+    inputs = Inputs(release, vault.read(made), ClusterSettings.of(config.settings), url, url, {"default": 1})
     items = {"apiVersion": "v1", "kind": "List", "items": list(render(inputs).lasting)}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(items, file)

@@ -143,6 +143,8 @@ def arguments(healthy, workspace, alice, bob):
         "name": ["scheduler", "api-server"],
         "app_label": ["deployments"],
         "content_type_id": [1],
+        "session_id": [1],
+        "setting": ["on"],
         "url": ["x"],
     }
 

@@ -102,6 +102,16 @@ DEPLOYMENT_URLS = {
     ("deployments:deploy_new", "get"): (EDITOR, 200),
     ("deployments:deploy_new", "post"): (EDITOR, 422),
     ("deployments:deploy_example", "post"): (EDITOR, 303),
+    ("deployments:git", "get"): (MEMBER, 200),
+    ("deployments:git_live", "get"): (MEMBER, 200),
+    ("deployments:git_edit", "get"): (EDITOR, 200),
+    ("deployments:git_edit", "post"): (EDITOR, 422),
+    ("deployments:git_check", "post"): (EDITOR, 303),
+    ("deployments:git_deploy", "post"): (EDITOR, 303),
+    ("deployments:git_host_key", "post"): (EDITOR, 303),
+    ("deployments:git_secret", "post"): (EDITOR, 303),
+    ("deployments:git_disconnect", "get"): (EDITOR, 303),
+    ("deployments:git_disconnect", "post"): (EDITOR, 303),
     ("deployments:transfer", "get"): (ADMIN, 200),
     ("deployments:transfer", "post"): (ADMIN, 422),
     ("deployments:delete", "get"): (EDITOR, 200),
@@ -172,6 +182,13 @@ WRONG_METHOD = {
     ("deployments:deploy_live", "post"),
     ("deployments:deploy_example", "get"),
     ("deployments:deploy_anyway", "get"),
+    ("deployments:git", "post"),
+    ("deployments:git_live", "post"),
+    ("deployments:git_check", "get"),
+    ("deployments:git_deploy", "get"),
+    ("deployments:git_host_key", "get"),
+    ("deployments:git_secret", "get"),
+    ("deployments:git_hook", "get"),
     ("deployments:tasks", "post"),
     ("deployments:opening", "post"),
     ("deployments:opening_live", "post"),
@@ -208,8 +225,8 @@ PARTS = (
 ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **DEPLOYMENT_URLS}
 ALL_URLS |= {key: each for table in PARTS for key, each in table.items()}
 ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's own, tested by it; ours are the templates
-# test_url_roles_admin.py; routed for developers only; test_docs.py
-ELSEWHERE = {"admin", "gallery", "docs_page"}
+# test_url_roles_admin.py; routed for developers only; test_docs.py; a signature is what counts: tests/git/test_hook.py
+ELSEWHERE = {"admin", "gallery", "docs_page", "deployments:git_hook"}
 
 
 def every_name() -> set[str]:

@@ -2,7 +2,8 @@
 transaction; then a row says that they are desired, and the reconciler does the rest."""
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 from uuid import UUID, uuid4
 
@@ -12,27 +13,47 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit.text import one_line
+from deployments.actions import packages
 from deployments.actions.common import changing, enqueue_on_commit, refuse_unless_editable
-from deployments.actions.refusals import CodeChanged, CodeNotKept, HasCode, NothingToDeploy, NotNow
+from deployments.actions.refusals import (
+    CodeChanged,
+    CodeNotKept,
+    GitChanged,
+    HasCode,
+    NothingToDeploy,
+    NotNow,
+    PackagesInCode,
+)
 from deployments.audit import record_deployment
 from deployments.dataplane.code import CodeStore
 from deployments.domain.code_archive import Unpacked, unpack
 from deployments.domain.code_errors import shown
 from deployments.domain.code_ignore import IGNORE_FILE
 from deployments.domain.code_manifest import Manifest, version_name
-from deployments.domain.code_requirements import REQUIREMENTS_BYTES, REQUIREMENTS_FILE
-from deployments.domain.code_requirements import read as read_requirements
-from deployments.domain.deploy_states import STEPS, WAITING, DeploySource, DeployStatus
+from deployments.domain.code_packages import requirements_digest
+from deployments.domain.code_project import is_project
+from deployments.domain.deploy_states import PACKAGES, STEPS, WAITING, DeploySource, DeployStatus
 from deployments.domain.example_dag import EXAMPLE
 from deployments.domain.states import StepState
-from deployments.models import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, Deployment, DeployStep
+from deployments.models import (
+    UPLOAD_LIFE,
+    CodeManifest,
+    CodeUpload,
+    Deploy,
+    Deployment,
+    DeployStep,
+    GitSource,
+)
 from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
 from workspaces.models import User
+
+AIRDECK = "Airdeck"  # who deploys what nobody clicked for
 
 
 @dataclass(frozen=True)
 class Wish:
-    """A deploy as it is asked for."""
+    """A deploy as it is asked for. `requirements` names what was asked for before ("" for nothing); None to read its
+    requirements.txt."""
 
     manifest: Manifest
     source: DeploySource
@@ -40,27 +61,34 @@ class Wish:
     description: str = ""
     origin: Deploy | None = None
     despite_syntax: bool = False
+    git: Mapping[str, object] = field(default_factory=dict)  # facts of the commit that the code is
+    git_revision: int | None = None  # of the Git source: asked for only while it is the same
+    requirements: str | None = None
 
 
 def receive_upload(*, deployment: Deployment, by: User, stream: BinaryIO, name: str, size: int) -> CodeUpload:
     """Take an archive apart and keep its contents, so that its difference can be shown. Nothing is deployed by it.
-    Raises NotNow, CodeRefused and DataPlaneError; nothing is kept then."""
+    Raises NotNow, PackagesInCode, CodeRefused and DataPlaneError; nothing is kept then."""
     store = ready_store(deployment)
     with store.scratch() as scratch:
         unpacked = unpack(stream, scratch)
+        lines = packages.lines_in(scratch, unpacked.manifest)
+        has_packages = _refuse_unless_installed(deployment, lines)
         store.receive(scratch, unpacked.manifest)
-    notes = _notes(store, unpacked)
     base = _base(deployment, store)
     CodeUpload.objects.filter(deployment=deployment, created_at__lt=timezone.now() - UPLOAD_LIFE).delete()
+    if lines and has_packages:
+        packages.ask(deployment, lines)
     return CodeUpload.objects.create(
         deployment=deployment,
+        requirements=requirements_digest(lines) if has_packages else "",
         by=by,
         manifest=_kept(deployment, unpacked.manifest),
         base=base,
         name=one_line(name)[:200],
         packed_size=size,
         left_out=unpacked.left_out,
-        notes=notes,
+        notes=_notes(unpacked),
     )
 
 
@@ -79,14 +107,16 @@ def _base(deployment: Deployment, store: CodeStore) -> str:
     return base_of(deployment, folder)[0]
 
 
-def _notes(store: CodeStore, unpacked: Unpacked) -> list[str]:
+def _notes(unpacked: Unpacked) -> list[str]:
     """What the person who deploys this should know."""
     sentences = []
     if unpacked.left_out:
         files = "1 file was" if unpacked.left_out == 1 else f"{unpacked.left_out:,} files were"
         sentences.append(f"{files} left out: caches, environments, .env files, or what {IGNORE_FILE} says.")
     manifest = unpacked.manifest
-    if manifest.only_folder:
+    if is_project(manifest):
+        sentences.append("It is a project: its DAGs are in dags/, and include/ and plugins/ go with them.")
+    elif manifest.only_folder:
         folder = manifest.only_folder
         sentences.append(
             f"Everything is inside the folder {shown(folder)}, so its modules are imported as {shown(folder)}.… . If "
@@ -94,16 +124,16 @@ def _notes(store: CodeStore, unpacked: Unpacked) -> list[str]:
         )
     if not manifest.python_files:
         sentences.append("There is no Python file in it, so Airflow will find no DAG.")
-    requirements_file = next((file for file in manifest.files if file.path == REQUIREMENTS_FILE), None)
-    if requirements_file is not None and requirements_file.size <= REQUIREMENTS_BYTES:
-        count = len(read_requirements(store.read(requirements_file)).lines)
-        if count:
-            packages = "1 package" if count == 1 else f"{count} packages"
-            sentences.append(
-                f"{REQUIREMENTS_FILE} names {packages}. Deploys do not install packages yet: a DAG that needs one "
-                "which the runtime does not have will not import."
-            )
     return sentences
+
+
+def _refuse_unless_installed(deployment: Deployment, lines: tuple[str, ...]) -> bool:
+    """Whether its cluster installs packages. Raises PackagesInCode where they come with the image and the code asks for
+    some, and DataPlaneError."""
+    installed = packages.are_installed(deployment)
+    if lines and not installed:
+        raise PackagesInCode
+    return installed
 
 
 def ready_store(deployment: Deployment) -> CodeStore:
@@ -124,7 +154,7 @@ def deploy_upload(
     *, deployment: Deployment, by: User, upload: CodeUpload, seen: str, description: str, despite_syntax: bool
 ) -> Deploy:
     """Ask for an upload to become active. `seen` is the digest of what its difference was shown to. Idempotent.
-    Raises CodeChanged, NothingToDeploy, NotNow and DataPlaneError."""
+    Raises CodeChanged, NothingToDeploy, RequirementsRefused, NotNow and DataPlaneError."""
     wish = Wish(
         upload.manifest.opened(), DeploySource.UPLOAD, upload.pk, description, despite_syntax=despite_syntax
     )
@@ -155,7 +185,14 @@ def roll_back(
     if to.manifest is None:
         raise CodeNotKept(to.number)
     wish = Wish(
-        to.manifest.opened(), DeploySource.ROLLBACK, idempotency_key, description, to, despite_syntax=True
+        to.manifest.opened(),
+        DeploySource.ROLLBACK,
+        idempotency_key,
+        description,
+        to,
+        despite_syntax=True,
+        git=to.git,
+        requirements=to.requirements,
     )
     return _ask(deployment, by, wish)
 
@@ -166,28 +203,75 @@ def deploy_anyway(*, deployment: Deployment, by: User, failed: Deploy) -> Deploy
         raise CodeNotKept(failed.number)
     key = UUID(int=failed.idempotency_key.int ^ 1)  # derived: two clicks are one deploy
     source = DeploySource(failed.source)
-    wish = Wish(failed.manifest.opened(), source, key, failed.description, failed.origin, despite_syntax=True)
+    wish = Wish(
+        failed.manifest.opened(),
+        source,
+        key,
+        failed.description,
+        failed.origin,
+        despite_syntax=True,
+        git=failed.git,
+        requirements=failed.requirements,
+    )
     return _ask(deployment, by, wish)
 
 
-def _ask(deployment: Deployment, by: User, wish: Wish, *, seen: str | None = None) -> Deploy:
+def deploy_commit(
+    *,
+    deployment: Deployment,
+    by: User | None,
+    unpacked: Unpacked,
+    git: Mapping[str, object],
+    revision: int,
+    idempotency_key: UUID,
+) -> Deploy:
+    """Ask for the code of a Git commit, whose contents the store has received, for the person who asked for it, or for
+    Airdeck itself. `git` has its facts as `Deploy.git` keeps them; `revision` is that of the Git source that it came
+    from. Raises GitChanged when that is another by now, and NothingToDeploy, NotNow and DataPlaneError."""
+    wish = Wish(
+        unpacked.manifest,
+        DeploySource.GIT,
+        idempotency_key,
+        one_line(str(git["subject"]))[:500],
+        git={**git, "notes": _notes(unpacked)},
+        git_revision=revision,
+    )
+    return _ask(deployment, by, wish)
+
+
+def _ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None = None) -> Deploy:
     store = ready_store(deployment)
     folder = store.folder() if desired_deploy(deployment) is None else None  # I/O, so before the transaction
+    lines: tuple[str, ...] = ()
+    if wish.requirements is None:
+        lines = packages.lines_of(store, wish.manifest)
+        _refuse_unless_installed(deployment, lines)
+        wish = replace(wish, requirements=requirements_digest(lines))
     with changing(deployment, by=by) as row:
         earlier = Deploy.objects.filter(deployment=row, idempotency_key=wish.idempotency_key).first()
         if earlier is not None:
             return earlier
+        _refuse_unless_same_source(row, wish)
         newest = desired_deploy(row)
-        if newest is not None and newest.digest == wish.manifest.digest:
+        asked = (wish.manifest.digest, wish.requirements)
+        if newest is not None and (newest.digest, newest.requirements) == asked:
             raise NothingToDeploy(newest.number)
         if seen is not None and base_of(row, folder)[0] != seen:
             raise CodeChanged
         if newest is None and folder is not None:
             _folder_as_first(row, by, folder)
+        if lines:
+            packages.ask(row, lines)
         return _create(row, by, wish)
 
 
-def _folder_as_first(row: Deployment, by: User, folder: Manifest) -> None:
+def _refuse_unless_same_source(row: Deployment, wish: Wish) -> None:
+    revision = wish.git_revision
+    if revision is not None and not GitSource.objects.filter(deployment=row, revision=revision).exists():
+        raise GitChanged
+
+
+def _folder_as_first(row: Deployment, by: User | None, folder: Manifest) -> None:
     """What the DAGs folder holds becomes version 1, to which one can go back."""
     number = _next_number(row)
     Deploy.objects.create(
@@ -196,11 +280,12 @@ def _folder_as_first(row: Deployment, by: User, folder: Manifest) -> None:
         status=DeployStatus.DEPLOYED,
         activated_at=Now(),
         finished_at=Now(),
+        packages={},
         watched=True,
     )
 
 
-def _create(row: Deployment, by: User, wish: Wish) -> Deploy:
+def _create(row: Deployment, by: User | None, wish: Wish) -> Deploy:
     number = _next_number(row)
     Deploy.objects.filter(deployment=row, status__in=[each.value for each in WAITING]).update(
         status=DeployStatus.SUPERSEDED,
@@ -214,19 +299,22 @@ def _create(row: Deployment, by: User, wish: Wish) -> Deploy:
         despite_syntax=wish.despite_syntax,
     )
     now = timezone.now()
-    for position, (key, title) in enumerate(STEPS):
+    steps = [step for step in STEPS if step[0] != PACKAGES or made.requirements]
+    for position, (key, title) in enumerate(steps):
         done = {"state": StepState.DONE, "started_at": now, "finished_at": now} if not position else {}
         DeployStep.objects.create(deploy=made, position=position, key=key, title=title, **done)
-    details = {"deploy": number, "files": made.files}
+    details: dict[str, object] = {"deploy": number, "files": made.files}
     if wish.origin is not None:
         details["code_of_deploy"] = wish.origin.number
+    if wish.git:
+        details["commit"] = wish.git["sha"]
     record_deployment(row, by, "rolled back" if wish.origin else "deployed code to", new=details)
     Deployment.objects.filter(pk=row.pk).update(due_at=Now())
     enqueue_on_commit(row)
     return made
 
 
-def _values(row: Deployment, by: User, wish: Wish, number: int) -> dict[str, object]:
+def _values(row: Deployment, by: User | None, wish: Wish, number: int) -> dict[str, object]:
     manifest = _kept(row, wish.manifest)
     return {
         "deployment": row,
@@ -234,13 +322,15 @@ def _values(row: Deployment, by: User, wish: Wish, number: int) -> dict[str, obj
         "idempotency_key": wish.idempotency_key,
         "source": wish.source,
         "by": by,
-        "actor": by.label[:254],
+        "actor": by.label[:254] if by else AIRDECK,
         "manifest": manifest,
         "digest": manifest.digest,
         "version": version_name(number, manifest.digest),
         "files": manifest.files,
         "python_files": manifest.python_files,
         "size": manifest.size,
+        "git": dict(wish.git),
+        "requirements": wish.requirements or "",
     }
 
 

@@ -130,6 +130,35 @@ class CodeChanged(ActionRefused):
         )
 
 
+class GitConnected(ActionRefused):
+    """The Deployment has a Git source already."""
+
+    code = "git_connected"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Deployment is connected to a repository already. Change it, or disconnect it first."
+        )
+
+
+class GitNotConnected(ActionRefused):
+    """The Deployment has no Git source, or not any more."""
+
+    code, status = "git_not_connected", 404
+
+    def __init__(self) -> None:
+        super().__init__("This Deployment is not connected to a Git repository.")
+
+
+class GitChanged(ActionRefused):
+    """Somebody else changed the Git source, or the server shows another key, since the page was shown."""
+
+    code = "changed"
+
+    def __init__(self) -> None:
+        super().__init__("The Git source changed in the meantime. Look at what there is now, then try again.")
+
+
 class HasCode(ActionRefused):
     """The example is for a Deployment that has no code."""
 
@@ -139,6 +168,18 @@ class HasCode(ActionRefused):
         super().__init__("This Deployment has code already. The example is for one that has none.")
 
 
+class PackagesInCode(ActionRefused):
+    """The code has a requirements.txt, and on its cluster packages come with the image."""
+
+    code, status = "packages_in_code", 422
+
+    def __init__(self) -> None:
+        super().__init__(
+            "requirements.txt names packages, and on Kubernetes packages come with the image. Have an operator offer "
+            "an image that has them as a runtime, and leave the file out: write requirements.txt into .airdeckignore."
+        )
+
+
 class CodeNotKept(ActionRefused):
     """The code of that deploy is not kept any more."""
 
@@ -146,3 +187,9 @@ class CodeNotKept(ActionRefused):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"The code of deploy {number} is not kept any more. Upload it again.")
+
+
+class RequirementsRefused(ActionRefused):
+    """The requirements.txt of the code holds what is not taken."""
+
+    code, status = "requirements_refused", 422

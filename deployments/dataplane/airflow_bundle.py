@@ -12,6 +12,7 @@ It is copied beside Airflow as it stands: only the standard library and Airflow,
 """
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ class AirdeckBundle(base.BaseDagBundle):  # type: ignore[misc]
                 f"Version {self.version} of the code is not kept any more. Clear the task with the latest code, or "
                 "start a new run."
             )
+        if self.version:
+            self._let_import(self._code / VERSIONS / str(self.version))
         super().initialize()
 
     def refresh(self) -> None:
@@ -74,6 +77,19 @@ class AirdeckBundle(base.BaseDagBundle):  # type: ignore[misc]
             self._in_folder = True
         self._answered = True
 
+    def _dags(self, version: Path) -> Path:
+        """A project's DAGs are in its folder dags: there is one, and no Python file beside it."""
+        with suppress(OSError):
+            names = os.listdir(version)
+            if "dags" in names and not any(name.endswith(".py") for name in names):
+                return version / "dags"
+        return version
+
+    def _let_import(self, version: Path) -> None:
+        """What is beside a project's DAGs is imported from the project: `include.words`."""
+        if self._dags(version) != version and str(version) not in sys.path:
+            sys.path.append(str(version))
+
     def _turn_to(self, version: str) -> None:
         """What waits to be parsed is known by its path, so the DAG processor's path stays the same, and never holds
         files of two versions: a link of its own, which moves here and not whenever somebody deploys."""
@@ -83,6 +99,7 @@ class AirdeckBundle(base.BaseDagBundle):  # type: ignore[misc]
         draft.symlink_to(self._code / VERSIONS / version)
         draft.replace(self._parsed)
         self._seen = version
+        self._let_import(self._parsed)  # whatever parses a file is forked from this process
 
     def get_current_version(self) -> Any:
         """That of the files at `path`; None as long as there is none, also where the first deploy is active and the DAG
@@ -96,8 +113,8 @@ class AirdeckBundle(base.BaseDagBundle):  # type: ignore[misc]
     def path(self) -> Path:
         """Where the files are; also for those who only look, without `initialize`."""
         if self.version:
-            return self._code / VERSIONS / str(self.version)
+            return self._dags(self._code / VERSIONS / str(self.version))
         if self._seen:
-            return self._parsed
+            return self._dags(self._parsed)
         current = self._current()
-        return self._code / VERSIONS / current if current else self._folder
+        return self._dags(self._code / VERSIONS / current) if current else self._folder

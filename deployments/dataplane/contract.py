@@ -16,11 +16,13 @@ from deployments.domain.states import ComponentState, Executor
 
 if TYPE_CHECKING:
     from deployments.dataplane.code import CodeStore
+    from deployments.dataplane.packages import PackageStore
 
 CALL_BUDGET_SECONDS = 15.0
 
 
 ADDRESS = "Address"  # a note: why browsers may not reach it
+TASK_LOGS = "Task logs"  # the note that says for how long the logs of tasks are kept
 DAGS_FOLDER = "DAGs folder"  # the note that names where DAG files go
 UPGRADE_STEP = "upgrade"  # the key of the step that moves a metadata database to another runtime
 UNDER_WAY = "under way"  # an observed digest of no Release: what was applied is being changed
@@ -216,6 +218,8 @@ class Driver(Protocol):
         `workers` is the desired number of workers per queue name. Returns FINISHED when every object is applied
         and every component is READY; for a hibernating Release, when nothing runs any more. `release.code` becomes
         the active version before anything waits for a component, also while it sleeps; that alone restarts nothing.
+        Where components run with other packages than `release.packages` they are asked to end first: no new code runs
+        with old packages. `PackageStore.install` made these ready; without it DataPlaneError says so.
         A Release with another
         runtime than the one that the metadata database was migrated to stops Airflow, takes a snapshot of the
         database, migrates it, and drops the snapshot once everything is READY; when the migration fails, the
@@ -262,8 +266,15 @@ class Driver(Protocol):
         """Where its code is kept and built, or None when this data plane takes no code by deploys: it comes with the
         image of the runtime. Pure."""
 
+    def packages(self, ref: Ref) -> "PackageStore | None":
+        """Where its packages are resolved and installed, or None where they come with the image. Pure."""
+
     def endpoint(self, ref: Ref) -> str | None:
         """The URL at which a browser reaches this Airflow, or None while it has none."""
+
+    def upkeep(self, ref: Ref) -> None:
+        """Keep it in order while nothing is to be changed, such as dropping old logs. Called by every pass; cheap when
+        nothing is due, and within two seconds when something is. Raises nothing that a full disk could cause."""
 
     def details(self, ref: Ref) -> dict[str, str]:
         """Facts for the page, by label (DAGS_FOLDER: "/…/dags")."""

@@ -26,6 +26,7 @@ from deployments.dataplane.contract import (
     Watcher,
 )
 from deployments.dataplane.fake_code import ScriptedCode
+from deployments.dataplane.fake_packages import ScriptedPackages
 from deployments.domain.spec import QueueLoad, Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
@@ -74,6 +75,8 @@ class ScriptedDriver:
     def __init__(self) -> None:
         self.worlds: dict[str, World] = {}
         self.codes: dict[str, ScriptedCode] = {}
+        self.package_stores: dict[str, ScriptedPackages] = {}
+        self.takes_packages = True  # False: they come with the image
         self.calls: list[tuple[str, str]] = []
         self.fail: dict[str, str] = {}  # step key -> the sentence of its error
         self.fail_migration = ""  # why every migration to another runtime fails
@@ -118,6 +121,7 @@ class ScriptedDriver:
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         self._answer("apply", ref)
         world = self.worlds.setdefault(ref.release_name, World())
+        self._need_packages(ref, release)
         if release.code is not None:
             self.codes.setdefault(ref.release_name, ScriptedCode()).activate(release.code)
         if release.hibernating:
@@ -129,6 +133,15 @@ class ScriptedDriver:
         if world.runtime != release.runtime.version:
             return self._upgrade(world, release)
         return self._run(ref, world, release, workers)
+
+    def _need_packages(self, ref: Ref, release: Release) -> None:
+        store = self.packages(ref)
+        if (
+            release.packages
+            and not release.hibernating
+            and (store is None or release.packages not in store.installed)
+        ):
+            raise DataPlaneError("Its packages are not installed yet.")
 
     def _sleep(self, world: World, release: Release) -> Progress:
         if world.running:
@@ -193,6 +206,7 @@ class ScriptedDriver:
             return Progress("database", Outcome.PROGRESSED, "Dropped.")
         del self.worlds[ref.release_name]
         self.codes.pop(ref.release_name, None)
+        self.package_stores.pop(ref.release_name, None)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     def fingerprint(self, refs: list[Ref]) -> dict[str, str]:
@@ -233,10 +247,17 @@ class ScriptedDriver:
     def code(self, ref: Ref) -> ScriptedCode | None:
         return self.codes.setdefault(ref.release_name, ScriptedCode()) if self.takes_code else None
 
+    def packages(self, ref: Ref) -> ScriptedPackages | None:
+        stores = self.package_stores
+        return stores.setdefault(ref.release_name, ScriptedPackages()) if self.takes_packages else None
+
     def endpoint(self, ref: Ref) -> str | None:
         world = self.worlds.get(ref.release_name)
         ready = world is not None and world.running and world.warm
         return f"http://{ref.release_name}.localhost:8000/" if ready else None
+
+    def upkeep(self, ref: Ref) -> None:
+        """There are no logs here to drop."""
 
     def details(self, ref: Ref) -> dict[str, str]:
         if ref.release_name in self.codes and self.codes[ref.release_name].current:
@@ -314,4 +335,5 @@ class ScriptedDriver:
 
 
 def _without_code(release: Release) -> str:
-    return replace(release, code=None).digest
+    plugins = release.code.plugins if release.code else ""
+    return f"{replace(release, code=None).digest} {plugins}"

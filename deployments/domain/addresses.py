@@ -13,7 +13,7 @@ type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # What clouds answer at beside 169.254.169.254, which is link-local: AWS over IPv6, Alibaba, Oracle.
-_METADATA = frozenset(
+METADATA = frozenset(
     ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -48,7 +48,7 @@ def refusal(host: str) -> str:
     name = host.strip("[]").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return _sentence(host[:100]) if not _may(ipaddress.ip_address("127.0.0.1")) else ""
-    address = _literal(name)
+    address = literal(name)
     return _sentence(host[:100]) if address is not None and not _may(address) else ""
 
 
@@ -59,7 +59,7 @@ def _sentence(where: str) -> str:
     )
 
 
-def _literal(text: str) -> Address | None:
+def literal(text: str) -> Address | None:
     """The address that a host names, also in the old spellings that resolvers take: 127.1, 0x7f000001, 2130706433."""
     try:
         return ipaddress.ip_address(text.partition("%")[0])
@@ -72,21 +72,25 @@ def _literal(text: str) -> Address | None:
 
 
 def _may(address: Address) -> bool:
-    inner = _inner(address)
-    if any(
-        each in network for each in (address, inner) for network in _listed if each.version == network.version
-    ):
+    meant = inner(address)
+    if is_in((address, meant), _listed):
         return True
     return not (
-        inner.is_loopback
-        or inner.is_link_local
-        or inner.is_unspecified
-        or inner.is_multicast
-        or inner in _METADATA
+        meant.is_loopback
+        or meant.is_link_local
+        or meant.is_unspecified
+        or meant.is_multicast
+        or meant in METADATA
     )
 
 
-def _inner(address: Address) -> Address:
+def is_in(addresses: Iterable[Address], networks: Iterable[Network]) -> bool:
+    """Whether one of the addresses is in one of the networks."""
+    every = tuple(networks)
+    return any(each in network for each in addresses for network in every if each.version == network.version)
+
+
+def inner(address: Address) -> Address:
     """The IPv4 address that an IPv6 one stands for."""
     if not isinstance(address, ipaddress.IPv6Address):
         return address

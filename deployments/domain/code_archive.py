@@ -33,8 +33,14 @@ def unpack(stream: BinaryIO, scratch: Path, limits: Limits = LIMITS) -> Unpacked
     disk does not take it. Holds no more than a few chunks and the list of files in memory."""
     size = stream.seek(0, 2)
     budget = Budget(size, limits)
+    return take(_reader(stream, size, budget), scratch, budget)
+
+
+def take(entries: Reader, scratch: Path, budget: Budget) -> Unpacked:
+    """What these entries are as code; all but the reading of an archive, so whatever else holds code is judged by the
+    same rules. Raises as `unpack`."""
     taking = _Taking(scratch, budget)
-    for entry, chunks in _reader(stream, size, budget):
+    for entry, chunks in entries:
         budget.entry(entry)
         taking.take(entry, chunks)
     return taking.result()
@@ -105,7 +111,7 @@ class _Taking:
             for gone in {file.sha256 for file in self._files} - {file.sha256 for file in kept}:
                 (self._scratch / gone).unlink()
         if not kept:
-            raise CodeRefused("The archive holds no file of code. Pack the content of your DAGs folder.")
+            raise CodeRefused(f"The {self._budget.what} holds no file of code. {self._budget.empty}")
         return Unpacked(Manifest.of(kept), self._left_out + len(self._files) - len(kept))
 
     def _text(self, file: CodeFile) -> str:

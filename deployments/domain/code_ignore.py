@@ -47,6 +47,10 @@ class Ignore:
             parts, is_folder=False
         )
 
+    def leaves_out_folder(self, path: str) -> bool:
+        """Whether nothing in the folder of this path, whose parents are not left out, is code."""
+        return self._out(tuple(path.split("/")), is_folder=True)
+
     def _out(self, parts: tuple[str, ...], *, is_folder: bool) -> bool:
         known = self._folders.get(parts) if is_folder else None
         if known is None:

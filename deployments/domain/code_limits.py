@@ -9,6 +9,7 @@ from deployments.domain.code_errors import MIB, CodeRefused, shown
 from deployments.domain.code_ignore import IGNORE_FILE
 
 CHUNK = 64 * 1024
+LEAVE_OUT = "Leave out what is no code."
 RATIO_FROM = 10 * MIB  # below this much a high ratio is a file of zeros, and no harm
 
 
@@ -22,6 +23,8 @@ class Limits:
     file: int = 100 * MIB  # bytes of one file
     ratio: int = 100  # unpacked : packed
     seconds: float = 120.0  # to take it apart
+    what: str = "archive"  # what it is called in sentences
+    empty: str = "Pack the content of your DAGs folder."  # what to do when no code is in it
 
 
 LIMITS = Limits()
@@ -57,15 +60,25 @@ class Budget:
         self._entries = self._unpacked = 0
         if packed > limits.packed:
             raise CodeRefused(
-                f"The archive has more than {limits.packed // MIB} MiB. Leave out what is no code, for instance with a "
-                f"{IGNORE_FILE}."
+                f"The {limits.what} has more than {limits.packed // MIB} MiB. Leave out what is no code, for "
+                f"instance with a {IGNORE_FILE}."
             )
+
+    @property
+    def what(self) -> str:
+        """What is taken apart, as sentences call it."""
+        return self._limits.what
+
+    @property
+    def empty(self) -> str:
+        """What to do when there is no code in it."""
+        return self._limits.empty
 
     def tick(self) -> None:
         """Time passes."""
         if self._clock() > self._deadline:
             raise CodeRefused(
-                f"Taking the archive apart took longer than {self._limits.seconds:.0f} s. Leave out what is no code."
+                f"Taking the {self._limits.what} apart took longer than {self._limits.seconds:.0f} s. {LEAVE_OUT}"
             )
 
     def entry(self, entry: Entry) -> None:
@@ -74,7 +87,7 @@ class Budget:
         self._entries += 1
         if self._entries > self._limits.entries:
             raise CodeRefused(
-                f"The archive holds more than {self._limits.entries:,} files and folders. Leave out what is no code."
+                f"The {self._limits.what} holds more than {self._limits.entries:,} files and folders. {LEAVE_OUT}"
             )
         self.size(entry.name, entry.size)
 
@@ -91,12 +104,12 @@ class Budget:
         self._unpacked += count
         if self._unpacked > self._limits.unpacked:
             raise CodeRefused(
-                f"Unpacked, the archive has more than {self._limits.unpacked // MIB} MiB. Leave out what is no code."
+                f"Unpacked, the {self._limits.what} has more than {self._limits.unpacked // MIB} MiB. {LEAVE_OUT}"
             )
         if self._unpacked > max(RATIO_FROM, self._limits.ratio * self._packed):
             raise CodeRefused(
-                f"Unpacked, the archive is more than {self._limits.ratio} times as large as packed, which no code is. "
-                "Pack again without the files that hold mostly the same byte."
+                f"Unpacked, the {self._limits.what} is more than {self._limits.ratio} times as large as packed, which "
+                "no code is. Pack again without the files that hold mostly the same byte."
             )
 
 

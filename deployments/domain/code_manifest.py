@@ -117,7 +117,9 @@ def version_name(number: int, digest: str) -> str:
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """A version that is to run: its name, and the digest of its manifest."""
+    """A version that is to run: its name, and the digest of its manifest. `plugins` is the digest of the Airflow
+    plugins in it (`code_project.plugins_digest`), "" for none."""
 
     name: str
     manifest: str
+    plugins: str = ""

@@ -60,6 +60,17 @@ def read(content: bytes) -> Requirements:
     return Requirements(tuple(taken.values()), tuple(refused))
 
 
+def refusal(requirements: Requirements) -> str:
+    """What is wrong with a file, in a sentence; "" when it is taken."""
+    if not requirements.refused:
+        return ""
+    first, *others = requirements.refused
+    where = f"{REQUIREMENTS_FILE}, line {first.number}: " if first.number else ""
+    more = f" {len(others)} more lines are not taken either." if len(others) > 1 else ""
+    more = " One more line is not taken either." if len(others) == 1 else more
+    return f"{where}{first.sentence}{more}"
+
+
 def _without_comment(line: str) -> str:
     """A `#` begins a comment at the start of a line or after a blank, as in pip."""
     if line.lstrip().startswith("#"):

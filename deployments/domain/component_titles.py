@@ -6,6 +6,7 @@ TITLES = {
     "dag-processor": "DAG processor",
     "triggerer": "Triggerer",
     "redis": "Redis",
+    "code-server": "Code server",
 }
 _WORKERS = "worker-"
 

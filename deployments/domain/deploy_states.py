@@ -35,20 +35,34 @@ class DeploySource(StrEnum):
     FOLDER = "folder"
     ROLLBACK = "rollback"
     EXAMPLE = "example"
+    GIT = "git"
 
     @property
     def label(self) -> str:
         """As the list says it."""
-        return {"upload": "Upload", "folder": "DAGs folder", "rollback": "Roll back", "example": "Example"}[
-            self.value
-        ]
+        words = {"folder": "DAGs folder", "rollback": "Roll back"}
+        return words.get(self.value, self.value.capitalize())
 
 
-# The steps of every deploy, in order: key and title.
-CHECKED, BUILT, ACTIVATED, READ = "checked", "built", "activated", "read"
+class PackagesState(StrEnum):
+    """How far finding out is what a requirements.txt comes to."""
+
+    RESOLVING = "resolving"
+    RESOLVED = "resolved"
+    REFUSED = "refused"
+
+    @property
+    def label(self) -> str:
+        """As the admin says it."""
+        return self.value.capitalize()
+
+
+# The steps of a deploy, in order: key and title. That of packages is there when it has a requirements.txt.
+CHECKED, PACKAGES, BUILT, ACTIVATED, READ = "checked", "packages", "built", "activated", "read"
 STEPS = (
     ("received", "Received"),
     (CHECKED, "Checked"),
+    (PACKAGES, "Packages"),
     (BUILT, "Built"),
     (ACTIVATED, "Activated"),
     (READ, "Read by Airflow"),

@@ -79,7 +79,8 @@ class Release:
     ^[a-z]+-[a-z]+-[0-9]{4}$. A hibernating Deployment keeps its database, files and settings, and runs nothing.
     `upgrade_from` is the runtime before an upgrade that is not known to have succeeded; a Deployment with and without
     it is the same, so it does not count in the digest. `code` is the deployed version that is to be active; None until
-    the first deploy, as long as code comes from a folder or with the image.
+    the first deploy, as long as code comes from a folder or with the image. `packages` is the digest of the packages
+    that it has beyond those of its runtime (`PackageLock.digest`), "" for none.
     """
 
     deployment_id: str
@@ -95,6 +96,7 @@ class Release:
     hibernating: bool = False
     upgrade_from: RuntimeSpec | None = None
     code: CodeVersion | None = None
+    packages: str = ""
 
     @property
     def parallelism(self) -> int:
@@ -111,9 +113,11 @@ class Release:
         document.pop("upgrade_from")
         document["environment"] = dict(sorted(self.environment.items()))
         document["secret_marks"] = dict(sorted(self.secret_marks.items()))
-        for added_later in ("secret_marks", "hibernating", "code"):
+        for added_later in ("secret_marks", "hibernating", "code", "packages"):
             if not document[added_later]:
                 document.pop(added_later)
+        if self.code is not None and not self.code.plugins:
+            document["code"].pop("plugins")
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 

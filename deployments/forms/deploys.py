@@ -30,8 +30,8 @@ class UploadForm(OfferedFieldsForm):
     archive = forms.FileField(
         label="Archive",
         help_text=(
-            f"A .zip or .tar.gz with the content of your DAGs folder, at most {LIMITS.packed // MIB} MiB. A file "
-            ".airdeckignore in it says what is left out."
+            "A .zip or .tar.gz with the content of your DAGs folder, or a project with dags/ and requirements.txt, at "
+            f"most {LIMITS.packed // MIB} MiB. A file .airdeckignore in it says what is left out."
         ),
         widget=forms.FileInput(attrs={"accept": ".zip,.tar.gz,.tgz,application/zip,application/gzip"}),
         error_messages={

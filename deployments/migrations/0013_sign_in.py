@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0016_wakes_on_open'),
+        ("deployments", "0012_git_source"),
         ('workspaces', '0008_first_steps'),
     ]
 

@@ -10,7 +10,9 @@ from deployments.models.deployment import (
     WorkerQueue,
 )
 from deployments.models.deploys import UPLOAD_LIFE, CodeManifest, CodeUpload, Deploy, DeployStep
+from deployments.models.git_sources import GitSource
 from deployments.models.observed import ComponentStatus, StatusChange, Step, StepTiming
+from deployments.models.packages import PackageSet
 from deployments.models.sign_in import AirflowSignOut
 from deployments.models.words import choices
 
@@ -27,7 +29,9 @@ __all__ = [
     "Deployment",
     "DeploymentSecret",
     "EnvironmentVariable",
+    "GitSource",
     "HibernationSchedule",
+    "PackageSet",
     "ReleaseName",
     "RuntimeRelease",
     "StatusChange",

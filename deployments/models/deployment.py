@@ -58,6 +58,8 @@ class Deployment(models.Model):
     # The deployed version that is to be active; both empty until the first deploy. Written by `reconciler.deploys`.
     code_version = models.CharField(max_length=40, blank=True)
     code_manifest = models.CharField(max_length=64, blank=True)
+    code_plugins = models.CharField(max_length=64, blank=True)  # `CodeVersion.plugins`
+    code_requirements = models.CharField(max_length=64, blank=True)  # names its PackageSets; "" for none
     generation = models.PositiveIntegerField(default=1)
     delete_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)

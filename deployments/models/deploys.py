@@ -53,6 +53,7 @@ class CodeUpload(models.Model):
     packed_size = models.PositiveBigIntegerField()
     left_out = models.PositiveIntegerField()
     notes = models.JSONField(default=list)  # sentences that the person who deploys it should read
+    requirements = models.CharField(max_length=64, blank=True)  # as in Deploy
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -68,7 +69,7 @@ class Deploy(models.Model):
     source = models.CharField(max_length=10, choices=choices(DeploySource))
     origin = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")  # gone back to
     description = models.CharField(max_length=500, blank=True)
-    git = models.JSONField(default=dict)  # remote, branch, sha, author, dirty, as far as known
+    git = models.JSONField(default=dict)  # remote, branch, sha, author, subject, link, notes
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     actor = models.CharField(max_length=254)  # who, also when the account is gone
     created_at = models.DateTimeField(db_default=Now())
@@ -80,6 +81,8 @@ class Deploy(models.Model):
     files = models.PositiveIntegerField()
     python_files = models.PositiveIntegerField()
     size = models.PositiveBigIntegerField()
+    requirements = models.CharField(max_length=64, blank=True)  # names its PackageSets; "" for none
+    packages = models.JSONField(null=True)  # versions by name; None until they are known
 
     # How far it is.
     status = models.CharField(max_length=10, choices=choices(DeployStatus), default=DeployStatus.RECEIVED)

@@ -18,10 +18,12 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.forms.deploys import DeployForm, RollBackForm, UploadForm
-from deployments.models import CodeUpload, Deploy, Deployment
+from deployments.models import CodeUpload, Deploy, Deployment, GitSource
 from deployments.pages.common import page_context
 from deployments.presenters import deploys as shown
+from deployments.presenters import packages as shown_packages
 from deployments.queries import deploys as queries
+from deployments.queries import packages as package_queries
 from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
@@ -64,6 +66,8 @@ def deploy_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         not_now=not_now,
         example_url=deployment.url_for("deploy_example"),
         new_url=deployment.url_for("deploy_new"),
+        git_url=deployment.url_for("git"),
+        git=GitSource.objects.filter(deployment=deployment).first(),
     )
     return render(request, "deployments/deploys/list.html", context)
 
@@ -129,6 +133,7 @@ def _upload_page(
     status: int,
 ) -> HttpResponse:
     change = queries.difference_of(upload)
+    upcoming = package_queries.upcoming(deployment, upload.requirements)
     context = _context(
         request,
         deployment,
@@ -137,7 +142,9 @@ def _upload_page(
         error_text=error_text,
         change=change,
         groups=shown.groups(change),
-        consequences=shown.consequences(deployment, upload),
+        consequences=shown.consequences(deployment, upload, upcoming),
+        packages=shown_packages.coming(upcoming),
+        here=request.path,
         not_now=_not_now(deployment),
     )
     return render(request, "deployments/deploys/upload.html", context, status=status)
@@ -179,6 +186,7 @@ def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpR
         before=compared.before,
         change=compared.change,
         groups=shown.groups(compared.change),
+        packages=shown_packages.of_deploy(found, compared.before),
         files=files[: shown.FILES_SHOWN],
         more_files=max(0, len(files) - shown.FILES_SHOWN),
         back_url=deployment.url_for("deploy_back", number)
@@ -216,6 +224,7 @@ def deploy_back(request: MemberRequest, deployment: Deployment, number: int) -> 
             return see_other(deployment.url_for("deploy", number))
         return see_other(deployment.url_for("deploy", made.number))
     change = queries.difference_to(deployment, found)
+    upcoming = package_queries.upcoming(deployment, found.requirements)
     context = _context(
         request,
         deployment,
@@ -223,7 +232,8 @@ def deploy_back(request: MemberRequest, deployment: Deployment, number: int) -> 
         deploy=found,
         change=change,
         groups=shown.groups(change),
-        consequences=shown.not_brought_back(deployment),
+        consequences=shown.going_back(deployment, found, upcoming),
+        packages=shown_packages.coming(upcoming),
         not_now=_not_now(deployment),
     )
     return render(request, "deployments/deploys/back.html", context, status=422 if form.is_bound else 200)

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET
 
 from console.kit.http import this_url
 from deployments.access import deployment_view
-from deployments.dataplane.contract import LOG_BEGINNING, DataPlaneError, Driver, LogTail, Ref
+from deployments.dataplane.contract import LOG_BEGINNING, TASK_LOGS, DataPlaneError, Driver, LogTail, Ref
 from deployments.domain.component_titles import heading
 from deployments.domain.states import Status
 from deployments.models import Deployment
@@ -101,6 +101,7 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **page_context(request, deployment, "Logs"),
         "filters": form,
         "component": component,
+        "task_logs": deployment.plane_details.get(TASK_LOGS, ""),
         "component_title": heading(component),
         "kept": {name: request.GET[name] for name in ("wrap", "times") if request.GET.get(name)},
         "wrap": wrap,

@@ -80,7 +80,9 @@ def cuts_off(old: Release, new: Release, *, sized: bool) -> bool:
 def _environment(release: Release) -> tuple[object, ...]:
     """What every Airflow process is given."""
     variables = tuple(sorted(release.environment.items())), tuple(sorted(release.secret_marks.items()))
-    return (release.runtime, release.executor, release.hibernating, *variables)
+    plugins = release.code.plugins if release.code else ""
+    settings = (release.runtime, release.executor, release.hibernating, release.packages, plugins)
+    return (*settings, *variables)
 
 
 def _by_name(release: Release) -> dict[str, QueueSpec]:

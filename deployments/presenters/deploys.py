@@ -5,7 +5,10 @@ from typing import Any
 from deployments.domain.code_manifest import Difference
 from deployments.domain.deploy_states import DEPLOY_APPEARANCE
 from deployments.domain.states import StepState
-from deployments.models import CodeUpload, Deploy, Deployment
+from deployments.models import Cluster, CodeUpload, Deploy, Deployment
+from deployments.presenters import packages
+from deployments.presenters.git_sources import facts
+from deployments.queries.packages import Upcoming
 
 PATHS_SHOWN = 200  # of one list on a page
 FILES_SHOWN = 500
@@ -20,6 +23,7 @@ def row(deploy: Deploy, deployment: Deployment) -> dict[str, Any]:
         "icon": appearance.icon,
         "turns": appearance.icon == "loader-circle",
         "label": deploy.state.label,
+        "git": facts(deploy.git),
         "current": bool(deployment.code_version) and deploy.version == deployment.code_version,
     }
 
@@ -62,14 +66,21 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
     ]
 
 
-def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
+# Of the first deploy, by whether it is on Kubernetes.
+FIRST = {
+    False: "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
+    "run that is under way now goes on with the new code, because the folder has no versions.",
+    True: "From now on code comes from deploys: the DAGs in the image of the runtime are not read any more, and there "
+    "is no deploy to go back to them. A run that is under way now goes on with the new code, because the image has no "
+    "versions. A Deployment that was last changed before deploys came to Kubernetes restarts once.",
+}
+
+
+def consequences(deployment: Deployment, upload: CodeUpload, upcoming: Upcoming) -> list[str]:
     """What deploying does; shown before anybody does it."""
-    sentences = ["Nothing restarts. A run that is under way finishes on the code with which it began."]
+    sentences = packages.consequences(deployment, upcoming, upload.manifest.opened())
     if not deployment.code_version:
-        sentences.append(
-            "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
-            "run that is under way now goes on with the new code, because the folder has no versions."
-        )
+        sentences.append(FIRST[deployment.cluster.kind == Cluster.Kind.KUBERNETES])
         if upload.base:
             sentences.append("What the DAGs folder holds now is kept as deploy 1, and you can go back to it.")
     if deployment.hibernating:
@@ -77,11 +88,11 @@ def consequences(deployment: Deployment, upload: CodeUpload) -> list[str]:
     return sentences
 
 
-def not_brought_back(deployment: Deployment) -> list[str]:
-    """What going back to older code does not change."""
+def going_back(deployment: Deployment, deploy: Deploy, upcoming: Upcoming) -> list[str]:
+    """What going back to older code does, and what it does not change."""
     return [
-        "Only the code goes back: variables, worker queues, sizes and the runtime stay as they are.",
+        *packages.consequences(deployment, upcoming, deploy.manifest.opened() if deploy.manifest else None),
+        "Only code and packages go back: variables, worker queues, sizes and the runtime stay as they are.",
         "What tasks have written, and Airflow's own history, stay as they are.",
-        "A run that is under way finishes on the code with which it began. To run it again on other code, clear it "
-        "with “run on latest version” in Airflow.",
+        "To run a task again on other code than that of its run, clear it with “run on latest version” in Airflow.",
     ]

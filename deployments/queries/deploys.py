@@ -8,14 +8,14 @@ from django.db.models import QuerySet
 from console.kit import crypto
 from deployments.clusters import connections
 from deployments.dataplane.code import CodeStore
-from deployments.dataplane.contract import DataPlaneError, Ref
+from deployments.dataplane.contract import DataPlaneError, Driver, Ref
 from deployments.domain.code_manifest import EMPTY, Difference, Manifest, difference
 from deployments.domain.deploy_states import DESIRED
 from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment, EnvironmentVariable
 
 NO_CODE = (
-    "On this cluster code comes with the image of the runtime: deploys are not built for Kubernetes yet. Put your DAGs "
-    "into an image, and have an operator offer it as a runtime."
+    "On this cluster code comes with the image of the runtime. Put your DAGs into an image, and have an operator offer "
+    "it as a runtime."
 )
 OWN_BUNDLES_KEY = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 OWN_BUNDLES = (
@@ -24,16 +24,23 @@ OWN_BUNDLES = (
 )
 
 
-def store_of(deployment: Deployment) -> CodeStore | None:
-    """Where its code is; None where code comes with the image. Raises DataPlaneError when the cluster's settings cannot
-    be read. Not inside a transaction: what it does is I/O."""
+def driver_for(deployment: Deployment) -> tuple[Driver, Ref]:
+    """The driver of its cluster, and how that names it. Raises DataPlaneError when the cluster's settings cannot be
+    read. Not inside a transaction: what a driver does is I/O."""
     try:
         driver = connections.driver_of(deployment.cluster)
     except (crypto.DecryptionError, KeyError, ValueError):
         raise DataPlaneError(
             f"The settings of cluster {deployment.cluster.name} cannot be read. Ask a site administrator."
         ) from None
-    return driver.code(Ref(str(deployment.pk), deployment.release_name))
+    return driver, Ref(str(deployment.pk), deployment.release_name)
+
+
+def store_of(deployment: Deployment) -> CodeStore | None:
+    """Where its code is; None where code comes with the image. Raises DataPlaneError when the cluster's settings cannot
+    be read. Not inside a transaction: what it does is I/O."""
+    driver, ref = driver_for(deployment)
+    return driver.code(ref)
 
 
 def takes_code(deployment: Deployment) -> bool:

@@ -5,6 +5,7 @@ from deployments.domain.spec import QueueSpec, Release
 from deployments.domain.states import Executor
 from deployments.domain.variables import reserved, takes_effect
 from deployments.models import Deployment, WorkerQueue
+from deployments.queries.packages import digest_of
 
 
 def queue_spec(queue: WorkerQueue) -> QueueSpec:
@@ -19,7 +20,8 @@ def queue_spec(queue: WorkerQueue) -> QueueSpec:
 
 
 def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
-    """The Release of the Deployment's desired state. `queues` come with their worker type loaded. One query."""
+    """The Release of the Deployment's desired state. `queues` come with their worker type loaded. One query, and one
+    more for one with packages."""
     executor = Executor(deployment.executor)
     variables = list(deployment.variables.all())
     return Release(
@@ -39,7 +41,8 @@ def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
         },
         hibernating=deployment.hibernating,
         upgrade_from=deployment.upgrade_from.spec if deployment.upgrade_from else None,
-        code=CodeVersion(deployment.code_version, deployment.code_manifest)
+        code=CodeVersion(deployment.code_version, deployment.code_manifest, deployment.code_plugins)
         if deployment.code_version
         else None,
+        packages=digest_of(deployment, deployment.code_requirements),
     )

@@ -18,11 +18,14 @@ from console.kit.failpoints import failpoint
 from deployments.audit import record_deployment
 from deployments.dataplane.code import CodeDamaged, CodeStore
 from deployments.dataplane.contract import DataPlaneError, Driver, Ref
+from deployments.dataplane.packages import PackagesRefused
 from deployments.domain import code_syntax
+from deployments.domain.code_project import plugins_digest
 from deployments.domain.deploy_states import (
     ACTIVATED,
     BUILT,
     CHECKED,
+    PACKAGES,
     READ,
     UNDER_WAY,
     WAITING,
@@ -30,7 +33,7 @@ from deployments.domain.deploy_states import (
 )
 from deployments.domain.states import StepState
 from deployments.models import Deploy, Deployment, DeployStep
-from deployments.reconciler import plan, recording, retention
+from deployments.reconciler import packages, plan, recording, retention
 from deployments.reconciler.leases import Claim
 
 logger = structlog.get_logger(__name__)
@@ -42,12 +45,16 @@ LOOK_SECONDS = 2.0  # while something is waited for
 PROBLEMS_KEPT = 50
 
 
+def _ref(deployment: Deployment) -> Ref:
+    return Ref(str(deployment.pk), deployment.release_name)
+
+
 def advance(claim: Claim, driver: Driver) -> float:
     """Take the deploy that waits as far as it can be taken now, and put its code into the Deployment's desired state
     once it is built. Seconds until the next look; infinite when nothing waits. Raises nothing that a deploy could
     cause."""
     deployment = claim.deployment
-    store = driver.code(Ref(str(deployment.pk), deployment.release_name))
+    store = driver.code(_ref(deployment))
     if store is None:
         return math.inf
     under_way = _note_activated(claim, store)
@@ -58,7 +65,7 @@ def advance(claim: Claim, driver: Driver) -> float:
     if wait:
         return wait
     try:
-        return _take_step(claim, store, deploy)
+        return _take_step(claim, driver, store, deploy)
     except DataPlaneError as error:
         return _failed_step(claim, deploy, error)
 
@@ -66,7 +73,7 @@ def advance(claim: Claim, driver: Driver) -> float:
 def is_lost(claim: Claim, driver: Driver) -> bool:
     """Whether another version is active than the one that is desired: a person took it away."""
     deployment = claim.deployment
-    store = driver.code(Ref(str(deployment.pk), deployment.release_name)) if deployment.code_version else None
+    store = driver.code(_ref(deployment)) if deployment.code_version else None
     return store is not None and store.active() != deployment.code_version
 
 
@@ -74,7 +81,7 @@ def settle(claim: Claim, driver: Driver, *, healthy: bool) -> float:
     """After the Release was applied: note down what is active, and what Airflow says of it. Seconds until the next
     look; infinite when there is nothing to look for."""
     deployment = claim.deployment
-    store = driver.code(Ref(str(deployment.pk), deployment.release_name))
+    store = driver.code(_ref(deployment))
     if store is None:
         return math.inf
     activating = any(each.status == DeployStatus.ACTIVATING for each in _note_activated(claim, store))
@@ -84,7 +91,7 @@ def settle(claim: Claim, driver: Driver, *, healthy: bool) -> float:
     if not healthy:  # asleep, or its DAG processor may not run: the watch begins when it does
         return math.inf
     try:
-        return _watch(claim, store, deploy)
+        return _watch(claim, driver, store, deploy)
     except DataPlaneError:
         return LOOK_SECONDS if not deploy.watched else math.inf
 
@@ -92,7 +99,7 @@ def settle(claim: Claim, driver: Driver, *, healthy: bool) -> float:
 # -- Before it is active --
 
 
-def _take_step(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
+def _take_step(claim: Claim, driver: Driver, store: CodeStore, deploy: Deploy) -> float:
     match DeployStatus(deploy.status):
         case DeployStatus.RECEIVED:
             _move(claim, deploy, status=DeployStatus.CHECKING)
@@ -101,7 +108,8 @@ def _take_step(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
         case DeployStatus.CHECKING:
             return _check(claim, store, deploy)
         case _:
-            return _build(claim, store, deploy)
+            waiting = _packages(claim, driver, deploy)
+            return packages.LOOK_SECONDS if waiting else _build(claim, store, deploy)
 
 
 def _check(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
@@ -148,13 +156,41 @@ def _deployed_despite(count: int, files: int) -> str:
     return f"{count} of {files} Python files do not compile; deployed all the same, as asked."
 
 
+def _packages(claim: Claim, driver: Driver, deploy: Deploy) -> str:
+    """Have its packages resolved and installed, beside what runs. What is waited for; "" when they are ready."""
+    if not deploy.requirements:
+        _move(claim, deploy, packages={})
+        return ""
+    store = driver.packages(_ref(claim.deployment))
+    if store is None:
+        raise PackagesRefused(
+            "On this cluster packages come with the image of the runtime. Remove requirements.txt."
+        )
+    found, waiting = packages.prepare(claim.deployment, store, deploy.requirements, install=True)
+    if waiting:
+        _step(deploy, PACKAGES, StepState.RUNNING, waiting)
+        return waiting
+    _move(claim, deploy, packages=found.packages)
+    count = len(found.packages)
+    found_text = f"{count} package{'' if count == 1 else 's'} beyond those of runtime {found.runtime}."
+    _step(
+        deploy, PACKAGES, StepState.DONE, found_text if count else f"Runtime {found.runtime} has all of them."
+    )
+    return ""
+
+
 def _build(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
     if Deploy.objects.filter(deployment=claim.deployment, status=DeployStatus.ACTIVATING).exists():
         return LOOK_SECONDS  # one is activated at a time
     store.build(deploy.code)
     failpoint("deploys.after_build")
     with transaction.atomic():
-        values = {"code_version": deploy.version, "code_manifest": deploy.digest}
+        values = {
+            "code_version": deploy.version,
+            "code_manifest": deploy.digest,
+            "code_requirements": deploy.requirements,
+            "code_plugins": plugins_digest(deploy.manifest.opened()) if deploy.manifest else "",
+        }
         held = Deployment.objects.filter(pk=claim.deployment.pk, lease_epoch=claim.epoch)
         if not _move(claim, deploy, status=DeployStatus.ACTIVATING, tries=0, next_try_at=None):
             return 0.0
@@ -174,8 +210,10 @@ def _build(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
 def _failed_step(claim: Claim, deploy: Deploy, error: DataPlaneError) -> float:
     """Try again later and later; give up on what trying does not help, and after TRIES."""
     key = BUILT if deploy.status == DeployStatus.BUILDING else CHECKED
+    if deploy.requirements and deploy.packages is None and key == BUILT:
+        key = PACKAGES
     tries = deploy.tries + 1
-    if isinstance(error, CodeDamaged) or tries >= TRIES:
+    if isinstance(error, CodeDamaged | PackagesRefused) or tries >= TRIES:
         return _fail(claim, deploy, key, str(error))
     seconds = plan.backoff(tries)
     _move(claim, deploy, tries=tries, next_try_at=timezone.now() + timedelta(seconds=seconds))
@@ -225,7 +263,7 @@ def _to_watch(deployment: Deployment) -> Deploy | None:
     return deploy if deploy is not None and (not deploy.watched or deploy.problem_count) else None
 
 
-def _watch(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
+def _watch(claim: Claim, driver: Driver, store: CodeStore, deploy: Deploy) -> float:
     now = timezone.now()
     until, first_minute = deploy.watch_until or now + WATCH, not deploy.watched
     report = store.report()
@@ -242,6 +280,7 @@ def _watch(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
         _step(deploy, READ, *_read_so_far(deploy, is_read=is_read, dags=report.dags, over=over))
     if over and first_minute:
         retention.prune(claim.deployment, store, report.pinned)
+        retention.prune_packages(claim.deployment, driver.packages(_ref(claim.deployment)))
     return (
         LOOK_SECONDS if not over else math.inf
     )  # what is known not to import is looked at in every later pass

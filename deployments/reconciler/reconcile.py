@@ -5,7 +5,7 @@ A pass is: claim -> observe -> plan -> one step -> observe -> record. Everything
 and in the data plane; nothing is remembered between passes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,10 +29,19 @@ from deployments.dataplane.contract import (
 )
 from deployments.domain.spec import Release
 from deployments.domain.states import Operation, Status
-from deployments.models import UNKNOWN_AFTER, Deployment, WorkerQueue
-from deployments.queries import upgrades
+from deployments.models import Deployment, WorkerQueue
 from deployments.queries.releases import queue_spec, release_of
-from deployments.reconciler import circuit_breaker, deploys, leases, people, plan, recording
+from deployments.reconciler import (
+    circuit_breaker,
+    deploys,
+    failures,
+    leases,
+    packages,
+    people,
+    plan,
+    recording,
+)
+from deployments.reconciler.failures import Attempt
 from deployments.reconciler.leases import Claim
 from deployments.reconciler.plan import Verdict
 from deployments.reconciler.recording import LeaseLost, QueueRecord, Record
@@ -77,10 +86,10 @@ def _pass(claim: Claim) -> Record:
     other clusters."""
     deployment = claim.deployment
     if silence := _known_silence(deployment):
-        return _failed(claim, DataPlaneUnreachable(silence))
+        return failures.failed(claim, DataPlaneUnreachable(silence))
     cluster = deployment.cluster
     if not circuit_breaker.begin(cluster):
-        return _failed(claim, DataPlaneUnreachable(TRIED_BY_ANOTHER))
+        return failures.failed(claim, DataPlaneUnreachable(TRIED_BY_ANOTHER))
     answered = cluster.breaker_retry_at is None  # a bug says nothing about the cluster
     try:
         entry = _delete_pass(claim) if deployment.is_deleting else _apply_pass(claim)
@@ -101,9 +110,9 @@ def _known_silence(deployment: Deployment) -> str:
 
 def _record_unexpected_error(claim: Claim, error: Exception) -> None:
     """A bug or an unforeseen fault: put the row off first, then say so on the page."""
-    failures = claim.deployment.failures + 1
-    seconds = plan.backoff(failures)
-    leases.postpone(claim, seconds, failures=failures)
+    count = claim.deployment.failures + 1
+    seconds = plan.backoff(count)
+    leases.postpone(claim, seconds, failures=count)
     sentence = (
         disk.FULL
         if disk.is_full(error)
@@ -112,14 +121,8 @@ def _record_unexpected_error(claim: Claim, error: Exception) -> None:
             "if it goes on, an operator finds the details in the worker's log."
         )
     )
-    verdict = Verdict(_status_under_error(claim.deployment), sentence)
-    recording.record(claim, Record(verdict, seconds, observed=False, failures=failures))
-
-
-def _status_under_error(deployment: Deployment) -> Status:
-    if deployment.is_deleting:
-        return Status.DELETING
-    return Status.CREATING if deployment.first_healthy_at is None else Status.UNHEALTHY
+    verdict = Verdict(failures.status_under_error(claim.deployment), sentence)
+    recording.record(claim, Record(verdict, seconds, observed=False, failures=count))
 
 
 def ref_of(deployment: Deployment) -> Ref:
@@ -135,12 +138,12 @@ def _delete_pass(claim: Claim) -> Record:
         try:
             return _inventory(driver.observe(ref), steps)
         except DataPlaneError as error:
-            return _failed(claim, error)  # without steps: the inventory is still to be made
+            return failures.failed(claim, error)  # without steps: the inventory is still to be made
     try:
         progress = driver.destroy(ref)
         failpoint("reconcile.after_apply")
     except DataPlaneError as error:
-        return _failed(claim, error, Attempt(Operation.DELETE, steps))
+        return failures.failed(claim, error, Attempt(Operation.DELETE, steps))
     gone = progress.outcome is Outcome.FINISHED
     verdict = Verdict(Status.DELETED, "") if gone else Verdict(Status.DELETING, progress.sentence)
     return Record(
@@ -177,7 +180,7 @@ def _apply_pass(claim: Claim) -> Record:
     deployment = claim.deployment
     driver = connections.driver_of(deployment.cluster)
     queues = list(deployment.queues.select_related("worker_type"))
-    soon = deploys.advance(claim, driver)
+    soon = min(deploys.advance(claim, driver), packages.look_ahead(claim, driver))
     release = release_of(deployment, queues)
     workers = {q.name: q.desired_workers for q in queues}
     ref = ref_of(deployment)
@@ -185,24 +188,30 @@ def _apply_pass(claim: Claim) -> Record:
     steps = driver.create_steps(release)
     operation = _operation(deployment)
     try:
+        waiting = packages.follow(claim, driver)
+        if deployment.code_requirements:
+            release = release_of(deployment, queues)  # with packages that were resolved just now
         observation = driver.observe(ref)
         failpoint("reconcile.after_observe")
-        if plan.needs_apply(release, observation, workers) or deploys.is_lost(claim, driver):
+        if waiting:
+            progress = Progress(steps[0].key, Outcome.WAITING, waiting)
+        elif plan.needs_apply(release, observation, workers) or deploys.is_lost(claim, driver):
             progress = driver.apply(ref, release, vault.read(deployment), workers)
             failpoint("reconcile.after_apply")
             observation = driver.observe(ref)
         if observation.signs_in:
             people.write(claim, driver, ref)
     except UpgradeFailed as error:
-        return _upgrade_failed(claim, error, Attempt(operation, steps))
+        return failures.upgrade_failed(claim, error, Attempt(operation, steps))
     except DataPlaneError as error:
-        return _failed(claim, error, Attempt(operation, steps))
+        return failures.failed(claim, error, Attempt(operation, steps))
     verdict = plan.verdict(
         release=release,
         observation=observation,
         progress=progress,
         was_healthy=deployment.first_healthy_at is not None,
     )
+    driver.upkeep(ref)
     soon = min(soon, deploys.settle(claim, driver, healthy=verdict.status is Status.HEALTHY))
     scaled = _scale(queues, observation)
     more = any(record.desired_workers != workers.get(record.name) for record in scaled)
@@ -310,57 +319,3 @@ def _scale(queues: list[WorkerQueue], observation: Observation) -> tuple[QueueRe
         seen = (load.queued, load.running, load.workers, load.draining)
         records.append(QueueRecord(queue.name, desired, scale_down_since, *seen))
     return tuple(records)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """Whose steps a failed pass was at; none while only the inventory of a delete is made."""
-
-    operation: Operation | None = None
-    step_names: tuple[StepName, ...] = ()
-
-
-def _failed(claim: Claim, error: DataPlaneError, attempt: Attempt = Attempt()) -> Record:
-    """A step that could not be taken: say why, and try again later and later."""
-    deployment = claim.deployment
-    failures = deployment.failures + 1
-    seconds = plan.backoff(failures)
-    if isinstance(error, DataPlaneUnreachable):
-        return _unreachable(deployment, error, seconds, failures)
-    sentence = f"{str(error).rstrip('.')}. Trying again in {seconds:.0f} s."
-    return Record(
-        Verdict(_status_under_error(deployment), sentence),
-        seconds,
-        error=sentence,
-        failures=failures,
-        operation=attempt.operation,
-        step_names=attempt.step_names,
-    )
-
-
-def _upgrade_failed(claim: Claim, error: UpgradeFailed, attempt: Attempt) -> Record:
-    """The database is as before the upgrade; the next pass, at once, goes on with the earlier runtime."""
-    deployment = claim.deployment
-    if deployment.upgrade_from is None:  # no way back is known: an error like any other
-        return _failed(claim, error, attempt)
-    message = upgrades.sentence(deployment.runtime.version, deployment.upgrade_from.version, str(error))
-    return Record(
-        Verdict(Status.DEPLOYING, message),
-        0.0,
-        error=message,
-        upgrade_failed=str(error),
-        operation=attempt.operation,
-        step_names=attempt.step_names,
-    )
-
-
-def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, failures: int) -> Record:
-    """Nothing is known. The last status is kept for two minutes, and is Unknown after that."""
-    watched_at = deployment.fresh_at  # the observer's word counts: a quiet Deployment is hardly looked at
-    silent = timezone.now() - watched_at
-    verdict = Verdict(Status(deployment.status), deployment.status_reason)
-    if silent > UNKNOWN_AFTER and not deployment.is_deleting:
-        verdict = Verdict(Status.UNKNOWN, f"{error} Last answer {watched_at:%H:%M:%S} UTC.")
-    elif deployment.is_deleting or deployment.first_healthy_at is None:
-        verdict = Verdict(_status_under_error(deployment), str(error))
-    return Record(verdict, min(seconds, 10.0), observed=False, failures=failures)

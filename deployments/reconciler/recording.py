@@ -17,7 +17,7 @@ from console.kit import events
 from deployments.audit import record_deployment
 from deployments.dataplane.contract import Component, Leftover, Progress, StepName
 from deployments.domain.states import Operation, Status
-from deployments.models import Cluster, ComponentStatus, Deployment, StatusChange, WorkerQueue
+from deployments.models import Cluster, ComponentStatus, Deployment, GitSource, StatusChange, WorkerQueue
 from deployments.presenters import fragments
 from deployments.reconciler import steps, upgrades
 from deployments.reconciler.leases import Claim, next_due
@@ -186,7 +186,9 @@ def _write_parts(row: Deployment, entry: Record) -> bool:
         record_deployment(row, None, "repaired", new={"repair": notice[:1000]})
     if entry.gone:
         vault.forget(row)
+        GitSource.objects.filter(deployment=row).delete()
         row.code_manifests.all().delete()  # with its uploads; the deploys stay as history
+        row.package_sets.all().delete()
     return changed
 
 

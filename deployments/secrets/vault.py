@@ -126,6 +126,30 @@ def admin_password(deployment: Deployment) -> str:
     return one(deployment, "admin_password")
 
 
+GIT_TOKEN, GIT_KEY, GIT_HOOK = "git_token", "git_key", "git_hook"
+
+
+def keep_git(deployment: Deployment, name: str, text: str) -> None:
+    """Seal one of a Git source's secrets, in place of what there was."""
+    sealed = crypto.encrypt(text, context=_context(deployment, name))
+    DeploymentSecret.objects.update_or_create(deployment=deployment, name=name, defaults={"sealed": sealed})
+
+
+def open_git(deployment: Deployment) -> dict[str, str]:
+    """A Git source's secrets in the clear, "" where there is none. One query. Raises DecryptionError."""
+    names = (GIT_TOKEN, GIT_KEY, GIT_HOOK)
+    rows = {row.name: row.sealed for row in deployment.secrets.filter(name__in=names)}
+    return {
+        name: crypto.decrypt(rows[name], context=_context(deployment, name)) if name in rows else ""
+        for name in names
+    }
+
+
+def forget_git(deployment: Deployment, *names: str) -> None:
+    """Remove these of a Git source's secrets."""
+    deployment.secrets.filter(name__in=names).delete()
+
+
 def forget(deployment: Deployment) -> None:
     """Remove every secret, and the variables with their revisions: the Deployment is gone."""
     deployment.secrets.all().delete()

@@ -55,6 +55,8 @@ class Command(BaseCommand):
                 "redis_server": str(redis),
                 "console_port": str(settings.PORT),
                 "warm_starts": "true" if settings.WARM_STARTS else "false",
+                "task_log_days": str(settings.TASK_LOG_DAYS),
+                "task_log_mib": str(settings.TASK_LOG_MIB),
                 "fence": "true" if settings.FENCE else "false",
                 "fence_folders": os.pathsep.join(settings.FENCE_FOLDERS),
             },

@@ -32,6 +32,8 @@ class ClusterSettings:
     egress_cidrs: private networks that DAGs may reach.
     worker_grace: seconds that a worker gets to finish its tasks.
     extra_capacity_au: room in the quota for pods that tasks start.
+    task_logs_gib: room for the logs of one Deployment's tasks, on a volume of the default StorageClass where there is
+        one. 0 asks for no volume.
     console_urls, takes_password: see `contract.ClusterConfig`.
     """
 
@@ -47,6 +49,8 @@ class ClusterSettings:
     keda: bool = False
     worker_grace: int = 600
     extra_capacity_au: int = 10
+    task_logs_gib: int = 10
+    task_logs_volume: bool = False  # what the driver finds out: there is a default StorageClass
     database_cidrs: tuple[str, ...] = ()
     api_cidrs: tuple[str, ...] = ()
     egress_cidrs: tuple[str, ...] = ()
@@ -70,6 +74,7 @@ class ClusterSettings:
             keda=raw.get("keda", "").strip().lower() == "true",
             worker_grace=_number(raw, "worker_grace", 600, 0, 86_400),
             extra_capacity_au=_number(raw, "extra_capacity_au", 10, 0, 400),
+            task_logs_gib=_number(raw, "task_logs_gib", 10, 0, 1_000),
             database_cidrs=_cidrs(raw, "database_cidrs"),
             api_cidrs=_cidrs(raw, "api_cidrs"),
             egress_cidrs=_cidrs(raw, "egress_cidrs"),
@@ -86,6 +91,11 @@ class ClusterSettings:
     def pull_secret_document(self) -> str:
         """The dockerconfigjson that we put into every namespace, or ""."""
         return self.image_pull_secret if self.image_pull_secret.startswith("{") else ""
+
+    @property
+    def task_logs_room(self) -> int:
+        """GiB for the logs of one Deployment's tasks, also without a volume."""
+        return self.task_logs_gib or 1
 
     def image(self, reference: str) -> str:
         """Where to pull an image from: behind the mirror, unless it names its registry itself."""

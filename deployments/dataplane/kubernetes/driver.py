@@ -7,11 +7,13 @@ much as its budget allows, in the order of the steps.
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from deployments.dataplane.contract import (
     ADDRESS,
     ClusterConfig,
+    DataPlaneError,
     Instance,
     LogTail,
     Observation,
@@ -26,6 +28,7 @@ from deployments.dataplane.kubernetes import logs, names
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.api.transport import Connection, Json, connection_to
+from deployments.dataplane.kubernetes.checks import verdicts
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.health import instances
 from deployments.dataplane.kubernetes.health.observe import (
@@ -40,6 +43,7 @@ from deployments.dataplane.kubernetes.steps import provision, removal, upgrade
 from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
 from deployments.dataplane.postgres import airflow_metadata
+from deployments.dataplane.postgres.code_store import PostgresCode
 from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
@@ -55,12 +59,14 @@ ASLEEP_STEP = StepName("sleep", "Stop Airflow")
 DELETE_STEPS = (
     StepName("components", "Scheduler and autoscaling"),
     StepName("namespace", "Namespace"),
+    StepName("code", "Stored code"),
     StepName("database", "Database"),
     StepName("role", "Database role"),
 )
 QUICK_SECONDS = 4.5  # a person waits on a page
 FRESH_SECONDS = 2.0  # one pass of the reconciler
 KEDA_PATH, KEDA_FRESH = "/apis/keda.sh/v1alpha1", 600.0
+STORAGE_PATH = "/apis/storage.k8s.io/v1/storageclasses"
 
 
 class KubernetesDriver:
@@ -103,7 +109,8 @@ class KubernetesDriver:
         target = self._target(ref)
         memo = _fresh(self._for_apply.pop(ref, None))
         seen = memo[1] if memo else None
-        task = provision.Task(target, release, secrets, workers, self._has_keda(target.api), seen)
+        keda, volume = self._has_keda(target.api), self._has_log_volume(target.api)
+        task = provision.Task(target, release, secrets, workers, keda, volume, seen)
         if progress := task.step():
             return progress
         found = seen or self._observe(target)
@@ -157,8 +164,12 @@ class KubernetesDriver:
     def tasks(self, ref: Ref) -> TaskCount:
         return airflow_metadata.tasks(self._admin_url, ref.release_name)
 
-    def code(self, ref: Ref) -> None:
-        """See the contract: code comes with the image of the runtime."""
+    def code(self, ref: Ref) -> PostgresCode:
+        """See the contract."""
+        return PostgresCode(self._admin_url, ref.release_name, ref.deployment_id)
+
+    def packages(self, ref: Ref) -> None:
+        """Packages come with the image of the runtime."""
 
     def endpoint(self, ref: Ref) -> str | None:
         """Answered from what this driver saw a moment ago, where it looked."""
@@ -170,13 +181,26 @@ class KubernetesDriver:
             _, ready = self._answering[ref]
         return f"https://{names.host(ref.release_name, self._settings.ingress_domain)}/" if ready else None
 
+    def upkeep(self, ref: Ref) -> None:
+        """Nothing of it is on a disk here."""
+
     def details(self, ref: Ref) -> dict[str, str]:
         address = self._addresses.get(ref, "")
         return {
-            "DAGs": "/opt/airflow/dags in the image of its runtime",
+            "DAGs": "from deploys; before the first one, /opt/airflow/dags in the image of its runtime",
+            "Task logs": self._task_logs,
             "Namespace": names.namespace(self._settings.namespace_prefix, ref.release_name),
             **({ADDRESS: address} if address else {}),
         }
+
+    @property
+    def _task_logs(self) -> str:
+        """Where the logs of tasks are, and for how long, in words. Asks the cluster every ten minutes at the most."""
+        kept = f"in the Airflow UI; kept for {configuration.LOG_DAYS} days, at most {self._settings.task_logs_room} GiB"
+        with suppress(DataPlaneError):
+            if not self._has_log_volume(self._api(QUICK_SECONDS)):
+                return f"{kept}, and lost when the code server moves: the cluster gives no volume for them"
+        return kept
 
     def _observe(self, target: Target) -> Observed:
         found = observe(target)
@@ -206,6 +230,17 @@ class KubernetesDriver:
         if time.monotonic() > until:
             found = api.get(KEDA_PATH, "KEDA") is not None
             self.connection.keda = (time.monotonic() + KEDA_FRESH, found)
+        return found
+
+    def _has_log_volume(self, api: Api) -> bool:
+        """Whether logs of tasks get a volume: the settings say so, and there is a default StorageClass."""
+        if not self._settings.task_logs_gib:
+            return False
+        until, found = self.connection.default_class
+        if time.monotonic() > until:
+            classes = api.items(STORAGE_PATH, "the StorageClasses")
+            found = bool(verdicts.default_class(classes))
+            self.connection.default_class = (time.monotonic() + KEDA_FRESH, found)
         return found
 
 

@@ -14,6 +14,7 @@ SCALER = "airdeck-scaler"  # the field manager that owns the replicas of workers
 
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
 REDIS, WORKER, TASK, MIGRATION, CLEANUP = "redis", "worker", "task", "migration", "cleanup"
+CODE_SERVER = "code-server"
 
 # What Airflow's parts call each other, and the Kubernetes API; never asked for through a proxy.
 KUBERNETES_API = "kubernetes.default.svc"
@@ -38,6 +39,7 @@ DATABASE_LOGIN = "database-login"  # for KEDA
 VARIABLES = "variables"  # the user's: a ConfigMap and a Secret of this name
 SETTINGS = "airflow-settings"
 FILES = "airflow-files"
+TASK_LOGS = "task-logs"
 POD_TEMPLATE = "pod-template"
 SIGN_IN = "airdeck-sign-in"  # the auth manager
 PEOPLE = "airdeck-people"  # who may come in; written whenever that changes, and never rendered here

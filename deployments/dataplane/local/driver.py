@@ -13,8 +13,10 @@ from deployments.dataplane.contract import (
     AIRFLOW_PASSWORD,
     CONSOLE_URLS,
     DAGS_FOLDER,
+    TASK_LOGS,
     UNDER_WAY,
     ClusterConfig,
+    DataPlaneError,
     Instance,
     LogTail,
     Observation,
@@ -24,11 +26,14 @@ from deployments.dataplane.contract import (
     StepName,
     TaskCount,
 )
-from deployments.dataplane.local import environment, logs, ports, sign_in
+from deployments.dataplane.local import environment, logs, ports, sign_in, task_logs
 from deployments.dataplane.local.code.store import LocalCode
 from deployments.dataplane.local.health import probe
+from deployments.dataplane.local.health.fingerprint import fingerprint
 from deployments.dataplane.local.health.instances import instances
 from deployments.dataplane.local.health.observe import Observed, gather, observe
+from deployments.dataplane.local.packages import claims, names
+from deployments.dataplane.local.packages.store import LocalPackages
 from deployments.dataplane.local.program_names import API_SERVER
 from deployments.dataplane.local.runtimes import migrate, runtimes
 from deployments.dataplane.local.runtimes.jobs import advance
@@ -36,29 +41,17 @@ from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps import applied, programs, upgrade
 from deployments.dataplane.local.steps.configuration import Configuration, redis_socket
 from deployments.dataplane.local.steps.fencing import Fencing
-from deployments.dataplane.local.steps.removal import end_processes, leftovers, remove_files
+from deployments.dataplane.local.steps.names import ASLEEP_STEP, CREATE_STEPS, DELETE_STEPS
+from deployments.dataplane.local.steps.removal import drop_data, end_processes, leftovers, remove_files
 from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
 from deployments.dataplane.local.supervisor.processes import Processes, of_release
+from deployments.dataplane.local.task_logs import Keeping
 from deployments.dataplane.postgres import airflow_metadata, databases
 from deployments.domain.component_titles import title
 from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
-CREATE_STEPS = (
-    ("database", "Database"),
-    (upgrade.STEP, "Upgrade the metadata database"),  # only when there is one
-    ("configuration", "Secrets and configuration"),
-    ("components", "Airflow components"),
-    ("address", "Airflow UI"),
-)
-ASLEEP_STEP = StepName("sleep", "Stop Airflow")
-DELETE_STEPS = (
-    StepName("processes", "Processes"),
-    StepName("database", "Database"),
-    StepName("role", "Database role"),
-    StepName("files", "Files"),
-)
 PROBES_AT_ONCE = 8
 INSPECT_SECONDS = 1.5  # for supervisord, when a person waits; then 2 s for everything that is asked at once
 
@@ -77,6 +70,7 @@ class LocalDriver:
         self._supervisor = Supervisor(Path(settings["supervisor_socket"]))
         self._redis_server = Path(settings["redis_server"])
         self._console_port = int(settings["console_port"])
+        self._keeping = Keeping.of(settings)
         self._warm = WarmStarts(self._paths, self._supervisor, settings.get("warm_starts", "true") == "true")
         self._fencing = Fencing(
             self._paths,
@@ -109,11 +103,10 @@ class LocalDriver:
 
     def apply(self, ref: Ref, release: Release, secrets: Secrets, workers: Mapping[str, int]) -> Progress:
         self._supervisor.processes()  # nothing is begun while the data plane does not answer
-        if release.code is not None:  # files only: it waits for nothing, and nothing restarts for it
-            self.code(ref).activate(release.code)
+        self._activate(ref, release)  # files only: it waits for nothing, and nothing restarts for it
         if release.hibernating:
             return self._sleep(ref, release)
-        self._warm.ensure(release.runtime.version)  # beside the other steps
+        self._warm.ensure(_environment(release))  # beside the other steps
         return (
             self._runtime_step(ref, release)
             or self._upgrade_step(ref, release, secrets)
@@ -123,9 +116,18 @@ class LocalDriver:
             or self._readiness(ref, release)
         )
 
+    def _activate(self, ref: Ref, release: Release) -> None:
+        """Make the code active, unless programs with other packages still run, which must not meet it."""
+        python = runtimes.python(self._paths, _environment(release))
+        elsewhere = names.runs_elsewhere(self._paths, self._processes(ref), python)
+        if release.code is not None and (release.hibernating or not elsewhere):
+            self.code(ref).activate(release.code)
+
     def _runtime_step(self, ref: Ref, release: Release) -> Progress | None:
         version, airflow_version = release.runtime.version, release.runtime.airflow_version
         if runtimes.installed(self._paths, version):
+            if not runtimes.installed(self._paths, _environment(release)):
+                raise DataPlaneError("The packages of this Deployment are not installed on this machine yet.")
             return None
         spec = runtimes.install_spec(self._paths, version, airflow_version)
         with self._upgrade(ref).waiting_for(runtimes.install_job(self._paths, version), release) as job:
@@ -182,6 +184,7 @@ class LocalDriver:
             processes.write_specs(added)
             specs |= added
         did = programs.step(processes, specs)
+        self._activate(ref, release)  # what runs with other packages has been asked to end
         return Progress("components", Outcome.PROGRESSED, did) if did else None
 
     def _readiness(self, ref: Ref, release: Release) -> Progress:
@@ -226,19 +229,18 @@ class LocalDriver:
     # -- Deleting --
 
     def destroy(self, ref: Ref) -> Progress:
-        name = databases.database_name(ref.release_name)
         ended = end_processes(self._paths, self._processes(ref), ref.release_name, step="processes")
         if ended is not None:
             return ended
         if not self._upgrade(ref).forget():
             return Progress("processes", Outcome.WAITING, "Waiting for the migration of its database to end.")
-        if databases.drop_database(self._admin_url, ref.release_name, ref.deployment_id):
-            return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
-        if databases.drop_role(self._admin_url, ref.release_name, ref.deployment_id):
-            return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
+        dropped = drop_data(self._admin_url, ref)
+        if dropped is not None:
+            return dropped
         account = self._fencing.account(ref.release_name)
         remove_files(self._paths, ref.release_name)
         self._fencing.forget(ref.release_name, account)
+        claims.sweep(self._paths, self._supervisor)
         return Progress("files", Outcome.FINISHED, "Nothing is left.")
 
     # -- Looking --
@@ -263,15 +265,8 @@ class LocalDriver:
         return {ref.deployment_id: text for ref, text in zip(refs, texts, strict=True) if text}
 
     def _fingerprint(self, ref: Ref, processes: Mapping[str, ProcessInfo]) -> str:
-        folder = self._paths.deployment(ref.release_name)
-        if not processes and not folder.exists():
-            return ""
-        states = sorted(f"{p.name}={p.state}/{p.pid}" for p in processes.values())
-        _, words = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
-        workers: frozenset[str] | None = None
-        if "redis" in processes:
-            workers = self._connected(ref)
-        return " ".join([applied.digest(folder), *states, words, *sorted(workers or ())])
+        digest = applied.digest(self._paths.deployment(ref.release_name))
+        return fingerprint(self._paths, ref.release_name, digest, processes, lambda: self._connected(ref))
 
     def watcher(self, may_write: Callable[[], bool]) -> None:
         """Processes send nothing when they end, so this machine is asked."""
@@ -292,15 +287,21 @@ class LocalDriver:
     def code(self, ref: Ref) -> LocalCode:
         return LocalCode(self._paths.deployment(ref.release_name), self._admin_url, ref.release_name)
 
+    def packages(self, ref: Ref) -> LocalPackages:
+        return LocalPackages(self._paths, self._supervisor, ref.release_name)
+
     def endpoint(self, ref: Ref) -> str | None:
         answer, _ = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
         return self._url(ref) if answer is not None else None
+
+    def upkeep(self, ref: Ref) -> None:
+        task_logs.keep(self._paths.deployment(ref.release_name) / "logs", self._keeping)
 
     def details(self, ref: Ref) -> dict[str, str]:
         """Once code is deployed the folder is not read any more."""
         folder = self._paths.deployment(ref.release_name)
         found = {} if self.code(ref).active() else {DAGS_FOLDER: str(folder / "dags")}
-        return found | self._fencing.notes(ref.release_name)
+        return {TASK_LOGS: self._keeping.sentence} | found | self._fencing.notes(ref.release_name)
 
     # -- Where things are --
 
@@ -322,3 +323,8 @@ class LocalDriver:
 
     def _upgrade(self, ref: Ref) -> upgrade.Upgrade:
         return upgrade.Upgrade(self._paths, self._supervisor, self._admin_url, ref)
+
+
+def _environment(release: Release) -> str:
+    """The name of the environment in which its programs run."""
+    return runtimes.environment(release.runtime.version, release.packages)

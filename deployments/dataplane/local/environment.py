@@ -80,6 +80,12 @@ class Layout:
         """Where people put their DAGs."""
         return self.folder / "dags"
 
+    def plugins(self, release: Release) -> Path:
+        """Airflow's plugins: those of the deployed project, or what people put into a folder. Another path whenever
+        they differ, so that every component restarts then, and only then."""
+        digest = release.code.plugins if release.code else ""
+        return self.folder / "code" / "plugins" / digest if digest else self.folder / "plugins"
+
     @property
     def home(self) -> Path:
         """AIRFLOW_HOME, and the working folder of every program."""
@@ -111,6 +117,14 @@ def connection_limit(release: Release) -> int:
     """How many connections the Deployment's role may hold: four pools half full and one per further
     scheduler."""
     return 4 * POOL_SIZE + 2 * POOL_OVERFLOW + (release.scheduler_replicas - 1) * (POOL_SIZE + POOL_OVERFLOW)
+
+
+def instances(release: Release) -> dict[str, int]:
+    """Instances by component, for `look`; those of workers change with the load and are counted there."""
+    desired = {API_SERVER: 1, "scheduler": release.scheduler_replicas, DAG_PROCESSOR: 1, TRIGGERER: 1}
+    if release.executor is Executor.CELERY:
+        desired |= {REDIS: 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
+    return desired
 
 
 def worker_name(queue: str, slot: int) -> str:
@@ -242,7 +256,7 @@ def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
     return {
         "EXECUTOR": "CeleryExecutor" if release.executor is Executor.CELERY else "LocalExecutor",
         "DAGS_FOLDER": str(layout.dags),
-        "PLUGINS_FOLDER": str(layout.folder / "plugins"),
+        "PLUGINS_FOLDER": str(layout.plugins(release)),
         "FERNET_KEY": secrets.fernet_key,
         # Tasks reach the API server directly, not through the console.
         "EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{layout.port}/execution/",

@@ -19,8 +19,9 @@ PUNCTUATION = frozenset("/._,:=@+- ")
 # What Airdeck keeps outside of a state folder when it runs as root.
 MACHINE = Path("/var/lib/airdeck")
 RELEASE_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{4}")
+# A runtime ("3.3-1"), or one with further packages ("3.3-1-0123456789abcdef").
+RUNTIME_VERSION = re.compile(r"[0-9]+\.[0-9]+-[0-9]+(?:-[0-9a-f]{16})?")
 PASSWORD_NAME = "supervisor_password"  # noqa: S105 - a file, beside the socket (`warm/ask.py` looks there too)
-RUNTIME_VERSION = re.compile(r"[0-9]+\.[0-9]+-[0-9]+")
 
 
 def is_plain(text: str) -> bool:
@@ -150,7 +151,7 @@ class StateDir:
         return self.groups / f"{group}.conf"
 
     def runtime(self, version: str) -> Path:
-        """The folder of one runtime ("3.3-1")."""
+        """The folder of one runtime ("3.3-1"), or of one with further packages ("3.3-1-0123456789abcdef")."""
         if not RUNTIME_VERSION.fullmatch(version):
             raise ValueError(f"{version!r} is not a runtime version.")
         return self.runtimes / version

@@ -28,13 +28,16 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 class Leftovers:
     """What of a Deployment is still there. `ready` says that its database was made to the end; `runtime` is the
     version that it was last migrated to, "" when that is not written down. `snapshot` is the runtime of the copy from
-    before an upgrade (`snapshots`): None without one, "" for one that is not finished."""
+    before an upgrade (`snapshots`): None without one, "" for one that is not finished. `code` says that code is kept
+    for it (`code_schema`), `code_ready` that its code server can read that."""
 
     database: bool
     role: bool
     ready: bool
     runtime: str = ""
     snapshot: str | None = None
+    code: bool = False
+    code_ready: bool = False
     connection_limit: int = field(default=-1, compare=False)  # of the role
 
     def migrated_to(self, release: Release) -> str:
@@ -58,6 +61,16 @@ def snapshot_name(release_name: str) -> str:
     return f"{database_name(release_name)}_before"
 
 
+def code_role(release_name: str) -> str:
+    """The role by which a code server reads the Deployment's code. No release name ends so."""
+    return f"{database_name(release_name)}_code"
+
+
+def code_mark(deployment_id: str, *, ready: bool) -> str:
+    """The comment that makes such a role ours; `ready` once it can sign in and nothing is missing."""
+    return f"{tag(deployment_id)} code{' ready' if ready else ''}"
+
+
 def tag(deployment_id: str) -> str:
     """The comment that makes a role ours."""
     return f"airdeck deployment {deployment_id}"
@@ -79,15 +92,17 @@ def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftove
     name, mine = database_name(release_name), tag(deployment_id)
     row = admin.execute(
         "SELECT d.oid IS NOT NULL, coalesce(shobj_description(d.oid, 'pg_database'), ''), "
-        "s.oid IS NOT NULL, coalesce(shobj_description(s.oid, 'pg_database'), ''), r.rolconnlimit FROM pg_roles r "
+        "s.oid IS NOT NULL, coalesce(shobj_description(s.oid, 'pg_database'), ''), r.rolconnlimit, "
+        "coalesce(shobj_description(c.oid, 'pg_authid'), '') FROM pg_roles r LEFT JOIN pg_roles c ON c.rolname = %s "
         "LEFT JOIN pg_database d ON d.datname = %s AND d.datdba = r.oid "
         "LEFT JOIN pg_database s ON s.datname = %s AND s.datdba = r.oid "
         "WHERE r.rolname = %s AND shobj_description(r.oid, 'pg_authid') = %s",
-        (name, snapshot_name(release_name), name, mine),
+        (code_role(release_name), name, snapshot_name(release_name), name, mine),
     ).fetchone()
     if row is None:
         return Leftovers(database=False, role=False, ready=False)
-    there, message, copied, copy_comment, limit = row
+    there, message, copied, copy_comment, limit, code_comment = row
+    is_ready = code_comment == code_mark(deployment_id, ready=True)
     runtime, copy_runtime = (_runtime_in(comment, mine) for comment in (message, copy_comment))
     return Leftovers(
         database=there,
@@ -95,6 +110,8 @@ def find_by(admin: Connection, release_name: str, deployment_id: str) -> Leftove
         ready=message == mine or bool(runtime),
         runtime=runtime,
         snapshot=copy_runtime if copied else None,
+        code=is_ready or code_comment == code_mark(deployment_id, ready=False),
+        code_ready=is_ready,
         connection_limit=limit,
     )
 
@@ -168,7 +185,7 @@ def _ensure_role(admin: Connection, name: str, mine: str, *, password: str, conn
             run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION LOGIN", role)
             run(admin, "COMMENT ON ROLE {} IS {}", role, sql.Literal(mine))
         run(admin, "ALTER ROLE {} CONNECTION LIMIT {}", role, sql.Literal(connection_limit))
-        run(admin, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(_verifier(admin, name, password)))
+        run(admin, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(verifier(admin, name, password)))
         _join(admin, name)
 
 
@@ -232,8 +249,8 @@ def begin_template(admin_url: str, template: str, password: str) -> str:
         remove(admin, f"{template}_new")
         if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (template,)).fetchone() is None:
             run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION", role)
-        verifier = sql.Literal(_verifier(admin, template, password))
-        run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, verifier)
+        secret = sql.Literal(verifier(admin, template, password))
+        run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, secret)
         _join(admin, template)
         # template0: nothing that a person added to template1 gets into every Deployment.
         run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
@@ -350,7 +367,8 @@ def _join(admin: Connection, role: str) -> None:
         run(admin, "GRANT {} TO CURRENT_USER", sql.Identifier(role))
 
 
-def _verifier(admin: Connection, role: str, password: str) -> str:
+def verifier(admin: Connection, role: str, password: str) -> str:
+    """The SCRAM verifier of a password, computed here: no statement holds the password."""
     return admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from deployments.dataplane.local.code.store import LocalCode
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_limits import Limits
 from deployments.domain.code_manifest import CodeFile, CodeVersion, Manifest
+from deployments.domain.code_project import plugins_digest
 from deployments.tests.code.contract import ONE, TWO, received
 
 URL = "postgresql://nobody@nowhere/none"
@@ -238,3 +240,25 @@ def test_a_deployment_that_is_gone_does_not_come_back(place, store):
     with pytest.raises(DataPlaneError, match="any more"), store.scratch():
         pass
     assert not place.exists()
+
+
+PROJECT = {"dags/one.py": b"ONE", "plugins/p.py": b"P = 1", "plugins/sub/q.py": b"Q", "include/x.sql": b"X"}
+
+
+def test_the_plugins_of_a_project_are_a_folder_of_their_own_and_those_of_before_go(place, store):
+    one = received(store, PROJECT, 1)
+    digest = plugins_digest(Manifest.read((place / "code" / "manifests" / one.manifest).read_text()))
+    one = replace(one, plugins=digest)
+    store.activate(one)
+    plugins = place / "code" / "plugins"
+    assert contents(plugins / digest) == {"p.py": b"P = 1", "sub/q.py": b"Q"}
+    two = received(store, {**PROJECT, "plugins/p.py": b"P = 2"}, 2)
+    store.activate(two)
+    assert len(list(plugins.iterdir())) == 2
+    age(plugins)
+    for folder in plugins.iterdir():
+        os.utime(folder, (time.time() - 7200,) * 2)
+    store.keep(frozenset({one.manifest, two.manifest}), frozenset())
+    assert [(folder / "p.py").read_bytes() for folder in plugins.iterdir()] == [b"P = 2"]
+    store.activate(one)  # they come back
+    assert contents(plugins / digest)["p.py"] == b"P = 1"

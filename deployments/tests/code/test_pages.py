@@ -131,7 +131,7 @@ def test_going_back_says_what_it_does_not_bring_back_and_makes_a_new_deploy(heal
     assert url(healthy, "deploy_back", 1) in client.get(url(healthy, "deploy", 1)).content.decode()
     assert url(healthy, "deploy_back", 2) not in client.get(url(healthy, "deploy", 2)).content.decode()
     page = client.get(url(healthy, "deploy_back", 1))
-    assert "Only the code goes back" in text(page)
+    assert "Only code and packages go back" in text(page)
     assert "2 files added, 1 removed." in text(page)
     key = re.search(r'name="idempotency_key" value="([0-9a-f-]+)"', page.content.decode())[1]
     for _ in range(2):
@@ -206,7 +206,6 @@ def test_notes_tell_of_what_an_archive_is_like(healthy, as_, bob, code):  # noqa
     assert "1 file was left out" in page
     sent = client.post(url(healthy, "deploy_new"), {"archive": archive({"requirements.txt": b"pandas\n"})})
     page = text(client.get(sent["Location"]))
-    assert "names 1 package. Deploys do not install packages yet" in page
     assert "Airflow will find no DAG" in page
 
 

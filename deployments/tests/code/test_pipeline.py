@@ -12,7 +12,7 @@ from deployments import actions
 from deployments.actions import NotNow
 from deployments.actions import deploys as deploying
 from deployments.actions import hibernation as running
-from deployments.actions.refusals import CodeChanged, CodeNotKept, NothingToDeploy
+from deployments.actions.refusals import CodeChanged, CodeNotKept, NothingToDeploy, PackagesInCode
 from deployments.actions.variables import set_variable
 from deployments.domain import code_syntax
 from deployments.domain.code_errors import CodeRefused
@@ -323,6 +323,18 @@ def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, code):
     run(healthy)
     assert healthy.status == Status.HEALTHY
     assert states(deploy)["read"] == StepState.DONE
+
+
+def test_where_packages_come_with_the_image_code_that_asks_for_some_is_refused_with_the_way_out(
+    healthy, bob, code, driver
+):
+    driver.takes_packages = False
+    asks = {**FILES, "requirements.txt": b"# a comment\npandas\n"}
+    with pytest.raises(PackagesInCode, match=r"come with the image\. Have an operator offer an image"):
+        uploaded(healthy, bob, asks)
+    assert not code.manifests
+    assert uploaded(healthy, bob, {**asks, ".airdeckignore": b"requirements.txt\n"}).manifest.files
+    assert uploaded(healthy, bob, {**FILES, "requirements.txt": b"# nothing yet\n"}).manifest.files
 
 
 def test_where_code_comes_with_the_image_that_is_said(healthy, bob, driver):

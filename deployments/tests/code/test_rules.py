@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.domain import code_syntax
+from deployments.domain import code_syntax, uv_words
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_ignore import DEFAULTS, Ignore, parse, with_own
 from deployments.domain.code_manifest import EMPTY, CodeFile, Manifest, difference, version_name
+from deployments.domain.code_packages import PackageLock, compare, requirements_digest
+from deployments.domain.code_project import is_project, plugins_digest, plugins_of
 from deployments.domain.code_requirements import read
 
 
@@ -193,3 +195,99 @@ def test_a_file_that_is_too_large_to_be_source_is_not_read():
         raise AssertionError(file.path)
 
     assert code_syntax.check([huge], read_it, seconds=1.0) == (1, ())
+
+
+# -- Projects and packages --
+
+
+@pytest.mark.parametrize(
+    ("paths", "is_one"),
+    [
+        (("dags/one.py", "include/a.py", "requirements.txt"), True),
+        (("dags/sub/one.py",), True),
+        (("dags/one.py", "setup.py"), False),  # the root is the content of a DAGs folder
+        (("one.py", "plugins/a.py"), False),
+        (("include/a.py",), False),
+    ],
+)
+def test_a_project_has_its_dags_in_a_folder_of_that_name_and_no_python_beside_it(paths, is_one):
+    assert is_project(Manifest.of(CodeFile(path, "a" * 64, 1) for path in paths)) is is_one
+
+
+def test_only_the_plugins_of_a_project_count_and_only_they_change_their_digest():
+    def digest(*paths: str, sha: str = "a") -> str:
+        return plugins_digest(Manifest.of(CodeFile(path, sha * 64, 1) for path in paths))
+
+    assert digest("one.py", "plugins/a.py") == digest("dags/one.py") == ""
+    plain = digest("dags/one.py", "plugins/a.py")
+    assert plain == digest("dags/two.py", "plugins/a.py", "include/x.py") != ""
+    assert plain != digest("dags/one.py", "plugins/a.py", sha="b")
+    mine = plugins_of(Manifest.of([CodeFile("dags/a.py", "", 0), CodeFile("plugins/x/b.py", "", 0)]))
+    assert [file.path for file in mine.files] == ["x/b.py"]
+
+
+def test_packages_that_differ_are_named_with_both_versions():
+    told = compare({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"})
+    assert (told.added, told.changed, told.removed) == ((("d", "1"),), (("b", "1", "2"),), (("c", "1"),))
+    assert (told.unchanged, told.count) == (1, 3)
+    assert told.sentence == "1 package added, 1 changed, 1 removed, 1 unchanged."
+    assert compare({"a": "1"}, {"a": "1"}).sentence == "No package differs."
+    assert compare({}, {"a": "1", "b": "1"}).sentence == "2 packages added."
+
+
+def test_a_lock_is_known_by_its_runtime_and_its_text_and_no_packages_need_none():
+    one = PackageLock("3.3-1", "Tiny_Lib==1.0 \\\n    --hash=sha256:aa\nother==2 ; python_version < '4'\n")
+    assert one.packages == {"other": "2", "tiny-lib": "1.0"}
+    assert len(one.digest) == 64
+    assert (
+        one.digest != PackageLock("3.2-1", one.text).digest != PackageLock("3.2-1", "tiny-lib==1.0\n").digest
+    )
+    assert PackageLock("3.3-1", "").digest == ""
+    assert requirements_digest(["b", "a"]) == requirements_digest(["a", "b"]) != requirements_digest(["a"])
+    assert requirements_digest([]) == ""
+
+
+PROOF = "error: No solution found when resolving dependencies\n  cause: "
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (
+            PROOF
+            + "Because all versions of needs-other depend on tiny<2 and you require needs-other, we can conclude "
+            "that you require tiny<2.\n         And because you require tiny>=2, we can conclude that your "
+            "requirements are unsatisfiable.",
+            "These do not fit together: needs-other needs tiny<2; requirements.txt asks for needs-other; "
+            "requirements.txt asks for tiny>=2. Change requirements.txt and deploy again.",
+        ),
+        (
+            PROOF
+            + "Because needs-old==1.0 depends on base-lib<2 and you require needs-old, we can conclude that you "
+            "require base-lib<2.\n         And because you require base-lib==2.0, we can conclude that your "
+            "requirements are unsatisfiable.",
+            "These do not fit together: needs-old 1.0 needs base-lib<2; requirements.txt asks for needs-old; runtime "
+            "3.3-1 has base-lib 2.0. Change requirements.txt and deploy again.",
+        ),
+        (
+            PROOF
+            + "Because future==1.0 requires Python >=3.20 and only future==1.0 is available, we can conclude "
+            "that all versions of future cannot be used.\n         And because you require future, we can conclude "
+            "that your requirements are unsatisfiable.",
+            "These do not fit together: future 1.0 needs Python >=3.20, and runtime 3.3-1 has Python 3.13; the package "
+            "index has only future==1.0; requirements.txt asks for future. Change requirements.txt and deploy again.",
+        ),
+        (
+            "error: Request failed after 3 retries in 11.2s\n  cause: Failed to fetch: http://127.0.0.1:9/simple/x/\n"
+            "  cause: tcp connect error",
+            uv_words.UNREACHABLE,
+        ),
+        ("error: write\n  cause: No space left on device (os error 28)", uv_words.DISK),
+        (
+            "error: Invalid index\n  cause: odd answer from https://me:secret@index.example/simple",
+            "The packages of requirements.txt cannot be resolved: odd answer from https://…@index.example/simple.",
+        ),
+    ],
+)
+def test_what_uv_says_is_told_in_our_words(said, sentence):
+    assert uv_words.explain(said, "3.3-1", {"base-lib": "2.0"}, "3.13") == sentence

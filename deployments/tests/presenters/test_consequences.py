@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from deployments.dataplane.local import environment
 from deployments.dataplane.local.health.components import component_of
+from deployments.dataplane.local.runtimes import runtimes
 from deployments.dataplane.local.supervisor import processes
+from deployments.domain.code_manifest import CodeVersion
 from deployments.domain.spec import QueueLoad, QueueSpec, Release, RuntimeSpec, Secrets, au_size
 from deployments.domain.states import Executor
 from deployments.presenters.consequences import AIRFLOW, DRAIN_MINUTES, Effects, cuts_off, effects, sentences
@@ -203,13 +206,24 @@ def releases(draw: st.DrawFn, *more: Executor) -> Release:
     )
 
 
+@st.composite
+def with_code(draw: st.DrawFn) -> Release:
+    """Code and packages too; a cluster has them in its image."""
+    codes = [None, CodeVersion("1-a", "a"), CodeVersion("2-b", "b"), CodeVersion("3-c", "c", "plugins")]
+    packages = draw(st.sampled_from(["", "a" * 64, "b" * 64]))
+    return replace(draw(releases()), code=draw(st.sampled_from(codes)), packages=packages)
+
+
 def local_programs(release: Release) -> dict[str, str]:
     """The digest of every program that this machine would run: another one is a restart of that program."""
     secrets = Secrets("FERNET", "JWT", "API", "DATABASE", "REDIS", "ADMIN", "SIGN-IN")
-    specs = environment.static_specs(release, secrets, layout())
+    place = replace(
+        layout(), python=Path(f"/{runtimes.environment(release.runtime.version, release.packages)}/python")
+    )
+    specs = environment.static_specs(release, secrets, place)
     for queue in release.queues:
         name = environment.worker_name(queue.name, 1)
-        specs[name] = environment.worker_spec(release, secrets, layout(), queue=queue, slot=1)
+        specs[name] = environment.worker_spec(release, secrets, place, queue=queue, slot=1)
     return {name: spec.digest for name, spec in specs.items() if name != "redis"}
 
 
@@ -217,7 +231,7 @@ def queue_names(programs: Mapping[str, str] | set[str]) -> set[str]:
     return {component_of(name).removeprefix("worker-") for name in programs if name.startswith("worker-")}
 
 
-@given(releases(), releases())
+@given(with_code(), with_code())
 @settings(max_examples=60, deadline=None)
 def test_the_effects_are_what_the_local_driver_does(old: Release, new: Release) -> None:
     before, after = local_programs(old), local_programs(new)

@@ -66,6 +66,7 @@ class Connection:
         manager.pool_classes_by_scheme = {"https": GuardedPool}
         self.requests: Counter[str] = Counter()  # "GET 200" -> how many; "GET lost" without an answer
         self.keda = (0.0, False)  # until when it counts, and whether the cluster has KEDA
+        self.default_class = (0.0, False)  # the same of a default StorageClass
         self._hold_until, self._hold = 0.0, DataPlaneUnreachable("")
 
     def permit(self) -> None:

@@ -266,10 +266,21 @@ def _domain(settings: ClusterSettings) -> Check:
 
 
 def storage(classes: Sequence[Mapping[str, Any]]) -> Check:
-    """From the StorageClasses. Nothing of ours asks for a volume; what people's tasks start may."""
-    default = next((_name(each) for each in classes if _annotation(each, _DEFAULT_STORAGE) == "true"), "")
-    message = f"{default} is the default" if default else "There is no default"
-    return Check("storage", "StorageClass", State.OK, f"{message}. Airdeck itself asks for no volumes.")
+    """From the StorageClasses. A volume for the logs of tasks is all that we ask for."""
+    if default := default_class(classes):
+        message = f"{default} is the default. Each Deployment keeps the logs of its tasks on a volume of it."
+        return Check("storage", "StorageClass", State.OK, message)
+    return Check(
+        "storage",
+        "StorageClass",
+        State.WARNING,
+        "There is no default, so the logs of tasks are lost when a code server moves. Mark one as the default.",
+    )
+
+
+def default_class(classes: Sequence[Mapping[str, Any]]) -> str:
+    """The StorageClass of a volume that names none; "" when there is none."""
+    return next((_name(each) for each in classes if _annotation(each, _DEFAULT_STORAGE) == "true"), "")
 
 
 def keda(there: bool, settings: ClusterSettings) -> Check:

@@ -20,7 +20,7 @@ from deployments.domain.states import ComponentState
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 FRESH_SECONDS = 30.0  # Airflow's own threshold for each of its components
 CLOCKS_APART = timedelta(seconds=2)  # of a node and of the database server
-ORDER = ("api-server", "scheduler", "dag-processor", "triggerer", "redis")
+ORDER = ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "code-server")
 
 
 @dataclass(frozen=True)

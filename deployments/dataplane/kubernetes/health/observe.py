@@ -15,7 +15,7 @@ from deployments.dataplane.kubernetes.health.pods import Raw
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.target import Target, component_of, queue_of, replicas
-from deployments.dataplane.postgres import airflow_metadata, databases
+from deployments.dataplane.postgres import airflow_metadata, code_schema, databases
 from deployments.domain.log_lines import LAST_LINES, clean, why_ended
 from deployments.domain.spec import QueueLoad
 
@@ -114,6 +114,7 @@ def _leftovers(
     if ours:
         found.append(Leftover("namespace", f"namespace {target.namespace}"))
     name = databases.database_name(target.ref.release_name)
+    found += [Leftover("code", f"stored code in database {code_schema.DATABASE}")] if there.code else []
     found += [Leftover("database", f"database {name}")] if there.database else []
     copy = databases.snapshot_name(target.ref.release_name)
     found += [Leftover("database", f"database {copy}")] if there.snapshot is not None else []

@@ -9,8 +9,11 @@ CERTIFICATE = "airflow-tls"
 
 
 def services(inputs: Inputs) -> tuple[Manifest, ...]:
-    """The API server, by whose name tasks reach it, and Redis."""
-    found = [_service(inputs, names.API_SERVER, "http", conf.API_PORT)]
+    """The API server, by whose name tasks reach it, the code server and Redis."""
+    found = [
+        _service(inputs, names.API_SERVER, "http", conf.API_PORT),
+        _service(inputs, names.CODE_SERVER, "code", conf.CODE_PORT),
+    ]
     if inputs.release.executor is Executor.CELERY:
         found.append(_service(inputs, names.REDIS, "redis", conf.REDIS_PORT))
     return tuple(found)

@@ -7,8 +7,10 @@ with the grace that they always have, and the address, the quota and the keys st
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.manifests import programs, sizes
-from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
+from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, checksum
 from deployments.dataplane.kubernetes.manifests.pods import (
+    AIRFLOW_UID,
+    CODE_LIMIT,
     REDIS_UID,
     Program,
     airflow_pod,
@@ -25,8 +27,8 @@ PROGRESS_SECONDS = 600  # the startup budget, and as long for a node and an imag
 
 
 def objects(inputs: Inputs) -> tuple[Manifest, ...]:
-    """One Deployment per component, workers last."""
-    return (*_control(inputs), *_redis(inputs), *_workers(inputs))
+    """One Deployment per component: what others need first, workers last."""
+    return (_code_server(inputs), *_control(inputs), *_redis(inputs), *_workers(inputs))
 
 
 def _control(inputs: Inputs) -> list[Manifest]:
@@ -124,4 +126,68 @@ def _redis_container(inputs: Inputs) -> Manifest:
         ],
         "readinessProbe": {**ping, "failureThreshold": 3},
         "livenessProbe": {**ping, "failureThreshold": 6},
+    }
+
+
+def _code_server(inputs: Inputs) -> Manifest:
+    """Hands deployed code to the others. It runs on the runtime's image, which every node has, and with nothing of the
+    user's: no variables, no Airflow. Its archives go with its pod, and come back from Postgres. One at a time: the
+    volume for logs is one pod's."""
+    keys, marks = conf.keys(inputs), (conf.CODE_DATABASE, conf.CODE_TOKEN)
+    read = {
+        "files": [conf.FILES[name] for name in conf.CODE_SERVER_FILES],
+        "settings": conf.code_server(inputs.settings),
+        "keys": {key: inputs.mark(keys[key]) for key in marks},
+    }
+    template = {
+        "metadata": {
+            "labels": names.labels(inputs.ref, names.CODE_SERVER),
+            "annotations": {names.ANNOTATION_CHECKSUM: checksum(read)},
+        },
+        "spec": {
+            **base_spec(inputs.settings, names.CODE_SERVER, uid=AIRFLOW_UID, gid=0),
+            "containers": [_code_server_container(inputs)],
+            "volumes": [
+                {"name": "files", "configMap": {"name": names.FILES}},
+                {"name": "cache", "emptyDir": {"sizeLimit": CODE_LIMIT}},
+                {"name": "logs", **_log_volume(inputs)},
+            ],
+        },
+    }
+    return _workload(inputs, names.CODE_SERVER, names.CODE_SERVER, template, replicas=1, strategy=REPLACE)
+
+
+def _log_volume(inputs: Inputs) -> Manifest:
+    """Without a default StorageClass logs outlive the pods of tasks, and not that of the code server."""
+    if inputs.settings.task_logs_volume:
+        return {"persistentVolumeClaim": {"claimName": names.TASK_LOGS}}
+    return {"emptyDir": {"sizeLimit": f"{inputs.settings.task_logs_room}Gi"}}
+
+
+def _code_server_container(inputs: Inputs) -> Manifest:
+    secret = [
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": names.KEYS, "key": key}}}
+        for key in (conf.CODE_DATABASE, conf.CODE_TOKEN)
+    ]
+    plain = [
+        {"name": key, "value": value} for key, value in sorted(conf.code_server(inputs.settings).items())
+    ]
+    ready = {"httpGet": {"path": "/ready", "port": conf.CODE_PORT}, "timeoutSeconds": 10}
+    # Alive as long as it listens: an outage of the database restarts nothing.
+    alive = {"tcpSocket": {"port": conf.CODE_PORT}, "timeoutSeconds": 10}
+    return {
+        "name": names.CODE_SERVER,
+        "image": inputs.image,
+        "command": ["python", f"{conf.OURS}/files/{conf.CODE_SERVER_FILES[0]}"],
+        "env": [*secret, *plain],
+        "ports": [{"name": "code", "containerPort": conf.CODE_PORT, "protocol": "TCP"}],
+        "resources": sizes.resources(sizes.CODE_SERVER),
+        "securityContext": {**locked_down(), "readOnlyRootFilesystem": True},
+        "volumeMounts": [
+            {"name": "files", "mountPath": f"{conf.OURS}/files", "readOnly": True},
+            {"name": "cache", "mountPath": conf.CODE},
+            {"name": "logs", "mountPath": conf.TASK_LOGS},
+        ],
+        "readinessProbe": {**ready, "periodSeconds": 5, "failureThreshold": 3},
+        "livenessProbe": {**alive, "periodSeconds": 20, "failureThreshold": 6},
     }

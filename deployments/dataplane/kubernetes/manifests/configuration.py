@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from importlib.resources import files
 from urllib.parse import quote
 
+from deployments.dataplane.code import BUNDLE
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import sizes
-from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
+from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, derived
 from deployments.domain.states import Executor
 from deployments.domain.variables import OVERRIDABLE
 
@@ -24,12 +25,13 @@ HOME = "/opt/airflow"
 OURS = "/opt/airdeck"  # our files in a pod
 LOGIN_FILE = "passwords.json"
 TEMPLATE_FILE = "pod_template.yaml"
-API_PORT, REDIS_PORT, WORKER_LOG_PORT, TRIGGERER_LOG_PORT, SCHEDULER_HEALTH_PORT = (
+API_PORT, REDIS_PORT, WORKER_LOG_PORT, TRIGGERER_LOG_PORT, SCHEDULER_HEALTH_PORT, CODE_PORT = (
     8080,
     6379,
     8793,
     8794,
     8974,
+    8090,
 )
 VISIBILITY_SECONDS = 86_400  # Celery hands a task out again after this; Airflow's own default for Redis
 TOKEN_SECONDS = 3_600  # a task pod may wait this long for a node; Airflow's 600 s failed such tasks (#59637)
@@ -42,16 +44,31 @@ DATABASE_URL, FERNET_KEY, API_SECRET_KEY, JWT_SECRET, BROKER_URL, RESULT_BACKEND
     "AIRFLOW__CELERY__BROKER_URL",
     "AIRFLOW__CELERY__RESULT_BACKEND",
 )
+# Of the code server, whose token every pod that needs code has; the first is the server's alone.
+CODE_DATABASE, CODE_TOKEN, CODE_SERVER = "AIRDECK_CODE_DATABASE", "AIRDECK_CODE_TOKEN", "AIRDECK_CODE_SERVER"
+SERVER = f"http://{names.CODE_SERVER}:{CODE_PORT}"
+TASK_LOGS, LOG_DAYS = f"{OURS}/logs", 30
+CODE = f"{OURS}/code"  # the versions that a pod has
 # A file that is there keeps Airflow from writing one with keys of its own. Airflow 3.2 takes variables of this section
 # only when the file has the section.
 AIRFLOW_CFG = f"""# Every other setting comes from the environment.
 [celery_broker_transport_options]
 visibility_timeout = {VISIBILITY_SECONDS}
 """
+IN_PODS = files("deployments.dataplane.kubernetes.in_pods")
+CODE_SERVER_FILES = ("code_server.py", "code_versions.py", "log_store.py")
+# What Airflow imports: it puts the folder `config` of its home on the path of modules itself.
+MODULES = {
+    "airdeck_bundle.py": files("deployments.dataplane").joinpath("airflow_bundle.py").read_text(),
+    "airdeck_served_bundle.py": IN_PODS.joinpath("served_bundle.py").read_text(),
+    "airdeck_logging.py": IN_PODS.joinpath("served_logs.py").read_text(),
+}
 FILES = {
     "airflow.cfg": AIRFLOW_CFG,
     "probe.py": files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text(),
     "scheduler.py": files("deployments.dataplane").joinpath("airflow_scheduler.py").read_text(),
+    **{name: IN_PODS.joinpath(name).read_text() for name in CODE_SERVER_FILES},
+    **MODULES,
 }
 # The auth manager, for the API server alone: a change restarts nothing else.
 SIGN_IN_FILES = {
@@ -66,6 +83,7 @@ def objects(inputs: Inputs, pod_template: Manifest | None) -> tuple[Manifest, ..
     release, secrets = inputs.release, inputs.secrets
     plain, secret_ones = inputs.variables
     found = [
+        *task_logs(inputs),
         secret(inputs.meta(names.KEYS), keys(inputs)),
         secret(inputs.meta(names.VARIABLES), secret_ones),
         _config_map(inputs, names.VARIABLES, plain),
@@ -96,6 +114,8 @@ def keys(inputs: Inputs) -> dict[str, str]:
         FERNET_KEY: secrets.fernet_key,
         API_SECRET_KEY: secrets.api_secret_key,
         JWT_SECRET: secrets.jwt_secret,
+        CODE_DATABASE: inputs.code_url,
+        CODE_TOKEN: derived(secrets, "code token"),
     }
     if inputs.release.executor is Executor.CELERY:
         url = f"redis://:{quote(secrets.redis_password, safe='')}@{names.REDIS}:{REDIS_PORT}/0"
@@ -119,7 +139,12 @@ def settings(inputs: Inputs) -> dict[str, str]:
             "SQL_ALCHEMY_POOL_SIZE": str(sizes.POOL_SIZE),
             "SQL_ALCHEMY_MAX_OVERFLOW": str(sizes.POOL_OVERFLOW),
         },
-        "LOGGING": {"BASE_LOG_FOLDER": f"{HOME}/logs", "COLORED_CONSOLE_LOG": "False"},
+        "DAG_PROCESSOR": _bundles(),
+        "LOGGING": {
+            "BASE_LOG_FOLDER": f"{HOME}/logs",
+            "COLORED_CONSOLE_LOG": "False",
+            "LOGGING_CONFIG_CLASS": "airdeck_logging.LOGGING_CONFIG",
+        },
         "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
         **({"OPERATORS": {"DEFAULT_QUEUE": "default"}} if executor is Executor.CELERY else {}),
         **({"KUBERNETES_EXECUTOR": _kubernetes_executor(inputs)} if executor is Executor.KUBERNETES else {}),
@@ -137,7 +162,19 @@ def settings(inputs: Inputs) -> dict[str, str]:
         # By its name: no list of exceptions that every program reads can hold an address that is not known before.
         found["KUBERNETES_SERVICE_HOST"] = names.KUBERNETES_API
     # The image's entrypoint waits for the database: the console has seen to it, and workers cannot reach it.
-    return unless_set(inputs, {**found, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"})
+    found |= {CODE_SERVER: SERVER, "AIRFLOW_HOME": HOME, "CONNECTION_CHECK_MAX_COUNT": "0"}
+    return unless_set(inputs, found)
+
+
+def _bundles() -> dict[str, str]:
+    """The one DAG bundle. Its name is Airflow's own for the DAGs folder and never changes: Airflow forgets what belongs
+    to a name that vanishes. Until the first deploy it is the folder of the image."""
+    kwargs = {"server": SERVER, "code": CODE, "folder": f"{HOME}/dags"}
+    bundle = {"name": BUNDLE, "classpath": "airdeck_served_bundle.ServedBundle", "kwargs": kwargs}
+    return {
+        "DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        "STALE_BUNDLE_CLEANUP_INTERVAL": "0",  # the class itself makes room
+    }
 
 
 def sign_in(inputs: Inputs) -> dict[str, str]:
@@ -163,6 +200,34 @@ def unless_set(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:
     """`settings` without those that a user may choose otherwise, and has."""
     users = OVERRIDABLE & (inputs.release.environment.keys() | inputs.secrets.variables.keys())
     return {key: value for key, value in settings.items() if key not in users}
+
+
+def code_server(settings: ClusterSettings) -> dict[str, str]:
+    """The environment of the code server, but for its secrets. Of its volume a tenth is left for what a file system
+    needs itself."""
+    return {
+        "AIRDECK_CODE_CACHE": CODE,
+        "AIRDECK_CODE_PORT": str(CODE_PORT),
+        "AIRDECK_LOG_BYTES": str(settings.task_logs_room * 1024**3 * 9 // 10),
+        "AIRDECK_LOG_DAYS": str(LOG_DAYS),
+        "AIRDECK_LOG_FOLDER": f"{TASK_LOGS}/tasks",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def task_logs(inputs: Inputs) -> tuple[Manifest, ...]:
+    """The volume for the logs of tasks, where the cluster has a class for it. It stays as long as the Deployment."""
+    if not inputs.settings.task_logs_volume:
+        return ()
+    room = {"requests": {"storage": f"{inputs.settings.task_logs_gib}Gi"}}
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": inputs.meta(names.TASK_LOGS, names.CODE_SERVER),
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": room},
+        },
+    )
 
 
 def redis(inputs: Inputs) -> dict[str, str]:

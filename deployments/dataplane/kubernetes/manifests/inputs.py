@@ -18,13 +18,15 @@ type Manifest = dict[str, Any]
 
 @dataclass(frozen=True, repr=False)
 class Inputs:
-    """One Deployment to render. `database_url` is its own, with its password, as pods reach it. `workers` is the
-    desired number per queue; a queue that it lacks gets no `replicas`, because a scaler owns them. No repr: secrets."""
+    """One Deployment to render. `database_url` is its own, with its password, as pods reach it; `code_url` leads to its
+    code, for its code server. `workers` is the desired number per queue; a queue that it lacks gets no `replicas`,
+    because a scaler owns them. No repr: secrets."""
 
     release: Release
     secrets: Secrets
     settings: ClusterSettings
     database_url: str
+    code_url: str
     workers: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -73,6 +75,14 @@ class Inputs:
         guessed from it by who may read pods but no Secrets."""
         text = json.dumps(secret).encode()
         return hmac.new(self.secrets.fernet_key.encode(), text, hashlib.sha256).hexdigest()[:16]
+
+
+def derived(secrets: Secrets, purpose: str) -> str:
+    """A secret for one purpose, made of the password of the metadata database: what leaves the console for a code
+    server tells nothing about that, and a Deployment from before there were code servers has it too."""
+    return hmac.new(
+        secrets.database_password.encode(), f"airdeck {purpose}".encode(), hashlib.sha256
+    ).hexdigest()
 
 
 def checksum(document: object) -> str:

@@ -20,7 +20,7 @@ from deployments.domain.states import Executor
 NODE_LOCAL_DNS = "169.254.20.10/32"
 WITHOUT_DATABASE = frozenset({names.WORKER, names.TASK, names.REDIS, names.CLEANUP})
 # Remote logs, triggers, tasks, imports of DAG files: whatever runs people's code may reach the internet.
-WITHOUT_INTERNET = frozenset({names.REDIS, names.MIGRATION, names.CLEANUP})
+WITHOUT_INTERNET = frozenset({names.REDIS, names.MIGRATION, names.CLEANUP, names.CODE_SERVER})
 
 
 def objects(inputs: Inputs) -> tuple[Manifest, ...]:
@@ -42,7 +42,8 @@ def template_policies(
 
 
 def flows(release: Release) -> tuple[tuple[str, str, int], ...]:
-    """What components ask of each other: (from, to, port). Tasks ask the API server; it fetches their logs."""
+    """What components ask of each other: (from, to, port). Tasks ask the API server; it fetches their logs. Whatever
+    reads or runs code has it from the code server."""
     match release.executor:
         case Executor.CELERY:
             tasks, logs = names.WORKER, [(names.API_SERVER, names.WORKER, conf.WORKER_LOG_PORT)]
@@ -52,6 +53,8 @@ def flows(release: Release) -> tuple[tuple[str, str, int], ...]:
             tasks, logs = names.TASK, []
     found: list[tuple[str, str, int]] = [(tasks, names.API_SERVER, conf.API_PORT), *logs]
     found.append((names.API_SERVER, names.TRIGGERER, conf.TRIGGERER_LOG_PORT))
+    readers = (names.API_SERVER, names.DAG_PROCESSOR, names.TRIGGERER, tasks)
+    found += [(one, names.CODE_SERVER, conf.CODE_PORT) for one in readers]
     if release.executor is Executor.CELERY:
         found += [(one, names.REDIS, conf.REDIS_PORT) for one in (names.SCHEDULER, names.WORKER)]
     return tuple(found)

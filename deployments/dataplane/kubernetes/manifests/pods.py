@@ -13,6 +13,7 @@ from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, 
 from deployments.domain.spec import Size
 
 AIRFLOW_UID, REDIS_UID = 50_000, 999  # as their images make them
+CODE_LIMIT = "5Gi"  # of unpacked versions in one pod, and of archives in a code server
 LOGS_LIMIT = "10Gi"  # a pod whose logs outgrow this is evicted rather than filling its node's disk
 
 
@@ -127,7 +128,7 @@ def _checksum(inputs: Inputs, program: Program) -> str:
     return checksum(
         {
             "settings": conf.settings(inputs),
-            "files": list(conf.FILES.values()),
+            "files": [text for name, text in conf.FILES.items() if name not in conf.CODE_SERVER_FILES],
             "keys": {key: inputs.mark(keys[key]) for key in program.keys},
             "environment": plain,
             "variables": {key: inputs.mark(value) for key, value in secret.items()},
@@ -147,6 +148,8 @@ def _volumes(program: Program) -> list[Manifest]:
         {"name": "files", "configMap": {"name": names.FILES}},
         {"name": "logs", "emptyDir": {"sizeLimit": LOGS_LIMIT}},
     ]
+    if conf.CODE_TOKEN in program.keys:
+        volumes.append({"name": "code", "emptyDir": {"sizeLimit": CODE_LIMIT}})
     if program.pod_template:
         volumes.append({"name": "template", "configMap": {"name": names.POD_TEMPLATE}})
     if program.login:
@@ -167,8 +170,14 @@ def _mounts(program: Program) -> list[Manifest]:
             "readOnly": True,
         },
         {"name": "files", "mountPath": f"{conf.OURS}/files", "readOnly": True},
+        *(
+            {"name": "files", "mountPath": f"{conf.HOME}/config/{name}", "subPath": name, "readOnly": True}
+            for name in conf.MODULES
+        ),
         {"name": "logs", "mountPath": f"{conf.HOME}/logs"},
     ]
+    if conf.CODE_TOKEN in program.keys:
+        mounts.append({"name": "code", "mountPath": conf.CODE})
     if program.pod_template:
         mounts.append({"name": "template", "mountPath": f"{conf.OURS}/template", "readOnly": True})
     if program.login:

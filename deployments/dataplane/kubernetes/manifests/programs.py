@@ -31,7 +31,7 @@ def api_server(inputs: Inputs) -> Program:
         names.API_SERVER,
         ("api-server", "--proxy-headers"),
         sizes.API_SERVER,
-        (conf.DATABASE_URL, conf.FERNET_KEY, conf.JWT_SECRET, conf.API_SECRET_KEY),
+        (conf.DATABASE_URL, conf.FERNET_KEY, conf.JWT_SECRET, conf.API_SECRET_KEY, conf.CODE_TOKEN),
         settings=settings,
         ports={"http": conf.API_PORT},
         probes=_http_probes("/api/v2/version", conf.API_PORT, liveness_period=20),
@@ -57,7 +57,7 @@ def scheduler(inputs: Inputs) -> Program:
     ports = {"health": conf.SCHEDULER_HEALTH_PORT, **({"logs": conf.WORKER_LOG_PORT} if local else {})}
     own: dict[Executor, tuple[str, ...]] = {
         Executor.CELERY: BROKER_KEYS,
-        Executor.LOCAL: (conf.API_SECRET_KEY,),
+        Executor.LOCAL: (conf.API_SECRET_KEY, conf.CODE_TOKEN),
         Executor.KUBERNETES: (),
     }
     template = checksum(task_pod(inputs)) if executor is Executor.KUBERNETES else ""
@@ -83,7 +83,7 @@ def dag_processor(inputs: Inputs) -> Program:
         names.DAG_PROCESSOR,
         ("dag-processor",),
         sizes.DAG_PROCESSOR,
-        (conf.DATABASE_URL, conf.FERNET_KEY, conf.API_SECRET_KEY),
+        (conf.DATABASE_URL, conf.FERNET_KEY, conf.API_SECRET_KEY, conf.CODE_TOKEN),
         probes=probes,
     )
 
@@ -94,7 +94,7 @@ def triggerer(inputs: Inputs) -> Program:
         names.TRIGGERER,
         ("triggerer",),
         sizes.TRIGGERER,
-        (conf.DATABASE_URL, conf.FERNET_KEY, conf.API_SECRET_KEY),
+        (conf.DATABASE_URL, conf.FERNET_KEY, conf.API_SECRET_KEY, conf.CODE_TOKEN),
         ports={"logs": conf.TRIGGERER_LOG_PORT},
         probes=_exec_probes("job", "TriggererJob"),
         spread=True,
@@ -109,7 +109,7 @@ def worker(inputs: Inputs, queue: QueueSpec) -> Program:
         names.WORKER,
         (*arguments, "--without-gossip", "--without-mingle"),
         queue.size,
-        (conf.FERNET_KEY, conf.API_SECRET_KEY, *BROKER_KEYS),
+        (conf.FERNET_KEY, conf.API_SECRET_KEY, conf.CODE_TOKEN, *BROKER_KEYS),
         settings={
             # SIGTERM then reaches the worker alone and not its tasks: a warm shutdown.
             "DUMB_INIT_SETSID": "0",
@@ -126,9 +126,8 @@ def worker(inputs: Inputs, queue: QueueSpec) -> Program:
 def task_pod(inputs: Inputs) -> Manifest:
     """The pod of one task under the Kubernetes executor, which fills in name and arguments. Airflow wants the container
     to be called `base`."""
-    program = Program(
-        names.TASK, (), sizes.TASK, (conf.FERNET_KEY,), grace=inputs.settings.worker_grace, keep=True
-    )
+    keys = (conf.FERNET_KEY, conf.CODE_TOKEN)
+    program = Program(names.TASK, (), sizes.TASK, keys, grace=inputs.settings.worker_grace, keep=True)
     pod = airflow_pod(inputs, program)
     pod["spec"]["restartPolicy"] = "Never"
     pod["spec"]["containers"][0]["name"] = "base"

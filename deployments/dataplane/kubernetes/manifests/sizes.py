@@ -13,6 +13,7 @@ API_SERVER = DAG_PROCESSOR = TRIGGERER = MIGRATION = au_size(5)
 REDIS = au_size(2)
 TASK = au_size(5)  # a task's own pod under the Kubernetes executor, and any pod that names no resources
 CLEANUP = au_size(3)
+CODE_SERVER = au_size(1)  # it holds 1 MiB of a file at a time
 POOL_SIZE, POOL_OVERFLOW = (
     3,
     7,
@@ -29,6 +30,7 @@ def replicas(release: Release) -> dict[str, int]:
         names.SCHEDULER: release.scheduler_replicas,
         names.DAG_PROCESSOR: 1,
         names.TRIGGERER: several,
+        names.CODE_SERVER: 1,
     }
     return {**found, names.REDIS: 1} if release.executor is Executor.CELERY else found
 
@@ -50,6 +52,7 @@ def parts(release: Release) -> tuple[Part, ...]:
         names.SCHEDULER: release.scheduler,
         names.DAG_PROCESSOR: DAG_PROCESSOR,
         names.TRIGGERER: TRIGGERER,
+        names.CODE_SERVER: CODE_SERVER,
         names.REDIS: REDIS,
     }
     found = [Part(name, size[name], count) for name, count in replicas(release).items()]
@@ -69,6 +72,7 @@ def total(inputs: Inputs) -> tuple[Size, int]:
         (release.scheduler, count[names.SCHEDULER] + 1),
         (DAG_PROCESSOR, count[names.DAG_PROCESSOR] + 1),
         (TRIGGERER, count[names.TRIGGERER] + 1),
+        (CODE_SERVER, 1),
         (MIGRATION, 1),
         (au_size(1), inputs.settings.extra_capacity_au),
     ]

@@ -52,6 +52,12 @@ RULES = (
     ),
     Rule(
         CORE,
+        ("persistentvolumeclaims",),
+        OWN,
+        "a volume for the logs of tasks, where there is a default StorageClass",
+    ),
+    Rule(
+        CORE,
         ("pods",),
         OWN,
         "health; idle workers first; an end within half a minute; the test of network isolation",
@@ -64,7 +70,9 @@ RULES = (
     Rule(BATCH, ("jobs", "cronjobs"), OWN, "migrations of the metadata database; removal of pods that ended"),
     Rule(NETWORKING, ("networkpolicies", "ingresses"), OWN, "isolation, and the address of the Airflow UI"),
     Rule(NETWORKING, ("ingressclasses",), ("list",), "the check at registration"),
-    Rule(STORAGE, ("storageclasses",), ("list",), "the check at registration"),
+    Rule(
+        STORAGE, ("storageclasses",), ("list",), "whether there is a default one; the check at registration"
+    ),
     Rule(POLICY, ("poddisruptionbudgets",), OWN, "a node is drained of one pod at a time"),
     Rule(RBAC, ("rolebindings",), OWN, "lends the roles below to Airflow's components"),
     Rule(

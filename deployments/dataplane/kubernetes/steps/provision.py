@@ -10,31 +10,36 @@ from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health.observe import Observed
 from deployments.dataplane.kubernetes.manifests import Inputs, Phase, Rendered, render
+from deployments.dataplane.kubernetes.manifests.inputs import derived
 from deployments.dataplane.kubernetes.objects import apply
 from deployments.dataplane.kubernetes.objects import inventory as inv
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.steps import scaling, template_database, upgrade
 from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.text import title
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import code_schema, databases
+from deployments.dataplane.postgres.code_store import PostgresCode
 from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import ComponentState
 
 # A bound, not a reservation. Seven processes hold a pool of at most 10 each (two API servers, four schedulers ...);
 # a rollout doubles some for a moment, and probes connect for milliseconds.
 CONNECTION_LIMIT = 120
+CODE_PASSWORD = "code database"  # noqa: S105 - what it is for
 SLEEP = "sleep"
 
 
 @dataclass(frozen=True, repr=False)
 class Task:
-    """One call of `apply`. `seen` is what `observe` saw just before, so that nothing is asked twice."""
+    """One call of `apply`. `keda` and `log_volume` say what the cluster has. `seen` is what `observe` saw just before,
+    so that nothing is asked twice."""
 
     target: Target
     release: Release
     secrets: Secrets
     workers: Mapping[str, int]
     keda: bool
+    log_volume: bool = False
     seen: Observed | None = None
 
     def step(self) -> Progress | None:
@@ -45,6 +50,8 @@ class Task:
             return progress
         if progress := self._database(known):
             return progress
+        if self.release.code:
+            self._code().activate(self.release.code)
         rendered = self._rendered()
         if self.release.hibernating:
             if progress := self._asleep(known, rendered):
@@ -89,11 +96,19 @@ class Task:
         return None
 
     def _database(self, known: Inventory) -> Progress | None:
-        target, runtime = self.target, self.release.runtime
+        target = self.target
         name, own = target.ref.release_name, target.ref.deployment_id
         found = databases.find(target.admin_url, name, own)
-        if found.ready or found.snapshot:
-            return None
+        if not (found.ready or found.snapshot) and (progress := self._metadata_database(known, found)):
+            return progress
+        if not found.code_ready:
+            password = derived(self.secrets, CODE_PASSWORD)
+            code_schema.ensure(target.admin_url, name, own, password=password)
+        return None
+
+    def _metadata_database(self, known: Inventory, found: databases.Leftovers) -> Progress | None:
+        target, runtime = self.target, self.release.runtime
+        name, own = target.ref.release_name, target.ref.deployment_id
         if not found.database and (known.digest or known.applied):
             raise databases.missing(name)
         if waiting := template_database.ensure(target, runtime):
@@ -167,9 +182,19 @@ class Task:
         url = databases.url(
             target.admin_url, database=name, user=name, password=self.secrets.database_password
         )
-        settings = replace(target.settings, keda=self.keda)
+        code_url = databases.url(
+            target.admin_url,
+            database=code_schema.DATABASE,
+            user=databases.code_role(target.ref.release_name),
+            password=derived(self.secrets, CODE_PASSWORD),
+        )
+        settings = replace(target.settings, keda=self.keda, task_logs_volume=self.log_volume)
         # No `workers`: the scaler owns `replicas`.
-        return render(Inputs(self.release, self.secrets, settings, url))
+        return render(Inputs(self.release, self.secrets, settings, url, code_url))
+
+    def _code(self) -> PostgresCode:
+        ref = self.target.ref
+        return PostgresCode(self.target.admin_url, ref.release_name, ref.deployment_id)
 
     @staticmethod
     def _job(rendered: Rendered) -> Json:

@@ -1,4 +1,5 @@
-"""Leaving nothing of a Deployment: what scales, the pods, the namespace with all in it, the database, the role.
+"""Leaving nothing of a Deployment: what scales, the pods, the namespace with all in it, the code, the database, the
+role.
 
 A finalizer that holds something is a person's promise to clean up elsewhere: it is named and never stripped.
 """
@@ -15,7 +16,7 @@ from deployments.dataplane.kubernetes.manifests.autoscaling import GROUP as KEDA
 from deployments.dataplane.kubernetes.steps import template_database
 from deployments.dataplane.kubernetes.target import Target, component_of, condition, replicas
 from deployments.dataplane.kubernetes.text import clause, moment
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import code_schema, databases
 
 END_SECONDS = 30  # what a pod gets to end, as by the cluster's own default
 STUCK_SECONDS = 120.0  # after this, a namespace that is still there waits for a person
@@ -41,6 +42,8 @@ def step(target: Target) -> Progress:
             return _ending(target, namespace)
         return _quiet(target) or _end_pods(target) or _delete(target, namespace)
     name, admin_url = databases.database_name(target.ref.release_name), target.admin_url
+    if code_schema.drop(admin_url, target.ref.release_name, target.ref.deployment_id):
+        return Progress("code", Outcome.PROGRESSED, "Dropped its stored code.")
     if databases.drop_database(admin_url, target.ref.release_name, target.ref.deployment_id):
         return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
     databases.drop_role(admin_url, target.ref.release_name, target.ref.deployment_id)

@@ -13,8 +13,8 @@ from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import databases
 
 COST = "controller.kubernetes.io/pod-deletion-cost"
-# While tasks finish, workers need the API server to report to and Redis to send heartbeats.
-LAST_TO_STOP = (names.API_SERVER, names.REDIS)
+# While tasks finish, workers need the API server to report to, Redis to send heartbeats, and the code server for code.
+LAST_TO_STOP = (names.API_SERVER, names.REDIS, names.CODE_SERVER)
 
 
 def set_workers(target: Target, workloads: Sequence[Json], workers: Mapping[str, int]) -> str:

@@ -57,6 +57,7 @@ KINDS = (
     WatchedKind("ServiceAccount", "v1"),
     WatchedKind("ResourceQuota", "v1"),
     WatchedKind("LimitRange", "v1"),
+    WatchedKind("PersistentVolumeClaim", "v1"),
     WatchedKind("Namespace", "v1"),
     WatchedKind("NetworkPolicy", "networking.k8s.io/v1"),
     WatchedKind("RoleBinding", "rbac.authorization.k8s.io/v1"),

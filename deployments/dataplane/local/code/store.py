@@ -3,6 +3,7 @@
     code/blobs/ab/abcdef…      contents by SHA-256, read-only
     code/manifests/DIGEST      manifests
     code/versions/NAME/        a version, its files hard links to the contents: it costs no room
+    code/plugins/DIGEST/       Airflow plugins of a project, the same way; they have no versions
     code/current               a link to the active version, replaced by rename
     code/scratch/              what is being taken apart or built; whatever is old here was cut short
 
@@ -26,6 +27,7 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.code.folder import take_folder
 from deployments.dataplane.postgres import airflow_metadata
 from deployments.domain.code_manifest import EMPTY, CodeFile, CodeVersion, Manifest, difference
+from deployments.domain.code_project import plugins_digest, plugins_of
 
 YOUNG_SECONDS = 3600  # what is younger may belong to a deploy that no one has written down yet
 PARSE_SECONDS = 8  # a parse that is under way has ended by then
@@ -100,22 +102,31 @@ class LocalCode:
 
     def build(self, code: CodeVersion) -> None:
         version = self._root / "versions" / code.name
-        if version.is_dir():
+        if version.is_dir() and (not code.plugins or (self._root / "plugins" / code.plugins).is_dir()):
             return
         manifest = self._manifest(code.manifest)
+        plugins = plugins_of(manifest)
+        if plugins.files:
+            self._put_together(plugins, self._root / "plugins" / plugins.digest)
+        self._put_together(manifest, version)
+
+    def _put_together(self, manifest: Manifest, place: Path) -> None:
+        """A folder of these files, each proven, which appears at once; there already is success."""
+        if place.is_dir():
+            return
         with self.scratch() as draft, _full_disk_in_words():
             for file in manifest.files:
                 self._prove(file)
-                place = draft / file.path
-                place.parent.mkdir(parents=True, exist_ok=True)
-                self._link(file, place)
-            version.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (version.parent, draft, *(each for each in draft.rglob("*") if each.is_dir())):
+                target = draft / file.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._link(file, target)
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (place.parent, draft, *(each for each in draft.rglob("*") if each.is_dir())):
                 folder.chmod(0o755)
             with suppress(OSError):  # another process made it in the meantime
-                draft.rename(version)
-        if not version.is_dir():
-            raise DataPlaneError(f"The version {code.name} could not be put in place. It is tried again.")
+                draft.rename(place)
+        if not place.is_dir():
+            raise DataPlaneError(f"The version {place.name} could not be put in place. It is tried again.")
 
     def activate(self, code: CodeVersion) -> bool:
         """Make the version the one that runs. Whether it was not."""
@@ -170,6 +181,7 @@ class LocalCode:
         for folder in _children(self._root / "versions"):
             if folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)
+        self._drop_plugins(old)
         for folder in _children(self._root / "scratch"):
             if folder.stat().st_mtime < old:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -183,6 +195,16 @@ class LocalCode:
             for blob in _children(near):
                 if blob.name not in kept and blob.stat().st_mtime < old:
                     blob.unlink(missing_ok=True)
+
+    def _drop_plugins(self, old: float) -> None:
+        """But those of the active version, and what is being activated; going back puts them together again."""
+        try:
+            needed = plugins_digest(self._manifest(self._note().get(self.active(), "")))
+        except CodeDamaged:
+            return
+        for folder in _children(self._root / "plugins"):
+            if folder.name != needed and folder.stat().st_mtime < old:
+                shutil.rmtree(folder, ignore_errors=True)
 
     # -- Contents --
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from deployments.dataplane.local.runtimes import lock_files, runtimes
+from deployments.dataplane.local.runtimes.environments import publish, remove_unfinished
 from deployments.dataplane.local.runtimes.jobs import Job, JobStatus, begin, disk_free_mib
 from deployments.dataplane.local.state_dir import StateDir
 
@@ -47,7 +48,7 @@ def main(root: str, version: str, airflow_version: str) -> int:
 
 def _install(paths: StateDir, version: str, airflow_version: str, job: Job, status: JobStatus) -> None:
     folder = paths.runtime(version)
-    _remove_unfinished(folder)
+    remove_unfinished(folder)
     free = disk_free_mib(folder)
     if free < runtimes.MIB_NEEDED:
         raise InstallFailed(
@@ -64,7 +65,7 @@ def _install(paths: StateDir, version: str, airflow_version: str, job: Job, stat
             f"The environment answers {answer.strip()[-100:]!r} in place of {airflow_version}."
         )
     shutil.rmtree(attempt / "check", ignore_errors=True)
-    _publish(folder, attempt)
+    publish(folder, attempt)
 
 
 def _make_environment(attempt: Path, pythons: tuple[str, ...], airflow_version: str) -> None:
@@ -91,21 +92,6 @@ def _make_environment(attempt: Path, pythons: tuple[str, ...], airflow_version: 
         f"Airflow {airflow_version} needs Python {' or '.join(pythons)}, this machine has none, and uv could not fetch "
         f"one of its own. Install Python {pythons[-1]}."
     )
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Earlier attempts that were never published. The published one is kept: it may be in use."""
-    published = os.path.realpath(folder / "current")
-    for old in folder.glob("env-*"):
-        if str(old) != published:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _publish(folder: Path, attempt: Path) -> None:
-    link = folder / "current.new"
-    link.unlink(missing_ok=True)
-    link.symlink_to(attempt.name)
-    link.replace(folder / "current")
 
 
 def _sync(

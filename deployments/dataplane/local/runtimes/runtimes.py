@@ -22,9 +22,11 @@ PROJECT = Path(__file__).resolve().parents[4]
 NETWORK_VARIABLES = re.compile(
     r"(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)|UV_(?:DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|"
     r"FIND_LINKS|INSECURE_HOST|PYTHON_INSTALL_DIR|PYTHON_INSTALL_MIRROR|PYTHON_DOWNLOADS|NATIVE_TLS|SYSTEM_CERTS|"
-    r"CACHE_DIR|OFFLINE|HTTP_TIMEOUT|CONFIG_FILE|KEYRING_PROVIDER)",
+    r"CACHE_DIR|OFFLINE|HTTP_TIMEOUT|HTTP_RETRIES|CONFIG_FILE|KEYRING_PROVIDER)",
     re.IGNORECASE,
 )
+SHORT = 16  # hex digits of a lock's digest in the name of its environment
+COLD = "cold"  # a mark in an environment's folder
 MIB_NEEDED = 1200  # 350 MiB installed, as much again in the package cache, and room to breathe
 
 
@@ -35,6 +37,11 @@ def pythons(version: str) -> tuple[str, ...]:
     if found is None:
         raise DataPlaneError(f"The lock file of runtime {version} names no Python. Update the console.")
     return tuple(found[1].split())
+
+
+def environment(version: str, packages: str) -> str:
+    """The name of the environment of a runtime with the packages of this digest: the runtime's own for ""."""
+    return f"{version}-{packages[:SHORT]}" if packages else version
 
 
 def current(paths: StateDir, version: str) -> Path:
@@ -50,6 +57,11 @@ def python(paths: StateDir, version: str) -> Path:
 def installed(paths: StateDir, version: str) -> bool:
     """Whether the runtime can be used now."""
     return python(paths, version).exists()
+
+
+def starts_cold(paths: StateDir, version: str) -> bool:
+    """Whether a package in it runs code of its own whenever Python starts, which no warm parent may do for it."""
+    return (paths.runtime(version) / COLD).exists()
 
 
 def install_job(paths: StateDir, version: str) -> Job:

@@ -7,7 +7,6 @@ from pathlib import Path
 from console.kit.files import write_private
 from deployments.dataplane.local import environment, ports
 from deployments.dataplane.local.environment import Layout
-from deployments.dataplane.local.program_names import API_SERVER
 from deployments.dataplane.local.runtimes import runtimes
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps import applied, programs
@@ -17,7 +16,6 @@ from deployments.dataplane.local.supervisor.processes import Processes
 from deployments.dataplane.local.supervisor.specs import base_environment
 from deployments.dataplane.postgres import databases
 from deployments.domain.spec import Release, Secrets
-from deployments.domain.states import Executor
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Configuration:
         """Make every folder and file that differs. A sentence when something was written, else ""."""
         folder = self.paths.deployment(release_name)
         applied.leave(folder, release.digest)
-        version = release.runtime.version
+        version = runtimes.environment(release.runtime.version, release.packages)
         self.fencing.prepare(release_name, version)
         held = ports.upstream(self.paths.root, release_name)
         stranger = held is not None and programs.port_taken(processes.known(), held)
@@ -46,7 +44,7 @@ class Configuration:
             for file, text in environment.files(secrets, layout).items()
         ]
         specs = environment.static_specs(release, secrets, layout)
-        written.append(write_private(folder / "wanted.json", json.dumps(_instances(release))))
+        written.append(write_private(folder / "wanted.json", json.dumps(environment.instances(release))))
         written.append(bool(processes.write_specs(specs)))
         if not any(written):
             return ""
@@ -57,7 +55,8 @@ class Configuration:
 
     def layout(self, release_name: str, release: Release, secrets: Secrets, port: int) -> Layout:
         """Where the Deployment lives, and what its programs are given."""
-        name, version = databases.database_name(release_name), release.runtime.version
+        name = databases.database_name(release_name)
+        version = runtimes.environment(release.runtime.version, release.packages)
         return Layout(
             state_dir=self.paths.root,
             folder=self.paths.deployment(release_name),
@@ -80,11 +79,3 @@ class Configuration:
 def redis_socket(paths: StateDir, release_name: str) -> Path:
     """Where the Deployment's own Redis answers."""
     return paths.sockets(release_name) / "redis.sock"
-
-
-def _instances(release: Release) -> dict[str, int]:
-    """Instances by component, for `look`; those of workers change with the load and are counted there."""
-    desired = {API_SERVER: 1, "scheduler": release.scheduler_replicas, "dag-processor": 1, "triggerer": 1}
-    if release.executor is Executor.CELERY:
-        desired |= {"redis": 1, **{f"worker-{queue.name}": 0 for queue in release.queues}}
-    return desired

@@ -20,6 +20,16 @@ def end_processes(paths: StateDir, processes: Processes, release_name: str, *, s
     return Progress(step, Outcome.PROGRESSED, "Ended every process.")
 
 
+def drop_data(admin_url: str, ref: Ref) -> Progress | None:
+    """Drop its database, then its role, one per call; None when both are gone."""
+    name = databases.database_name(ref.release_name)
+    if databases.drop_database(admin_url, ref.release_name, ref.deployment_id):
+        return Progress("database", Outcome.PROGRESSED, f"Dropped database {name}.")
+    if databases.drop_role(admin_url, ref.release_name, ref.deployment_id):
+        return Progress("role", Outcome.PROGRESSED, f"Dropped role {name}.")
+    return None
+
+
 def remove_files(paths: StateDir, release_name: str) -> None:
     """Remove its files, its groups and its ports. Last: what is left of it is found through these."""
     shutil.rmtree(paths.sockets(release_name), ignore_errors=True)

@@ -1,4 +1,5 @@
-"""The driver's side: a warm parent per runtime, as a program of supervisord, started when a program needs it.
+"""The driver's side: a warm parent per environment, which is a runtime or one with further packages. It is a program of
+supervisord, started when a program needs it.
 
 It ends by itself when nothing that was forked from it has lived for IDLE_SECONDS, and with everything else when
 `manage.py up` stops. Nothing waits for it here: a program that asks it waits as long as it is worth it (`warm/ask.py`).
@@ -74,12 +75,16 @@ class WarmStarts:
 
     def contact(self, version: str) -> dict[str, str] | None:
         """What the specs of a runtime's programs say of its parent; None when they start cold."""
-        return contact(self.paths, version) if self.on else None
+        return (
+            contact(self.paths, version)
+            if self.on and not runtimes.starts_cold(self.paths, version)
+            else None
+        )
 
     def ensure(self, version: str) -> None:
         """Start the runtime's parent unless it runs or the runtime is not installed yet. One that cannot be started
         is no failure: everything starts cold then."""
-        if not self.on or not runtimes.installed(self.paths, version):
+        if self.contact(version) is None or not runtimes.installed(self.paths, version):
             return
         name = f"{group(version)}:{PROGRAM}"
         with contextlib.suppress(DataPlaneError):

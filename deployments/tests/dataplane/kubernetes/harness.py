@@ -16,7 +16,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.credentials import parse
 from deployments.dataplane.kubernetes.api.transport import connection_to
-from deployments.dataplane.kubernetes.driver import KEDA_PATH, KubernetesDriver
+from deployments.dataplane.kubernetes.driver import KEDA_PATH, STORAGE_PATH, KubernetesDriver
 from deployments.dataplane.postgres import databases
 from deployments.tests.dataplane.contract import NEWER, OLDER, Case, converge, new_case
 from deployments.tests.dataplane.kubernetes.emulator import Emulator
@@ -29,6 +29,12 @@ from deployments.tests.templates import drop_template
 ADMIN = postgres.url(STATE, "postgres")
 DOMAIN = "airflow.example"
 REAL = os.environ.get("KUBECONFIG_TEST", "")
+STANDARD = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+    "provisioner": "example.com/disk",
+}
 NOT_ASKED = (0.0, False)  # whether the cluster has KEDA
 
 
@@ -36,7 +42,7 @@ class KubernetesHarness:
     """See `contract.Harness`."""
 
     components = frozenset(
-        ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker-default")
+        ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "code-server", "worker-default")
     )
 
     def __init__(self, kubeconfig: str, *, emulator: Emulator | None) -> None:
@@ -52,6 +58,7 @@ class KubernetesHarness:
             self.credentials = emulator.console_credentials
             self.kubelet.log = self._log
             self.kubelet.version = lambda: emulator.store.version
+            self.api().apply(f"{STORAGE_PATH}/standard", STANDARD)
         else:
             self.credentials = with_shipped_rights(self.api(), self.credentials)
             self.kubelet.node = Node()

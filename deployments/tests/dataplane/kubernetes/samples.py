@@ -16,6 +16,7 @@ AIRFLOWS = {"3.1": "3.1.8", "3.2": "3.2.2", "3.3": "3.3.2"}
 SHAPES = ("smallest", "largest", "high-availability")
 LONGEST_QUEUE = "q" * 63
 DATABASE = "postgresql://d_calm_orbit_0012:marked-database-password@db.internal:5433/d_calm_orbit_0012"
+CODE = "postgresql://d_calm_orbit_0012_code:marked-code-password@db.internal:5433/airdeck_code"
 SECRETS = Secrets(
     fernet_key="marked-fernet-key-marked-fernet-key-0000000=",
     jwt_secret="marked-jwt-secret-" + "j" * 48,
@@ -88,7 +89,8 @@ def inputs(
         settings = {"ingress_domain": "airflow.example.com"} if shape == "smallest" else RICH
     secrets = SECRETS if asked.secret_marks else replace(SECRETS, variables={})
     workers = {queue.name: queue.min_workers for queue in asked.queues}
-    return Inputs(asked, secrets, ClusterSettings.of(settings), DATABASE, workers)
+    cluster = replace(ClusterSettings.of(settings), task_logs_volume=settings is RICH)
+    return Inputs(asked, secrets, cluster, DATABASE, CODE, workers)
 
 
 def every(minors: Iterable[str] = tuple(AIRFLOWS)) -> Iterator[tuple[str, Inputs]]:

@@ -9,6 +9,7 @@ from deployments.dataplane.contract import Outcome
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.objects import drift, inventory
 from deployments.domain.states import Executor
+from deployments.tests.code.contract import CodeContract
 from deployments.tests.dataplane.contract import DriverContract, LifeContract, converge, new_case, remove
 from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.dataplane.kubernetes.harness import REAL, KubernetesHarness, real_kubeconfig
@@ -102,7 +103,7 @@ class OnKubernetes:
                 remove(harness, case)
 
 
-class TestEmulated(DriverContract, LifeContract, OnKubernetes):
+class TestEmulated(DriverContract, LifeContract, CodeContract, OnKubernetes):
     @pytest.fixture(scope="class")
     @classmethod
     def harness(cls):
@@ -116,7 +117,7 @@ class TestEmulated(DriverContract, LifeContract, OnKubernetes):
 
 if REAL:
 
-    class TestReal(DriverContract, LifeContract, OnKubernetes):
+    class TestReal(DriverContract, LifeContract, CodeContract, OnKubernetes):
         @pytest.fixture(scope="class")
         @classmethod
         def harness(cls):

@@ -211,9 +211,8 @@ def test_no_secret_is_in_anything_but_a_secret(harness) -> None:
             text = json.dumps(found)
             assert not any(value in text for value in values), target
     known = inventory.read(api(harness), case.ref, harness.namespace(case))
-    inputs = Inputs(
-        case.release, case.secrets, ClusterSettings.of(harness.config().settings), "postgresql://a@b/c"
-    )
+    settings = ClusterSettings.of(harness.config().settings)
+    inputs = Inputs(case.release, case.secrets, settings, "postgresql://a@b/c", "postgresql://a@b/d")
     secret = next(
         m for m in render(inputs).lasting if inventory.identity(m) == ("v1", "Secret", names.VARIABLES)
     )
@@ -232,3 +231,16 @@ def test_nothing_of_the_driver_shows_a_secret_in_its_repr(harness) -> None:
     message = repr((target, task, harness.config(), harness.bare_driver().connection))
     assert CANARIES.fernet_key not in message
     assert harness.connection._client.configuration.api_key["BearerToken"] not in message
+
+
+def test_logs_of_tasks_get_a_volume_where_the_cluster_has_a_default_class_and_pages_say_what_holds(
+    harness,
+) -> None:
+    case = harness.running()
+    claim = ("v1", "PersistentVolumeClaim", names.TASK_LOGS)
+    assert get(harness, case, claim)["spec"]["resources"]["requests"] == {"storage": "10Gi"}
+    kept = "in the Airflow UI; kept for 30 days, at most 10 GiB"
+    assert harness.bare_driver().details(case.ref)["Task logs"] == kept
+    without = harness.bare_driver(task_logs_gib="0")
+    lost = "kept for 30 days, at most 1 GiB, and lost when the code server moves"
+    assert lost in without.details(case.ref)["Task logs"]

@@ -11,6 +11,7 @@ from deployments.clusters.options import QUEUE_NAME
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import Inputs
 from deployments.dataplane.kubernetes.manifests.autoscaling import question
+from deployments.domain.code_manifest import CodeVersion
 from deployments.domain.spec import QueueSpec, Size, au_size
 from deployments.domain.states import Executor
 from deployments.tests.dataplane.kubernetes import samples
@@ -44,8 +45,9 @@ def secret(asked: Inputs, **values: object) -> Inputs:
 
 
 def airflow_pods(asked: Inputs) -> set[tuple[str, str]]:
-    """The Deployments of all components but Redis."""
-    return {key for key in samples.lasting(asked) if key[0] == "Deployment" and key[1] != names.REDIS}
+    """The Deployments of all components that run Airflow."""
+    others = (names.REDIS, names.CODE_SERVER)
+    return {key for key in samples.lasting(asked) if key[0] == "Deployment" and key[1] not in others}
 
 
 @settings(max_examples=40, deadline=None)
@@ -148,6 +150,20 @@ def test_the_database_password_restarts_no_worker():
     after = replace(before, database_url=before.database_url.replace("marked", "new"))
     workers = {key for key in airflow_pods(before) if key[1].startswith("worker-")}
     assert samples.changed(before, after) == {KEYS} | (airflow_pods(before) - workers)
+
+
+def test_the_way_to_the_code_restarts_its_server_alone():
+    before = samples.inputs()
+    after = replace(before, code_url=before.code_url.replace("marked", "new"))
+    assert samples.changed(before, after) == {KEYS, ("Deployment", names.CODE_SERVER)}
+
+
+def test_a_deploy_restarts_nothing():
+    for executor in Executor:
+        before = samples.inputs(executor)
+        after = samples.inputs(executor, code=CodeVersion("7-0123456789ab", "0" * 64))
+        assert before.release.digest != after.release.digest
+        assert samples.changed(before, after) == set()
 
 
 def test_redis_password_restarts_redis_and_those_who_ask_it():

@@ -11,7 +11,7 @@ from deployments.domain.states import Executor
 from deployments.tests.dataplane.kubernetes import samples
 
 EVERY = dict(samples.every(("3.3",)))
-DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+DATABASE, CODE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRDECK_CODE_DATABASE"
 
 
 @pytest.fixture(params=EVERY)
@@ -50,8 +50,8 @@ def test_whoever_asks_the_database_may_reach_it_and_nobody_else(objects):
     with_url = {
         labels[names.LABEL_COMPONENT]
         for _, labels, spec in samples.pods(objects)
-        if DATABASE
-        in {each["key"] for container in spec["containers"] for each in samples.key_references(container)}
+        if {DATABASE, CODE}
+        & {each["key"] for container in spec["containers"] for each in samples.key_references(container)}
     }
     reaching = {
         each["metadata"]["name"]
@@ -59,7 +59,8 @@ def test_whoever_asks_the_database_may_reach_it_and_nobody_else(objects):
         if each["kind"] == "NetworkPolicy" and '"port": 5433' in json.dumps(each["spec"].get("egress", []))
     }
     assert reaching == with_url
-    assert {names.API_SERVER, names.SCHEDULER, names.MIGRATION} <= with_url
+    assert {names.API_SERVER, names.SCHEDULER, names.MIGRATION, names.CODE_SERVER} <= with_url
+    assert not {names.WORKER, names.TASK} & with_url
 
 
 def test_nothing_is_open_that_no_policy_opens(objects):

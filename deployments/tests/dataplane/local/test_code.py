@@ -2,16 +2,23 @@
 told."""
 
 import json
+import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from console.tests.services import STATE
+from deployments.dataplane.kubernetes.manifests import configuration
+from deployments.dataplane.postgres import code_schema
+from deployments.domain.code_project import plugins_digest
 from deployments.domain.spec import RuntimeSpec
 from deployments.domain.states import Executor
-from deployments.tests.code.contract import received, store_of, with_code
+from deployments.tests.code.contract import ONE, manifest_of, received, store_of, with_code
+from deployments.tests.code.served import ADMIN, PASSWORD, TOKEN, Owner, code_server
+from deployments.tests.code.wheels import Index
 from deployments.tests.dataplane.contract import NEWER, OLDER, Case, converge, new_case, remove
 from deployments.tests.dataplane.local.airflow_local import LocalHarness, rows, task_logs, until
 
@@ -55,6 +62,21 @@ MORE = """
         write("third")
     third()
 """
+PACKED = """
+import os
+from datetime import datetime
+from airflow.sdk import DAG, task
+from include.words import WORD
+from tiny import VERSION
+
+with DAG("packed", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_upon_creation=False):
+    @task
+    def write():
+        from mark import MARK
+        with open(os.path.join("{scene}", "packed"), "w") as out:
+            out.write(f"{{WORD}} {{VERSION}} {{MARK}}")
+    write()
+"""
 BROKEN = "from nowhere import nothing\nfrom airflow.sdk import DAG\n"
 
 
@@ -64,7 +86,7 @@ def harness() -> LocalHarness:
 
 
 @pytest.mark.parametrize("runtime", [NEWER, OLDER], ids=["newer", "older"])
-def test_a_run_finishes_on_the_code_with_which_it_began(harness, runtime: RuntimeSpec) -> None:
+def test_a_run_finishes_on_the_code_with_which_it_began(harness, runtime: RuntimeSpec, tmp_path) -> None:
     """One Deployment, one story: starting another one for each sentence would take half a minute each."""
     case = new_case(Executor.LOCAL, runtime=runtime)
     scene = STATE.deployment(case.ref.release_name) / "home"  # within its fence
@@ -97,6 +119,9 @@ def test_a_run_finishes_on_the_code_with_which_it_began(harness, runtime: Runtim
         assert store_of(harness, case).report().pinned == frozenset()
         case = _what_does_not_import_is_told_until_it_is_mended(harness, case, later)
         assert _pids(harness, case) == pids  # no deploy restarted anything
+        _a_code_server_serves_this_airflow_too(harness, case, tmp_path)
+        if runtime is NEWER:
+            _a_project_runs_with_its_packages(harness, case, scene)
     finally:
         remove(harness, case)
 
@@ -145,6 +170,45 @@ def _what_does_not_import_is_told_until_it_is_mended(harness: LocalHarness, case
     return case
 
 
+def _a_project_runs_with_its_packages(harness: LocalHarness, case: Case, scene: Path) -> None:
+    """Everything restarts once, warm, in an environment of hard links; the next deploy of code restarts nothing."""
+    index = Index(scene / "simple")
+    index.wheel("tiny", "1.0")
+    project = {
+        "dags/packed.py": PACKED.format(scene=scene).encode(),
+        "include/words.py": b"WORD = 'word'\n",
+        "plugins/mark.py": b"MARK = 'mark'\n",
+        "requirements.txt": b"tiny\n",
+    }
+    store = harness.new_driver().packages(case.ref)
+    store._environ = {**os.environ, "UV_DEFAULT_INDEX": index.url}
+    began = time.monotonic()
+    lock = until(lambda: store.resolve(case.release.runtime, ["tiny"]).lock, 60)
+    until(lambda: not store.install(lock), 120)
+    print(f"packages ready {time.monotonic() - began:.1f} s after they were asked for")
+    pids = _pids(harness, case)
+    case = replace(case, release=replace(case.release, packages=lock.digest))
+    case = _deploy_project(harness, case, project, 5)
+    assert not set(_pids(harness, case).values()) & set(pids.values())
+    folder = harness.new_driver()._paths.deployment(case.ref.release_name)
+    until((scene / "packed").exists, 60)
+    assert (scene / "packed").read_text() == "word 1.0 mark", task_logs(str(folder / "dags"))
+    logs = "".join(file.read_text() for file in (folder / "logs").glob("*.log"))
+    assert logs.count("started cold") == 0
+    pids = _pids(harness, case)
+    _deploy_project(harness, case, {**project, "dags/more.py": LOOSE.encode()}, 6)
+    assert _pids(harness, case) == pids
+
+
+def _deploy_project(harness: LocalHarness, case: Case, files: dict[str, bytes], number: int) -> Case:
+    code = received(store_of(harness, case), files, number)
+    manifest = manifest_of(files)
+    case = with_code(case, replace(code, plugins=plugins_digest(manifest)), number + 1)
+    converge(harness, case)
+    until(lambda: store_of(harness, case).report().version == code.name, 40)
+    return case
+
+
 def _pids(harness: LocalHarness, case: Case) -> dict[str, int]:
     prefix = case.ref.release_name + "."
     return {p.name: p.pid for p in harness.supervisor.processes() if p.group.startswith(prefix)}
@@ -160,3 +224,87 @@ def _airflow(case: Case, harness: LocalHarness, *arguments: str) -> None:
         check=True,
         capture_output=True,
     )
+
+
+def _a_code_server_serves_this_airflow_too(harness: LocalHarness, case: Case, tmp_path: Path) -> None:
+    """What runs in clusters, without a cluster: the code server on this runtime's Python and driver of Postgres, and in
+    this Airflow the bundle that asks it and the logs that it keeps."""
+    folder = harness.new_driver()._paths.deployment(case.ref.release_name)
+    python = json.loads((folder / "specs" / "scheduler-1.json").read_text())["argv"][0]
+    config = tmp_path / "home" / "config"
+    config.mkdir(parents=True)
+    for name, text in configuration.MODULES.items():
+        (config / name).write_text(text)
+    own = Owner(case.ref.release_name, case.ref.deployment_id)
+    code_schema.ensure(ADMIN, own.release_name, own.deployment_id, password=PASSWORD)
+    try:
+        with code_server(own.url, tmp_path / "cache", python=python) as server:
+            code = received(own.store, ONE, 7)
+            own.store.activate(code)
+            said = _inside_airflow(python, server.address, tmp_path, code.name)
+    finally:
+        code_schema.drop(ADMIN, own.release_name, own.deployment_id)
+    versions = tmp_path / "code" / "versions"
+    assert said == {
+        "pinned": str(versions / code.name),
+        "versioned": [True, True],
+        "parsed": str(tmp_path / "code" / "parsed"),
+        "version": code.name,
+        "logs": [["Kept by the code server: attempt=1.log"], ["hello\n"]],
+        "sent_while_written": True,
+    }
+    assert (versions / code.name / "lib" / "help.py").read_bytes() == ONE["lib/help.py"]
+
+
+INSIDE = """
+import json, os, sys
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.sdk.log import load_remote_log_handler, logging_processors
+pinned = DagBundlesManager().get_bundle("dags-folder", sys.argv[1])
+pinned.initialize()
+newest = DagBundlesManager().get_bundle("dags-folder")
+newest.initialize()
+before = newest.supports_versioning
+newest.refresh()
+found = newest.get_current_version()
+place = os.path.join(os.environ["AIRFLOW__LOGGING__BASE_LOG_FOLDER"], "dag_id=a", "attempt=1.log")
+os.makedirs(os.path.dirname(place))
+with open(place, "w") as file:
+    file.write("hello\\n")
+remote = load_remote_log_handler()
+remote.upload("dag_id=a/attempt=1.log", None)
+print("SAID " + json.dumps({
+    "pinned": str(pinned.path),
+    "versioned": [before, newest.supports_versioning],
+    "parsed": str(newest.path),
+    "version": getattr(found, "version", found),
+    "logs": remote.read("dag_id=a/attempt=1.log", None),
+    "sent_while_written": remote.processors[0] in logging_processors(json_output=True),
+}))
+"""
+
+
+def _inside_airflow(python: str, server: str, tmp_path: Path, version: str) -> dict:
+    kwargs = {"server": server, "code": str(tmp_path / "code"), "folder": str(tmp_path / "image")}
+    bundle = {"name": "dags-folder", "classpath": "airdeck_served_bundle.ServedBundle", "kwargs": kwargs}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AIRFLOW_HOME": str(tmp_path / "home"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/none.db",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
+        "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "airdeck_logging.LOGGING_CONFIG",
+        "AIRDECK_CODE_SERVER": server,
+        "AIRDECK_CODE_TOKEN": TOKEN,
+    }
+    done = subprocess.run(
+        [python, "-c", INSIDE, version],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    line = next((line for line in done.stdout.splitlines() if line.startswith("SAID ")), "")
+    assert line, done.stdout + done.stderr
+    return json.loads(line.removeprefix("SAID "))

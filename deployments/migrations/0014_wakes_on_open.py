@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("deployments", "0010_deploys")]
+    dependencies = [("deployments", "0013_sign_in")]
 
     operations = [
         migrations.AddField(

@@ -1,0 +1,165 @@
+"""A Deployment's code in Postgres, and its code server as a process, without Kubernetes."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import types
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import util
+from importlib.resources import files
+from pathlib import Path
+
+import psycopg
+
+from console.embedded import postgres
+from console.tests.services import STATE
+from deployments.dataplane.postgres import code_schema, databases
+from deployments.dataplane.postgres.code_store import PostgresCode
+
+ADMIN = postgres.url(STATE, "postgres")
+TOKEN = "a-token-of-this-deployment"
+PASSWORD = "a password of the code server's role"
+SERVER = files("deployments.dataplane.kubernetes.in_pods").joinpath("code_server.py")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A Deployment with a metadata database, as far as code asks for one."""
+
+    release_name: str
+    deployment_id: str
+
+    @property
+    def store(self) -> PostgresCode:
+        return PostgresCode(ADMIN, self.release_name, self.deployment_id)
+
+    @property
+    def schema(self) -> str:
+        return databases.database_name(self.release_name)
+
+    @property
+    def url(self) -> str:
+        """As its code server reads its code."""
+        role = databases.code_role(self.release_name)
+        return databases.url(ADMIN, database=code_schema.DATABASE, user=role, password=PASSWORD)
+
+    def inside(self) -> psycopg.Connection:
+        """An administrator's connection that sees its tables."""
+        made = psycopg.connect(ADMIN, dbname=code_schema.DATABASE, autocommit=True)
+        made.execute(f"SET search_path TO {self.schema}")
+        return made
+
+
+@contextmanager
+def owner(*, ready: bool = True) -> Iterator[Owner]:
+    """One, which leaves nothing. `ready` says that its code server may sign in."""
+    number = secrets.randbelow(10_000)
+    made = Owner(
+        f"calm-{''.join(secrets.choice('abcdef') for _ in range(8))}-{number:04}", secrets.token_hex(16)
+    )
+    name, mark = made.schema, databases.tag(made.deployment_id)
+    with psycopg.connect(ADMIN, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {name}")
+        admin.execute(f"COMMENT ON ROLE {name} IS '{mark}'")
+        admin.execute(f"CREATE DATABASE {name} OWNER {name}")
+        admin.execute(f"COMMENT ON DATABASE {name} IS '{mark}'")
+    try:
+        if ready:
+            code_schema.ensure(ADMIN, made.release_name, made.deployment_id, password=PASSWORD)
+        yield made
+    finally:
+        code_schema.drop(ADMIN, made.release_name, made.deployment_id)
+        databases.drop_database(ADMIN, made.release_name, made.deployment_id)
+        databases.drop_role(ADMIN, made.release_name, made.deployment_id)
+
+
+@dataclass
+class Running:
+    """A code server that runs."""
+
+    process: subprocess.Popen
+    address: str
+
+    def get(self, path: str, token: str = TOKEN) -> tuple[int, bytes, dict[str, str]]:
+        """Status, body and headers."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(self.address + path, headers=headers), timeout=30
+            ) as a:
+                return a.status, a.read(), dict(a.headers)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read(), dict(error.headers)
+
+
+@contextmanager
+def code_server(
+    url: str, cache: Path, port: int = 0, *, room: int = 10**9, python: str = sys.executable
+) -> Iterator[Running]:
+    """The files that are copied into clusters, as a process. `room` is that of logs, in `cache`-logs."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AIRDECK_CODE_DATABASE": url,
+        "AIRDECK_CODE_TOKEN": TOKEN,
+        "AIRDECK_CODE_CACHE": str(cache),
+        "AIRDECK_CODE_HOST": "127.0.0.1",
+        "AIRDECK_CODE_PORT": str(port),
+        "AIRDECK_LOG_FOLDER": f"{cache}-logs",
+        "AIRDECK_LOG_DAYS": "30",
+        "AIRDECK_LOG_BYTES": str(room),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [python, str(SERVER)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("Listening on port "), line
+            yield Running(process, f"http://127.0.0.1:{line.rsplit(' ', 1)[1].strip()}")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+
+
+def bundle_module(monkeypatch) -> types.ModuleType:
+    """The file of the bundle, beside a base class that does what Airflow's does. The real one is in
+    the tests that start a real Airflow."""
+
+    class BaseDagBundle:
+        supports_versioning = False
+
+        def __init__(self, *, name: str, refresh_interval: int = 300, version: str | None = None) -> None:
+            self.name, self.refresh_interval, self.version = name, refresh_interval, version
+            self.is_initialized = False
+
+        def initialize(self) -> None:
+            self.is_initialized = True
+
+    base = types.ModuleType("airflow.dag_processing.bundles.base")
+    base.BaseDagBundle = BaseDagBundle
+    bundles = types.ModuleType("airflow.dag_processing.bundles")
+    bundles.base = base
+    exceptions = types.ModuleType("airflow.exceptions")
+    exceptions.AirflowException = type("AirflowException", (Exception,), {})
+    for name in ("airflow", "airflow.dag_processing"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    for module in (bundles, base, exceptions):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    places = {
+        "airdeck_bundle": files("deployments.dataplane").joinpath("airflow_bundle.py"),
+        "airdeck_served_bundle": files("deployments.dataplane.kubernetes.in_pods").joinpath(
+            "served_bundle.py"
+        ),
+    }
+    for name, place in places.items():
+        spec = util.spec_from_file_location(name, str(place))
+        module = util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+    monkeypatch.setenv("AIRDECK_CODE_TOKEN", TOKEN)
+    return sys.modules["airdeck_served_bundle"]
