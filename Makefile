@@ -35,6 +35,7 @@ check: install-dev ## lint, format, types, import rules, migrations, templates, 
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy .
 	@$(BIN)/lint-imports --no-cache
+	@PYTHONPATH=cli/src $(BIN)/lint-imports --no-cache --config cli/pyproject.toml
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py check --fail-level WARNING
 	@$(BIN)/python manage.py check_templates

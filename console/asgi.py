@@ -11,17 +11,21 @@ django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - after Django is set up
 
+from console.kit.api_body_limit import ApiBodyLimit  # noqa: E402
 from console.kit.body_limit import MIB, BodyLimit  # noqa: E402
+from console.kit.long_requests import is_long  # noqa: E402
 from console.kit.threads import App, SharedThreads  # noqa: E402
-from deployments.domain.upload_path import is_upload  # noqa: E402
+from deployments.api.uploads import upload_refusal  # noqa: E402
+from deployments.domain.upload_path import is_api_upload, is_upload  # noqa: E402
 from workspaces.signed_in import signed_in  # noqa: E402
 
-application: App = SharedThreads(
-    cast(App, django_application), is_long=lambda path: path.endswith("/stream/")
-)
+application: App = SharedThreads(cast(App, django_application), is_long=is_long)
 # An archive of code has at most 100 MiB; the rest is for what a form puts around it.
 application = BodyLimit(
     application, ordinary=5 * MIB, upload=101 * MIB, is_upload=is_upload, signed_in=signed_in
+)
+application = ApiBodyLimit(
+    application, ordinary=MIB, upload=100 * MIB, is_upload=is_api_upload, refusal=upload_refusal
 )
 
 if settings.EMBEDDED:

@@ -56,6 +56,7 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
         ("Deployments", workspace.url_for("deployments:list"), "layers"),
         ("Activity", workspace.url_for("deployments:activity"), "history"),
         ("Members", workspace.url_for("members"), "users"),
+        ("API tokens", workspace.url_for("workspace_tokens"), "key-round"),
     ]
     if role and role_allows(role, Permission.EDIT_WORKSPACE) and not suspended:
         items.append(("Settings", workspace.url_for("workspace_settings"), "settings"))

@@ -6,7 +6,7 @@ Only the files named in DOCS are ever read. They are ours, and HTML in them is e
 import re
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import PurePosixPath
 
 from django.conf import settings
@@ -25,6 +25,9 @@ DOCS = (
     ("using", "using.md", "Using Airdeck", "Deployments, queues, variables, sleep and people, form by form."),
     ("deploying", "deploying.md", "Deploying DAGs", "How DAG files get to Airflow."),
     ("sign-in", "sign-in.md", "Signing in to Airflow", "Roles, when a session ends, and tokens for scripts."),
+    ("cli", "cli.md", "Command line", "airdeck in a terminal: deploys, variables, Deployments as files."),
+    ("ci", "ci.md", "CI", "Deploys out of GitHub, GitLab and others."),
+    ("api", "api.md", "API", "Tokens, and everything that programs can do."),
     ("glossary", "glossary.md", "Glossary", "What each word means, here and in the code."),
     ("configure", "configure.md", "Configure", "Settings of an installation, mail, accounts and keys."),
     ("kubernetes", "kubernetes.md", "Kubernetes", "Clusters: what they need, and how to connect one."),
@@ -36,6 +39,9 @@ DOCS = (
     ),
     ("operations", "operations.md", "Operations", "Health, backup, upgrades and trouble."),
 )
+
+
+_TABLE = '<div class="doc__table" tabindex="0" role="region" aria-label="Table {}"><table>'
 
 
 @dataclass(frozen=True)
@@ -122,9 +128,8 @@ def render_markdown(text: str) -> tuple[SafeString, tuple[tuple[str, str], ...]]
     headings = _anchored(tokens)
     _linked(tokens)
     html = parser.renderer.render(tokens, parser.options, {})
-    html = re.sub(
-        r"<table>", '<div class="doc__table" tabindex="0" role="region" aria-label="Table"><table>', html
-    )
+    numbers = count(1)
+    html = re.sub(r"<table>", lambda _: _TABLE.format(next(numbers)), html)
     html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
     html = re.sub(r"<th>", '<th scope="col">', html)
     html = html.replace("<thead>", '<caption class="sr">Table</caption><thead>')

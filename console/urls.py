@@ -5,16 +5,21 @@ from django.contrib import admin
 from django.urls import include, path
 
 from console import docs, views
+from console.api import document, reference
+from console.api.v1 import api
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("-/live/", views.live, name="health_live"),
     path("-/ready/", views.ready, name="health_ready"),
     path("docs/", docs.index, name="docs"),
+    path("docs/api-reference/", reference.reference, name="api_reference"),
     path("docs/<slug:name>/", docs.page, name="docs_page"),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
+    path("api/v1/openapi.json", document.openapi, name="openapi"),
+    path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
     path("", include("workspaces.urls")),
     path("", include("deployments.urls")),

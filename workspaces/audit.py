@@ -6,6 +6,7 @@ from uuid import UUID
 import structlog
 
 from console.kit.text import one_line
+from workspaces import acting
 from workspaces.models import AuditEvent, User, Workspace
 
 logger = structlog.get_logger(__name__)
@@ -23,12 +24,14 @@ def record(
     new: dict[str, Any] | None = None,
 ) -> AuditEvent:
     """Append one event. `by` is None when the system itself acted; a person is named by the address, because a
-    name is what its owner says. Secret values never go into `old` or `new`."""
+    name is what its owner says, and with the API token in use. Secret values never go into `old` or `new`."""
     context = structlog.contextvars.get_contextvars()
+    token = acting.current() if by else None
     event = AuditEvent.objects.create(
         workspace_id=workspace_id,
         actor_id=by.pk if by else None,
-        actor_label=by.email if by else "Airdeck",
+        actor_label=one_line(acting.named(by.email))[:254] if by else "Airdeck",
+        token_id=token.pk if token else None,
         verb=verb,
         object_type=object_type,
         object_id=str(object_id),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 from workspaces.models import User, Workspace
 
@@ -15,8 +16,25 @@ class Summary:
     url: str
 
 
+@dataclass(frozen=True)
+class Content:
+    """One thing in a Workspace, as far as tenancy must know it: what it is called, and where its page is."""
+
+    pk: UUID
+    label: str
+    url: str
+    tokens_url: str  # its page of API tokens
+
+
 class WorkspaceContent(Protocol):
     """One kind of thing that lives in Workspaces."""
+
+    kind: str  # its word in rows and codes
+    label: str  # its word on pages
+    token_letter: str  # in the value of an API token that is limited to one of it
+
+    def find(self, workspace_id: UUID, pk: UUID) -> Content | None:
+        """The one with this id, if it is in this Workspace and not gone."""
 
     def deletion_blocker(self, workspace: Workspace) -> str:
         """The sentence that says why the Workspace cannot be deleted now, and what to do; empty when it can."""
@@ -53,6 +71,14 @@ def forget(workspace: Workspace) -> None:
 def summaries(workspace: Workspace) -> list[Summary]:
     """What there is in it, of every kind."""
     return [content.summary(workspace) for content in _contents]
+
+
+def content_of(kind: str) -> WorkspaceContent:
+    """The registered kind of this name. Raises LookupError."""
+    for content in _contents:
+        if content.kind == kind:
+            return content
+    raise LookupError(kind)
 
 
 def signed_out(user: User) -> None:

@@ -18,6 +18,7 @@ class Permission(StrEnum):
     EDIT_WORKSPACE = "edit_workspace"
     DELETE_WORKSPACE = "delete_workspace"
     MANAGE_MEMBERS = "manage_members"
+    MANAGE_TOKENS = "manage_tokens"
 
 
 class Role(StrEnum):
@@ -55,13 +56,33 @@ ROLES: dict[Role, RoleDescription] = {
     Role.EDITOR: RoleDescription(
         "Also creates, edits and deletes Deployments, and deploys code to them.", _EDITOR
     ),
-    Role.ADMIN: RoleDescription("Also manages members and the Workspace itself.", frozenset(Permission)),
+    Role.ADMIN: RoleDescription(
+        "Also manages members, API tokens and the Workspace itself.", frozenset(Permission)
+    ),
 }
 
 
 # What stays allowed while an operator has suspended the Workspace: people see everything, and change nothing. Airflow
 # is closed to them too, since nothing there would keep them from changing it.
 WHILE_SUSPENDED = frozenset({Permission.VIEW, Permission.REVEAL_CREDENTIAL})
+
+
+# What no API token may do, whatever its role: who may come in, and what cannot be taken back.
+NEVER_BY_TOKEN = frozenset(
+    {
+        Permission.MANAGE_MEMBERS,
+        Permission.MANAGE_TOKENS,
+        Permission.TRANSFER_DEPLOYMENT,
+        Permission.DELETE_WORKSPACE,
+        Permission.REVEAL_CREDENTIAL,
+    }
+)
+
+
+def least(one: str, other: str) -> Role:
+    """The smaller one of two roles."""
+    order = list(Role)
+    return min(Role(one), Role(other), key=order.index)
 
 
 def role_allows(role: str, permission: Permission) -> bool:

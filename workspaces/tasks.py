@@ -6,13 +6,14 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from workspaces import enqueue, invitation_links
 from workspaces.invitation_mail import invitation_mail
-from workspaces.models import Invitation
+from workspaces.models import ApiToken, Invitation
+from workspaces.token_mail import expiry_mail, readers
 
 logger = structlog.get_logger(__name__)
 
@@ -79,9 +80,46 @@ def _same_links(invitation: Invitation) -> QuerySet[Invitation]:
     return Invitation.objects.filter(pk=invitation.pk, nonce=invitation.nonce)
 
 
+WARN_DAYS = (1, 7)  # before a token expires; a late warning is the only one
+
+
+def warn_of_tokens() -> int:
+    """Tell people of API tokens that expire within a week, and again within a day. Each is claimed by a conditional
+    UPDATE, so however many sweep send one mail. Returns how many tokens."""
+    warned = 0
+    for days in WARN_DAYS:
+        soon = ApiToken.objects.live().filter(
+            Q(warned_days__isnull=True) | Q(warned_days__gt=days),
+            expires_at__lte=timezone.now() + timedelta(days=days),
+            created_at__lt=F("expires_at") - timedelta(days=days),  # one made for a day needs no warning
+            mail_due_at__lte=Now(),
+        )
+        for token in soon.select_related("workspace", "maker")[:BATCH]:
+            warned += _warn(token, days)
+    return warned
+
+
+def _warn(token: ApiToken, days: int) -> bool:
+    before = token.warned_days
+    if not ApiToken.objects.filter(pk=token.pk, warned_days=before).update(warned_days=days):
+        return False
+    token.warned_days = days
+    try:
+        for address in readers(token):
+            expiry_mail(token, address).send()
+    except (OSError, smtplib.SMTPException) as error:
+        logger.warning("token_mail_failed", token=str(token.pk), error=type(error).__name__)
+        again = Now() + timedelta(seconds=BACKOFF_SECONDS[-2])
+        ApiToken.objects.filter(pk=token.pk, warned_days=days).update(warned_days=before, mail_due_at=again)
+        return False
+    return True
+
+
 @shared_task(name="workspaces.tasks.sweep_mail", ignore_result=True)
 def sweep_mail() -> int:
-    """The guarantee: hint every mail that is due. Returns how many."""
+    """The guarantee: hint every mail of an invitation that is due, and send those about tokens. Returns how many were
+    hinted."""
+    warn_of_tokens()
     due = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=timezone.now())
     pks = list(due.order_by("mail_due_at").values_list("pk", flat=True)[:BATCH])
     for pk in pks:

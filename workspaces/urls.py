@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from workspaces.pages import account, invitations, members, workspaces
+from workspaces.pages import account, invitations, members, tokens, workspaces
 
 workspace = "w/<uuid:workspace_id>"
 urlpatterns = [
@@ -33,6 +33,23 @@ urlpatterns = [
         members.revoke,
         name="invitation_revoke",
     ),
+    # API tokens
+    path(f"{workspace}/tokens/", tokens.workspace_tokens, name="workspace_tokens"),
+    path(f"{workspace}/tokens/new/", tokens.workspace_token_new, name="workspace_token_new"),
+    path(
+        f"{workspace}/tokens/<uuid:token_id>/rotate/",
+        tokens.workspace_token_rotate,
+        name="workspace_token_rotate",
+    ),
+    path(
+        f"{workspace}/tokens/<uuid:token_id>/revoke/",
+        tokens.workspace_token_revoke,
+        name="workspace_token_revoke",
+    ),
+    path("account/tokens/", tokens.own_tokens, name="own_tokens"),
+    path("account/tokens/new/", tokens.own_token_new, name="own_token_new"),
+    path("account/tokens/<uuid:token_id>/rotate/", tokens.own_token_rotate, name="own_token_rotate"),
+    path("account/tokens/<uuid:token_id>/revoke/", tokens.own_token_revoke, name="own_token_revoke"),
     # The invited
     path("invitations/", invitations.mine, name="invitations"),
     path("invitations/<uuid:invitation_id>/accept/", invitations.accept_mine, name="invitation_accept"),

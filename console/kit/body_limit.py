@@ -2,8 +2,10 @@
 stands in front of it and refuses before a byte is stored."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
+from console.kit.problems import API
 from console.kit.threads import App, Receive, Scope, Send
 
 MIB = 1024 * 1024
@@ -31,11 +33,11 @@ class BodyLimit:
         self._is_upload, self._signed_in = is_upload, signed_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Speak ASGI."""
-        if scope["type"] != "http":
+        """Speak ASGI. What the JSON API takes is limited by `api_body_limit`."""
+        if scope["type"] != "http" or scope["path"].startswith(API):
             await self._app(scope, receive, send)
             return
-        announced = _announced(scope)
+        announced = announced_length(scope)
         is_upload = scope["method"] == "POST" and self._is_upload(scope["path"])
         limit = self._upload if is_upload else self._ordinary
         if announced is not None and announced > limit:
@@ -47,37 +49,47 @@ class BodyLimit:
         ):
             await _answer(send, 401, "Sign in first. Nothing was stored.")
         else:
-            await self._counted(scope, receive, send, limit)
-
-    async def _counted(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        """Pass on, and stop where more comes than was announced."""
-        came = 0
-        answered = False
-
-        async def counting() -> MutableMapping[str, Any]:
-            nonlocal came
-            message = await receive()
-            came += len(message.get("body", b""))
-            if came > limit:
-                raise _TooLarge
-            return message
-
-        async def noting(message: MutableMapping[str, Any]) -> None:
-            nonlocal answered
-            answered = True
-            await send(message)
-
-        try:
-            await self._app(scope, counting, noting)
-        except _TooLarge:
-            if not answered:
-                await _answer(send, 413, self._too_large(limit))
+            too_large = partial(_answer, send, 413, self._too_large(limit))
+            await counted(self._app, scope, receive, send, limit=limit, too_large=too_large)
 
     def _too_large(self, limit: int) -> str:
         return f"This request has more than {limit // MIB} MiB. Go back and send less; nothing was stored."
 
 
-def _announced(scope: Scope) -> int | None:
+async def counted(
+    app: App,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    limit: int,
+    too_large: Callable[[], Awaitable[None]],
+) -> None:
+    """Pass on to `app`, and stop where more than `limit` bytes come, whatever was announced."""
+    came = 0
+    answered = False
+
+    async def counting() -> MutableMapping[str, Any]:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > limit:
+            raise _TooLarge
+        return message
+
+    async def noting(message: MutableMapping[str, Any]) -> None:
+        nonlocal answered
+        answered = True
+        await send(message)
+
+    try:
+        await app(scope, counting, noting)
+    except _TooLarge:
+        if not answered:
+            await too_large()
+
+
+def announced_length(scope: Scope) -> int | None:
     """The length that the client announces; None when it does not, or says nonsense that the server lets pass."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():

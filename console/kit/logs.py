@@ -8,12 +8,16 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 # Addresses that let their reader in: an invitation, a password reset, a confirmation.
 _LINKS = re.compile(r"(/join/|/password/reset/key/|/confirm-email/)[^/\s]+")
+_TOKENS = re.compile(r"(adk_[a-z]_)[0-9A-Za-z]+")  # an API token, wherever a program put it
 
 
 def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """The address of a request without the secret in it."""
     if isinstance(event.get("request"), str):
         event["request"] = _LINKS.sub(r"\1…", event["request"])
+    for name, value in event.items():
+        if isinstance(value, str) and "adk_" in value:
+            event[name] = _TOKENS.sub(r"\1…", value)
     return event
 
 

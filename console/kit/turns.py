@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from console.kit.http import HybridMiddleware
+from console.kit.long_requests import is_long
 
 WAIT_SECONDS = 15.0  # then a person is asked to come back rather than left to wait
 
@@ -57,10 +58,10 @@ def outside() -> Iterator[None]:
 
 
 class TurnMiddleware(HybridMiddleware):
-    """Lets a request in when it is its turn. Event streams take none: they wait for most of their life."""
+    """Lets a request in when it is its turn. Long ones take none: they wait for most of their life."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if not self.is_async or request.path_info.endswith("/stream/"):
+        if not self.is_async or is_long(request.path_info):
             return self.get_response(request)
         return self._in_turn(request)
 

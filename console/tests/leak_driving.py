@@ -16,7 +16,20 @@ PLAIN = "plainmark31337"  # must be found: what finds nothing proves nothing
 SECRETS = {
     way: f"canary{number}x{way}q7f3"
     for number, way in enumerate(
-        ("added", "replaced", "refused", "imported", "waiting", "raised", "deleted", "mistyped", "crashed")
+        (
+            *(
+                "added",
+                "replaced",
+                "refused",
+                "imported",
+                "waiting",
+                "raised",
+                "deleted",
+                "mistyped",
+                "crashed",
+            ),
+            *("programmed", "unprogrammed"),
+        )
     )
 }
 # What people type that is no secret: pages show it, rows and their audit keep it, and no data plane gets it.
@@ -88,6 +101,28 @@ def set_variables(bob: Person, deployment) -> str:
         f"IMPORTED={SECRETS['imported']}\nPATH={mistyped}\n{mistyped}\nA-B={mistyped}\nTOKEN='{mistyped}' x\n"
     )
     return applied(f"WAITING={SECRETS['waiting']}\n", apply=False)
+
+
+def set_by_program(client, deployment, collector) -> None:
+    """The same through the API, where values go in and what is wrong comes back."""
+    where = f"/api/v1/deployments/{deployment.release_name}/variables"
+
+    def put(path, document, status):
+        response = client.put(f"{where}{path}", document, content_type="application/json")
+        collector.add("response to a program", as_text(response))
+        assert response.status_code == status, (path, response.content)
+
+    wrong = SECRETS["unprogrammed"]
+    put("/BY_PROGRAM", {"value": SECRETS["unprogrammed"], "secret": True}, 202)
+    put("/BY_PROGRAM", {"value": SECRETS["programmed"]}, 202)
+    put("/BY_PROGRAM", {"value": f"{wrong}\x07"}, 422)
+    put("/PATH", {"value": wrong, "secret": True}, 422)
+    items = [
+        {"key": "NOT-A-KEY", "value": wrong, "secret": True},
+        {"key": "X", "value": wrong, "colour": wrong},
+    ]
+    put("", {"items": items}, 422)
+    collector.add("response to a program", as_text(client.get(where)))
 
 
 def edit(bob: Person, deployment) -> None:

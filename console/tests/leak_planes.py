@@ -84,7 +84,7 @@ def _make_programs(state: StateDir) -> None:
     for file in (*(python(state, runtime.version) for runtime in RUNTIMES), state.root / "redis-server"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(PROGRAM.format(kept=state.root / "called"))
-        file.chmod(0o700)
+        file.chmod(0o755)  # an account of the Deployment runs it
 
 
 def _until(reached: str, step, collector, state: StateDir) -> None:
@@ -119,7 +119,7 @@ def read_files(collector, state: StateDir) -> None:
             continue  # jobs run meanwhile
         if file.parent.name == "secrets":
             # The group is that of the Deployment's own account, where there is one.
-            assert mode == (0o660 if file.stat().st_gid else 0o600), file
+            assert mode == (0o640 if file.stat().st_gid else 0o600), file
         elif file.suffix == ".json" and "env" in (spec := json.loads(text)):
             assert mode == 0o600, file
             spec.pop("env")
@@ -141,7 +141,7 @@ def render_manifests(collector, release: Release, secrets: Secrets) -> None:
         queues = release.queues if executor is Executor.CELERY else ()
         for hibernating in (False, True):
             asked = replace(release, executor=executor, queues=queues, hibernating=hibernating)
-            inputs = Inputs(asked, secrets, settings, url)
+            inputs = Inputs(asked, secrets, settings, url, url)
             rendered = render(inputs)
             collector.add("repr", repr((asked, secrets, settings, inputs, rendered)))
             found += [each for _, objects in rendered.phases for each in objects]

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
+from console.kit.api_body_limit import ApiBodyLimit
 from console.kit.body_limit import BodyLimit
 from deployments.domain.upload_path import is_upload
 from workspaces.signed_in import signed_in
@@ -109,4 +110,5 @@ def test_the_path_of_the_upload_is_the_one_that_is_routed():
 def test_the_application_is_behind_it():
     from console.asgi import application
 
-    assert isinstance(application, BodyLimit)
+    assert isinstance(application, ApiBodyLimit)
+    assert isinstance(application._app, BodyLimit)

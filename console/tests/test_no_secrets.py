@@ -20,6 +20,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from console.kit.crypto import decrypt
 from console.tests import leak_driving, leak_planes
+from console.tests.api.conftest import Program
 from console.tests.leak_driving import PLAIN, QUEUE, REFUSED, SECRETS, TYPED
 from console.tests.leaks import (
     Collector,
@@ -36,8 +37,10 @@ from deployments.models import Deployment, RuntimeRelease
 from deployments.queries.releases import release_of
 from deployments.secrets import vault
 from deployments.tests.reconciler.test_reconcile import settle
-from workspaces.actions import invitations
+from workspaces.actions import invitations, tokens
+from workspaces.actions.tokens import Scope, Wish
 from workspaces.actions.workspaces import create_workspace
+from workspaces.api import auth
 from workspaces.permissions import Role
 
 NOT_ASKED = {"deployments:stream"}  # its frames are read where they are published
@@ -77,12 +80,22 @@ def url(healthy):
 
 
 @pytest.fixture
-def configure(as_, bob, healthy, url):
+def program(workspace, alice, healthy, monkeypatch) -> Program:
+    """A program with a token of Alice's, which may ask as often as it likes."""
+    monkeypatch.setattr(auth, "RATES", dict.fromkeys(("GET", "HEAD", "DELETE"), auth.Rate(1e6, 10**6)))
+    monkeypatch.setattr(auth, "WRITE", auth.Rate(1e6, 10**6))
+    made = tokens.make(scope=Scope(workspace), by=alice, wish=Wish("ci", "", Role.ADMIN))
+    return Program(made.value, made.token)
+
+
+@pytest.fixture
+def configure(as_, bob, healthy, url, program):
     """Sets variables, settings and worker queues; the Editor who did, and the address of the import that waits."""
 
     def do(collector) -> tuple[leak_driving.Person, str]:
         editor = leak_driving.Person(as_(bob), url, collector)
         waiting = leak_driving.set_variables(editor, healthy)
+        leak_driving.set_by_program(program.client, healthy, collector)
         leak_driving.edit(editor, healthy)
         leak_driving.change_queues(editor, healthy)
         return editor, waiting
@@ -128,7 +141,7 @@ def addresses(arguments) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def arguments(healthy, workspace, alice, bob):
+def arguments(healthy, workspace, alice, bob, program):
     """What stands in addresses: by the argument's name, or by the address and it."""
     made = invitations.invite(
         workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.MEMBER
@@ -138,6 +151,10 @@ def arguments(healthy, workspace, alice, bob):
         "user_id": [bob.pk],
         "invitation_id": [made.invitation.pk],
         "token": [made.token],
+        "token_id": [program.token.pk],
+        "cluster_id": [healthy.cluster_id],
+        "operation_id": [f"{healthy.release_name}.{what}" for what in ("create.1", "change.2", "deploy.1")],
+        "queue_name": ["default", QUEUE],
         "release_name": [healthy.release_name],
         "queue": ["default", QUEUE],
         "name": ["scheduler", "api-server"],
@@ -195,7 +212,8 @@ def ask(who, client, found, collector, methods) -> int:
 def ask_everybody(as_, client, people, found, collector) -> dict[str, int]:
     """Each kind of person what concerns them. An Editor sees less than an Admin, and nothing else."""
     site = [each for each in found if each[0].startswith("admin:")]
-    ours = [each for each in found if each not in site]
+    api = [each for each in found if each[0].startswith("api:")]
+    ours = [each for each in found if each not in site and each not in api]
     both = ("get", "post")
     return {
         "nobody": ask("nobody", client, [e for e in ours if e[0].startswith(ACCOUNTS)], collector, both),
@@ -203,12 +221,15 @@ def ask_everybody(as_, client, people, found, collector) -> dict[str, int]:
         "member": ask("member", as_(people["member"]), ours, collector, ["get"]),
         "admin": ask("admin", as_(people["admin"]), ours, collector, both),
         "operator": ask("operator", as_(people["operator"]), site, collector, both),
+        "program": ask(
+            "program", people["program"].client, api, collector, (*both, "put", "patch", "delete")
+        ),
     }
 
 
 @pytest.mark.django_db(transaction=True)
 def test_no_secret_comes_out_anywhere(
-    as_, client, alice, bob, vera, charlie, olga, healthy, drive, arguments, monkeypatch
+    as_, client, alice, bob, vera, charlie, olga, healthy, drive, arguments, program, monkeypatch
 ):
     collector = Collector()
     with everything_sent(collector, monkeypatch):
@@ -217,12 +238,19 @@ def test_no_secret_comes_out_anywhere(
         with everything_logged(collector, sql=False):
             collector.add("response to a draft", as_text(as_(bob).get(waiting)))
             found = addresses(arguments)
-            people = {"admin": alice, "member": vera, "stranger": charlie, "operator": olga}
+            people = {
+                "admin": alice,
+                "member": vera,
+                "stranger": charlie,
+                "operator": olga,
+                "program": program,
+            }
             fine = ask_everybody(as_, client, people, found, collector)
         read_processes(collector)
     read_database(collector)
 
     generated = {name: vault.one(healthy, name) for name in vault.GENERATORS}
+    generated["api_token"] = program.value
     shown_on_purpose = re.compile(r"response to admin post deployments:credential")
     leaked = {
         place: names
@@ -267,7 +295,7 @@ def test_no_secret_is_where_a_data_plane_shows_it(healthy, configure):
     planes = {"registry": leak_planes.REGISTRY, "template": leak_planes.TEMPLATE}
     assert leaking(collector, {**SECRETS, **generated, **planes, **TYPED, **REFUSED}) == {}
     assert {"local group", "local file", "local process", "local said", "repr"} <= set(collector.found)
-    assert set(given.variables) == {"TOKEN", "IMPORTED"}
+    assert set(given.variables) == {"TOKEN", "IMPORTED", "BY_PROGRAM"}
     assert PLAIN in collector.all("manifest ConfigMap")
     assert QUEUE in collector.all("manifest Deployment")
     for program in ("scheduler --skip", f"celery worker --queues {QUEUE}", "local.steps.upgrade /tmp"):
@@ -280,7 +308,8 @@ def test_no_secret_is_where_a_data_plane_shows_it(healthy, configure):
 def assert_searched(collector, healthy, found, fine) -> None:
     """It was looked where things are: what may be seen was seen in each of the places."""
     stored = {row.key: vault.open_variable(row) for row in healthy.variables.filter(is_secret=True)}
-    assert set(stored.values()) == {SECRETS[way] for way in ("replaced", "imported", "raised")}
+    ways = ("replaced", "imported", "raised", "programmed")
+    assert set(stored.values()) == {SECRETS[way] for way in ways}
     sealed = bytes(healthy.variables.get(key="TOKEN").sealed)
     context = f"deployment:{healthy.pk}:variable:TOKEN"
     assert decrypt(sealed, context=context) == SECRETS["replaced"]
@@ -288,8 +317,10 @@ def assert_searched(collector, healthy, found, fine) -> None:
     assert fine["admin"] > 30
     assert fine["member"] > 20
     assert fine["operator"] > 15
+    assert fine["program"] > 20
     for where in (
         "response to member get deployments:variables",
+        "response to program get api:variables",
         "log",
         "table deployments_environmentvariable",
     ):

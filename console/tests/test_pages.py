@@ -23,10 +23,12 @@ SIGNED_OUT = [
     "/accounts/login/",
     "/accounts/password/reset/",
     "/accounts/password/reset/done/",
+    "/docs/api-reference/",
 ]
 OWN = [
     "/account/",
     "/account/delete/",
+    "/account/tokens/",
     "/workspaces/new/",
     "/invitations/",
     "/accounts/email/",
@@ -36,7 +38,11 @@ OWN = [
     "/accounts/2fa/",
     "/accounts/sessions/",
 ]
-CONFIRMED = ["/accounts/2fa/totp/activate/", "/accounts/2fa/webauthn/add/"]  # they first ask who it is
+CONFIRMED = [
+    "/account/tokens/new/",
+    "/accounts/2fa/totp/activate/",
+    "/accounts/2fa/webauthn/add/",
+]  # they first ask who it is
 
 
 def in_full(deployment: Deployment) -> Deployment:
@@ -87,6 +93,8 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("deployments:variables", args=[deployment.release_name]),
         reverse("deployments:variable_new", args=[deployment.release_name]),
         reverse("deployments:variables_import", args=[deployment.release_name]),
+        reverse("deployments:api_tokens", args=[deployment.release_name]),
+        reverse("workspace_tokens", args=[deployment.workspace_id]),
         reverse("deployments:deploys", args=[deployment.release_name]),
         reverse("deployments:deploy_new", args=[deployment.release_name]),
         reverse("deployments:token", args=[deployment.release_name]),

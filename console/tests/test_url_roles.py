@@ -14,7 +14,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from deployments.secrets import vault
-from workspaces.actions import invitations
+from workspaces import hooks
+from workspaces.actions import invitations, tokens
+from workspaces.actions.tokens import Scope, Wish
 from workspaces.models import User
 from workspaces.permissions import Role
 
@@ -40,6 +42,9 @@ WORKSPACE_URLS = {
     ("members", "get"): (MEMBER, 200),
     ("members_invite", "get"): (ADMIN, 200),
     ("members_invite", "post"): (ADMIN, 422),
+    ("workspace_tokens", "get"): (MEMBER, 200),
+    ("workspace_token_new", "get"): (ADMIN, 302),  # to say who one is, when sign-in is old
+    ("workspace_token_new", "post"): (ADMIN, 302),
 }
 # Those of one member, or of one invitation: a second argument.
 MEMBER_URLS = {
@@ -52,7 +57,16 @@ INVITATION_URLS = {
     ("invitation_link", "post"): (ADMIN, 200),
     ("invitation_revoke", "post"): (ADMIN, 303),
 }
+TOKEN_URLS = {
+    ("workspace_token_rotate", "get"): (ADMIN, 302),
+    ("workspace_token_rotate", "post"): (ADMIN, 302),
+    ("workspace_token_revoke", "get"): (ADMIN, 200),
+    ("workspace_token_revoke", "post"): (ADMIN, 303),
+}
 DEPLOYMENT_URLS = {
+    ("deployments:api_tokens", "get"): (MEMBER, 200),
+    ("deployments:api_token_new", "get"): (ADMIN, 302),
+    ("deployments:api_token_new", "post"): (ADMIN, 302),
     ("deployments:detail", "get"): (MEMBER, 200),
     ("deployments:live", "get"): (MEMBER, 200),
     ("deployments:badge", "get"): (MEMBER, 200),
@@ -141,6 +155,12 @@ REVISION_URLS = {
     ("deployments:variables_revision", "get"): (EDITOR, 200),
     ("deployments:variables_revision", "post"): (EDITOR, 409),  # while it is created
 }
+DEPLOYMENT_TOKEN_URLS = {
+    ("deployments:api_token_rotate", "get"): (ADMIN, 302),
+    ("deployments:api_token_rotate", "post"): (ADMIN, 302),
+    ("deployments:api_token_revoke", "get"): (ADMIN, 200),
+    ("deployments:api_token_revoke", "post"): (ADMIN, 303),
+}
 SETTING_URLS = {
     ("deployments:opening_wakes", "post"): (EDITOR, 303),
 }
@@ -201,16 +221,36 @@ WRONG_METHOD = {
     ("deployments:deployment_activity", "post"),
     ("deployments:deployment_activity_csv", "post"),
     ("members", "post"),
+    ("workspace_tokens", "post"),
+    ("deployments:api_tokens", "post"),
     ("member_role", "get"),
     ("invitation_resend", "get"),
     ("invitation_link", "get"),
     ("invitation_revoke", "get"),
 }
-SIGNED_IN = {"account": 200, "account_delete": 200, "workspace_new": 200, "invitations": 200}
+SIGNED_IN = {
+    "own_tokens": 200,
+    "own_token_new": 302,
+    "account": 200,
+    "account_delete": 200,
+    "workspace_new": 200,
+    "invitations": 200,
+}
+OWN_TOKENS = {
+    "own_token_rotate",
+    "own_token_revoke",
+}  # one's own alone: workspaces/tests/pages/test_tokens.py
 # Open to whoever holds the link, or has the invited address: workspaces/tests/test_invitations.py.
 INVITED = {"invitation", "invitation_ask", "invitation_accept", "invitation_decline"}
+PUBLIC = {
+    "home": 302,
+    "health_live": 200,
+    "health_ready": 200,
+    "docs": 200,
+    "api_reference": 200,
+    "openapi": 200,
+}
 OWN = {"session_end"}  # one's own alone: workspaces/tests/pages/test_sessions.py
-PUBLIC = {"home": 302, "health_live": 200, "health_ready": 200, "docs": 200}
 STREAM = {"deployments:stream"}
 PARTS = (
     QUEUE_URLS,
@@ -220,12 +260,14 @@ PARTS = (
     COMPONENT_URLS,
     UPLOAD_URLS,
     DEPLOY_URLS,
+    DEPLOYMENT_TOKEN_URLS,
     SETTING_URLS,
 )
-ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **DEPLOYMENT_URLS}
+ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **TOKEN_URLS, **DEPLOYMENT_URLS}
 ALL_URLS |= {key: each for table in PARTS for key, each in table.items()}
 ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's own, tested by it; ours are the templates
-# test_url_roles_admin.py; routed for developers only; test_docs.py; a signature is what counts: tests/git/test_hook.py
+# test_url_roles_admin.py; routed for developers only; test_docs.py; a signature is what counts: tests/git/test_hook.py.
+# Those of the JSON API: api/test_url_api.py
 ELSEWHERE = {"admin", "gallery", "docs_page", "deployments:git_hook"}
 
 
@@ -246,8 +288,8 @@ def every_name() -> set[str]:
 
 def test_every_url_is_listed_here():
     listed = {name for name, _ in (*ALL_URLS, *WRONG_METHOD)}
-    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | OWN | ELSEWHERE
-    strange = {n for n in every_name() - listed if not n.startswith((*ACCOUNTS, "admin:"))}
+    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE | OWN_TOKENS | OWN
+    strange = {n for n in every_name() - listed if not n.startswith((*ACCOUNTS, "admin:", "api:"))}
     assert strange == set(), f"Say in this table who may do what: {strange}"
     assert admin.site.urls
 
@@ -269,7 +311,17 @@ def people(alice, bob, vera, charlie, operator):
 
 
 @pytest.fixture
-def parts(deployment):
+def api_token(alice):
+    """An API token of this scope, made by Alice."""
+    return lambda scope: tokens.make(scope=scope, by=alice, wish=Wish("ci", "", Role.MEMBER)).token
+
+
+def find(kind, row):
+    return hooks.content_of(kind).find(row.workspace_id, row.pk)
+
+
+@pytest.fixture
+def parts(deployment, api_token):
     """The second argument of what is one thing of the Deployment, by its table."""
     deployment.variables.create(key="REGION", value="eu")
     sealed = vault.seal_revision(deployment, 1, {})
@@ -286,11 +338,13 @@ def parts(deployment):
         status="failed",
         finished_at=timezone.now(),
     )
-    return tuple(zip(PARTS, ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1, "on"), strict=True))
+    token = api_token(Scope(deployment.workspace, "deployment", find("deployment", deployment)))
+    words = ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1, token.pk, "on")
+    return tuple(zip(PARTS, words, strict=True))
 
 
 @pytest.fixture
-def url_of(workspace, deployment, parts, alice, bob, settings):
+def url_of(workspace, deployment, parts, api_token, alice, bob, settings):
     """The URL of a name in the table; with `missing`, of something that does not exist."""
     settings.AIRFLOW_PASSWORD = True  # where it is kept Editors see it, elsewhere nobody
     invitation = (
@@ -299,12 +353,15 @@ def url_of(workspace, deployment, parts, alice, bob, settings):
         .invitation
     )
 
+    token = api_token(Scope(workspace))
+
     def make(name, *, missing=False):
         place = uuid4() if missing else workspace.pk
         for table, args in (
             (WORKSPACE_URLS, [place]),
             (MEMBER_URLS, [place, bob.pk]),
             (INVITATION_URLS, [place, invitation.pk]),
+            (TOKEN_URLS, [place, token.pk]),
         ):
             if any(name == listed for listed, _ in table):
                 return reverse(name, args=args)

@@ -45,6 +45,7 @@ from deployments.models import (
     GitSource,
 )
 from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
+from workspaces import acting
 from workspaces.models import User
 
 AIRDECK = "Airdeck"  # who deploys what nobody clicked for
@@ -66,9 +67,12 @@ class Wish:
     requirements: str | None = None
 
 
-def receive_upload(*, deployment: Deployment, by: User, stream: BinaryIO, name: str, size: int) -> CodeUpload:
+def receive_upload(
+    *, deployment: Deployment, by: User, stream: BinaryIO, name: str, size: int, key: UUID | None = None
+) -> CodeUpload:
     """Take an archive apart and keep its contents, so that its difference can be shown. Nothing is deployed by it.
-    Raises NotNow, PackagesInCode, CodeRefused and DataPlaneError; nothing is kept then."""
+    `key` is what makes one deploy of it however often it comes; one that came before is received again. Raises NotNow,
+    PackagesInCode, CodeRefused and DataPlaneError; nothing is kept then."""
     store = ready_store(deployment)
     with store.scratch() as scratch:
         unpacked = unpack(stream, scratch)
@@ -76,10 +80,14 @@ def receive_upload(*, deployment: Deployment, by: User, stream: BinaryIO, name: 
         has_packages = _refuse_unless_installed(deployment, lines)
         store.receive(scratch, unpacked.manifest)
     base = _base(deployment, store)
-    CodeUpload.objects.filter(deployment=deployment, created_at__lt=timezone.now() - UPLOAD_LIFE).delete()
+    old = CodeUpload.objects.filter(deployment=deployment, created_at__lt=timezone.now() - UPLOAD_LIFE)
+    old.delete()
+    if key is not None:
+        CodeUpload.objects.filter(deployment=deployment, pk=key).delete()
     if lines and has_packages:
         packages.ask(deployment, lines)
     return CodeUpload.objects.create(
+        pk=key or uuid4(),
         deployment=deployment,
         requirements=requirements_digest(lines) if has_packages else "",
         by=by,
@@ -151,12 +159,24 @@ def ready_store(deployment: Deployment) -> CodeStore:
 
 
 def deploy_upload(
-    *, deployment: Deployment, by: User, upload: CodeUpload, seen: str, description: str, despite_syntax: bool
+    *,
+    deployment: Deployment,
+    by: User,
+    upload: CodeUpload,
+    seen: str | None,
+    description: str,
+    despite_syntax: bool,
+    git: Mapping[str, object] | None = None,
 ) -> Deploy:
-    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to. Idempotent.
-    Raises CodeChanged, NothingToDeploy, RequirementsRefused, NotNow and DataPlaneError."""
+    """Ask for an upload to become active. `seen` is the digest of what its difference was shown to, None when nothing
+    was shown. Idempotent. Raises CodeChanged, NothingToDeploy, RequirementsRefused, NotNow and DataPlaneError."""
     wish = Wish(
-        upload.manifest.opened(), DeploySource.UPLOAD, upload.pk, description, despite_syntax=despite_syntax
+        upload.manifest.opened(),
+        DeploySource.UPLOAD,
+        upload.pk,
+        description,
+        despite_syntax=despite_syntax,
+        git=git or {},
     )
     return _ask(deployment, by, wish, seen=seen)
 
@@ -306,8 +326,8 @@ def _create(row: Deployment, by: User | None, wish: Wish) -> Deploy:
     details: dict[str, object] = {"deploy": number, "files": made.files}
     if wish.origin is not None:
         details["code_of_deploy"] = wish.origin.number
-    if wish.git:
-        details["commit"] = wish.git["sha"]
+    if commit := wish.git.get("sha"):
+        details["commit"] = commit
     record_deployment(row, by, "rolled back" if wish.origin else "deployed code to", new=details)
     Deployment.objects.filter(pk=row.pk).update(due_at=Now())
     enqueue_on_commit(row)
@@ -322,7 +342,7 @@ def _values(row: Deployment, by: User | None, wish: Wish, number: int) -> dict[s
         "idempotency_key": wish.idempotency_key,
         "source": wish.source,
         "by": by,
-        "actor": by.label[:254] if by else AIRDECK,
+        "actor": acting.named(by.label)[:254] if by else AIRDECK,
         "manifest": manifest,
         "digest": manifest.digest,
         "version": version_name(number, manifest.digest),

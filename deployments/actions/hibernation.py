@@ -12,6 +12,7 @@ from deployments.audit import record_deployment
 from deployments.domain import schedules
 from deployments.domain.field_values import FieldValues
 from deployments.models import Deployment, HibernationSchedule
+from workspaces import acting
 from workspaces.models import User
 
 ITS_SCHEDULE = "its schedule"
@@ -23,7 +24,7 @@ def hibernate(*, deployment: Deployment, by: User) -> bool:
     """Ask for it to sleep: every process ends, and tasks that run fail. Idempotent: whether it was awake. Raises
     NotNow."""
     with changing(deployment, by=by) as row:
-        return _fall_asleep(row, by, by.label)
+        return _fall_asleep(row, by, acting.named(by.label))
 
 
 def wake(*, deployment: Deployment, by: User) -> bool:
@@ -98,15 +99,7 @@ def set_schedule(
             return held
         if old != shown:
             raise EditConflict(old)
-        now = database_now()
-        zone = str(desired["time_zone"])
-        times = {
-            "next_hibernate_at": schedules.following(str(desired["hibernate_cron"]), zone, now),
-            "next_wake_at": schedules.following(str(desired["wake_cron"]), zone, now),
-        }
-        saved, _ = HibernationSchedule.objects.update_or_create(
-            deployment=row, defaults={**desired, **(times if desired["enabled"] else dict.fromkeys(times))}
-        )
+        saved = store_schedule(row, desired)
         Deployment.objects.filter(pk=row.pk).update(updated_at=Now(), updated_by=by)
         changed = {name for name in desired if old.get(name) != desired[name]}
         record_deployment(
@@ -116,6 +109,20 @@ def set_schedule(
             old={name: old[name] for name in changed if name in old},
             new={name: desired[name] for name in changed},
         )
+    return saved
+
+
+def store_schedule(row: Deployment, desired: FieldValues) -> HibernationSchedule:
+    """Write a schedule that was judged, inside the transaction of its change. Its next times count from now."""
+    now = database_now()
+    zone = str(desired["time_zone"])
+    times = {
+        "next_hibernate_at": schedules.following(str(desired["hibernate_cron"]), zone, now),
+        "next_wake_at": schedules.following(str(desired["wake_cron"]), zone, now),
+    }
+    saved, _ = HibernationSchedule.objects.update_or_create(
+        deployment=row, defaults={**desired, **(times if desired["enabled"] else dict.fromkeys(times))}
+    )
     return saved
 
 

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import MOVED, enqueue_on_commit
+from deployments.actions.furnishing import NOTHING, Furnishing, furnish
 from deployments.actions.refusals import ClusterClosed, NameTaken, NotNow, WorkspaceGone
 from deployments.audit import record_deployment
 from deployments.clusters import connections
@@ -65,7 +66,12 @@ class Choices:
 
 
 def create_deployment(
-    *, workspace: Workspace, by: User, idempotency_key: UUID, choices: Choices
+    *,
+    workspace: Workspace,
+    by: User,
+    idempotency_key: UUID,
+    choices: Choices,
+    furnishing: Furnishing = NOTHING,
 ) -> Deployment:
     """A new Deployment, to be provisioned by the reconciler. The same `form_key` twice gives the first one again.
 
@@ -73,13 +79,19 @@ def create_deployment(
     """
     try:
         with transaction.atomic():
-            return _create(workspace=workspace, by=by, idempotency_key=idempotency_key, choices=choices)
+            return _create(workspace, by, idempotency_key, choices, furnishing)
     except IntegrityError as error:
         earlier = Deployment.objects.filter(workspace=workspace, idempotency_key=idempotency_key).first()
         if earlier is not None and earlier.name_key == name_key(choices.name):
             return earlier
         if earlier is not None:  # back in the browser, and another name: a further Deployment is meant
-            return create_deployment(workspace=workspace, by=by, idempotency_key=uuid4(), choices=choices)
+            return create_deployment(
+                workspace=workspace,
+                by=by,
+                idempotency_key=uuid4(),
+                choices=choices,
+                furnishing=furnishing,
+            )
         if "deployment_name_once_per_workspace" in str(error):
             raise NameTaken from error
         if not Workspace.objects.filter(pk=workspace.pk).exists():
@@ -87,11 +99,14 @@ def create_deployment(
         raise
 
 
-def _create(*, workspace: Workspace, by: User, idempotency_key: UUID, choices: Choices) -> Deployment:
+def _create(
+    workspace: Workspace, by: User, idempotency_key: UUID, choices: Choices, furnishing: Furnishing
+) -> Deployment:
     connections.lock_for_placement(choices.cluster)
     if not clusters_for(workspace).filter(pk=choices.cluster.pk).exists():
         raise ClusterClosed
-    if problems := choices.problems(options_for(choices.cluster)):
+    options = options_for(choices.cluster)
+    if problems := {**choices.problems(options), **furnishing.problems(options)}:
         raise InvalidInput(problems)
     deployment = Deployment.objects.create(
         workspace=workspace,
@@ -120,6 +135,7 @@ def _create(*, workspace: Workspace, by: User, idempotency_key: UUID, choices: C
             desired_workers=choices.queue.min_workers,
         )
     vault.generate(deployment)
+    furnish(deployment, by, furnishing)
     record_deployment(deployment, by, "created", new={"name": choices.name, "executor": choices.executor})
     enqueue_on_commit(deployment)
     return deployment

@@ -1,5 +1,7 @@
 """Why an action on a Deployment does nothing. Each has the sentence that every way of asking shows."""
 
+from collections.abc import Mapping
+
 from console.kit.refusals import ActionRefused
 from deployments.clusters.options import RUNTIME_NOT_OFFERED
 from deployments.domain.field_values import FieldValues
@@ -193,3 +195,49 @@ class RequirementsRefused(ActionRefused):
     """The requirements.txt of the code holds what is not taken."""
 
     code, status = "requirements_refused", 422
+
+
+class FileRefused(ActionRefused):
+    """The deployment file asks for what cannot be. `problems` has a sentence for each path in it."""
+
+    code, status = "file_refused", 422
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(
+            " ".join(f"{path}: {sentence}" if path else sentence for path, sentence in problems.items())
+        )
+        self._problems = dict(problems)
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Every sentence, by its path in the file."""
+        return self._problems
+
+
+class PlanStale(ActionRefused):
+    """The Deployment changed after the plan was shown."""
+
+    code = "changed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Deployment changed after the plan was made. Look at the new plan, then apply again."
+        )
+
+
+class AlreadyThere(ActionRefused):
+    """A Deployment was to be created, and one of this name is there."""
+
+    code = "exists"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a Deployment {name} already. Use deployment apply or deployment update.")
+
+
+class NotThere(ActionRefused):
+    """A Deployment was to be changed, and none of this name is there."""
+
+    code, status = "missing", 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no Deployment {name}. Use deployment apply or deployment create.")

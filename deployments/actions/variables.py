@@ -1,16 +1,19 @@
 """Changing environment variables. Each change that changes something is one revision, one generation and one audit
 event; saving the same again is none of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Max
 from django.utils import timezone
 
+from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
 from deployments.actions.refusals import RevisionGone, VariableRefused, VariablesChanged
 from deployments.audit import record_deployment
 from deployments.domain.variables import (
+    KEY_LENGTH,
     Change,
     Difference,
     Entry,
@@ -68,11 +71,60 @@ def set_variable(
         return _write(row, by, current, {**current, key: new})
 
 
+@dataclass(frozen=True, repr=False)
+class DesiredVariable:
+    """One variable as a program wants it. None keeps what there is: the value of a secret, the kind of a variable."""
+
+    key: str
+    value: str | None
+    secret: bool | None
+
+
+def put_variables(
+    *, deployment: Deployment, by: User, variables: Sequence[DesiredVariable], only: bool, base: int | None
+) -> VariableRevision | None:
+    """Set all of these in one revision; with `only` every other variable goes. What is secret stays secret. `base` is
+    the revision that the list was made from, None for whatever there is. The new revision, or None when nothing
+    changed.
+
+    Raises InvalidInput, whose fields are "2.value" for the value of the third, VariableRefused, VariablesChanged and
+    NotNow.
+    """
+    with changing(deployment, by=by) as row:
+        current = vault.settings(row)
+        desired = {} if only else dict(current)
+        problems: dict[str, str] = {}
+        seen: set[str] = set()
+        for place, each in enumerate(variables):
+            if each.key in seen:
+                problems[f"{place}.key"] = f"{each.key[:KEY_LENGTH]} is in the list twice. Leave one of them."
+            seen.add(each.key)
+            new = _resolved(each, current.get(each.key))
+            if new is None:
+                problems[f"{place}.value"] = f"{each.key[:KEY_LENGTH]} has no value. Enter one."
+            elif new != current.get(each.key) and (problem := problem_of(each.key, new)):
+                wrong = "key" if problem_of_key(each.key) or reserved(each.key) else "value"
+                problems[f"{place}.{wrong}"] = problem
+            else:
+                desired[each.key] = new
+        if problems:
+            raise InvalidInput(problems)
+        return _write(row, by, current, desired, base=base)
+
+
+def _resolved(desired: DesiredVariable, old: Setting | None) -> Setting | None:
+    """What it becomes; None when no value is known."""
+    secret = bool(desired.secret) or (old is not None and old.secret)
+    if desired.value is not None:
+        return Setting(desired.value, secret)
+    return old if old is not None and old.secret else None
+
+
 def delete_variables(
-    *, deployment: Deployment, by: User, keys: Iterable[str], base: int
+    *, deployment: Deployment, by: User, keys: Iterable[str], base: int | None
 ) -> VariableRevision | None:
     """Remove variables; those that are gone already count as removed. `base` is the revision that they were shown
-    at. Raises VariablesChanged and NotNow."""
+    at, None for whatever there is. Raises VariablesChanged and NotNow."""
     gone = set(keys)
     with changing(deployment, by=by) as row:
         current = vault.settings(row)
@@ -89,6 +141,24 @@ def apply_dotenv(
         current = vault.settings(row)
         desired, _ = merged(current, entries, secret=secret)
         return _write(row, by, current, desired, base=base)
+
+
+def replace_variables(
+    *, deployment: Deployment, by: User, desired: Mapping[str, Setting]
+) -> VariableRevision | None:
+    """Make these all the variables there are. Who calls this holds the row's lock, and knows what it was decided on.
+    Raises VariableRefused and NotNow."""
+    with changing(deployment, by=by) as row:
+        current = vault.settings(row)
+        for key, new in desired.items():
+            if new != current.get(key) and (problem := problem_of(key, new)):
+                raise VariableRefused(problem, field=key)
+        return _write(row, by, current, desired)
+
+
+def first_variables(row: Deployment, by: User, desired: Mapping[str, Setting]) -> None:
+    """The variables of a row that was made in this transaction. They were judged."""
+    _write(row, by, {}, desired)
 
 
 def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int) -> VariableRevision | None:

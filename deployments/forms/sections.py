@@ -95,6 +95,24 @@ def summary_of(form: SizedForm) -> list[Line]:
     )
 
 
+def as_typed(form: SizedForm) -> dict[str, Any]:
+    """What the form holds by field, judged or not, the cluster by its name: for the same as a command."""
+    values = {name: form[name].value() for name in form.fields if not form[name].is_hidden}
+    if "cluster" in values:
+        names = dict(form.fields["cluster"].choices)  # type: ignore[attr-defined]
+        values["cluster"] = names.get(str(values["cluster"]), values["cluster"])
+    return values
+
+
+def offered(form: SizedForm) -> dict[str, Any]:
+    """The defaults of the form's fields, the cluster by its name when it is the only one: then none need be named."""
+    values = {name: field.initial for name, field in form.fields.items()}
+    if "cluster" in form.fields:
+        found = [name for _, name in form.fields["cluster"].choices]  # type: ignore[attr-defined]
+        values["cluster"] = found[0] if len(found) == 1 else None
+    return values
+
+
 def _executor(form: SizedForm) -> Executor | None:
     """The one chosen; a form of a worker queue has none to choose, and is of Celery."""
     value = form["executor"].value() if "executor" in form.fields else Executor.CELERY

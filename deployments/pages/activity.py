@@ -23,6 +23,7 @@ KINDS = [
     ("deployment", "Deployments"),
     ("member", "Members"),
     ("invitation", "Invitations"),
+    ("token", "API tokens"),
     ("workspace", "The Workspace"),
 ]
 

@@ -11,6 +11,7 @@ from console.kit.refusals import ActionRefused
 from deployments import actions
 from deployments.forms import sections
 from deployments.forms.create import CreateForm, NameForm
+from deployments.presenters import commands
 from deployments.queries import listing
 from workspaces.access import MemberRequest, workspace_view
 from workspaces.permissions import Permission
@@ -74,6 +75,7 @@ def _new_page(
         "form": form,
         "sections": sections.sections(form),
         "summary": sections.summary_of(form),
+        "command": commands.create_line(sections.as_typed(form), sections.offered(form)),
         "message": message,
         "several": several,
         "preview_url": request.workspace.url_for("deployments:summary"),
@@ -112,5 +114,8 @@ def _checked(request: MemberRequest) -> dict[str, str]:
 def summary(request: MemberRequest) -> HttpResponse:
     """The figures beside the create form, for what is typed so far. Saves nothing."""
     form = sections.form_for(request.workspace, request.POST)
-    lines = sections.summary_of(form) if form else []
-    return render(request, "deployments/sections/_summary.html", {"summary": lines})
+    context = {
+        "summary": sections.summary_of(form) if form else [],
+        "command": commands.create_line(sections.as_typed(form), sections.offered(form)) if form else "",
+    }
+    return render(request, "deployments/sections/_previewed.html", context)

@@ -20,6 +20,7 @@ from deployments.domain.deploy_states import DeployStatus
 from deployments.forms.deploys import DeployForm, RollBackForm, UploadForm
 from deployments.models import CodeUpload, Deploy, Deployment, GitSource
 from deployments.pages.common import page_context
+from deployments.presenters import commands
 from deployments.presenters import deploys as shown
 from deployments.presenters import packages as shown_packages
 from deployments.queries import deploys as queries
@@ -93,7 +94,8 @@ def deploy_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             return see_other(deployment.url_for("deploy_upload", upload.pk))
-    context = _context(request, deployment, form=form, not_now=_not_now(deployment))
+    command = commands.deploy(deployment.release_name)
+    context = _context(request, deployment, form=form, not_now=_not_now(deployment), command=command)
     return render(request, "deployments/deploys/new.html", context, status=422 if form.is_bound else 200)
 
 

@@ -48,6 +48,8 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
             items.append(MenuItem("Hibernate…", message, "moon", url("hibernate")))
         message = "Hibernate automatically on nights and weekends."
         items.append(MenuItem("Hibernation schedule", message, "clock", url("schedule")))
+    if request.can(Permission.MANAGE_TOKENS):
+        items.append(MenuItem("API tokens", "For programs that deploy here.", "key-round", url("api_tokens")))
     if request.can(Permission.TRANSFER_DEPLOYMENT) and transfer_targets(request.user, deployment):
         message = f"In Workspace {deployment.workspace.name}."
         items.append(MenuItem("Transfer…", message, "layers", url("transfer")))

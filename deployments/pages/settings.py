@@ -20,6 +20,7 @@ from deployments.models import Deployment, WorkerQueue
 from deployments.pages.common import not_editable, page_context
 from deployments.pages.menu import wake_setting
 from deployments.pages.review import NOTHING_CHANGED, SAVED, review_page
+from deployments.presenters import commands
 from deployments.presenters.impact import impact, queues_of
 from deployments.queries.editable import why_not_editable
 from deployments.queries.releases import release_of
@@ -28,11 +29,13 @@ from workspaces.permissions import Permission
 
 
 def _form_page(request: MemberRequest, deployment: Deployment, form: EditForm, **more: Any) -> HttpResponse:
+    now = settings_of(deployment, queues_of(deployment))
     context = {
         **page_context(request, deployment, "Settings"),
         "form": form,
         "sections": sections.sections(form, review.SECTIONS),
         "summary": sections.summary_of(form),
+        "command": commands.update_line(deployment.release_name, sections.as_typed(form), now),
         "preview_url": deployment.url_for("edit_summary"),
         "queues_url": deployment.url_for("queues"),
         "cancel_url": deployment.url,
@@ -113,8 +116,13 @@ def _save(request: MemberRequest, deployment: Deployment, form: EditForm) -> Htt
 def edit_summary(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The figures beside the edit form, for what is typed so far. Saves nothing."""
     queues = queues_of(deployment)
-    form = _form(request, deployment, queues, settings_of(deployment, queues))
-    return render(request, "deployments/sections/_summary.html", {"summary": sections.summary_of(form)})
+    now = settings_of(deployment, queues)
+    form = _form(request, deployment, queues, now)
+    context = {
+        "summary": sections.summary_of(form),
+        "command": commands.update_line(deployment.release_name, sections.as_typed(form), now),
+    }
+    return render(request, "deployments/sections/_previewed.html", context)
 
 
 @require_GET

@@ -38,7 +38,7 @@ from deployments.forms.variables import (
 )
 from deployments.models import Deployment, EnvironmentVariable, VariableRevision
 from deployments.pages.common import page_context
-from deployments.presenters import impact
+from deployments.presenters import commands, impact
 from deployments.queries.editable import why_not_editable
 from deployments.queries.releases import release_of
 from deployments.secrets import import_drafts, vault
@@ -217,7 +217,8 @@ def variables_import(request: MemberRequest, deployment: Deployment) -> HttpResp
         token = import_drafts.keep(deployment, request.user, form.parsed(), secret=secret)
         return see_other(deployment.url_for("variables_draft", token))
     form.hide_text()
-    context = _context(request, deployment, form=form)
+    command = commands.load_variables(deployment.release_name)
+    context = _context(request, deployment, form=form, command=command)
     return render(
         request, "deployments/variables/variables_import.html", context, status=422 if form.is_bound else 200
     )

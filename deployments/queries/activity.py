@@ -19,7 +19,14 @@ CSV_ROWS = 10_000
 LAST_PAGE = 1000  # further back is what the filters are for
 SYSTEM = "airdeck"  # the person filter's word for what Airdeck did by itself
 COLUMNS = ("status", "at", "actor", "act", "kind", "key", "label", "before", "after", "row", "actor_id")
-KIND_WORD = {"deployment": "Deployment", "workspace": "Workspace", "invitation": "", "member": "", "user": ""}
+KIND_WORD = {
+    "token": "API token",
+    "deployment": "Deployment",
+    "workspace": "Workspace",
+    "invitation": "",
+    "member": "",
+    "user": "",
+}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from console.kit import names
 from console.kit.refusals import ActionRefused
 from workspaces import audit, hooks
 from workspaces.actions.locks import is_last_admin, lock, lock_for
+from workspaces.actions.tokens import personal_die
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Permission, Role
 
@@ -181,6 +182,7 @@ def delete_account(*, user: User) -> None:
         object_label=user.email,
         workspace_id=None,
     )
+    personal_die(user)
     keys = list(UserSession.objects.filter(user=user).values_list("session_key", flat=True))
     Session.objects.filter(session_key__in=keys).delete()
     user.delete()

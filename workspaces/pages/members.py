@@ -20,6 +20,7 @@ from console.kit.refusals import ActionRefused
 from workspaces.access import MemberRequest, who_can, workspace_view
 from workspaces.actions import invitations, members
 from workspaces.actions.invitations import Made, Outcome
+from workspaces.actions.tokens import made_by
 from workspaces.forms import InviteForm, MemberFilterForm, RoleForm
 from workspaces.limits import limited
 from workspaces.models import Invitation, Membership, Workspace
@@ -209,9 +210,19 @@ def remove(request: MemberRequest, user_id: int) -> HttpResponse:
     sentences = [
         f"{who} can no longer open this Workspace; pages that are open now stop within 15 seconds.",
         "Deployments and what they run stay as they are, and so does the history of what was done.",
+        *_resting(made_by(request.workspace, user_id)),
         f"You can invite {membership.user.email} again at any time.",
     ]
     return _confirm(request, f"Remove {who} from {request.workspace.name}?", sentences, f"Remove {who}")
+
+
+def _resting(count: int) -> list[str]:
+    """What becomes of the API tokens that somebody made."""
+    if not count:
+        return []
+    if count == 1:
+        return ["1 API token that they made rests until an Admin takes it over by rotating it."]
+    return [f"{count} API tokens that they made rest until an Admin takes them over by rotating them."]
 
 
 @require_http_methods(["GET", "POST"])

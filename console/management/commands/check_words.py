@@ -51,6 +51,7 @@ PLACES = (
     "templates",
     "static",
     "docs",
+    "cli",
     "README.md",
     "CONTRIBUTING.md",
 )

@@ -1,16 +1,22 @@
-"""Deploying in a real browser, on a real installation with a real Airflow: the example by one click, an archive with
-its difference, a file that does not import, going back; and what is too large is refused by the real server."""
+"""Deploying on a real installation with a real Airflow. In a real browser: the example by one click, an archive with
+its difference, a file that does not import, going back. From a pipeline: from `airdeck init` to a run that succeeded.
+And what is too large is refused by the real server."""
 
+import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from console.embedded import programs
 from console.tests.browser.chromium import axe_complaints, chromium
 from console.tests.system.installation import EMAIL, PASSWORD, Installation, wait_until
 from deployments.tests.code.archives import tar_gz
@@ -32,13 +38,26 @@ def it(shared) -> Iterator[Installation]:
     shared.close()
 
 
+@pytest.fixture(scope="module")
+def release(it) -> str:
+    """A Healthy Deployment."""
+    made = it.create_deployment("Analytics", executor="local")
+    it.wait_status(made, "Healthy", 240)
+    return made
+
+
 def dags(it: Installation, release: str) -> set[str]:
     """What Airflow itself lists, over its API."""
+    return {dag["dag_id"] for dag in airflow(it, release, "/api/v2/dags")["dags"]}
+
+
+def airflow(it: Installation, release: str, path: str) -> dict[str, Any]:
+    """What Airflow answers over its API."""
     host = {"Host": f"{release}.localhost:{it.port}"}
     token = it.airflow_token(release)
-    with httpx.Client(base_url=it.url, headers=host, timeout=30) as airflow:
-        found = airflow.get("/api/v2/dags", headers={"Authorization": f"Bearer {token}"}).json()
-    return {dag["dag_id"] for dag in found["dags"]}
+    with httpx.Client(base_url=it.url, headers=host, timeout=30) as client:
+        found: dict[str, Any] = client.get(path, headers={"Authorization": f"Bearer {token}"}).json()
+    return found
 
 
 def upload(page: Page, folder: Path, files: dict[str, bytes], description: str) -> None:
@@ -54,9 +73,7 @@ def upload(page: Page, folder: Path, files: dict[str, bytes], description: str) 
     page.get_by_role("button", name=re.compile("^Deploy ")).click()
 
 
-def test_code_is_deployed_and_gone_back_to_in_a_browser(it, tmp_path):
-    release = it.create_deployment("Analytics", executor="local")
-    it.wait_status(release, "Healthy", 240)
+def test_code_is_deployed_and_gone_back_to_in_a_browser(it, release, tmp_path):
     with chromium() as browser:
         page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
         page.goto(f"{it.url}/accounts/login/")
@@ -99,6 +116,46 @@ def test_code_is_deployed_and_gone_back_to_in_a_browser(it, tmp_path):
             [release],
         ).fetchone()
     assert told == (0,)  # no deploy restarted anything
+
+
+def test_from_init_to_a_run_that_succeeded_out_of_a_pipeline(it, release, tmp_path):
+    """docs/cli.md, walked with what it says: a token of the Deployment, and the command line."""
+    it.client.cookies.clear()
+    it.sign_in()  # making a token asks who one is when that was said long ago
+    path = f"/deployments/{release}/tokens/new/"
+    page = it.submit(path, {"name": "pipeline", "role": "editor"})
+    token = re.search(r"adk_d_[0-9A-Za-z]{46}", page.text)
+    assert token, page.text[-2000:]
+    pipeline = {
+        **{name: os.environ[name] for name in ("PATH", "HOME")},
+        "PYTHONPATH": str(programs.BASE / "cli" / "src"),
+        "AIRDECK_HOME": str(tmp_path),
+        "AIRDECK_URL": it.url,
+        "AIRDECK_TOKEN": token[0],
+        "AIRDECK_DEPLOYMENT": release,
+    }
+
+    def airdeck(*arguments: str) -> str:
+        command = [sys.executable, "-m", "airdeck_cli", *arguments]
+        done = subprocess.run(
+            command, env=pipeline, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False
+        )
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        return done.stdout
+
+    airdeck("init", "project")
+    (tmp_path / "d.yaml").write_text(airdeck("deployment", "inspect"))
+    assert "nothing to do" in airdeck("deployment", "apply", "-f", "d.yaml")
+    assert "is active." in airdeck("deploy", "project", "--wait")
+    assert "There is nothing to do." in airdeck("deploy", "project", "--wait")
+
+    def runs() -> list[str]:
+        found = airflow(it, release, "/api/v2/dags/hello/dagRuns")
+        return [run["state"] for run in found.get("dag_runs", [])]
+
+    wait_until(lambda: "success" in runs(), 150, lambda: f"{runs()} {it.story(release)}", every=2.0)
+    assert airdeck("deployment", "logs", "--component", "scheduler", "-c", "20")
+    assert it.status(release) == "Healthy"
 
 
 def test_a_body_that_is_too_large_is_refused_by_the_server_before_it_is_sent(it):

@@ -1,6 +1,7 @@
 """Airflow's own logs of tasks and of parsing on this machine, which nobody else rotates: dropped by age, and from the
 oldest on when they are more than they may be. Those of components are rotated by supervisord."""
 
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -35,48 +36,68 @@ class Keeping:
 
 
 def keep(logs: Path, keeping: Keeping, now: float | None = None) -> int:
-    """Drop what is too old or too much, once an hour; how many files that were. Never raises for a file that is gone or
-    a disk that is full: the next call goes on."""
+    """Drop what is too old or too much, once an hour. Returns how many files that were. Never raises for a file that is
+    gone or a disk that is full: the next call goes on.
+
+    Tasks write into these folders, so nothing is reached by its path: a folder that becomes a link at the wrong moment
+    would lead to files of others. Each folder is opened without following links, and its entries are dropped in it.
+    """
     moment = time.time() if now is None else now
     done = logs / ".kept"
     with suppress(FileNotFoundError):
         if moment - done.stat().st_mtime < EVERY_SECONDS:
             return 0
     deadline = time.monotonic() + BUDGET_SECONDS
-    dropped, total = 0, 0
-    left: list[tuple[float, int, Path]] = []
-    for file, status in _files(logs):
+    dropped = 0
+    left: list[tuple[float, int]] = []  # when it was written to, and its size
+    for folder, name, status in _files(logs):
         if moment - status.st_mtime > keeping.days * DAY:
-            dropped += _drop(file)
+            dropped += _drop(folder, name)
         else:
-            total += status.st_size
-            left.append((status.st_mtime, status.st_size, file))
+            left.append((status.st_mtime, status.st_size))
         if time.monotonic() > deadline:
             return dropped
-    for modified, size, file in sorted(left):
-        if total <= keeping.mib * MIB or moment - modified < YOUNG_SECONDS or time.monotonic() > deadline:
-            break
-        total -= size
-        dropped += _drop(file)
-    if time.monotonic() <= deadline:
-        _drop_empty(logs, moment)
-        with suppress(OSError):
-            done.touch(mode=0o600)
-            os.utime(done, (moment, moment))
+    newest_to_go = min(_newest_to_go(left, keeping.mib * MIB), moment - YOUNG_SECONDS)
+    for folder, name, status in _files(logs) if newest_to_go >= min(left, default=(math.inf,))[0] else ():
+        if status.st_mtime <= newest_to_go:
+            dropped += _drop(folder, name)
+        if time.monotonic() > deadline:
+            return dropped
+    _drop_empty(logs, moment)
+    with suppress(OSError):
+        done.touch(mode=0o600)
+        os.utime(done, (moment, moment))
     return dropped
 
 
-def _files(logs: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for name in FOLDERS:
-        for base, _, files in os.walk(logs / name):
-            for each in files:
+def _newest_to_go(left: list[tuple[float, int]], limit: int) -> float:
+    """Up to which time files have to go so that the others have at most `limit` bytes; -inf when none has to."""
+    total = sum(size for _, size in left)
+    newest = -math.inf
+    for modified, size in sorted(left):
+        if total <= limit:
+            break
+        total -= size
+        newest = modified
+    return newest
+
+
+def _files(logs: Path) -> Iterator[tuple[int, str, os.stat_result]]:
+    """Each file: its folder, opened; its name; and what it is."""
+    for top in _folders(logs):
+        for _, _, names, folder in os.fwalk(top):
+            for name in names:
                 with suppress(OSError):
-                    yield Path(base, each), os.lstat(os.path.join(base, each))
+                    yield folder, name, os.stat(name, dir_fd=folder, follow_symlinks=False)
 
 
-def _drop(file: Path) -> bool:
+def _folders(logs: Path) -> list[Path]:
+    return [logs / name for name in FOLDERS if (logs / name).is_dir()]
+
+
+def _drop(folder: int, name: str) -> bool:
     try:
-        file.unlink()
+        os.unlink(name, dir_fd=folder)
     except OSError:
         return False
     return True
@@ -84,8 +105,10 @@ def _drop(file: Path) -> bool:
 
 def _drop_empty(logs: Path, moment: float) -> None:
     """Folders in which nothing is left; a young one may be about to be written into."""
-    for name in FOLDERS:
-        for base, _, _ in os.walk(logs / name, topdown=False):
-            with suppress(OSError):
-                if base != str(logs / name) and moment - os.stat(base).st_mtime > YOUNG_SECONDS:
-                    os.rmdir(base)
+    for top in _folders(logs):
+        for _, names, _, folder in os.fwalk(top, topdown=False):
+            for name in names:
+                with suppress(OSError):
+                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if moment - status.st_mtime > YOUNG_SECONDS:
+                        os.rmdir(name, dir_fd=folder)

@@ -24,7 +24,7 @@ from typing import Any
 from urllib import request
 from urllib.error import HTTPError
 
-from airdeck_bundle import LOOK_SECONDS, PARSED, VERSIONS, AirdeckBundle
+from airdeck_bundle import LOOK_SECONDS, VERSIONS, AirdeckBundle
 from airflow.exceptions import AirflowException
 
 MANIFESTS, ACTIVE = "manifests", "active"
@@ -111,7 +111,7 @@ class ServedBundle(AirdeckBundle):  # type: ignore[misc]
         time: so the first is parsed at once, and again when a parse that was under way has ended, and the second when
         its interval has passed."""
         try:
-            before = Path(os.readlink(self._code / PARSED)).name
+            before = Path(os.readlink(self._parsed)).name
             old = {path: rest for path, *rest in self._manifest(before)}
         except (OSError, ValueError):
             return
@@ -181,7 +181,7 @@ class ServedBundle(AirdeckBundle):  # type: ignore[misc]
     def _make_room(self) -> None:
         parsed = ""
         with suppress(OSError):
-            parsed = Path(os.readlink(self._code / PARSED)).name
+            parsed = Path(os.readlink(self._parsed)).name
         found = sorted((self._code / VERSIONS).iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)
         for version in found[KEPT:]:
             if version.name != parsed and time.time() - version.stat().st_mtime > IDLE_SECONDS:

@@ -1,10 +1,10 @@
 """Applies a fence to this process, which is about to become a program of a Deployment. There is no way back.
 
     {"uid": 41000 or null, "groups": [998], "landlock": true or false,
-     "read": […], "write": […], "files": […], "listen": [[first, last], …]}
+     "read": […], "write": […], "listen": [[first, last], …]}
 
-`uid` is an account of the Deployment's own; null is that of the console. `files` may be read and changed, but nothing
-be made or removed beside them; `listen` are ranges of TCP ports. Standard library only.
+`uid` is an account of the Deployment's own; null is that of the console. `listen` are ranges of TCP ports. Standard
+library only.
 """
 
 import ctypes
@@ -22,7 +22,6 @@ PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 4, 24, 28
 SECUREBITS = 0b11100011
 HEADER_VERSION = 0x20080522  # of capset(2)
 LAST_CAPABILITY = 63
-CHANGE_IN_PLACE = landlock.READ_FILE | landlock.READ_DIR | landlock.CHANGE
 
 
 class CannotConfine(Exception):
@@ -56,7 +55,6 @@ def _paths(fence: Mapping[str, Any]) -> "list[tuple[str, int]]":
         *system.paths(root=os.getuid() == 0),
         *((path, landlock.READ) for path in fence["read"]),
         *((path, landlock.WRITE) for path in fence["write"]),
-        *((path, CHANGE_IN_PLACE) for path in fence["files"]),
     ]
 
 

@@ -33,10 +33,9 @@ def fence(
         "landlock": landlock,
         "read": [
             *sorted(map(str, programs)),
-            *(str(folder / name) for name in ("code", "config", "scheduler.py")),
+            *(str(folder / name) for name in ("code", "config", "secrets", "scheduler.py")),
         ],
         "write": [*(str(folder / name) for name in own), str(sockets), *shared],
-        "files": [str(folder / "secrets")],
         "listen": [[0, 0], [port, port], *_around(console_port)],
     }
 

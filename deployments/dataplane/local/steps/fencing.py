@@ -65,9 +65,7 @@ class Fencing:
         """Write a file that the Deployment's programs read. Whether that changed anything."""
         if not self.isolation(version).account:
             return write_private(file, text)
-        # Airflow opens its file of passwords for writing.
-        mode = 0o660 if file.parent.name == "secrets" else 0o640
-        return write_private(file, text, mode=mode, group=accounts.allot(self.paths, release_name))
+        return write_private(file, text, mode=0o640, group=accounts.allot(self.paths, release_name))
 
     def document(self, release_name: str, version: str, port: int) -> Mapping[str, object] | None:
         """What confines its programs; None when nothing can, or is to."""

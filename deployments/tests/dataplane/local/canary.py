@@ -149,7 +149,12 @@ def targets(
         "files": [
             *(
                 str(ours / name)
-                for name in ("logs/canary.log", "specs/canary.json", "config/airdeck_bundle.py")
+                for name in (
+                    "logs/canary.log",
+                    "specs/canary.json",
+                    "config/airdeck_bundle.py",
+                    "secrets/redis.conf",
+                )
             ),
             str(STATE.keys / "secret_key"),
         ],

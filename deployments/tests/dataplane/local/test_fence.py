@@ -286,7 +286,6 @@ def test_a_fence_that_cannot_be_put_up_keeps_the_program_from_starting(scene) ->
         "landlock": True,
         "read": [],
         "write": [],
-        "files": [],
         "listen": [[0, 70_000]],
     }
     write_spec(file, Spec((sys.executable, "-c", "print('it runs')"), STATE.root, {}, fence=fence))

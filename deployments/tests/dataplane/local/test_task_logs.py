@@ -69,3 +69,35 @@ def test_it_looks_once_an_hour_and_goes_on_where_its_time_was_up(logs, monkeypat
 def test_without_logs_there_is_nothing_to_do(tmp_path) -> None:
     assert keep(tmp_path / "never", Keeping()) == 0
     assert not (tmp_path / "never").exists()
+
+
+def test_a_folder_that_is_a_link_leads_to_nobody_else_s_files(logs, tmp_path_factory) -> None:
+    """Code of the Deployment may make one there."""
+    others = tmp_path_factory.mktemp("others")
+    theirs = write(others, "sub/keys.log", 99 * DAY)
+    (logs / "tasks" / "dag_id=a").symlink_to(others)
+    (logs / "tasks" / "loose.log").symlink_to(theirs)
+    keep(logs, Keeping())
+    (logs / ".kept").unlink(missing_ok=True)
+    keep(logs, Keeping(mib=0))
+    assert theirs.exists()
+    assert theirs.parent.exists()
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_walked_leads_to_nobody_else_s_files(
+    logs, tmp_path_factory, monkeypatch
+) -> None:
+    others = tmp_path_factory.mktemp("others")
+    theirs = write(others, "a.log", 99 * DAY)
+    write(logs, "tasks/run/a.log", 99 * DAY)
+    unlink = os.unlink
+
+    def swapped(name, *, dir_fd):
+        (logs / "tasks" / "run").rename(logs / "tasks" / "away")
+        (logs / "tasks" / "run").symlink_to(others)
+        unlink(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(task_logs.os, "unlink", swapped)
+    assert keep(logs, Keeping()) == 1
+    assert theirs.exists()
+    assert not list((logs / "tasks" / "away").iterdir())

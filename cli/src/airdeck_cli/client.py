@@ -1,0 +1,257 @@
+"""Asking the console: one request after another, errors as sentences with the exit code that fits, pages to their end.
+
+`urllib` of the standard library, because it is a fifth of httpx's start; it knows proxies and private authorities.
+"""
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+from urllib import error as urllib_error
+from urllib import request as urllib_request
+from urllib.parse import quote, urlencode, urlsplit
+
+from airdeck_cli import VERSION
+from airdeck_cli.contexts import Context
+from airdeck_cli.errors import CONFLICT, FAILED, NOT_ALLOWED, UNREACHABLE, USAGE, CliError
+
+TIMEOUT = 40.0  # of one answer; a long poll takes 25 s
+TRIES = 4
+BACK_OFF = 0.25  # seconds before the second try, doubled each time
+VERSION_HEADER = "Airdeck-Version"
+EXIT_CODES = {
+    400: FAILED,
+    401: NOT_ALLOWED,
+    403: NOT_ALLOWED,
+    404: USAGE,
+    409: CONFLICT,
+    410: CONFLICT,
+    412: CONFLICT,
+}
+EXIT_CODES |= {413: USAGE, 422: USAGE, 429: UNREACHABLE, 502: UNREACHABLE, 503: UNREACHABLE, 504: UNREACHABLE}
+AGAIN = {429, 502, 503, 504}  # nothing was done; asked again
+
+
+@dataclass
+class Answer:
+    """What came back. `body` is parsed JSON, None for none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any = field(default=None)
+
+
+class _NoRedirects(urllib_request.HTTPRedirectHandler):
+    """A token is for one address."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Nothing is followed."""
+        return
+
+
+class Client:
+    """The API of one console. `debug` says on stderr what is asked: paths and statuses, never a body or a header."""
+
+    def __init__(self, context: Context, *, ca: str = "", debug: bool = False) -> None:
+        self.context = context
+        self._debug = debug
+        handlers: list[Any] = [_NoRedirects()]
+        if context.url.startswith("https:"):
+            handlers.append(urllib_request.HTTPSHandler(context=_trust(ca)))
+        self._opener = urllib_request.build_opener(*handlers)
+        self.server_version = ""
+
+    def get(self, path: str, **query: object) -> Any:
+        """The body of a GET. A lost connection is tried again."""
+        return self.send("GET", path, query=query).body
+
+    def pages(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
+        """Every item of a list, however many pages it has."""
+        cursor = ""
+        while True:
+            page = self.get(path, **query, limit=100, **({"cursor": cursor} if cursor else {}))
+            yield from page["items"]
+            cursor = page.get("next") or ""
+            if not cursor:
+                return
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        file: BinaryIO | None = None,
+        content_type: str = "application/json",
+        repeatable: bool | None = None,
+        timeout: float = TIMEOUT,
+    ) -> Answer:
+        """One request and its answer. `file` is sent as the body, whole again at each try. What may be asked twice
+        (a GET, or `repeatable`) is, when the connection breaks. Raises CliError."""
+        if repeatable is None:
+            repeatable = method in {"GET", "DELETE", "PUT", "PATCH"}
+        data = json.dumps(body).encode() if body is not None else None
+        sent = dict(headers or {})
+        if data is not None or file is not None:
+            sent["Content-Type"] = content_type
+        for attempt in range(TRIES):
+            last = attempt == TRIES - 1
+            if file is not None:
+                sent["Content-Length"] = str(file.seek(0, os.SEEK_END))
+                file.seek(0)
+            try:
+                with self._open(
+                    method, path, query, sent, file if file is not None else data, timeout
+                ) as response:
+                    return self._read(response)
+            except CliError as refused:
+                if refused.status not in AGAIN or last:
+                    raise
+                time.sleep(min(getattr(refused, "retry_after", 0) or BACK_OFF * 2**attempt, 10))
+            except (OSError, http.client.HTTPException) as broken:
+                never_sent = isinstance(_reason(broken), ConnectionRefusedError | socket.gaierror)
+                if last or not (repeatable or never_sent) or isinstance(_reason(broken), ssl.SSLError):
+                    raise self._unreachable(broken, done=not never_sent and method != "GET") from None
+                time.sleep(BACK_OFF * 2**attempt)
+        raise AssertionError("not reached")
+
+    def lines(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
+        """The lines of an NDJSON answer as they come, until the console ends it."""
+        try:
+            with self._open("GET", path, query, {"Accept": "application/x-ndjson"}, None, None) as response:
+                for line in response:
+                    if line.strip():
+                        yield json.loads(line)
+        except (OSError, http.client.HTTPException) as broken:
+            raise self._unreachable(broken, done=False) from None
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        headers: Mapping[str, str],
+        data: Any,
+        timeout: float | None,
+    ) -> Any:
+        url = f"{self.context.url}/api/v1{quote(path)}"
+        given = [(name, value) for name, value in (query or {}).items() if value not in {None, ""}]
+        if given:
+            url += "?" + urlencode(given)
+        sent = {"User-Agent": f"airdeck-cli/{VERSION}", "Accept": "application/json", **headers}
+        if self.context.token:
+            sent["Authorization"] = f"Bearer {self.context.token}"
+        request = urllib_request.Request(url, data=data, headers=sent, method=method)  # noqa: S310 - http or https
+        begun = time.monotonic()
+        try:
+            response = self._opener.open(request, timeout=timeout)
+        except urllib_error.HTTPError as refused:
+            self._say(f"{method} {path} {refused.code} {time.monotonic() - begun:.2f} s")
+            with refused:
+                raise self._refusal(refused) from None
+        self._say(f"{method} {path} {response.status} {time.monotonic() - begun:.2f} s")
+        self.server_version = response.headers.get(VERSION_HEADER, "")
+        return response
+
+    def _read(self, response: Any) -> Answer:
+        raw = response.read()
+        try:
+            body = json.loads(raw) if raw.strip() else None
+        except ValueError:
+            raise CliError(
+                f"{self.context.url} does not answer as Airdeck does. Check the address.", UNREACHABLE
+            ) from None
+        return Answer(response.status, dict(response.headers.items()), body)
+
+    def _refusal(self, refused: urllib_error.HTTPError) -> CliError:
+        """The console's own sentence; one of ours where something else answers."""
+        self.server_version = refused.headers.get(VERSION_HEADER, "")
+        try:
+            problem = json.loads(refused.read(1_000_000))
+            sentence, code = str(problem["detail"]), str(problem.get("code", ""))
+            errors = {each["path"]: each["sentence"] for each in problem.get("errors", [])}
+        except (ValueError, KeyError, TypeError, OSError):
+            where = refused.headers.get("Location", "")
+            if 300 <= refused.code < 400 and where:
+                split = urlsplit(where)
+                sentence = f"{self.context.url} leads to {split.scheme}://{split.netloc}. Use that address."
+                return CliError(sentence, UNREACHABLE, status=refused.code)
+            sentence, code, errors = f"{self.context.url} answered {refused.code}.", "", {}
+            if refused.code == 404:
+                sentence += " Check that this is the address of an Airdeck console."
+        sentence += self._age(refused.code)
+        found = CliError(
+            sentence, EXIT_CODES.get(refused.code, FAILED), errors=errors, code=code, status=refused.code
+        )
+        seconds = refused.headers.get("Retry-After", "")
+        found.retry_after = int(seconds) if seconds.isdecimal() else 0  # type: ignore[attr-defined]
+        return found
+
+    def _age(self, status: int) -> str:
+        """What an older console may not know."""
+        if (
+            status not in {404, 405}
+            or not self.server_version
+            or _numbers(self.server_version) >= _numbers(VERSION)
+        ):
+            return ""
+        return (
+            f" The console is Airdeck {self.server_version}, older than this command line ({VERSION}), and may not "
+            "know this yet: upgrade it, or install the command line of its version."
+        )
+
+    def _unreachable(self, broken: Exception, *, done: bool) -> CliError:
+        reason = _reason(broken)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            sentence = f"The certificate of {self.context.url} is not trusted: {reason.verify_message}."
+            return CliError(
+                f"{sentence} Name the file of its authority with --ca or SSL_CERT_FILE.", UNREACHABLE
+            )
+        what = str(getattr(reason, "strerror", "") or reason or type(reason).__name__)
+        if done:
+            sentence = f"The connection to {self.context.url} broke before the answer came ({what})."
+            return CliError(
+                f"{sentence} It may be done: run the command again, nothing is done twice.",
+                UNREACHABLE,
+            )
+        return CliError(
+            f"{self.context.url} cannot be reached: {what}. Check the address and the network.", UNREACHABLE
+        )
+
+    def _say(self, line: str) -> None:
+        if self._debug:
+            print(line, file=sys.stderr)
+
+
+def new_key() -> str:
+    """An Idempotency-Key: whatever is asked again with it is done once."""
+    return uuid.uuid4().hex
+
+
+def _trust(ca: str) -> ssl.SSLContext:
+    """The system's authorities, those of SSL_CERT_FILE, and `ca` beside them."""
+    context = ssl.create_default_context()
+    if ca:
+        try:
+            context.load_verify_locations(cafile=ca)
+        except (OSError, ssl.SSLError):
+            raise CliError(f"{ca} cannot be read as certificates in PEM. Name another file.", USAGE) from None
+    return context
+
+
+def _reason(broken: BaseException) -> BaseException:
+    inner = getattr(broken, "reason", None)
+    return inner if isinstance(inner, BaseException) else broken
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.partition("+")[0].split(".") if part.isdecimal())

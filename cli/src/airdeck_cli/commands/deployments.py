@@ -1,0 +1,339 @@
+"""airdeck deployment create, list, update, upgrade, hibernate, wake-up, delete, open."""
+
+from typing import Any
+
+import click
+
+from airdeck_cli.client import Client, new_key
+from airdeck_cli.errors import USAGE, CliError
+from airdeck_cli.finding import deployment_argument, find_deployment, workspace_of, workspace_option
+from airdeck_cli.following import Command, follow, wait_options
+from airdeck_cli.output import confirm, note, output_option, print_table, show
+from airdeck_cli.session import Globals
+
+CREATE_SECONDS, CHANGE_SECONDS = 600, 300
+FILE = click.Path(dir_okay=False, allow_dash=True)
+
+
+def settings_options(function: Command) -> Command:
+    """What a Deployment is, with Astro's names."""
+    options = (
+        click.option("--description", "-d", "description", help="What it is for."),
+        click.option(
+            "-e", "--executor", help="celery, kubernetes or local, as far as the cluster offers it."
+        ),
+        click.option("-s", "--scheduler-au", type=int, help="Size of a scheduler in AU."),
+        click.option(
+            "-r",
+            "--scheduler-count",
+            "--scheduler-replicas",
+            "scheduler_replicas",
+            type=int,
+            help="How many schedulers.",
+        ),
+        click.option("-t", "--worker-type", help="Worker type of the queue default."),
+        click.option("--min-count", "min_workers", type=int, help="Workers of the queue default at least."),
+        click.option("--max-count", "max_workers", type=int, help="Workers of the queue default at most."),
+        click.option("--concurrency", type=int, help="Tasks of one worker of the queue default."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """What was given of it, as the API has it."""
+    found = {name: value for name, value in values.items() if value is not None}
+    if "executor" in found:
+        found["executor"] = str(found["executor"]).lower().removesuffix("executor")
+    return found
+
+
+def report(
+    client: Client, answer: dict[str, Any], *, wait: bool, seconds: int, output: str, done: str
+) -> None:
+    """What came of a change: followed to its end when asked, printed, with the address of its page."""
+    operation = answer.get("operation")
+    if operation and wait:
+        operation = follow(client, operation, seconds)
+    found = answer["deployment"]
+
+    def table() -> None:
+        click.echo(done)
+        if operation and not wait:
+            click.echo(f"It is under way. Follow it with: airdeck wait {operation['id']}")
+        click.echo(found["url"])
+
+    show({"deployment": found, "operation": operation}, output, table)
+
+
+@click.command("list")
+@click.option("-a", "--all", "everywhere", is_flag=True, help="Of every Workspace that you reach.")
+@workspace_option
+@output_option
+@click.pass_obj
+def list_(at: Globals, /, everywhere: bool, workspace: str, output: str) -> None:
+    """List Deployments, all of them, however many there are."""
+    client = at.client()
+    place = None if everywhere else workspace_of(client, named=workspace, required=False)
+    rows = list(client.pages(f"/workspaces/{place['id']}/deployments" if place else "/deployments"))
+    heads = ("NAME", "RELEASE NAME", "WORKSPACE", "CLUSTER", "EXECUTOR", "RUNTIME", "STATUS")
+
+    def line(row: dict[str, Any]) -> tuple[str, ...]:
+        runtime = f"{row['runtime']} (based on Airflow {row['airflow_version']})"
+        status = row["status"].capitalize()
+        return (
+            row["name"],
+            row["release_name"],
+            row["workspace"]["name"],
+            row["cluster"]["name"],
+            row["executor"],
+            runtime,
+            status,
+        )
+
+    show(
+        rows,
+        output,
+        lambda: print_table(
+            heads,
+            [line(r) for r in rows],
+            empty="No Deployments. Create one with: airdeck deployment create -n NAME",
+        ),
+    )
+
+
+@click.command()
+@click.option("-n", "--name", default="", help="Its name.")
+@settings_options
+@click.option("-v", "--runtime-version", "runtime", help="Its runtime; the newest without.")
+@click.option(
+    "-c",
+    "--cluster",
+    "--cluster-id",
+    "cluster",
+    help="The cluster where it runs; the first open one without.",
+)
+@click.option(
+    "--deployment-file", "file", type=FILE, default="", help="Create what a file says, and nothing else."
+)
+@workspace_option
+@click.option("-y", "--yes", is_flag=True, help="With a file: do not ask.")
+@click.option("--env", "fill", is_flag=True, help="With a file: fill in ${NAME} from the environment.")
+@wait_options(CREATE_SECONDS)
+@output_option
+@click.pass_obj
+def create(
+    at: Globals,
+    /,
+    name: str,
+    file: str,
+    workspace: str,
+    yes: bool,
+    fill: bool,
+    wait: bool,
+    wait_time: int,
+    output: str,
+    **values: Any,
+) -> None:
+    """Create a Deployment. Only the name has no default."""
+    settings = given(values)
+    if file:
+        if settings or name:
+            raise CliError("A file says everything: use --deployment-file without other settings.", USAGE)
+        from airdeck_cli.commands.files import run
+
+        run(
+            at.client(),
+            file,
+            mode="create",
+            workspace=workspace,
+            yes=yes,
+            fill=fill,
+            wait=wait,
+            seconds=wait_time,
+            output=output,
+        )
+        return
+    if not name:
+        raise CliError("Name it: airdeck deployment create -n NAME", USAGE)
+    client = at.client()
+    place = workspace_of(client, named=workspace)
+    assert place is not None  # noqa: S101 - required
+    path = f"/workspaces/{place['id']}/deployments"
+    key = {"Idempotency-Key": new_key()}
+    answer = client.send("POST", path, {"name": name, **settings}, headers=key, repeatable=True).body
+    made = answer["deployment"]
+    done = f"Deployment {made['name']} is {'created' if wait else 'being created'} as {made['release_name']}."
+    report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
+
+
+@click.command()
+@deployment_argument
+@click.option("--name", "name", help="A new name.")
+@settings_options
+@click.option("--deployment-file", "file", type=FILE, default="", help="Change it to what a file says.")
+@click.option("-y", "--yes", "-f", "--force", "yes", is_flag=True, help="With a file: do not ask.")
+@click.option("--env", "fill", is_flag=True, help="With a file: fill in ${NAME} from the environment.")
+@workspace_option
+@wait_options(CHANGE_SECONDS)
+@output_option
+@click.pass_obj
+def update(
+    at: Globals,
+    /,
+    deployment: str,
+    named: str,
+    file: str,
+    yes: bool,
+    fill: bool,
+    workspace: str,
+    wait: bool,
+    wait_time: int,
+    output: str,
+    **values: Any,
+) -> None:
+    """Change a Deployment. What is not given stays as it is."""
+    settings = given(values)
+    client = at.client()
+    if file:
+        if settings:
+            raise CliError("A file says everything: use --deployment-file without other settings.", USAGE)
+        from airdeck_cli.commands.files import run
+
+        run(
+            client,
+            file,
+            mode="update",
+            workspace=workspace,
+            yes=yes,
+            fill=fill,
+            wait=wait,
+            seconds=wait_time,
+            output=output,
+        )
+        return
+    if not settings:
+        raise CliError(
+            "Say what to change, as in: airdeck deployment update DEPLOYMENT --scheduler-au 6", USAGE
+        )
+    found = find_deployment(client, deployment, named)
+    answer = client.send("PATCH", f"/deployments/{found['release_name']}", settings).body
+    report(
+        client,
+        answer,
+        wait=wait,
+        seconds=wait_time,
+        output=output,
+        done=f"Deployment {answer['deployment']['name']} is changed.",
+    )
+
+
+@click.command()
+@deployment_argument
+@click.option("-v", "--runtime-version", "runtime", required=True, help="The newer runtime.")
+@wait_options(CREATE_SECONDS)
+@output_option
+@click.pass_obj
+def upgrade(
+    at: Globals, deployment: str, named: str, runtime: str, wait: bool, wait_time: int, output: str
+) -> None:
+    """Move a Deployment to a newer runtime. When that fails it runs as before."""
+    _ask(
+        at,
+        deployment,
+        named,
+        "upgrade",
+        {"runtime": runtime},
+        wait,
+        wait_time,
+        output,
+        f"goes to runtime {runtime}",
+    )
+
+
+@click.command()
+@deployment_argument
+@click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
+@wait_options(CHANGE_SECONDS)
+@output_option
+@click.pass_obj
+def hibernate(
+    at: Globals, deployment: str, named: str, force: bool, wait: bool, wait_time: int, output: str
+) -> None:
+    """Put a Deployment to sleep: everything but its database stops, and tasks that run fail."""
+    _ask(at, deployment, named, "hibernate", None, wait, wait_time, output, "hibernates")
+
+
+@click.command("wake-up")
+@deployment_argument
+@click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
+@wait_options(CHANGE_SECONDS)
+@output_option
+@click.pass_obj
+def wake_up(
+    at: Globals, deployment: str, named: str, force: bool, wait: bool, wait_time: int, output: str
+) -> None:
+    """Wake a Deployment up."""
+    _ask(at, deployment, named, "wake", None, wait, wait_time, output, "wakes up")
+
+
+def _ask(
+    at: Globals,
+    /,
+    deployment: str,
+    named: str,
+    verb: str,
+    body: Any,
+    wait: bool,
+    seconds: int,
+    output: str,
+    what: str,
+) -> None:
+    client = at.client()
+    found = find_deployment(client, deployment, named)
+    path = f"/deployments/{found['release_name']}/{verb}"
+    answer = client.send("POST", path, body, repeatable=True).body  # asking twice is asking once
+    nothing = answer["operation"] is None
+    done = f"Deployment {found['name']} {what}{', as it did before. There was nothing to do' if nothing else ''}."
+    report(client, answer, wait=wait, seconds=seconds, output=output, done=done)
+
+
+@click.command()
+@deployment_argument
+@click.option("-f", "--force", "-y", "--yes", "yes", is_flag=True, help="Do not ask.")
+@wait_options(CHANGE_SECONDS)
+@output_option
+@click.pass_obj
+def delete(
+    at: Globals, deployment: str, named: str, yes: bool, wait: bool, wait_time: int, output: str
+) -> None:
+    """Delete a Deployment with its database. There is no way back."""
+    client = at.client()
+    found = find_deployment(client, deployment, named)
+    question = f"Delete {found['name']} ({found['release_name']}) with its database?"
+    if not confirm(question, yes=yes, otherwise="Delete it with --yes."):
+        raise CliError("Nothing was deleted.")
+    answer = client.send("DELETE", f"/deployments/{found['release_name']}").body
+    done = f"Deployment {found['name']} is {'deleted' if wait else 'being deleted'}."
+    report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
+
+
+@click.command("open")
+@deployment_argument
+@click.option("--airflow", is_flag=True, help="Its Airflow instead of its page.")
+@click.pass_obj
+def open_(at: Globals, /, deployment: str, named: str, airflow: bool) -> None:
+    """Open the page of a Deployment in the browser, and print its address."""
+    client = at.client()
+    found = find_deployment(client, deployment, named)
+    url = found["url"]
+    if airflow:
+        url = client.get(f"/deployments/{found['release_name']}")["airflow_url"]
+        if not url:
+            raise CliError(
+                f"The Airflow of {found['name']} does not run now: the Deployment is {found['status']}."
+            )
+    click.echo(url)
+    if click.launch(url) != 0:
+        note("No browser could be opened. Open the address yourself.")

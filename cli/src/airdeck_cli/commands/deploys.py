@@ -1,0 +1,259 @@
+"""airdeck deploy, and airdeck deploys list, show, rollback."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from airdeck_cli.client import Client, new_key
+from airdeck_cli.errors import FAILED, USAGE, CliError
+from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
+from airdeck_cli.following import follow, wait_options
+from airdeck_cli.output import clean, confirm, note, output_option, print_table, show
+from airdeck_cli.packing import Packed, pack
+from airdeck_cli.session import Globals
+
+UPLOAD_SECONDS = 300.0
+UNDER_WAY = {"received", "checking", "building", "activating"}  # by an earlier command
+
+
+@click.command()
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@deployment_option
+@click.option("-m", "--description", default="", help="What it is; the commit without.")
+@click.option("--dry-run", is_flag=True, help="Say what would be deployed, and deploy nothing.")
+@click.option("--follow-links", is_flag=True, help="Pack what links lead to, also out of the folder.")
+@click.option("--despite-syntax", is_flag=True, help="Deploy also when a file does not compile.")
+@click.option("--dags", is_flag=True, help="Taken for Astro's sake: it is always the DAGs.")
+@click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
+@wait_options(300)
+@output_option
+@click.pass_obj
+def deploy(
+    at: Globals,
+    /,
+    folder: Path,
+    deployment: str,
+    named: str,
+    description: str,
+    dry_run: bool,
+    follow_links: bool,
+    despite_syntax: bool,
+    dags: bool,
+    force: bool,
+    wait: bool,
+    wait_time: int,
+    output: str,
+) -> None:
+    """Deploy the DAGs of FOLDER: the content of its dags folder when it has one, else its own.
+
+    Left out: .git, caches, virtual environments, .env files, and what .airdeckignore says. The folder is only read.
+    """
+    from airdeck_cli import git_facts
+
+    packed = pack(folder, follow_links=follow_links)
+    client = at.client()
+    found = find_deployment(client, deployment, named)
+    known = git_facts.facts(folder)
+    if known.get("dirty"):
+        note("Note: there are uncommitted changes. They are deployed, and the deploy says so.")
+    for line in packed.notes:
+        note(f"Note: {line}")
+    note(f"{_files(packed)}, {_size(packed.size)}, from {packed.root}{_left_out(packed)}")
+    query = {
+        "description": description or git_facts.description(known),
+        "dry_run": "true" if dry_run else "",
+        "despite_syntax": "true" if despite_syntax else "",
+        **git_facts.query(known),
+    }
+    answer = _upload(client, found["release_name"], packed, query)
+    if dry_run:
+        show({**answer, "paths": list(packed.files)}, output, lambda: _print_difference(packed, answer))
+        return
+    _report(client, found, answer, wait=wait, seconds=wait_time, output=output)
+
+
+def _upload(client: Client, release_name: str, packed: Packed, query: dict[str, str]) -> dict[str, Any]:
+    archive = packed.archive()
+    digest = base64.b64encode(hashlib.sha256(archive.getbuffer()).digest()).decode()
+    found: dict[str, Any] = client.send(
+        "POST",
+        f"/deployments/{release_name}/deploys",
+        query=query,
+        file=archive,
+        content_type="application/zip",
+        headers={"Content-Digest": f"sha-256=:{digest}:", "Idempotency-Key": new_key()},
+        repeatable=True,
+        timeout=UPLOAD_SECONDS,
+    ).body
+    return found
+
+
+def _report(
+    client: Client, found: dict[str, Any], answer: dict[str, Any], *, wait: bool, seconds: int, output: str
+) -> None:
+    operation, made, plan = answer["operation"], answer["deploy"], answer["plan"] or {}
+    for line in plan.get("notes", []):
+        note(f"Note: {clean(line)}")
+    if made and not answer["changed"] and wait and made["status"] in UNDER_WAY:
+        operation = client.get(f"/operations/{found['release_name']}.deploy.{made['number']}")
+    if operation and wait:
+        try:
+            operation = follow(client, operation, seconds)
+        except CliError as failed:
+            if failed.exit_code == FAILED:
+                failed.errors = _problems(client, found["release_name"], made["number"])
+            raise
+
+    def table() -> None:
+        if not answer["changed"]:
+            click.echo(f"{found['name']} has this code already. There is nothing to do.")
+            return
+        click.echo(f"Deploy {made['number']} is {'active' if wait else 'under way'}.")
+        if not wait:
+            click.echo(f"Follow it with: airdeck wait {operation['id']}")
+        click.echo(made["url"])
+
+    show({**answer, "operation": operation}, output, table)
+
+
+def _problems(client: Client, release_name: str, number: int) -> dict[str, str]:
+    """What is wrong with files of a deploy, by path and line."""
+    one = client.get(f"/deployments/{release_name}/deploys/{number}")
+    return {
+        f"{each['path']}:{each['line']}" if each["line"] else each["path"]: each["error"]
+        for each in [*one["syntax_problems"], *one["import_problems"]]
+    }
+
+
+def _print_difference(packed: Packed, answer: dict[str, Any]) -> None:
+    plan = answer["plan"] or {}
+    signs = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
+    for kind, (sign, color) in signs.items():
+        for path in plan.get(kind, []):
+            click.echo(click.style(f"{sign} {clean(path)}", fg=color))
+    if not any(plan.get(kind) for kind in signs):
+        click.echo("The Deployment has this code already. There is nothing to do.")
+    for line in plan.get("notes", []):
+        note(f"Note: {clean(line)}")
+    click.echo(f"{_files(packed)} would be deployed. Digest {packed.digest[:12]}.")
+
+
+def _files(packed: Packed) -> str:
+    return "1 file" if len(packed.files) == 1 else f"{len(packed.files):,} files"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024 / 1024:.1f} MiB" if count >= 1024 * 1024 else f"{max(1, count // 1024)} KiB"
+
+
+def _left_out(packed: Packed) -> str:
+    return f"; {packed.left_out} left out" if packed.left_out else ""
+
+
+@click.group()
+def deploys() -> None:
+    """What was deployed, and going back."""
+
+
+@deploys.command("list")
+@deployment_argument
+@output_option
+@click.pass_obj
+def deploys_list(at: Globals, /, deployment: str, named: str, output: str) -> None:
+    """Every deploy, the newest first."""
+    client = at.client()
+    found = find_deployment(client, deployment, named)
+    rows = list(client.pages(f"/deployments/{found['release_name']}/deploys"))
+    heads = ("DEPLOY", "STATUS", "SOURCE", "BY", "AT", "FILES", "DESCRIPTION")
+    lines = [
+        (
+            r["number"],
+            r["status"],
+            r["source"],
+            r["actor"],
+            _moment(r["created_at"]),
+            r["files"],
+            r["description"],
+        )
+        for r in rows
+    ]
+    show(
+        rows,
+        output,
+        lambda: print_table(heads, lines, empty="Nothing was deployed yet. Deploy with: airdeck deploy"),
+    )
+
+
+@deploys.command("show")
+@click.argument("number", type=int)
+@deployment_option
+@output_option
+@click.pass_obj
+def deploys_show(at: Globals, /, number: int, deployment: str, named: str, output: str) -> None:
+    """One deploy with its steps."""
+    client = at.client()
+    found = find_deployment(client, deployment, named)
+    one = client.get(f"/deployments/{found['release_name']}/deploys/{number}")
+
+    def table() -> None:
+        at_ = _moment(one["created_at"])
+        click.echo(f"Deploy {one['number']} of {found['name']}: {one['status']}, by {one['actor']} at {at_}")
+        for line in (one["description"], one["sentence"]):
+            if line:
+                click.echo(clean(line))
+        print_table(
+            ("STEP", "STATE", ""),
+            [(s["title"], s["state"], s["sentence"]) for s in one.get("steps", [])],
+            empty="",
+        )
+        click.echo(one["url"])
+
+    show(one, output, table)
+
+
+@deploys.command("rollback")
+@click.argument("number", type=int)
+@deployment_option
+@click.option("-m", "--description", default="", help="Why.")
+@click.option("-f", "--force", "-y", "--yes", "yes", is_flag=True, help="Do not ask.")
+@wait_options(300)
+@output_option
+@click.pass_obj
+def deploys_rollback(
+    at: Globals,
+    /,
+    number: int,
+    deployment: str,
+    named: str,
+    description: str,
+    yes: bool,
+    wait: bool,
+    wait_time: int,
+    output: str,
+) -> None:
+    """Deploy the code of deploy NUMBER again, as a new deploy. Nothing else goes back."""
+    client = at.client()
+    found = find_deployment(client, deployment, named)
+    if not confirm(
+        f"Go back to the code of deploy {number} of {found['name']}?",
+        yes=yes,
+        otherwise="Roll back with --yes.",
+    ):
+        raise CliError("Nothing was changed.", FAILED)
+    if number < 1:
+        raise CliError("Deploys are counted from 1.", USAGE)
+    answer = client.send(
+        "POST",
+        f"/deployments/{found['release_name']}/deploys/{number}/rollback",
+        {"description": description} if description else {},
+        headers={"Idempotency-Key": new_key()},
+        repeatable=True,
+    ).body
+    _report(client, found, answer, wait=wait, seconds=wait_time, output=output)
+
+
+def _moment(text: str) -> str:
+    return str(text)[:16].replace("T", " ") + " UTC"

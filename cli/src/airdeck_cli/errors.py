@@ -1,0 +1,35 @@
+"""How a command ends when it did not do what was asked. What was not done never ends with 0."""
+
+from collections.abc import Mapping
+
+FAILED, USAGE, NOT_ALLOWED, CONFLICT, TIMED_OUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+
+
+class CliError(Exception):
+    """One sentence for stderr, and the exit code. `errors` are sentences by path; `code` is the API's."""
+
+    def __init__(
+        self,
+        sentence: str,
+        exit_code: int = FAILED,
+        *,
+        errors: Mapping[str, str] | None = None,
+        code: str = "",
+        status: int = 0,
+    ) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+        self.errors = dict(errors or {})
+        self.code = code
+        self.status = status
+
+    @property
+    def lines(self) -> list[str]:
+        """What is printed."""
+        if not self.errors:
+            return [str(self)]
+        listed = [f"  {path}: {sentence}" for path, sentence in self.errors.items()]
+        return [
+            str(self) if len(self.errors) > 1 or str(self) not in self.errors.values() else "This is wrong:",
+            *listed,
+        ]

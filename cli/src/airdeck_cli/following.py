@@ -1,0 +1,115 @@
+"""Following an operation: exactly the one that this command began, with the steps that its page shows."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from airdeck_cli.client import Client
+from airdeck_cli.errors import CONFLICT, FAILED, INTERRUPTED, TIMED_OUT, UNREACHABLE, CliError
+from airdeck_cli.output import clean, note
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+LONGEST_POLL = 25  # seconds of one question
+SIGNS = {"done": "✓", "running": "…", "failed": "✗", "pending": " "}
+PLAIN = {"done": "ok  ", "running": "... ", "failed": "FAIL", "pending": "    "}
+
+
+def wait_options(seconds: int) -> Callable[[Command], Command]:
+    """-w/--wait and --wait-time."""
+
+    def add(function: Command) -> Command:
+        function = click.option(
+            "--wait-time",
+            default=seconds,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long to wait at most.",
+        )(function)
+        return click.option("-w", "--wait", is_flag=True, help="Follow it to its end.")(function)
+
+    return add
+
+
+def follow(client: Client, operation: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Until it is done; its last state. Prints each step once, on stderr. Raises CliError when it fails, when a later
+    wish takes its place, and when time is up; the work itself goes on then."""
+    shown: dict[str, str] = {}
+    deadline = time.monotonic() + seconds
+    etag, lost_at = "", 0.0
+    try:
+        while True:
+            _print(operation, shown)
+            if operation["status"] != "running":
+                return _ended(operation)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise CliError(f"It is not done after {seconds:.0f} s. {_goes_on(operation)}", TIMED_OUT)
+            try:
+                answer = client.send(
+                    "GET",
+                    f"/operations/{operation['id']}",
+                    query={"wait": max(1, min(LONGEST_POLL, int(left))) if etag else 0},
+                    headers={"If-None-Match": etag} if etag else {},
+                )
+            except CliError as error:
+                if error.exit_code != UNREACHABLE:
+                    raise
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > min(60.0, seconds):
+                    raise CliError(f"{error} {_goes_on(operation)}", UNREACHABLE) from None
+                note(f"{error} Trying again.")
+                time.sleep(2)
+                continue
+            lost_at, etag = 0.0, answer.headers.get("ETag", answer.headers.get("Etag", ""))
+            operation = answer.body
+    except KeyboardInterrupt:
+        raise CliError(f"No longer waiting. {_goes_on(operation)}", INTERRUPTED) from None
+
+
+def follow_newest(client: Client, release_name: str, seconds: float) -> None:
+    """What a Deployment is busy with already, begun by an earlier command, to its end. Raises CliError as `follow`."""
+    found = client.get(f"/deployments/{release_name}")
+    creating = found["status"] == "creating"
+    if creating or found["applied_generation"] < found["generation"]:
+        kind = "create" if creating else "change"
+        follow(client, client.get(f"/operations/{release_name}.{kind}.{found['generation']}"), seconds)
+
+
+def _goes_on(operation: dict[str, Any]) -> str:
+    return f"The work goes on. Look at {operation['url']} or run: airdeck wait {operation['id']}"
+
+
+def _ended(operation: dict[str, Any]) -> dict[str, Any]:
+    sentence = clean(operation["sentence"])
+    if operation["status"] == "done":
+        if sentence:
+            note(sentence)
+        return operation
+    if operation["status"] == "superseded":
+        raise CliError(sentence or "A later wish took its place.", CONFLICT)
+    raise CliError(f"{sentence or 'It failed.'} See {operation['url']}", FAILED)
+
+
+def _print(operation: dict[str, Any], shown: dict[str, str]) -> None:
+    """What changed since the last look: a step as it begins, and as it ends."""
+    signs = SIGNS if _speaks_unicode() else PLAIN
+    for step in operation["steps"]:
+        line = f"{signs[step['state']]} {clean(step['title'])}"
+        if step["state"] == "pending" or shown.get(step["key"]) == line:
+            continue
+        shown[step["key"]] = line
+        more = clean(step["sentence"])
+        note(f"{line}: {more}" if more and step["state"] != "running" else line)
+    sentence = clean(operation["sentence"])
+    if operation["status"] == "running" and sentence and shown.get("") != sentence:
+        shown[""] = sentence
+        note(f"  {sentence}")
+
+
+def _speaks_unicode() -> bool:
+    encoding = str(sys.stderr.encoding or "ascii")
+    return "utf" in encoding.lower()

@@ -1,0 +1,55 @@
+"""What Git knows of a folder, for the history of deploys. A dirty tree is noted, never refused."""
+
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def facts(folder: Path) -> dict[str, object]:
+    """Commit, branch, author, remote and whether files differ from the commit; {} outside of Git or without it."""
+    sha = _git(folder, "rev-parse", "HEAD")
+    if not sha:
+        return {}
+    found: dict[str, object] = {
+        "sha": sha,
+        "branch": _git(folder, "branch", "--show-current"),
+        "author": _git(folder, "log", "-1", "--format=%an"),
+        "remote": _plain(_git(folder, "remote", "get-url", "origin")),
+        "subject": _git(folder, "log", "-1", "--format=%s"),
+    }
+    found["dirty"] = bool(_git(folder, "status", "--porcelain", "--", "."))
+    return found
+
+
+def description(found: dict[str, object]) -> str:
+    """One line for the history, when nobody wrote one."""
+    if not found:
+        return ""
+    dirty = ", with uncommitted changes" if found["dirty"] else ""
+    where = f" on {found['branch']}" if found["branch"] else ""
+    return f"{found['subject']} ({str(found['sha'])[:10]}{where}{dirty})"[:500]
+
+
+def query(found: dict[str, object]) -> dict[str, str]:
+    """As the API takes it with a deploy."""
+    names = [name for name in ("remote", "branch", "sha", "author") if found.get(name)]
+    known = {f"git_{name}": str(found[name])[:500] for name in names}
+    return {**known, "git_dirty": "true"} if found.get("dirty") else known
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _plain(remote: str) -> str:
+    """Without the password that some put into it."""
+    parts = urlsplit(remote)
+    if not parts.username and not parts.password:
+        return remote
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,130 @@
+"""The tree of commands. Each is imported when it is called; their one-line helps stand here, so that --help imports
+none."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from airdeck_cli import VERSION
+from airdeck_cli.errors import FAILED, INTERRUPTED, CliError
+from airdeck_cli.session import Globals
+
+# Name -> (module and object, help). Aliases are known and not listed.
+TREE: dict[str, dict[str, tuple[str, str]]] = {
+    "": {
+        "api": ("raw:api", "Ask the API itself: api GET /deployments"),
+        "completion": ("account:completion", "Print what completes commands in your shell."),
+        "context": ("account:context", "Which consoles are known."),
+        "deploy": ("deploys:deploy", "Deploy the DAGs of a folder."),
+        "deployment": ("main:deployment", "Create, look at, change and delete Deployments."),
+        "deploys": ("deploys:deploys", "What was deployed, and going back."),
+        "init": ("project:init", "Begin a project with a DAG that runs."),
+        "login": ("account:login", "Sign in to a console."),
+        "logout": ("account:logout", "Forget a console and its token."),
+        "wait": ("waiting:wait", "Follow an operation to its end."),
+        "whoami": ("account:whoami", "Who acts, with which token."),
+        "workspace": ("account:workspace", "Which Workspaces there are, and which one is meant."),
+    },
+    "deployment": {
+        "apply": ("files:apply", "Make a Deployment what a file says."),
+        "create": ("deployments:create", "Create a Deployment."),
+        "delete": ("deployments:delete", "Delete a Deployment with its database."),
+        "hibernate": ("deployments:hibernate", "Put a Deployment to sleep."),
+        "inspect": ("files:inspect", "Print a Deployment as its file."),
+        "list": ("deployments:list_", "List Deployments."),
+        "logs": ("logs:logs", "Print what the components write."),
+        "open": ("deployments:open_", "Open a Deployment in the browser."),
+        "update": ("deployments:update", "Change a Deployment."),
+        "upgrade": ("deployments:upgrade", "Move a Deployment to a newer runtime."),
+        "variable": ("variables:variable", "Environment variables of a Deployment."),
+        "wake-up": ("deployments:wake_up", "Wake a Deployment up."),
+        "worker-queue": ("queues:worker_queue", "Worker queues of a Deployment."),
+    },
+}
+ALIASES = {
+    "de": "deployment",
+    "hb": "hibernate",
+    "wu": "wake-up",
+    "wq": "worker-queue",
+    "var": "variable",
+    "ls": "list",
+}
+
+
+class LazyGroup(click.Group):
+    """Commands by name, imported when they are asked for."""
+
+    def __init__(self, *args: Any, branch: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.branch = TREE[branch]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, without aliases."""
+        return sorted(self.branch)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports it."""
+        found = self.branch.get(ALIASES.get(cmd_name, cmd_name))
+        if found is None:
+            return None
+        module, _, name = found[0].partition(":")
+        place = "airdeck_cli.main" if module == "main" else f"airdeck_cli.commands.{module}"
+        command: click.Command = getattr(import_module(place), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Of the table alone: nothing is imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.branch[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="airdeck")
+@click.option("--context", metavar="NAME", default="", help="Another console than the current one.")
+@click.option(
+    "--ca",
+    metavar="FILE",
+    default="",
+    envvar="AIRDECK_CA",
+    help="Certificates of the console's authority, in PEM.",
+)
+@click.option("--debug", is_flag=True, help="Say on stderr what is asked. No token, no body.")
+@click.pass_context
+def airdeck(ctx: click.Context, context: str, ca: str, debug: bool) -> None:
+    """Airdeck, the console for Apache Airflow, on the command line.
+
+    In CI set AIRDECK_URL, AIRDECK_TOKEN and AIRDECK_DEPLOYMENT.
+    """
+    ctx.obj = Globals(context, ca, debug)
+
+
+@click.group(cls=LazyGroup, branch="deployment")
+def deployment() -> None:
+    """Create, look at, change and delete Deployments."""
+
+
+def main() -> None:
+    """The entry point: one sentence on stderr, and the exit code of errors.py."""
+    try:
+        code = airdeck.main(standalone_mode=False)
+    except CliError as error:
+        for line in error.lines:
+            click.echo(line, err=True)
+        _end(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        _end(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped. Nothing more was asked of the console.", err=True)
+        _end(INTERRUPTED)
+    except BrokenPipeError:  # `airdeck … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end(FAILED)
+    _end(code if isinstance(code, int) else 0)
+
+
+def _end(code: int) -> None:
+    sys.exit(code)

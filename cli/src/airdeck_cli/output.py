@@ -1,0 +1,82 @@
+"""What commands print: a table for people, JSON and YAML for programs, and then nothing else on stdout."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+Row = Sequence[object]
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "yaml"]),
+    default="table",
+    help="How to print it.",
+)
+
+
+def show(value: Any, output: str, table: Callable[[], None]) -> None:
+    """Print the value as JSON or YAML, or let `table` print it for people."""
+    if output == "json":
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    elif output == "yaml":
+        click.echo(to_yaml(value), nl=False)
+    else:
+        table()
+
+
+def to_yaml(value: Any) -> str:
+    """As YAML, keys in their order."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=110))
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Row], *, empty: str) -> None:
+    """Columns two blanks apart; the sentence `empty` without rows."""
+    if not rows:
+        click.echo(empty)
+        return
+    cells = [[clean(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(width, column)) for column in zip(*[list(heads), *cells], strict=True)]
+    for row in [list(heads), *cells]:
+        padded = [cell + " " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)]
+        click.echo("  ".join(padded).rstrip())
+
+
+def clean(text: str) -> str:
+    """On one line, and without what would steer a terminal."""
+    return "".join(c if unicodedata.category(c) not in {"Cc", "Cf", "Zl", "Zp"} else " " for c in text)
+
+
+def width(text: str) -> int:
+    """Columns of a terminal."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
+
+
+def note(line: str) -> None:
+    """For people only: on stderr, so that stdout stays what a program reads."""
+    click.echo(line, err=True)
+
+
+def is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, *, yes: bool, otherwise: str) -> bool:
+    """A yes of the person; with `yes` it is given. Without a terminal nobody is asked, and nothing is done. Raises
+    CliError."""
+    from airdeck_cli.errors import USAGE, CliError
+
+    if yes:
+        return True
+    if not is_terminal():
+        raise CliError(f"Nobody can be asked here. {otherwise}", USAGE)
+    return click.confirm(question, err=True)

@@ -1,0 +1,64 @@
+"""`airdeck` as a process."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+
+@dataclass
+class Done:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        """What it printed, for programs."""
+        return json.loads(self.out)
+
+
+class Airdeck:
+    """`airdeck` on one machine: a home folder, and an environment."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(SOURCE),
+            "AIRDECK_HOME": str(home / "config"),
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "no_proxy": "*",
+            **environment,
+        }
+
+    def start(self, *arguments: str, **more) -> subprocess.Popen:
+        """Begin, and wait for nothing."""
+        environment = {**self.environment, **more.pop("environment", {})}
+        return subprocess.Popen(
+            [sys.executable, "-m", "airdeck_cli", *arguments],
+            env=environment,
+            cwd=more.pop("cwd", self.home),
+            stdin=more.pop("stdin", subprocess.DEVNULL),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+
+    def __call__(self, *arguments: str, code: int = 0, text: str | None = None, **more) -> Done:
+        """Run it to its end and check its exit code. `text` is its standard input, which is no terminal."""
+        stdin = subprocess.DEVNULL if text is None else subprocess.PIPE
+        process = self.start(*arguments, stdin=stdin, **more)
+        out, err = process.communicate(text, timeout=60)
+        done = Done(process.returncode, out, err)
+        assert done.code == code, (arguments, done)
+        assert "Traceback" not in err, err
+        return done

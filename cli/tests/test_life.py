@@ -1,0 +1,210 @@
+"""The whole life of a Deployment from a pipeline, and what each part of it says."""
+
+import json
+import re
+import signal
+import threading
+import time
+
+import pytest
+
+from deployments.models import Deploy, Deployment
+from deployments.secrets import vault
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FILE = """
+deployment:
+  configuration:
+    name: Analytics
+    description: "Nightly: reports"
+    executor: CeleryExecutor
+  worker_queues:
+    - {name: default, max_worker_count: 4}
+    - {name: heavy, worker_concurrency: 2}
+  environment_variables:
+    - {key: REGION, value: "eu=west"}
+    - {key: API_KEY, value: "${API_KEY}", is_secret: true}
+"""
+SECRET = "hush-hush-4711"
+
+
+def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
+    (tmp_path / "d.yaml").write_text(FILE)
+
+    # Created by a file, and again: nothing to do.
+    apply = ("deployment", "apply", "-f", "d.yaml", "--env", "--yes", "--wait")
+    made = airdeck(*apply, environment={"API_KEY": SECRET})
+    assert "+ environment_variables.API_KEY: •••" in made.out
+    assert "✓ Database" in made.err
+    again = airdeck(*apply, environment={"API_KEY": SECRET})
+    assert "There is nothing to do." in again.out
+    row = Deployment.objects.get()
+    assert vault.settings(row)["API_KEY"].value == SECRET
+    assert row.release_name in airdeck("de", "ls").out
+
+    # What inspect writes changes nothing, and holds no secret.
+    written = airdeck("deployment", "inspect", "-n", "analytics").out
+    assert SECRET not in written
+    (tmp_path / "same.yaml").write_text(written)
+    assert "nothing to do" in airdeck("deployment", "apply", "-f", "same.yaml").out
+    assert airdeck("deployment", "inspect", row.release_name, "-k", "METADATA.Status").out == "healthy\n"
+
+    # A project, and its first deploy; the same code again is nothing to do.
+    airdeck("init", "project")
+    first = airdeck("deploy", "project", "-d", "Analytics", "--wait", "-m", "First")
+    assert "Deploy 1 is active." in first.out
+    assert "✓ Built: 1 file in place." in first.err
+    assert "has this code already" in airdeck("deploy", "project", "-d", "Analytics", "--wait").out
+    (tmp_path / "project" / "dags" / "more.py").write_text("x = 1\n")
+    planned = airdeck("deploy", "project", "-d", "Analytics", "--dry-run")
+    assert "+ more.py" in planned.out
+    second = airdeck("deploy", "project", "-d", "Analytics", "-o", "json", "--wait").json
+    assert (second["changed"], second["deploy"]["number"], second["operation"]["status"]) == (True, 2, "done")
+
+    # Variables, a queue.
+    airdeck("deployment", "variable", "set", "URL=postgres://u:p@h/d?a=b", "-d", "Analytics", "-w")
+    airdeck("deployment", "variable", "set", "TOKEN", "-s", "-d", "Analytics", "-w", text="from=stdin\n")
+    settings = vault.settings(row)
+    assert settings["URL"].value == "postgres://u:p@h/d?a=b"
+    assert (settings["TOKEN"].value, settings["TOKEN"].secret) == ("from=stdin", True)
+    assert settings["API_KEY"].value == SECRET  # what nobody set is kept
+    listed = airdeck("deployment", "variable", "list", "-d", "Analytics").out
+    assert re.search(r"API_KEY +••• +yes", listed)
+    airdeck("deployment", "variable", "delete", "URL", "--yes", "-d", "Analytics", "-w")
+    airdeck(
+        "deployment", "worker-queue", "update", "-n", "heavy", "--max-count", "7", "-d", "Analytics", "-w"
+    )
+    assert row.queues.get(name="heavy").max_workers == 7
+    airdeck("deployment", "wq", "delete", "-n", "heavy", "-f", "-d", "Analytics", "-w")
+
+    # Logs, sleep, waking, going back, the end.
+    assert airdeck("deployment", "logs", "Analytics", "--component", "scheduler").code == 0
+    assert "hibernates." in airdeck("deployment", "hb", "Analytics", "--wait").out
+    assert "nothing to do" in airdeck("deployment", "hibernate", "Analytics").out
+    airdeck("deployment", "wake-up", "Analytics", "--wait")
+    back = airdeck("deploys", "rollback", "1", "-d", "Analytics", "--yes", "--wait")
+    assert "Deploy 3 is active." in back.out
+    history = airdeck("deploys", "list", "Analytics").out
+    assert "First" in history
+    assert "Deploy 1 of Analytics: deployed" in airdeck("deploys", "show", "1", "-d", "Analytics").out
+    gone = airdeck("deployment", "delete", "Analytics", "--yes", "--wait")
+    assert "Deployment Analytics is deleted." in gone.out
+    assert "No Deployments." in airdeck("deployment", "list").out
+    assert Deployment.objects.get().deleted_at is not None
+
+
+def test_create_update_and_what_is_refused(airdeck, reconciled):
+    airdeck("deployment", "create", "-n", "Analytics", "-e", "LocalExecutor", "-s", "6", "-w")
+    row = Deployment.objects.get()
+    assert (row.executor, row.scheduler_au) == ("local", 6)
+    taken = airdeck("deployment", "create", "-n", "ANALYTICS", code=4)
+    assert "no other Deployment in this Workspace uses" in taken.err
+    wrong = airdeck("deployment", "create", "-n", "Other", "-s", "99", "-r", "0", code=2)
+    assert "scheduler_au: " in wrong.err
+    assert "scheduler_replicas: " in wrong.err  # all of them at once
+    airdeck("deployment", "update", "Analytics", "--description", "New", "--wait")
+    row.refresh_from_db()
+    assert (row.description, row.scheduler_au) == ("New", 6)  # what is not said stays
+    assert "Say what to change" in airdeck("deployment", "update", "Analytics", code=2).err
+    assert airdeck("deployment", "update", "Nobody", "-d", "x", code=2).err.startswith(
+        "There is no Deployment"
+    )
+
+
+def test_16_a_file_that_creates_wants_none_and_one_that_updates_wants_one(airdeck, reconciled, tmp_path):
+    (tmp_path / "d.yaml").write_text("deployment: {configuration: {name: Analytics}}")
+    assert (
+        "There is no Deployment Analytics."
+        in airdeck("deployment", "update", "--deployment-file", "d.yaml", code=4).err
+    )
+    airdeck("deployment", "create", "--deployment-file", "d.yaml", "--yes", "--wait")
+    assert (
+        "There is a Deployment Analytics already."
+        in airdeck("deployment", "create", "--deployment-file", "d.yaml", "--yes", code=4).err
+    )
+    airdeck("deployment", "update", "--deployment-file", "d.yaml", "--yes")
+
+
+def test_a_wrong_file_says_everything_at_once_and_changes_nothing(airdeck, tmp_path):
+    (tmp_path / "d.yaml").write_text("deployment: {configuration: {scheduler_au: x, nam: y}, colour: 1}")
+    told = airdeck("deployment", "apply", "-f", "d.yaml", "--yes", code=2).err
+    assert "d.yaml cannot be applied:" in told
+    for path in ("configuration.name", "configuration.scheduler_au", "configuration.nam", "colour"):
+        assert f"  deployment.{path}: " in told
+    assert (
+        airdeck("deployment", "apply", "-f", "none.yaml", code=2).err
+        == "open none.yaml: no such file or directory\n"
+    )
+    (tmp_path / "empty.yaml").write_text("")
+    assert "has no content" in airdeck("deployment", "apply", "-f", "empty.yaml", code=2).err
+    missing = airdeck("deployment", "apply", "-f", "-", "--env", code=2, text="deployment: {a: '${NOPE}'}")
+    assert "These are not set in the environment: NOPE." in missing.err
+    assert not Deployment.objects.exists()
+
+
+def test_without_a_terminal_nothing_is_asked_and_nothing_is_done(airdeck, deployment, reconciled, tmp_path):
+    (tmp_path / "d.yaml").write_text("deployment: {configuration: {name: Second}}")
+    for arguments in (
+        ("deployment", "delete", deployment.release_name),
+        ("deployment", "apply", "-f", "d.yaml"),
+        ("deployment", "variable", "delete", "A", "-d", deployment.release_name),
+        ("deployment", "worker-queue", "delete", "-n", "heavy", "-d", deployment.release_name),
+        ("deploys", "rollback", "1", "-d", deployment.release_name),
+        ("login", airdeck.environment["AIRDECK_URL"]),
+    ):
+        told = airdeck(*arguments, code=2).err
+        assert "Nobody can be asked here." in told, arguments
+        assert told.strip().endswith(".")
+    deployment.refresh_from_db()
+    assert (deployment.delete_requested_at, Deployment.objects.count()) == (None, 1)
+
+
+def test_ctrl_c_while_waiting_says_that_the_work_goes_on(airdeck, driver, reconciled):
+    driver.slow_start = 10_000
+    waiting = airdeck.start("deployment", "create", "-n", "Analytics", "--wait")
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(waiting.stderr))
+    reader.start()
+    deadline = time.monotonic() + 60
+    while not any("Database" in line for line in lines) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(30) == 130
+    reader.join(10)
+    waiting.stdout.close(), waiting.stderr.close()
+    row = Deployment.objects.get()
+    assert lines[-1].startswith("No longer waiting. The work goes on.")
+    assert f"airdeck wait {row.release_name}.create.1" in lines[-1]
+    driver.slow_start = 0
+    assert "Done." in airdeck("wait", f"{row.release_name}.create.1").out
+    assert Deployment.objects.get().status == "healthy"
+
+
+def test_24_waiting_ends_with_what_became_of_this_operation(airdeck, driver, reconciled, tmp_path):
+    driver.slow_start = 10_000
+    late = airdeck("deployment", "create", "-n", "Analytics", "--wait", "--wait-time", "2", code=5)
+    assert "It is not done after 2 s. The work goes on." in late.err
+    driver.slow_start = 0
+    airdeck("wait", f"{Deployment.objects.get().release_name}.create.1")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "bad.py").write_text("def broken(:\n")
+    failed = airdeck("deploy", ".", "-d", "Analytics", "--wait", code=1)
+    assert "bad.py" in failed.err
+    assert Deploy.objects.get().status == "failed"
+    assert airdeck("deploy", ".", "-d", "Analytics", code=0).out.startswith("Deploy 2 is under way.")
+
+
+def test_json_is_all_that_stands_on_stdout(airdeck, deployment, reconciled):
+    for arguments in (
+        ("deployment", "list", "-o", "json"),
+        ("deployment", "create", "-n", "Other", "-o", "json", "--wait"),
+        ("deployment", "inspect", deployment.release_name, "-o", "json"),
+        ("deployment", "variable", "list", "-d", deployment.release_name, "-o", "json"),
+        ("deployment", "worker-queue", "list", "-d", deployment.release_name, "-o", "json"),
+        ("deploys", "list", deployment.release_name, "-o", "json"),
+        ("workspace", "list", "-o", "json"),
+        ("whoami", "-o", "json"),
+        ("api", "GET", "/deployments?limit=1"),
+    ):
+        assert json.loads(airdeck(*arguments).out) is not None, arguments

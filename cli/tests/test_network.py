@@ -1,0 +1,181 @@
+"""What happens to commands when the network, the address or the console is not as they expect."""
+
+import re
+import ssl
+
+import pytest
+
+from deployments.models import Deploy, Deployment, VariableRevision
+from deployments.tests.dataplane.kubernetes import pki
+from tests.played_servers import ME, Cutter, Server, reply
+from tests.running import Airdeck
+from workspaces import token_values
+
+TOKEN = token_values.mint("w")
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    """The command line with a token for whatever address."""
+
+    def make(url: str, **environment: str) -> Airdeck:
+        return Airdeck(tmp_path, AIRDECK_URL=url, AIRDECK_TOKEN=TOKEN, **environment)
+
+    return make
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cut_at_each_step_and_the_command_run_again_does_everything_once(airdeck, reconciled, tmp_path):
+    (tmp_path / "d.yaml").write_text("deployment: {configuration: {name: Analytics}}")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "one.py").write_text("x = 1\n")
+    cutter = Cutter(airdeck.environment["AIRDECK_URL"])
+    apply = ("deployment", "apply", "-f", "d.yaml", "--yes", "--wait")
+    deploy = ("deploy", ".", "-d", "Analytics", "--wait")
+    with cutter.server:
+        broken = {"AIRDECK_URL": cutter.server.url}
+        for cut, before, command in (
+            ("POST .*/plan", False, (*apply, "--dry-run")),
+            ("POST .*/apply", False, apply),
+            ("POST .*/deploys", True, deploy),
+            ("POST .*/deploys", False, deploy),
+            ("PUT", False, ("deployment", "variable", "set", "A=b=c", "-d", "Analytics", "--wait")),
+            ("POST", False, ("deployment", "hibernate", "Analytics", "--wait")),
+            ("PATCH", False, ("deployment", "update", "Analytics", "--description", "New", "--wait")),
+            ("DELETE", False, ("deployment", "delete", "Analytics", "--yes", "--wait")),
+        ):
+            cutter.cut, cutter.before = cut, before
+            lost = airdeck(*command, code=6, environment=broken)
+            assert "run the command again" in lost.err
+            cutter.cut = ""
+            gone = cut == "DELETE" and not Deployment.objects.filter(deleted_at__isnull=True).exists()
+            airdeck(*command, code=2 if gone else 0, environment=broken)  # what is gone has no name any more
+    row = Deployment.objects.get()
+    assert (row.description, row.deleted_at is not None) == ("New", True)
+    assert Deploy.objects.count() == 1
+    assert VariableRevision.objects.count() == 0  # it went with the Deployment
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_outlives_a_console_that_is_away_for_a_while(airdeck, deployment, reconciled):
+    reconciled.paused.set()
+    cutter = Cutter(airdeck.environment["AIRDECK_URL"])
+    with cutter.server:
+        name = f"{deployment.release_name}.create.1"
+        waiting = airdeck.start("wait", name, environment={"AIRDECK_URL": cutter.server.url})
+        while not any("/operations/" in path for _, path, _ in cutter.server.seen):
+            pass
+        cutter.cut, cutter.before = "GET", True
+        told = ""
+        while "Trying again." not in told:
+            told = waiting.stderr.readline()
+        cutter.cut = ""
+        reconciled.paused.clear()
+        out, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert out.startswith("Done.")
+
+
+def test_a_console_that_is_nowhere_is_told_with_its_address(pipeline):
+    told = pipeline("http://127.0.0.1:9")("whoami", code=6).err
+    assert told == (
+        "http://127.0.0.1:9 cannot be reached: Connection refused. Check the address and the network.\n"
+    )
+
+
+def test_an_address_that_leads_elsewhere_is_not_followed_and_gets_no_token_there(pipeline):
+    with Server(lambda handler: reply(handler, 200, ME)) as other:
+        with Server(lambda handler: reply(handler, 302, {}, Location=f"{other.url}/api/v1/me")) as here:
+            told = pipeline(here.url)("whoami", code=6).err
+            assert told == f"{here.url} leads to {other.url}. Use that address.\n"
+        assert other.seen == []
+
+
+def test_what_is_no_console_is_told(pipeline):
+    def page(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b"<html>")
+
+    with Server(page) as here:
+        assert "does not answer as Airdeck does" in pipeline(here.url)("whoami", code=6).err
+    with Server(lambda handler: reply(handler, 404, "no")) as here:
+        assert (
+            "Check that this is the address of an Airdeck console."
+            in pipeline(here.url)("whoami", code=2).err
+        )
+
+
+def test_an_older_console_is_named_when_it_does_not_know_something(pipeline):
+    problem = {
+        "detail": "There is nothing at this address that you can see.",
+        "code": "not_found",
+        "errors": [],
+    }
+    with Server(lambda handler: reply(handler, 404, problem, Airdeck_Version="0.0.9")) as here:
+        told = pipeline(here.url)("deployment", "inspect", "calm-orbit-0012", code=2).err
+    assert "The console is Airdeck 0.0.9, older than this command line (0.1.0)" in told
+    with Server(lambda handler: reply(handler, 404, problem, Airdeck_Version="0.1.0")) as here:
+        told = pipeline(here.url)("deployment", "inspect", "calm-orbit-0012", code=2).err
+    assert told == "There is nothing at this address that you can see.\n"
+
+
+def test_a_newer_console_may_say_more_than_this_command_line_knows(pipeline):
+    newer = {**ME, "color": "blue", "token": {**ME["token"], "scopes": ["a"]}}
+    with Server(lambda handler: reply(handler, 200, newer, Airdeck_Version="9.0.0")) as here:
+        assert "alice@example.org" in pipeline(here.url)("whoami").out
+
+
+def test_a_console_that_has_no_time_is_asked_again_and_one_that_fails_is_not(pipeline):
+    def busy(handler):
+        if len(here.seen) < 3:
+            reply(handler, 503, {"detail": "Busy.", "code": "unavailable"})
+        else:
+            reply(handler, 200, ME)
+
+    with Server(busy) as here:
+        pipeline(here.url)("whoami")
+        assert len(here.seen) == 3
+    with Server(lambda handler: reply(handler, 500, {"detail": "Broken.", "code": "error"})) as here:
+        assert pipeline(here.url)("whoami", code=1).err == "Broken.\n"
+        assert len(here.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, 3), (403, 3), (404, 2), (409, 4), (412, 4), (422, 2), (500, 1), (413, 2)]
+)
+def test_each_kind_of_refusal_has_its_exit_code_and_the_console_s_sentence(pipeline, status, code):
+    with Server(lambda handler: reply(handler, status, {"detail": "Why not.", "code": "x"})) as here:
+        assert pipeline(here.url)("api", "GET", "/me", code=code).err == "Why not.\n"
+
+
+def test_a_private_authority_is_trusted_when_it_is_named_and_only_then(pipeline, tmp_path):
+    authority = pki.Authority()
+    (tmp_path / "server.pem").write_text(authority.server_pem)
+    (tmp_path / "ca.pem").write_text(authority.ca_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    with Server(lambda handler: reply(handler, 200, ME), tls=context) as here:
+        told = pipeline(here.url)("whoami", code=6).err
+        assert f"The certificate of {here.url} is not trusted" in told
+        assert "--ca or SSL_CERT_FILE" in told
+        assert here.seen == []  # no token went anywhere
+        pipeline(here.url)("--ca", "ca.pem", "whoami")
+        pipeline(here.url, SSL_CERT_FILE=str(tmp_path / "ca.pem"))("whoami")
+        assert (
+            "cannot be read as certificates" in pipeline(here.url)("--ca", "none.pem", "whoami", code=2).err
+        )
+
+
+def test_a_token_with_a_typing_error_is_refused_without_asking_anybody(tmp_path):
+    wrong = TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B")
+    at = Airdeck(tmp_path, AIRDECK_URL="http://127.0.0.1:9", AIRDECK_TOKEN=wrong)
+    assert "This is not an API token of Airdeck" in at("whoami", code=3).err
+
+
+def test_debug_tells_addresses_and_no_token(pipeline):
+    with Server(lambda handler: reply(handler, 200, ME)) as here:
+        told = pipeline(here.url)("--debug", "whoami").err
+        assert re.match(r"GET /me 200 \d\.\d\d s\n", told)
+        assert "adk_" not in told
+        assert here.seen[0][2]["Authorization"] == f"Bearer {TOKEN}"

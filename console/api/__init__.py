@@ -1,0 +1,1 @@
+"""The JSON API, put together: every endpoint under one address, its errors, and the document that describes it."""

@@ -1,0 +1,48 @@
+"""Version 1, which only ever grows: what is here keeps its address, its input and its answer."""
+
+from ninja import NinjaAPI
+
+from console.api import errors
+from console.kit.http_json import BodyParser
+from deployments.api import (
+    activity,
+    clusters,
+    deployments,
+    deploys,
+    files,
+    lifecycle,
+    logs,
+    queues,
+    schedule,
+    variable_imports,
+    variables,
+    waiting,
+)
+from workspaces.api import workspaces
+
+api = NinjaAPI(
+    title="Airdeck",
+    version="1",
+    description="Everything that a person can do in the console, for programs. docs/api.md explains it.",
+    urls_namespace="api",
+    docs_url=None,
+    openapi_url=None,
+    parser=BodyParser(),
+)
+errors.register(api)
+for router in (
+    workspaces.router,
+    clusters.router,
+    deployments.router,
+    lifecycle.router,
+    queues.router,
+    variables.router,
+    schedule.router,
+    deploys.router,
+    logs.router,
+    activity.router,
+    waiting.router,
+    files.router,
+    variable_imports.router,
+):
+    api.add_router("", router)

@@ -1,0 +1,169 @@
+"""Looking at an operation, and waiting for it without holding a thread: the same events that open pages get wake it."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import Router
+from ninja.params.functions import Query
+
+from console.kit.events import Subscription, hub
+from console.kit.http_json import etag
+from deployments.api import operations
+from deployments.api.access import deployment_of
+from deployments.api.operations import OperationId
+from deployments.api.schemas import OperationOut
+from deployments.models import Deployment
+from workspaces.api.auth import Anyone, ApiRequest, TooManyRequests, path_argument
+from workspaces.permissions import Permission
+from workspaces.token_access import Caller
+
+router = Router(tags=["Operations"])
+LONGEST_WAIT = 30.0
+MOST_WAITING = 200  # of one token in one process
+GATHER = 0.02
+LOOK_AGAIN = 5.0  # when no event came: one may have been lost
+
+
+class OnOperation(Anyone):
+    """One operation, named by `operation_id` in the address; also of a Deployment that is gone."""
+
+    permission = Permission.VIEW
+
+    def load(self, request: HttpRequest, caller: Caller) -> None:
+        """The Deployment that it is of, and the operation as it is now."""
+        named = OperationId.read(path_argument(request, "operation_id"))
+        deployment = _deployment(caller, named)
+        membership = caller.membership_in(deployment.workspace_id)
+        caller.require(membership, Permission.VIEW)
+        request.named = named  # type: ignore[attr-defined]
+        request.workspace_id = deployment.workspace_id  # type: ignore[attr-defined]
+        request.found = operations.operation(deployment, named)  # type: ignore[attr-defined]
+
+
+def _deployment(caller: Caller, named: OperationId) -> Deployment:
+    """A token of one Deployment may see how its deletion ends."""
+    if named.kind == "delete" and caller.content_id is not None:
+        gone = Deployment.objects.select_related("workspace", "cluster", "runtime").filter(
+            pk=caller.content_id, release_name=named.release_name, workspace=caller.token.workspace_id
+        )
+        if (found := gone.first()) is not None:
+            return found
+    return deployment_of(caller, named.release_name, alive=False)
+
+
+class OperationRequest(ApiRequest):
+    """For type checkers."""
+
+    named: OperationId
+    workspace_id: UUID
+    found: OperationOut
+
+
+def _tag(operation: OperationOut) -> str:
+    return etag(operation.model_dump(mode="json"))
+
+
+@router.get(
+    "/operations/{operation_id}",
+    auth=OnOperation(is_async=True),
+    response=OperationOut,
+    url_name="operation",
+    operation_id="get_operation",
+)
+async def operation(
+    request: OperationRequest,
+    operation_id: str,
+    response: HttpResponse,
+    wait: int = Query(0, ge=0, le=int(LONGEST_WAIT), description="Seconds to wait for its end."),
+) -> OperationOut:
+    """How far it is. With `wait` the answer comes once it is no longer running, or that many seconds later. With the
+    ETag of an earlier answer in If-None-Match it comes as soon as anything differs from that one."""
+    known = request.headers.get("If-None-Match", "")
+    found = request.found
+
+    def is_news(each: OperationOut) -> bool:
+        return each.status != "running" or (bool(known) and _tag(each) != known)
+
+    if wait and not is_news(found):
+        look = partial(_look_together, request.named)
+        async with _place(request.caller), hub().subscribe(f"w:{request.workspace_id}") as subscription:
+            found = await _until(is_news, look, subscription, time.monotonic() + wait)
+    response["ETag"] = _tag(found)
+    return found
+
+
+async def _until(
+    is_news: Callable[[OperationOut], bool],
+    look: Callable[[], Awaitable[OperationOut]],
+    subscription: Subscription,
+    deadline: float,
+) -> OperationOut:
+    """Look now, since the subscription began after the first look; then after each event, until there is news or time
+    is up."""
+    while True:
+        found = await look()
+        left = deadline - time.monotonic()
+        if is_news(found) or left <= 0:
+            return found
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(left, LOOK_AGAIN)):
+                await subscription.queue.get()
+        while not subscription.queue.empty():  # one look for however many events
+            subscription.queue.get_nowait()
+
+
+_waiting: Counter[UUID] = Counter()  # by token, in this process
+
+
+@contextlib.asynccontextmanager
+async def _place(caller: Caller) -> AsyncIterator[None]:
+    """One of the places in which a token may wait. Raises TooManyRequests when all are taken."""
+    token = caller.token.pk
+    if _waiting[token] >= MOST_WAITING:
+        raise TooManyRequests(LOOK_AGAIN)
+    _waiting[token] += 1
+    try:
+        yield
+    finally:
+        _waiting[token] -= 1
+        if not _waiting[token]:
+            del _waiting[token]
+
+
+_looks: dict[tuple[int, str], asyncio.Task[OperationOut]] = {}  # of each event loop
+
+
+async def _look_together(named: OperationId) -> OperationOut:
+    """One look for all who wait for the same operation: a waiter that asks within GATHER of the first shares it. It
+    begins only after that, so none gets what was so before it asked."""
+    key = id(asyncio.get_running_loop()), str(named)
+    if key not in _looks:
+        _looks[key] = asyncio.create_task(_gathered(key, named))
+    return await asyncio.shield(_looks[key])
+
+
+async def _gathered(key: tuple[int, str], named: OperationId) -> OperationOut:
+    await asyncio.sleep(GATHER)
+    del _looks[key]
+    return await sync_to_async(_look, thread_sensitive=False)(named)
+
+
+def _look(named: OperationId) -> OperationOut:
+    """Who waits was let in when they came. Raises Http404 when the Deployment is no more."""
+    try:
+        rows = Deployment.objects.select_related("workspace", "cluster", "runtime")
+        found = rows.filter(release_name=named.release_name).first()
+        if found is None:
+            raise Http404
+        return operations.operation(found, named)
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()

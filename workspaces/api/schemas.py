@@ -1,0 +1,84 @@
+"""What endpoints of people and Workspaces answer. A field is added, never taken away or narrowed."""
+
+from datetime import datetime
+from uuid import UUID
+
+from ninja import Schema
+
+
+class Named(Schema):
+    """A thing by its id and its name."""
+
+    id: UUID
+    name: str
+
+
+class WorkspaceOut(Named):
+    """A Workspace. `role` is what this token may do in it now."""
+
+    role: str
+    suspended: bool
+    created_at: datetime
+    url: str
+
+
+class WorkspacePage(Schema):
+    """A page of a list."""
+
+    items: list[WorkspaceOut]
+    next: str | None
+
+
+class TokenOut(Schema):
+    """The token that asks."""
+
+    name: str
+    kind: str
+    beginning: str
+    role: str
+    expires_at: datetime | None
+    workspace: Named | None
+    limited_to: UUID | None
+
+
+class MeOut(Schema):
+    """Who acts."""
+
+    email: str
+    name: str
+    token: TokenOut
+
+
+class MemberOut(Schema):
+    """A member of a Workspace."""
+
+    id: int
+    email: str
+    name: str
+    role: str
+    since: datetime
+
+
+class MemberPage(Schema):
+    """A page of a list."""
+
+    items: list[MemberOut]
+    next: str | None
+
+
+class InvitationOut(Schema):
+    """An invitation that is still open, or has expired and may be sent again."""
+
+    id: UUID
+    email: str
+    role: str
+    invited_by: str
+    created_at: datetime
+    expires_at: datetime
+    expired: bool
+
+
+class Invitations(Schema):
+    """All pending invitations: at most 100."""
+
+    items: list[InvitationOut]
