@@ -53,6 +53,7 @@ fresh: install-dev ## as root: try Airdeck on empty Debians, made by debootstrap
 
 lock: install ## pin requirements*.in again
 	@$(LOCK) requirements.in -o requirements.txt
+	@$(LOCK) -c requirements.txt requirements-production.in -o requirements-production.txt
 	@$(LOCK) requirements-dev.in -o requirements-dev.txt
 
 # --- Installation: does nothing, in a moment, unless a requirements file changed.

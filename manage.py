@@ -11,13 +11,17 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
     if sys.version_info < (3, 12):  # noqa: UP036 - this file is what an older Python meets first
         sys.exit(f"Airdeck needs Python 3.12 or newer; this is {sys.version.split()[0]}.")
+    from console.embedded import attach
+
     if sys.argv[1:2] == ["up"]:
+        if not attach.is_installed():
+            sys.exit(
+                "`manage.py up` needs the packages of requirements.txt, which are not here: use `make run`."
+            )
         # Before Django and its settings: `up` makes the keys that they need, and stays small while it waits.
         from console.embedded.up import main as up
 
         sys.exit(up(sys.argv[2:]))
-
-    from console.embedded import attach
 
     os.environ |= attach.environment(os.environ, default_state=Path(__file__).resolve().parent / ".local")
     _execute()

@@ -19,6 +19,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     outside = request.resolver_match is not None and request.resolver_match.app_name == "admin"
     machine = {
+        "airdeck_version": settings.VERSION,
         "embedded": settings.EMBEDDED,
         "company_account": settings.OIDC_NAME if settings.OIDC_URL else "",
         "company_account_only": settings.OIDC_ONLY,

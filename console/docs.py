@@ -31,6 +31,12 @@ DOCS = (
     ("glossary", "glossary.md", "Glossary", "What each word means, here and in the code."),
     ("configure", "configure.md", "Configure", "Settings of an installation, mail, accounts and keys."),
     ("kubernetes", "kubernetes.md", "Kubernetes", "Clusters: what they need, and how to connect one."),
+    (
+        "install",
+        "install.md",
+        "Install",
+        "A laptop, one host, a cluster: from nothing to the first Deployment.",
+    ),
     ("operations", "operations.md", "Operations", "Health, backup, upgrades and trouble."),
 )
 

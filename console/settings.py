@@ -11,6 +11,7 @@ from django.contrib.messages import constants as message_levels
 from django.utils.csp import CSP
 from environs import FileAwareEnv
 
+from console import __version__
 from console.environment import database as database_of
 from console.environment import encryption_keys, hosts, mail_encryption, redis_url, secret
 from console.kit.logs import logging_config
@@ -20,7 +21,7 @@ env = FileAwareEnv(
     strip_whitespace=True
 )  # each setting may also be the content of the file that NAME_FILE names
 BASE_DIR = Path(__file__).resolve().parent.parent
-VERSION = "0.1.0"
+VERSION = __version__
 
 
 CONFIGURED = bool(env.str("DATABASE_URL", "") or env.str("DATABASE_URL_FILE", ""))
@@ -178,6 +179,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 45  # below the lease of 60 s: a hung pass is dead before another may claim its row
 CELERY_TASK_SOFT_TIME_LIMIT = 40
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONSUMER = "console.kit.worker:Consumer"  # with a sign of life
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -5,6 +5,7 @@ That Python is new enough, manage.py has checked before it imported this.
 
 import errno
 import fcntl
+import ipaddress
 import os
 import shutil
 import socket
@@ -15,20 +16,13 @@ from pathlib import Path
 import psutil
 
 from console.embedded import postgres, process_table, redis_server
+from console.embedded.elsewhere import PRODUCTION_ONLY
 from console.embedded.errors import Refusal
 from console.kit.packages import how_to_install
 from deployments.dataplane.local.state_dir import StateDir
 
 STATE_VERSION = 1  # raised when an older console could no longer read the state folder
 DISK_FLOOR_BYTES = 2 * 1024**3  # one runtime takes 0.4 GB and Postgres must never meet a full disk
-# Set by a person who runs the console in production: `up` would use another database than they meant.
-PRODUCTION_ONLY = (
-    "DATABASE_URL",
-    "DATABASE_URL_FILE",
-    "REDIS_URL",
-    "REDIS_URL_FILE",
-    "KUBERNETES_SERVICE_HOST",
-)
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,7 @@ class Plan:
     state: StateDir
     port: int
     redis_binary: Path
+    host: str = "127.0.0.1"  # where web listens
 
 
 def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
@@ -58,7 +53,7 @@ def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
     problem = postgres.problem(state)
     if problem:
         raise Refusal(problem)
-    return Plan(state, port, redis_binary)
+    return Plan(state, port, redis_binary, _host(environ.get("LISTEN_ADDRESS") or "127.0.0.1"))
 
 
 def take_lock(state: StateDir) -> int:
@@ -77,6 +72,16 @@ def take_lock(state: StateDir) -> int:
 def write_version(state: StateDir) -> None:
     """Say which version of the console wrote this folder."""
     state.version_file.write_text(f"{STATE_VERSION}\n")
+
+
+def _host(text: str) -> str:
+    """LISTEN_ADDRESS: another one than this machine's own is for a container, whose own is not reached from outside."""
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise Refusal(
+            f"LISTEN_ADDRESS is {text[:60]!r}, which is no network address: write 127.0.0.1, or 0.0.0.0 in a container."
+        ) from None
 
 
 def _not_production(environ: Mapping[str, str]) -> None:

@@ -14,20 +14,13 @@ from console.embedded.preflight import Plan
 from console.embedded.process_table import TAG
 from console.installer import reach as index
 from console.kit.files import write_private
+from console.processes import ROLES
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Program, render_main
 
 BASE = Path(__file__).resolve().parent.parent.parent
 # The exit code of `manage.py bootstrap` when it migrated or collected static files.
 BOOTSTRAP_CHANGED = 3
-# Celery: there is no other worker to gossip with; the row's lease is the guarantee, so no task is fetched ahead of its
-# turn.
-WORKER = ("--pool=prefork", "--concurrency=2", "--prefetch-multiplier=1", "--max-tasks-per-child=1000")
-QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-# uvicorn would else trust X-Forwarded-* from every local process.
-SLOW = "--http=console.kit.slow_requests:Protocol"  # a request that never ends is ended
-WEB = ("--host=127.0.0.1", "--timeout-graceful-shutdown=5", "--no-proxy-headers", "--no-server-header", SLOW)
-WEB_QUIET = ("--no-access-log", "--log-level=warning")
 
 
 def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
@@ -72,16 +65,13 @@ def programs(plan: Plan) -> list[Program]:
     """Postgres and Redis, which start at once, and the console's own four, which `up` starts later."""
     state = plan.state
     clean = ("/usr/bin/env", "-i", f"{TAG}={state.root}", f"PATH={os.defpath}", "LC_ALL=C")
-    celery = ("-m", "celery", "--quiet")
     return [
         postgres.program(state, clean),
         redis_server.program(state, plan.redis_binary, clean),
-        _own(
-            state, "web", "-m", "uvicorn", "console.asgi:application", f"--port={plan.port}", *WEB, *WEB_QUIET
-        ),
-        _own(state, "worker", *celery, "--app=console.celery:app", "worker", *WORKER, *QUIET, group=False),
-        _own(state, "beat", *celery, "--app=console.beat:app", "beat", "--scheduler=celery.beat:Scheduler"),
-        _own(state, "observer", str(BASE / "manage.py"), "observe"),
+        _own(state, "web", f"--host={plan.host}", f"--port={plan.port}"),
+        _own(state, "worker", group=False),
+        _own(state, "beat"),
+        _own(state, "observer"),
     ]
 
 
@@ -89,7 +79,7 @@ def _own(state: StateDir, role: str, *arguments: str, group: bool = True) -> Pro
     """One of the console's processes. A warm shutdown of Celery wants TERM for the main process alone."""
     return Program(
         name=role,
-        argv=("/usr/bin/env", f"PROCESS_ROLE={role}", sys.executable, *arguments),
+        argv=("/usr/bin/env", f"PROCESS_ROLE={role}", sys.executable, *ROLES[role], *arguments),
         directory=BASE,
         log=state.logs / f"{role}.log",
         autostart=False,

@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
-from console import docs
+from console import __version__, docs
 from console.tests.html_rules import complaints
 
 NAMES = [name for name, file, *_ in docs.DOCS if (settings.BASE_DIR / "docs" / file).is_file()]
@@ -63,3 +63,10 @@ def test_every_help_link_of_a_form_leads_to_a_heading_that_is_there(client) -> N
     for name, anchor in found:
         html = client.get(reverse("docs_page", args=[name])).content.decode()
         assert not anchor or f'id="{anchor}"' in html, (name, anchor)
+
+
+@pytest.mark.django_db
+def test_the_version_is_shown_to_people_and_not_to_strangers(client, alice, olga, as_) -> None:
+    assert __version__ in as_(alice).get(reverse("docs")).content.decode()
+    assert __version__ not in client.get(reverse("docs")).content.decode()
+    assert f"Airdeck {__version__}" in as_(olga).get(reverse("admin:index")).content.decode()

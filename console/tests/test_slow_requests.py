@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvicorn
 
-from console.embedded import programs
+from console import processes
 from console.kit import slow_requests
 from console.kit.threads import SharedThreads
 
@@ -100,5 +100,5 @@ async def test_a_websocket_is_refused_and_not_broken_off(port) -> None:
 
 
 def test_the_console_is_started_so() -> None:
-    assert "--http=console.kit.slow_requests:Protocol" in programs.WEB
+    assert "--http=console.kit.slow_requests:Protocol" in processes.ROLES["web"]
     assert slow_requests.SECONDS == 30

@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from console.kit import crypto
+from console.kit import crypto, heartbeat
 from deployments import enqueue
 from deployments.clusters import connections
 from deployments.dataplane.contract import DataPlaneError, Driver, Ref, Watcher
@@ -284,6 +284,7 @@ def run_forever(stop: threading.Event) -> None:
     try:
         while not stop.is_set():
             now = time.monotonic()
+            heartbeat.beat()
             if now >= refresh_at:
                 watch.refresh()
                 refresh_at = now + CLUSTERS_SECONDS

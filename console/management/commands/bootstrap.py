@@ -18,6 +18,7 @@ from psycopg import sql
 
 from console.embedded import postgres, redis_server
 from console.embedded.programs import BOOTSTRAP_CHANGED
+from console.management.migration_lock import MIGRATION_LOCK
 from deployments.clusters import catalogue, connections
 from deployments.dataplane.local.fence import ways
 from deployments.dataplane.local.state_dir import StateDir
@@ -25,7 +26,6 @@ from deployments.reconciler import recording
 from deployments.secrets import rotation
 
 POSTGRES_SECONDS = 60.0  # recovery after a power cut replays at most max_wal_size
-MIGRATION_LOCK = 0x41495244  # "AIRD"
 
 
 class Command(BaseCommand):

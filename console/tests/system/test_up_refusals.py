@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console.embedded import keys, preflight, redis_server, up
+from console.embedded import keys, preflight, programs, redis_server, up
 from console.embedded.errors import Refusal
 from deployments.dataplane.local.state_dir import StateDir
 
@@ -52,6 +52,24 @@ def test_a_port_that_is_none_is_refused(root, monkeypatch, capsys, port):
     monkeypatch.setenv("PORT", port)
     assert "choose a number from 1 to 65535" in refused(capsys)
     assert not root.exists()
+
+
+@pytest.mark.parametrize("address", ["everywhere", "0.0.0.0:80", "[::]"])
+def test_an_address_to_listen_on_that_is_none_is_refused(root, monkeypatch, capsys, address):
+    monkeypatch.setenv("LISTEN_ADDRESS", address)
+    assert "write 127.0.0.1, or 0.0.0.0 in a container" in refused(capsys)
+    assert not root.exists()
+
+
+def test_the_console_listens_where_it_is_told_and_else_on_this_machine_alone(root, monkeypatch):
+    assert preflight.check(os.environ, default_state=root).host == "127.0.0.1"
+    monkeypatch.setenv("LISTEN_ADDRESS", "0.0.0.0")
+    web = next(
+        each
+        for each in programs.programs(preflight.check(os.environ, default_state=root))
+        if each.name == "web"
+    )
+    assert "--host=0.0.0.0" in web.argv
 
 
 def test_a_nearly_full_disk_is_refused(root, monkeypatch, capsys):

@@ -8,6 +8,7 @@ import structlog
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, close_old_connections
 
+from console.kit import heartbeat
 from deployments.reconciler.observer import run_forever
 
 logger = structlog.get_logger(__name__)
@@ -30,4 +31,5 @@ class Command(BaseCommand):
             except OperationalError as error:
                 logger.warning("database_away", error=type(error).__name__)
                 close_old_connections()
+                heartbeat.beat()  # it waits, alive
                 stop.wait(1.0)

@@ -1,7 +1,8 @@
 """The console's account in a cluster, as a file for `kubectl apply`: rendered from `permissions`, so that what is
 documented, checked and used is one list. Pure.
 
-`python -m deployments.dataplane.kubernetes.account > deploy/kubernetes/airdeck-clusterrole.yaml` writes it again.
+`python -m deployments.dataplane.kubernetes.rbac.manifest > deploy/kubernetes/airdeck-clusterrole.yaml` writes it again,
+and with the word `roles`, deploy/helm/airdeck/files/cluster-roles.yaml.
 """
 
 import json
@@ -13,7 +14,7 @@ from deployments.dataplane.kubernetes.rbac.rules import Rule
 
 NAMESPACE = NAME = "airdeck"
 _HEAD = """\
-# What Airdeck may do in a cluster. Made from deployments/dataplane/kubernetes/permissions.py; change it there.
+# What Airdeck may do in a cluster. Made from deployments/dataplane/kubernetes/rbac/rules.py; change it there.
 #
 #   kubectl apply -f airdeck-clusterrole.yaml
 #
@@ -28,6 +29,10 @@ kind: ServiceAccount
 metadata:
   name: {name}
   namespace: {namespace}
+"""
+_ROLES_HEAD = """\
+# What Airdeck may do in the cluster in which it stands. Made from deployments/dataplane/kubernetes/rbac/rules.py by
+# `python -m deployments.dataplane.kubernetes.rbac.manifest roles`; change it there.
 """
 _BINDING = """\
 ---
@@ -51,10 +56,19 @@ def text() -> str:
     return "".join(_documents())
 
 
+def roles() -> str:
+    """The roles alone, for the Helm chart, which has an account and a binding of its own."""
+    return "".join([_ROLES_HEAD, _role(NAME, permissions.RULES), *_delegated()])
+
+
 def _documents() -> Iterator[str]:
     yield _HEAD.format(name=NAME, namespace=NAMESPACE)
     yield _role(NAME, permissions.RULES)
     yield _BINDING.format(name=NAME, namespace=NAMESPACE)
+    yield from _delegated()
+
+
+def _delegated() -> Iterator[str]:
     for name, rules in permissions.DELEGATED_ROLES.items():
         yield _role(name, rules, "# Lent to Airflow's components by a RoleBinding in their own namespace.\n")
 
@@ -77,4 +91,4 @@ def _rule(rule: Rule) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(text())
+    sys.stdout.write(roles() if sys.argv[1:] == ["roles"] else text())

