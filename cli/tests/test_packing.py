@@ -27,12 +27,21 @@ def names(folder: Path, *, follow_links: bool = False) -> list[str]:
 
 def test_the_content_of_dags_is_packed_and_its_root_is_where_modules_are_imported_from(tmp_path):
     """Complaint 11: what helpers import must be what Airflow has on its path."""
-    write(tmp_path, "dags/one.py", "dags/lib/__init__.py", "dags/lib/helper.py", "README.md", "tests/test_one.py")
+    write(
+        tmp_path,
+        "dags/one.py",
+        "dags/lib/__init__.py",
+        "dags/lib/helper.py",
+        "README.md",
+        "tests/test_one.py",
+    )
     assert names(tmp_path) == ["lib/__init__.py", "lib/helper.py", "one.py"]
 
 
 def test_a_project_is_packed_with_its_plugins_includes_and_requirements_and_nothing_else(tmp_path):
-    write(tmp_path, "dags/one.py", "dags/drafts/two.py", "plugins/p.py", "include/words.py", "include/big.csv")
+    write(
+        tmp_path, "dags/one.py", "dags/drafts/two.py", "plugins/p.py", "include/words.py", "include/big.csv"
+    )
     write(tmp_path, "README.md", "setup.py", "tests/test_one.py", "requirements.txt", ".env")
     (tmp_path / ".airdeckignore").write_text("*.csv\n")
     (tmp_path / "dags" / ".airdeckignore").write_text("/drafts\n")
