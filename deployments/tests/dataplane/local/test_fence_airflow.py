@@ -11,6 +11,7 @@ import pytest
 from console.tests.services import STATE
 from deployments.dataplane.local.fence import accounts, ways
 from deployments.dataplane.local.runtimes import runtimes
+from deployments.dataplane.local.steps.fencing import ISOLATION
 from deployments.dataplane.local.steps.warm_parents import group
 from deployments.domain.states import Executor
 from deployments.tests.dataplane.contract import apply_once, converge, new_case, remove
@@ -77,7 +78,7 @@ def test_an_airflow_with_an_account_of_its_own_works_and_reaches_nothing_else(
     converge(harness, case)
     folder = STATE.deployment(case.ref.release_name)
     number = int((folder / "account").read_text())
-    assert harness.new_driver().details(case.ref).keys() == {"DAGs folder"}  # nothing to warn of
+    assert ISOLATION not in harness.new_driver().details(case.ref)  # nothing to warn of
     for program in harness.supervisor.processes():
         if program.group.startswith(case.ref.release_name):
             status = Path(f"/proc/{program.pid}/status").read_text()
