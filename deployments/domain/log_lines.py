@@ -46,6 +46,8 @@ IS_ERROR = re.compile(
 )
 # What a web server notes down of each request, whatever is in its path: Airflow's own (3.1 on) and uvicorn's.
 REQUEST = re.compile(r"\[http\.access\]|\"[A-Z]+ /\S* HTTP/[0-9.]+\" [0-9]{3}")
+# What our launcher on a machine says before the program runs: how it was started, which is no reason to end.
+LAUNCHER = re.compile(r"^launch\.py: ")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -60,6 +62,7 @@ def why_ended(lines: Sequence[str]) -> str:
     """Of a program's last lines the one that most likely says why it ended: the last that is an error by its form, else
     the last that sounds like one, else the last; a request that it answered only when there is nothing else. "" of
     none. At most 1000 characters."""
+    lines = [line for line in lines if not LAUNCHER.match(line)]
     message = [line for line in lines if not REQUEST.search(line)] or lines
     sounding = [line for line in message if SOUNDS_LIKE_ERROR.search(NO_ERROR.sub("", line))]
     formal = [line for line in message if IS_ERROR.search(line)]

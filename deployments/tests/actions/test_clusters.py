@@ -37,6 +37,7 @@ def test_only_vetted_values_are_stored_and_only_sealed(production, olga):
         "namespace_prefix": "airflow-",
         "server": "https://10.0.0.1:6443",
         "token": TOKEN,
+        "console_urls": "http://testserver",
     }
     with connection.cursor() as cursor:
         cursor.execute("SELECT row_to_json(c)::text FROM deployments_cluster c")
@@ -99,6 +100,7 @@ def test_replacing_keeps_the_id_and_whatever_is_not_given(production):
         "ingress_domain": "a.example",
         "server": "https://10.0.0.2",
         "token": "new-token",
+        "console_urls": "http://testserver",
     }
     registration.replace(name="Production", reach=Reach(None, None, {"ingress_domain": ""}), by=None)
     settings = clusters.config(Cluster.objects.get(pk=production.pk)).settings

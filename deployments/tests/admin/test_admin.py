@@ -423,7 +423,7 @@ def test_nobody_creates_edits_or_deletes_in_a_suspended_workspace(as_, bob, olga
         assert b"suspended this Workspace" in answer.content
     deployment.refresh_from_db()
     assert (deployment.name, deployment.delete_requested_at) == ("Analytics", None)
-    assert client.post(reverse("deployments:credential", args=name)).status_code == 200
+    assert client.post(reverse("deployments:open", args=name)).status_code == 403  # nor opens an Airflow
 
 
 def test_observed_and_desired_state_cannot_be_typed_over(as_, olga, one_of_each, cluster):

@@ -38,3 +38,9 @@ ERROR = "sqlalchemy.exc.OperationalError: connection refused"
 )
 def test_the_last_that_sounds_like_an_error_is_taken_and_no_request(lines, message) -> None:
     assert why_ended(lines) == message
+
+
+def test_how_it_was_started_is_no_reason_to_have_ended():
+    cold = "launch.py: started cold: it ended soon after its last warm start."
+    assert why_ended(["Loaded executor: CeleryExecutor", cold]) == "Loaded executor: CeleryExecutor"
+    assert why_ended([cold]) == ""
