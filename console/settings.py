@@ -241,7 +241,7 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ACCOUNT_FORMS = {"login": "workspaces.forms.LoginForm", "signup": "workspaces.forms.SignupForm"}
 ACCOUNT_REAUTHENTICATION_REQUIRED = (
-    True  # address, second factor and deletion ask who it is when sign-in is old
+    True  # address, second factor, tokens and deletion ask who it is, unless that was confirmed just now
 )
 MFA_FORMS = {
     "activate_totp": "workspaces.sign_in.second_factor.ActivateTOTPForm",

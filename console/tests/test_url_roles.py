@@ -43,7 +43,7 @@ WORKSPACE_URLS = {
     ("members_invite", "get"): (ADMIN, 200),
     ("members_invite", "post"): (ADMIN, 422),
     ("workspace_tokens", "get"): (MEMBER, 200),
-    ("workspace_token_new", "get"): (ADMIN, 302),  # to say who one is, when sign-in is old
+    ("workspace_token_new", "get"): (ADMIN, 302),  # to say who one is
     ("workspace_token_new", "post"): (ADMIN, 302),
 }
 # Those of one member, or of one invitation: a second argument.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deployments.dataplane.contract import Component, Observation, Outcome, Progress
+from deployments.domain.component_titles import title
 from deployments.domain.spec import QueueSpec, Release, desired_workers
 from deployments.domain.states import WORST_FIRST, ComponentState, Status
 
@@ -58,9 +59,14 @@ def is_serving(release: Release, components: tuple[Component, ...]) -> bool:
     )
 
 
-def component_sentence(component: Component) -> str:
-    """What is wrong with a component, with its last error line when it has one."""
+def component_sentence(component: Component, others: tuple[Component, ...] = ()) -> str:
+    """What is wrong with a component, with its last error line when it has one. Those of `others` of which nothing
+    works either are named: one that crashes does not hide one that has just died."""
     reason = component.reason or f"{component.name} is not ready."
+    down = (ComponentState.FAILING, ComponentState.ABSENT, ComponentState.STARTING)
+    idle = [title(c.name) for c in others if c != component and c.state in down and c.ready == 0]
+    if idle:
+        reason = f"{reason} Also not ready: {', '.join(idle)}."
     return f"{reason} Last line: {component.last_line}" if component.last_line else reason
 
 
@@ -92,7 +98,7 @@ def _reason(observation: Observation, progress: Progress | None, culprit: Compon
     if observation.unreachable_reason:
         return observation.unreachable_reason
     if culprit and culprit.state is ComponentState.FAILING:
-        return component_sentence(culprit)
+        return component_sentence(culprit, observation.components)
     if progress and progress.outcome is not Outcome.FINISHED:
         return progress.sentence
     if culprit:

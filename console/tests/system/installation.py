@@ -184,6 +184,14 @@ class Installation:
         assert answer.status_code == 302, answer.text
         return self.home()
 
+    def confirm(self, path: str, password: str = PASSWORD) -> None:
+        """Go to a page that first asks who one is, and say it: the way leads back to that page."""
+        asked = self.client.get(path)
+        assert asked.status_code == 302, asked.text
+        assert asked.headers["location"].startswith("/accounts/reauthenticate/"), asked.headers
+        answer = self.submit(asked.headers["location"], {"password": password})
+        assert (answer.status_code, answer.headers["location"]) == (302, path), answer.text
+
     def home(self) -> str:
         """The path to which a signed-in person is led."""
         return self.client.get("/", follow_redirects=True).raise_for_status().url.path

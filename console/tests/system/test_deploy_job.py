@@ -120,9 +120,8 @@ def test_code_is_deployed_and_gone_back_to_in_a_browser(it, release, tmp_path):
 
 def test_from_init_to_a_run_that_succeeded_out_of_a_pipeline(it, release, tmp_path):
     """docs/cli.md, walked with what it says: a token of the Deployment, and the command line."""
-    it.client.cookies.clear()
-    it.sign_in()  # making a token asks who one is when that was said long ago
     path = f"/deployments/{release}/tokens/new/"
+    it.confirm(path)  # a sign-in alone, however fresh, makes no token
     page = it.submit(path, {"name": "pipeline", "role": "editor"})
     token = re.search(r"adk_d_[0-9A-Za-z]{46}", page.text)
     assert token, page.text[-2000:]

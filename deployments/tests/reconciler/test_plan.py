@@ -56,6 +56,9 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
         (RELEASE.digest, (READY, STARTING), WAITING, False, Status.CREATING, WAITING.sentence),
         (RELEASE.digest, (FAILING,), WAITING, False, Status.CREATING, CRASHING),
         (RELEASE.digest, (FAILING, READY), WAITING, True, Status.UNHEALTHY, CRASHING),
+        # What crashes does not hide what else does not work.
+        (RELEASE.digest, (STARTING, FAILING, replace(FAILING, name="triggerer"), workers(1, 2)), WAITING, True,
+         Status.UNHEALTHY, "Scheduler keeps crashing. Also not ready: API server, Triggerer. Last line: KeyError: 'x'"),
         (RELEASE.digest, (STARTING, READY), None, True, Status.UNHEALTHY, STARTING.reason),
         ("", (), WAITING, True, Status.UNHEALTHY, WAITING.sentence),
         ("other", (READY,), WAITING, True, Status.DEPLOYING, WAITING.sentence),

@@ -68,7 +68,7 @@ class Configuration:
             database_url=databases.url(
                 self.admin_url, database=name, user=name, password=secrets.database_password
             ),
-            base=self.fencing.base(release_name, base_environment()),
+            base=self.fencing.base(release_name, version, base_environment()),
             console_urls=self.console_urls,
             takes_password=self.takes_password,
             warm=self.warm.contact(version),

@@ -84,10 +84,13 @@ class Fencing:
             console_port=self.console_port,
         )
 
-    def base(self, release_name: str, environment: Mapping[str, str]) -> dict[str, str]:
-        """The console's own variables, with a home and a folder for temporary files that are within the fence."""
+    def base(self, release_name: str, version: str, environment: Mapping[str, str]) -> dict[str, str]:
+        """The console's own variables, with a home and a folder for temporary files that are within the fence. Where
+        the Deployment has an account, also a name for it: Airflow asks for one, and /etc/passwd has none."""
         folder = self.paths.deployment(release_name)
-        return {**environment, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+        within = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+        named = {"USER": release_name} if self.isolation(version).account else {}
+        return {**environment, **within, **named}
 
     def notes(self, release_name: str) -> dict[str, str]:
         """What people should know: that there is no fence, or not a whole one."""

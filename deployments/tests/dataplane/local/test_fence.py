@@ -120,10 +120,8 @@ class Scene:
         folder = STATE.deployment(release)
         fence = self.fencing.document(release, VERSION, 20_000)
         environment = {
-            "PATH": os.defpath,
+            **self.fencing.base(release, VERSION, {"PATH": os.defpath}),
             "SECRET": MARK if release == THEIRS else "ours",
-            "HOME": str(folder / "home"),
-            "TMPDIR": str(folder / "tmp"),
         }
         spec = Spec(
             (str(self.python.parent.parent.parent / "current/bin/python"), "-c", script, *arguments),
@@ -234,7 +232,8 @@ def test_without_a_fence_the_same_code_reaches_most_of_it(machine, monkeypatch) 
 
 
 LEGITIMATE = """
-import multiprocessing, os, socket, sqlite3, ssl, subprocess, sys, tempfile, threading, time
+import getpass, multiprocessing, os, socket, sqlite3, ssl, subprocess, sys, tempfile, threading, time
+assert getpass.getuser()  # Airflow asks at its start
 home = os.environ["HOME"]
 open("relative.txt", "w").write("x")
 with tempfile.TemporaryDirectory() as folder:
