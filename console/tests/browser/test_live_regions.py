@@ -239,7 +239,7 @@ def test_a_deployment_that_becomes_healthy_completes_its_open_page_and_nothing_j
     page = window.new_page()
     page.goto(live_server.url + deployment.url)
     expect(page.get_by_text("Actions", exact=True)).to_have_count(0)
-    watched = ["#live-steps", "#parts", "#part-triggerer", "#credential", "#facts"]
+    watched = ["#live-steps", "#parts", "#part-triggerer", "#first-steps", "#facts"]
     tops = {each: top(page, each) for each in watched}
     beside(lambda: created(deployment))
     refresh(page, f"#badge-{deployment.pk}")
