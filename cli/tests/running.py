@@ -63,22 +63,30 @@ class Airdeck:
     def close(self) -> None:
         """End what a failed test left running, so that no later test of the same worker is blamed for it."""
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
-                process.wait(20)
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream is not None:
-                    stream.close()
+            _end(process)
 
     def __call__(self, *arguments: str, code: int = 0, text: str | None = None, **more) -> Done:
         """Run it to its end and check its exit code. `text` is its standard input, which is no terminal."""
         stdin = subprocess.DEVNULL if text is None else subprocess.PIPE
         process = self.start(*arguments, stdin=stdin, **more)
-        out, err = process.communicate(text, timeout=60)
+        try:
+            out, err = process.communicate(text, timeout=60)
+        finally:
+            _end(process)
         done = Done(process.returncode, out, err)
         assert done.code == code, (arguments, done)
         assert "Traceback" not in err, err
         return done
+
+
+def _end(process: subprocess.Popen) -> None:
+    """It runs no more, and its pipes are closed."""
+    if process.poll() is None:
+        process.kill()
+        process.wait(20)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 @contextmanager

@@ -439,7 +439,7 @@ def test_where_packages_come_with_the_image_a_file_that_asks_for_some_is_refused
     assert refused.status_code == 422
     assert list(refused.context["form"].errors) == ["archive"]
     assert "requirements.txt names packages, and on Kubernetes packages come with the image." in text(refused)
-    assert not (CodeUpload.objects.exists() or PackageSet.objects.exists())
+    assert (CodeUpload.objects.count(), PackageSet.objects.count()) == (0, 0)
     driver.takes_packages = True  # the same file, where packages are installed
     assert send(client, healthy, PANDAS) == url(healthy, "deploy_upload", CodeUpload.objects.get().pk)
 
