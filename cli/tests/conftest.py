@@ -85,12 +85,16 @@ def token(workspace) -> Callable[..., str]:
 
 
 @pytest.fixture
-def airdeck(tmp_path, served, token, alice, cluster) -> Airdeck:
+def airdeck(tmp_path, served, token, alice, cluster) -> Iterator[Airdeck]:
     """A pipeline of the Workspace: an Editor's token in the environment."""
-    return Airdeck(tmp_path, AIRDECK_URL=served, AIRDECK_TOKEN=token(alice))
+    it = Airdeck(tmp_path, AIRDECK_URL=served, AIRDECK_TOKEN=token(alice))
+    yield it
+    it.close()
 
 
 @pytest.fixture
-def alone(tmp_path) -> Airdeck:
+def alone(tmp_path) -> Iterator[Airdeck]:
     """The command line without any console."""
-    return Airdeck(tmp_path)
+    it = Airdeck(tmp_path)
+    yield it
+    it.close()

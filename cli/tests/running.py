@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,27 +41,60 @@ class Airdeck:
             "no_proxy": "*",
             **environment,
         }
+        self._started: list[subprocess.Popen] = []
 
     def start(self, *arguments: str, **more) -> subprocess.Popen:
-        """Begin, and wait for nothing."""
+        """Begin, and wait for nothing. `close` ends it if the test does not."""
         environment = {**self.environment, **more.pop("environment", {})}
-        return subprocess.Popen(
-            [sys.executable, "-m", "airdeck_cli", *arguments],
-            env=environment,
-            cwd=more.pop("cwd", self.home),
-            stdin=more.pop("stdin", subprocess.DEVNULL),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **more,
-        )
+        with _ctrl_c_heard():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "airdeck_cli", *arguments],
+                env=environment,
+                cwd=more.pop("cwd", self.home),
+                stdin=more.pop("stdin", subprocess.DEVNULL),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                **more,
+            )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a failed test left running, so that no later test of the same worker is blamed for it."""
+        for process in self._started:
+            _end(process)
 
     def __call__(self, *arguments: str, code: int = 0, text: str | None = None, **more) -> Done:
         """Run it to its end and check its exit code. `text` is its standard input, which is no terminal."""
         stdin = subprocess.DEVNULL if text is None else subprocess.PIPE
         process = self.start(*arguments, stdin=stdin, **more)
-        out, err = process.communicate(text, timeout=60)
+        try:
+            out, err = process.communicate(text, timeout=60)
+        finally:
+            _end(process)
         done = Done(process.returncode, out, err)
         assert done.code == code, (arguments, done)
         assert "Traceback" not in err, err
         return done
+
+
+def _end(process: subprocess.Popen) -> None:
+    """It runs no more, and its pipes are closed."""
+    if process.poll() is None:
+        process.kill()
+        process.wait(20)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+@contextmanager
+def _ctrl_c_heard() -> Iterator[None]:
+    """What is started in here obeys SIGINT. A shell without job control starts `make test &` with SIGINT ignored, every
+    process below inherits that, and Python then leaves it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # exec makes the default of a handler
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -13,7 +13,7 @@ from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
 from deployments.access import deployment_view
 from deployments.actions import deploys as actions
-from deployments.actions.refusals import CodeChanged, NothingToDeploy
+from deployments.actions.refusals import CodeChanged, NothingToDeploy, PackagesInCode
 from deployments.dataplane.contract import DataPlaneError
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
@@ -88,7 +88,7 @@ def deploy_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
                 name=file.name or "",
                 size=file.size or 0,
             )
-        except CodeRefused as error:
+        except (CodeRefused, PackagesInCode) as error:
             form.refused(str(error))
         except REFUSALS as error:
             form.add_error(None, str(error))

@@ -229,7 +229,7 @@ def creating(deployment: Deployment) -> None:
             ready=0,
             desired=1,
         )
-    write(deployment, Status.CREATING, status_reason=waits)
+    write(deployment, Status.CREATING, status_reason=waits, signs_in=True)
 
 
 def test_a_deployment_that_becomes_healthy_completes_its_open_page_and_nothing_jumps(
@@ -239,7 +239,8 @@ def test_a_deployment_that_becomes_healthy_completes_its_open_page_and_nothing_j
     page = window.new_page()
     page.goto(live_server.url + deployment.url)
     expect(page.get_by_text("Actions", exact=True)).to_have_count(0)
-    watched = ["#live-steps", "#parts", "#part-triggerer", "#credential", "#facts"]
+    expect(page.get_by_role("link", name="Edit the configuration")).to_have_count(0)
+    watched = ["#live-steps", "#parts", "#part-triggerer", "#first-steps", "#facts"]
     tops = {each: top(page, each) for each in watched}
     beside(lambda: created(deployment))
     refresh(page, f"#badge-{deployment.pk}")

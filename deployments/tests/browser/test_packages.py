@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow
 from deployments.dataplane.contract import Ref
 from deployments.tests.code.archives import tar_gz
-from deployments.tests.code.test_pipeline import deployed, run
+from deployments.tests.code.test_pipeline import again, deployed, run
 from deployments.tests.reconciler.test_reconcile import settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -46,10 +46,13 @@ def test_the_review_shows_the_packages_once_they_are_known_and_keeps_what_was_ty
     file = SimpleUploadedFile("code.tar.gz", tar_gz({**FILES, "requirements.txt": b"pandas>=2\npolars\n"}))
     new = reverse("deployments:deploy_new", args=[deployment.release_name])
     review = client.post(new, {"archive": file})["Location"]
+    again(deployment)
+    assert store.slow_resolve == 0  # asked once, and not known yet
     cookies = cookies_of(client, live_server.url)
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
         context.add_cookies(cookies)
+        context.route("**/stream/**", lambda route: route.abort())  # the page asks by itself
         page = context.new_page()
         page.goto(live_server.url + review)
         expect(page.get_by_text("Resolving the packages.")).to_be_visible()

@@ -426,16 +426,22 @@ def test_the_review_shows_a_clash(healthy, as_, bob, store):  # noqa: F811
     assert CLASH in text(client.get(page))
 
 
-def test_where_packages_come_with_the_image_that_is_said(healthy, as_, bob, driver):  # noqa: F811
+def test_where_packages_come_with_the_image_a_file_that_asks_for_some_is_refused_beside_its_field(
+    healthy,  # noqa: F811
+    as_,
+    bob,
+    driver,
+):
     driver.takes_packages = False
     client = as_(bob)
-    assert "names 1 package. On this cluster packages come with the image" in text(
-        client.get(send(client, healthy, PANDAS))
-    )
-    deployed(healthy, bob, PANDAS)
-    run(healthy)
-    assert Deploy.objects.get().status == DeployStatus.DEPLOYED
-    assert not PackageSet.objects.exists()
+    file = SimpleUploadedFile("code.tar.gz", tar_gz(PANDAS))
+    refused = client.post(url(healthy, "deploy_new"), {"archive": file})
+    assert refused.status_code == 422
+    assert list(refused.context["form"].errors) == ["archive"]
+    assert "requirements.txt names packages, and on Kubernetes packages come with the image." in text(refused)
+    assert (CodeUpload.objects.count(), PackageSet.objects.count()) == (0, 0)
+    driver.takes_packages = True  # the same file, where packages are installed
+    assert send(client, healthy, PANDAS) == url(healthy, "deploy_upload", CodeUpload.objects.get().pk)
 
 
 def test_an_upload_that_nobody_deploys_installs_nothing(healthy, bob, store):  # noqa: F811
