@@ -205,7 +205,7 @@ def test_only_one_process_holds_a_job(tmp_path: Path) -> None:
         ),
         (
             "error: Request failed after 3 retries in 8.9s\n"
-            "  cause: Failed to fetch: https://pypi.org/simple/a2wsgi/\n  cause: tcp connect error\n",
+            "  cause: Failed to fetch: https://index.example/simple/a2wsgi/\n  cause: tcp connect error\n",
             ("a2wsgi", "cannot be reached"),
         ),
         (
