@@ -88,7 +88,8 @@ class Machine:
 
     def close(self) -> None:
         for process in tagged(self.state.root):
-            process.send_signal(signal.SIGCONT)
+            with suppress(psutil.Error):  # it has ended by itself
+                process.send_signal(signal.SIGCONT)
         self.supervisor.shutdown()
         _until(lambda: not self.state.supervisor_socket.exists())
 
