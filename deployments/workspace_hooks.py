@@ -23,8 +23,7 @@ class Deployments:
         row = Deployment.objects.filter(pk=pk, workspace=workspace_id, deleted_at__isnull=True).first()
         if row is None:
             return None
-        tokens_url = reverse("deployments:api_tokens", args=[row.release_name])
-        return hooks.Content(row.pk, row.name, row.url, tokens_url)
+        return hooks.Content(row.pk, row.name, row.url, row.url_for("api_tokens"))
 
     def deletion_blocker(self, workspace: Workspace) -> str:
         """Whatever is not gone yet keeps the Workspace."""

@@ -11,9 +11,8 @@ from django.db import connection, connections, transaction
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
-from django.utils import timezone
 
-from deployments.secrets import vault
+from deployments.tests.one_of_everything import furnish
 from workspaces import hooks
 from workspaces.actions import invitations, tokens
 from workspaces.actions.tokens import Scope, Wish
@@ -323,21 +322,7 @@ def find(kind, row):
 @pytest.fixture
 def parts(deployment, api_token):
     """The second argument of what is one thing of the Deployment, by its table."""
-    deployment.variables.create(key="REGION", value="eu")
-    sealed = vault.seal_revision(deployment, 1, {})
-    deployment.variable_revisions.create(number=1, sealed=sealed)
-    deployment.deploys.create(
-        number=1,
-        idempotency_key=uuid4(),
-        source="upload",
-        digest="0" * 64,
-        version="1-000000000000",
-        files=1,
-        python_files=1,
-        size=1,
-        status="failed",
-        finished_at=timezone.now(),
-    )
+    furnish(deployment)
     token = api_token(Scope(deployment.workspace, "deployment", find("deployment", deployment)))
     words = ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1, token.pk, "on")
     return tuple(zip(PARTS, words, strict=True))

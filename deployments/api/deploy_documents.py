@@ -6,9 +6,9 @@ from typing import Any
 from django.conf import settings
 from ninja import Schema
 
+from deployments.api.operations import step_documents
 from deployments.api.schemas import OperationOut, OperationStep
 from deployments.domain.code_manifest import Difference
-from deployments.domain.states import StepState
 from deployments.models import CodeUpload, Deploy, Deployment
 from deployments.presenters.deploys import consequences
 from deployments.queries import packages
@@ -117,25 +117,11 @@ def row(found: Deploy, deployment: Deployment, *, detailed: bool = False) -> Dep
         created_at=found.created_at,
         activated_at=found.activated_at,
         finished_at=found.finished_at,
-        steps=_steps(found) if detailed else [],
+        steps=step_documents(found.steps.all()) if detailed else [],
         syntax_problems=_problems(found.syntax_problems) if detailed else [],
         import_problems=_problems(found.problems) if detailed else [],
         url=f"{settings.BASE_URL}{found.url}",
     )
-
-
-def _steps(found: Deploy) -> list[OperationStep]:
-    return [
-        OperationStep(
-            key=step.key,
-            title=step.title,
-            state=StepState(step.state).value,
-            sentence=step.sentence,
-            started_at=step.started_at,
-            finished_at=step.finished_at,
-        )
-        for step in found.steps.all()
-    ]
 
 
 def plan(deployment: Deployment, upload: CodeUpload, change: Difference) -> Plan:

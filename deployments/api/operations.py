@@ -4,6 +4,7 @@ generation of a Deployment's desired state, or one of its deploys, and its id na
 `native-cosmos-3782.upgrade.7` is the change that made generation 7; `native-cosmos-3782.deploy.3` is deploy 3.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -106,16 +107,21 @@ def _document(
         status=status,  # type: ignore[arg-type]  # the words of the schema
         sentence=sentence,
         deployment_status=deployment.shown_status.value,
-        steps=[
-            OperationStep(
-                key=step.key,
-                title=step.title,
-                state=StepState(step.state).value,
-                sentence=step.sentence,
-                started_at=step.started_at,
-                finished_at=step.finished_at,
-            )
-            for step in steps
-        ],
+        steps=step_documents(steps),
         url=f"{settings.BASE_URL}{url}",
     )
+
+
+def step_documents(steps: Iterable[Step | DeployStep]) -> list[OperationStep]:
+    """The steps of an operation or a deploy, in their order."""
+    return [
+        OperationStep(
+            key=step.key,
+            title=step.title,
+            state=StepState(step.state).value,
+            sentence=step.sentence,
+            started_at=step.started_at,
+            finished_at=step.finished_at,
+        )
+        for step in steps
+    ]

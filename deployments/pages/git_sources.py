@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -25,10 +24,6 @@ from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
 
-def _url(deployment: Deployment, name: str = "git") -> str:
-    return reverse(f"deployments:{name}", args=[deployment.release_name])
-
-
 def _source(deployment: Deployment) -> GitSource | None:
     return GitSource.objects.select_related("asked_by").filter(deployment=deployment).first()
 
@@ -45,20 +40,20 @@ def _live(request: MemberRequest, deployment: Deployment, source: GitSource) -> 
         **shown.live(source),
         "d": deployment,
         "may_deploy": request.can(Permission.DEPLOY_CODE) and not _not_now(deployment),
-        "check_url": _url(deployment, "git_check"),
-        "deploy_url": _url(deployment, "git_deploy"),
-        "host_key_url": _url(deployment, "git_host_key"),
+        "check_url": deployment.url_for("git_check"),
+        "deploy_url": deployment.url_for("git_deploy"),
+        "host_key_url": deployment.url_for("git_host_key"),
     }
 
 
 def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dict[str, Any]:
     return {
         **page_context(request, deployment, "Deploys"),
-        "deploys_url": _url(deployment, "deploys"),
+        "deploys_url": deployment.url_for("deploys"),
         "deploys_crumb": f"Deploys of {deployment.name}",
-        "git_url": _url(deployment),
+        "git_url": deployment.url_for("git"),
         "git_crumb": f"Git source of {deployment.name}",
-        "edit_url": _url(deployment, "git_edit"),
+        "edit_url": deployment.url_for("git_edit"),
         "not_now": _not_now(deployment),
         **more,
     }
@@ -77,12 +72,12 @@ def _page(request: MemberRequest, deployment: Deployment, *, hook_secret: str = 
     if source is not None:
         context |= {
             **_live(request, deployment, source),
-            "live_url": _url(deployment, "git_live"),
+            "live_url": deployment.url_for("git_live"),
             "items": shown.settings_of(source),
             "hook_url": shown.hook_url(deployment),
             "hook_secret": hook_secret,
-            "secret_url": _url(deployment, "git_secret"),
-            "disconnect_url": _url(deployment, "git_disconnect"),
+            "secret_url": deployment.url_for("git_secret"),
+            "disconnect_url": deployment.url_for("git_disconnect"),
         }
     return render(request, "deployments/git/git.html", context)
 
@@ -116,7 +111,7 @@ def git_edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         except ActionRefused as refusal:
             problem = str(refusal)
         else:
-            return see_other(_url(deployment))
+            return see_other(deployment.url_for("git"))
     form.ask_again()
     context = _context(request, deployment, form=form, source=source, problem=problem)
     status = 409 if problem else 422 if form.is_bound else 200
@@ -140,7 +135,7 @@ def _at_once(request: MemberRequest, deployment: Deployment, action: Action) -> 
         action(deployment=deployment, by=request.user)
     except ActionRefused as refusal:
         messages.error(request, str(refusal))
-    return see_other(_url(deployment))
+    return see_other(deployment.url_for("git"))
 
 
 @require_POST
@@ -172,7 +167,7 @@ def git_host_key(request: MemberRequest, deployment: Deployment) -> HttpResponse
         messages.error(request, str(refusal))
     else:
         messages.success(request, "The host key is confirmed.")
-    return see_other(_url(deployment))
+    return see_other(deployment.url_for("git"))
 
 
 @require_POST
@@ -183,7 +178,7 @@ def git_secret(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         secret = actions.new_hook_secret(deployment=deployment, by=request.user)
     except ActionRefused as refusal:
         messages.error(request, str(refusal))
-        return see_other(_url(deployment))
+        return see_other(deployment.url_for("git"))
     return _page(request, deployment, hook_secret=secret)
 
 
@@ -198,7 +193,7 @@ def git_disconnect(request: MemberRequest, deployment: Deployment) -> HttpRespon
                 actions.disconnect(deployment=deployment, by=request.user)
             except ActionRefused as refusal:
                 messages.error(request, str(refusal))
-                return see_other(_url(deployment))
+                return see_other(deployment.url_for("git"))
             messages.success(request, f"{source.address} is disconnected.")
-        return see_other(_url(deployment))
+        return see_other(deployment.url_for("git"))
     return render(request, "deployments/git/disconnect.html", _context(request, deployment, source=source))

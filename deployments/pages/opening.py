@@ -33,7 +33,8 @@ def opening(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     context = _context(request, deployment, since or timezone.now())
     if since and _answers_since(deployment, since):
         return redirect(context["airflow_url"])
-    return render(request, "deployments/opening/opening.html", context)
+    page = page_context(request, deployment, "Overview")
+    return render(request, "deployments/opening/opening.html", {**page, **context})
 
 
 @require_GET
@@ -68,13 +69,11 @@ def _context(request: MemberRequest, deployment: Deployment, since: datetime) ->
     path = request.GET.get("to", "/")
     if not path.startswith("/") or len(path) > LONGEST_PATH or not path.isprintable():
         path = "/"
-    live = live_context(deployment)
     query = urlencode({"to": path, "since": since.isoformat()})
     asleep = deployment.hibernating
     may_wake = asleep and (deployment.wakes_on_open or request.can(Permission.EDIT_DEPLOYMENT))
     return {
-        **page_context(request, deployment, "Overview"),
-        **live,
+        **live_context(deployment),
         "airflow_url": f"{deployment.url_for('open')}?{urlencode({'next': path})}"
         if deployment.airflow_url
         else None,

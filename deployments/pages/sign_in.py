@@ -7,7 +7,6 @@ from urllib.parse import urlencode, urlsplit
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.kit.http import see_other
@@ -30,15 +29,13 @@ def open_airflow(request: MemberRequest, deployment: Deployment) -> HttpResponse
     given = request.POST if request.method == "POST" else request.GET
     state, to = given.get("state", ""), given.get("next", "/")
     if not deployment.airflow_url:
-        return see_other(
-            f"{reverse('deployments:opening', args=[deployment.release_name])}?{urlencode({'to': to})}"
-        )
+        return see_other(f"{deployment.url_for('opening')}?{urlencode({'to': to})}")
     if not deployment.signs_in:
         return see_other(deployment.airflow_url)
     if not STATE.fullmatch(state):
         console = f"{request.scheme}://{request.get_host()}"
         return see_other(sign_in.start_url(deployment, to=to, console=console))
-    here = reverse("deployments:open", args=[deployment.release_name])
+    here = deployment.url_for("open")
     fields = {"state": state, "next": to}
     if request.method == "POST":
         assertion = sign_in.sign_in(deployment=deployment, by=request.user, state=state, to=to)

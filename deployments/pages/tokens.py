@@ -4,7 +4,6 @@ from uuid import UUID
 
 from allauth.account.decorators import reauthentication_required
 from django.http import HttpResponse
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from deployments.access import deployment_view
@@ -21,9 +20,9 @@ from workspaces.permissions import Permission
 
 def _place(request: MemberRequest, deployment: Deployment) -> Place:
     def url_of(name: str, *more: object) -> str:
-        return reverse(f"deployments:api_token_{name}", args=[deployment.release_name, *more])
+        return deployment.url_for(f"api_token_{name}", *more)
 
-    list_url = reverse("deployments:api_tokens", args=[deployment.release_name])
+    list_url = deployment.url_for("api_tokens")
     content = Content(deployment.pk, deployment.name, deployment.url, list_url)
     return Place(
         scope=Scope(request.workspace, Deployments.kind, content),

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.conf import settings
-from django.urls import reverse
 
 from deployments.git.keys import fingerprint
 from deployments.models import Deploy, Deployment, GitSource
@@ -82,4 +81,4 @@ def settings_of(source: GitSource) -> list[dict[str, str]]:
 
 def hook_url(deployment: Deployment) -> str:
     """To which address a Git host sends its events."""
-    return settings.BASE_URL + reverse("deployments:git_hook", args=[deployment.release_name])
+    return settings.BASE_URL + deployment.url_for("git_hook")

@@ -3,7 +3,6 @@ that the document describes, and never a fault of the console."""
 
 import copy
 from contextlib import suppress
-from uuid import uuid4
 
 import pytest
 import schemathesis
@@ -21,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from console.api.document import document
-from deployments.secrets import vault
+from deployments.tests.one_of_everything import furnish
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.api.auth import buckets
 
@@ -43,20 +42,7 @@ class Undone(Exception):
 def known(deployment, driver, workspace, cluster) -> dict[str, object]:
     """The parts of addresses that there are."""
     settle(deployment)
-    deployment.variables.create(key="REGION", value="eu")
-    deployment.variable_revisions.create(number=1, sealed=vault.seal_revision(deployment, 1, {}))
-    deployment.deploys.create(
-        number=1,
-        idempotency_key=uuid4(),
-        source="upload",
-        digest="0" * 64,
-        version="1-000000000000",
-        files=1,
-        python_files=1,
-        size=1,
-        status="failed",
-        finished_at=deployment.created_at,
-    )
+    furnish(deployment)
     return {
         "workspace_id": str(workspace.pk),
         "cluster_id": str(cluster.pk),

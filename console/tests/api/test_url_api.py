@@ -11,7 +11,7 @@ from django.urls import reverse
 from console.api.v1 import api
 from console.tests.api.conftest import Program
 from console.tests.test_url_roles import every_name
-from deployments.secrets import vault
+from deployments.tests.one_of_everything import furnish
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.api.auth import buckets
 from workspaces.models import Membership
@@ -87,20 +87,7 @@ def test_every_method_is_listed_here():
 def running(deployment, driver):
     """A Deployment that can be changed, with one of everything."""
     settle(deployment)
-    deployment.variables.create(key="REGION", value="eu")
-    deployment.variable_revisions.create(number=1, sealed=vault.seal_revision(deployment, 1, {}))
-    deployment.deploys.create(
-        number=1,
-        idempotency_key=uuid4(),
-        source="upload",
-        digest="0" * 64,
-        version="1-000000000000",
-        files=1,
-        python_files=1,
-        size=1,
-        status="failed",
-        finished_at=deployment.created_at,
-    )
+    furnish(deployment)
     return deployment
 
 

@@ -12,7 +12,7 @@ from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment, workspace_of, workspace_option
 from airdeck_cli.following import follow, follow_newest, wait_options
-from airdeck_cli.output import clean, confirm, note, to_yaml
+from airdeck_cli.output import clean, confirm, note, show, to_yaml
 from airdeck_cli.session import Globals
 
 COLORS = {"+": "green", "~": "yellow", "-": "red"}
@@ -37,9 +37,7 @@ def inspect(at: Globals, /, deployment: str, named: str, output: str, template: 
     if isinstance(value, str) and key:
         click.echo(value)
     elif output == "json":
-        import json
-
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        show(value, output, lambda: None)
     else:
         click.echo(to_yaml(value).removesuffix("...\n"), nl=False)
 
@@ -132,21 +130,11 @@ def run(
     assert place is not None  # noqa: S101 - required
     path = f"/workspaces/{place['id']}/deployment-file"
     asked = {"text": text, "mode": mode, "compat": compat}
-    try:
-        plan = client.send("POST", f"{path}/plan", asked, repeatable=True).body
-    except CliError as refused:
-        raise _named(refused, file) from None
-    show_line = note if output != "table" else click.echo
-    for ignored in plan["ignored"]:
-        note(f"Ignored: {ignored}")
-    for line in plan["lines"]:
-        show_line(click.style(_line(line), fg=COLORS[line["sign"]]))
-    if not plan["lines"]:
-        show_line(f"{plan['name']} is what the file says already. There is nothing to do.")
+    plan = _planned(client, path, asked, file, output)
     if not plan["lines"] and wait and not dry_run:
         follow_newest(client, plan["release_name"], seconds)
     if dry_run or not plan["lines"]:
-        _print(output, {"plan": plan, "changed": False})
+        show({"plan": plan, "changed": False}, output, lambda: None)
         return
     what = (
         f"Create {plan['name']}"
@@ -159,14 +147,32 @@ def run(
     found, operation = answer["deployment"], answer["operation"]
     if operation and wait:
         operation = follow(client, operation, seconds)
-    if output == "table":
-        click.echo(
-            f"{found['name']} ({found['release_name']}) is {'created' if plan['release_name'] is None else 'changed'}."
-        )
+
+    def for_people() -> None:
+        done = "created" if plan["release_name"] is None else "changed"
+        click.echo(f"{found['name']} ({found['release_name']}) is {done}.")
         if operation and not wait:
             click.echo(f"It is under way. Follow it with: airdeck wait {operation['id']}")
         click.echo(found["url"])
-    _print(output, {"plan": plan, "changed": True, "deployment": found, "operation": operation})
+
+    value = {"plan": plan, "changed": True, "deployment": found, "operation": operation}
+    show(value, output, for_people)
+
+
+def _planned(client: Client, path: str, body: dict[str, Any], file: str, output: str) -> dict[str, Any]:
+    """The plan, printed."""
+    try:
+        plan: dict[str, Any] = client.send("POST", f"{path}/plan", body, repeatable=True).body
+    except CliError as refused:
+        raise _named(refused, file) from None
+    show_line = note if output != "table" else click.echo
+    for ignored in plan["ignored"]:
+        note(f"Ignored: {ignored}")
+    for line in plan["lines"]:
+        show_line(click.style(_line(line), fg=COLORS[line["sign"]]))
+    if not plan["lines"]:
+        show_line(f"{plan['name']} is what the file says already. There is nothing to do.")
+    return plan
 
 
 def _apply(client: Client, path: str, body: dict[str, Any], file: str) -> dict[str, Any]:
@@ -179,15 +185,6 @@ def _apply(client: Client, path: str, body: dict[str, Any], file: str) -> dict[s
             raise CliError(f"{refused} Run the command again to see it.", CONFLICT) from None
         raise _named(refused, file) from None
     return found
-
-
-def _print(output: str, value: dict[str, Any]) -> None:
-    if output == "json":
-        import json
-
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-    elif output == "yaml":
-        click.echo(to_yaml(value), nl=False)
 
 
 def _line(line: dict[str, str]) -> str:
