@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import asyncssh
 import psutil
@@ -159,7 +160,8 @@ def test_a_token_is_asked_for_judged_and_in_no_argument(read, https):
 
     def watch(environ):
         for process in psutil.Process().children(recursive=True):
-            seen.extend([*process.cmdline(), *process.environ().values()])
+            with suppress(psutil.NoSuchProcess):  # ended while it is read
+                seen.extend([*process.cmdline(), *process.environ().values()])
 
     https.before = watch
     assert "asks for a sign-in" in str(refused(read, https.url("dags.git"), apart=True))
