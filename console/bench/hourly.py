@@ -28,9 +28,9 @@ STEP = 24 * 14
 
 METHOD = (
     f"{DEPLOYMENTS:,} Deployments with {HOURS:,} hourly figures each, put into the table in the order of their hours. "
-    f"The size is that of table and index after VACUUM. The page of 30 days is fetched over HTTP on one kept connection, "
-    f"{TIMES} times after {WARM} to warm up, each time of another Deployment, from request to the last byte; its query "
-    "alone is timed in this process."
+    "The size is that of table and index after VACUUM. The page of 30 days is fetched over HTTP on one kept "
+    f"connection, {TIMES} times after {WARM} to warm up, each time of another Deployment, from request to the last "
+    "byte; its query alone is timed in this process."
 )
 
 

@@ -45,9 +45,9 @@ INSERT INTO job (job_type, state, latest_heartbeat) VALUES ('SchedulerJob', 'run
 
 METHOD = (
     f"{DEPLOYMENTS} Healthy Deployments on this machine, whose API servers a helper plays; each has a metadata "
-    f"database with Airflow's tables, {DAGS} DAGs, {DAGS * RUNS_OF_A_DAG:,} runs and {DAGS * RUNS_OF_A_DAG * TASKS_OF_A_RUN:,} "
-    f"task instances. Worker and observer of the installation are stopped, and `run_forever` of the observer is run in "
-    f"a process of its own, in turn with its readings and without, {ROUNDS} times each: user and system time over "
+    f"database with Airflow's tables, {DAGS} DAGs, {RUNS_OF_A_DAG} runs of each and {TASKS_OF_A_RUN} task instances of "
+    "each run. Worker and observer of the installation are stopped, and `run_forever` of the observer is run in a "
+    f"process of its own, in turn with its readings and without, {ROUNDS} times each: user and system time over "
     f"{SECONDS:.0f} s, after all were read once. A Deployment has no processes here, so asking its Redis is not "
     "among what the observer does without the readings."
 )
