@@ -35,7 +35,7 @@ class _Table:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fresh(self) -> "_Table":
-        """Itself, read anew when it is old."""
+        """Itself, read again when it is old."""
         with self.lock:
             if time.monotonic() - self.at > FRESH_SECONDS:
                 self.processes = _seen()
