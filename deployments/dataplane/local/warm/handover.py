@@ -38,7 +38,7 @@ EARLY = (
 PATH_VARIABLE = "PYTHONPATH"
 # Airflow's own modules read these again in `take`.
 TAKEN = frozenset({"AIRFLOW_HOME", "AIRFLOW_CONFIG"})
-# Folders that modules keep in variables of theirs; the parent has some of its own, so these can be told.
+# Folders that modules keep in variables of theirs; the parent has some of its own, so these can be set.
 FOLDERS = ("HOME", "TMPDIR")
 CONFIGURATION, SETTINGS, SDK_CONFIGURATION = (
     "airflow.configuration",
