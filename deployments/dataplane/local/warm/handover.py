@@ -103,7 +103,7 @@ def search_path(
     }
     for folder in [first, *added]:
         for name in _importable(folder):
-            # A script's own folder is taken out of the path again before anything is imported (airflow_scheduler.py).
+            # A script's own folder is taken out of the path again before anything is imported (airflow_component.py).
             if name in loaded and not (folder == first and argv[1] != "-m"):
                 raise Cold(f"{folder} holds a module {name}")
             if name.endswith((".dist-info", ".egg-info")) or name == "airflow":
