@@ -228,6 +228,8 @@ WRONG_METHOD = {
     ("invitation_revoke", "get"),
 }
 SIGNED_IN = {
+    "search": 200,
+    "search_keys": 200,
     "own_tokens": 200,
     "own_token_new": 302,
     "account": 200,

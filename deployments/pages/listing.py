@@ -10,6 +10,7 @@ from console.kit.http import this_url
 from deployments.clusters.options import clusters_for
 from deployments.forms.listing import FilterForm
 from deployments.pages.common import stream_url_of
+from deployments.presenters.tab import of_list
 from deployments.queries import listing as queries
 from deployments.queries.durations import attach
 from workspaces.access import MemberRequest, who_can, workspace_view
@@ -29,6 +30,7 @@ def deployment_list(request: MemberRequest) -> HttpResponse:
     attach(rows)
     context = {
         "page": listing.page,
+        "tab": of_list(rows, listing.counts),
         "rows": rows,
         "filters": form,
         "counts": _count_links(request, listing.counts),

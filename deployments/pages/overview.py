@@ -13,6 +13,7 @@ from deployments import actions
 from deployments.access import deployment_view
 from deployments.domain.states import Operation
 from deployments.models import Deployment
+from deployments.pages import looked_at
 from deployments.pages.common import page_context
 from deployments.presenters.first_steps import first_steps
 from deployments.presenters.fragments import live_context, step_context
@@ -38,7 +39,9 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         "credential": _credential(request, deployment, revealed=None),
         "edit_url": _edit_url(request, deployment),
     }
-    return render(request, "deployments/overview/detail.html", context)
+    response = render(request, "deployments/overview/detail.html", context)
+    looked_at.remember(request, response, deployment)
+    return response
 
 
 def _ways_out(request: MemberRequest, deployment: Deployment) -> dict[str, str | None]:
