@@ -16,6 +16,7 @@ from workspaces.models import Membership, User
 
 IN_DIALOG, ON_PAGE = 6, 25  # hits of one kind
 MOST_WORDS = 6
+FIRST_ACTIONS = {"Create Deployment", "Invite people", "New Workspace"}  # offered before a word is typed
 SHORTEST_PAGE_WORD = 3  # "lo" is the beginning of too much
 
 
@@ -68,7 +69,9 @@ def _first(asked: Asked, memberships: list[Membership]) -> Iterable[Group]:
     rows = deployment_queries.by_release_names([*by_id], asked.looked_at)
     yield Group("Looked at last", tuple(_deployment(row, by_id) for row in rows))
     here = memberships[:1]
-    yield _places("Actions", places.actions(here), asked.most)
+    yield _places(
+        "Actions", [place for place in places.actions(here) if place.title in FIRST_ACTIONS], asked.most
+    )
     yield _places("Pages", places.pages(asked.user, here), asked.most)
     yield _workspaces(memberships, asked.most)
 

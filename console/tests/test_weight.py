@@ -46,7 +46,7 @@ def weight(client, url: str) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("list", 35_000), ("detail", 40_000), ("variables", 60_000), ("logs", 45_000), ("new", 40_000)],
+    [("list", 37_000), ("detail", 40_000), ("variables", 60_000), ("logs", 45_000), ("new", 40_000)],
 )
 def test_a_page_is_light(as_, alice, healthy, name, most) -> None:
     on_workspace = name in {"list", "new"}

@@ -144,7 +144,16 @@
       const script = Object.assign(document.createElement("script"), { src: finder.dataset.keys, onload: done, onerror: failed });
       document.head.append(script);
     });
-    keys.then(() => airdeckKeys[act](address), () => { location.href = address; });
+    let early = ""; // what is typed before the dialog is there
+    const keep = (event) => {
+      if (event.key.length !== 1 || event.ctrlKey || event.metaKey || event.altKey) return;
+      early += event.key;
+      event.preventDefault();
+      event.stopPropagation();
+    };
+    if (act === "search") addEventListener("keydown", keep, true);
+    const ready = () => { removeEventListener("keydown", keep, true); return early; };
+    keys.then(() => airdeckKeys[act](address, ready), () => { location.href = address; });
   };
   const single = (key) => {
     if (localStorage.getItem("airdeck-single-keys") === "off") return false;

@@ -13,6 +13,8 @@ globalThis.airdeckKeys ??= (() => {
     document.body.insertAdjacentHTML("beforeend", await answer.text());
     const dialog = document.getElementById(id);
     htmx.process(dialog);
+    const style = dialog.querySelector("link");
+    if (!style.sheet) await new Promise((done) => { style.onload = done; style.onerror = done; });
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
     });
@@ -21,8 +23,8 @@ globalThis.airdeckKeys ??= (() => {
     return dialog;
   };
 
-  const search = async (address) => {
-    const dialog = await open(address, "palette");
+  const search = async (address, ready) => {
+    const dialog = await open(address, "palette"), early = ready();
     if (!dialog) return;
     const field = dialog.querySelector("input"), list = dialog.querySelector("[role=listbox]");
     const options = () => [...list.querySelectorAll("[role=option]")];
@@ -59,6 +61,9 @@ globalThis.airdeckKeys ??= (() => {
       }
     });
     drawn();
+    if (!early) return;
+    field.value = early;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
   };
 
   const singles = (root) => {
