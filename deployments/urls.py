@@ -41,6 +41,7 @@ urlpatterns = [
     path(f"{WORKSPACE}/stream/", stream, {"changed_since": changed_since}, name="stream"),
     path(f"{ONE}/", overview.detail, name="detail"),
     path(f"{ONE}/live/", overview.live, name="live"),
+    path(f"{ONE}/figures/", overview.figures, name="figures"),
     path(f"{ONE}/badge/", overview.badge, name="badge"),
     path(f"{ONE}/first-steps/", overview.first_steps_done, name="first_steps_done"),
     path(f"{ONE}/open/", sign_in.open_airflow, name="open"),

@@ -18,7 +18,8 @@ class _Page(HTMLParser):
         self._open: list[tuple[str, dict[str, str | None], list[str]]] = []
 
     def handle_starttag(self, tag, attrs) -> None:
-        self.tags.append((tag, dict(attrs)))
+        inside_drawing = tag == "title" and any(name == "svg" for name, _, _ in self._open)
+        self.tags.append(("svg title" if inside_drawing else tag, dict(attrs)))
         if tag not in VOID:
             self._open.append((tag, dict(attrs), []))
 

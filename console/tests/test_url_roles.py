@@ -68,6 +68,7 @@ DEPLOYMENT_URLS = {
     ("deployments:api_token_new", "post"): (ADMIN, 302),
     ("deployments:detail", "get"): (MEMBER, 200),
     ("deployments:live", "get"): (MEMBER, 200),
+    ("deployments:figures", "get"): (MEMBER, 204),  # until it was Healthy
     ("deployments:badge", "get"): (MEMBER, 200),
     ("deployments:open", "get"): (MEMBER, 303),  # while it is created, to the page that waits
     ("deployments:open", "post"): (MEMBER, 303),
@@ -190,6 +191,7 @@ WRONG_METHOD = {
     ("deployments:check_name", "get"),
     ("deployments:detail", "post"),
     ("deployments:live", "post"),
+    ("deployments:figures", "post"),
     ("deployments:token", "post"),
     ("deployments:token_new", "get"),
     ("deployments:credential", "get"),

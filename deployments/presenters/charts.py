@@ -81,38 +81,39 @@ def bars(
     marks: Sequence[float] = (),
     zone: tzinfo = UTC,
     words: tuple[str, str] = ("succeeded", "failed"),
+    kinds: tuple[str, str] = ("good", "bad"),
 ) -> SafeString:
-    """One bar per slot: what went well, with what failed on top of it. A slot of which nothing is known is dotted, one
-    with nothing in it has a foot. The last slot is not over, so it is hatched. `name` makes ids; `marks` are moments,
-    as parts of the width, at which a line goes through."""
+    """One bar per slot: what went well, with what failed on top of it; `kinds` names their colors. A slot of which
+    nothing is known is dotted, one with nothing in it has a foot. The last slot is not over, so it is hatched. `name`
+    makes ids; `marks` are moments, as parts of the width, at which a line goes through."""
     top = max((slot.total for slot in slots), default=0) or 1
     pitch = WIDTH / len(slots)
     width = pitch * 0.78
     drawn, hits = [], []
     for number, slot in enumerate(slots):
         x, last = number * pitch + pitch * 0.11, number == len(slots) - 1
-        drawn.append(_bar(slot, x, width, top, name if last else ""))
+        drawn.append(_bar(slot, x, width, top, kinds, name if last else ""))
         title = escape(f"{span_text(slot.start, step, zone)}: {counted(slot, words)}")
         hits.append(
-            f'<rect class="chart__hit" x="{_n(number * pitch)}" width="{_n(pitch)}" height="{BAND}">'
-            f"<title>{title}{', so far' if last and slot.known else ''}</title></rect>"
+            f'<g class="chart__hit"><title>{title}{", so far" if last and slot.known else ""}</title>'
+            f'<path d="M{_n(number * pitch)} 0h{_n(pitch)}v{BAND}h-{_n(pitch)}z"/></g>'
         )
     patterns = "".join(
         f'<pattern id="{name}-{kind}" width="5" height="5" patternUnits="userSpaceOnUse" '
         f'patternTransform="rotate(45)"><path class="chart__{kind}-line" d="M0 0v5"/></pattern>'
-        for kind in ("good", "bad")
+        for kind in kinds
     )
     return _svg("chart", BAND, f"<defs>{patterns}</defs>", *drawn, _lines(marks, BAND), *hits)
 
 
-def _bar(slot: Slot, x: float, width: float, top: int, hatched: str) -> str:
+def _bar(slot: Slot, x: float, width: float, top: int, kinds: tuple[str, str], hatched: str) -> str:
     """The shapes of one slot; `hatched` is the name whose patterns fill it."""
     if not slot.known:
         return f'<rect class="chart__gap" x="{_n(x)}" y="{BAND - 3}" width="{_n(width)}" height="3"/>'
     if not slot.total:
         return f'<rect class="chart__foot" x="{_n(x)}" y="{BAND - 1}" width="{_n(width)}" height="1"/>'
     shapes, bottom = [], float(BAND)
-    for kind, value in (("good", slot.good or 0), ("bad", slot.bad or 0)):
+    for kind, value in zip(kinds, (slot.good or 0, slot.bad or 0), strict=True):
         if value:
             height = max(2.0, value / top * (BAND - 2))  # few are seen beside many
             bottom -= height
@@ -128,8 +129,8 @@ def _bar(slot: Slot, x: float, width: float, top: int, hatched: str) -> str:
 def ribbon(stretches: Sequence[Stretch], marks: Sequence[float] = ()) -> SafeString:
     """Which status there was when."""
     shapes = [
-        f'<rect data-tone="{each.tone}" x="{_n(each.begin * WIDTH)}" width="{_n((each.end - each.begin) * WIDTH)}" '
-        f'height="{RIBBON}"><title>{escape(each.title)}</title></rect>'
+        f'<g data-tone="{each.tone}"><title>{escape(each.title)}</title>'
+        f'<path d="M{_n(each.begin * WIDTH)} 0H{_n(each.end * WIDTH)}V{RIBBON}H{_n(each.begin * WIDTH)}z"/></g>'
         for each in stretches
     ]
     return _svg("chart chart--ribbon", RIBBON, *shapes, _lines(marks, RIBBON))

@@ -1,13 +1,9 @@
 """Charts are documents: the same figures make the same drawing, to the character."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
-import pytest
-
-from deployments.domain.time_ranges import RANGES, USUAL, range_of
 from deployments.presenters.charts import BAND, WIDTH, Slot, Stretch, bars, ribbon, span_text, strip
 
 NOON = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -31,13 +27,13 @@ GOLDEN_BARS = (
     '<rect class="chart__open chart__open--good" fill="url(#runs-good)" x="559.8" y="42.5" width="140.4" '
     'height="13.5"/>'
     '<path class="chart__mark" d="M180 0v56"/>'
-    '<rect class="chart__hit" x="0" width="180" height="56">'
-    "<title>28 Nov, 12:00 to 13:00 UTC: 2 succeeded, 2 failed</title></rect>"
-    '<rect class="chart__hit" x="180" width="180" height="56"><title>28 Nov, 13:00 to 14:00 UTC: no data</title></rect>'
-    '<rect class="chart__hit" x="360" width="180" height="56">'
-    "<title>28 Nov, 14:00 to 15:00 UTC: 0 succeeded, 0 failed</title></rect>"
-    '<rect class="chart__hit" x="540" width="180" height="56">'
-    "<title>28 Nov, 15:00 to 16:00 UTC: 1 succeeded, 0 failed, so far</title></rect></svg>"
+    '<g class="chart__hit"><title>28 Nov, 12:00 to 13:00 UTC: 2 succeeded, 2 failed</title>'
+    '<path d="M0 0h180v56h-180z"/></g>'
+    '<g class="chart__hit"><title>28 Nov, 13:00 to 14:00 UTC: no data</title><path d="M180 0h180v56h-180z"/></g>'
+    '<g class="chart__hit"><title>28 Nov, 14:00 to 15:00 UTC: 0 succeeded, 0 failed</title>'
+    '<path d="M360 0h180v56h-180z"/></g>'
+    '<g class="chart__hit"><title>28 Nov, 15:00 to 16:00 UTC: 1 succeeded, 0 failed, so far</title>'
+    '<path d="M540 0h180v56h-180z"/></g></svg>'
 )
 
 
@@ -87,8 +83,8 @@ def test_words_of_people_are_escaped_in_titles():
 def test_a_ribbon_shows_which_status_there_was_when():
     assert ribbon([Stretch(0, 0.5, "busy", "Creating"), Stretch(0.5, 1, "ok", "Healthy")], [0.1]) == (
         '<svg class="chart chart--ribbon" viewBox="0 0 720 8" preserveAspectRatio="none" aria-hidden="true">'
-        '<rect data-tone="busy" x="0" width="360" height="8"><title>Creating</title></rect>'
-        '<rect data-tone="ok" x="360" width="360" height="8"><title>Healthy</title></rect>'
+        '<g data-tone="busy"><title>Creating</title><path d="M0 0H360V8H0z"/></g>'
+        '<g data-tone="ok"><title>Healthy</title><path d="M360 0H720V8H360z"/></g>'
         '<path class="chart__mark" d="M72 0v8"/></svg>'
     )
 
@@ -100,19 +96,3 @@ def test_a_strip_is_three_short_paths_at_most():
     )
     assert strip(slots((None, None), (None, None))) == ""
     assert len(strip(slots(*[(number % 5, number % 2) for number in range(24)]))) < 650
-
-
-@pytest.mark.parametrize("each", RANGES.values(), ids=lambda each: each.key)
-def test_slots_begin_at_whole_multiples_and_hold_now_in_the_last(each):
-    now = datetime(2026, 11, 28, 16, 23, 59, tzinfo=UTC)
-    starts = each.slots(now)
-    assert len(starts) == each.count
-    assert starts[-1] <= now < starts[-1] + each.step
-    assert {later - earlier for earlier, later in pairwise(starts)} == {each.step}
-    assert each.place(starts[0], now) == 0
-    assert each.place(starts[0] - HOUR, now) is None
-    assert 0.9 < each.place(now, now) <= 1
-
-
-def test_an_unknown_range_is_that_of_a_day():
-    assert range_of("nonsense") is range_of("") is USUAL

@@ -1,0 +1,275 @@
+"""What a Deployment's Airflow does, for its page: figures of now, and charts of a span of time on one axis. The charts
+themselves are drawn by `charts`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from console.kit.templatetags.ui import ago
+from console.kit.wording import rough
+from deployments.domain.states import STATUS_APPEARANCE, Executor, Status
+from deployments.models import Deploy, Deployment, LatestReading
+from deployments.presenters.charts import Slot, Stretch, bars, ribbon
+from deployments.queries import activity, readings
+from deployments.queries.activity import Entry, Filters
+from deployments.queries.readings import SPANS, Bucket, Series, Span
+
+USUAL = SPANS["24h"]
+MOST_ENTRIES = 200  # of what happened, that is put on the axis
+LISTED_ENTRIES = 6
+LISTED_ERRORS = 5
+SILENT_SCHEDULER = timedelta(minutes=2)
+AXIS_LABELS = 4
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure of now, with what it is called and what there is to say about it."""
+
+    label: str
+    value: str
+    detail: str = ""
+    tone: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Band:
+    """One chart with its heading and its sum in words."""
+
+    title: str
+    total: str
+    drawing: SafeString
+
+
+def span_of(key: str) -> Span:
+    """The span of this key; 24 hours when there is none."""
+    return SPANS.get(key, USUAL)
+
+
+def has_figures(deployment: Deployment) -> bool:
+    """Whether there is anything to show: not before it was Healthy once, and not while it is deleted."""
+    return deployment.first_healthy_at is not None and not deployment.is_deleting
+
+
+def figures_context(deployment: Deployment, span: Span) -> dict[str, Any]:
+    """The context of deployments/overview/_figures.html. Four queries: reading, figures, what happened, last deploy."""
+    now = timezone.now()
+    reading = readings.latest(deployment)
+    series = readings.series(deployment, span, now)
+    begin = series.starts[0]
+    happened = activity.entries(deployment.workspace, deployment, Filters(since=begin), most=MOST_ENTRIES)
+    axis = _Axis(begin, series.starts[-1] + span.step, now)
+    acts = [entry for entry in happened if not entry.status]
+    marks = [place for entry in acts if (place := axis.place(entry.at)) is not None]
+    url = deployment.url_for("figures")
+    return {
+        "d": deployment,
+        "reading": reading,
+        "stale": _stale(deployment, reading),
+        "figures_url": f"{url}?span={span.key}",
+        "spans": [
+            {"label": each.label, "key": each.key, "url": f"{url}?span={each.key}", "current": each is span}
+            for each in SPANS.values()
+        ],
+        "tiles": _tiles(deployment, reading, now),
+        "bands": _bands(series, marks),
+        "ribbon": ribbon(_stretches(deployment, happened, axis), marks),
+        "axis": _labels(series),
+        "table": _table(series),
+        "has_tasks": series.span.step >= readings.HOUR,
+        "happened": happened[:LISTED_ENTRIES],
+        "import_errors": reading.import_errors[:LISTED_ERRORS] if reading else [],
+        "more_errors": max(0, reading.import_error_count - LISTED_ERRORS) if reading else 0,
+        "queues": [_queue(each) for each in reading.queues] if reading else [],
+        "lost_queues": ", ".join(reading.lost_queues) if reading else "",
+    }
+
+
+def _stale(deployment: Deployment, reading: LatestReading | None) -> str:
+    """Why the figures of now are not of now; "" when they are."""
+    if reading is None or reading.is_fresh:
+        return ""
+    if deployment.hibernating:
+        return "It hibernates. These figures are from before."
+    return (
+        reading.problem
+        or "Nothing was read of it since. Check that it is Healthy and that the observer runs."
+    )
+
+
+@dataclass(frozen=True)
+class _Axis:
+    begin: datetime
+    end: datetime
+    now: datetime
+
+    def place(self, moment: datetime) -> float | None:
+        """From 0 to 1; None outside."""
+        part = (moment - self.begin) / (self.end - self.begin)
+        return part if 0 <= part <= 1 else None
+
+
+def _queue(found: dict[str, Any]) -> dict[str, Any]:
+    waits = found.get("oldest_seconds")
+    return {**found, "name": found["name"] or "no queue", "waits": rough(waits) if waits is not None else ""}
+
+
+# -- Now --
+
+
+def _tiles(deployment: Deployment, reading: LatestReading | None, now: datetime) -> list[Tile]:
+    if reading is None:
+        return []
+    tiles = [
+        Tile("DAGs", str(reading.dags), f"{reading.dags_paused} paused" if reading.dags_paused else ""),
+        Tile(
+            "Import errors", str(reading.import_error_count), tone="bad" if reading.import_error_count else ""
+        ),
+        Tile("Runs", f"{reading.runs_running} running", f"{reading.runs_queued} queued"),
+        Tile(
+            "Tasks",
+            f"{reading.tasks_running} running",
+            f"{reading.tasks_queued} queued, {reading.tasks_scheduled} scheduled",
+        ),
+    ]
+    if deployment.executor == Executor.CELERY and reading.workers is not None:
+        tiles.append(Tile("Workers", str(reading.workers)))
+    tiles.append(_heartbeat(reading, now))
+    absent = "" if reading.cpu_millis is not None else reading.usage_absent
+    cpu = "–" if reading.cpu_millis is None else f"{reading.cpu_millis / 1000:.2f} cores"
+    memory = "–" if reading.memory_mib is None else _memory(reading.memory_mib)
+    tiles += [Tile("CPU", cpu, absent), Tile("Memory", memory)]
+    last = Deploy.objects.filter(deployment=deployment).order_by("-number").first()
+    if last is not None:
+        last.deployment = deployment  # its address asks no query
+        tiles.append(
+            Tile(
+                "Last deploy",
+                f"#{last.number}",
+                f"{last.state.label}, {ago(last.created_at, now)}",
+                url=last.url,
+            )
+        )
+    return tiles
+
+
+def _memory(mib: int) -> str:
+    return f"{mib / 1024:.1f} GiB" if mib >= 1024 else f"{mib} MiB"
+
+
+def _heartbeat(reading: LatestReading, now: datetime) -> Tile:
+    heard = reading.scheduler_heard_at
+    if heard is None:
+        return Tile("Scheduler", "–", "no heartbeat yet")
+    age = now - heard
+    seconds = max(0.0, age.total_seconds())
+    return Tile(
+        "Scheduler",
+        f"{rough(seconds)} ago",
+        "last heartbeat",
+        "bad" if reading.is_fresh and age > SILENT_SCHEDULER else "",
+    )
+
+
+# -- Over time --
+
+
+def _slots(series: Series, good: str, bad: str) -> list[Slot]:
+    pairs = zip(series.starts, series.values(good), series.values(bad), strict=True)
+    return [Slot(start, first, second) for start, first, second in pairs]
+
+
+def _bands(series: Series, marks: Sequence[float]) -> list[Band]:
+    zone = timezone.get_current_timezone()
+    step = series.span.step
+
+    def ended(title: str, name: str) -> Band:
+        good, bad = f"{name}_succeeded", f"{name}_failed"
+        drawing = bars(_slots(series, good, bad), name=f"chart-{name}", step=step, marks=marks, zone=zone)
+        return Band(title, f"{series.total(good)} succeeded, {series.total(bad)} failed", drawing)
+
+    found = [ended("Runs", "runs")]
+    if step >= readings.HOUR:  # tasks that ended are counted by the hour
+        found.append(ended("Tasks", "tasks"))
+    busiest = max((value or 0 for value in series.values("running")), default=0)
+    longest = max((value or 0 for value in series.values("queued")), default=0)
+    busy = bars(
+        _slots(series, "running", "queued"),
+        name="chart-busy",
+        step=step,
+        marks=marks,
+        zone=zone,
+        words=("running", "queued"),
+        kinds=("good", "wait"),
+    )
+    found.append(Band("Tasks at once", f"at most {busiest} running, {longest} queued", busy))
+    return found
+
+
+def _stretches(deployment: Deployment, happened: Sequence[Entry], axis: _Axis) -> list[Stretch]:
+    """Which status there was when, oldest first. Before the first change it was the one that this change left."""
+    changes = [entry for entry in reversed(happened) if entry.status]
+    begin = axis.place(deployment.created_at) or 0.0
+    if len(happened) == MOST_ENTRIES and changes:  # what was before is not known
+        begin = axis.place(changes[0].at) or 0.0
+    status = changes[0].before["status"] if changes else deployment.shown_status
+    found = []
+    for change in changes:
+        end = axis.place(change.at) or begin
+        found.append(_stretch(begin, end, status))
+        begin, status = end, change.after["status"]
+    found.append(_stretch(begin, axis.place(axis.now) or 1.0, status))
+    return [each for each in found if each.end > each.begin]
+
+
+def _stretch(begin: float, end: float, status: str) -> Stretch:
+    known = Status(status)
+    return Stretch(begin, end, STATUS_APPEARANCE[known].tone, known.label)
+
+
+def _labels(series: Series) -> list[str]:
+    """The times under the charts: four beginnings, evenly; the last word is "now"."""
+    short = series.span.step < timedelta(minutes=90)
+    form = "%H:%M" if short else "%-d %b"
+    part = len(series.starts) / AXIS_LABELS
+    return [f"{series.starts[int(part * number)]:{form}}" for number in range(AXIS_LABELS)]
+
+
+def _table(series: Series) -> SafeString:
+    """The rows of the table of figures, newest first."""
+    zone, step, tasks = timezone.get_current_timezone(), series.span.step, series.span.step >= readings.HOUR
+    rows = []
+    for start, bucket in reversed(list(zip(series.starts, series.buckets, strict=True))):
+        at = start.astimezone(UTC)
+        form = "%-d %b %Y" if step >= timedelta(days=1) else "%-d %b, %H:%M"
+        own = f"{start.astimezone(zone):%-d %b %Y, %H:%M %Z}"
+        rows.append((at.isoformat(), own, f"{at:{form}}", _cells(bucket, tasks)))
+    return format_html_join(
+        "",
+        '<tr role="row"><th scope="row" role="rowheader"><time datetime="{}" title="{}">{}</time></th>{}</tr>',
+        rows,
+    )
+
+
+def _cells(bucket: Bucket | None, tasks: bool) -> SafeString:
+    names = [
+        "runs_succeeded",
+        "runs_failed",
+        *(["tasks_succeeded", "tasks_failed"] if tasks else []),
+        "running",
+        "queued",
+    ]
+    if bucket is None:
+        return format_html('<td role="cell" class="right muted" colspan="{}">no data</td>', len(names))
+    values = [getattr(bucket, name) for name in names]
+    return format_html_join(
+        "",
+        '<td role="cell" class="num right">{}</td>',
+        (("–" if value is None else value,) for value in values),
+    )
