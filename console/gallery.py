@@ -38,6 +38,8 @@ class Row:
     step_progress: StepProgress | None = None
     phase: str = ""
     failing: bool = False
+    strip: str = ""
+    strip_words: str = ""
     cluster: Cluster = field(default_factory=lambda: Cluster(name="This machine"))
 
     def url_for(self, name: str, *more: object) -> str:

@@ -11,6 +11,7 @@ from deployments.pages import (
     git_hook,
     git_sources,
     hibernation,
+    home,
     listing,
     logs,
     opening,
@@ -31,6 +32,7 @@ ONE = "deployments/<slug:release_name>"
 
 app_name = "deployments"
 urlpatterns = [
+    path(f"{WORKSPACE}/", home.home, name="home"),
     path(f"{WORKSPACE}/deployments/", listing.deployment_list, name="list"),
     path(f"{WORKSPACE}/deployments/new/", create.new_deployment, name="new"),
     path(f"{WORKSPACE}/deployments/new/summary/", create.summary, name="summary"),

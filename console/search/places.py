@@ -47,6 +47,7 @@ OF_A_DEPLOYMENT = (
     DeploymentPage("Settings", "settings", ("settings", "edit"), Permission.EDIT_DEPLOYMENT),
 )
 _WORKSPACE_PAGES = (
+    ("Home", "deployments:home", "house", "attention overview runs", Permission.VIEW),
     ("Deployments", "deployments:list", "layers", "list", Permission.VIEW),
     ("Activity", "deployments:activity", "history", "audit events who did what", Permission.VIEW),
     ("Members", "members", "users", "people roles team invitations", Permission.VIEW),

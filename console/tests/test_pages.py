@@ -76,6 +76,7 @@ def pages_of(deployment: Deployment) -> list[str]:
     """The pages of a Workspace and of a Deployment in it, by address."""
     here = [deployment.workspace_id]
     return [
+        reverse("deployments:home", args=here),
         reverse("deployments:list", args=here),
         reverse("deployments:list", args=here) + "?q=nothing-like-this",
         reverse("deployments:new", args=here),

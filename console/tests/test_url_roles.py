@@ -24,6 +24,7 @@ LOGIN = "login"  # a redirect to sign-in
 
 # name: (method, needed role, answer when allowed). A stranger gets 404, a member with too small a role 403.
 WORKSPACE_URLS = {
+    ("deployments:home", "get"): (MEMBER, 200),
     ("deployments:list", "get"): (MEMBER, 200),
     ("deployments:new", "get"): (EDITOR, 200),
     ("deployments:new", "post"): (EDITOR, 422),
@@ -186,6 +187,7 @@ WRONG_METHOD = {
     ("deployments:component_now", "post"),
     ("deployments:variables", "post"),
     ("deployments:variables_download", "post"),
+    ("deployments:home", "post"),
     ("deployments:list", "post"),
     ("deployments:summary", "get"),
     ("deployments:check_name", "get"),

@@ -58,7 +58,9 @@ def test_a_cluster_that_does_not_measure_says_why(emulator, api, status, sentenc
     measured = Measured()
     assert usage.usage(api, measured, "one").absent == sentence
     assert usage.usage(api, measured, "one").absent == sentence
-    assert len([call for _, call in emulator.calls if "metrics.k8s.io" in call]) == 1  # it is left alone for ten minutes
+    assert (
+        len([call for _, call in emulator.calls if "metrics.k8s.io" in call]) == 1
+    )  # it is left alone for ten minutes
 
 
 def test_an_api_server_that_fails_costs_no_reading(emulator, api):
