@@ -55,6 +55,7 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
     items = [
         ("Home", workspace.url_for("deployments:home"), "house"),
         ("Deployments", workspace.url_for("deployments:list"), "layers"),
+        ("DAGs", workspace.url_for("deployments:workspace_dags"), "workflow"),
         ("Activity", workspace.url_for("deployments:activity"), "history"),
         ("Members", workspace.url_for("members"), "users"),
         ("API tokens", workspace.url_for("workspace_tokens"), "key-round"),

@@ -86,10 +86,13 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("members", args=here),
         reverse("members", args=here) + "?q=nothing-like-this",
         reverse("members_invite", args=here),
+        reverse("deployments:workspace_dags", args=here),
         reverse("deployments:activity", args=here),
         reverse("deployments:activity", args=here) + "?q=nothing-like-this",
         deployment.url,
         reverse("deployments:deployment_activity", args=[deployment.release_name]),
+        reverse("deployments:dags", args=[deployment.release_name]),
+        reverse("deployments:dags", args=[deployment.release_name]) + "?q=nothing-like-this",
         reverse("deployments:logs", args=[deployment.release_name]),
         reverse("deployments:logs", args=[deployment.release_name])
         + "?component=triggerer&level=error&q=nothing",
