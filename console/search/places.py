@@ -39,6 +39,7 @@ class DeploymentPage:
 
 OF_A_DEPLOYMENT = (
     DeploymentPage("Open Airflow", "open", ("open", "airflow"), Permission.OPEN_AIRFLOW),
+    DeploymentPage("DAGs", "dags", ("dags",)),
     DeploymentPage("Deploys", "deploys", ("deploys", "code", "rollback")),
     DeploymentPage("Worker queues", "queues", ("worker", "queues")),
     DeploymentPage("Variables", "variables", ("variables", "environment", "secrets")),
@@ -49,6 +50,7 @@ OF_A_DEPLOYMENT = (
 _WORKSPACE_PAGES = (
     ("Home", "deployments:home", "house", "attention overview runs", Permission.VIEW),
     ("Deployments", "deployments:list", "layers", "list", Permission.VIEW),
+    ("DAGs", "deployments:workspace_dags", "workflow", "runs schedules", Permission.VIEW),
     ("Activity", "deployments:activity", "history", "audit events who did what", Permission.VIEW),
     ("Members", "members", "users", "people roles team invitations", Permission.VIEW),
     ("API tokens", "workspace_tokens", "key-round", "access keys programs", Permission.VIEW),

@@ -8,7 +8,7 @@ from uuid import UUID
 from console.search import places
 from console.search.places import OF_A_DEPLOYMENT, DeploymentPage, Place
 from deployments.domain.states import Executor, Status
-from deployments.models import Deployment
+from deployments.models import Dag, Deployment
 from deployments.queries import search as deployment_queries
 from workspaces import search as tenancy
 from workspaces.access import may
@@ -57,7 +57,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def find(asked: Asked) -> list[Group]:
-    """The groups that hold something. At most four queries; without words two, for what the person may want first."""
+    """The groups that hold something. At most five queries; without words two, for what the person may want first."""
     memberships = tenancy.memberships(asked.user)
     memberships.sort(key=lambda each: str(each.workspace_id) != asked.here)
     groups = _found(asked, memberships) if asked.words else _first(asked, memberships)
@@ -79,7 +79,13 @@ def _first(asked: Asked, memberships: list[Membership]) -> Iterable[Group]:
 def _found(asked: Asked, memberships: list[Membership]) -> Iterable[Group]:
     words, most = asked.words, asked.most
     by_id = {each.workspace_id: each for each in memberships}
-    yield _deployments(asked, by_id)
+    here = next((each for each in by_id if str(each) == asked.here), None)
+    yield _deployments(asked, by_id, here)
+    yield _cut(
+        "DAGs",
+        [_dag(row, by_id) for row in deployment_queries.dags([*by_id], words, most + 1, here=here)],
+        most,
+    )
     named = [each for each in memberships if all(word in each.workspace.name.lower() for word in words)]
     yield _workspaces(named, most)
     people = tenancy.people([*by_id], words, most + 1)
@@ -124,10 +130,16 @@ def _deployment(row: Deployment, by_id: dict[UUID, Membership], page: Deployment
     return Hit(f"{row.name}: {page.title}", row.url_for(page.name), "wind", note, row.shown_status)
 
 
-def _deployments(asked: Asked, by_id: dict[UUID, Membership]) -> Group:
+def _dag(row: Dag, by_id: dict[UUID, Membership]) -> Hit:
+    deployment = row.deployment
+    url = f"{deployment.url_for('dags')}?{urlencode({'q': row.dag_id})}"
+    note = f"{deployment.name}, {by_id[deployment.workspace_id].workspace.name}"
+    return Hit(row.name or row.dag_id, url, "workflow", note)
+
+
+def _deployments(asked: Asked, by_id: dict[UUID, Membership], here: UUID | None) -> Group:
     """By their names; and "analytics logs" also finds the logs of Analytics."""
     page, rest = _page_of(asked.words)
-    here = next((each for each in by_id if str(each) == asked.here), None)
     rows = deployment_queries.deployments([*by_id], (asked.words, rest), asked.most + 1, here=here)
     hits = []
     for row in rows:

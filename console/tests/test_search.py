@@ -8,7 +8,7 @@ from conftest import make_user
 from console.bench.rows import make_deployments
 from console.search.results import IN_DIALOG, words_of
 from console.tests.html_rules import complaints
-from deployments.models import Deployment, ReleaseName
+from deployments.models import Dag, Deployment, ReleaseName
 from deployments.pages.looked_at import COOKIE
 from workspaces.actions import workspaces as workspace_actions
 from workspaces.models import Membership
@@ -134,22 +134,39 @@ def test_wildcards_are_characters_like_others(as_, vera, deployment):
     assert "Deployments" not in found(as_(vera), "an_lytics")
 
 
-def test_a_search_takes_four_queries_at_any_size(as_, vera, workspace, cluster):
+def dag(deployment: Deployment, dag_id: str) -> Dag:
+    return Dag.objects.create(deployment=deployment, dag_id=dag_id, name=dag_id, digest="x")
+
+
+def test_dags_lead_to_the_list_that_shows_them(as_, vera, charlie, deployment):
+    for dag_id in ("load_customers", "customers_daily", "reports"):
+        dag(deployment, dag_id)
+    hits = found(as_(vera), "customers")["DAGs"]
+    assert [title for title, _ in hits] == ["customers_daily", "load_customers"]
+    assert "customers_daily" in as_(vera).get(hits[0][1]).content.decode()
+    assert "DAGs" not in found(as_(charlie), "customers")
+    Deployment.objects.update(deleted_at=deployment.created_at)
+    assert "DAGs" not in found(as_(vera), "customers")
+
+
+def test_a_search_takes_five_queries_at_any_size(as_, vera, workspace, cluster):
     client = as_(vera)
     client.get("/search/?q=deployment", headers=HTMX)
     counts = []
     for amount in (3, 40):
         Deployment.objects.all().delete()
         make_deployments(workspace, amount)
+        one = Deployment.objects.first()
         for _ in range(amount):
+            dag(one, f"deployment_{amount}_{_}")
             user = make_user(f"person-{amount}-{_}@example.org", f"Person of deployment {_}")
             Membership.objects.create(workspace=workspace, user=user, role=Role.MEMBER)
         with CaptureQueriesContext(connection) as queries:
             answer = client.get("/search/?q=deployment", headers=HTMX)
         counts.append(len(queries))
-        assert answer.content.count(b'role="option"') >= min(amount, IN_DIALOG) * 2
+        assert answer.content.count(b'role="option"') >= min(amount, IN_DIALOG) * 3
         ReleaseName.objects.all().delete()
-    assert counts == [5, 5]  # session and person, memberships, Deployments, members
+    assert counts == [6, 6]  # session and person, memberships, Deployments, DAGs, members
 
 
 def test_the_dialog_and_the_results_come_without_the_shell(as_, vera, deployment):

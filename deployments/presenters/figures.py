@@ -73,6 +73,7 @@ def figures_context(deployment: Deployment, span: Span) -> dict[str, Any]:
         "reading": reading,
         "stale": _stale(deployment, reading),
         "figures_url": f"{url}?span={span.key}",
+        "dags_url": deployment.url_for("dags"),
         "spans": [
             {"label": each.label, "key": each.key, "url": f"{url}?span={each.key}", "current": each is span}
             for each in SPANS.values()
@@ -127,7 +128,12 @@ def _tiles(deployment: Deployment, reading: LatestReading | None, now: datetime)
     if reading is None:
         return []
     tiles = [
-        Tile("DAGs", str(reading.dags), f"{reading.dags_paused} paused" if reading.dags_paused else ""),
+        Tile(
+            "DAGs",
+            str(reading.dags),
+            f"{reading.dags_paused} paused" if reading.dags_paused else "",
+            url=deployment.url_for("dags"),
+        ),
         Tile(
             "Import errors", str(reading.import_error_count), tone="bad" if reading.import_error_count else ""
         ),

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Lower
 
-from deployments.models import Deployment
+from deployments.models import Dag, Deployment
 
 SHOWN = (  # what a result says of one, and what its status is judged by
     *("name", "release_name", "executor", "status", "observed_at", "due_at", "deleted_at", "workspace_id"),
@@ -50,3 +50,22 @@ def by_release_names(workspace_ids: Sequence[UUID], names: Sequence[str]) -> lis
         return []
     found = {each.release_name: each for each in _of(workspace_ids).filter(release_name__in=names)}
     return [found[name] for name in names if name in found]
+
+
+def dags(
+    workspace_ids: Sequence[UUID], words: Sequence[str], most: int, *, here: UUID | None = None
+) -> list[Dag]:
+    """At most `most` DAGs of these Workspaces in whose name or id every word is, each with its Deployment. Those that
+    begin with the first word come first, then those of the Workspace `here`. One query."""
+    rows = Dag.objects.filter(deployment__workspace_id__in=workspace_ids, deployment__deleted_at__isnull=True)
+    for word in words:
+        rows = rows.filter(Q(dag_id__icontains=word) | Q(name__icontains=word))
+    begins = Q(dag_id__istartswith=words[0]) | Q(name__istartswith=words[0])
+    rank = Case(When(begins, then=Value(0)), default=Value(1), output_field=IntegerField())
+    near = Case(
+        When(deployment__workspace_id=here, then=Value(0)), default=Value(1), output_field=IntegerField()
+    )
+    rows = rows.select_related("deployment").only(
+        "dag_id", "name", "deployment__name", "deployment__release_name", "deployment__workspace_id"
+    )
+    return list(rows.order_by(rank, near, Lower("name"), "pk")[:most])
