@@ -20,6 +20,7 @@ class Slot:
     start: datetime
     good: int | None
     bad: int | None = None
+    words: str = ""  # `span_text` of it
 
     @property
     def known(self) -> bool:
@@ -51,11 +52,10 @@ def _n(value: float) -> str:
 def span_text(start: datetime, step: timedelta, zone: tzinfo) -> str:
     """ "14:00 to 15:00 UTC", with the day where a slot is not of today's clock, and the reader's own time beside it."""
 
+    form = "%-d %b, %H:%M" if step >= timedelta(days=1) else "%H:%M"
+
     def words(at: datetime) -> str:
-        end = at + step
-        if step >= timedelta(days=1):
-            return f"{at:%-d %b, %H:%M} to {end:%-d %b, %H:%M}"
-        return f"{at:%-d %b, %H:%M} to {end:%H:%M}"
+        return f"{at:%-d %b, %H:%M} to {at + step:{form}}"
 
     utc, own = start.astimezone(UTC), start.astimezone(zone)
     text = f"{words(utc)} UTC"
@@ -77,9 +77,7 @@ def bars(
     slots: Sequence[Slot],
     *,
     name: str,
-    step: timedelta,
     marks: Sequence[float] = (),
-    zone: tzinfo = UTC,
     words: tuple[str, str] = ("succeeded", "failed"),
     kinds: tuple[str, str] = ("good", "bad"),
 ) -> SafeString:
@@ -93,9 +91,9 @@ def bars(
     for number, slot in enumerate(slots):
         x, last = number * pitch + pitch * 0.11, number == len(slots) - 1
         drawn.append(_bar(slot, x, width, top, kinds, name if last else ""))
-        title = escape(f"{span_text(slot.start, step, zone)}: {counted(slot, words)}")
+        so_far = ", so far" if last and slot.known else ""
         hits.append(
-            f'<g class="chart__hit"><title>{title}{", so far" if last and slot.known else ""}</title>'
+            f'<g class="chart__hit"><title>{slot.words}: {counted(slot, words)}{so_far}</title>'
             f'<path d="M{_n(number * pitch)} 0h{_n(pitch)}v{BAND}h-{_n(pitch)}z"/></g>'
         )
     patterns = "".join(

@@ -3,21 +3,20 @@ themselves are drawn by `charts`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from console.kit.templatetags.ui import ago
 from console.kit.wording import rough
 from deployments.domain.states import STATUS_APPEARANCE, Executor, Status
 from deployments.models import Deploy, Deployment, LatestReading
-from deployments.presenters.charts import Slot, Stretch, bars, ribbon
+from deployments.presenters.charts import Slot, Stretch, bars, ribbon, span_text
 from deployments.queries import activity, readings
-from deployments.queries.activity import Entry, Filters
-from deployments.queries.readings import SPANS, Bucket, Series, Span
+from deployments.queries.activity import Entry
+from deployments.queries.readings import SPANS, Series, Span
 
 USUAL = SPANS["24h"]
 MOST_ENTRIES = 200  # of what happened, that is put on the axis
@@ -25,6 +24,7 @@ LISTED_ENTRIES = 6
 LISTED_ERRORS = 5
 SILENT_SCHEDULER = timedelta(minutes=2)
 AXIS_LABELS = 4
+TASKS = ("tasks_succeeded", "tasks_failed")
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,13 @@ def has_figures(deployment: Deployment) -> bool:
 
 
 def figures_context(deployment: Deployment, span: Span) -> dict[str, Any]:
-    """The context of deployments/overview/_figures.html. Four queries: reading, figures, what happened, last deploy."""
+    """The context of deployments/overview/_figures.html. Five queries: reading, figures, acts, changes of status, and
+    the last deploy."""
     now = timezone.now()
     reading = readings.latest(deployment)
     series = readings.series(deployment, span, now)
     begin = series.starts[0]
-    happened = activity.entries(deployment.workspace, deployment, Filters(since=begin), most=MOST_ENTRIES)
+    happened = activity.lately(deployment, begin, MOST_ENTRIES)
     axis = _Axis(begin, series.starts[-1] + span.step, now)
     acts = [entry for entry in happened if not entry.status]
     marks = [place for entry in acts if (place := axis.place(entry.at)) is not None]
@@ -151,7 +152,10 @@ def _tiles(deployment: Deployment, reading: LatestReading | None, now: datetime)
     cpu = "–" if reading.cpu_millis is None else f"{reading.cpu_millis / 1000:.2f} cores"
     memory = "–" if reading.memory_mib is None else _memory(reading.memory_mib)
     tiles += [Tile("CPU", cpu, absent), Tile("Memory", memory)]
-    last = Deploy.objects.filter(deployment=deployment).order_by("-number").first()
+    deploys = Deploy.objects.filter(deployment=deployment).only(
+        "number", "status", "created_at", "deployment_id"
+    )
+    last = deploys.order_by("-number").first()
     if last is not None:
         last.deployment = deployment  # its address asks no query
         tiles.append(
@@ -186,19 +190,19 @@ def _heartbeat(reading: LatestReading, now: datetime) -> Tile:
 # -- Over time --
 
 
-def _slots(series: Series, good: str, bad: str) -> list[Slot]:
-    pairs = zip(series.starts, series.values(good), series.values(bad), strict=True)
-    return [Slot(start, first, second) for start, first, second in pairs]
-
-
 def _bands(series: Series, marks: Sequence[float]) -> list[Band]:
-    zone = timezone.get_current_timezone()
     step = series.span.step
+    zone = timezone.get_current_timezone()
+    words = [span_text(start, step, zone) for start in series.starts]
+
+    def slots(good: str, bad: str) -> list[Slot]:
+        values = zip(series.starts, series.values(good), series.values(bad), words, strict=True)
+        return [Slot(*each) for each in values]
 
     def ended(title: str, name: str) -> Band:
         good, bad = f"{name}_succeeded", f"{name}_failed"
-        drawing = bars(_slots(series, good, bad), name=f"chart-{name}", step=step, marks=marks, zone=zone)
-        return Band(title, f"{series.total(good)} succeeded, {series.total(bad)} failed", drawing)
+        total = f"{series.total(good)} succeeded, {series.total(bad)} failed"
+        return Band(title, total, bars(slots(good, bad), name=f"chart-{name}", marks=marks))
 
     found = [ended("Runs", "runs")]
     if step >= readings.HOUR:  # tasks that ended are counted by the hour
@@ -206,11 +210,9 @@ def _bands(series: Series, marks: Sequence[float]) -> list[Band]:
     busiest = max((value or 0 for value in series.values("running")), default=0)
     longest = max((value or 0 for value in series.values("queued")), default=0)
     busy = bars(
-        _slots(series, "running", "queued"),
+        slots("running", "queued"),
         name="chart-busy",
-        step=step,
         marks=marks,
-        zone=zone,
         words=("running", "queued"),
         kinds=("good", "wait"),
     )
@@ -222,7 +224,7 @@ def _stretches(deployment: Deployment, happened: Sequence[Entry], axis: _Axis) -
     """Which status there was when, oldest first. Before the first change it was the one that this change left."""
     changes = [entry for entry in reversed(happened) if entry.status]
     begin = axis.place(deployment.created_at) or 0.0
-    if len(happened) == MOST_ENTRIES and changes:  # what was before is not known
+    if len(changes) == MOST_ENTRIES:  # what was before is not known
         begin = axis.place(changes[0].at) or 0.0
     status = changes[0].before["status"] if changes else deployment.shown_status
     found = []
@@ -248,34 +250,18 @@ def _labels(series: Series) -> list[str]:
 
 
 def _table(series: Series) -> SafeString:
-    """The rows of the table of figures, newest first."""
-    zone, step, tasks = timezone.get_current_timezone(), series.span.step, series.span.step >= readings.HOUR
+    """The rows of the table of figures, newest first. Numbers and times of ours alone, so nothing is escaped."""
+    zone, tasks = timezone.get_current_timezone(), series.span.step >= readings.HOUR
+    names = ["runs_succeeded", "runs_failed", *(TASKS if tasks else ()), "running", "queued"]
+    gap = f'<td role="cell" class="right muted" colspan="{len(names)}">no data</td>'
     rows = []
-    for start, bucket in reversed(list(zip(series.starts, series.buckets, strict=True))):
-        at = start.astimezone(UTC)
-        form = "%-d %b %Y" if step >= timedelta(days=1) else "%-d %b, %H:%M"
+    for start, bucket in zip(reversed(series.starts), reversed(series.buckets), strict=True):
+        cells = gap if bucket is None else "".join(_cell(getattr(bucket, name)) for name in names)
         own = f"{start.astimezone(zone):%-d %b %Y, %H:%M %Z}"
-        rows.append((at.isoformat(), own, f"{at:{form}}", _cells(bucket, tasks)))
-    return format_html_join(
-        "",
-        '<tr role="row"><th scope="row" role="rowheader"><time datetime="{}" title="{}">{}</time></th>{}</tr>',
-        rows,
-    )
+        time = f'<time datetime="{start:%Y-%m-%dT%H:%MZ}" title="{own}">{start:%-d %b, %H:%M}</time>'
+        rows.append(f'<tr role="row"><th scope="row" role="rowheader">{time}</th>{cells}</tr>')
+    return mark_safe("".join(rows))  # noqa: S308 - see above
 
 
-def _cells(bucket: Bucket | None, tasks: bool) -> SafeString:
-    names = [
-        "runs_succeeded",
-        "runs_failed",
-        *(["tasks_succeeded", "tasks_failed"] if tasks else []),
-        "running",
-        "queued",
-    ]
-    if bucket is None:
-        return format_html('<td role="cell" class="right muted" colspan="{}">no data</td>', len(names))
-    values = [getattr(bucket, name) for name in names]
-    return format_html_join(
-        "",
-        '<td role="cell" class="num right">{}</td>',
-        (("–" if value is None else value,) for value in values),
-    )
+def _cell(value: int | None) -> str:
+    return f'<td role="cell" class="num right">{"–" if value is None else value}</td>'

@@ -10,7 +10,7 @@ from django.utils import timezone
 from console.kit.templatetags.ui import until
 from deployments.domain.states import STATUS_APPEARANCE, Status
 from deployments.models import Deployment
-from deployments.presenters.charts import Slot, bars
+from deployments.presenters.charts import Slot, bars, span_text
 from deployments.queries import attention, readings
 from workspaces.models import ApiToken, Workspace
 
@@ -94,12 +94,13 @@ def day_context(workspace: Workspace) -> dict[str, Any]:
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [last - HOUR * back for back in range(23, -1, -1)]
     counts = attention.day_of(workspace, hours)
-    slots = [Slot(hour, *counts[hour]) if hour in counts else Slot(hour, None) for hour in hours]
+    zone, nothing = timezone.get_current_timezone(), (None, None)
+    slots = [Slot(hour, *counts.get(hour, nothing), span_text(hour, HOUR, zone)) for hour in hours]
     good, bad = sum(slot.good or 0 for slot in slots), sum(slot.bad or 0 for slot in slots)
     return {
         "runs_known": bool(counts),
         "runs_total": f"{good} succeeded, {bad} failed",
-        "runs_chart": bars(slots, name="day", step=HOUR, zone=timezone.get_current_timezone()),
+        "runs_chart": bars(slots, name="day"),
         "runs_axis": [f"{hours[number]:%H:%M}" for number in (0, 6, 12, 18)],
         "failed_runs": attention.failed_runs(workspace, now - timedelta(hours=24), FAILED_RUNS),
     }

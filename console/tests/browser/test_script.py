@@ -237,7 +237,7 @@ def test_the_tab_follows_the_status(window, addresses) -> None:
     expect(detail).to_have_title(f"Unhealthy: {bare}")
     expect(listing).to_have_title("(1) Deployments – Acme Data – Airdeck")
     assert [icon_of(each) for each in (detail, listing)] == ["/static/favicon-bad.svg"] * 2
-    play(window, badge.replace("bad", "ok").replace("octagon-x", "x").replace("Unhealthy", "Healthy"))
+    play(window, badge.replace('"bad"', '"ok"').replace("octagon-x", "x").replace("Unhealthy", "Healthy"))
     expect(detail).to_have_title(bare)
     expect(listing).to_have_title("Deployments – Acme Data – Airdeck")
     assert [icon_of(each) for each in (detail, listing)] == ["/static/favicon-ok.svg", "/static/favicon.svg"]

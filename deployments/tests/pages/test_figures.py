@@ -173,5 +173,5 @@ def test_the_page_asks_at_most_six_queries_more(as_, vera, running):
     Deployment.objects.update(first_healthy_at=timezone.now() - timedelta(hours=1))
     with CaptureQueriesContext(connection) as alone:
         client.get(running.url_for("figures"))
-    assert len(alone) - len(region) <= 4, [each["sql"][:200] for each in alone]
-    assert len(with_figures) <= 17, [each["sql"][:120] for each in with_figures]
+    assert len(alone) - len(region) <= 5, [each["sql"][:200] for each in alone]
+    assert len(with_figures) <= 18, [each["sql"][:120] for each in with_figures]

@@ -11,7 +11,8 @@ HOUR = timedelta(hours=1)
 
 
 def slots(*counts: tuple[int | None, int | None]) -> list[Slot]:
-    return [Slot(NOON + HOUR * number, *each) for number, each in enumerate(counts)]
+    starts = [NOON + HOUR * number for number in range(len(counts))]
+    return [Slot(at, *each, span_text(at, HOUR, UTC)) for at, each in zip(starts, counts, strict=True)]
 
 
 GOLDEN_BARS = (
@@ -38,20 +39,20 @@ GOLDEN_BARS = (
 
 
 def test_bars_are_drawn_as_they_are_wanted():
-    drawn = bars(slots((2, 2), (None, None), (0, 0), (1, 0)), name="runs", step=HOUR, marks=[0.25])
+    drawn = bars(slots((2, 2), (None, None), (0, 0), (1, 0)), name="runs", marks=[0.25])
     assert drawn == GOLDEN_BARS
     ElementTree.fromstring(drawn)
 
 
 def test_a_gap_is_no_zero_and_a_zero_is_no_gap():
-    gap = bars(slots((None, None), (1, 0)), name="a", step=HOUR)
-    zero = bars(slots((0, 0), (1, 0)), name="a", step=HOUR)
+    gap = bars(slots((None, None), (1, 0)), name="a")
+    zero = bars(slots((0, 0), (1, 0)), name="a")
     assert ("chart__gap" in gap, "no data" in gap, "chart__foot" in gap) == (True, True, False)
     assert ("chart__gap" in zero, "no data" in zero, "chart__foot" in zero) == (False, False, True)
 
 
 def test_only_the_last_bar_is_hatched_and_nothing_is_higher_than_the_chart():
-    drawn = bars(slots((5, 0), (3, 3), (900, 1)), name="a", step=HOUR)
+    drawn = bars(slots((5, 0), (3, 3), (900, 1)), name="a")
     assert drawn.count("chart__open--good") == drawn.count("chart__open--bad") == 1
     for rect in ElementTree.fromstring(drawn).iter("rect"):
         assert float(rect.get("y", 0)) >= 0
@@ -62,7 +63,7 @@ def test_only_the_last_bar_is_hatched_and_nothing_is_higher_than_the_chart():
 def test_one_failure_is_seen_beside_many_successes():
     bad = next(
         each
-        for each in ElementTree.fromstring(bars(slots((9000, 1), (1, 0)), name="a", step=HOUR)).iter("rect")
+        for each in ElementTree.fromstring(bars(slots((9000, 1), (1, 0)), name="a")).iter("rect")
         if each.get("class") == "chart__bad"
     )
     assert float(bad.get("height")) >= 2
