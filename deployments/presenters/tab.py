@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from deployments.domain.states import STATUS_APPEARANCE, Status
 from deployments.models import Deployment
 
-NEED_SOMEBODY = (Status.UNHEALTHY, Status.UNKNOWN)
+NEED_ATTENTION = (Status.UNHEALTHY, Status.UNKNOWN)
 
 
 @dataclass(frozen=True)
 class Tab:
     """`before` stands before the title. `mark` is the tone whose icon is shown, "" for the plain one. Of a list
-    `elsewhere` counts those on its other pages that need somebody; None on the page of one Deployment."""
+    `elsewhere` counts those on its other pages that need attention; None on the page of one Deployment."""
 
     before: str
     mark: str
@@ -33,7 +33,7 @@ def mark_of(deployment: Deployment) -> str:
     return STATUS_APPEARANCE[status].tone
 
 
-def needs_somebody(deployment: Deployment) -> bool:
+def needs_attention(deployment: Deployment) -> bool:
     """Whether a person should look at it: it fails, is stalled, or nothing is heard of it."""
     return mark_of(deployment) in {"bad", "warn"} or deployment.shown_status is Status.UNKNOWN
 
@@ -51,12 +51,12 @@ def of_deployment(deployment: Deployment) -> Tab:
 
 
 def of_list(rows: Iterable[Deployment], counts: Mapping[str, int]) -> Tab:
-    """For a list of which `rows` are shown: "(2) " before its title when two need somebody. `counts` is that of all by
+    """For a list of which `rows` are shown: "(2) " before its title when two need attention. `counts` is that of all by
     status as shown."""
     shown = list(rows)
-    needing = [row for row in shown if needs_somebody(row)]
-    here = sum(row.shown_status in NEED_SOMEBODY for row in shown)
-    elsewhere = max(0, sum(counts.get(status, 0) for status in NEED_SOMEBODY) - here)
+    needing = [row for row in shown if needs_attention(row)]
+    here = sum(row.shown_status in NEED_ATTENTION for row in shown)
+    elsewhere = max(0, sum(counts.get(status, 0) for status in NEED_ATTENTION) - here)
     total = len(needing) + elsewhere
     failing = elsewhere or any(mark_of(row) == "bad" for row in needing)
     mark = "bad" if failing else "warn" if total else ""

@@ -1,4 +1,4 @@
-"""What a person may find of Deployments. Whoever asks passes the Workspaces that the person belongs to."""
+"""What a person may find of Deployments. The caller passes the Workspaces that the person belongs to."""
 
 from collections.abc import Sequence
 from uuid import UUID

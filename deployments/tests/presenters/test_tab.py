@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from deployments.domain.states import Status
 from deployments.models import Cluster, Deployment
-from deployments.presenters.tab import needs_somebody, of_deployment, of_list
+from deployments.presenters.tab import needs_attention, of_deployment, of_list
 
 
 def row(status: Status, **more: object) -> Deployment:
@@ -43,7 +43,7 @@ class Stalled:
 )
 def test_the_tab_of_a_deployment(made, before, mark, needs):
     tab = of_deployment(made)
-    assert (tab.before, tab.mark, needs_somebody(made)) == (before, mark, needs)
+    assert (tab.before, tab.mark, needs_attention(made)) == (before, mark, needs)
 
 
 def test_the_tab_of_a_list_counts_those_on_other_pages_too():
