@@ -19,8 +19,8 @@ MUST_P95 = 150.0  # ms
 METHOD = (
     f"{DEPLOYMENTS:,} Deployments with {DAGS:,} DAGs in one Workspace; the list is open in Chromium, and Ctrl+K has "
     f"opened the search. {TIMES} times {', '.join(repr(word) for word in WORDS)} are typed, key by key; from each "
-    "input, as the browser stamps it, until a MutationObserver sees the results that answer it. The search waits a moment for "
-    "the next key before it asks; that is part of the figure."
+    "input, as the browser stamps it, until a MutationObserver sees the results that answer it. The search waits a "
+    "moment for the next key before it asks; that is part of the figure."
 )
 WATCH = """() => {
   const field = document.querySelector("#palette-q"), list = document.querySelector("#palette-results");

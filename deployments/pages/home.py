@@ -27,11 +27,13 @@ def home(request: MemberRequest) -> HttpResponse:
     tokens_url = workspace.url_for("workspace_tokens")
     needs = presenter.needs(candidates, attention.ending_tokens(workspace), tokens_url)
     list_url = workspace.url
+    mark = "bad" if needs and needs[0].tone == "bad" else "warn" if needs else ""
     context = {
         "workspace": workspace,
         "home_url": request.path,
         "list_url": list_url,
         "needs": needs,
+        "mark": mark,
         "total": sum(counts.values()),
         "counts": [
             {
@@ -50,7 +52,6 @@ def home(request: MemberRequest) -> HttpResponse:
     if request.htmx:
         return HttpResponse(render_to_string("deployments/home/_home.html", context))
     can_create = request.can(Permission.CREATE_DEPLOYMENT)
-    mark = needs[0].tone if needs and needs[0].tone in {"bad", "warn"} else "warn" if needs else ""
     context |= {
         "tab": Tab(f"({len(needs)}) " if needs else "", mark),
         "stream_url": stream_url_of(request),

@@ -85,9 +85,9 @@
   };
   const needing = () => {
     const marks = all("#rows .badges").map((each) => (each.querySelector('[data-icon="circle-question-mark"]') ? "unknown" : markOf(each)));
-    const elsewhere = Number(document.querySelector("[data-elsewhere]").dataset.elsewhere);
+    const { elsewhere: more, mark = "bad" } = document.querySelector("[data-elsewhere]").dataset, elsewhere = Number(more);
     const count = elsewhere + marks.filter((each) => ["bad", "warn", "unknown"].includes(each)).length;
-    return { count, mark: elsewhere || marks.includes("bad") ? "bad" : count ? "warn" : "plain" };
+    return { count, mark: marks.includes("bad") ? "bad" : elsewhere ? mark : count ? "warn" : "plain" };
   };
   const retab = () => {
     const badges = document.querySelector("#head .badges:has(.badge)");
