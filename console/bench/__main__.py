@@ -35,6 +35,8 @@ ROWS = {
     "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
+    "hourly": "hourly",
+    "observer-metrics": "observing",
 }
 ORDER = (
     "create",
@@ -60,6 +62,8 @@ ORDER = (
     "logs",
     "kubernetes",
     "fleet",
+    "observer-metrics",
+    "hourly",
 )  # first those that share an Airflow
 
 
