@@ -15,6 +15,7 @@ from workspaces.access import MemberRequest, workspace_view
 from workspaces.permissions import Permission
 
 LOOKED_AT = 6
+SHOWN_NEEDS = 20
 
 
 @require_GET
@@ -33,6 +34,8 @@ def home(request: MemberRequest) -> HttpResponse:
         "home_url": request.path,
         "list_url": list_url,
         "needs": needs,
+        "shown_needs": needs[:SHOWN_NEEDS],
+        "more_needs": max(0, len(needs) - SHOWN_NEEDS),
         "mark": mark,
         "total": sum(counts.values()),
         "counts": [

@@ -14,6 +14,7 @@ from deployments.dataplane.reading import HourCount, QueueReading, Usage
 from deployments.models import Deployment, HourlyFigures, LatestReading, StatusChange
 from deployments.presenters.figures import figures_context
 from deployments.queries.readings import SPANS
+from deployments.tests.one_of_everything import furnish
 from deployments.tests.readings import a_dag, a_reading, broken, read
 from deployments.tests.reconciler.test_reconcile import settle
 
@@ -138,6 +139,16 @@ def test_what_was_not_measured_says_why(running):
     running.refresh_from_db()
     tiles = {tile.label: tile for tile in figures_context(running, SPANS["24h"])["tiles"]}
     assert (tiles["CPU"].value, tiles["CPU"].detail) == ("–", "This cluster has no metrics server.")
+
+
+def test_the_last_deploy_leads_to_its_page(running):
+    busy(running)
+    furnish(running)
+    running.refresh_from_db()
+    tiles = {tile.label: tile for tile in figures_context(running, SPANS["24h"])["tiles"]}
+    last = tiles["Last deploy"]
+    assert (last.value, last.detail) == ("#1", "Failed, just now")
+    assert last.url == running.url_for("deploy", 1)
 
 
 def test_acts_and_changes_of_status_lie_on_the_axis(running, bob):

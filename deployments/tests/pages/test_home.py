@@ -129,6 +129,7 @@ def test_it_takes_the_same_queries_at_any_size(home, workspace, running):
         assert len(page.context["needs"]) == amount + 1
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 14, counts
+    assert "And 41 more." in page.content.decode()
 
 
 def test_the_list_shows_the_runs_of_a_day_at_no_query_more(as_, vera, running, workspace):
