@@ -83,19 +83,14 @@ def _token(token: ApiToken, url: str) -> Need:
     )
 
 
-def _in(token: ApiToken) -> str:
-    text: str = until(token.expires_at)  # a <time> element; its words alone are wanted here
-    return text.partition(">")[2].partition("<")[0]
-
-
 def day_context(workspace: Workspace) -> dict[str, Any]:
     """The runs of all its Deployments in the last 24 hours, and the newest that failed. Two queries."""
     now = timezone.now()
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [last - HOUR * back for back in range(23, -1, -1)]
     counts = attention.day_of(workspace, hours)
-    zone, nothing = timezone.get_current_timezone(), (None, None)
-    slots = [Slot(hour, *counts.get(hour, nothing), span_text(hour, HOUR, zone)) for hour in hours]
+    zone = timezone.get_current_timezone()
+    slots = [Slot(hour, *counts.get(hour, (None, None)), words=span_text(hour, HOUR, zone)) for hour in hours]
     good, bad = sum(slot.good or 0 for slot in slots), sum(slot.bad or 0 for slot in slots)
     return {
         "runs_known": bool(counts),

@@ -31,7 +31,7 @@ def candidates(workspace: Workspace) -> list[Deployment]:
         | Q(runtime__yanked=True)
         | Q(runtime__maintained_until__lt=soon)
     )
-    found = list(
+    found: list[Deployment] = list(
         rows.select_related("cluster", "runtime", "reading", "schedule").order_by(Lower("name"), "pk")[:MOST]
     )
     attach(found)
