@@ -73,14 +73,9 @@ def _of_deployment(row: Deployment) -> Iterable[Need]:
 
 def _token(token: ApiToken, url: str) -> Need:
     assert token.expires_at is not None  # noqa: S101 - asked for those that end
-    return Need(
-        "warn",
-        "key-round",
-        token.name,
-        url,
-        f"This API token ends {_in(token)}. Rotate it before.",
-        "Token ends",
-    )
+    words = until(token.expires_at).partition(">")[2].partition("<")[0]  # without the element around them
+    sentence = f"This API token ends {words}. Rotate it before."
+    return Need("warn", "key-round", token.name, url, sentence, "Token ends")
 
 
 def day_context(workspace: Workspace) -> dict[str, Any]:
