@@ -64,11 +64,11 @@ def _of_deployment(row: Deployment) -> Iterable[Need]:
             "warn", "triangle-alert", "Lost tasks", f"Tasks wait in a queue that no worker serves: {names}."
         )
     if row.runtime.warning:
-        yield need("warn", "clock", "Runtime", row.runtime.warning, row.url_for("upgrade"))
+        yield need("warn", "clock", "Runtime", row.runtime.warning)
     elif row.runtime.maintained_until < timezone.now().date() + attention.RUNTIME_ENDS:
         day = f"{row.runtime.maintained_until:%-d %B %Y}"
         sentence = f"Runtime {row.runtime.version} is maintained until {day}. Upgrade it before."
-        yield need("warn", "clock", "Runtime ends", sentence, row.url_for("upgrade"))
+        yield need("warn", "clock", "Runtime ends", sentence)
 
 
 def _token(token: ApiToken, url: str) -> Need:
