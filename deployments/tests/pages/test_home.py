@@ -13,6 +13,7 @@ from console.tests.html_rules import complaints
 from deployments.dataplane.reading import HourCount
 from deployments.domain.states import Status
 from deployments.models import Deployment, ReleaseName, RuntimeRelease
+from deployments.pages.looked_at import COOKIE
 from deployments.tests.readings import a_dag, a_failure, a_reading, broken, read
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.actions import tokens
@@ -106,6 +107,26 @@ def test_an_empty_workspace_leads_to_the_first_deployment(home, workspace):
 
 def test_a_stranger_sees_none_of_it(as_, charlie, workspace):
     assert as_(charlie).get(reverse("deployments:home", args=[workspace.pk])).status_code == 404
+
+
+def test_the_home_of_another_workspace_shows_nothing_of_this_one(as_, charlie, alice, running, workspace):
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    counts = (HourCount(hour - timedelta(hours=1), 0, 0, 0, 0), HourCount(hour, 4, 1, 9, 1))
+    read(running, a_reading(a_dag(), hours=counts, failed_runs=(a_failure("nightly"),), **broken("etl.py")))
+    Deployment.objects.update(status=Status.UNHEALTHY)
+    tokens.make(scope=Scope(workspace), by=alice, wish=Wish("ci", "", Role.MEMBER))
+    ApiToken.objects.update(expires_at=timezone.now() + timedelta(days=3))
+    own = charlie.workspaces.get()
+    make_deployments(own, 1)
+    client = as_(charlie)
+    client.cookies[COOKIE] = running.release_name
+    page = client.get(reverse("deployments:home", args=[own.pk]))
+    assert words(page) == []
+    assert page.context["total"] == 1
+    assert page.context["runs_known"] is False
+    assert page.context["failed_runs"] == page.context["looked_at"] == []
+    for secret in ("Analytics", "nightly", "etl.py", running.release_name):
+        assert secret not in page.content.decode()
 
 
 def test_the_part_that_changes_comes_without_the_shell(home, running):
