@@ -85,7 +85,10 @@ def day_context(workspace: Workspace) -> dict[str, Any]:
     hours = [last - HOUR * back for back in range(23, -1, -1)]
     counts = attention.day_of(workspace, hours)
     zone = timezone.get_current_timezone()
-    slots = [Slot(hour, *counts.get(hour, (None, None)), words=span_text(hour, HOUR, zone)) for hour in hours]
+    slots = []
+    for hour in hours:
+        ok, failed = counts.get(hour, (None, None))
+        slots.append(Slot(hour, ok, failed, span_text(hour, HOUR, zone)))
     good, bad = sum(slot.good or 0 for slot in slots), sum(slot.bad or 0 for slot in slots)
     return {
         "runs_known": bool(counts),
