@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,8 +16,8 @@ from console.bench import airflow, rows
 from console.bench.result import Figure, Result, each
 from console.embedded import postgres
 from console.kit.files import write_private
-from console.tests.system.installation import Installation
-from deployments.dataplane.local.supervisor.client import Supervisor
+from console.tests.system.installation import Installation, wait_until
+from deployments.dataplane.local.supervisor.client import Program, Supervisor, render_group
 from deployments.dataplane.postgres import databases
 from deployments.models import Deployment, LatestReading
 from deployments.tests.dataplane.postgres.airflow_tables import TABLES
@@ -29,6 +30,7 @@ HEALTHY = json.dumps(
     {key: {"status": "healthy"} for key in ("metadatabase", "scheduler", "triggerer", "dag_processor")}
 ).encode()
 TEMPLATE = "bench_metadata"
+PROGRAMS = ("api-server", "scheduler-1", "dag-processor", "triggerer", "redis", "worker-default-01")
 # A run a minute and more, in each database: what changes is read and written anew.
 FILL = f"""
 INSERT INTO dag (dag_id, is_paused, is_stale, timetable_summary, timetable_description, relative_fileloc)
@@ -44,12 +46,12 @@ INSERT INTO job (job_type, state, latest_heartbeat) VALUES ('SchedulerJob', 'run
 """.replace("%%", "%")
 
 METHOD = (
-    f"{DEPLOYMENTS} Healthy Deployments on this machine, whose API servers a helper plays; each has a metadata "
-    f"database with Airflow's tables, {DAGS} DAGs, {RUNS_OF_A_DAG} runs of each and {TASKS_OF_A_RUN} task instances of "
-    "each run. Worker and observer of the installation are stopped, and `run_forever` of the observer is run in a "
-    f"process of its own, in turn with its readings and without, {ROUNDS} times each: user and system time over "
-    f"{SECONDS:.0f} s, after all were read once. A Deployment has no processes here, so asking its Redis is not "
-    "among what the observer does without the readings."
+    f"{DEPLOYMENTS} Healthy Deployments on this machine. supervisord runs {len(PROGRAMS)} programs of each, which "
+    "sleep; a helper plays their API servers. Each has a metadata database with Airflow's tables, "
+    f"{DAGS} DAGs, {RUNS_OF_A_DAG} runs of each and {TASKS_OF_A_RUN} task instances of each run. Worker and observer "
+    "of the installation are stopped, and `run_forever` of the observer is run in a process of its own, in turn "
+    f"without its readings and with them, {ROUNDS} times each: user and system time over {SECONDS:.0f} s, after all "
+    "were read once. No Redis of a Deployment answers, so what the observer asks these is not in either figure."
 )
 
 
@@ -63,7 +65,7 @@ def measure(at: Installation) -> Result:
     try:
         made = rows.make_deployments(workspace, DEPLOYMENTS)
         connection.close()
-        with _metadata(at, made), _api_servers(at, made):
+        with _metadata(at, made), _api_servers(at, made), _programs(at, made, supervisor):
             measured = [(_run("without"), _run("with")) for _ in range(ROUNDS)]
         read = LatestReading.objects.filter(deployment__in=made, at__isnull=False).count()
         assert read == DEPLOYMENTS, f"{read} of {DEPLOYMENTS} were read"
@@ -130,6 +132,44 @@ class _Health(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
+def _programs(at: Installation, made: list[Deployment], supervisor: Supervisor) -> Iterator[None]:
+    """Programs that sleep, as many as an Airflow has, under the installation's supervisord."""
+    groups = [f"{each.release_name}.{name}" for each in made for name in PROGRAMS]
+    for group in groups:
+        release, _, name = group.partition(".")
+        folder = at.state.deployment(release)
+        (folder / "specs").mkdir(mode=0o700, exist_ok=True)
+        program = Program(name, ("/bin/sleep", "infinity"), folder, folder / f"{name}.log", stopwaitsecs=1)
+        write_private(at.state.group_file(group), render_group(group, [program]))
+    supervisor.reload_and_add(*groups)
+    wait_until(lambda: _running(supervisor, groups), 120, lambda: "the programs do not run")
+    for info in supervisor.processes():
+        if info.group in groups:
+            file = at.state.deployment(info.group.partition(".")[0]) / "specs" / f"{info.name}.started"
+            write_private(file, json.dumps({"pid": info.pid}))
+    try:
+        yield
+    finally:
+        for group in groups:
+            at.state.group_file(group).unlink()
+        wait_until(lambda: _gone(supervisor, groups), 60, lambda: "the programs do not end")
+        for each in made:
+            shutil.rmtree(at.state.deployment(each.release_name))
+
+
+def _gone(supervisor: Supervisor, groups: list[str]) -> bool:
+    left = [
+        group for group in groups if not supervisor.remove(group)
+    ]  # each is asked, so that they end side by side
+    return not left
+
+
+def _running(supervisor: Supervisor, groups: list[str]) -> bool:
+    states = {info.group: info.state for info in supervisor.processes()}
+    return all(states.get(group) == "RUNNING" for group in groups)
+
+
+@contextmanager
 def _api_servers(at: Installation, made: list[Deployment]) -> Iterator[None]:
     """One server at the port of all."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Health)
@@ -142,8 +182,5 @@ def _api_servers(at: Installation, made: list[Deployment]) -> Iterator[None]:
     try:
         yield
     finally:
-        for file in files:
-            file.unlink()
-            file.parent.rmdir()
         server.shutdown()
         thread.join(5)

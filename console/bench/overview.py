@@ -96,14 +96,17 @@ def _figures(deployment: Deployment) -> None:
         {"file": f"etl/{number}.py", "line": "ModuleNotFoundError: No module named 'x'"}
         for number in range(3)
     ]
-    LatestReading.objects.create(
+    LatestReading.objects.update_or_create(  # the observer may have tried to read it already
         deployment=deployment,
-        due_at=timezone.now() + rows.FAR,
-        at=timezone.now(),
-        dags=20,
-        import_error_count=3,
-        import_errors=errors,
-        queues=[{"name": "default", "queued": 3, "running": 4, "oldest_seconds": 12.0}],
+        defaults={
+            "due_at": timezone.now() + rows.FAR,
+            "tried_at": None,
+            "at": timezone.now(),
+            "dags": 20,
+            "import_error_count": 3,
+            "import_errors": errors,
+            "queues": [{"name": "default", "queued": 3, "running": 4, "oldest_seconds": 12.0}],
+        },
     )
 
 

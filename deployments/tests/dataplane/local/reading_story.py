@@ -35,7 +35,7 @@ FILES = {
     ),
     "lost": ONCE.format(dag="lost", queue="nowhere", task="waits", does="return 1"),
     "daily": DAILY,
-    "broken": "import nothing_of_the_kind\n",
+    "broken": "import nothing_of_the_kind\nfrom airflow.sdk import DAG\n",  # without such words it is not read
 }
 DONE = """
 UPDATE task_instance SET state = 'failed' WHERE dag_id = 'lost';
@@ -52,13 +52,19 @@ def story(harness: LocalHarness, case: Case, succeeded: str) -> None:
         (folder / f"{name}.py").write_text(text)
     since = Since(first.at, first.usage.cpu)
 
-    def all_is_so() -> Reading | None:
-        found = read(harness, case.ref, since)
-        queued = [(queue.name, queue.queued) for queue in found.queues]
-        both = found.failed_runs and ("nowhere", 1) in queued and found.import_error_count
-        return found if both and "daily" in found.dags else None
+    seen: list[Reading] = []
 
-    found = until(all_is_so, seconds=90)
+    def all_is_so() -> bool:
+        seen[:] = [read(harness, case.ref, since)]
+        queued = [(queue.name, queue.queued) for queue in seen[0].queues]
+        both = bool(seen[0].failed_runs) and ("nowhere", 1) in queued and "daily" in seen[0].dags
+        return both and seen[0].import_error_count == 1
+
+    try:
+        until(all_is_so, seconds=120)
+    except AssertionError:
+        raise AssertionError(seen) from None
+    found = seen[0]
     assert {"failing", "lost", "daily", succeeded} <= set(found.dags)
     assert "broken" not in found.dags
     good, bad, daily = (dag_of(name, found.dags[name]) for name in (succeeded, "failing", "daily"))
@@ -87,7 +93,6 @@ def story(harness: LocalHarness, case: Case, succeeded: str) -> None:
     for name in FILES:
         (folder / f"{name}.py").unlink()
     execute(case, DONE)
-    until(lambda: set(read(harness, case.ref, since).dags) == {succeeded}, seconds=90)
 
 
 def read(harness: LocalHarness, ref: Ref, since: Since | None) -> Reading:
