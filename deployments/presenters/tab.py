@@ -39,7 +39,8 @@ def needs_attention(deployment: Deployment) -> bool:
 
 
 def of_deployment(deployment: Deployment) -> Tab:
-    """For a page of one Deployment, once its progress is attached. Healthy has no word: it is what is usual."""
+    """For a page of one Deployment, once its progress is attached. Healthy has no word, because it is
+    what is usual, nor has Deleted, which the page says."""
     mark, status = mark_of(deployment), deployment.shown_status
     progress = deployment.step_progress
     word = deployment.shown_label
@@ -47,7 +48,7 @@ def of_deployment(deployment: Deployment) -> Tab:
         word = "Failing"
     elif mark == "warn" and progress is not None and progress.stalled:
         word = "Stalled"
-    return Tab("" if status is Status.HEALTHY else f"{word}: ", mark)
+    return Tab("" if status in {Status.HEALTHY, Status.DELETED} else f"{word}: ", mark)
 
 
 def of_list(rows: Iterable[Deployment], counts: Mapping[str, int]) -> Tab:

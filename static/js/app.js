@@ -81,7 +81,7 @@
   };
   const wordOf = (badges, mark) => {
     const word = (badges.querySelector(`.badge[data-tone=${mark}]`) ?? badges.querySelector(".badge")).textContent.trim();
-    return word === "Healthy" ? "" : `${word}: `;
+    return ["Healthy", "Deleted"].includes(word) ? "" : `${word}: `; // what is usual, and what its page says
   };
   const needing = () => {
     const marks = all("#rows .badges").map((each) => (each.querySelector('[data-icon="circle-question-mark"]') ? "unknown" : markOf(each)));
