@@ -14,10 +14,12 @@ from deployments.api import (
     logs,
     queues,
     schedule,
+    tokens,
     variable_imports,
     variables,
     waiting,
 )
+from workspaces.api import tokens as workspace_tokens
 from workspaces.api import workspaces
 
 api = NinjaAPI(
@@ -44,5 +46,7 @@ for router in (
     waiting.router,
     files.router,
     variable_imports.router,
+    workspace_tokens.router,
+    tokens.router,
 ):
     api.add_router("", router)
