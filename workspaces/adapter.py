@@ -166,10 +166,12 @@ class ProviderAdapter(DefaultOIDCAdapter):  # type: ignore[misc]
     def get_claims(
         self, purpose: str, user: User, client: Client, scopes: Iterable[str], **more: Any
     ) -> dict[str, Any]:
-        """allauth's, with the one name that people have here."""
+        """allauth's, with the one name and the one address that people have here."""
         claims: dict[str, Any] = super().get_claims(purpose, user, client, scopes, **more)
         if "profile" in scopes and user.name:
             claims["name"] = user.name
+        if "email" in scopes and "email" not in claims:  # an account that an operator made by command
+            claims |= {"email": user.email, "email_verified": False}
         return claims
 
     def populate_server_metadata(self, data: dict[str, Any]) -> None:
