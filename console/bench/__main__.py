@@ -34,6 +34,8 @@ ROWS = {
     "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
+    "hourly": "hourly",
+    "observer-metrics": "observing",
 }
 ORDER = (
     "create",
@@ -58,6 +60,8 @@ ORDER = (
     "logs",
     "kubernetes",
     "fleet",
+    "observer-metrics",
+    "hourly",
 )  # first those that share an Airflow
 
 

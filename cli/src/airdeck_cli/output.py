@@ -66,7 +66,7 @@ def note(line: str) -> None:
 
 
 def is_terminal() -> bool:
-    """Whether somebody can be asked. A process may have been given no stream at all."""
+    """Whether a person can be asked. A process may have been given no stream at all."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 

@@ -64,6 +64,8 @@ URLS = {
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
     ("logs", "get"): (MEMBER, ONE, 200),
     ("activity", "get"): (MEMBER, ONE, 200),
+    ("dags", "get"): (MEMBER, ONE, 200),
+    ("figures", "get"): (MEMBER, ONE, 200),
     ("operation", "get"): (MEMBER, ONE, 200),
     ("own_token", "delete"): (ANYONE, ONE, 204),
     ("own_tokens", "get"): (ANYONE, PERSON, 200),
