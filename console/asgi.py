@@ -1,6 +1,5 @@
 """The ASGI application: Django, and on the embedded default the Airflow UIs on host names of their own."""
 
-import gc
 import os
 from typing import cast
 
@@ -40,8 +39,3 @@ if settings.EMBEDDED:
         upstream=partial(ports.upstream, settings.STATE_DIR),
         console_url=settings.BASE_URL,
     )
-
-# What was imported stays. Without this a full collection looks at all of it, 100 ms and more, and comes so seldom that
-# the cycles of some hundred ended requests wait for it, tens of KiB each.
-gc.collect()
-gc.freeze()
