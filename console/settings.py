@@ -13,7 +13,7 @@ from environs import FileAwareEnv
 
 from console import __version__
 from console.environment import database as database_of
-from console.environment import encryption_keys, hosts, mail_encryption, redis_url, secret
+from console.environment import encryption_keys, hosts, mail_encryption, redis_url, rsa_key, secret
 from console.kit.logs import logging_config
 from console.kit.postgres.pool import pool_options
 
@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.idp.oidc",
     "django_structlog",
 ]
 
@@ -92,13 +93,13 @@ MIDDLEWARE = [
     "console.kit.http.CompressPagesMiddleware",
     "console.kit.http.PrivatePagesMiddleware",
     "console.kit.http.NoNulMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "console.kit.pages_only.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "console.kit.pages_only.PageCsrfMiddleware",
+    "console.kit.pages_only.PageAuthenticationMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "console.api.middleware.ApiMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "console.kit.pages_only.PageMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -285,6 +286,15 @@ if OIDC_URL:
             ],
         }
     }
+
+# --- The console as an OpenID provider: of the command line by device codes, and with a key also of other tools
+# (workspaces/identity_urls.py).
+IDENTITY_KEY = rsa_key(secret("IDENTITY_KEY", env.str("IDENTITY_KEY"))) if env.str("IDENTITY_KEY", "") else ""
+IDP_OIDC_PRIVATE_KEY = IDENTITY_KEY
+IDP_OIDC_ADAPTER = "workspaces.adapter.ProviderAdapter"
+IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 600
+IDP_OIDC_DEVICE_CODE_INTERVAL = 2
+IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 30 * 86_400
 
 # --- Mail
 MAIL_FOLDER = STATE_DIR / "mail"
