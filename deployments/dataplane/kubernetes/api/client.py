@@ -138,7 +138,7 @@ class Api:
         with _translated():
             response = self._connection.send(Request("GET", path, what, query, accept=accept), read)
             try:
-                self._connection.requests[f"GET {response.status}"] += 1
+                self._connection.count("GET", str(response.status))
                 if response.status >= 300:
                     raise self._refusal(response, response.read(MAX_ANSWER), what)
                 yield Stream(response)
@@ -184,9 +184,9 @@ class Api:
         try:
             response = self._connection.send(request, read)
         except Exception:
-            self._connection.requests[f"{request.method} lost"] += 1
+            self._connection.count(request.method, "lost")
             raise
-        self._connection.requests[f"{request.method} {response.status}"] += 1
+        self._connection.count(request.method, str(response.status))
         raw = self._read(response, limit, request.what)
         if response.status >= 300:
             raise self._refusal(response, raw, request.what)
