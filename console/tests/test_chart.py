@@ -181,11 +181,9 @@ def test_metrics_are_off_and_where_they_are_on_every_process_has_the_port_and_on
         assert ports.get("metrics") == (None if name == "migrate" else 9999)
     found = {(each["kind"], each["metadata"]["name"]): each for each in objects}
     service, monitor = found["Service", "airdeck-metrics"], found["ServiceMonitor", "airdeck"]
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert (
-        not monitor["spec"]["selector"]["matchLabels"].items()
-        <= found["Service", "airdeck"]["metadata"]["labels"].items()
-    )
+    chosen, web = monitor["spec"]["selector"]["matchLabels"].items(), found["Service", "airdeck"]
+    assert chosen <= service["metadata"]["labels"].items()
+    assert not chosen <= web["metadata"]["labels"].items()
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
     assert found["NetworkPolicy", "airdeck-metrics"]["spec"]["ingress"] == [
         {"ports": [{"protocol": "TCP", "port": 9999}], "from": [chart.PROMETHEUS]}

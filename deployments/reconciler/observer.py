@@ -48,7 +48,6 @@ class ClusterObserver:
 
     cluster_id: UUID
     driver: Driver
-    name: str = ""
     holder: str = field(default_factory=leadership.new_holder)
     leading: bool = False
     known: dict[str, str] = field(default_factory=dict)
@@ -63,6 +62,7 @@ class ClusterObserver:
     unreachable_reason: str | None = None  # as last written
     silent_at: float = 0.0  # since when it is silent, 0 while it answers
     silence_shown: bool = False
+    name: str = ""  # of the cluster, for metrics
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`. Whatever goes wrong is logged and tried again; nothing but the end gets out of here."""
@@ -276,7 +276,7 @@ class Watch:
 def observer_of(cluster: Cluster) -> ClusterObserver | None:
     """The observer of one cluster; None, and a line in the log, when its configuration cannot be read."""
     try:
-        return ClusterObserver(cluster.pk, connections.driver_of(cluster), cluster.name)
+        return ClusterObserver(cluster.pk, connections.driver_of(cluster), name=cluster.name)
     except (crypto.DecryptionError, DataPlaneError, KeyError, ValueError) as error:
         logger.error("cluster_unreadable", cluster=str(cluster.pk), error=type(error).__name__)
         return None
