@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Now
@@ -39,9 +40,9 @@ def _rows() -> dict[Metric, Series]:
         leased=Count("pk", filter=leased),
         oldest=Min("due_at", filter=due),
     )
-    found = {row["cluster__name"]: row for row in counted}
+    found: dict[str, dict[str, Any]] = {row["cluster__name"]: dict(row) for row in counted}
     names = Cluster.objects.registered().values_list("name", flat=True)
-    none = {"now": None, "due": 0, "leased": 0, "oldest": None}
+    none: dict[str, Any] = {"now": None, "due": 0, "leased": 0, "oldest": None}
     series = {name: found.get(name, none) for name in {*names, *found}}
     return {
         metrics.DUE: {(name,): float(row["due"]) for name, row in series.items()},
