@@ -39,6 +39,7 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    only: str = ""  # the one role that has it
     real: Any = None
 
     def __post_init__(self) -> None:
@@ -85,7 +86,7 @@ API_REQUESTS = Metric(
     "Requests to the API by endpoint and status.",
     ("endpoint", "method", "status"),
 )
-STREAMS = Metric("gauge", "airdeck_streams_open", "Event streams that are open in this process.")
+STREAMS = Metric("gauge", "airdeck_streams_open", "Event streams that are open in this process.", only="web")
 
 # -- Worker --
 

@@ -38,7 +38,7 @@ type Samples = dict[str, float]
 def counting() -> Iterator[CollectorRegistry]:
     """Everything counts, into a registry of the test's own."""
     registry = CollectorRegistry()
-    metrics_server._make(registry)
+    metrics_server._make(registry, "web")
     yield registry
     for metric in metrics.ALL:
         metric.real = None

@@ -1,5 +1,6 @@
 """`manage.py restore FILE`: an installation out of a backup, into an empty database."""
 
+import io
 import shutil
 import sys
 import tempfile
@@ -94,7 +95,7 @@ class Command(BaseCommand):
                 f"This database is in use: it holds {found:,} accounts, Workspaces and Deployments. Restore into an "
                 "empty one."
             )
-        call_command("prepare", verbosity=0)
+        call_command("prepare", verbosity=0, stdout=io.StringIO())
 
     @staticmethod
     def _data_planes(reader: Reader) -> list[str]:

@@ -28,9 +28,8 @@ from deployments.dataplane.kubernetes.api.errors import (
 from deployments.dataplane.kubernetes.api.transport import ACCEPT, Connection, Json, Request
 from deployments.dataplane.kubernetes.text import clause
 
-FIELD_MANAGER = "airdeck"
+FIELD_MANAGER, SCALER = "airdeck", "airdeck-scaler"
 VERSION = "/version"
-SCALER = "airdeck-scaler"
 READ_SECONDS = 15.0
 # For one small object, which a sound API server sends within one (Kubernetes' own objective). Who is silent for so long
 # is asked nothing more in this call: it holds a worker that others wait for.
@@ -51,6 +50,7 @@ class Api:
 
     def __init__(self, connection: Connection, budget: float = CALL_BUDGET_SECONDS - MARGIN_SECONDS) -> None:
         self._connection = connection
+        self.lanes = connection.lanes  # for what is sent side by side
         self._deadline = time.monotonic() + budget
 
     @property
@@ -166,6 +166,8 @@ class Api:
                 self._connection.hold(error, SIGN_IN_REST)
                 raise
             except (Busy, _Lost) as error:
+                if isinstance(error, Busy):
+                    self.lanes.slow_down(error.after)
                 if request.opening and isinstance(error, _Silent):
                     self._connection.hold(error, SILENT_REST)
                     raise

@@ -21,6 +21,7 @@ from console.kit import metrics
 from deployments.dataplane.contract import DataPlaneUnreachable
 from deployments.dataplane.kubernetes.api.credentials import Credentials, KubeconfigError
 from deployments.dataplane.kubernetes.api.guarded import GuardedPool
+from deployments.dataplane.kubernetes.api.lanes import Lanes
 
 CONNECT_SECONDS = 3.0
 TOKEN_SECONDS = 60.0  # how often the in-cluster token is read again
@@ -66,6 +67,7 @@ class Connection:
         manager.connection_pool_kw["ssl_context"] = _tls(credentials)
         manager.pool_classes_by_scheme = {"https": GuardedPool}
         self._counting = threading.Lock()
+        self.lanes = Lanes()
         self.requests: Counter[str] = Counter()  # "GET 200" -> how many; "GET lost" without an answer
         self.keda = (0.0, False)  # until when it counts, and whether the cluster has KEDA
         self.default_class = (0.0, False)  # the same of a default StorageClass
