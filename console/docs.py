@@ -43,7 +43,7 @@ DOCS = (
         "Metrics",
         "What Prometheus can know of the console, and what is worth an alert.",
     ),
-    ("operations", "operations.md", "Operations", "Health, backup, upgrades and trouble."),
+    ("operations", "operations.md", "Operations", "Health, backup, upgrades and what can go wrong."),
 )
 
 
