@@ -6,7 +6,9 @@ from console.kit.metrics import CALLS, timed
 from deployments.dataplane.contract import Driver
 
 # Those that speak to the data plane.
-METHODS = frozenset(("observe", "apply", "admit", "destroy", "fingerprint", "logs", "inspect", "tasks"))
+METHODS = frozenset(
+    ("observe", "apply", "admit", "destroy", "fingerprint", "logs", "inspect", "tasks", "reading", "upkeep")
+)
 
 
 class _Measured:
