@@ -11,7 +11,7 @@ from deployments.dataplane.contract import DataPlaneError, Ref
 from deployments.models import CodeManifest, Deployment
 
 
-def save(writer: Writer) -> int:
+def pack(writer: Writer) -> int:
     """The contents of all code that is kept; how many. Raises BackupRefused when a data plane does not hand one out."""
     count = 0
     for deployment, manifests in _with_code():

@@ -25,7 +25,7 @@ CONNECTION_LIMIT = 20  # the driver sets the right one in its next pass
 VARIABLES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD"}  # libpq's
 
 
-def save(writer: Writer) -> int:
+def pack(writer: Writer) -> int:
     """The database and the folders of each; how many Deployments."""
     count = 0
     for deployment, admin_url in _here():

@@ -52,7 +52,7 @@ def telling_rows() -> int:
     return sum(counts)
 
 
-def save(writer: Writer) -> int:
+def pack(writer: Writer) -> int:
     """Every table as it is at one moment; how many rows."""
     columns, rows = {}, {}
     with _unhurried(), connection.cursor() as cursor:

@@ -58,12 +58,12 @@ class Command(BaseCommand):
         }
         writer, here = Writer(out, about), 0
         try:
-            rows = tables.save(writer)
-            contents = code.save(writer) if with_code else 0
+            rows = tables.pack(writer)
+            contents = code.pack(writer) if with_code else 0
             if settings.EMBEDDED:
                 from console.backup import machine  # what it needs is not in production's image
 
-                here = machine.save(writer)
+                here = machine.pack(writer)
             writer.close()
         except BaseException:
             writer.abandon()
