@@ -3,6 +3,7 @@
 Without DATABASE_URL only commands that touch no database run (`up`, `check`, `makemigrations`): see CONFIGURED.
 """
 
+import logging
 import secrets
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "console.request_metrics.RequestMetricsMiddleware",
     "console.health.HealthMiddleware",
     "console.api.middleware.ProblemMiddleware",
     "console.kit.turns.TurnMiddleware",
@@ -212,6 +214,10 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": SCHEDULE_SECONDS},
     },
 }
+
+# --- Metrics for Prometheus: each process on a port of its own; none without METRICS_PORT.
+METRICS_PORT = env.int("METRICS_PORT", 0)
+METRICS_ADDRESS = env.str("METRICS_ADDRESS", "127.0.0.1")
 
 # --- Accounts: email is the identity, one password field.
 AUTH_USER_MODEL = "workspaces.User"
@@ -379,4 +385,6 @@ MESSAGE_TAGS = {
 # --- Logs
 LOGGING = logging_config(json=env.str("LOG_FORMAT", "json") == "json", level=env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+# The sweep alone sends a message every few seconds; what a pass did is a line of its own.
+DJANGO_STRUCTLOG_CELERY_TASK_START_LOG_LEVEL = DJANGO_STRUCTLOG_CELERY_TASK_SUCCESS_LOG_LEVEL = logging.DEBUG
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
