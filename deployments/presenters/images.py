@@ -28,15 +28,15 @@ def consequences(deployment: Deployment, image: str | None) -> list[str]:
     """What deploying an image does, said before anybody does it: a new one, or with "" that of the runtime."""
     queues = queues_of(deployment)
     present = release_of(deployment, queues)
-    wanted = "another" if image is None else image
+    target = "another" if image is None else image
     minor = ".".join(deployment.runtime.airflow_version.split(".")[:2])
-    sentences = [LOOK.format(minor=minor)] if wanted else []
-    sentences += impact(deployment, queues, replace(present, image=wanted)).sentences
-    if present.image != wanted:
+    sentences = [LOOK.format(minor=minor)] if target else []
+    sentences += impact(deployment, queues, replace(present, image=target)).sentences
+    if present.image != target:
         sentences.append(DRAIN)
     if deployment.code_version:
         sentences.append("The deployed code stays active. DAGs in the image are not read.")
-    elif wanted:
+    elif target:
         sentences.append("No code is deployed, so Airflow reads the DAGs in /opt/airflow/dags of the image.")
     if deployment.hibernating:
         sentences.append(f"{deployment.name} is asleep. It runs the image when it wakes.")

@@ -103,7 +103,7 @@ def _give_back(claim: Claim, deploy: Deploy, reason: str) -> None:
 def _to_watch(deployment: Deployment) -> Deploy | None:
     """The active deploy, while there is something to look for: the first minute, and until all its files import."""
     deploy = Deploy.objects.filter(
-        deployment=deployment, number=deployment.deploy_number, status=DeployStatus.DEPLOYED
+        deployment=deployment, number=deployment.deploy_number or 0, status=DeployStatus.DEPLOYED
     ).first()
     return deploy if deploy is not None and (not deploy.watched or deploy.problem_count) else None
 

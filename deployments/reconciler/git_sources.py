@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 from console.kit import crypto
 from console.kit.failpoints import failpoint
 from console.kit.text import one_line
-from deployments.actions import deploys
+from deployments.actions import deploy_wishes, deploys
 from deployments.actions.refusals import GitChanged, NothingToDeploy, NotNow
 from deployments.dataplane.contract import DataPlaneError
 from deployments.domain import git_hosts
@@ -134,7 +134,7 @@ def _find(look: Look) -> Found:
         return Found(
             problem="Its stored credentials cannot be read. Enter the token again, or connect again."
         )
-    store = deploys.ready_store(source.deployment)
+    store = deploy_wishes.ready_store(source.deployment)
     with ExitStack() as folders:
         repository, scratch = (str(folders.enter_context(store.scratch())) for _ in range(2))
         wish = GitWish(

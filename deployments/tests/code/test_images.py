@@ -289,8 +289,8 @@ def test_from_the_page_to_the_list_by_plain_forms(healthy, bob, as_, checker):  
     assert "Airflow reads the DAGs in the image." in detail
     assert "In the image" in text(client.get(url(healthy)))
     assert "Go back to the image of the runtime" in text(client.get(url(healthy, "deploy_image")))
-    deployed(healthy, bob)
-    run(healthy)
+    settled(healthy, deployed(healthy, bob))
+    settled(healthy, asked(healthy, bob, ""))
     back = client.get(url(healthy, "deploy_back", 1))
     assert "so the code that is deployed now stays" in text(back)
     bad = client.post(

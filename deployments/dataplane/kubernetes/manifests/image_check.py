@@ -21,6 +21,13 @@ KEPT_SECONDS = 3_600  # a Job that was forgotten half-way goes by itself
 SIZE = au_size(2)  # importing Airflow takes some 400 MiB; the quota's room for a migration covers it
 VERSION, IMPORTS = "version", "imports"
 SCRIPT = files("deployments.dataplane.kubernetes.in_pods").joinpath("image_check.py").read_text()
+# What our files and the image's entrypoint read when they start; the same in every Deployment.
+ENVIRONMENT = {
+    "AIRFLOW_HOME": conf.HOME,
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": f"{conf.HOME}/logs",
+    "CONNECTION_CHECK_MAX_COUNT": "0",
+    conf.CODE_SERVER: conf.SERVER,
+}
 OURS = {"files": names.FILES, "sign-in": names.SIGN_IN}
 
 
@@ -33,7 +40,11 @@ def job(meta: Manifest, settings: ClusterSettings, image: str) -> Manifest:
         "initContainers": [_container(VERSION, image, args=["version"])],
         "containers": [_container(IMPORTS, image, command=["python", "-c", SCRIPT, *folders])],
         "volumes": [
-            {"name": folder, "configMap": {"name": name, "optional": True}} for folder, name in OURS.items()
+            *(
+                {"name": folder, "configMap": {"name": name, "optional": True}}
+                for folder, name in OURS.items()
+            ),
+            {"name": "logs", "emptyDir": {"sizeLimit": "1Gi"}},
         ],
     }
     spec = {
@@ -58,11 +69,12 @@ def _container(name: str, image: str, **started: list[str]) -> Manifest:
         "image": image,
         "imagePullPolicy": "Always",  # a tag may have moved since a node last pulled it
         **started,
-        "env": [{"name": "CONNECTION_CHECK_MAX_COUNT", "value": "0"}],
+        "env": [{"name": key, "value": value} for key, value in sorted(ENVIRONMENT.items())],
         "resources": sizes.resources(SIZE),
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
-            {"name": folder, "mountPath": f"{conf.OURS}/{folder}", "readOnly": True} for folder in OURS
+            *({"name": folder, "mountPath": f"{conf.OURS}/{folder}", "readOnly": True} for folder in OURS),
+            {"name": "logs", "mountPath": f"{conf.HOME}/logs"},
         ],
     }

@@ -16,7 +16,7 @@ from deployments.dataplane.kubernetes.objects.inventory import Id, Inventory
 ENOUGH_SECONDS = 3.0  # of the call's budget, for one object and for writing down how far it came
 # Never pruned. A Secret of keys that is gone makes every stored connection of the Airflow unreadable.
 KEPT_KINDS = frozenset(("Namespace", "PersistentVolumeClaim"))
-PRUNED_SECRETS = frozenset((names.VARIABLES, names.REDIS_CONFIG, names.REGISTRY))
+PRUNED_SECRETS = frozenset((names.VARIABLES, names.REDIS_CONFIG, names.REGISTRY, names.OWN_REGISTRY))
 
 
 @dataclass(frozen=True)

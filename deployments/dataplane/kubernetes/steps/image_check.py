@@ -90,19 +90,19 @@ class JobImages:
     def _verdict(self, wish: ImageWish, mine: list[Json]) -> ImageLook:
         """What the pod that ended well found."""
         status = next((one for pod in mine for one in pods.containers(pod) if pods.ended_now(one)), None)
-        said = _found(status) if status else {}
-        if status is None or not said:
+        findings = _found(status) if status else {}
+        if status is None or not findings:
             raise ImageRefused("The cluster does not say what was found in the image. Deploy it again.")
-        if problem := str(said.get("problem", "")):
+        if problem := str(findings.get("problem", "")):
             raise ImageRefused(f"{clause(problem, 600)}. Build the image on {_base(wish.runtime)}.")
-        airflow = str(said.get("airflow", ""))
+        airflow = str(findings.get("airflow", ""))
         if not image_reference.same_minor(airflow, wish.runtime.airflow_version):
             raise ImageRefused(
                 f"This image has Airflow {clause(airflow, 40)}, and runtime {wish.runtime.version} is Airflow "
                 f"{wish.runtime.airflow_version}. Build the image on {_base(wish.runtime)}, or upgrade "
                 "the runtime first."
             )
-        self._refuse_other_tables(wish, airflow, str(said.get("head", "")))
+        self._refuse_other_tables(wish, airflow, str(findings.get("head", "")))
         read = image_reference.read(wish.reference)
         digest = read.digest or image_reference.digest_of(str(status.get("imageID", "")))
         if not digest:
@@ -110,7 +110,7 @@ class JobImages:
                 "The node has this image from elsewhere than a registry, so it has no digest by which other nodes "
                 "could pull it. Push it to a registry."
             )
-        return ImageLook(read.pinned(digest), airflow, clause(said.get("python"), 40))
+        return ImageLook(read.pinned(digest), airflow, clause(findings.get("python"), 40))
 
     def _refuse_other_tables(self, wish: ImageWish, airflow: str, head: str) -> None:
         """Some patch releases change tables. Nothing but an upgrade of the runtime migrates them."""

@@ -63,10 +63,10 @@ class Task:
         return progress
 
     def _image_waits(self, rendered: Rendered) -> bool:
-        """Whether components are still to be told to run another image: no new code runs in the old one."""
-        wanted, name = _images(rendered.of(Phase.COMPONENTS)), names.DAG_PROCESSOR
+        """Whether components are still to be asked to run another image: no new code runs in the old one."""
+        desired, name = _images(rendered.of(Phase.COMPONENTS)), names.DAG_PROCESSOR
         present = _images(self.seen.workloads if self.seen else self.target.workloads())
-        return name in present and present[name] != wanted.get(name)
+        return name in present and present[name] != desired.get(name)
 
     def readiness(self, seen: Observed) -> Progress:
         """Everything is applied: what is not ready yet? When nothing, that is written down."""
