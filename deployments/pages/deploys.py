@@ -105,6 +105,7 @@ def deploy_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
             return see_other(deployment.url_for("deploy_upload", upload.pk))
     command = commands.deploy(deployment.release_name)
     context = _context(request, deployment, form=form, not_now=_not_now(deployment), command=command)
+    context["folder"] = shown.folder()
     return render(request, "deployments/deploys/new.html", context, status=422 if form.is_bound else 200)
 
 

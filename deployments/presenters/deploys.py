@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from deployments.domain import code_ignore
+from deployments.domain.code_limits import LIMITS, nothing_in, too_large, too_many
 from deployments.domain.code_manifest import Difference
+from deployments.domain.code_project import BESIDE
 from deployments.domain.deploy_states import DEPLOY_APPEARANCE
 from deployments.domain.states import StepState
 from deployments.models import Cluster, CodeUpload, Deploy, Deployment
@@ -42,6 +45,20 @@ def steps(deploy: Deploy) -> list[dict[str, Any]]:
         }
         for step in deploy.steps.all()
     ]
+
+
+def folder() -> dict[str, object]:
+    """What static/js/folder.js needs to know to pack a folder as the command line does, and to say what is wrong in the
+    words in which the server would."""
+    return {
+        "leave-out": " ".join(code_ignore.ALWAYS),
+        "beside": " ".join(BESIDE),
+        "packed": LIMITS.packed,
+        "most": LIMITS.entries,
+        "too-large": too_large(LIMITS),
+        "too-many": too_many(LIMITS),
+        "empty": nothing_in(LIMITS),
+    }
 
 
 def groups(change: Difference | None) -> list[dict[str, Any]]:
