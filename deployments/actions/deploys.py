@@ -108,6 +108,16 @@ def _notes(unpacked: Unpacked) -> list[str]:
     return sentences
 
 
+def _rewritten(git: Mapping[str, object]) -> list[str]:
+    before = str(git.get("rewritten", ""))[:8]
+    if not before:
+        return []
+    return [
+        f"The history of {git['branch']} was rewritten: this commit does not descend from {before}, which was deployed "
+        "before. It is deployed all the same, as the branch stands."
+    ]
+
+
 def deploy_upload(
     *,
     deployment: Deployment,
@@ -205,7 +215,7 @@ def deploy_commit(
         DeploySource.GIT,
         idempotency_key,
         one_line(str(git["subject"]))[:500],
-        git={**git, "notes": _notes(unpacked)},
+        git={**git, "notes": [*_rewritten(git), *_notes(unpacked)]},
         git_revision=revision,
     )
     return ask(deployment, by, wish)
