@@ -6,6 +6,7 @@ plane which version is active.
 """
 
 import math
+import time
 from datetime import datetime, timedelta
 
 import structlog
@@ -59,7 +60,7 @@ def advance(claim: Claim, driver: Driver) -> float:
     if wait:
         return wait
     try:
-        return _take_step(claim, driver, store, deploy)
+        return _take_steps(claim, driver, store, deploy)
     except DataPlaneError as error:
         return _failed_step(claim, deploy, error)
 
@@ -72,6 +73,18 @@ def is_lost(claim: Claim, driver: Driver) -> bool:
 
 
 # -- Before it is active --
+
+
+def _take_steps(claim: Claim, driver: Driver, store: CodeStore, deploy: Deploy) -> float:
+    """As many as there is time for: a pass looks at all components too, and a person waits for their code. Each is
+    written down when it is done, so the next pass goes on wherever this one is killed."""
+    deadline = time.monotonic() + CHECK_SECONDS
+    while True:
+        before = (deploy.status, deploy.checked_files)
+        seconds = _take_step(claim, driver, store, deploy)
+        moved = (deploy.status, deploy.checked_files) != before
+        if seconds or not moved or deploy.status not in WAITING or time.monotonic() >= deadline:
+            return seconds
 
 
 def _take_step(claim: Claim, driver: Driver, store: CodeStore, deploy: Deploy) -> float:
