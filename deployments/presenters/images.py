@@ -18,7 +18,7 @@ def now(deployment: Deployment) -> list[dict[str, str]]:
     """The image that it runs, as labelled values."""
     own = deployment.image
     text = own or deployment.runtime.image or f"apache/airflow:{deployment.runtime.airflow_version}"
-    found = [{"label": "Runs now", "value": text}]
+    found = [{"label": "Name", "value": text}]
     if not own:
         found[0]["note"] = f"the image of runtime {deployment.runtime.version}"
     return found

@@ -42,9 +42,7 @@ def found_sentence(deployment: Deployment, deploy: Deploy, found: ImageLook) -> 
     versions = f"Airflow {found.airflow}, Python {found.python}."
     if found.pinned == deployment.image:
         return f"{versions} It is the image that runs already: {image_reference.short(found.pinned)}."
-    return (
-        f"{versions} From here on it is {image_reference.short(found.pinned)}, whatever becomes of its tag."
-    )
+    return f"{versions} Pinned to {image_reference.short(found.pinned)}: when the tag moves, nothing changes here."
 
 
 def is_late(deploy: Deploy) -> bool:
