@@ -27,7 +27,7 @@ def ref_of(deployment: Deployment) -> Ref:
 
 
 def move(claim: Claim, deploy: Deploy, **values: Any) -> bool:
-    """Change the row, if it is as it was seen and the lease is ours; whether it was. Open pages hear of it."""
+    """Change the row, if it is as it was seen and the lease is ours; whether it was. Open pages are updated."""
     changed = {name: value for name, value in values.items() if getattr(deploy, name) != value}
     if not changed:
         return True

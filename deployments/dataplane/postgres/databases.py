@@ -252,7 +252,7 @@ def begin_template(admin_url: str, template: str, password: str) -> str:
         secret = sql.Literal(verifier(admin, template, password))
         run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, secret)
         _join(admin, template)
-        # template0: nothing that a person added to template1 gets into every Deployment.
+        # template0: nothing that was added to template1 gets into every Deployment.
         run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
         run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", draft)
         run(admin, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}", draft, role)
@@ -296,12 +296,15 @@ def _server(admin_url: str) -> ServerUrl:
 
 
 @contextmanager
-def connect(admin_url: str, database: str | None = None) -> Iterator[Connection]:
-    """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it."""
+def connect(
+    admin_url: str, database: str | None = None, *, seconds: int = CONNECT_SECONDS, options: str = ""
+) -> Iterator[Connection]:
+    """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it. `options`
+    are further settings of the session, as the server's command line takes them; it is made in `seconds`."""
     conninfo = _server(admin_url).conninfo(
         database=database or "",
-        connect_timeout=CONNECT_SECONDS,
-        options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000",
+        connect_timeout=seconds,
+        options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
         application_name="airdeck",
     )
     try:
