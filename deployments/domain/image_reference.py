@@ -67,7 +67,7 @@ def read(text: str) -> ImageReference:
         raise ValueError("A tag has letters, digits, dots, hyphens and underscores, at most 128.")
     if not _REPOSITORY.fullmatch(repository) or len(repository) > 255:
         raise ValueError(
-            "The name of an image has lowercase letters, digits, dots, hyphens and underscores between slashes: "
+            "Enter lowercase letters, digits, dots, hyphens and underscores between slashes, such as "
             f"{EXAMPLE}."
         )
     if not tag and not digest:

@@ -497,3 +497,10 @@ def test_deleting_the_deployment_keeps_the_history_and_drops_the_code(healthy, b
     assert Deploy.objects.get().manifest is None
     assert not CodeManifest.objects.exists()
     assert driver.codes == {}
+
+
+def test_one_pass_takes_a_small_deploy_from_its_receipt_to_being_active(healthy, bob, code):
+    deploy = deployed(healthy, bob)
+    again(healthy)
+    deploy.refresh_from_db()
+    assert (deploy.status, code.active()) == (DeployStatus.DEPLOYED, deploy.version)
