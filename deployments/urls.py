@@ -12,6 +12,7 @@ from deployments.pages import (
     git_hook,
     git_sources,
     hibernation,
+    home,
     images,
     listing,
     logs,
@@ -33,6 +34,7 @@ ONE = "deployments/<slug:release_name>"
 
 app_name = "deployments"
 urlpatterns = [
+    path(f"{WORKSPACE}/", home.home, name="home"),
     path(f"{WORKSPACE}/deployments/", listing.deployment_list, name="list"),
     path(f"{WORKSPACE}/deployments/new/", create.new_deployment, name="new"),
     path(f"{WORKSPACE}/deployments/new/summary/", create.summary, name="summary"),
@@ -44,6 +46,7 @@ urlpatterns = [
     path(f"{WORKSPACE}/stream/", stream, {"changed_since": changed_since}, name="stream"),
     path(f"{ONE}/", overview.detail, name="detail"),
     path(f"{ONE}/live/", overview.live, name="live"),
+    path(f"{ONE}/figures/", overview.figures, name="figures"),
     path(f"{ONE}/badge/", overview.badge, name="badge"),
     path(f"{ONE}/first-steps/", overview.first_steps_done, name="first_steps_done"),
     path(f"{ONE}/open/", sign_in.open_airflow, name="open"),
