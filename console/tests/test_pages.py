@@ -108,6 +108,7 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("workspace_tokens", args=[deployment.workspace_id]),
         reverse("deployments:deploys", args=[deployment.release_name]),
         reverse("deployments:deploy_new", args=[deployment.release_name]),
+        reverse("deployments:deploy_image", args=[deployment.release_name]),
         reverse("deployments:token", args=[deployment.release_name]),
         reverse("deployments:settings", args=[deployment.release_name]),
         reverse("deployments:delete", args=[deployment.release_name]),

@@ -61,6 +61,7 @@ URLS = {
     ("deploys", "get"): (MEMBER, ONE, 200),
     ("deploys", "post"): (EDITOR, ONE, 422),
     ("deploy", "get"): (MEMBER, ONE, 200),
+    ("deploy_image", "post"): (EDITOR, ONE, 422),
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
     ("logs", "get"): (MEMBER, ONE, 200),
     ("activity", "get"): (MEMBER, ONE, 200),

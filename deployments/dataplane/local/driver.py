@@ -297,6 +297,9 @@ class LocalDriver:
     def packages(self, ref: Ref) -> LocalPackages:
         return LocalPackages(self._paths, self._supervisor, ref.release_name)
 
+    def images(self, ref: Ref) -> None:
+        """Airflow runs in environments here."""
+
     def endpoint(self, ref: Ref) -> str | None:
         answer, _ = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))
         return self._url(ref) if answer is not None else None
