@@ -54,6 +54,7 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
     suspended = workspace.suspended_at is not None and Permission.EDIT_WORKSPACE not in WHILE_SUSPENDED
     items = [
         ("Deployments", workspace.url_for("deployments:list"), "layers"),
+        ("Alerts", workspace.url_for("deployments:workspace_alerts"), "bell"),
         ("Activity", workspace.url_for("deployments:activity"), "history"),
         ("Members", workspace.url_for("members"), "users"),
         ("API tokens", workspace.url_for("workspace_tokens"), "key-round"),

@@ -126,6 +126,14 @@ def admin_password(deployment: Deployment) -> str:
     return one(deployment, "admin_password")
 
 
+def every(deployment: Deployment) -> list[str]:
+    """Every secret in the clear that was generated or entered for it, variables aside. One query. Raises
+    DecryptionError."""
+    return [
+        crypto.decrypt(row.sealed, context=_context(deployment, row.name)) for row in deployment.secrets.all()
+    ]
+
+
 GIT_TOKEN, GIT_KEY, GIT_HOOK = "git_token", "git_key", "git_hook"
 
 
