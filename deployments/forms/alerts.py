@@ -25,11 +25,10 @@ from deployments.models import AlertChannel, AlertRule
 _PLAIN = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
 _UNIT_LABELS = {"minute": "Minutes", "hour": "Hours", "day": "Days"}
 _HOURS_WORDS = {1: "1 hour", 4: "4 hours", 24: "1 day", 168: "1 week"}
+_SEALED = "It is stored encrypted and not shown again."
 _URL_HELP = {
-    ChannelKind.SLACK: "The URL of an incoming webhook of Slack, or of what takes the same: Mattermost, Rocket.Chat. It "
-    "is stored encrypted and not shown again.",
-    ChannelKind.WEBHOOK: "Begins with https://. Alerts are posted there as JSON. It is stored encrypted and not shown "
-    "again.",
+    ChannelKind.SLACK: f"The incoming webhook of Slack, Mattermost or Rocket.Chat. {_SEALED}",
+    ChannelKind.WEBHOOK: f"Begins with https://. Alerts are posted there as JSON. {_SEALED}",
 }
 _NOT_OFFERED = "Choose channels of this Workspace."
 

@@ -11,7 +11,7 @@ from workspaces.models import Workspace
 
 
 def furnish(deployment: Deployment) -> None:
-    """Give it the variable REGION, revision 1 of its variables, deploy 1, which failed, and an alert rule of its own."""
+    """Give it the variable REGION, revision 1 of its variables, deploy 1, which failed, and a rule of alerts."""
     deployment.variables.create(key="REGION", value="eu")
     deployment.variable_revisions.create(number=1, sealed=vault.seal_revision(deployment, 1, {}))
     deployment.deploys.create(
