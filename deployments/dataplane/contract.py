@@ -17,6 +17,7 @@ from deployments.domain.states import ComponentState, Executor
 if TYPE_CHECKING:
     from deployments.dataplane.code import CodeStore
     from deployments.dataplane.packages import PackageStore
+    from deployments.dataplane.reading import Reading, Since
 
 CALL_BUDGET_SECONDS = 15.0
 
@@ -261,6 +262,12 @@ class Driver(Protocol):
 
     def tasks(self, ref: Ref) -> TaskCount:
         """What runs and waits now, from the metadata database. Raises DataPlaneError when it cannot be asked."""
+
+    def reading(self, ref: Ref, since: "Since | None") -> "Reading":
+        """What its DAGs, runs, tasks and queues do, and what CPU and memory it uses (`dataplane/reading.py`). Only
+        reads; asked once a minute. `since` is what the reading before left, None for the first one. The metadata
+        database is asked for 1.5 s in all; where CPU and memory cannot be had the reading says why. Raises
+        DataPlaneError when the database cannot be asked or holds no Airflow yet."""
 
     def code(self, ref: Ref) -> "CodeStore | None":
         """Where its code is kept and built, or None when this data plane takes no code by deploys: it comes with the

@@ -27,6 +27,7 @@ from deployments.dataplane.contract import (
 )
 from deployments.dataplane.fake_code import ScriptedCode
 from deployments.dataplane.fake_packages import ScriptedPackages
+from deployments.dataplane.reading import QueueReading, Reading, Since, Usage
 from deployments.domain.spec import QueueLoad, Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
@@ -84,6 +85,7 @@ class ScriptedDriver:
         self.hearing: Watcher | None = None  # what `watcher` gives; None: asked for fingerprints
         self.signs_in = True  # False: it was started by an Airdeck that signed nobody in
         self.takes_code = True  # False: code comes with the image
+        self.readings: dict[str, Reading] = {}  # by release name; else what `worlds` says
         self.slow_start = 0  # how many calls wait for the components to answer
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
@@ -243,6 +245,30 @@ class ScriptedDriver:
     def tasks(self, ref: Ref) -> TaskCount:
         loads = self.worlds[ref.release_name].loads.values() if ref.release_name in self.worlds else ()
         return TaskCount(sum(running for _, running in loads), sum(queued for queued, _ in loads))
+
+    def reading(self, ref: Ref, since: Since | None) -> Reading:
+        self._answer("reading", ref)
+        self._fail("reading")
+        if ref.release_name not in self.worlds or not self.worlds[ref.release_name].database:
+            raise DataPlaneError("Its metadata database is not made yet.")
+        loads = self.worlds[ref.release_name].loads
+        quiet = Reading(
+            at=datetime.now(UTC),
+            heartbeats={"scheduler": 3.0},
+            queues=tuple(QueueReading(name, *load) for name, load in sorted(loads.items())),
+            scheduled=0,
+            dags={},
+            import_error_count=0,
+            import_errors=(),
+            runs_running=0,
+            runs_queued=0,
+            runs_succeeded=0,
+            runs_failed=0,
+            hours=(),
+            failed_runs=(),
+            usage=Usage(absent="The scripted data plane measures nothing."),
+        )
+        return self.readings.get(ref.release_name, quiet)
 
     def code(self, ref: Ref) -> ScriptedCode | None:
         return self.codes.setdefault(ref.release_name, ScriptedCode()) if self.takes_code else None

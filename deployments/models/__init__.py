@@ -14,6 +14,7 @@ from deployments.models.deploys import UPLOAD_LIFE, CodeManifest, CodeUpload, De
 from deployments.models.git_sources import GitSource
 from deployments.models.observed import ComponentStatus, StatusChange, Step, StepTiming
 from deployments.models.packages import PackageSet
+from deployments.models.readings import Dag, FailedRun, HourlyFigures, LatestReading, MinuteFigures
 from deployments.models.sign_in import AirflowSignOut
 from deployments.models.words import choices
 
@@ -30,13 +31,18 @@ __all__ = [
     "CodeManifest",
     "CodeUpload",
     "ComponentStatus",
+    "Dag",
     "Deploy",
     "DeployStep",
     "Deployment",
     "DeploymentSecret",
     "EnvironmentVariable",
+    "FailedRun",
     "GitSource",
     "HibernationSchedule",
+    "HourlyFigures",
+    "LatestReading",
+    "MinuteFigures",
     "PackageSet",
     "ReleaseName",
     "RuntimeRelease",

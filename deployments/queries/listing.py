@@ -13,6 +13,7 @@ from django.http import QueryDict
 from deployments.domain.names import name_key
 from deployments.domain.states import Status
 from deployments.models import Deployment
+from deployments.queries.readings import LIST_COLUMNS
 from workspaces.models import User, Workspace
 from workspaces.permissions import Permission, roles_with
 
@@ -42,6 +43,7 @@ COLUMNS = (
     ),
     *("runtime__yanked", "runtime__maintained_until"),
     *("updated_by__name", "updated_by__email"),
+    *LIST_COLUMNS,
 )
 
 
@@ -86,7 +88,11 @@ def listing(workspace: Workspace, filters: dict[str, str], query: QueryDict) -> 
         rows = rows.alias(shown=shown).filter(shown=filters["status"])
         found = counts.get(filters["status"], 0)
     sort = query.get("sort", "")
-    rows = rows.select_related("cluster", "runtime", "updated_by").only(*COLUMNS).order_by(*_ordering(sort))
+    rows = (
+        rows.select_related("cluster", "runtime", "updated_by", "reading")
+        .only(*COLUMNS)
+        .order_by(*_ordering(sort))
+    )
     paginator = Paginator(rows, _page_size(query))
     paginator.count = found  # known: it need not ask again
     return Listing(paginator.get_page(query.get("page")), counts, total, sort)

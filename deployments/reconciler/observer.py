@@ -26,6 +26,7 @@ from deployments.domain.states import Status
 from deployments.models import Cluster, Deployment
 from deployments.models.clusters import SILENT_AFTER
 from deployments.reconciler import leadership, leases, recording
+from deployments.reconciler.readings import Reader
 
 logger = structlog.get_logger(__name__)
 
@@ -231,9 +232,11 @@ class DueRows:
 
 
 class Watch:
-    """The threads of this process, one per cluster that can be read."""
+    """The threads of this process, per cluster that can be read one that watches it and one that reads what its
+    Airflows do."""
 
     def __init__(self) -> None:
+        self._reading: list[threading.Thread] = []
         self._running: dict[UUID, tuple[bytes, ClusterObserver, threading.Thread, threading.Event]] = {}
 
     @property
@@ -258,13 +261,21 @@ class Watch:
                 )
                 thread.start()
                 self._running[pk] = (bytes(there[pk].sealed_config), observer, thread, stop)
+                self._read(Reader(pk, observer.driver), stop)
+
+    def _read(self, reader: Reader, stop: threading.Event) -> None:
+        thread = threading.Thread(
+            target=reader.run, args=(stop,), name=f"reader-{reader.cluster_id}", daemon=True
+        )
+        thread.start()
+        self._reading = [*(each for each in self._reading if each.is_alive()), thread]
 
     def close(self, patience: float = 3.0) -> None:
         """End every thread; those that hang in a call die with the process."""
         for _, _, _, stop in self._running.values():
             stop.set()
         deadline = time.monotonic() + patience
-        for _, _, thread, _ in self._running.values():
+        for thread in [*(thread for _, _, thread, _ in self._running.values()), *self._reading]:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._running.clear()
 

@@ -19,7 +19,7 @@ from deployments.dataplane.contract import Component, Leftover, Progress, StepNa
 from deployments.domain.states import Operation, Status
 from deployments.models import Cluster, ComponentStatus, Deployment, GitSource, StatusChange, WorkerQueue
 from deployments.presenters import fragments
-from deployments.reconciler import steps, upgrades
+from deployments.reconciler import reading_records, steps, upgrades
 from deployments.reconciler.leases import Claim, next_due
 from deployments.reconciler.plan import Verdict
 from deployments.secrets import vault
@@ -189,6 +189,7 @@ def _write_parts(row: Deployment, entry: Record) -> bool:
         GitSource.objects.filter(deployment=row).delete()
         row.code_manifests.all().delete()  # with its uploads; the deploys stay as history
         row.package_sets.all().delete()
+        reading_records.forget(row)
     return changed
 
 

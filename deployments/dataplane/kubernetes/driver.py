@@ -30,7 +30,7 @@ from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.api.transport import Connection, Json, connection_to
 from deployments.dataplane.kubernetes.checks import verdicts
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
-from deployments.dataplane.kubernetes.health import instances
+from deployments.dataplane.kubernetes.health import instances, usage
 from deployments.dataplane.kubernetes.health.observe import (
     Observed,
     address,
@@ -42,8 +42,9 @@ from deployments.dataplane.kubernetes.manifests import configuration
 from deployments.dataplane.kubernetes.steps import provision, removal, upgrade
 from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
-from deployments.dataplane.postgres import airflow_metadata
+from deployments.dataplane.postgres import airflow_metadata, airflow_reading
 from deployments.dataplane.postgres.code_store import PostgresCode
+from deployments.dataplane.reading import Reading, Since
 from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
@@ -163,6 +164,11 @@ class KubernetesDriver:
 
     def tasks(self, ref: Ref) -> TaskCount:
         return airflow_metadata.tasks(self._admin_url, ref.release_name)
+
+    def reading(self, ref: Ref, since: Since | None) -> Reading:
+        found = airflow_reading.read(self._admin_url, ref.release_name, since)
+        used = usage.usage(self._api(QUICK_SECONDS), self.connection.measured, ref.deployment_id)
+        return replace(found, usage=used)
 
     def code(self, ref: Ref) -> PostgresCode:
         """See the contract."""

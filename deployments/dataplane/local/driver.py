@@ -7,6 +7,7 @@ the steps is that of `CREATE_STEPS`; each call finds the first that is not done.
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from deployments.dataplane.contract import (
@@ -28,7 +29,7 @@ from deployments.dataplane.contract import (
 )
 from deployments.dataplane.local import environment, logs, ports, sign_in, task_logs
 from deployments.dataplane.local.code.store import LocalCode
-from deployments.dataplane.local.health import probe
+from deployments.dataplane.local.health import probe, usage
 from deployments.dataplane.local.health.fingerprint import fingerprint
 from deployments.dataplane.local.health.instances import instances
 from deployments.dataplane.local.health.observe import Observed, gather, observe
@@ -47,7 +48,8 @@ from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
 from deployments.dataplane.local.supervisor.processes import Processes, of_release
 from deployments.dataplane.local.task_logs import Keeping
-from deployments.dataplane.postgres import airflow_metadata, databases
+from deployments.dataplane.postgres import airflow_metadata, airflow_reading, databases
+from deployments.dataplane.reading import Reading, Since
 from deployments.domain.component_titles import title
 from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import ComponentState, Executor
@@ -283,6 +285,11 @@ class LocalDriver:
 
     def tasks(self, ref: Ref) -> TaskCount:
         return airflow_metadata.tasks(self._admin_url, ref.release_name)
+
+    def reading(self, ref: Ref, since: Since | None) -> Reading:
+        found = airflow_reading.read(self._admin_url, ref.release_name, since)
+        used = usage.usage(self._paths.deployment(ref.release_name), since, found.at)
+        return replace(found, usage=used)
 
     def code(self, ref: Ref) -> LocalCode:
         return LocalCode(self._paths.deployment(ref.release_name), self._admin_url, ref.release_name)

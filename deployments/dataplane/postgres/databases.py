@@ -296,12 +296,15 @@ def _server(admin_url: str) -> ServerUrl:
 
 
 @contextmanager
-def connect(admin_url: str, database: str | None = None) -> Iterator[Connection]:
-    """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it."""
+def connect(
+    admin_url: str, database: str | None = None, *, seconds: int = CONNECT_SECONDS, options: str = ""
+) -> Iterator[Connection]:
+    """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it. `options`
+    are further settings of the session, as the server's command line takes them; it is made in `seconds`."""
     conninfo = _server(admin_url).conninfo(
         database=database or "",
-        connect_timeout=CONNECT_SECONDS,
-        options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000",
+        connect_timeout=seconds,
+        options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
         application_name="airdeck",
     )
     try:

@@ -45,6 +45,17 @@ class Request:
     log: bool = False
 
 
+@dataclass
+class Measured:
+    """What the cluster last said that its pods use: cores and bytes by Deployment id, or why it says nothing, and until
+    when it is asked nothing more."""
+
+    until: float = 0.0
+    used: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    absent: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class Connection:
     """The pool of one process to one API server, and what that server last asked of us. Safe between threads."""
 
@@ -67,6 +78,7 @@ class Connection:
         self.requests: Counter[str] = Counter()  # "GET 200" -> how many; "GET lost" without an answer
         self.keda = (0.0, False)  # until when it counts, and whether the cluster has KEDA
         self.default_class = (0.0, False)  # the same of a default StorageClass
+        self.measured = Measured()
         self._hold_until, self._hold = 0.0, DataPlaneUnreachable("")
 
     def permit(self) -> None:

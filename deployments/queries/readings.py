@@ -1,0 +1,167 @@
+"""What was read of Airflows, for pages: the last reading, and figures over time. A fixed number of queries each."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from deployments.models import Deployment, FailedRun, HourlyFigures, LatestReading, MinuteFigures
+from workspaces.models import Workspace
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+# What a row of a list of Deployments shows; for `.only(...)` beside `select_related("reading")`.
+LIST_COLUMNS = (
+    *("reading__at", "reading__problem", "reading__dags", "reading__dags_paused"),
+    *("reading__import_error_count", "reading__runs_running", "reading__tasks_running"),
+    *("reading__tasks_queued", "reading__lost_queues", "reading__day"),
+)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time that charts show: `count` buckets of `step`, the last of which is under way."""
+
+    key: str
+    label: str
+    count: int
+    step: timedelta
+
+
+SPANS = {
+    span.key: span
+    for span in (
+        Span("1h", "1 hour", 60, MINUTE),
+        Span("24h", "24 hours", 24, HOUR),
+        Span("7d", "7 days", 84, 2 * HOUR),
+        Span("30d", "30 days", 90, 8 * HOUR),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Figures of one bucket; what was not measured is None. Of `queued`, `running`, `workers`, CPU and memory it is the
+    highest that was seen. Tasks are not known by the minute."""
+
+    runs_succeeded: int
+    runs_failed: int
+    tasks_succeeded: int | None
+    tasks_failed: int | None
+    queued: int
+    running: int
+    workers: int | None
+    cpu_millis: int | None
+    memory_mib: int | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One span of one Deployment: per bucket its beginning (aware, UTC), and its figures, None where there was no
+    reading. `partial` says that the last bucket is not over."""
+
+    span: Span
+    starts: tuple[datetime, ...]
+    buckets: tuple[Bucket | None, ...]
+    partial: bool = True
+
+    def values(self, name: str) -> list[int | None]:
+        """One figure over time, by its name in `Bucket`."""
+        return [None if bucket is None else getattr(bucket, name) for bucket in self.buckets]
+
+    def total(self, name: str) -> int:
+        """The sum of one figure over the span; what was not measured adds nothing."""
+        return sum(value or 0 for value in self.values(name))
+
+
+def latest(deployment: Deployment) -> LatestReading | None:
+    """The last reading, None before the first; `age` and `is_fresh` say how old it is. One query, none when the row
+    came with its reading (`with_readings`)."""
+    found: LatestReading | None = getattr(deployment, "reading", None)
+    return found if found is not None and found.at is not None else None
+
+
+def with_readings(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
+    """The rows with their readings, at no query more. Where the rows are cut to columns, add LIST_COLUMNS to them."""
+    return rows.select_related("reading")
+
+
+def series(deployment: Deployment, span: Span, now: datetime | None = None) -> Series:
+    """Figures of a span until now. One query."""
+    now = now or timezone.now()
+    last = _floor(now, span.step)
+    starts = tuple(last - span.step * back for back in reversed(range(span.count)))
+    found: dict[datetime, list[Bucket]] = {}
+    rows = _minutes(deployment, starts[0]) if span.step < HOUR else _hours(deployment, starts[0])
+    for at, bucket in rows:
+        found.setdefault(_floor(at, span.step), []).append(bucket)
+    return Series(span, starts, tuple(_merged(found[start]) if start in found else None for start in starts))
+
+
+def recent_failures(deployment: Deployment, since: datetime, limit: int = 20) -> list[FailedRun]:
+    """The newest failed runs that ended after `since`. One query."""
+    rows = FailedRun.objects.filter(deployment=deployment, ended_at__gt=since)
+    return list(rows.order_by("-ended_at")[:limit])
+
+
+def workspace_readings(workspace: Workspace) -> list[LatestReading]:
+    """The last readings of all Deployments of a Workspace that are not gone, each with its Deployment. One query."""
+    rows = LatestReading.objects.filter(
+        deployment__workspace=workspace, deployment__deleted_at__isnull=True, at__isnull=False
+    )
+    return list(rows.select_related("deployment", "deployment__cluster").order_by("deployment__name"))
+
+
+def _minutes(deployment: Deployment, since: datetime) -> Iterable[tuple[datetime, Bucket]]:
+    rows = MinuteFigures.objects.filter(deployment=deployment, at__gte=since)
+    names = (
+        "at",
+        "runs_succeeded",
+        "runs_failed",
+        "queued",
+        "running",
+        "workers",
+        "cpu_millis",
+        "memory_mib",
+    )
+    for at, ok, bad, *gauges in rows.values_list(*names):
+        yield at, Bucket(ok, bad, None, None, *gauges)
+
+
+def _hours(deployment: Deployment, since: datetime) -> Iterable[tuple[datetime, Bucket]]:
+    rows = HourlyFigures.objects.filter(deployment=deployment, hour__gte=since)
+    names = (
+        *("hour", "runs_succeeded", "runs_failed", "tasks_succeeded", "tasks_failed", "queued", "running"),
+        *("workers", "cpu_millis", "memory_mib"),
+    )
+    for at, *figures in rows.values_list(*names):
+        yield at, Bucket(*figures)
+
+
+def _merged(buckets: Sequence[Bucket]) -> Bucket:
+    """Several as one: runs and tasks add up, of the rest the highest counts."""
+    if len(buckets) == 1:
+        return buckets[0]
+    return Bucket(
+        runs_succeeded=sum(each.runs_succeeded for each in buckets),
+        runs_failed=sum(each.runs_failed for each in buckets),
+        tasks_succeeded=_known(buckets, "tasks_succeeded", sum),
+        tasks_failed=_known(buckets, "tasks_failed", sum),
+        queued=max(each.queued for each in buckets),
+        running=max(each.running for each in buckets),
+        workers=_known(buckets, "workers", max),
+        cpu_millis=_known(buckets, "cpu_millis", max),
+        memory_mib=_known(buckets, "memory_mib", max),
+    )
+
+
+def _known(buckets: Sequence[Bucket], name: str, how: Callable[[Iterable[int]], int]) -> int | None:
+    values = [value for each in buckets if (value := getattr(each, name)) is not None]
+    return how(values) if values else None
+
+
+def _floor(at: datetime, step: timedelta) -> datetime:
+    """The beginning of the bucket of a moment; days begin at midnight UTC."""
+    seconds = int(step.total_seconds())
+    return datetime.fromtimestamp(int(at.timestamp()) // seconds * seconds, at.tzinfo)
