@@ -1,4 +1,5 @@
-"""What rules see: for each kind a look at rows, at no data plane. One or two queries for however many Deployments."""
+"""What rules see in the console's own rows: for each kind one look, of one or two queries for however many Deployments.
+What they see in readings of Airflow is in `alert_reading_looks`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from uuid import UUID
 from django.urls import reverse
 
 from console.kit.text import one_line
-from deployments.domain.alert_rules import RuleKind
 from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import Status
 from deployments.models import AlertRule, Deploy, Deployment
@@ -16,10 +16,7 @@ from deployments.queries.durations import attach
 from workspaces.models import ApiToken, Workspace
 
 SETTLED = frozenset({Status.HEALTHY, Status.HIBERNATING})
-RUNS = frozenset({Status.HEALTHY, Status.UNHEALTHY, Status.DEPLOYING})
 HISTORY = timedelta(days=30)  # an older deploy is no news
-WATCH = timedelta(seconds=60)  # after a deploy, until Airflow has read the files
-MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,12 @@ class Firing:
 @dataclass(frozen=True)
 class Look:
     """All that fires, and whether what does not fire is known to be over: without data it is not. `quiet`: what is over
-    is no good news, so nothing is sent of it."""
+    is no good news, so nothing is sent of it; nor of the subjects in `vanished`."""
 
     known: bool
     firing: tuple[Firing, ...] = ()
     quiet: bool = False
+    vanished: frozenset[str] = frozenset()
 
 
 NO_DATA = Look(known=False)
@@ -110,37 +108,6 @@ def deploy_failed(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     return looks
 
 
-def import_errors(watched: Watched, now: datetime) -> Mapping[Key, Look]:
-    """Files of the active code that Airflow cannot import. Their names are told, never what they wrote."""
-    newest = _newest_deploys(watched, now, DeployStatus.DEPLOYED)
-    looks = {}
-    for rule, row in watched:
-        deploy = newest.get(row.pk)
-        read = deploy is not None and deploy.activated_at is not None and now - deploy.activated_at > WATCH
-        if deploy is None or not read or row.shown_status not in RUNS:
-            looks[_key(rule, row)] = NO_DATA
-            continue
-        firing = ()
-        if deploy.problem_count:
-            number, of = deploy.problem_count, one_line(row.name)
-            verb = "file does" if number == 1 else "files do"
-            firing = (
-                Firing(
-                    f"{number} {verb} not import in {of}",
-                    _named([str(each.get("path", "")) for each in deploy.problems], number),
-                    path=row.url_for("deploy", deploy.number),
-                ),
-            )
-        looks[_key(rule, row)] = Look(known=True, firing=firing)
-    return looks
-
-
-def _named(paths: Sequence[str], number: int) -> str:
-    shown = [one_line(path) for path in paths if path][:MOST_NAMES]
-    more = number - len(shown)
-    return f"{', '.join(shown)}{f' and {more} more' if more > 0 and shown else ''}." if shown else ""
-
-
 def runtime_ending(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     """Maintenance that ends soon or has ended, or a runtime that was withdrawn."""
     looks = {}
@@ -179,12 +146,3 @@ def tokens_ending(rule: AlertRule, workspace: Workspace, now: datetime) -> Look:
         if each.expires_at is not None
     )
     return Look(known=True, firing=firing, quiet=True)
-
-
-LOOKERS: dict[RuleKind, Looker] = {
-    RuleKind.UNHEALTHY: unhealthy,
-    RuleKind.STALLED: stalled,
-    RuleKind.DEPLOY_FAILED: deploy_failed,
-    RuleKind.IMPORT_ERRORS: import_errors,
-    RuleKind.RUNTIME_ENDING: runtime_ending,
-}

@@ -18,11 +18,25 @@ from django.db.models.functions import Now
 from deployments.domain.alert_life import Move, decide, truth_of
 from deployments.domain.alert_rules import RuleKind
 from deployments.models import Alert, AlertRule, AlertSilence, Deployment
+from deployments.queries import alert_looks, alert_reading_looks
 from deployments.queries import alerts as queries
-from deployments.queries.alert_looks import LOOKERS, NO_DATA, Firing, Look, tokens_ending
+from deployments.queries.alert_looks import NO_DATA, Firing, Look, Looker, tokens_ending
 from deployments.reconciler import alert_outbox
 
 logger = structlog.get_logger(__name__)
+
+LOOKERS: dict[RuleKind, Looker] = {
+    RuleKind.UNHEALTHY: alert_looks.unhealthy,
+    RuleKind.STALLED: alert_looks.stalled,
+    RuleKind.DEPLOY_FAILED: alert_looks.deploy_failed,
+    RuleKind.RUN_FAILED: alert_reading_looks.run_failed,
+    RuleKind.NO_SUCCESS: alert_reading_looks.no_success,
+    RuleKind.QUEUE_WAITING: alert_reading_looks.queue_waiting,
+    RuleKind.QUEUE_MISSING: alert_reading_looks.queue_missing,
+    RuleKind.IMPORT_ERRORS: alert_reading_looks.import_errors,
+    RuleKind.SCHEDULER_SILENT: alert_reading_looks.scheduler_silent,
+    RuleKind.RUNTIME_ENDING: alert_looks.runtime_ending,
+}
 
 type Place = tuple[UUID, UUID | None]  # rule, Deployment; None for what is about the Workspace
 
@@ -44,7 +58,7 @@ def follow() -> int:
     moves = 0
     for kind, pairs in watched.items():
         try:
-            looks = LOOKERS[kind](pairs, now) if kind in LOOKERS else {}
+            looks = LOOKERS[kind](pairs, now)
         except Exception:
             logger.exception("alert_look_failed", kind=kind)
             continue
@@ -67,7 +81,7 @@ def _rows(rules: Iterable[AlertRule]) -> list[Deployment]:
     own = {rule.deployment_id for rule in rules if rule.deployment_id}
     alive = Deployment.objects.filter(deleted_at__isnull=True, delete_requested_at__isnull=True)
     found = alive.filter(Q(workspace__in=workspaces) | Q(pk__in=own))
-    return list(found.select_related("cluster", "runtime", "workspace"))
+    return list(found.select_related("cluster", "runtime", "workspace", "reading"))
 
 
 def _open_alerts() -> Mapping[Place, Mapping[str, Alert]]:
@@ -114,7 +128,7 @@ def _move_all(
                 elif decision.move is Move.REMIND:
                     moves += _remind(rule, alert, decision.reminders)
                 elif decision.move in {Move.RESOLVE, Move.CLOSE}:
-                    quiet = look.quiet or decision.move is Move.CLOSE
+                    quiet = look.quiet or subject in look.vanished or decision.move is Move.CLOSE
                     moves += _resolve(rule, alert, quiet=quiet)
         except IntegrityError:  # another process opened it, or somebody removed the rule or the Deployment
             continue
