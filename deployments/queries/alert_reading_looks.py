@@ -128,10 +128,11 @@ def queue_waiting(watched: Watched, now: datetime) -> Mapping[Key, Look]:
 
 def _waiting(row: Deployment, queue: WorkerQueue, tasks: int, waits: float) -> Firing:
     workers = f"{queue.max_workers} worker{'' if queue.max_workers == 1 else 's'}"
+    number = "1 task waits" if tasks == 1 else f"{tasks} tasks wait"
     return Firing(
         f"Worker queue {queue.name} of {one_line(row.name)} is full",
-        f"{'1 task waits' if tasks == 1 else f'{tasks} tasks wait'}, the oldest for {rough(waits)}, and the queue has all "
-        f"of the {workers} that it may have. Raise its maximum or its concurrency.",
+        f"{number}, the oldest for {rough(waits)}, and the queue has all of the {workers} that it may have. Raise its "
+        "maximum or its concurrency.",
         queue.name,
         row.url_for("queues"),
     )
