@@ -54,6 +54,7 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
     suspended = workspace.suspended_at is not None and Permission.EDIT_WORKSPACE not in WHILE_SUSPENDED
     items = [
         ("Deployments", workspace.url_for("deployments:list"), "layers"),
+        ("DAGs", workspace.url_for("deployments:workspace_dags"), "workflow"),
         ("Alerts", workspace.url_for("deployments:workspace_alerts"), "bell"),
         ("Activity", workspace.url_for("deployments:activity"), "history"),
         ("Members", workspace.url_for("members"), "users"),

@@ -37,7 +37,7 @@ DOCS = (
         "Install",
         "A laptop, one host, a cluster: from nothing to the first Deployment.",
     ),
-    ("operations", "operations.md", "Operations", "Health, backup, upgrades and trouble."),
+    ("operations", "operations.md", "Operations", "Health, backup, upgrades and what can go wrong."),
 )
 
 

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         sys.exit(2)
     role = name if name in ROLES else "command"
     os.chdir(BASE)
-    os.execve(command[0], command, {**os.environ, "PROCESS_ROLE": role})  # noqa: S606 - no shell is wanted
+    os.execve(command[0], command, {**os.environ, "PROCESS_ROLE": role})  # noqa: S606 - no shell is needed
 
 
 if __name__ == "__main__":

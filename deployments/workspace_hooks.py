@@ -1,4 +1,4 @@
-"""What tenancy must know of Deployments, and tells them: whether a Workspace has any, how to forget the history of
+"""What tenancy must know of Deployments, and reports to them: whether a Workspace has any, how to forget the history of
 those gone, and who signed out."""
 
 from uuid import UUID
@@ -45,7 +45,7 @@ class Deployments:
         return hooks.Summary("Deployments", count, f"{url}?workspace__id__exact={workspace.pk}")
 
     def signed_out(self, user: User) -> None:
-        """Sessions in Airflow end too: the next pass over each of their Deployments tells it."""
+        """Sessions in Airflow end too: the next pass over each of their Deployments sees to it."""
         AirflowSignOut.objects.update_or_create(user=user, defaults={"at": Now()})
 
 

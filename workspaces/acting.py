@@ -1,4 +1,4 @@
-"""By which API token somebody acts at present, so that audit events and labels can name it.
+"""By which API token a person acts at present, so that audit events and labels can name it.
 
 Actions take a person (`by`). When a program asks with a token, that person is its maker, and this says so.
 """

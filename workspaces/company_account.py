@@ -42,7 +42,7 @@ class CompanyAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         if not addresses:
             raise CompanyAccountRefused(
                 f"{settings.OIDC_NAME} names no verified email address of yours, and Airdeck knows people by that. "
-                "Ask whoever runs it to send the claims email and email_verified."
+                "Ask its operator to send the claims email and email_verified."
             )
         blocked = User.objects.filter(email=normalise_email(addresses[0].email), is_active=False)
         if blocked.exists() or (sociallogin.is_existing and not sociallogin.user.is_active):

@@ -270,7 +270,7 @@ class ApiToken(models.Model):
     last_used_at = models.DateTimeField(null=True)  # to the minute
     last_used_ip = models.CharField(max_length=45, blank=True)
 
-    # Mail about it: how many days before its end people were last told, and when the next try is due.
+    # Mail about it: how many days before its end the last mail was sent, and when the next try is due.
     warned_days = models.PositiveSmallIntegerField(null=True)
     mail_due_at = models.DateTimeField(db_default=Now())
 

@@ -12,7 +12,7 @@ from workspaces import hooks
 from workspaces.models import ApiToken, Membership
 from workspaces.permissions import Permission, roles_with
 
-MOST = 20  # people who are told
+MOST = 20  # people who get a mail
 
 
 def readers(token: ApiToken) -> list[str]:

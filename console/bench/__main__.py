@@ -33,6 +33,8 @@ ROWS = {
     "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
+    "hourly": "hourly",
+    "observer-metrics": "observing",
 }
 ORDER = (
     "create",
@@ -56,6 +58,8 @@ ORDER = (
     "logs",
     "kubernetes",
     "fleet",
+    "observer-metrics",
+    "hourly",
 )  # first those that share an Airflow
 
 

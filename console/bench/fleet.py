@@ -175,7 +175,7 @@ def _steady(registered: Registered, rows: list[Deployment]) -> tuple[Figure, str
         f"Kubernetes: looks at a healthy Deployment in ten minutes, with {len(rows):,} of them",
         f"at most {MUST_LOOKS:.0f}",
         f"{each:.2f}; beside them {rest:.0f} requests a minute for the whole cluster, its own controllers among "
-        f"them; {len(restless)} not Healthy meanwhile",
+        f"them; {len(restless)} not Healthy at some time",
         each <= MUST_LOOKS and not restless,
     )
     words = ", ".join(f"{count} {what}" for what, count in asked.most_common(8))

@@ -39,7 +39,7 @@ METHOD = (
     "apply -f` of the same manifests in one file for another namespace; medians. Requests are those of the driver in "
     f"this process, from an empty namespace to FINISHED. Status: {CHANGES} times a pod's Ready condition is changed "
     "through the API, and the Deployment's row is read every 5 ms until it says otherwise. Hanging: a second cluster "
-    "whose server takes connections and says nothing has three Deployments meanwhile, all due at its first moment; "
+    "whose server takes connections and says nothing has three Deployments, all due at its first moment; "
     f"{2 * ROUNDS} creates, median."
 )
 

@@ -32,7 +32,7 @@ def _line(figure: Figure) -> tuple[str, str, str, str]:
 
 
 def circumstances(at: Installation, load: tuple[float, float, float]) -> tuple[str, ...]:
-    """Machine, date and versions, a sentence each. `load` at the start tells whether the machine was quiet."""
+    """Machine, date and versions, a sentence each. `load` at the start shows whether the machine was quiet."""
     with at.database() as database:
         postgres = database.execute("SHOW server_version").fetchone()
         runtimes = database.execute(

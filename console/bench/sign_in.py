@@ -89,7 +89,7 @@ def _signed_in(context: BrowserContext, at: Installation) -> Page:
 
 
 def _until_shown(page: Page, began: float) -> float:
-    expect(page.get_by_role("heading", name="Welcome")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Stats", exact=True)).to_be_visible(timeout=60_000)
     took = time.monotonic() - began
     page.close()
     return took

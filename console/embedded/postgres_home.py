@@ -104,7 +104,7 @@ def system_user() -> pwd.struct_passwd:
         argv = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        message = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        message = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise RuntimeError(
             f"the user {SYSTEM_USER} could not be made ({message}): start Airdeck as another user than root."
         )

@@ -94,7 +94,7 @@ def _by_pip(desired: Pinned, folder: Path) -> Path:
         raise Refusal(
             f"no Python package index is configured: name one in UV_DEFAULT_INDEX, or install pip ({pip})."
         )
-    message = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    message = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
     raise Refusal(
         f"pip could not fetch uv ({message[:200]}): check this machine's network, proxy and package index."
     )

@@ -49,7 +49,7 @@ def make_venv(uv: Path, venv: Path, environment: Mapping[str, str], asked: str) 
 def reason(message: str) -> str:
     """The most relevant line of uv's complaint."""
     causes = re.findall(r"^(?:error|\s+cause): (.+)$", message, re.MULTILINE)
-    return str(causes[-1] if causes else (message.strip().splitlines() or ["uv said nothing"])[-1])[
+    return str(causes[-1] if causes else (message.strip().splitlines() or ["uv printed nothing"])[-1])[
         :300
     ].rstrip(".:")
 

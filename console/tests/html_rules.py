@@ -18,6 +18,8 @@ class _Page(HTMLParser):
         self._open: list[tuple[str, dict[str, str | None], list[str]]] = []
 
     def handle_starttag(self, tag, attrs) -> None:
+        if tag == "title" and any(name == "svg" for name, _, _ in self._open):
+            tag = "svg:title"  # of a drawing, not of the page
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self._open.append((tag, dict(attrs), []))
@@ -30,6 +32,10 @@ class _Page(HTMLParser):
             text.append(data)
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:
+            return
+        if tag == "title" and any(name == "svg:title" for name, _, _ in self._open):
+            tag = "svg:title"
         while self._open:
             name, attrs, text = self._open.pop()
             self.text_of.append((name, attrs, " ".join("".join(text).split())))

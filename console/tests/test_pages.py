@@ -13,6 +13,7 @@ from console.tests.browser.chromium import axe_complaints, chromium, cookies_of,
 from console.tests.html_rules import complaints
 from deployments.domain.states import ComponentState, Operation, Status, StepState
 from deployments.models import ComponentStatus, Deployment, Step
+from deployments.tests.readings import all_sorts, remember
 from workspaces.actions import invitations
 from workspaces.actions import workspaces as workspace_actions
 from workspaces.models import Invitation
@@ -46,7 +47,7 @@ CONFIRMED = [
 
 
 def in_full(deployment: Deployment) -> Deployment:
-    """The Deployment with a step and a component in every state."""
+    """The Deployment with a step, a component and a DAG in every state."""
     now = timezone.now()
     for number, state in enumerate(StepState):
         begun = None if state is StepState.PENDING else now - timedelta(minutes=number)
@@ -61,6 +62,7 @@ def in_full(deployment: Deployment) -> Deployment:
             started_at=begun,
             finished_at=begun and now if state in {StepState.DONE, StepState.FAILED} else None,
         )
+    remember(deployment, all_sorts())
     for number, state in enumerate(ComponentState):
         ComponentStatus.objects.create(
             deployment=deployment, position=number, name=f"part-{number}", state=state, ready=0, desired=1
@@ -81,10 +83,13 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("members", args=here),
         reverse("members", args=here) + "?q=nothing-like-this",
         reverse("members_invite", args=here),
+        reverse("deployments:workspace_dags", args=here),
         reverse("deployments:activity", args=here),
         reverse("deployments:activity", args=here) + "?q=nothing-like-this",
         deployment.url,
         reverse("deployments:deployment_activity", args=[deployment.release_name]),
+        reverse("deployments:dags", args=[deployment.release_name]),
+        reverse("deployments:dags", args=[deployment.release_name]) + "?q=nothing-like-this",
         reverse("deployments:logs", args=[deployment.release_name]),
         reverse("deployments:logs", args=[deployment.release_name])
         + "?component=triggerer&level=error&q=nothing",

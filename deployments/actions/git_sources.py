@@ -168,7 +168,7 @@ def new_hook_secret(*, deployment: Deployment, by: User) -> str:
 
 
 def notice_push(*, source: GitSource) -> None:
-    """A Git host said that something was pushed: look soon, and not more often than every HOOK_SECONDS."""
+    """A Git host reported a push: look soon, and not more often than every HOOK_SECONDS."""
     soon = Greatest(Now(), F("tried_at") + timedelta(seconds=HOOK_SECONDS))
     GitSource.objects.filter(pk=source.pk).update(due_at=soon)
     if source.tried_at is None or timezone.now() - source.tried_at > timedelta(seconds=HOOK_SECONDS):

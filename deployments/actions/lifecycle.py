@@ -73,7 +73,8 @@ def create_deployment(
     choices: Choices,
     furnishing: Furnishing = NOTHING,
 ) -> Deployment:
-    """A new Deployment, to be provisioned by the reconciler. The same `form_key` twice gives the first one again.
+    """A new Deployment, to be provisioned by the reconciler. The same `idempotency_key` twice gives the first
+    one again.
 
     Raises InvalidInput, NameTaken, WorkspaceGone, and ClusterClosed.
     """

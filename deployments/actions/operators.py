@@ -35,7 +35,9 @@ def release_lease(*, deployment: Deployment, by: User) -> str:
     """Take the row from a pass that hangs: its lease ends, what it still wants to record is refused (a new epoch),
     and another pass may start. Raises ActionRefused when the Deployment is gone or no pass holds a lease."""
     if not Deployment.objects.filter(pk=deployment.pk, lease_until__gt=Now()).exists():
-        raise ActionRefused(f"Nobody works on {deployment.name} now. Use Reconcile now to have it looked at.")
+        raise ActionRefused(
+            f"No pass works on {deployment.name} now. Use Reconcile now to have it looked at."
+        )
     _wake(deployment, lease_until=None, lease_epoch=F("lease_epoch") + 1)
     record_deployment(deployment, by, "released the lease of")
     return f"The lease of {deployment.name} is released, and it is looked at now."

@@ -33,7 +33,7 @@ def start_url(deployment: Deployment, *, to: str, console: str) -> str:
 
 @transaction.atomic
 def sign_in(*, deployment: Deployment, by: User, state: str, to: str) -> str:
-    """An assertion for the browser of which Airflow told the digest `state`; audited. `to` is a path of that Airflow.
+    """An assertion for the browser whose digest Airflow passed on as `state`; audited. `to` is a path of that Airflow.
 
     Raises Http404 and PermissionDenied as the page does, and NotNow while Airflow does not answer."""
     now = database_now().timestamp()

@@ -75,7 +75,7 @@ class DeploymentAdmin(OperatorAdmin):
     fieldsets = (
         (None, {"fields": ("status_now", "reason", "time_line", "audit")}),
         (
-            "Wanted",
+            "Desired",
             {
                 "fields": (
                     "name",
@@ -150,7 +150,7 @@ class DeploymentAdmin(OperatorAdmin):
     def lease(self, deployment: Deployment) -> str:
         """Whether a pass holds the row."""
         if deployment.lease_until is None or deployment.lease_until < timezone.now():
-            return "Nobody works on it."
+            return "No pass works on it."
         return f"A pass works on it, until {deployment.lease_until:%H:%M:%S} UTC at most."
 
     @admin.display(description="Status history")

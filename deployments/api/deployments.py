@@ -197,7 +197,7 @@ def _refuse_other(workspace: Workspace, key: UUID, name: str) -> None:
 
 
 def _cluster_id(workspace: Workspace, named: object) -> str:
-    """The id of the cluster that somebody named by name or id; what is neither stays, for the form to refuse."""
+    """The id of the cluster that a person named by name or id; what is neither stays, for the form to refuse."""
     text = str(named or "")
     found = next((each for each in clusters_for(workspace) if each.name == text), None)
     return str(found.pk) if found else text

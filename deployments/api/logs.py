@@ -140,7 +140,7 @@ def _tail(driver: Driver, ref: Ref, *, component: str, lines: int, after: str) -
 
 
 async def _lines(reading: Reading, tail: LogTail, value: str, *, follow: bool) -> AsyncIterator[bytes]:
-    """The lines there are; then, while somebody follows, those that come. What ends it early is its last line."""
+    """The lines there are; then, while a person follows, those that come. What ends it early is its last line."""
     carry: dict[str, Level] = {}
     text, carry = await asyncio.to_thread(_encode, reading, tail, carry)
     yield text

@@ -66,7 +66,7 @@ def public_key(text: str) -> Ed25519PublicKey:
 
 
 def digest(state: str) -> str:
-    """What the console is told of the secret that stays in the browser's cookie."""
+    """What the console learns of the secret that stays in the browser's cookie."""
     return hashlib.sha256(state.encode()).hexdigest()
 
 

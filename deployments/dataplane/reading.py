@@ -12,6 +12,9 @@ RUNS_PER_DAG = 14
 FAILED_REPORTED = 200  # failed runs of one reading by name; the counts have all
 ERRORS_REPORTED = 50  # files that do not import, of one reading
 LONGEST_GAP = timedelta(hours=24)  # failed runs are reported so far back, after a time without readings
+LATE = timedelta(
+    minutes=5
+)  # a run may be seen so long after its end: clocks differ, and a commit comes later
 FIRST_LOOK = timedelta(minutes=2)  # and so far where there was no reading before
 SCHEDULER, TRIGGERER, DAG_PROCESSOR = "scheduler", "triggerer", "dag-processor"
 UNKNOWN_QUEUE = ""  # the queue of a task that names none
@@ -119,7 +122,7 @@ class Reading:
     documents by DAG id, which `dag_of` reads: most are as they were a minute ago, and need not be read.
 
     `hours` are the present hour and the one before. `runs_succeeded` and `runs_failed` ended since the reading before,
-    in the last two minutes at most. `failed_runs` ended after `since.at`, and may have been reported before."""
+    in the last two minutes at most. `failed_runs` ended since then or shortly before, and may have been reported."""
 
     at: datetime
     heartbeats: Mapping[str, float]

@@ -99,7 +99,7 @@ class DeploymentFile:
 
 @dataclass(frozen=True, repr=False)
 class Shape:
-    """A whole Deployment as far as a file can say it: what there is, or what is wanted. Queues by name, variables by
+    """A whole Deployment as far as a file can say it: what there is, or what is desired. Queues by name, variables by
     key; `schedule` is None without one that says anything."""
 
     name: str

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from console.kit.text import one_line
 
-MOST_PROBLEMS = 100  # more help nobody
+MOST_PROBLEMS = 100  # more would not help
 SHOWN = 60  # characters of a key that is not ours
 _WORDS = {list: "a list", dict: "a mapping", bool: "true or false", int: "a number", float: "a number"}
 

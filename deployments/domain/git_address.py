@@ -72,7 +72,7 @@ _COMMIT_PAGES = (
 
 
 def parse(text: str) -> GitAddress:
-    """The address that somebody typed. Raises ValueError with the sentence that says what is wrong."""
+    """The address that a person typed. Raises ValueError with the sentence that says what is wrong."""
     text = text.strip()
     if not text:
         raise ValueError(f"Enter the address of the repository. {SHAPES}")

@@ -47,7 +47,7 @@ def explain(output: str, runtime: str, pins: Mapping[str, str], python: str = ""
     if any(word in low for word in NETWORK):
         return UNREACHABLE
     causes = re.findall(r"^(?:error|\s*cause): (.+)$", output, re.MULTILINE)
-    reason = CREDENTIALS.sub("://…@", causes[-1] if causes else "it said nothing").rstrip(".")
+    reason = CREDENTIALS.sub("://…@", causes[-1] if causes else "it printed nothing").rstrip(".")
     return f"The packages of requirements.txt cannot be resolved: {reason[:300]}."
 
 

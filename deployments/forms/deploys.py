@@ -18,7 +18,7 @@ def _description() -> forms.CharField:
         label="Description",
         required=False,
         max_length=DESCRIPTION_LENGTH,
-        help_text="What changes and why, for whoever looks at the list later.",
+        help_text="What changes and why, for those who look at the list later.",
         widget=forms.TextInput(attrs={"maxlength": DESCRIPTION_LENGTH, "autocomplete": "off"}),
         error_messages={"max_length": f"Enter at most {DESCRIPTION_LENGTH} characters."},
     )

@@ -71,7 +71,7 @@ class GitSourceForm(OfferedFieldsForm):
         label="Deploy a newer commit by itself",
         required=False,
         initial=True,
-        help_text="Otherwise the page says that there is one, and somebody deploys it with a click.",
+        help_text="Otherwise the page says that there is one, and a person deploys it with a click.",
     )
     seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
 

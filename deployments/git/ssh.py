@@ -1,4 +1,4 @@
-"""A Git client over SSH: dulwich's, on asyncssh. One key of ours, one host key that somebody confirmed; no agent, no
+"""A Git client over SSH: dulwich's, on asyncssh. One key of ours, one host key that a person confirmed; no agent, no
 configuration of this machine, no password."""
 
 import asyncio
@@ -101,7 +101,7 @@ class SshClient(TraditionalGitClient):
             )
         if isinstance(error, (TimeoutError, asyncssh.ConnectionLost)):
             return GitRefused(
-                f"{host} said nothing for {SILENCE_SECONDS:.0f} s, or ended the SSH connection. It is tried again "
+                f"{host} was silent for {SILENCE_SECONDS:.0f} s, or ended the SSH connection. It is tried again "
                 "later."
             )
         return GitRefused(

@@ -9,7 +9,7 @@ from deployments.domain.code_errors import MIB
 
 FETCHED_BYTES = 200 * MIB  # of one commit, as the server sends it
 SILENCE_SECONDS = 15.0  # how long a server may say nothing
-REFS_SECONDS = 30.0  # until it has said where the branch stands
+REFS_SECONDS = 30.0  # until it has answered where the branch stands
 TOTAL_SECONDS = 120.0  # until all files are here
 MEMORY_BYTES = (
     1024 * MIB
@@ -21,7 +21,7 @@ class RefusalKind(StrEnum):
 
     PASSING = "passing"  # the server, the network, the credentials: trying again may help
     LASTING = "lasting"  # this commit cannot be taken: only another one helps
-    HOST_KEY = "host key"  # the server showed a key that nobody has confirmed
+    HOST_KEY = "host key"  # the server showed a key that is not confirmed
 
 
 @dataclass(frozen=True)

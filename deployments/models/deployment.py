@@ -90,7 +90,7 @@ class Deployment(models.Model):
     lease_until = models.DateTimeField(null=True)
     lease_epoch = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)  # passes in a row that made no progress for an error
-    # Who may come in, as Airflow was last told, and when; "" until it was. `reconciler.people` only.
+    # Who may come in, as last written for Airflow, and when; "" until then. `reconciler.people` only.
     people_digest = models.CharField(max_length=32, blank=True)
     people_written_at = models.DateTimeField(null=True)
 
@@ -215,7 +215,7 @@ class Deployment(models.Model):
 
     @property
     def fresh_at(self) -> datetime:
-        """When something was last heard of it. The observer's word that its cluster is quiet counts for it only while
+        """The time of the last news of it. The observer's word that its cluster is quiet counts for it only while
         the reconciler keeps up: a row long overdue is not quiet, it is not looked at."""
         if self.due_at < timezone.now() - UNKNOWN_AFTER:  # something may have changed, and no one has looked
             return self.observed_at

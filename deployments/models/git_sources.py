@@ -16,7 +16,7 @@ class GitSource(models.Model):
     deployment = models.OneToOneField(
         Deployment, on_delete=models.CASCADE, related_name="git_source", primary_key=True
     )
-    # What is wanted.
+    # What is desired.
     address = models.CharField(max_length=600)  # `GitAddress.text`
     branch = models.CharField(max_length=250)
     subfolder = models.CharField(max_length=500, blank=True)
@@ -25,16 +25,16 @@ class GitSource(models.Model):
     token_user = models.CharField(max_length=100)
     has_token = models.BooleanField(default=False)
     public_key = models.CharField(max_length=300, blank=True)  # of the pair that Airdeck made, for ssh
-    host_key = models.CharField(max_length=2000, blank=True)  # the server's, once somebody confirmed it
+    host_key = models.CharField(max_length=2000, blank=True)  # the server's, once a person confirmed it
     has_hook = models.BooleanField(default=False)
-    asked_at = models.DateTimeField(null=True)  # somebody asked for the newest commit to be deployed
+    asked_at = models.DateTimeField(null=True)  # a person asked for the newest commit to be deployed
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     revision = models.PositiveIntegerField(default=1)  # grows with every change of the above but `wanted_…`
     updated_at = models.DateTimeField(auto_now_add=True)
     updated_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
 
     # Who looks, and when.
-    due_at = models.DateTimeField(null=True)  # None: not until somebody asks
+    due_at = models.DateTimeField(null=True)  # None: not until a person asks
     lease_until = models.DateTimeField(null=True)
     lease_epoch = models.PositiveIntegerField(default=0)
 

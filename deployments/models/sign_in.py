@@ -7,7 +7,7 @@ from workspaces.models import User
 
 
 class AirflowSignOut(models.Model):
-    """When somebody last signed out of the console, in any browser: their sessions in Airflow from before that have
+    """When a person last signed out of the console, in any browser: their sessions in Airflow from before that have
     ended, and begin again unseen where they are signed in."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")

@@ -45,7 +45,8 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
 
 
 def _tabs(request: MemberRequest, deployment: Deployment, tab_now: str) -> list[dict[str, Any]]:
-    """Overview · Deploys · Worker queues · Variables · Logs · Alerts · Activity · Settings, as far as there are any."""
+    """Overview · DAGs · Deploys · Worker queues · Variables · Logs · Alerts · Activity · Settings, as far as
+    there are any."""
 
     def tab(label: str, name: str, **more: Any) -> dict[str, Any]:
         return {"label": label, "url": deployment.url_for(name), **more}
@@ -53,6 +54,7 @@ def _tabs(request: MemberRequest, deployment: Deployment, tab_now: str) -> list[
     alive = deployment.deleted_at is None
     tabs = [tab("Overview", "detail")]
     if alive:
+        tabs.append(tab("DAGs", "dags"))
         tabs.append(tab("Deploys", "deploys"))
         if deployment.executor == Executor.CELERY or tab_now == "Worker queues":
             tabs.append(tab("Worker queues", "queues"))

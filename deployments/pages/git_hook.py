@@ -1,5 +1,5 @@
 """Where Git hosts say that something was pushed. No session, no CSRF token: the signature is the proof. What is
-answered tells nobody whether a Deployment exists, and an event makes Airdeck look, nothing else."""
+answered does not show whether a Deployment exists, and an event makes Airdeck look, nothing else."""
 
 from allauth.account.adapter import get_adapter
 from django.core.exceptions import RequestDataTooBig

@@ -20,7 +20,7 @@ OF_CELERY = ("worker_type", "min_workers", "max_workers", "concurrency")
 
 
 def create_line(values: Mapping[str, object], defaults: Mapping[str, object]) -> str:
-    """Creating what a form holds. What is its default need not be said."""
+    """Creating what a form holds. A default is left out."""
     words = ["airdeck", "deployment", "create", "-n", _word(values.get("name")) or "NAME"]
     return _line([*words, *_differing(values, defaults)])
 

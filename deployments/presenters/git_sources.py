@@ -21,7 +21,7 @@ def facts(git: dict[str, Any]) -> dict[str, Any]:
 
 
 def live(source: GitSource) -> dict[str, Any]:
-    """How it stands: a badge, and what is to be said and done. One query."""
+    """How it stands: a badge, a sentence and what can be done. One query."""
     deployed = (
         Deploy.objects.filter(deployment=source.pk, git__sha=source.handled).order_by("-number").first()
         if source.handled

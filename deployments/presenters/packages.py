@@ -58,7 +58,7 @@ def of_deploy(deploy: Deploy, before: Deploy | None) -> dict[str, Any]:
 
 
 def consequences(deployment: Deployment, upcoming: Upcoming, code: Manifest | None) -> list[str]:
-    """What it does to what runs, with this code, said before anybody does it. None: the code is not known."""
+    """What it does to what runs, with this code, as a sentence to read before. None: the code is not known."""
     if upcoming.state in {PackagesState.RESOLVING, PackagesState.REFUSED}:
         return [NOT_KNOWN]
     queues = queues_of(deployment)

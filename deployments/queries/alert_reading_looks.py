@@ -64,7 +64,7 @@ def _failure(row: Deployment, run: FailedRun) -> Firing:
         f"DAG {one_line(run.dag_id)} failed in {one_line(row.name)}",
         f"Run {one_line(run.run_id)} failed{where}. Its log in Airflow says why.",
         run.dag_id,
-        row.url,
+        row.url_for("dags"),
     )
 
 
@@ -95,7 +95,7 @@ def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
                 f"DAG {one_line(dag.dag_id)} has not succeeded for {rough((now - begin).total_seconds())}"
             )
             words = f"Its last success: {last}."
-            firing = (Firing(f"{headline} in {one_line(row.name)}", words, dag.dag_id, row.url),)
+            firing = (Firing(f"{headline} in {one_line(row.name)}", words, dag.dag_id, row.url_for("dags")),)
         looks[rule.pk, row.pk] = Look(known=True, firing=firing)
     return looks
 

@@ -51,20 +51,23 @@ def of_workspace(workspace: Workspace, query: QueryDict) -> DagList:
     return _listed(rows.select_related("deployment", "deployment__cluster"), query)
 
 
-def _listed(rows: QuerySet[Dag], query: QueryDict) -> DagList:
-    total = rows.count()
-    text = query.get("q", "").strip()[:200]
+def narrowed(rows: QuerySet[Dag], text: str, state: str) -> QuerySet[Dag]:
+    """Those whose name, id or file holds the text, and that are in the state; what is no state narrows nothing."""
     if text:
         rows = rows.filter(Q(name__icontains=text) | Q(dag_id__icontains=text) | Q(file__icontains=text))
-    state = STATES.get(query.get("state", ""))
-    if state is not None:
-        rows = rows.filter(state)
+    return rows.filter(STATES[state]) if state in STATES else rows
+
+
+def _listed(rows: QuerySet[Dag], query: QueryDict) -> DagList:
+    total = rows.count()
+    text, state = query.get("q", "").strip()[:200], query.get("state", "")
+    rows = narrowed(rows, text, state)
     sort = query.get("sort", "")
     column = SORTS.get(sort.removeprefix("-"))
     sort = sort if column is not None else "name"
     descending = sort.startswith("-")
     ordering = OrderBy(column or SORTS["name"], descending=descending, nulls_last=True)
     paginator = Paginator(rows.order_by(ordering, "dag_id", "pk"), PAGE_SIZE)
-    if not text and state is None:
+    if not text and state not in STATES:
         paginator.count = total  # known: it need not ask again
     return DagList(paginator.get_page(query.get("page")), total, sort)

@@ -148,7 +148,7 @@ def _chosen(workspace: Workspace, name: str | None) -> Cluster | None:
 
 
 def _defaults(options: Options | None) -> Defaults:
-    """What a file need not say. Without a cluster nothing is offered; its problem is said already."""
+    """What a file need not say. Without a cluster nothing is offered; its problem is reported already."""
     if options is None:
         return Defaults("", Executor.CELERY, 0, 0, "", 0, 0, 0)
     worker_type = options.default_worker_type

@@ -43,7 +43,6 @@ COLUMNS = (
     ),
     *("runtime__yanked", "runtime__maintained_until"),
     *("updated_by__name", "updated_by__email"),
-    *LIST_COLUMNS,
 )
 
 
@@ -90,7 +89,7 @@ def listing(workspace: Workspace, filters: dict[str, str], query: QueryDict) -> 
     sort = query.get("sort", "")
     rows = (
         rows.select_related("cluster", "runtime", "updated_by", "reading")
-        .only(*COLUMNS)
+        .only(*COLUMNS, *LIST_COLUMNS)
         .order_by(*_ordering(sort))
     )
     paginator = Paginator(rows, _page_size(query))

@@ -299,7 +299,7 @@ def _read_so_far(deploy: Deploy, *, is_read: bool, dags: int, over: bool) -> tup
 
 
 def _move(claim: Claim, deploy: Deploy, **values: Any) -> bool:
-    """Change the row, if it is as it was seen and the lease is ours; whether it was. Open pages hear of it."""
+    """Change the row, if it is as it was seen and the lease is ours; whether it was. Open pages are updated."""
     changed = {name: value for name, value in values.items() if getattr(deploy, name) != value}
     if not changed:
         return True

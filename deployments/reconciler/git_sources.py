@@ -56,14 +56,14 @@ class Look:
 
     @property
     def known(self) -> str:
-        """The commit that is not to be deployed again: none when somebody asked for it."""
+        """The commit that is not to be deployed again: none when a person asked for it."""
         return "" if self.source.asked_at is not None else self.source.handled
 
 
 @dataclass(frozen=True)
 class Found:
     """What a look came to. `head` is "" where it did not get so far; `handled` means that nothing more is to be done
-    about that commit; `retry`, that it is looked at again before long although nobody asks."""
+    about that commit; `retry`, that it is looked at again before long although no one asked."""
 
     head: str = ""
     problem: str = ""
@@ -73,7 +73,7 @@ class Found:
 
 
 def due() -> QuerySet[GitSource]:
-    """Sources that wait for a look and that nobody looks at, longest waiting first: of Deployments that can be changed,
+    """Sources that wait for a look and have none under way, longest waiting first: of Deployments that can be changed,
     in Workspaces that are not suspended."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
     return GitSource.objects.filter(
@@ -92,7 +92,7 @@ def due_keys() -> list[UUID]:
 
 
 def check(pk: UUID) -> bool:
-    """Look at the repository of this Deployment, if it is due, nobody does, and few others are looked at. Whether we
+    """Look at the repository of this Deployment, if it is due, no look is under way, and few others are. Whether we
     did. Takes up to two and a half minutes."""
     look = _claim(pk)
     if look is None:
@@ -101,7 +101,7 @@ def check(pk: UUID) -> bool:
         try:
             found = _find(look)
         except GitChanged:
-            found = Found()  # what was wanted is another by now, and due again
+            found = Found()  # the desired commit is another by now, and due again
         except (DataPlaneError, NotNow) as error:
             found = Found(problem=str(error), retry=True)
         except Exception:
@@ -207,7 +207,7 @@ def _deploy(look: Look, answer: ask.Answer) -> Found:
 
 
 def _record(look: Look, found: Found) -> None:
-    """Write what was found and give the lease back; nothing of what was found, when something else is wanted now."""
+    """Write what was found and give the lease back; nothing of what was found, when something else is desired now."""
     source = look.source
     mine = GitSource.objects.filter(pk=source.pk, lease_epoch=look.epoch)
     failures = source.failures + 1 if found.problem and found.retry else 0
@@ -233,7 +233,7 @@ def _record(look: Look, found: Found) -> None:
 
 
 def _next(look: Look, found: Found, failures: int) -> Case | None:
-    """When it is due again, unless somebody made it due during the look. Never of itself when only a person helps."""
+    """When it is due again, unless a person made it due during the look. Never of itself when only a person helps."""
     every = look.source.every_minutes
     seconds = every * 60.0 if every else None
     if failures:

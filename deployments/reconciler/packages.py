@@ -82,7 +82,7 @@ def _resolve(deployment: Deployment, store: PackageStore, row: PackageSet) -> st
 
 
 def _note(row: PackageSet, **values: object) -> None:
-    """Write down what differs, while it is still being resolved. Open pages hear of it."""
+    """Write down what differs, while it is still being resolved. Open pages are updated."""
     changed = {name: value for name, value in values.items() if getattr(row, name) != value}
     if not changed:
         return
@@ -114,7 +114,7 @@ def look_ahead(claim: Claim, driver: Driver) -> float:
 
 
 def follow(claim: Claim, driver: Driver) -> str:
-    """Before anything is applied: the packages of the active code must be ready for the runtime that is wanted, and are
+    """Before anything is applied: the packages of the active code must be ready for the desired runtime, and are
     resolved again for another one. What is waited for; "" when they are. Raises UpgradeFailed when an upgrade's runtime
     does not take them, and DataPlaneError; nothing has changed then."""
     deployment = claim.deployment

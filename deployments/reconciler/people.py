@@ -1,8 +1,9 @@
-"""Airflows are told who may come in: whenever that changes, and now and then, since files and objects get lost.
+"""Each Airflow has a list of who may come in, kept true here: whenever that changes, and now and then, since files
+and objects get lost.
 
-Level-triggered like the rest: the sweep compares who may come in now with what each Airflow was last told, and makes
+Level-triggered like the rest: the sweep compares who may come in now with the list that each Airflow has, and makes
 the rows due in which that differs. So whatever changes who may (a role, a membership, a blocked account, a suspended
-Workspace, a transfer, a sign-out) needs to tell nobody.
+Workspace, a transfer, a sign-out) needs to call nothing here.
 """
 
 from datetime import timedelta
@@ -43,7 +44,7 @@ def write(claim: Claim, driver: Driver, ref: Ref) -> None:
 
 
 def mark_changed() -> int:
-    """Make every row due whose Airflow was told otherwise; how many. Rows that fail are left to their own pace."""
+    """Make every row due whose Airflow has another list; how many. Rows that fail are left to their own pace."""
     rows = list(
         Deployment.objects.filter(
             signs_in=True,

@@ -17,7 +17,7 @@ from deployments.dataplane.reading import (
     dag_of,
     digest_of,
 )
-from deployments.domain.states import Executor
+from deployments.domain.states import Executor, Status
 from deployments.models import Dag, Deployment, FailedRun, HourlyFigures, LatestReading, MinuteFigures
 from deployments.models.readings import FAILED_RUNS_KEPT, HOURS_KEPT, slot_of
 
@@ -171,13 +171,22 @@ def _latest(
         ],
         "lost_queues": _lost_queues(row.deployment, found),
         "heartbeats": dict(found.heartbeats),
-        "scheduler_heard_at": None if scheduler is None else at - timedelta(seconds=scheduler),
+        "scheduler_heard_at": _heard(row.deployment, scheduler, at),
         "workers": gauges["workers"],
         "cpu_millis": gauges["cpu_millis"],
         "memory_mib": gauges["memory_mib"],
         "usage_absent": found.usage.absent[:500],
         "day": _day(row.day, found.hours),
     }
+
+
+def _heard(deployment: Deployment, age: float | None, at: datetime) -> datetime | None:
+    """When a heartbeat came. While something changes, such as while it wakes, one from before that says nothing."""
+    if age is None:
+        return None
+    heard = at - timedelta(seconds=age)
+    is_changing = deployment.status == Status.DEPLOYING and heard < deployment.status_since
+    return None if is_changing else heard
 
 
 def _lost_queues(deployment: Deployment, found: Reading) -> list[str]:

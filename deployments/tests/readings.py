@@ -85,6 +85,38 @@ def broken(*files: str) -> dict[str, Any]:
     return {"import_error_count": len(errors), "import_errors": errors}
 
 
+def remember(deployment: Deployment, reading: Reading) -> None:
+    """Keep a reading of a Deployment, whether it runs or not."""
+    tried_at = datetime.now(UTC)
+    LatestReading.objects.update_or_create(deployment=deployment, defaults={"tried_at": tried_at})
+    assert reading_records.keep(deployment.pk, tried_at, reading)
+
+
+def all_sorts() -> Reading:
+    """DAGs in every state, with files that do not import."""
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    nightly = [
+        a_run("failed" if n in {0, 5} else "success", ago=day * n + hour, seconds=90 + 37 * (n % 6))
+        for n in range(14)
+    ]
+    often = [a_run("running", ago=timedelta(minutes=3))]
+    often += [a_run("success", ago=hour * (n + 1), seconds=3 + n % 4) for n in range(13)]
+    return a_reading(
+        a_dag("nightly_load", *nightly, name="Nightly load of the warehouse"),
+        a_dag("every_hour", *often, schedule="0 * * * *", schedule_words="Every hour"),
+        a_dag(
+            "by_hand",
+            a_run("queued"),
+            schedule="None",
+            schedule_words="Never, external triggers only",
+            next_run_at=None,
+        ),
+        a_dag("resting", a_run("success", ago=9 * day), paused=True),
+        a_dag("never_ran_and_has_a_long_name_that_must_wrap_somewhere_in_a_narrow_box", import_error=True),
+        **broken("team/reports/monthly_statement_of_everything.py", "broken.py"),
+    )
+
+
 def read(
     deployment: Deployment, reading: Reading | None = None, driver: ScriptedDriver | None = None
 ) -> bool:

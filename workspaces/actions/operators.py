@@ -81,7 +81,7 @@ def unmake_operator(*, user: User, by: User) -> str:
 
 @transaction.atomic
 def follow_group(*, user: User, belongs: bool) -> None:
-    """Site administration as a group of the company account says; when somebody signs in by it."""
+    """Site administration as a group of the company account says; when a person signs in by it."""
     row = User.objects.select_for_update().get(pk=user.pk)
     if row.is_staff != belongs or row.is_superuser != belongs:
         _set_operator(user, user, operator=belongs)

@@ -32,7 +32,7 @@ class TooManyTokens(ActionRefused):
 
 
 class TokenGone(ActionRefused):
-    """Revoked already, or somebody else's."""
+    """Revoked already, or another person's."""
 
     code, status = "token_gone", 404
 
@@ -98,7 +98,7 @@ class Scope:
         return ApiToken.objects.filter(workspace=self.workspace, content_id=pk)
 
     def roles(self, own: str) -> tuple[Role, ...]:
-        """What a token of it may be given by somebody with the role `own`, smallest first."""
+        """What a token of it may be given by a person with the role `own`, smallest first."""
         offered = CONTENT_ROLES if self.content else tuple(Role)
         return tuple(role for role in offered if least(role, own) is role)
 
@@ -188,7 +188,7 @@ def personal_die(user: User) -> None:
 
 
 def made_by(workspace: Workspace, user_id: int) -> int:
-    """How many live tokens of the Workspace somebody made: they rest when that person leaves."""
+    """How many live tokens of the Workspace a person made: they rest when that person leaves."""
     return ApiToken.objects.live().filter(workspace=workspace, maker_id=user_id).count()
 
 

@@ -217,7 +217,7 @@ def remove(request: MemberRequest, user_id: int) -> HttpResponse:
 
 
 def _resting(count: int) -> list[str]:
-    """What becomes of the API tokens that somebody made."""
+    """What becomes of the API tokens that a person made."""
     if not count:
         return []
     if count == 1:

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 
 class ConfirmFirst(EmailVerificationStage):  # type: ignore[misc]
     """Where mail can be sent, the person who signs up confirms the address before the first sign-in: so sign-up
-    answers the same whether it is registered, and tells the rest by mail. No one who has been in, and no operator whom
+    answers the same whether it is registered, and sends the rest by mail. No one who has been in, and no operator whom
     a command made, is kept out."""
 
     def handle(self) -> tuple[HttpResponse | None, bool]:

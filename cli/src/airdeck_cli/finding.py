@@ -1,4 +1,4 @@
-"""From what somebody typed to a Deployment or a Workspace. Names are looked up where the person works."""
+"""From what a person typed to a Deployment or a Workspace. Names are looked up where the person works."""
 
 import os
 import re

@@ -22,7 +22,7 @@ def facts(folder: Path) -> dict[str, object]:
 
 
 def description(found: dict[str, object]) -> str:
-    """One line for the history, when nobody wrote one."""
+    """One line for the history, when none is given."""
     if not found:
         return ""
     dirty = ", with uncommitted changes" if found["dirty"] else ""

@@ -66,7 +66,7 @@ def note(line: str) -> None:
 
 
 def is_terminal() -> bool:
-    """Whether somebody can be asked."""
+    """Whether a person can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 

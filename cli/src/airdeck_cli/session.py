@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Globals:
-    """What was said before the command."""
+    """The options before the command."""
 
     context: str
     ca: str

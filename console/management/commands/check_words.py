@@ -43,7 +43,7 @@ NAMES = re.compile(
     r"(?:^|_)(said|wanted|unwanted|trouble|nobody|somebody|whoever|anew|meanwhile|told|tells?)(?:_|$)", re.I
 )
 # Their texts go into Deployments: one word changed there restarts every Airflow.
-SHIPPED = {"airflow_bundle.py", "airflow_scheduler.py", "probe.py"}
+SHIPPED = {"airflow_bundle.py", "airflow_component.py", "probe.py"}
 PLACES = (
     "console",
     "workspaces",

@@ -62,6 +62,8 @@ URLS = {
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
     ("logs", "get"): (MEMBER, ONE, 200),
     ("activity", "get"): (MEMBER, ONE, 200),
+    ("dags", "get"): (MEMBER, ONE, 200),
+    ("figures", "get"): (MEMBER, ONE, 200),
     ("operation", "get"): (MEMBER, ONE, 200),
 }
 PUBLIC = {"openapi"}  # the document: it is in the repository, too

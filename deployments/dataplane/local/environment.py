@@ -53,7 +53,7 @@ CELERY_DEFAULTS: Mapping[str, Mapping[str, str]] = {
     # The scheduler sends tasks itself. Helpers that send them would end at once when its process group is asked to end.
     "CELERY": {"SYNC_PARALLELISM": "1"},
 }
-SCHEDULER = files_of("deployments.dataplane").joinpath("airflow_scheduler.py").read_text()
+COMPONENT = files_of("deployments.dataplane").joinpath("airflow_component.py").read_text()
 BUNDLE = files_of("deployments.dataplane").joinpath("airflow_bundle.py").read_text()
 
 
@@ -92,9 +92,9 @@ class Layout:
         return self.folder / "home"
 
     @property
-    def scheduler(self) -> Path:
-        """What runs as the scheduler under the Celery executor."""
-        return self.folder / "scheduler.py"
+    def component(self) -> Path:
+        """What runs as scheduler, DAG processor and triggerer."""
+        return self.folder / "component.py"
 
     @property
     def bundle(self) -> Path:
@@ -148,11 +148,11 @@ def static_specs(release: Release, secrets: Secrets, layout: Layout) -> dict[str
     # A user may pin it.
     scheduling = {"AIRFLOW__CORE__PARALLELISM": str(release.parallelism), **environment}
     celery = release.executor is Executor.CELERY
-    run = (str(layout.scheduler),) if celery else AIRFLOW
+    run = (str(layout.component),)
     for number in range(1, release.scheduler_replicas + 1):
         specs[f"scheduler-{number}"] = _airflow(layout, scheduling, "scheduler", "--skip-serve-logs", run=run)
-    specs[DAG_PROCESSOR] = _airflow(layout, environment, "dag-processor")
-    specs[TRIGGERER] = _airflow(layout, environment, "triggerer", "--skip-serve-logs")
+    specs[DAG_PROCESSOR] = _airflow(layout, environment, "dag-processor", run=run)
+    specs[TRIGGERER] = _airflow(layout, environment, "triggerer", "--skip-serve-logs", run=run)
     if celery:
         argv = (str(layout.redis_server), str(layout.redis_config))
         environment = {**layout.base, **_tags(release, layout)}
@@ -188,7 +188,7 @@ def files(secrets: Secrets, layout: Layout) -> dict[Path, str]:
     }
     return {
         layout.airflow_config: AIRFLOW_CFG,
-        layout.scheduler: SCHEDULER,
+        layout.component: COMPONENT,
         layout.bundle: BUNDLE,
         layout.redis_config: "".join(f"{key} {value}\n" for key, value in redis_config.items()),
         **sign_in.files(secrets, layout.folder, layout.bundle.parent, takes_password=layout.takes_password),

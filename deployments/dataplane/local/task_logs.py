@@ -1,4 +1,4 @@
-"""Airflow's own logs of tasks and of parsing on this machine, which nobody else rotates: dropped by age, and from the
+"""Airflow's own logs of tasks and of parsing on this machine, which nothing else rotates: dropped by age, and from the
 oldest on when they are more than they may be. Those of components are rotated by supervisord."""
 
 import math

@@ -17,7 +17,7 @@ UNFINISHED = "('scheduled', 'deferred', 'up_for_retry', 'up_for_reschedule', 're
 @dataclass(frozen=True)
 class Heartbeat:
     """One row of Airflow's `job` table: which kind of job, where it runs (the pod's IP or name), when it began and when
-    it was last heard. Aware, in UTC."""
+    its last heartbeat. Aware, in UTC."""
 
     job_type: str
     hostname: str
@@ -27,8 +27,8 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Vitals:
-    """One look at an Airflow's own word: jobs heard of in the last minutes, task instances by (queue, "queued" or
-    "running"), and whether others wait to be queued. `now` is the database's clock, by which heartbeats are
+    """One look at an Airflow's own word: jobs with a heartbeat in the last minutes, task instances by (queue,
+    "queued" or "running"), and whether others wait to be queued. `now` is the database's clock, by which heartbeats are
     compared."""
 
     now: datetime

@@ -114,7 +114,7 @@ SELECT
        extract(epoch FROM end_date), (SELECT json_agg(task_id) FROM (
          SELECT t.task_id FROM task_instance t WHERE t.dag_id = r.dag_id AND t.run_id = r.run_id
            AND t.state = 'failed' ORDER BY t.end_date, t.task_id LIMIT 3) tasks)))
-     FROM (SELECT * FROM lately WHERE state = 'failed' AND end_date > greatest(%(since)s, now() - %(gap)s)
+     FROM (SELECT * FROM lately WHERE state = 'failed' AND end_date > greatest(%(failed_since)s, now() - %(gap)s)
            ORDER BY end_date DESC LIMIT %(failed)s) r)
 """  # noqa: S608 - constants
 
@@ -170,6 +170,7 @@ def _limits(at: datetime, since: Since | None) -> dict[str, Any]:
         "runs": reading.RUNS_PER_DAG,
         "dags": DAGS,
         "since": since.at if since else at - reading.FIRST_LOOK,
+        "failed_since": since.at - reading.LATE if since else at - reading.FIRST_LOOK,
         "first_look": reading.FIRST_LOOK,
         "gap": reading.LONGEST_GAP,
         "failed": reading.FAILED_REPORTED,

@@ -47,7 +47,7 @@ def ensure(admin_url: str, release_name: str, deployment_id: str, *, password: s
     role = code_role(release_name)
     with connect(admin_url) as admin, locked(admin, DATABASE):
         if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
-            # template0: nothing that somebody added to template1.
+            # template0: nothing that was added to template1.
             run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", sql.Identifier(DATABASE))
         run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", sql.Identifier(DATABASE))
         _ensure_role(admin, role, deployment_id, password)

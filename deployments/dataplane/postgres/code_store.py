@@ -20,7 +20,7 @@ from deployments.domain.code_manifest import CodeFile, CodeVersion, Manifest
 PART = 1024 * 1024  # of content; a code server holds one at a time
 BATCH = 4 * PART  # of what is sent at once
 PROVEN = 64 * PART  # of what one statement proves
-KEPT_FOR = "1 hour"  # what is younger may belong to a deploy that nobody has written down yet
+KEPT_FOR = "1 hour"  # what is younger may belong to a deploy whose row is not written yet
 LEVEL = 1  # of packing: the network and the server's disk are slower than this
 NOT_THERE = (
     "This Deployment's database is not on the cluster's primary Postgres. Nothing can be deployed to it."
@@ -119,9 +119,9 @@ class PostgresCode:
             wrong = inside.execute(
                 # By the marks of what was stored, where it is stored: nothing travels. The bundle that unpacks
                 # the version proves every file by its own SHA-256.
-                "SELECT wanted.sha256 FROM unnest(%s::text[]) AS wanted (sha256) LEFT JOIN contents USING (sha256) "
+                "SELECT asked.sha256 FROM unnest(%s::text[]) AS asked (sha256) LEFT JOIN contents USING (sha256) "
                 "WHERE parts IS DISTINCT FROM (SELECT count(*) FROM chunks "
-                "WHERE chunks.sha256 = wanted.sha256 AND sha256(data) = mark) LIMIT 1",
+                "WHERE chunks.sha256 = asked.sha256 AND sha256(data) = mark) LIMIT 1",
                 (batch,),
             ).fetchone()
             if wrong is not None:
@@ -132,7 +132,7 @@ class PostgresCode:
         )
 
     def activate(self, code: CodeVersion) -> bool:
-        """Make the version the one that runs. Whether it was not. The code server tells it within two seconds."""
+        """Make the version the one that runs. Whether it was not. The code server knows it within two seconds."""
         self._ensure()
         with self._there() as inside:
             if _active(inside) == code.name:
@@ -199,7 +199,7 @@ class PostgresCode:
 
 
 def _active(inside: Connection) -> str:
-    """The active version that is there: somebody may have taken it away."""
+    """The active version that is there: it may have been taken away."""
     row = inside.execute("SELECT name FROM active JOIN versions USING (name)").fetchone()
     return str(row[0]) if row else ""
 

@@ -252,7 +252,7 @@ def begin_template(admin_url: str, template: str, password: str) -> str:
         secret = sql.Literal(verifier(admin, template, password))
         run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, secret)
         _join(admin, template)
-        # template0: nothing that a person added to template1 gets into every Deployment.
+        # template0: nothing that was added to template1 gets into every Deployment.
         run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
         run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", draft)
         run(admin, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}", draft, role)

@@ -250,7 +250,7 @@ def test_releasing_the_lease_frees_the_row_and_fences_the_pass_that_held_it(as_,
 
 def test_without_a_lease_there_is_none_to_release(as_, olga, deployment):
     assert message(press(as_(olga), "release_the_lease", deployment)) == [
-        "Nobody works on Analytics now. Use Reconcile now to have it looked at."
+        "No pass works on Analytics now. Use Reconcile now to have it looked at."
     ]
     assert last_event().verb == "created"
 

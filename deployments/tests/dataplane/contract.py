@@ -24,6 +24,7 @@ from deployments.dataplane.contract import (
     Ref,
     UpgradeFailed,
 )
+from deployments.dataplane.reading import Since
 from deployments.domain.spec import QueueSpec, Release, RuntimeSpec, Secrets, au_size
 from deployments.domain.states import ComponentState, Executor
 from deployments.reconciler import plan
@@ -285,6 +286,22 @@ class DriverContract:
         with pytest.raises(DataPlaneError):
             driver.inspect(ref, "scheduler")
 
+    def test_a_running_airflow_is_read(self, harness: Harness) -> None:
+        ref = harness.running().ref
+        found = harness.new_driver().reading(ref, None)
+        assert found.heartbeats["scheduler"] < 60
+        assert (found.runs_running, found.failed_runs) == (0, ())
+        used = found.usage
+        assert (used.memory_bytes is None and used.absent.endswith(".")) or used.memory_bytes > 0
+        again = harness.new_driver().reading(ref, Since(found.at, used.cpu))
+        assert again.dags == found.dags
+        assert again.usage.cores is None or 0 <= again.usage.cores < 100
+
+    def test_what_never_was_cannot_be_read(self, harness: Harness) -> None:
+        with pytest.raises(DataPlaneError) as caught:
+            harness.new_driver().reading(new_case().ref, None)
+        assert str(caught.value).endswith((".", "?"))
+
     def test_the_fingerprint_is_stable_and_leaves_out_what_is_not_there(self, harness: Harness) -> None:
         case, other = harness.running(), new_case()
         first = harness.new_driver().fingerprint([case.ref, other.ref])
@@ -363,6 +380,7 @@ class DriverContract:
             repr(apply_once(harness, case)),
             repr(driver.fingerprint([case.ref])),
             repr(driver.details(case.ref)),
+            repr(driver.reading(case.ref, None)),
             repr([driver.logs(case.ref, c.name) for c in driver.observe(case.ref).components]),
         ]
         canaries = {**vars(CANARIES), **CANARIES.variables}

@@ -49,14 +49,14 @@ def login(at: Globals, /, url: str, token_stdin: bool, name: str) -> None:
 
 
 def warn_of_clear_text(url: str) -> None:
-    """A token on the network in the clear is somebody else's soon."""
+    """A token sent in the clear can be read on the network."""
     host = url.partition("://")[2].split("/")[0].rpartition(":")[0] or url.partition("://")[2]
     if (
         url.startswith("http:")
         and host not in {"localhost", "127.0.0.1", "[::1]"}
         and not host.endswith(".localhost")
     ):
-        note(f"Warning: {url} is not encrypted. Whoever listens on the network can read the token.")
+        note(f"Warning: {url} is not encrypted. Anybody on the network can read the token.")
 
 
 @click.command()

@@ -75,7 +75,7 @@ def queue_create(
     output: str,
     **values: Any,
 ) -> None:
-    """Add one. What is not said has the cluster's default."""
+    """Add one. An option that is not given has the cluster's default."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     body = {"name": name, **_given(values)}
@@ -104,7 +104,7 @@ def queue_update(
     output: str,
     **values: Any,
 ) -> None:
-    """Change one. What is not said stays as it is."""
+    """Change one. An option that is not given changes nothing."""
     desired = _given(values)
     if not desired:
         raise CliError(

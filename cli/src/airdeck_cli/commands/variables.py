@@ -16,7 +16,7 @@ from airdeck_cli.output import confirm, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
 MASK = "•••"
-TRIES = 3  # when somebody else changes the variables at the same time
+TRIES = 3  # when another person changes the variables at the same time
 
 
 class _Group(click.Group):
@@ -260,6 +260,6 @@ def _report(
 
 
 def _sent(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for the API: a secret that nobody set here keeps its value."""
+    """A row for the API: a secret that is not set here keeps its value."""
     found = {"key": row["key"], "secret": row["secret"]}
     return found if row["value"] is None else {**found, "value": row["value"]}

@@ -27,7 +27,7 @@ ORDER = ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "code
 class Facts:
     """What was asked about one Deployment in one look: raw objects of its namespace.
 
-    `heartbeats` is None when the metadata database did not answer; `database_trouble` says why. `pods` is None when
+    `heartbeats` is None when the metadata database did not answer; `database_error` says why. `pods` is None when
     they were not asked for, and then a heartbeat is believed without asking whose it is. `last_lines` holds the last
     error line of a crashed pod's log, by the pod's name.
     """

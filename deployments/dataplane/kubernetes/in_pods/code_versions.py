@@ -1,7 +1,7 @@
 """What a code server hands out: which version is active, and each version as one archive.
 
 The code is in the cluster's primary Postgres, where the console put it; a role reads this Deployment's schema and
-nothing else. While the database is away the active version is the one that was heard last, and what was put together
+nothing else. While the database is away the active version is the last known one, and what was put together
 stays. It is copied into the cluster beside `code_server.py` as it stands: only the standard library and the Postgres
 driver of Airflow's image.
 """

@@ -2,7 +2,7 @@
 
 What AirdeckBundle does with folders on a disk holds here too; this class fills them. `code` is a volume of the pod's
 own: a version that is in it is never asked for again, also when the code server is away. Which version is active the
-code server says; when it does not answer, what was heard last counts, and a process that never heard anything waits,
+code server says; when it does not answer, the last known version counts, and a process that never knew one waits,
 for "no version" would make Airflow forget every DAG.
 
 Before the first deploy there is no version, and the folder of the image is read.
@@ -35,7 +35,7 @@ PARSE_SECONDS = 8  # a parse that is under way has ended by then
 KEPT, IDLE_SECONDS = 5, 86_400  # more versions than that go when nobody began a task of theirs for a day
 CHUNK = 1024 * 1024
 TOKEN = "AIRDECK_CODE_TOKEN"  # noqa: S105 - the name of a variable
-# What this process heard last, and when.
+# The last version that this process knew, and since when.
 _heard: dict[str, tuple[float, str]] = {}
 
 
@@ -49,11 +49,11 @@ class ServedBundle(AirdeckBundle):  # type: ignore[misc]
     # -- Which version is active --
 
     def _current(self) -> str:
-        """The active version, as the server says or as was heard last in this pod; "" when there is none."""
+        """The active version, as the server says or as was last known in this pod; "" when there is none."""
         return self._known() or ""
 
     def _known(self) -> str | None:
-        """The same; None when nothing was ever heard."""
+        """The same; None when none was ever known."""
         at, version = _heard.get(self._server, (0.0, ""))
         if at and time.monotonic() - at < LOOK_SECONDS:
             return version

@@ -66,7 +66,7 @@ MODULES = {
 FILES = {
     "airflow.cfg": AIRFLOW_CFG,
     "probe.py": files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text(),
-    "scheduler.py": files("deployments.dataplane").joinpath("airflow_scheduler.py").read_text(),
+    "component.py": files("deployments.dataplane").joinpath("airflow_component.py").read_text(),
     **{name: IN_PODS.joinpath(name).read_text() for name in CODE_SERVER_FILES},
     **MODULES,
 }

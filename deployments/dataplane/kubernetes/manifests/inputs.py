@@ -79,7 +79,7 @@ class Inputs:
 
 def derived(secrets: Secrets, purpose: str) -> str:
     """A secret for one purpose, made of the password of the metadata database: what leaves the console for a code
-    server tells nothing about that, and a Deployment from before there were code servers has it too."""
+    server does not report that, and a Deployment from before there were code servers has it too."""
     return hmac.new(
         secrets.database_password.encode(), f"airdeck {purpose}".encode(), hashlib.sha256
     ).hexdigest()

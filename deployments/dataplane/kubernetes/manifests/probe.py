@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 5
 
 
 def job_beats(job_type: str) -> bool:
-    """Whether the job that runs in this pod has been heard lately. Raises when the database does not answer."""
+    """Whether the job that runs in this pod has sent a heartbeat lately. Raises when the database does not answer."""
     try:
         driver = import_module("psycopg2")
     except ImportError:

@@ -11,6 +11,7 @@ from deployments.domain.spec import QueueSpec
 from deployments.domain.states import Executor
 
 STARTS_SECONDS = 300  # a first answer may take this long: API servers behind slow disks do (#44159)
+COMPONENT = ("python", f"{conf.OURS}/files/component.py")  # in place of `airflow`, for what has a job
 BROKER_KEYS = (conf.BROKER_URL, conf.RESULT_BACKEND)
 
 
@@ -43,7 +44,7 @@ def api_server(inputs: Inputs) -> Program:
 
 def scheduler(inputs: Inputs) -> Program:
     """A scheduler. Under the Local executor it runs the tasks, so it gets as long to end as a worker. With Celery it
-    sends what it has queued before it ends (`scheduler.py`)."""
+    sends what it has queued before it ends (`component.py`)."""
     executor = inputs.release.executor
     local, celery = executor is Executor.LOCAL, executor is Executor.CELERY
     settings = {
@@ -63,7 +64,7 @@ def scheduler(inputs: Inputs) -> Program:
     template = checksum(task_pod(inputs)) if executor is Executor.KUBERNETES else ""
     return Program(
         names.SCHEDULER,
-        ("python", f"{conf.OURS}/files/scheduler.py", "scheduler") if celery else ("scheduler",),
+        (*COMPONENT, "scheduler"),
         inputs.release.scheduler,
         (conf.DATABASE_URL, conf.FERNET_KEY, conf.JWT_SECRET, *own[executor]),
         settings=conf.unless_set(inputs, settings),
@@ -81,7 +82,7 @@ def dag_processor(inputs: Inputs) -> Program:
     probes = _exec_probes("job", "DagProcessorJob")
     return Program(
         names.DAG_PROCESSOR,
-        ("dag-processor",),
+        (*COMPONENT, "dag-processor"),
         sizes.DAG_PROCESSOR,
         (conf.DATABASE_URL, conf.FERNET_KEY, conf.API_SECRET_KEY, conf.CODE_TOKEN),
         probes=probes,
@@ -92,7 +93,7 @@ def triggerer(inputs: Inputs) -> Program:
     """A triggerer; it serves the logs of its triggers."""
     return Program(
         names.TRIGGERER,
-        ("triggerer",),
+        (*COMPONENT, "triggerer"),
         sizes.TRIGGERER,
         (conf.DATABASE_URL, conf.FERNET_KEY, conf.API_SECRET_KEY, conf.CODE_TOKEN),
         ports={"logs": conf.TRIGGERER_LOG_PORT},

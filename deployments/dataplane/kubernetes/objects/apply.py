@@ -68,7 +68,7 @@ def converge(
     for one in surplus:
         if api.left < ENOUGH_SECONDS:
             inv.write(api, ref, namespace, done)
-            return Applied(done, complete=False, sentence="Removing what is no longer wanted.")
+            return Applied(done, complete=False, sentence="Removing what is no longer needed.")
         _prune(api, ref, namespace, one, done)
         done = done.without(one)
     return _finish(api, ref, namespace, replace(done, applied=digest), _summary(len(todo), len(surplus)))
@@ -118,6 +118,6 @@ def _path(one: Id, namespace: str) -> str:
 
 def _summary(applied: int, pruned: int) -> str:
     parts = [f"applied {applied} object{'s'[: applied != 1]}"] if applied else []
-    parts += [f"removed {pruned} that {'is' if pruned == 1 else 'are'} no longer wanted"] if pruned else []
+    parts += [f"removed {pruned} that {'is' if pruned == 1 else 'are'} no longer needed"] if pruned else []
     text = " and ".join(parts) or "wrote down what was applied"
     return f"{text[0].upper()}{text[1:]}."

@@ -14,6 +14,7 @@ from deployments.dataplane.kubernetes import names
 
 CORE, APPS, BATCH, NETWORKING, POLICY = "", "apps", "batch", "networking.k8s.io", "policy"
 RBAC, STORAGE, KEDA = "rbac.authorization.k8s.io", "storage.k8s.io", "keda.sh"
+METRICS = "metrics.k8s.io"
 # What server-side apply, pruning and watching an object take. Applying one that is not there yet is a create.
 OWN = ("get", "list", "watch", "create", "patch", "delete")
 
@@ -73,6 +74,7 @@ RULES = (
     Rule(
         STORAGE, ("storageclasses",), ("list",), "whether there is a default one; the check at registration"
     ),
+    Rule(METRICS, ("pods",), ("list",), "what the pods use, where metrics-server is", optional=True),
     Rule(POLICY, ("poddisruptionbudgets",), OWN, "a node is drained of one pod at a time"),
     Rule(RBAC, ("rolebindings",), OWN, "lends the roles below to Airflow's components"),
     Rule(

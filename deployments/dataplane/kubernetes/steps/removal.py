@@ -101,7 +101,7 @@ def _delete(target: Target, namespace: Json) -> Progress:
     path = path_of("v1", "Namespace", "", target.namespace)
     target.api.delete(path, f"namespace {target.namespace}", str(namespace["metadata"]["uid"]))
     return Progress(
-        "namespace", Outcome.PROGRESSED, f"Told the cluster to remove namespace {target.namespace}."
+        "namespace", Outcome.PROGRESSED, f"Asked the cluster to remove namespace {target.namespace}."
     )
 
 

@@ -37,7 +37,7 @@ def take_folder(folder: Path, scratch: Path) -> Manifest:
 
 def _files(folder: Path) -> Iterator[tuple[str, int, os.stat_result]]:
     """Each file, open. The code of the Deployment may write here while we read, with the console's rights: no link is
-    followed, at no level, and a pipe makes nobody wait."""
+    followed, at no level, and a pipe does not block."""
     for base, folders, names, here in os.fwalk(folder):
         near = Path(base).relative_to(folder)
         folders[:] = sorted(

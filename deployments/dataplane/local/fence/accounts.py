@@ -114,7 +114,7 @@ def _claim(claims: Path, number: int, name: str) -> bool:
 
 
 def _used(number: int) -> bool:
-    """Whether somebody has this number already, or runs as it."""
+    """Whether an account has this number already, or a process runs as it."""
     with suppress(KeyError):
         return bool(pwd.getpwuid(number))
     with suppress(KeyError):

@@ -19,7 +19,7 @@ PR_SET_NO_NEW_PRIVS = 38
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 REFER, TRUNCATE, IOCTL_DEVICE = 1 << 13, 1 << 14, 1 << 15
 MAKE_AND_REMOVE = ((1 << 13) - 1) & ~(EXECUTE | WRITE_FILE | READ_FILE | READ_DIR)
-DEVICES = (1 << 6) | (1 << 11)  # making device files is nobody's right
+DEVICES = (1 << 6) | (1 << 11)  # no program may make device files
 BIND_TCP = 1
 SCOPE_ABSTRACT_SOCKETS, SCOPE_SIGNALS = 1, 2
 

@@ -33,7 +33,7 @@ def fence(
         "landlock": landlock,
         "read": [
             *sorted(map(str, programs)),
-            *(str(folder / name) for name in ("code", "config", "secrets", "scheduler.py")),
+            *(str(folder / name) for name in ("code", "config", "secrets", "component.py")),
         ],
         "write": [*(str(folder / name) for name in own), str(sockets), *shared],
         "listen": [[0, 0], [port, port], *_around(console_port)],

@@ -25,7 +25,7 @@ JOB_TYPES = {"scheduler": "SchedulerJob", DAG_PROCESSOR: "DagProcessorJob", TRIG
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """One row of Airflow's job table: when that job began and when it was last heard."""
+    """One row of Airflow's job table: when that job began and its last heartbeat."""
 
     job_type: str
     began: datetime

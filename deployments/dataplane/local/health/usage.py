@@ -35,7 +35,7 @@ class _Table:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fresh(self) -> "_Table":
-        """Itself, read anew when it is old."""
+        """Itself, read again when it is old."""
         with self.lock:
             if time.monotonic() - self.at > FRESH_SECONDS:
                 self.processes = _seen()
@@ -100,7 +100,11 @@ def _family(children: Mapping[int, list[int]], root: int) -> list[int]:
 def _memory(pid: int) -> int:
     """The process's share of memory: what it shares with others counts in parts, so that sums are true."""
     try:
-        info = psutil.Process(pid).memory_full_info()
+        process = psutil.Process(pid)
+        try:
+            info = process.memory_full_info()
+        except psutil.AccessDenied:  # what it shares may only be read by its own user
+            return int(process.memory_info().rss)
     except (psutil.Error, OSError):
         return 0
     return int(getattr(info, "pss", info.rss))

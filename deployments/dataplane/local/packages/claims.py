@@ -76,7 +76,7 @@ def sweep(paths: StateDir, supervisor: Supervisor) -> None:
                         paths.runtimes / f".gone-{uuid4().hex}"
                     )  # a later request makes another one
     _forget_groups(paths, supervisor)
-    for folder in paths.runtimes.glob(".gone-*"):  # also what somebody left who was killed here
+    for folder in paths.runtimes.glob(".gone-*"):  # also what a killed process left here
         shutil.rmtree(folder, ignore_errors=True)
     old = time.time() - ANSWER_SECONDS
     for folder in (paths.runtimes / "resolved").glob("*"):

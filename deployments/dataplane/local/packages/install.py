@@ -43,7 +43,7 @@ def job_of(paths: StateDir, name: str) -> Job:
 
 
 def main(root: str, name: str) -> int:
-    """Make the environment unless somebody else does. Returns the exit code."""
+    """Make the environment unless another process does. Returns the exit code."""
     paths = StateDir(Path(root))
     job = job_of(paths, name)
     with job.lock() as ours:
@@ -140,7 +140,7 @@ def _run(command: list[str], cwd: Path, seconds: float, what: str, home: Path | 
     text = done.stderr or done.stdout
     print(text[-4000:], file=sys.stderr)
     if home is not None:
-        last = (text.strip().splitlines() or ["it said nothing"])[-1]
+        last = (text.strip().splitlines() or ["it printed nothing"])[-1]
         raise InstallFailed(
             f"Airflow cannot be imported beside these packages ({last[:200]}). Change requirements.txt."
         )

@@ -44,7 +44,7 @@ def job_of(paths: StateDir, key: str) -> Job:
 
 
 def main(root: str, key: str) -> int:
-    """Resolve unless somebody else does. Returns the exit code."""
+    """Resolve unless another process does. Returns the exit code."""
     paths = StateDir(Path(root))
     job = job_of(paths, key)
     with job.lock() as ours:

@@ -146,7 +146,7 @@ def _run(command: list[str], home: Path | None = None) -> str:
     done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines()
-        raise InstallFailed(f"{Path(command[0]).name} failed: {(lines or ['it said nothing'])[-1][:300]}")
+        raise InstallFailed(f"{Path(command[0]).name} failed: {(lines or ['it printed nothing'])[-1][:300]}")
     return done.stdout
 
 

@@ -117,7 +117,7 @@ def relevant_line(output: str) -> str:
     """The line of a failed command's output that says why: the last that names an exception, else the last."""
     lines = [plain for line in output.splitlines() if (plain := clean(line).strip())]
     relevant = [line for line in lines if EXCEPTION_LINE.match(line)]
-    return (relevant or lines or ["it said nothing"])[-1][:300]
+    return (relevant or lines or ["it printed nothing"])[-1][:300]
 
 
 if __name__ == "__main__":

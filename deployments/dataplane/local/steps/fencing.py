@@ -98,7 +98,7 @@ class Fencing:
         return {} if found.whole else {ISOLATION: found.sentence}
 
     def _applied(self, release_name: str) -> ways.Isolation:
-        """What its programs were last told; before that, what they would be."""
+        """The fence that its programs were last started with; before that, the one that they would have."""
         found = ways.find(
             self.paths.root, Path(sys.executable), self.redis_server, switched_on=self.switched_on
         )

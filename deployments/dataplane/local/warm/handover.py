@@ -38,7 +38,7 @@ EARLY = (
 PATH_VARIABLE = "PYTHONPATH"
 # Airflow's own modules read these again in `take`.
 TAKEN = frozenset({"AIRFLOW_HOME", "AIRFLOW_CONFIG"})
-# Folders that modules keep in variables of theirs; the parent has some of its own, so these can be told.
+# Folders that modules keep in variables of theirs; the parent has some of its own, so these can be set.
 FOLDERS = ("HOME", "TMPDIR")
 CONFIGURATION, SETTINGS, SDK_CONFIGURATION = (
     "airflow.configuration",
@@ -103,7 +103,7 @@ def search_path(
     }
     for folder in [first, *added]:
         for name in _importable(folder):
-            # A script's own folder is taken out of the path again before anything is imported (airflow_scheduler.py).
+            # A script's own folder is taken out of the path again before anything is imported (airflow_component.py).
             if name in loaded and not (folder == first and argv[1] != "-m"):
                 raise Cold(f"{folder} holds a module {name}")
             if name.endswith((".dist-info", ".egg-info")) or name == "airflow":

@@ -18,15 +18,12 @@ from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.postgres import databases
 from deployments.tests.dataplane.kubernetes.node import Node
 from deployments.tests.dataplane.kubernetes.store import now
+from deployments.tests.dataplane.postgres import airflow_tables
 
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 FRESH_SECONDS = 5.0  # heartbeats are older than that at their next beat
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGER}"
-TABLES = """
-CREATE TABLE IF NOT EXISTS job (id serial PRIMARY KEY, job_type text, hostname text UNIQUE, state text,
-  start_date timestamptz, latest_heartbeat timestamptz);
-CREATE TABLE IF NOT EXISTS task_instance (id serial PRIMARY KEY, queue text, state text, hostname text)
-"""
+TABLES = f"{airflow_tables.TABLES} CREATE UNIQUE INDEX IF NOT EXISTS one_job ON job (hostname)"
 BEAT = """
 INSERT INTO job (job_type, hostname, state, start_date, latest_heartbeat)
 VALUES (%s, %s, 'running', now() - interval '1 second', now())
@@ -234,7 +231,8 @@ class Kubelet:
                 suppress(psycopg.OperationalError),  # it was dropped, or is just being
                 psycopg.connect(self._admin_url, dbname=name, autocommit=True) as connection,
             ):
-                connection.execute(TABLES)
+                if connection.execute("SELECT to_regclass('one_job')").fetchone() == (None,):
+                    connection.execute(TABLES)
                 connection.execute("DELETE FROM job WHERE NOT hostname = ANY(%s)", ([ip for _, ip in beats],))
                 connection.cursor().executemany(BEAT, beats)
 

@@ -104,6 +104,7 @@ def _create_scale_and_ask(watched: Watched, case: Case, seen: set[Use]) -> None:
     driver.logs(case.ref, "scheduler")
     driver.inspect(case.ref, "scheduler")
     driver.fingerprint([case.ref])
+    driver.reading(case.ref, None)
     watcher = driver.watcher(lambda: True)
     assert watcher is not None
     desired = {k.kind for k in KINDS if not k.optional}

@@ -19,7 +19,7 @@ from deployments.dataplane.postgres import databases
 from deployments.domain.states import ComponentState, Executor
 from deployments.tests.dataplane import sign_in_story
 from deployments.tests.dataplane.contract import Case, apply_once, converge, new_case, remove
-from deployments.tests.dataplane.local import canary
+from deployments.tests.dataplane.local import canary, reading_story
 from deployments.tests.dataplane.local.airflow_local import (
     DAG,
     LocalHarness,
@@ -102,6 +102,7 @@ def test_faults_heal_and_changes_touch_only_what_they_must(harness) -> None:
         case = made
         assert_runs_a_dag(harness, case)
         sign_in_story.story(harness, case, *door(case))
+        reading_story.story(harness, case, "proof")
         _write_a_plugin_that_sends_slowly(harness, case)  # for the scheduler that starts next
         canary.write_hostile_code(harness, case)  # likewise
         _a_killed_scheduler_is_not_ready_until_it_beats_again(harness, case)

@@ -145,7 +145,7 @@ def test_a_migration_that_fails_gives_the_database_back_and_says_the_line_that_t
 def test_a_failure_that_nobody_heard_of_is_told_again_and_forgotten_on_the_way_back(upgrade, migration):
     migration("exit 1")
     for _ in range(2):  # whoever heard it first was killed before it was recorded
-        with pytest.raises(UpgradeFailed, match="it said nothing"):
+        with pytest.raises(UpgradeFailed, match="it printed nothing"):
             until_done(upgrade)
     back = Release(*vars(REF).values(), 3, OLD, Executor.LOCAL, au_size(5), 1)
     assert upgrade.step(back, CANARIES, Nothing()) is None
@@ -329,7 +329,7 @@ def test_workers_finish_while_the_api_server_and_redis_still_run():
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
-        ("", "it said nothing"),
+        ("", "it printed nothing"),
         ("a\nKeyError: 'x'\nb", "KeyError: 'x'"),
         (
             "sqlalchemy.exc.ProgrammingError: (psycopg2.errors.X) boom\n[SQL: y]\n(Background on this error at: z)",

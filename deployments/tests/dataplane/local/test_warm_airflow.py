@@ -112,7 +112,8 @@ class Bench:
         file = self.folder / "home" / "report.json"
         file.unlink(missing_ok=True)
         spec = self.specs(REPORT=str(file), PYTHONPATH=str(self.more))[name]
-        argv = (spec.argv[0], str(self.script), *spec.argv[3:])
+        arguments = spec.argv[3:] if spec.argv[1] == "-m" else spec.argv[2:]
+        argv = (spec.argv[0], str(self.script), *arguments)
         self.start(name, replace(spec, argv=argv, warm=spec.warm if warm else None))
         until(lambda: file.exists() or self.processes.known()[name].state == "FATAL", 120)
         assert file.exists(), self.log(name)

@@ -9,28 +9,27 @@ import psycopg
 from deployments.dataplane.postgres import databases
 
 TABLES = """
-CREATE TABLE dag (dag_id varchar(250) PRIMARY KEY, dag_display_name varchar(2000), timetable_summary text,
+CREATE TABLE IF NOT EXISTS dag (dag_id varchar(250) PRIMARY KEY, dag_display_name varchar(2000), timetable_summary text,
   timetable_description varchar(1000), is_paused boolean, is_stale boolean, has_import_errors boolean DEFAULT false,
   relative_fileloc varchar(2000), next_dagrun_create_after timestamptz);
-CREATE TABLE dag_run (id serial PRIMARY KEY, dag_id varchar(250) NOT NULL, run_id varchar(250) NOT NULL,
-  state varchar(50), logical_date timestamptz, run_after timestamptz NOT NULL, start_date timestamptz,
+CREATE TABLE IF NOT EXISTS dag_run (id serial PRIMARY KEY, dag_id varchar(250), run_id varchar(250),
+  state varchar(50), logical_date timestamptz, run_after timestamptz, start_date timestamptz,
   end_date timestamptz, UNIQUE (dag_id, run_id), UNIQUE (dag_id, logical_date));
-CREATE INDEX dag_id_state ON dag_run (dag_id, state);
-CREATE INDEX idx_dag_run_dag_id ON dag_run (dag_id);
-CREATE INDEX idx_dag_run_run_after ON dag_run (run_after);
-CREATE INDEX idx_dag_run_running_dags ON dag_run (state, dag_id) WHERE state = 'running';
-CREATE INDEX idx_dag_run_queued_dags ON dag_run (state, dag_id) WHERE state = 'queued';
-CREATE TABLE task_instance (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), task_id varchar(250) NOT NULL,
-  dag_id varchar(250) NOT NULL, run_id varchar(250) NOT NULL, map_index int NOT NULL DEFAULT -1, state varchar(20),
-  queue varchar(256), queued_dttm timestamptz, start_date timestamptz, end_date timestamptz,
-  last_heartbeat_at timestamptz);
-CREATE INDEX ti_dag_run ON task_instance (dag_id, run_id);
-CREATE INDEX ti_state ON task_instance (state);
-CREATE INDEX ti_heartbeat ON task_instance (last_heartbeat_at);
-CREATE TABLE import_error (id serial PRIMARY KEY, filename varchar(1024), stacktrace text);
-CREATE TABLE job (id serial PRIMARY KEY, job_type varchar(30), state varchar(20), hostname varchar(500),
+CREATE INDEX IF NOT EXISTS dag_id_state ON dag_run (dag_id, state);
+CREATE INDEX IF NOT EXISTS idx_dag_run_dag_id ON dag_run (dag_id);
+CREATE INDEX IF NOT EXISTS idx_dag_run_run_after ON dag_run (run_after);
+CREATE INDEX IF NOT EXISTS idx_dag_run_running_dags ON dag_run (state, dag_id) WHERE state = 'running';
+CREATE INDEX IF NOT EXISTS idx_dag_run_queued_dags ON dag_run (state, dag_id) WHERE state = 'queued';
+CREATE TABLE IF NOT EXISTS task_instance (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), task_id varchar(250),
+  dag_id varchar(250), run_id varchar(250), state varchar(20), queue varchar(256), hostname varchar(1000),
+  queued_dttm timestamptz, start_date timestamptz, end_date timestamptz, last_heartbeat_at timestamptz);
+CREATE INDEX IF NOT EXISTS ti_dag_run ON task_instance (dag_id, run_id);
+CREATE INDEX IF NOT EXISTS ti_state ON task_instance (state);
+CREATE INDEX IF NOT EXISTS ti_heartbeat ON task_instance (last_heartbeat_at);
+CREATE TABLE IF NOT EXISTS import_error (id serial PRIMARY KEY, filename varchar(1024), stacktrace text);
+CREATE TABLE IF NOT EXISTS job (id serial PRIMARY KEY, job_type varchar(30), state varchar(20), hostname varchar(500),
   start_date timestamptz, latest_heartbeat timestamptz);
-CREATE INDEX job_type_heart ON job (job_type, latest_heartbeat);
+CREATE INDEX IF NOT EXISTS job_type_heart ON job (job_type, latest_heartbeat);
 """
 COLUMNS = (
     "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' "

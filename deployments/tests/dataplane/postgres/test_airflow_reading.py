@@ -160,6 +160,8 @@ def test_a_run_that_failed_since_the_reading_before_comes_with_its_tasks(inside)
     add_task(inside, run, "success", task="fine", ago=13)
     [failed] = read().failed_runs  # without a reading before, those of two minutes
     assert (failed.dag_id, failed.run_id, failed.tasks) == ("nightly", run, ("extract", "load"))
+    late = Since(datetime.now(UTC))  # its commit came after the reading before
+    assert [each.run_id for each in read(late).failed_runs] == [run]
     earlier = Since(datetime.now(UTC) - timedelta(seconds=500))
     assert {each.run_id for each in read(earlier).failed_runs} == {run, old}
 

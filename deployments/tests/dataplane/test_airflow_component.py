@@ -1,12 +1,14 @@
-"""When the Celery scheduler obeys SIGTERM (`dataplane/scheduler.py`), told by rounds of a scheduler like Airflow's.
-`test_local_airflow.py` tells it the real one."""
+"""`dataplane/airflow_component.py`: when the Celery scheduler obeys SIGTERM, by rounds of a scheduler like Airflow's,
+and when a heartbeat is written, by a job like Airflow's. `local/test_airflow.py` tries the real ones."""
 
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from deployments.dataplane.airflow_scheduler import finishing
+from deployments.dataplane.airflow_component import finishing, prompt
 
 TERM = (15, None)
 
@@ -113,3 +115,69 @@ def test_it_knows_where_airflow_3_1_has_its_executors() -> None:
 def test_it_logs_under_the_name_of_airflows_own() -> None:
     made = finishing(Runner)
     assert (made.__name__, made.__module__) == (Runner.__name__, Runner.__module__)
+
+
+class Away(Exception):
+    """The database is."""
+
+
+class Row:
+    """A database with one job; `away` makes what is written next fail."""
+
+    def __init__(self) -> None:
+        self.heartbeat: datetime | None = None
+        self.away = False
+
+    @contextmanager
+    def session(self):
+        if self.away:
+            raise Away
+        yield SimpleNamespace(merge=self.write)
+
+    def write(self, job: Any) -> None:
+        self.heartbeat = job.latest_heartbeat
+
+
+def job_of(row: Row) -> Any:
+    """A job as Airflow 3.1 to 3.3 has it: what a heartbeat finds is written, and then its time is set."""
+
+    class Job:
+        heartrate, heartbeat_failed = 2.0, False
+        latest_heartbeat = datetime(2026, 11, 28, tzinfo=UTC)
+
+        def prepare_for_execution(self) -> None:
+            row.heartbeat = self.latest_heartbeat
+
+        def heartbeat(self, heartbeat_callback: Any, *, session: Any = None) -> None:
+            self.heartbeat_failed = row.away
+            if not row.away:
+                row.heartbeat = self.latest_heartbeat
+                self.latest_heartbeat += timedelta(seconds=self.heartrate)
+
+    return prompt(Job, row.session, Away)()
+
+
+def test_a_heartbeat_is_in_the_database_once_it_is_made():
+    row = Row()
+    job = job_of(row)
+    job.prepare_for_execution()
+    started = row.heartbeat
+    assert started - job.latest_heartbeat == timedelta(
+        seconds=2
+    )  # so the first one is due, and the row as Airflow's
+    job.heartbeat(heartbeat_callback=None)
+    job.heartbeat(heartbeat_callback=None, session=None)
+    assert row.heartbeat == job.latest_heartbeat == started + timedelta(seconds=2)
+
+
+def test_a_database_that_is_away_costs_a_heartbeat_and_no_more():
+    row = Row()
+    job = job_of(row)
+    job.prepare_for_execution()
+    before = row.heartbeat
+    row.away = True
+    job.heartbeat(heartbeat_callback=None)
+    assert row.heartbeat == before
+    row.away = False
+    job.heartbeat(heartbeat_callback=None)
+    assert row.heartbeat == job.latest_heartbeat
