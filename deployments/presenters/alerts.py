@@ -21,7 +21,7 @@ EVENT_LABELS = {
     "digest": "Digest",
 }
 CHANNEL_SENTENCES = {
-    ChannelKind.ADMINS: "Whoever is Admin of this Workspace when something happens.",
+    ChannelKind.ADMINS: "The people who are Admin when something happens.",
     ChannelKind.EMAIL: "Members, and addresses of your organization.",
     ChannelKind.SLACK: "An incoming webhook of Slack, Mattermost or Rocket.Chat.",
     ChannelKind.WEBHOOK: "Signed JSON to a program of yours.",

@@ -122,7 +122,7 @@ def make_digests() -> int:
 
 @transaction.atomic
 def _digest(rule: AlertRule, now: datetime) -> int:
-    # Whoever moves the window on makes the digest.
+    # The process that moves the window on makes the digest.
     mine = AlertRule.objects.filter(pk=rule.pk, window_since=rule.window_since, window_used=rule.window_used)
     if not mine.update(window_since=now, window_used=0):
         return 0
