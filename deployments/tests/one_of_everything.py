@@ -29,12 +29,13 @@ def furnish(deployment: Deployment) -> None:
     deployment.alert_rules.create(kind="unhealthy", amount=5)
 
 
-def furnish_alerts(workspace: Workspace) -> dict[str, object]:
-    """Give it a webhook, a rule, an open alert and a delivery; by the name of an address, its last argument."""
+def furnish_alerts(workspace: Workspace, path: str = "secret-path") -> dict[str, object]:
+    """Give it a webhook at this path, a rule, an open alert and a delivery; by the name of an address, its last
+    argument."""
     channel = AlertChannel(
         workspace=workspace, kind="webhook", name="Pager", shown_url="https://hooks.example/…"
     )
-    alert_channels.seal_url(channel, "https://hooks.example/secret-path")
+    alert_channels.seal_url(channel, f"https://hooks.example/{path}")
     alert_channels.seal_secret(channel, webhook_signature.new_secret())
     channel.save()
     rule = AlertRule.objects.create(workspace=workspace, kind="unhealthy", amount=5)

@@ -489,6 +489,12 @@ def at_once(act, count: int) -> int:
     return sum(done)
 
 
+def test_the_intervals_keep_the_promise_of_ninety_seconds(settings):
+    """A failed run is read within a minute, seen by the next look, and its mail hinted at once. That leaves a quarter
+    of a minute for the work."""
+    assert 60 + settings.ALERT_SECONDS <= 75
+
+
 def test_the_usual_rules_are_one_click_and_twice_is_once(workspace, alice):
     assert alert_rules.switch_on_usual(workspace=workspace, by=alice) == 4
     assert alert_rules.switch_on_usual(workspace=workspace, by=alice) == 0
