@@ -13,7 +13,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, SSLError
 
-from deployments.domain.webhook_hosts import Listed, Target, refusal
+from deployments.domain.git_hosts import Listed
+from deployments.domain.webhook_hosts import Target, refusal
 from deployments.outgoing import sockets
 
 SILENCE_SECONDS = 5.0

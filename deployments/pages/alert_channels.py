@@ -29,6 +29,7 @@ def alert_channels(request: MemberRequest) -> HttpResponse:
     """Every channel, and the kinds that there are."""
     url = request.workspace.url_for
     context = workspace_context(request, "Channels")
+    channels = list(queries.channels_of(request.workspace).prefetch_related("rules"))
     rows = [
         {
             "channel": each,
@@ -36,9 +37,9 @@ def alert_channels(request: MemberRequest) -> HttpResponse:
             "edit_url": url("deployments:alert_channel", each.pk),
             "test_url": url("deployments:alert_channel_test", each.pk),
         }
-        for each in queries.channels_of(request.workspace).prefetch_related("rules")
+        for each in channels
     ]
-    has_admins = any(each["channel"].word is ChannelKind.ADMINS for each in rows)
+    has_admins = any(each.word is ChannelKind.ADMINS for each in channels)
     context |= {
         "rows": rows,
         "kinds": [

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from deployments.actions.alert_rules import RulePlace
 from deployments.domain.alert_rules import KINDS
@@ -61,6 +62,6 @@ def _shown(place: Place, row: RuleRow) -> shown.ShownRule:
     )
 
 
-def rule_in(place: RulePlace, pk: object) -> AlertRule | None:
+def rule_in(place: RulePlace, pk: UUID) -> AlertRule | None:
     """The rule of this place, with its channels."""
     return AlertRule.objects.prefetch_related("channels").filter(pk=pk, **place.columns).first()

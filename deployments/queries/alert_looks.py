@@ -55,7 +55,8 @@ def unhealthy(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     """Unhealthy for as long as the rule says. A change under way is neither a proof of health nor of the opposite."""
     looks = {}
     for rule, row in watched:
-        status, firing = row.shown_status, ()
+        status = row.shown_status
+        firing: tuple[Firing, ...] = ()
         if status is Status.UNHEALTHY and now - row.status_since >= timedelta(minutes=rule.amount or 0):
             firing = (Firing(f"{one_line(row.name)} is Unhealthy", row.status_reason, path=row.url),)
         looks[_key(rule, row)] = Look(status in SETTLED, firing)
@@ -67,7 +68,8 @@ def stalled(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     attach([row for _, row in watched])
     looks = {}
     for rule, row in watched:
-        progress, firing = row.step_progress, ()
+        progress = row.step_progress
+        firing: tuple[Firing, ...] = ()
         if progress is not None and progress.stalled:
             usual = f"It usually takes {progress.typical.text}."
             words = f"{progress.waits_for} {usual}" if progress.waits_for else usual
@@ -99,7 +101,7 @@ def deploy_failed(watched: Watched, now: datetime) -> Mapping[Key, Look]:
         if deploy is None or deploy.state is not DeployStatus.FAILED:
             looks[_key(rule, row)] = Look(known=deploy is not None)
             continue
-        firing = ()
+        firing: tuple[Firing, ...] = ()
         if deploy.finished_at is not None and deploy.finished_at >= rule.since:
             headline = f"Deploy {deploy.number} of {one_line(row.name)} failed"
             path = row.url_for("deploy", deploy.number)
@@ -112,7 +114,8 @@ def runtime_ending(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     """Maintenance that ends soon or has ended, or a runtime that was withdrawn."""
     looks = {}
     for rule, row in watched:
-        runtime, firing = row.runtime, ()
+        runtime = row.runtime
+        firing: tuple[Firing, ...] = ()
         end = runtime.maintained_until
         if runtime.yanked or end <= now.date() + timedelta(days=rule.amount or 0):
             words = (
