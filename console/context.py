@@ -53,6 +53,7 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
     role = getattr(workspace, "role", None)
     suspended = workspace.suspended_at is not None and Permission.EDIT_WORKSPACE not in WHILE_SUSPENDED
     items = [
+        ("Home", workspace.url_for("deployments:home"), "house"),
         ("Deployments", workspace.url_for("deployments:list"), "layers"),
         ("DAGs", workspace.url_for("deployments:workspace_dags"), "workflow"),
         ("Alerts", workspace.url_for("deployments:workspace_alerts"), "bell"),
@@ -67,7 +68,8 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
             "label": label,
             "url": url,
             "icon": icon,
-            "current": request.path.startswith(url)
+            "current": request.path == url
+            or (label != "Home" and request.path.startswith(url))
             or (label == "Deployments" and request.path.startswith("/deployments/")),
         }
         for label, url, icon in items

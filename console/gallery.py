@@ -16,6 +16,7 @@ from django.utils import timezone
 from deployments.domain.durations import StepProgress
 from deployments.domain.states import ComponentState, Executor, Status, StepState
 from deployments.models import Cluster
+from deployments.presenters.charts import Slot, Stretch, bars, ribbon, span_text, strip
 
 FIXED = datetime(2026, 11, 21, 19, 32, 4, tzinfo=UTC)
 
@@ -38,6 +39,8 @@ class Row:
     step_progress: StepProgress | None = None
     phase: str = ""
     failing: bool = False
+    strip: str = ""
+    strip_words: str = ""
     cluster: Cluster = field(default_factory=lambda: Cluster(name="This machine"))
 
     def url_for(self, name: str, *more: object) -> str:
@@ -183,6 +186,45 @@ def sample_shell() -> dict[str, object]:
     }
 
 
+def sample_charts() -> dict[str, object]:
+    """Bars with failures, a gap, an empty hour and one that is not over; the status beside them; a strip of a row."""
+    counts = [
+        (5, 0),
+        (3, 2),
+        (None, None),
+        (0, 0),
+        (12, 1),
+        (8, 0),
+        (9, 4),
+        (2, 0),
+        (7, 0),
+        (6, 1),
+        (4, 0),
+        (3, 1),
+    ]
+    starts = [FIXED.replace(minute=0, second=0) + timedelta(hours=number) for number in range(len(counts))]
+    slots = [
+        Slot(at, *each, words=span_text(at, timedelta(hours=1), UTC))
+        for at, each in zip(starts, counts, strict=True)
+    ]
+    changes = [
+        Stretch(0, 0.4, "ok", "Healthy"),
+        Stretch(0.4, 0.5, "bad", "Unhealthy"),
+        Stretch(0.5, 1, "ok", "Healthy"),
+    ]
+    return {
+        "chart": bars(slots, name="sample", marks=[0.3]),
+        "chart_ribbon": ribbon(changes, [0.3]),
+        "chart_strip": strip(slots),
+        "chart_tiles": [
+            {"label": "DAGs", "value": "12", "detail": "2 paused"},
+            {"label": "Import errors", "value": "1", "tone": "bad"},
+            {"label": "Tasks", "value": "3 running", "detail": "7 queued, 4 scheduled"},
+            {"label": "CPU", "value": "–", "detail": "This cluster has no metrics server."},
+        ],
+    }
+
+
 @login_not_required
 def gallery(request: HttpRequest) -> HttpResponse:
     """All components on one page. `?theme=` and `?shell=` show it dark and with the side bar."""
@@ -215,6 +257,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
             {"label": "Concurrent tasks", "value": "160", "detail": ""},
         ],
         **sample_shell(),
+        **sample_charts(),
         "fixed": FIXED,
         "now": timezone.now(),
     }

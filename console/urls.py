@@ -7,11 +7,14 @@ from django.urls import include, path
 from console import docs, views
 from console.api import document, reference
 from console.api.v1 import api
+from console.search import views as search
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("-/live/", views.live, name="health_live"),
     path("-/ready/", views.ready, name="health_ready"),
+    path("search/", search.search, name="search"),
+    path("search/keys/", search.keys, name="search_keys"),
     path("docs/", docs.index, name="docs"),
     path("docs/api-reference/", reference.reference, name="api_reference"),
     path("docs/<slug:name>/", docs.page, name="docs_page"),

@@ -15,6 +15,7 @@ from deployments.pages import (
     git_hook,
     git_sources,
     hibernation,
+    home,
     listing,
     logs,
     opening,
@@ -35,6 +36,7 @@ ONE = "deployments/<slug:release_name>"
 
 app_name = "deployments"
 urlpatterns = [
+    path(f"{WORKSPACE}/", home.home, name="home"),
     path(f"{WORKSPACE}/deployments/", listing.deployment_list, name="list"),
     path(f"{WORKSPACE}/deployments/new/", create.new_deployment, name="new"),
     path(f"{WORKSPACE}/deployments/new/summary/", create.summary, name="summary"),
@@ -83,6 +85,7 @@ urlpatterns = [
     path(f"{WORKSPACE}/stream/", stream, {"changed_since": changed_since}, name="stream"),
     path(f"{ONE}/", overview.detail, name="detail"),
     path(f"{ONE}/live/", overview.live, name="live"),
+    path(f"{ONE}/figures/", overview.figures, name="figures"),
     path(f"{ONE}/badge/", overview.badge, name="badge"),
     path(f"{ONE}/first-steps/", overview.first_steps_done, name="first_steps_done"),
     path(f"{ONE}/open/", sign_in.open_airflow, name="open"),

@@ -24,7 +24,7 @@ SELECT d.id, date_trunc('hour', now()) - make_interval(hours => h), 10 + h %% 7,
   h %% 9, h %% 12, 2, 300 + h %% 400, 2100, 60
 FROM generate_series(%(last)s, %(first)s, -1) h, deployments_deployment d WHERE d.release_name LIKE %(like)s
 """
-STEP = 24 * 14
+STEP = 24
 
 METHOD = (
     f"{DEPLOYMENTS:,} Deployments with {HOURS:,} hourly figures each, put into the table in the order of their hours. "
@@ -41,14 +41,14 @@ def measure(at: Installation) -> Result:
     try:
         made = rows.make_deployments(workspace, DEPLOYMENTS)
         began = time.monotonic()
-        count, size = _fill()
+        count, size = _fill(at)
         filled = time.monotonic() - began
         asked = [_query(each) for each in random.choices(made, k=TIMES)]
         connection.close()
         pages = _pages(at, cookies[0], made)
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"TRUNCATE {TABLE}")
+        with at.database() as admin:
+            admin.execute(f"TRUNCATE {TABLE}")
         rows.remove_deployments()
         connection.close()
     p95 = percentile(pages, 0.95)
@@ -81,16 +81,16 @@ def measure(at: Installation) -> Result:
     )
 
 
-def _fill() -> tuple[int, int]:
-    """Rows and bytes."""
-    with connection.cursor() as cursor:
+def _fill(at: Installation) -> tuple[int, int]:
+    """Rows and bytes. On a connection that waits for as long as it takes."""
+    with at.database() as admin:
         for last in range(HOURS - 1, -1, -STEP):
             first = max(0, last - STEP + 1)
-            cursor.execute(FILL, {"last": last, "first": first, "like": f"{rows.PREFIX}%"})
-        cursor.execute(f"VACUUM ANALYZE {TABLE}")
-        cursor.execute(f"SELECT count(*), pg_total_relation_size('{TABLE}') FROM {TABLE}")
-        count, size = cursor.fetchone()
-    return int(count), int(size)
+            admin.execute(FILL, {"last": last, "first": first, "like": f"{rows.PREFIX}%"})
+        admin.execute(f"VACUUM ANALYZE {TABLE}")
+        found = admin.execute(f"SELECT count(*), pg_total_relation_size('{TABLE}') FROM {TABLE}").fetchone()
+    assert found is not None
+    return int(found[0]), int(found[1])
 
 
 def _query(deployment: Deployment) -> float:

@@ -33,6 +33,10 @@ OWN = [
     "/account/tokens/",
     "/workspaces/new/",
     "/invitations/",
+    "/search/",
+    "/search/?q=a",
+    "/search/?q=nothing-like-this",
+    "/search/keys/",
     "/accounts/email/",
     "/accounts/password/change/",
     "/accounts/logout/",
@@ -75,6 +79,7 @@ def pages_of(deployment: Deployment) -> list[str]:
     """The pages of a Workspace and of a Deployment in it, by address."""
     here = [deployment.workspace_id]
     return [
+        reverse("deployments:home", args=here),
         reverse("deployments:list", args=here),
         reverse("deployments:list", args=here) + "?q=nothing-like-this",
         reverse("deployments:new", args=here),

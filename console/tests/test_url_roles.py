@@ -24,6 +24,7 @@ LOGIN = "login"  # a redirect to sign-in
 
 # name: (method, needed role, answer when allowed). A stranger gets 404, a member with too small a role 403.
 WORKSPACE_URLS = {
+    ("deployments:home", "get"): (MEMBER, 200),
     ("deployments:list", "get"): (MEMBER, 200),
     ("deployments:new", "get"): (EDITOR, 200),
     ("deployments:new", "post"): (EDITOR, 422),
@@ -94,6 +95,7 @@ DEPLOYMENT_URLS = {
     ("deployments:api_token_new", "post"): (ADMIN, 302),
     ("deployments:detail", "get"): (MEMBER, 200),
     ("deployments:live", "get"): (MEMBER, 200),
+    ("deployments:figures", "get"): (MEMBER, 204),  # until it was Healthy
     ("deployments:badge", "get"): (MEMBER, 200),
     ("deployments:open", "get"): (MEMBER, 303),  # while it is created, to the page that waits
     ("deployments:open", "post"): (MEMBER, 303),
@@ -234,11 +236,13 @@ WRONG_METHOD = {
     ("deployments:component_now", "post"),
     ("deployments:variables", "post"),
     ("deployments:variables_download", "post"),
+    ("deployments:home", "post"),
     ("deployments:list", "post"),
     ("deployments:summary", "get"),
     ("deployments:check_name", "get"),
     ("deployments:detail", "post"),
     ("deployments:live", "post"),
+    ("deployments:figures", "post"),
     ("deployments:token", "post"),
     ("deployments:token_new", "get"),
     ("deployments:credential", "get"),
@@ -279,6 +283,8 @@ WRONG_METHOD = {
     ("invitation_revoke", "get"),
 }
 SIGNED_IN = {
+    "search": 200,
+    "search_keys": 200,
     "own_tokens": 200,
     "own_token_new": 302,
     "account": 200,

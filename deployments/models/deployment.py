@@ -84,6 +84,8 @@ class Deployment(models.Model):
     step_progress: StepProgress | None = None
     phase: str = ""  # "Falling asleep" or "Waking up": what Deploying means now
     failing: bool = False  # a component fails while something is under way
+    strip: str = ""  # its runs of the last 24 hours, drawn; put here by `presenters.strips`
+    strip_words: str = ""
 
     # The reconciler's own: when to look next, who is looking now.
     due_at = models.DateTimeField(db_default=Now())

@@ -14,6 +14,7 @@ from deployments.domain.states import Executor
 from deployments.models import Deployment
 from deployments.pages import menu
 from deployments.presenters.facts import facts, identifiers
+from deployments.presenters.tab import of_deployment
 from deployments.queries.durations import attach
 from workspaces.access import MemberRequest
 from workspaces.models import User
@@ -32,6 +33,7 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
     attach([deployment])
     return {
         "d": deployment,
+        "tab": of_deployment(deployment),
         "tabs": [{**each, "current": each["label"] == tab} for each in _tabs(request, deployment, tab)],
         "list_url": request.workspace.url,
         "stream_url": stream_url_of(request),

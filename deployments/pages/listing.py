@@ -10,6 +10,8 @@ from console.kit.http import this_url
 from deployments.clusters.options import clusters_for
 from deployments.forms.listing import FilterForm
 from deployments.pages.common import stream_url_of
+from deployments.presenters import strips
+from deployments.presenters.tab import of_list
 from deployments.queries import listing as queries
 from deployments.queries.durations import attach
 from workspaces.access import MemberRequest, who_can, workspace_view
@@ -27,8 +29,10 @@ def deployment_list(request: MemberRequest) -> HttpResponse:
     can_create = request.can(Permission.CREATE_DEPLOYMENT)
     rows = list(listing.page.object_list)
     attach(rows)
+    strips.draw(rows)
     context = {
         "page": listing.page,
+        "tab": of_list(rows, listing.counts),
         "rows": rows,
         "filters": form,
         "counts": _count_links(request, listing.counts),
@@ -40,6 +44,7 @@ def deployment_list(request: MemberRequest) -> HttpResponse:
         "stream_url": stream_url_of(request),
         "clusters_differ": len({each.pk for each in clusters} | {row.cluster_id for row in rows}) > 1,
         "rows_url": request.get_full_path(),
+        "with_runs": any(row.strip for row in rows),
     }
     template = "deployments/listing/_rows.html" if request.htmx else "deployments/listing/list.html"
     return render(request, template, context)

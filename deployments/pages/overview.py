@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET, require_POST
 
 from console.kit.http import see_other
@@ -13,7 +14,9 @@ from deployments import actions
 from deployments.access import deployment_view
 from deployments.domain.states import Operation
 from deployments.models import Deployment
+from deployments.pages import looked_at
 from deployments.pages.common import page_context
+from deployments.presenters.figures import figures_context, has_figures, span_of
 from deployments.presenters.first_steps import first_steps
 from deployments.presenters.fragments import live_context, step_context
 from deployments.queries.durations import BUSY, attach
@@ -35,10 +38,13 @@ def detail(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **live_context(deployment),
         **_ways_out(request, deployment),
         **_first_steps(request, deployment),
+        **_figures(request, deployment),
         "credential": _credential(request, deployment, revealed=None),
         "edit_url": _edit_url(request, deployment),
     }
-    return render(request, "deployments/overview/detail.html", context)
+    response = render(request, "deployments/overview/detail.html", context)
+    looked_at.remember(request, response, deployment)
+    return response
 
 
 def _ways_out(request: MemberRequest, deployment: Deployment) -> dict[str, str | None]:
@@ -58,6 +64,12 @@ def _first_steps(request: MemberRequest, deployment: Deployment) -> dict[str, An
     may_hide = request.can(Permission.EDIT_DEPLOYMENT)
     url = deployment.url_for("first_steps_done") if may_hide else None
     return {"first_steps": first_steps(deployment), "first_steps_url": url}
+
+
+def _figures(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
+    if not has_figures(deployment):
+        return {}
+    return figures_context(deployment, span_of(request.GET.get("span", "")))
 
 
 def _gone(request: MemberRequest, deployment: Deployment) -> HttpResponse:
@@ -107,6 +119,16 @@ def live(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 
 @require_GET
 @deployment_view(Permission.VIEW)
+def figures(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """What its Airflow does, for a page that is open longer or wants another span of time."""
+    if not has_figures(deployment):  # it is being deleted since
+        return HttpResponse(status=204)
+    context = figures_context(deployment, span_of(request.GET.get("span", "")))
+    return HttpResponse(render_to_string("deployments/overview/_figures.html", context))
+
+
+@require_GET
+@deployment_view(Permission.VIEW)
 def badge(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The badge alone, for a page that missed something."""
     attach([deployment])
@@ -124,6 +146,7 @@ def credential(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         **page_context(request, deployment, "Overview"),
         **live_context(deployment),
         **_first_steps(request, deployment),
+        **_figures(request, deployment),
         "credential": _credential(request, deployment, revealed=password),
         "edit_url": _edit_url(request, deployment),
     }

@@ -175,6 +175,25 @@ def entries(
     return [Entry(*row) for row in found]
 
 
+def lately(deployment: Deployment, since: datetime, most: int) -> list[Entry]:
+    """What happened to one Deployment after `since`, newest first: at most `most` acts of people and at most `most`
+    changes of status. Two queries, which take less time than one `entries` does."""
+    acts = _acts(deployment.workspace, deployment).filter(at__gte=since).order_by("-at", "-pk")
+    changes = StatusChange.objects.filter(deployment=deployment, at__gte=since).order_by("-at", "-pk")
+    name, key = deployment.name, str(deployment.pk)
+    found = [
+        Entry(False, at, actor, act, "deployment", key, label, old, new, row, actor_id)
+        for at, actor, act, label, old, new, row, actor_id in acts.values_list(
+            *("at", "actor_label", "verb", "object_label", "old", "new", "pk", "actor_id")
+        )[:most]
+    ]
+    found += [
+        Entry(True, at, "Airdeck", "changed", "deployment", key, name, {"status": old}, {"status": new}, row)
+        for at, old, new, row in changes.values_list("at", "old", "new", "pk")[:most]
+    ]
+    return sorted(found, key=lambda entry: entry.at, reverse=True)
+
+
 def _narrow_acts(rows: QuerySet[AuditEvent], filters: Filters) -> QuerySet[AuditEvent]:
     if filters.person == SYSTEM:
         rows = rows.filter(actor_id__isnull=True)

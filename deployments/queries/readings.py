@@ -32,7 +32,7 @@ class Span:
 SPANS = {
     span.key: span
     for span in (
-        Span("1h", "1 hour", 60, MINUTE),
+        Span("1h", "1 hour", 30, 2 * MINUTE),  # a minute may have two readings, and the next one none
         Span("24h", "24 hours", 24, HOUR),
         Span("7d", "7 days", 84, 2 * HOUR),
         Span("30d", "30 days", 90, 8 * HOUR),

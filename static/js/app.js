@@ -72,6 +72,36 @@
   addEventListener("htmx:afterSettle", restage);
   ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((name) => addEventListener(name, () => { asked = ""; }));
 
+  // The tab says what the badges say: of the Deployment, or of how many in the list somebody should look at.
+  const tab = document.getElementById("tab");
+  let shown = document.title, title = tab && shown.slice(tab.dataset.before.length);
+  const markOf = (badges) => {
+    const tones = all(".badge", badges).map((each) => each.dataset.tone);
+    return tones.includes("bad") ? "bad" : tones.includes("warn") || badges.querySelector(".unheard") ? "warn" : tones[0];
+  };
+  const wordOf = (badges, mark) => {
+    const word = (badges.querySelector(`.badge[data-tone=${mark}]`) ?? badges.querySelector(".badge")).textContent.trim();
+    return ["Healthy", "Deleted"].includes(word) ? "" : `${word}: `; // what is usual, and what its page says
+  };
+  const needing = () => {
+    const marks = all("#rows .badges").map((each) => (each.querySelector('[data-icon="circle-question-mark"]') ? "unknown" : markOf(each)));
+    const { elsewhere: more, mark = "bad" } = document.querySelector("[data-elsewhere]").dataset, elsewhere = Number(more);
+    const count = elsewhere + marks.filter((each) => ["bad", "warn", "unknown"].includes(each)).length;
+    return { count, mark: marks.includes("bad") ? "bad" : elsewhere ? mark : count ? "warn" : "plain" };
+  };
+  const retab = () => {
+    const badges = document.querySelector("#head .badges:has(.badge)");
+    let before = "", mark = "plain";
+    if (badges) { mark = markOf(badges); before = wordOf(badges, mark); }
+    else if (document.querySelector("[data-elsewhere]")) { const found = needing(); mark = found.mark; before = found.count ? `(${found.count}) ` : ""; }
+    else return;
+    if (document.title !== shown) title = document.title.startsWith(before) ? document.title.slice(before.length) : document.title; // htmx took another
+    shown = before + title;
+    if (document.title !== shown) document.title = shown;
+    if (tab.dataset[mark] && tab.getAttribute("href") !== tab.dataset[mark]) tab.href = tab.dataset[mark];
+  };
+  if (tab) addEventListener("htmx:afterSettle", retab);
+
   // Copy and show/hide buttons are only there when they can work; their room is kept for them
   document.documentElement.dataset.script = navigator.clipboard ? "copies" : "yes";
   document.addEventListener("click", async (event) => {
@@ -103,6 +133,47 @@
   document.addEventListener("focusout", (event) => {
     const menu = event.target.closest("[data-menu][open]");
     if (menu && event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false;
+  });
+
+  // Keys: Ctrl or Cmd with K searches, / goes to the page's filter, ? shows the keys. None while somebody types.
+  const finder = document.querySelector("[data-keys]");
+  const TYPED = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
+  let keys = null;
+  const press = (act, address) => {
+    keys ??= new Promise((done, failed) => {
+      const script = Object.assign(document.createElement("script"), { src: finder.dataset.keys, onload: done, onerror: failed });
+      document.head.append(script);
+    });
+    let early = ""; // what is typed before the dialog is there
+    const keep = (event) => {
+      if (event.key.length !== 1 || event.ctrlKey || event.metaKey || event.altKey) return;
+      early += event.key;
+      event.preventDefault();
+      event.stopPropagation();
+    };
+    if (act === "search") addEventListener("keydown", keep, true);
+    const ready = () => { removeEventListener("keydown", keep, true); return early; };
+    keys.then(() => airdeckKeys[act](address, ready), () => { location.href = address; });
+  };
+  const single = (key) => {
+    if (localStorage.getItem("airdeck-single-keys") === "off") return false;
+    const filter = document.querySelector("main form[role=search] [type=search]");
+    if (key === "?") press("keys", `${finder.pathname}keys/`);
+    else if (filter) filter.select();
+    else press("search", finder.pathname);
+    return true;
+  };
+  document.addEventListener("keydown", (event) => {
+    if (!finder || event.defaultPrevented || event.altKey || event.repeat || event.target.closest(`${TYPED}, dialog`)) return;
+    const chord = event.ctrlKey || event.metaKey;
+    if (chord && !event.shiftKey && event.key.toLowerCase() === "k") press("search", finder.pathname);
+    else if (chord || !["/", "?"].includes(event.key) || !single(event.key)) return;
+    event.preventDefault();
+  });
+  finder?.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    press("search", finder.pathname);
   });
 
   // A key that sounds like a secret ticks the box, unless its reader has decided already; ticked rows are counted

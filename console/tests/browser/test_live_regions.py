@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from console.tests.browser.chromium import chromium, cookies_of, overflow
 from deployments.domain.states import ComponentState, Operation, Status, StepState
-from deployments.models import ComponentStatus, Deployment, Step
+from deployments.models import ComponentStatus, Deployment, LatestReading, Step
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.browser
@@ -125,6 +125,32 @@ def test_the_overview_keeps_focus_and_selection_over_refreshes_and_a_change_of_s
     expect(page.locator("#live-verdict")).to_contain_text("Changes are on their way.")
     expect(link).to_be_focused()
     assert selection(page) == ERROR
+
+
+def test_the_figures_keep_the_focus_over_refreshes_and_another_span_of_time(
+    window, live_server, deployment, beside
+) -> None:
+    def figures() -> None:
+        unhealthy(deployment)
+        day = [[timezone.now().replace(minute=0, second=0, microsecond=0).isoformat(), 3, 1]]
+        LatestReading.objects.create(deployment=deployment, at=timezone.now(), dags=2, day=day)
+
+    beside(figures)
+    page = window.new_page()
+    page.goto(live_server.url + deployment.url)
+    week, table = page.locator("#span-7d"), page.locator("#figures-table")
+    table.locator("summary").click()
+    week.focus()
+    for _ in range(REFRESHES):
+        refresh(page, "#figures")
+    expect(week).to_be_focused()
+    expect(table).to_have_attribute("open", "")
+    page.keyboard.press("Enter")
+    expect(week).to_have_attribute("aria-current", "true")
+    expect(week).to_be_focused()
+    assert page.url.endswith(f"{deployment.url}?span=7d")
+    with page.expect_request("**/figures/?span=7d"):  # from now on it asks for that
+        refresh(page, "#figures")
 
 
 def test_a_selected_reason_stays_until_it_is_let_go_and_is_then_brought_up_to_date(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from console.tests.browser.chromium import chromium, cookies_of
+from console.tests.browser.chromium import axe_complaints, chromium, cookies_of
 from deployments.models import Deployment
 
 pytestmark = pytest.mark.browser
@@ -17,6 +17,7 @@ def addresses(live_server, deployment) -> dict[str, str]:
     """Where the pages are; read before the browser starts, for no query may run beside it."""
     return {
         "detail": live_server.url + deployment.url,
+        "list": live_server.url + deployment.workspace.url,
         "new": live_server.url + deployment.workspace.url + "new/",
         "workspace": live_server.url + "/workspaces/new/",
         "signup": live_server.url + "/accounts/signup/",
@@ -171,3 +172,76 @@ def test_every_action_is_there_without_javascript(window, addresses) -> None:
     page.get_by_role("button", name="Create Deployment").click()
     expect(page.get_by_role("heading", name="Without script")).to_be_visible()
     expect(page.get_by_text("creation continues")).to_be_visible()
+
+
+def test_a_key_opens_the_search_and_gives_the_focus_back(window, addresses, deployment: Deployment) -> None:
+    page = opened(window, addresses["detail"])
+    page.get_by_role("link", name="Deploys", exact=True).focus()
+    page.keyboard.press("Control+k")
+    field, options = (
+        page.get_by_role("combobox", name="Search Airdeck"),
+        page.locator("#palette [role=option]"),
+    )
+    expect(field).to_be_focused()
+    assert axe_complaints(page) == []
+    page.keyboard.type("analytics log")
+    expect(options.first).to_contain_text("Analytics: Logs")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("ArrowUp")  # around the end
+    expect(options.last).to_have_attribute("aria-selected", "true")
+    expect(field).to_have_attribute("aria-activedescendant", options.last.get_attribute("id"))
+    page.keyboard.press("Escape")
+    expect(page.locator("#palette")).to_have_count(0)
+    expect(page.get_by_role("link", name="Deploys", exact=True)).to_be_focused()
+    page.keyboard.press("Meta+k")
+    page.keyboard.type("nothing-like-this")
+    expect(page.get_by_text("Look for a part of a name")).to_be_visible()
+    expect(page.locator("#palette [data-spoken]")).to_have_text("Nothing found")
+    field.fill("")
+    page.keyboard.type(deployment.release_name)
+    page.keyboard.press("Enter")  # before the answer: it opens what was typed, not what was shown
+    page.wait_for_url(addresses["detail"])
+
+
+def test_single_keys_filter_and_help_unless_one_types_or_turned_them_off(window, addresses) -> None:
+    page = opened(window, addresses["list"])
+    page.keyboard.press("/")
+    field = page.get_by_role("searchbox")
+    expect(field).to_be_focused()
+    page.keyboard.type("a/?")
+    page.keyboard.press("Control+k")
+    expect(field).to_have_value("a/?")
+    assert page.locator("dialog").count() == 0
+    page.locator("h1").click()
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(keys).to_be_visible()
+    assert axe_complaints(page) == []
+    keys.get_by_label("Use / and ?").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.keyboard.press("/")
+    expect(field).not_to_be_focused()
+    assert page.locator("dialog").count() == 0
+
+
+def test_the_tab_follows_the_status(window, addresses) -> None:
+    pk = addresses["pk"]
+    bad = '<span class="badge" data-tone="bad"><svg data-icon="octagon-x"></svg>Unhealthy</span>'
+    badge = f"event: badge-{pk}\ndata: {bad}\n\n"
+    detail, listing = opened(window, addresses["detail"]), opened(window, addresses["list"])
+    bare = "Analytics – Acme Data – Airdeck"
+    expect(detail).to_have_title(f"Creating: {bare}")
+    assert icon_of(detail).endswith("favicon-busy.svg")
+    play(window, badge)
+    expect(detail).to_have_title(f"Unhealthy: {bare}")
+    expect(listing).to_have_title("(1) Deployments – Acme Data – Airdeck")
+    assert [icon_of(each) for each in (detail, listing)] == ["/static/favicon-bad.svg"] * 2
+    play(window, badge.replace('"bad"', '"ok"').replace("octagon-x", "x").replace("Unhealthy", "Healthy"))
+    expect(detail).to_have_title(bare)
+    expect(listing).to_have_title("Deployments – Acme Data – Airdeck")
+    assert [icon_of(each) for each in (detail, listing)] == ["/static/favicon-ok.svg", "/static/favicon.svg"]
+
+
+def icon_of(page: Page) -> str:
+    return str(page.locator("link[rel=icon]").get_attribute("href"))

@@ -38,6 +38,15 @@ JOBS = {
 EDGE = "(date_trunc('hour', now(), 'UTC') - interval '1 hour')"
 # No table is read whole as long as there is an index, whatever the planner thinks of the moment.
 SETTINGS = "-c default_transaction_read_only=on -c lock_timeout=300 -c jit=off -c enable_seqscan=off"
+# libpq waits for two seconds at least. A network that swallows packets is given up after as many as six: the thread is
+# needed for other readings.
+QUICK = {
+    "connect_timeout": 2,
+    "keepalives_idle": 2,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 4000,
+}
 
 # Runs that may have changed since then.
 LATELY = f"""
@@ -134,8 +143,8 @@ def read(admin_url: str, release_name: str, since: Since | None) -> Reading:
     with databases.connect(
         admin_url,
         database=databases.database_name(release_name),
-        seconds=2,  # libpq waits for no less
         options=SETTINGS,
+        **QUICK,
     ) as connection:
         asked = _Asked(connection, until)
         at, heartbeats, loads, error_count, errors = asked.row(

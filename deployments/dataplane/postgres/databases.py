@@ -297,15 +297,15 @@ def _server(admin_url: str) -> ServerUrl:
 
 @contextmanager
 def connect(
-    admin_url: str, database: str | None = None, *, seconds: int = CONNECT_SECONDS, options: str = ""
+    admin_url: str, database: str | None = None, *, options: str = "", **settings: int
 ) -> Iterator[Connection]:
     """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it. `options`
-    are further settings of the session, as the server's command line takes them; it is made in `seconds`."""
+    are further settings of the session, as the server's command line takes them, and `settings` are libpq's."""
     conninfo = _server(admin_url).conninfo(
         database=database or "",
-        connect_timeout=seconds,
         options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
         application_name="airdeck",
+        **{"connect_timeout": CONNECT_SECONDS, **settings},
     )
     try:
         connection = psycopg.connect(conninfo, autocommit=True)

@@ -1,0 +1,99 @@
+"""What the home of a Workspace says: what needs somebody, and what happened in a day."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from console.kit.templatetags.ui import until
+from deployments.domain.states import STATUS_APPEARANCE, Status
+from deployments.models import Deployment
+from deployments.presenters.charts import Slot, bars, span_text
+from deployments.queries import attention, readings
+from workspaces.models import ApiToken, Workspace
+
+HOUR = timedelta(hours=1)
+FAILED_RUNS = 6
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that somebody should look at. Those of tone "bad" come first."""
+
+    tone: str
+    icon: str
+    title: str
+    url: str
+    sentence: str
+    word: str
+
+
+def needs(rows: Iterable[Deployment], tokens: Iterable[ApiToken], tokens_url: str) -> list[Need]:
+    """Everything that needs somebody, what fails first."""
+    found = [need for row in rows for need in _of_deployment(row)]
+    found += [_token(token, tokens_url) for token in tokens]
+    order = {"bad": 0, "warn": 1, "off": 2}
+    return sorted(found, key=lambda need: order.get(need.tone, 3))
+
+
+def _of_deployment(row: Deployment) -> Iterable[Need]:
+    def need(tone: str, icon: str, word: str, sentence: str, url: str = row.url) -> Need:
+        return Need(tone, icon, row.name, url, sentence, word)
+
+    status, progress = row.shown_status, row.step_progress
+    if status in {Status.UNHEALTHY, Status.UNKNOWN}:
+        look = STATUS_APPEARANCE[status]
+        yield need(look.tone, look.icon, status.label, row.reason, row.url_for("why"))
+    if row.failing:
+        yield need("bad", "octagon-x", "Failing", row.reason or "A component fails.", row.url_for("why"))
+    elif progress is not None and progress.stalled:
+        yield need("warn", "triangle-alert", "Stalled", f"{progress.title} takes much longer than usual.")
+    if row.upgrade_error:
+        yield need("bad", "octagon-x", "Upgrade failed", row.upgrade_error)
+    reading = readings.latest(row)
+    if reading is not None and reading.import_error_count:
+        count, first = reading.import_error_count, reading.import_errors[:1]
+        files = "1 file does not import" if count == 1 else f"{count} files do not import"
+        last = f": {first[0]['file']}, {first[0]['line']}" if first else ""
+        yield need("bad", "file-question-mark", "Import errors", f"{files}{last}", f"{row.url}#import-errors")
+    if reading is not None and reading.is_fresh and reading.lost_queues:
+        names = ", ".join(reading.lost_queues)
+        yield need(
+            "warn", "triangle-alert", "Lost tasks", f"Tasks wait in a queue that no worker serves: {names}."
+        )
+    if row.runtime.warning:
+        yield need("warn", "clock", "Runtime", row.runtime.warning)
+    elif row.runtime.maintained_until < timezone.now().date() + attention.RUNTIME_ENDS:
+        day = f"{row.runtime.maintained_until:%-d %B %Y}"
+        sentence = f"Runtime {row.runtime.version} is maintained until {day}. Upgrade it before."
+        yield need("warn", "clock", "Runtime ends", sentence)
+
+
+def _token(token: ApiToken, url: str) -> Need:
+    assert token.expires_at is not None  # noqa: S101 - asked for those that end
+    words = until(token.expires_at).partition(">")[2].partition("<")[0]  # without the element around them
+    sentence = f"This API token ends {words}. Rotate it before."
+    return Need("warn", "key-round", token.name, url, sentence, "Token ends")
+
+
+def day_context(workspace: Workspace) -> dict[str, Any]:
+    """The runs of all its Deployments in the last 24 hours, and the newest that failed. Two queries."""
+    now = timezone.now()
+    last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [last - HOUR * back for back in range(23, -1, -1)]
+    counts = attention.day_of(workspace, hours)
+    zone = timezone.get_current_timezone()
+    slots = []
+    for hour in hours:
+        ok, failed = counts.get(hour, (None, None))
+        slots.append(Slot(hour, ok, failed, span_text(hour, HOUR, zone)))
+    good, bad = sum(slot.good or 0 for slot in slots), sum(slot.bad or 0 for slot in slots)
+    return {
+        "runs_known": bool(counts),
+        "runs_total": f"{good} succeeded, {bad} failed",
+        "runs_chart": bars(slots, name="day"),
+        "runs_axis": [f"{hours[number]:%H:%M}" for number in (0, 6, 12, 18)],
+        "failed_runs": attention.failed_runs(workspace, now - timedelta(hours=24), FAILED_RUNS),
+    }
