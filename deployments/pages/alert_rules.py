@@ -12,7 +12,7 @@ from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
 from deployments.access import deployment_view
 from deployments.actions.alert_rules import RulePlace, remove_rule, set_rule
-from deployments.domain.alert_rules import DAG_LENGTH, KINDS, RuleKind
+from deployments.domain.alert_rules import DAG_LENGTH, KINDS, USUAL, RuleKind
 from deployments.forms.alerts import RuleForm
 from deployments.models import AlertRule, Deployment
 from deployments.pages.alert_places import Place, rule_in, shown_rules
@@ -28,8 +28,11 @@ def alert_rules(request: MemberRequest) -> HttpResponse:
     """What is watched for in every Deployment of the Workspace."""
     context = workspace_context(request, "Rules")
     place = Place(RulePlace(request.workspace), may_edit=context["may_manage"])
+    rules = shown_rules(place)
+    there = {each.row.kind for each in rules if each.row.rule is not None}
     context |= {
-        "rules": shown_rules(place),
+        "rules": rules,
+        "offers_usual": context["may_manage"] and not there.issuperset(USUAL),
         "usual_url": request.workspace.url_for("deployments:alerts_usual"),
     }
     return render(request, "deployments/alerts/rules.html", context)

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from deployments.domain.alert_rules import KINDS, RuleKind
+from deployments.domain.alert_rules import KINDS, Kind, RuleKind
 from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, Deployment
 from workspaces.models import Membership, Workspace
 from workspaces.permissions import Permission, roles_with
@@ -63,6 +63,11 @@ class RuleRow:
     def sentence(self) -> str:
         """What it watches for."""
         return KINDS[self.kind].sentence
+
+    @property
+    def about(self) -> Kind:
+        """What there is to say of its kind."""
+        return KINDS[self.kind]
 
     @property
     def is_on(self) -> bool:

@@ -40,6 +40,7 @@ def test_one_click_switches_on_the_usual_rules(as_, alice, url):
     answer = as_(alice).post(url("alerts_usual"), follow=True).content.decode()
     assert "4 rules are on and mailed to the Admins." in answer
     assert answer.count('data-tone="ok"') >= 4
+    assert "Email the usual alerts to the Admins" not in answer  # there is nothing left to switch on
     assert "No open alerts" in as_(alice).get(url("workspace_alerts")).content.decode()
     assert "set alert rule Unhealthy for 5 minutes" in verbs()
 
@@ -230,7 +231,7 @@ def test_an_alert_and_a_deployment_are_silenced_and_that_is_ended(as_, bob, url,
     alert.refresh_from_db()
     assert alert.silenced_until is None
     page = client.post(deployment.url_for("alerts_silence"), {"hours": "24"}, follow=True).content.decode()
-    assert "Bob silenced all alerts of Analytics until" in page
+    assert "Bob silenced all alerts of Analytics. That ends" in page
     client.post(deployment.url_for("alerts_silence"), {"hours": "0"})
     assert not AlertSilence.objects.exists()
     answer = client.post(
