@@ -63,6 +63,11 @@ GIT_ADDRESSES: list[str] = env.list("GIT_ADDRESSES", [])
 # Of the workers' processes, which `make run` has two of; the others go on with passes.
 GIT_CHECKS_AT_ONCE = env.int("GIT_CHECKS_AT_ONCE", 1 if EMBEDDED else 2)
 
+# Not public: the webhook of an alert may lead there only when it is listed. Alerts are mailed to members, and to other
+# addresses of these domains.
+WEBHOOK_ADDRESSES: list[str] = env.list("WEBHOOK_ADDRESSES", [])
+ALERT_EMAIL_DOMAINS: list[str] = env.list("ALERT_EMAIL_DOMAINS", [])
+
 INSTALLED_APPS = [
     "console",
     "workspaces",
@@ -196,6 +201,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60.0)
 MAIL_SWEEP_SECONDS = 15.0  # how late a mail may be whose hint was lost, and the first pause after a failure
+ALERT_SECONDS = 15.0  # how late an alert may be after what it reports was seen
 SCHEDULE_SECONDS = 10.0  # how late a Deployment may fall asleep or wake by its schedule
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
@@ -207,6 +213,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "workspaces.tasks.sweep_mail",
         "schedule": MAIL_SWEEP_SECONDS,
         "options": {"expires": MAIL_SWEEP_SECONDS},
+    },
+    "alerts": {
+        "task": "deployments.tasks.follow_alerts",
+        "schedule": ALERT_SECONDS,
+        "options": {"expires": ALERT_SECONDS},
     },
     "schedules": {
         "task": "deployments.schedule_tasks.follow_schedules",

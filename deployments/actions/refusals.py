@@ -262,3 +262,66 @@ class NotThere(ActionRefused):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no Deployment {name}. Use deployment apply or deployment create.")
+
+
+class AlertRuleGone(ActionRefused):
+    """The rule of alerts was removed already."""
+
+    code, status = "alert_rule_gone", 404
+
+    def __init__(self) -> None:
+        super().__init__("This rule was removed already.")
+
+
+class TooManyAlertRules(ActionRefused):
+    """There are as many rules as there may be."""
+
+    code = "too_many_alert_rules"
+
+    def __init__(self) -> None:
+        super().__init__("There are too many alert rules here. Remove one first.")
+
+
+class AlertChannelGone(ActionRefused):
+    """The channel of alerts was removed already."""
+
+    code, status = "alert_channel_gone", 404
+
+    def __init__(self) -> None:
+        super().__init__("This channel was removed already.")
+
+
+class AlertChannelExists(ActionRefused):
+    """Another channel of the Workspace has this name."""
+
+    code, field = "alert_channel_exists", "name"
+
+    def __init__(self) -> None:
+        super().__init__("Enter a name that no other channel of this Workspace has.")
+
+
+class TooManyAlertChannels(ActionRefused):
+    """There are as many channels as there may be."""
+
+    code = "too_many_alert_channels"
+
+    def __init__(self) -> None:
+        super().__init__("There are too many channels in this Workspace. Remove one first.")
+
+
+class AlertGone(ActionRefused):
+    """The alert was resolved in the meantime, or what was sent of it is no longer kept."""
+
+    code, status = "alert_gone", 404
+
+    def __init__(self) -> None:
+        super().__init__("This alert is over. Reload the page.")
+
+
+class DeliveryUnderWay(ActionRefused):
+    """The message is being sent, or was sent a moment ago."""
+
+    code = "delivery_under_way"
+
+    def __init__(self) -> None:
+        super().__init__("This message is on its way already, or was sent a moment ago.")

@@ -155,6 +155,14 @@ def _registry_document(host: str, user: str, password: str) -> str:
     return json.dumps({"auths": {key: {"username": user, "password": password, "auth": basic}}})
 
 
+def every(deployment: Deployment) -> list[str]:
+    """Every secret in the clear that was generated or entered for it, variables aside. One query. Raises
+    DecryptionError."""
+    return [
+        crypto.decrypt(row.sealed, context=_context(deployment, row.name)) for row in deployment.secrets.all()
+    ]
+
+
 GIT_TOKEN, GIT_KEY, GIT_HOOK = "git_token", "git_key", "git_hook"
 
 

@@ -13,7 +13,7 @@ def number_the_active_deploy(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0015_activity'),
+        ('deployments', '0016_alerts'),
     ]
 
     operations = [
