@@ -16,10 +16,12 @@ from deployments.api import (
     queues,
     readings,
     schedule,
+    tokens,
     variable_imports,
     variables,
     waiting,
 )
+from workspaces.api import tokens as workspace_tokens
 from workspaces.api import workspaces
 
 api = NinjaAPI(
@@ -48,5 +50,7 @@ for router in (
     waiting.router,
     files.router,
     variable_imports.router,
+    workspace_tokens.router,
+    tokens.router,
 ):
     api.add_router("", router)

@@ -288,7 +288,7 @@ class LocalDriver:
 
     def reading(self, ref: Ref, since: Since | None) -> Reading:
         found = airflow_reading.read(self._admin_url, ref.release_name, since)
-        used = usage.usage(self._paths.deployment(ref.release_name), since, found.at)
+        used = usage.usage(self._paths.deployment(ref.release_name), since)
         return replace(found, usage=used)
 
     def code(self, ref: Ref) -> LocalCode:
