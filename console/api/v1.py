@@ -15,10 +15,12 @@ from deployments.api import (
     queues,
     readings,
     schedule,
+    tokens,
     variable_imports,
     variables,
     waiting,
 )
+from workspaces.api import tokens as workspace_tokens
 from workspaces.api import workspaces
 
 api = NinjaAPI(
@@ -46,5 +48,7 @@ for router in (
     waiting.router,
     files.router,
     variable_imports.router,
+    workspace_tokens.router,
+    tokens.router,
 ):
     api.add_router("", router)

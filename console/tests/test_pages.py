@@ -44,6 +44,7 @@ OWN = [
     "/accounts/sessions/",
 ]
 CONFIRMED = [
+    "/device/",
     "/account/tokens/new/",
     "/accounts/2fa/totp/activate/",
     "/accounts/2fa/webauthn/add/",

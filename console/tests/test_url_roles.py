@@ -240,6 +240,7 @@ SIGNED_IN = {
     "search_keys": 200,
     "own_tokens": 200,
     "own_token_new": 302,
+    "idp:oidc:device_authorization": 302,
     "account": 200,
     "account_delete": 200,
     "workspace_new": 200,
@@ -258,6 +259,17 @@ PUBLIC = {
     "docs": 200,
     "api_reference": 200,
     "openapi": 200,
+}
+# Of the console as a provider: workspaces/tests/pages/test_devices.py, test_identity.py.
+IDENTITY = {
+    "idp:oidc:authorization",
+    "idp:oidc:configuration",
+    "idp:oidc:device_code",
+    "idp:oidc:jwks",
+    "idp:oidc:logout",
+    "idp:oidc:revoke",
+    "idp:oidc:token",
+    "idp:oidc:userinfo",
 }
 OWN = {"session_end"}  # one's own alone: workspaces/tests/pages/test_sessions.py
 STREAM = {"deployments:stream"}
@@ -297,7 +309,7 @@ def every_name() -> set[str]:
 
 def test_every_url_is_listed_here():
     listed = {name for name, _ in (*ALL_URLS, *WRONG_METHOD)}
-    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE | OWN_TOKENS | OWN
+    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE | OWN_TOKENS | OWN | IDENTITY
     strange = {n for n in every_name() - listed if not n.startswith((*ACCOUNTS, "admin:", "api:"))}
     assert strange == set(), f"Say in this table who may do what: {strange}"
     assert admin.site.urls
