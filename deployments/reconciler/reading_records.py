@@ -64,6 +64,7 @@ def keep(pk: UUID, tried_at: datetime, found: Reading) -> bool:
         row = (
             LatestReading.objects.select_for_update(of=("self",))
             .select_related("deployment")
+            .only("at", "day", "deployment__executor", "deployment__status", "deployment__status_since")
             .filter(deployment_id=pk, tried_at=tried_at, deployment__delete_requested_at__isnull=True)
             .first()
         )

@@ -11,7 +11,10 @@ import psutil
 from deployments.dataplane.local.supervisor.specs import running_pid
 from deployments.dataplane.reading import Since, Usage
 
-FRESH_SECONDS = 10.0  # one walk through the table serves all Deployments that are read in this time
+FRESH_SECONDS = 25.0  # one walk through the table serves all Deployments that are read in this time
+MEMORY_SECONDS = (
+    300.0  # to sum up what a process shares takes the kernel a millisecond, and it changes slowly
+)
 NOTED = "noted"  # in a sample, when the table was read that it is of
 NOTHING_RUNS = "No process of it runs on this machine."
 
@@ -33,6 +36,9 @@ class _Table:
     noted: float = 0.0  # the same by the clock of the day, which outlives this process
     processes: Mapping[int, _Process] = field(default_factory=dict)
     children: Mapping[int, list[int]] = field(default_factory=dict)
+    memory: dict[tuple[int, float], tuple[float, int]] = field(
+        default_factory=dict
+    )  # until when it counts, and bytes
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fresh(self) -> "_Table":
@@ -40,11 +46,22 @@ class _Table:
         with self.lock:
             if time.monotonic() - self.at > FRESH_SECONDS:
                 self.processes, self.noted = _seen(), time.time()
+                known = {(pid, process.began) for pid, process in self.processes.items()}
+                self.memory = {key: value for key, value in self.memory.items() if key in known}
                 self.children = {}
                 for pid, process in self.processes.items():
                     self.children.setdefault(process.parent, []).append(pid)
                 self.at = time.monotonic()
         return self
+
+    def memory_of(self, pid: int) -> int:
+        """In bytes, as it was in the last minutes."""
+        key, now = (pid, self.processes[pid].began), time.monotonic()
+        until, size = self.memory.get(key, (0.0, 0))
+        if now >= until:
+            size = _memory(pid)
+            self.memory[key] = (now + MEMORY_SECONDS, size)
+        return size
 
 
 _table = _Table()
@@ -63,7 +80,7 @@ def usage(folder: Path, since: Since | None) -> Usage:
             continue
         family = _family(table.children, pid)
         cpu[f"{pid} {root.began:.0f}"] = sum(table.processes[each].cpu for each in family)
-        memory += sum(map(_memory, family))
+        memory += sum(map(table.memory_of, family))
     if not cpu:
         return Usage(absent=NOTHING_RUNS)
     return Usage(cores=_cores(cpu, since, table.noted), memory_bytes=memory, cpu=cpu | {NOTED: table.noted})
