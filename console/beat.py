@@ -5,7 +5,8 @@ from typing import Any
 from celery import Celery
 from celery.beat import Scheduler as CelerysScheduler
 
-from console.kit import heartbeat
+from console import settings
+from console.kit import heartbeat, metrics
 
 app = Celery("airdeck-beat", fixups=[])
 app.config_from_object("console.settings", namespace="CELERY")
@@ -13,6 +14,24 @@ app.config_from_object("console.settings", namespace="CELERY")
 
 class Scheduler(CelerysScheduler):
     """Keeps nothing on disk: the schedule is intervals, and all due times follow from the start."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if settings.METRICS_PORT:
+            from console.kit import metrics_server
+
+            metrics_server.start(
+                role="beat",
+                version=settings.VERSION,
+                address=settings.METRICS_ADDRESS,
+                port=settings.METRICS_PORT,
+            )
+
+    def apply_async(self, entry: Any, *arguments: Any, **options: Any) -> Any:
+        """Send one message."""
+        sent = super().apply_async(entry, *arguments, **options)
+        metrics.SENT.add(entry.task)
+        return sent
 
     def tick(self, *arguments: Any, **options: Any) -> float:
         """Send what is due, and leave a sign of life; seconds until the next tick."""

@@ -1,10 +1,13 @@
 """The Celery app: workers run reconcile passes, beat sends the sweep."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging, task_postrun
+from django_structlog.celery.steps import DjangoStructLogInitStep
 
-from console.kit import broker
+from console.kit import broker, metrics
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
@@ -12,3 +15,16 @@ broker.install()
 app = Celery("airdeck")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# In workers: the id of the request that asked for a task is in every line that the task logs.
+app.steps["worker"].add(DjangoStructLogInitStep)
+
+
+@setup_logging.connect
+def _keep_logging(**_: Any) -> None:
+    """Logs are as the settings have them: without a receiver Celery would set the level of all loggers to WARNING."""
+
+
+@task_postrun.connect
+def _count(task: Any = None, state: str | None = None, **_: Any) -> None:
+    """One more task has ended."""
+    metrics.TASKS.add(getattr(task, "name", "unknown"), (state or "unknown").lower())

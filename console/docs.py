@@ -38,6 +38,12 @@ DOCS = (
         "Install",
         "A laptop, one host, a cluster: from nothing to the first Deployment.",
     ),
+    (
+        "metrics",
+        "metrics.md",
+        "Metrics",
+        "What Prometheus can know of the console, and what is worth an alert.",
+    ),
     ("operations", "operations.md", "Operations", "Health, backup, upgrades and what can go wrong."),
 )
 

@@ -3,6 +3,7 @@
 Without DATABASE_URL only commands that touch no database run (`up`, `check`, `makemigrations`): see CONFIGURED.
 """
 
+import logging
 import secrets
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from environs import FileAwareEnv
 
 from console import __version__
 from console.environment import database as database_of
-from console.environment import encryption_keys, hosts, mail_encryption, redis_url, secret
+from console.environment import encryption_keys, hosts, mail_encryption, redis_url, rsa_key, secret
 from console.kit.logs import logging_config
 from console.kit.postgres.pool import pool_options
 
@@ -84,10 +85,12 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.idp.oidc",
     "django_structlog",
 ]
 
 MIDDLEWARE = [
+    "console.request_metrics.RequestMetricsMiddleware",
     "console.health.HealthMiddleware",
     "console.api.middleware.ProblemMiddleware",
     "console.kit.turns.TurnMiddleware",
@@ -97,13 +100,13 @@ MIDDLEWARE = [
     "console.kit.http.CompressPagesMiddleware",
     "console.kit.http.PrivatePagesMiddleware",
     "console.kit.http.NoNulMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "console.kit.pages_only.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "console.kit.pages_only.PageCsrfMiddleware",
+    "console.kit.pages_only.PageAuthenticationMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "console.api.middleware.ApiMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "console.kit.pages_only.PageMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -224,6 +227,10 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+# --- Metrics for Prometheus: each process on a port of its own; none without METRICS_PORT.
+METRICS_PORT = env.int("METRICS_PORT", 0)
+METRICS_ADDRESS = env.str("METRICS_ADDRESS", "127.0.0.1")
+
 # --- Accounts: email is the identity, one password field.
 AUTH_USER_MODEL = "workspaces.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
@@ -297,6 +304,15 @@ if OIDC_URL:
             ],
         }
     }
+
+# --- The console as an OpenID provider: of the command line by device codes, and with a key also of other tools
+# (workspaces/identity_urls.py).
+IDENTITY_KEY = rsa_key(secret("IDENTITY_KEY", env.str("IDENTITY_KEY"))) if env.str("IDENTITY_KEY", "") else ""
+IDP_OIDC_PRIVATE_KEY = IDENTITY_KEY
+IDP_OIDC_ADAPTER = "workspaces.adapter.ProviderAdapter"
+IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 600
+IDP_OIDC_DEVICE_CODE_INTERVAL = 2
+IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 30 * 86_400
 
 # --- Mail
 MAIL_FOLDER = STATE_DIR / "mail"
@@ -381,4 +397,6 @@ MESSAGE_TAGS = {
 # --- Logs
 LOGGING = logging_config(json=env.str("LOG_FORMAT", "json") == "json", level=env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+# The sweep alone sends a message every few seconds; what a pass did is a line of its own.
+DJANGO_STRUCTLOG_CELERY_TASK_START_LOG_LEVEL = DJANGO_STRUCTLOG_CELERY_TASK_SUCCESS_LOG_LEVEL = logging.DEBUG
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False

@@ -21,6 +21,7 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 
+from console.kit import metrics
 from console.kit.events import PING, RESYNC, Subscription, hub
 from workspaces.models import Membership, User
 
@@ -56,12 +57,14 @@ class Registry:
     async def enter(self, stream: Stream) -> AsyncIterator[None]:
         """Keep the stream under watch while the context lasts."""
         self.streams.add(stream)
+        metrics.STREAMS.add()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._watch(), name="stream-registry")
         try:
             yield
         finally:
             self.streams.discard(stream)
+            metrics.STREAMS.add(amount=-1)
 
     def open_for(self, user_id: int) -> int:
         """How many streams one person has open in this process."""

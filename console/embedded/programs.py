@@ -75,11 +75,19 @@ def programs(plan: Plan) -> list[Program]:
     ]
 
 
+def _settings(role: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Its role and, where METRICS_PORT is set, the port of its metrics: that one is web's, and the others follow."""
+    port = environ.get("METRICS_PORT", "").strip()
+    counts = port.isdigit() and int(port) > 0
+    own = (f"METRICS_PORT={int(port) + list(ROLES).index(role)}",) if counts else ()
+    return (f"PROCESS_ROLE={role}", *own)
+
+
 def _own(state: StateDir, role: str, *arguments: str, group: bool = True) -> Program:
     """One of the console's processes. A warm shutdown of Celery wants TERM for the main process alone."""
     return Program(
         name=role,
-        argv=("/usr/bin/env", f"PROCESS_ROLE={role}", sys.executable, *ROLES[role], *arguments),
+        argv=("/usr/bin/env", *_settings(role, os.environ), sys.executable, *ROLES[role], *arguments),
         directory=BASE,
         log=state.logs / f"{role}.log",
         autostart=False,

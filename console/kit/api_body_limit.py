@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from console.kit import metrics
 from console.kit.body_limit import MIB, announced_length, counted
 from console.kit.problems import API, CONTENT_TYPE, SCHEME, document
 from console.kit.threads import App, Receive, Scope, Send
@@ -57,6 +58,7 @@ def _too_large(limit: int) -> str:
 async def answer(send: Send, refusal: Refusal) -> None:
     """A problem document, and the end of the connection: what is left of the body is not read."""
     status, code, sentence = refusal
+    metrics.API_REQUESTS.add("before reading", "POST", str(status))
     body = json.dumps(document(status, code=code, detail=sentence)).encode()
     headers = [
         (b"content-type", CONTENT_TYPE.encode()),

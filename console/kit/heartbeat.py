@@ -13,14 +13,20 @@ from pathlib import Path
 
 EVERY_SECONDS = 5.0
 FRESH_SECONDS = 60.0  # what longer went without a sign is taken for dead
-_last = 0.0
+_last = _alive_at = 0.0
+
+
+def age() -> float | None:
+    """Seconds since this process last gave a sign of life, with a file or without; None when it gives none, as web."""
+    return time.monotonic() - _alive_at if _alive_at else None
 
 
 def beat() -> None:
     """Touch the file, when one is named and it was not done just now. Never raises: a full disk is no reason to end,
     and a sign that stays away says enough."""
-    global _last  # noqa: PLW0603 - one process, one sign
+    global _last, _alive_at  # noqa: PLW0603 - one process, one sign
     path, now = os.environ.get("HEARTBEAT_FILE"), time.monotonic()
+    _alive_at = now
     if not path or (_last and now - _last < EVERY_SECONDS):
         return
     _last = now

@@ -21,6 +21,7 @@ LEAST: Values = {
     "mail": {"host": "mail.example.org"},
 }
 PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}
+PROMETHEUS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
 POSTGRES = {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"protocol": "TCP", "port": 5432}]}
 SETS: dict[str, Values] = {
     "least": {},
@@ -46,6 +47,12 @@ SETS: dict[str, Values] = {
         "mail": {"user": "airdeck", "tls": False, "port": 465, "from": "Data <data@example.org>"},
         "env": {"OPEN_SIGNUP": "false", "LOG_LEVEL": "WARNING"},
         "trustedProxyCount": 2,
+    },
+    "watched": {
+        "metrics": {
+            "enabled": True, "port": 9999, "from": [PROMETHEUS],
+            "serviceMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
+        },
     },
 }  # fmt: skip
 

@@ -45,6 +45,7 @@ OWN = [
     "/accounts/sessions/",
 ]
 CONFIRMED = [
+    "/device/",
     "/account/tokens/new/",
     "/accounts/2fa/totp/activate/",
     "/accounts/2fa/webauthn/add/",
@@ -113,6 +114,7 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("workspace_tokens", args=[deployment.workspace_id]),
         reverse("deployments:deploys", args=[deployment.release_name]),
         reverse("deployments:deploy_new", args=[deployment.release_name]),
+        reverse("deployments:deploy_image", args=[deployment.release_name]),
         reverse("deployments:token", args=[deployment.release_name]),
         reverse("deployments:settings", args=[deployment.release_name]),
         reverse("deployments:delete", args=[deployment.release_name]),

@@ -8,16 +8,19 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import structlog
 from celery.worker.consumer import Consumer as CelerysConsumer
 from django.core.management import call_command
 from django.db import connection
 
 from console import processes
 from console.embedded import postgres
-from console.kit import heartbeat, worker
+from console.kit import enqueue, heartbeat, metrics_server, worker
 from console.tests import services
 from deployments.clusters import catalogue
 from deployments.models import RuntimeRelease
@@ -34,16 +37,28 @@ WITHOUT = "import sys; sys.modules.update(dict.fromkeys(%r))\n"  # None there: a
 def production(tmp_path) -> dict[str, str]:
     """The environment of a production process in which nothing of the embedded default can be imported."""
     (tmp_path / "sitecustomize.py").write_text(WITHOUT % ((*EMBEDDED_ONLY, *TRIMMED),))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port, metrics = free_port(), free_port()
     return os.environ | {
         "PYTHONPATH": str(tmp_path),
         "HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
         "STATE_DIR": str(tmp_path / "state"),
         "DATABASE_URL": postgres.url(services.STATE, connection.settings_dict["NAME"]),
         "PORT": str(port),
-        "LOG_LEVEL": "INFO",
+        "METRICS_PORT": str(metrics),
+        "LOG_LEVEL": "DEBUG",
     }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def scrape(environment: dict[str, str]) -> str:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{environment['METRICS_PORT']}/metrics", timeout=5
+    ) as answer:
+        return answer.read().decode()
 
 
 def asked(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -58,6 +73,20 @@ def shows_life(role: str, environment: dict[str, str]) -> bool:
         return Path(environment["HEARTBEAT_FILE"]).exists()
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", int(environment["PORT"]))) == 0
+
+
+def handles_what_a_click_asks_for(environment: dict[str, str], log: Path) -> None:
+    """A task of a worker's child is in the main process's metrics, and its lines have the id of the request."""
+    with structlog.contextvars.bound_contextvars(request_id="the-click"):
+        assert enqueue.send("deployments.tasks.reconcile", uuid4())
+    counted = 'airdeck_tasks_total{outcome="success",task="deployments.tasks.reconcile"} 1.0'
+    deadline = time.monotonic() + 30
+    while counted not in scrape(environment):
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+    lines = [json.loads(line) for line in log.read_text().splitlines() if '"the-click"' in line]
+    assert {line["event"] for line in lines} == {"task_started", "task_succeeded"}
+    assert all(line["task_id"] for line in lines)
 
 
 # The figures are the graces of the chart and of compose.yaml, which a process at rest must stay far below.
@@ -87,7 +116,11 @@ def test_a_process_starts_without_the_embedded_packages_shows_life_and_ends_when
             while not shows_life(role, production):
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
+            handles_what_a_click_asks_for(production, log)
         assert (tmp_path / "heartbeat").exists() == (role != "web")
+        told = scrape(production)
+        assert f'airdeck_build_info{{role="{role}",version="0.1.0"}} 1.0' in told
+        assert ("airdeck_sign_of_life_seconds" in told) == (role != "web")
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         code = process.wait(30)
@@ -97,6 +130,7 @@ def test_a_process_starts_without_the_embedded_packages_shows_life_and_ends_when
         process.wait()
     lines = log.read_text()
     assert code in {0, -signal.SIGTERM}, lines
+    assert list(Path("/tmp").glob(f"{metrics_server.FOLDER}{process.pid}-*")) == []
     assert "Traceback" not in lines
     if role != "beat":  # it loads no Django, and so no logs of ours
         first = next(json.loads(line) for line in lines.splitlines() if "process_starts" in line)

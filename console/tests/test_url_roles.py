@@ -144,6 +144,11 @@ DEPLOYMENT_URLS = {
     ("deployments:deploy_new", "get"): (EDITOR, 200),
     ("deployments:deploy_new", "post"): (EDITOR, 422),
     ("deployments:deploy_example", "post"): (EDITOR, 303),
+    ("deployments:deploy_image", "get"): (EDITOR, 200),
+    ("deployments:deploy_image", "post"): (EDITOR, 422),
+    ("deployments:deploy_runtimes_image", "post"): (EDITOR, 303),
+    ("deployments:registry_login", "post"): (EDITOR, 422),
+    ("deployments:registry_login_remove", "post"): (EDITOR, 303),
     ("deployments:git", "get"): (MEMBER, 200),
     ("deployments:git_live", "get"): (MEMBER, 200),
     ("deployments:git_edit", "get"): (EDITOR, 200),
@@ -287,6 +292,7 @@ SIGNED_IN = {
     "search_keys": 200,
     "own_tokens": 200,
     "own_token_new": 302,
+    "idp:oidc:device_authorization": 302,
     "account": 200,
     "account_delete": 200,
     "workspace_new": 200,
@@ -305,6 +311,17 @@ PUBLIC = {
     "docs": 200,
     "api_reference": 200,
     "openapi": 200,
+}
+# Of the console as a provider: workspaces/tests/pages/test_devices.py, test_identity.py.
+IDENTITY = {
+    "idp:oidc:authorization",
+    "idp:oidc:configuration",
+    "idp:oidc:device_code",
+    "idp:oidc:jwks",
+    "idp:oidc:logout",
+    "idp:oidc:revoke",
+    "idp:oidc:token",
+    "idp:oidc:userinfo",
 }
 OWN = {"session_end"}  # one's own alone: workspaces/tests/pages/test_sessions.py
 STREAM = {"deployments:stream"}
@@ -346,7 +363,7 @@ def every_name() -> set[str]:
 
 def test_every_url_is_listed_here():
     listed = {name for name, _ in (*ALL_URLS, *WRONG_METHOD)}
-    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE | OWN_TOKENS | OWN
+    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE | OWN_TOKENS | OWN | IDENTITY
     strange = {n for n in every_name() - listed if not n.startswith((*ACCOUNTS, "admin:", "api:"))}
     assert strange == set(), f"Say in this table who may do what: {strange}"
     assert admin.site.urls

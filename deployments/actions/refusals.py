@@ -112,12 +112,12 @@ class VariablesChanged(ActionRefused):
 
 
 class NothingToDeploy(ActionRefused):
-    """The code is what the Deployment runs already, or is about to run."""
+    """The code, or the image, is what the Deployment runs already, or is about to run."""
 
     code = "nothing_to_deploy"
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"This is the code of deploy {number} already. There is nothing to do.")
+    def __init__(self, number: int, *, what: str = "code") -> None:
+        super().__init__(f"This is the {what} of deploy {number} already. There is nothing to do.")
         self.number = number
 
 
@@ -177,9 +177,30 @@ class PackagesInCode(ActionRefused):
 
     def __init__(self) -> None:
         super().__init__(
-            "requirements.txt names packages, and on Kubernetes packages come with the image. Have an operator offer "
-            "an image that has them as a runtime, and leave the file out: write requirements.txt into .airdeckignore."
+            "requirements.txt names packages, and on Kubernetes packages come with the image. Put them into an image "
+            "of your own and deploy that, and leave the file out: write requirements.txt into .airdeckignore."
         )
+
+
+class NoImagesHere(ActionRefused):
+    """Its cluster runs Airflow without images."""
+
+    code = "no_images_here"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This cluster runs Airflow without images. Put the packages that you need into requirements.txt and deploy "
+            "that."
+        )
+
+
+class RuntimesImage(ActionRefused):
+    """There is no image of its own to go back from."""
+
+    code = "runtimes_image"
+
+    def __init__(self) -> None:
+        super().__init__("This Deployment runs the image of its runtime already. There is nothing to do.")
 
 
 class CodeNotKept(ActionRefused):

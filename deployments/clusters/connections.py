@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from console.kit import crypto
+from deployments.clusters.measured import measured
 from deployments.dataplane.contract import AIRFLOW_PASSWORD, CONSOLE_URLS, ClusterConfig, Driver
 from deployments.dataplane.registry import driver_for
 from deployments.models import Cluster
@@ -46,7 +47,7 @@ def _sign_in() -> dict[str, str]:
 
 def driver_of(cluster: Cluster) -> Driver:
     """The driver of this cluster. Cheap; drivers hold nothing that matters."""
-    return driver_for(config(cluster))
+    return measured(driver_for(config(cluster)), cluster.name)
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
-from deployments.models import Deployment
+from deployments.models import Cluster, Deployment, GitSource
 
 SWEEP_BATCH = 200
 
@@ -66,3 +66,13 @@ def mark_due(pks: list[UUID], condition: Q | None = None) -> int:
 def due_rows() -> list[tuple[UUID, datetime]]:
     """Rows that wait for a pass, longest first, each with the moment since which it is due."""
     return list(due().values_list("pk", "due_at")[:SWEEP_BATCH])
+
+
+def forget_all() -> None:
+    """The rows came out of a backup: nobody works on them any more, and each is to be compared with what runs now. A
+    pass that began before is fenced off."""
+    Deployment.objects.filter(deleted_at__isnull=True).update(
+        due_at=Now(), lease_until=None, lease_epoch=F("lease_epoch") + 1
+    )
+    GitSource.objects.update(lease_until=None)
+    Cluster.objects.update(observer="", observer_until=None, breaker_retry_at=None)

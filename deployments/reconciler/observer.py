@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from console.kit import crypto, heartbeat
+from console.kit import crypto, heartbeat, metrics
 from deployments import enqueue
 from deployments.clusters import connections
 from deployments.dataplane.contract import DataPlaneError, Driver, Ref, Watcher
@@ -63,6 +63,7 @@ class ClusterObserver:
     unreachable_reason: str | None = None  # as last written
     silent_at: float = 0.0  # since when it is silent, 0 while it answers
     silence_shown: bool = False
+    name: str = ""  # of the cluster, for metrics
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`. Whatever goes wrong is logged and tried again; nothing but the end gets out of here."""
@@ -99,6 +100,7 @@ class ClusterObserver:
         leading = leadership.lead(self.cluster_id, self.holder)
         if leading != self.leading:
             logger.info("leads" if leading else "stands_by", cluster=str(self.cluster_id), holder=self.holder)
+        metrics.LEADS.set(float(leading), self.name)
         if leading and not self.leading:
             self.watcher = self.driver.watcher(self.may_write)
             self.unreachable_reason = None
@@ -110,6 +112,7 @@ class ClusterObserver:
         if self.watcher is not None:
             self.watcher.close()
         self.watcher, self.leading = None, False
+        metrics.LEADS.set(0.0, self.name)
         self.known.clear()
         self.pending.clear()
 
@@ -186,6 +189,7 @@ class ClusterObserver:
                 self.known.clear()
                 return False
             return True  # they are gone
+        metrics.WOKEN.add(self.name, amount=len(pks))
         for pk in pks:
             enqueue.reconcile(pk)
         return True
@@ -283,7 +287,7 @@ class Watch:
 def observer_of(cluster: Cluster) -> ClusterObserver | None:
     """The observer of one cluster; None, and a line in the log, when its configuration cannot be read."""
     try:
-        return ClusterObserver(cluster.pk, connections.driver_of(cluster))
+        return ClusterObserver(cluster.pk, connections.driver_of(cluster), name=cluster.name)
     except (crypto.DecryptionError, DataPlaneError, KeyError, ValueError) as error:
         logger.error("cluster_unreadable", cluster=str(cluster.pk), error=type(error).__name__)
         return None

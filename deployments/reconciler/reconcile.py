@@ -32,10 +32,12 @@ from deployments.domain.states import Operation, Status
 from deployments.models import Deployment, WorkerQueue
 from deployments.queries.releases import queue_spec, release_of
 from deployments.reconciler import (
+    activation,
     circuit_breaker,
     deploys,
     failures,
     leases,
+    measures,
     packages,
     people,
     plan,
@@ -43,6 +45,7 @@ from deployments.reconciler import (
 )
 from deployments.reconciler.failures import Attempt
 from deployments.reconciler.leases import Claim
+from deployments.reconciler.measures import Measure
 from deployments.reconciler.plan import Verdict
 from deployments.reconciler.recording import LeaseLost, QueueRecord, Record
 from deployments.secrets import vault
@@ -60,22 +63,31 @@ def reconcile(pk: UUID) -> bool:
         return False
     with structlog.contextvars.bound_contextvars(deployment=str(pk), lease_epoch=claim.epoch):
         try:
-            return _guarded_pass(claim)
+            with measures.of_pass(_purpose(claim.deployment)) as measured:
+                return _guarded_pass(claim, measured)
         finally:
             leases.release(claim)
 
 
-def _guarded_pass(claim: Claim) -> bool:
+def _purpose(deployment: Deployment) -> str:
+    """What a pass over it is for: create, change, delete, or keep it running."""
+    return Operation.DELETE if deployment.is_deleting else _operation(deployment) or measures.KEEP
+
+
+def _guarded_pass(claim: Claim, measured: Measure) -> bool:
     try:
         failpoint("reconcile.after_claim")
         entry = _pass(claim)
+        measured.outcome = measures.outcome_of(entry)
         failpoint("reconcile.before_record")
         recording.record(claim, entry)
         failpoint("reconcile.after_record")
     except LeaseLost:
+        measured.outcome = measures.LEASE_LOST
         logger.warning("lease_lost")
         return False
     except Exception as error:
+        measured.outcome = measures.ERROR
         _record_unexpected_error(claim, error)
         raise
     return entry.next_look == 0.0
@@ -212,7 +224,8 @@ def _apply_pass(claim: Claim) -> Record:
         was_healthy=deployment.first_healthy_at is not None,
     )
     driver.upkeep(ref)
-    soon = min(soon, deploys.settle(claim, driver, healthy=verdict.status is Status.HEALTHY))
+    healthy, asleep = (verdict.status is each for each in (Status.HEALTHY, Status.HIBERNATING))
+    soon = min(soon, activation.settle(claim, driver, healthy=healthy, asleep=asleep, reason=verdict.reason))
     scaled = _scale(queues, observation)
     more = any(record.desired_workers != workers.get(record.name) for record in scaled)
     return Record(

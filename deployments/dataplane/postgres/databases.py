@@ -130,9 +130,11 @@ def ensure_database(
     template: str,
     connection_limit: int,
     runtime: str = "",
+    ready: bool = True,
 ) -> None:
     """Make the Deployment's role and its database, a copy of `template` in which everything belongs to the
-    role. `runtime` is the version whose tables the template holds.
+    role. `runtime` is the version whose tables the template holds. Without a template it is empty, for a backup to be
+    put into it; until that is done it is not `ready`, and another call says when it is.
 
     Idempotent and safe between workers; a half-made one is completed. Raises DataPlaneError when a role or a
     database of that name exists that is not this Deployment's.
@@ -140,13 +142,17 @@ def ensure_database(
     name, mine = database_name(release_name), tag(deployment_id)
     with connect(admin_url) as admin, locked(admin, name):
         _ensure_role(admin, name, mine, password=password, connection_limit=connection_limit)
-        _ensure_copy(admin, name, template)
+        _ensure_copy(admin, name, template or "template0")
         with connect(admin_url, database=name) as inside, inside.transaction():
-            owner = sql.Identifier(template)
-            run(inside, "REASSIGN OWNED BY {} TO {}", owner, sql.Identifier(name))
-            run(inside, "REVOKE ALL ON SCHEMA public FROM PUBLIC, {}", owner)
+            run(inside, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+            if template:
+                owner = sql.Identifier(template)
+                run(inside, "REASSIGN OWNED BY {} TO {}", owner, sql.Identifier(name))
+                run(inside, "REVOKE ALL ON SCHEMA public FROM {}", owner)
         with admin.transaction():
             run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", sql.Identifier(name))
+            if not ready:
+                return
             # Last: this comment says that nothing is missing (`Leftovers.ready`).
             run(
                 admin,

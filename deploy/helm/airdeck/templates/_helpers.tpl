@@ -42,6 +42,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - name: EMAIL_PASSWORD_FILE
   value: /etc/airdeck/EMAIL_PASSWORD
 {{- end }}
+{{- if .Values.metrics.enabled }}
+- name: METRICS_PORT
+  value: {{ .Values.metrics.port | quote }}
+- name: METRICS_ADDRESS
+  value: 0.0.0.0
+{{- end }}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
@@ -174,9 +180,16 @@ spec:
           {{- include "airdeck.container" .root | nindent 10 }}
           resources:
             {{- toYaml .resources | nindent 12 }}
-          {{- if eq .component "web" }}
+          {{- if or (eq .component "web") .root.Values.metrics.enabled }}
           ports:
+            {{- if eq .component "web" }}
             - {name: http, containerPort: 8000}
+            {{- end }}
+            {{- if .root.Values.metrics.enabled }}
+            - {name: metrics, containerPort: {{ .root.Values.metrics.port }}}
+            {{- end }}
+          {{- end }}
+          {{- if eq .component "web" }}
           # A Service forgets a pod that ends a moment after the pod was told to: it goes on answering for so long.
           lifecycle: {preStop: {exec: {command: [sleep, "5"]}}}
           startupProbe:

@@ -28,9 +28,8 @@ from deployments.dataplane.kubernetes.api.errors import (
 from deployments.dataplane.kubernetes.api.transport import ACCEPT, Connection, Json, Request
 from deployments.dataplane.kubernetes.text import clause
 
-FIELD_MANAGER = "airdeck"
+FIELD_MANAGER, SCALER = "airdeck", "airdeck-scaler"
 VERSION = "/version"
-SCALER = "airdeck-scaler"
 READ_SECONDS = 15.0
 # For one small object, which a sound API server sends within one (Kubernetes' own objective). Who is silent for so long
 # is asked nothing more in this call: it holds a worker that others wait for.
@@ -51,6 +50,7 @@ class Api:
 
     def __init__(self, connection: Connection, budget: float = CALL_BUDGET_SECONDS - MARGIN_SECONDS) -> None:
         self._connection = connection
+        self.lanes = connection.lanes  # for what is sent side by side
         self._deadline = time.monotonic() + budget
 
     @property
@@ -138,7 +138,7 @@ class Api:
         with _translated():
             response = self._connection.send(Request("GET", path, what, query, accept=accept), read)
             try:
-                self._connection.requests[f"GET {response.status}"] += 1
+                self._connection.count("GET", str(response.status))
                 if response.status >= 300:
                     raise self._refusal(response, response.read(MAX_ANSWER), what)
                 yield Stream(response)
@@ -166,6 +166,8 @@ class Api:
                 self._connection.hold(error, SIGN_IN_REST)
                 raise
             except (Busy, _Lost) as error:
+                if isinstance(error, Busy):
+                    self.lanes.slow_down(error.after)
                 if request.opening and isinstance(error, _Silent):
                     self._connection.hold(error, SILENT_REST)
                     raise
@@ -184,9 +186,9 @@ class Api:
         try:
             response = self._connection.send(request, read)
         except Exception:
-            self._connection.requests[f"{request.method} lost"] += 1
+            self._connection.count(request.method, "lost")
             raise
-        self._connection.requests[f"{request.method} {response.status}"] += 1
+        self._connection.count(request.method, str(response.status))
         raw = self._read(response, limit, request.what)
         if response.status >= 300:
             raise self._refusal(response, raw, request.what)

@@ -17,9 +17,11 @@ from kubernetes.client.api_client import ApiClient
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.exceptions import ApiException
 
+from console.kit import metrics
 from deployments.dataplane.contract import DataPlaneUnreachable
 from deployments.dataplane.kubernetes.api.credentials import Credentials, KubeconfigError
 from deployments.dataplane.kubernetes.api.guarded import GuardedPool
+from deployments.dataplane.kubernetes.api.lanes import Lanes
 
 CONNECT_SECONDS = 3.0
 TOKEN_SECONDS = 60.0  # how often the in-cluster token is read again
@@ -75,11 +77,19 @@ class Connection:
         manager = self._client.rest_client.pool_manager
         manager.connection_pool_kw["ssl_context"] = _tls(credentials)
         manager.pool_classes_by_scheme = {"https": GuardedPool}
+        self._counting = threading.Lock()
+        self.lanes = Lanes()
         self.requests: Counter[str] = Counter()  # "GET 200" -> how many; "GET lost" without an answer
         self.keda = (0.0, False)  # until when it counts, and whether the cluster has KEDA
         self.default_class = (0.0, False)  # the same of a default StorageClass
         self.measured = Measured()
         self._hold_until, self._hold = 0.0, DataPlaneUnreachable("")
+
+    def count(self, method: str, status: str) -> None:
+        """One more request; `status` is "lost" when no answer came."""
+        with self._counting:  # several threads of one call may send at a time
+            self.requests[f"{method} {status}"] += 1
+        metrics.KUBERNETES_REQUESTS.add(method, status)
 
     def permit(self) -> None:
         """Raise the server's last refusal while it asked for rest."""

@@ -3,6 +3,7 @@ needed is pruned, what another person changed is put back. Nothing that is as it
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from deployments.dataplane.contract import UNDER_WAY, Ref
 from deployments.dataplane.kubernetes import names
@@ -16,7 +17,13 @@ from deployments.dataplane.kubernetes.objects.inventory import Id, Inventory
 ENOUGH_SECONDS = 3.0  # of the call's budget, for one object and for writing down how far it came
 # Never pruned. A Secret of keys that is gone makes every stored connection of the Airflow unreadable.
 KEPT_KINDS = frozenset(("Namespace", "PersistentVolumeClaim"))
-PRUNED_SECRETS = frozenset((names.VARIABLES, names.REDIS_CONFIG, names.REGISTRY))
+# All others are in wave 1: accounts, rights, network policies, quotas, Secrets, ConfigMaps, volumes.
+WAVES = {
+    "Namespace": 0,
+    **dict.fromkeys(("Service", "Deployment", "StatefulSet", "Job", "CronJob", "PodDisruptionBudget"), 2),
+    **dict.fromkeys(("Ingress", "ScaledObject"), 3),
+}
+PRUNED_SECRETS = frozenset((names.VARIABLES, names.REDIS_CONFIG, names.REGISTRY, names.OWN_REGISTRY))
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,16 @@ def converge(
     noted = replace(known, rendered=intent, digest=UNDER_WAY if leaving else known.digest)
     if noted != known:
         known = inv.write(api, ref, namespace, noted)
-    done = known
-    for number, one in enumerate(todo):
-        if api.left < ENOUGH_SECONDS:
+    done, number = known, 0
+    for wave in _waves(todo):
+        sends = {one: partial(api.apply, _path(one, namespace), desired[one]) for one in wave}
+        sent = api.lanes.each(sends, left=lambda: api.left - ENOUGH_SECONDS)
+        entries = {**done.entries, **{one[1:]: drift.entry(answer) for one, answer in sent.items()}}
+        done = replace(done, rendered={**done.rendered, **{one: marks[one] for one in sent}}, entries=entries)
+        number += len(sent)
+        if len(sent) < len(wave):
             inv.write(api, ref, namespace, done)
             return Applied(done, complete=False, sentence=f"Applied {number} of {len(todo)} objects.")
-        answer = api.apply(_path(one, namespace), desired[one])
-        entry = drift.entry(answer)
-        entries = {**done.entries, one[1:]: entry}
-        done = replace(done, rendered={**done.rendered, one: marks[one]}, entries=entries)
     for one in surplus:
         if api.left < ENOUGH_SECONDS:
             inv.write(api, ref, namespace, done)
@@ -72,6 +80,15 @@ def converge(
         _prune(api, ref, namespace, one, done)
         done = done.without(one)
     return _finish(api, ref, namespace, replace(done, applied=digest), _summary(len(todo), len(surplus)))
+
+
+def _waves(todo: list[Id]) -> list[list[Id]]:
+    """What is to be sent, in order; the objects of one wave do not wait for each other. What a pod reads or is fenced
+    by comes before it, and so it starts once."""
+    waves: dict[int, list[Id]] = {}
+    for one in todo:
+        waves.setdefault(WAVES.get(one[1], 1), []).append(one)
+    return [waves[number] for number in sorted(waves)]
 
 
 def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, message: str) -> Applied:

@@ -1,0 +1,77 @@
+"""Deployed code: each content once for each Deployment, from its data plane and back into it."""
+
+from collections.abc import Iterator
+
+from django.db.models import QuerySet
+
+from console.backup.archive import BackupRefused, Reader, Writer
+from deployments.clusters import connections
+from deployments.dataplane.code import CodeStore
+from deployments.dataplane.contract import DataPlaneError, Ref
+from deployments.models import CodeManifest, Deployment
+
+
+def pack(writer: Writer) -> int:
+    """The contents of all code that is kept; how many. Raises BackupRefused when a data plane does not hand one out."""
+    count = 0
+    for deployment, manifests in _with_code():
+        store, saved = _store(deployment), set[str]()
+        for row in manifests:
+            for file in row.opened().files:
+                if file.sha256 in saved:
+                    continue
+                try:
+                    writer.add(f"code/{deployment.release_name}/{file.sha256}", store.read(file))
+                except DataPlaneError as error:
+                    raise BackupRefused(
+                        f"The code of {deployment.release_name} cannot be read: {error} "
+                        "Mend that, or add --without-code."
+                    ) from None
+                saved.add(file.sha256)
+        count += len(saved)
+    return count
+
+
+def load(reader: Reader) -> list[str]:
+    """Put them back where they belong; a sentence for each Deployment of which that did not work. The rows are back
+    already, and passes make the version active that they name."""
+    held = _held(reader)
+    return [
+        f"The code of {deployment.release_name} is not back: {why}"
+        for deployment, manifests in _with_code()
+        if deployment.release_name in held and (why := _receive(reader, deployment, list(manifests)))
+    ]
+
+
+def _held(reader: Reader) -> set[str]:
+    return {name.split("/")[1] for name in reader.contents_of("code")}
+
+
+def _receive(reader: Reader, deployment: Deployment, manifests: list[CodeManifest]) -> str:
+    prefix = f"code/{deployment.release_name}/"
+    try:
+        store = _store(deployment)
+        for row in manifests:
+            manifest = row.opened()
+            digests = {file.sha256 for file in manifest.files}
+            with store.scratch() as scratch:
+                for name, stream in reader.members():
+                    if name.startswith(prefix) and (sha256 := name.removeprefix(prefix)) in digests:
+                        (scratch / sha256).write_bytes(stream.read())
+                store.receive(scratch, manifest)
+    except DataPlaneError as error:
+        return str(error)
+    return ""
+
+
+def _with_code() -> Iterator[tuple[Deployment, QuerySet[CodeManifest]]]:
+    rows = Deployment.objects.filter(deleted_at__isnull=True, code_manifests__isnull=False).distinct()
+    for deployment in rows.select_related("cluster"):
+        yield deployment, CodeManifest.objects.filter(deployment=deployment)
+
+
+def _store(deployment: Deployment) -> CodeStore:
+    store = connections.driver_of(deployment.cluster).code(Ref(str(deployment.pk), deployment.release_name))
+    if store is None:
+        raise DataPlaneError("Its data plane keeps no code.")
+    return store

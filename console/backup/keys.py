@@ -1,0 +1,50 @@
+"""What is said of keys in a backup: their fingerprints. The keys themselves leave only when asked for, to a file."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from django.conf import settings
+
+from console.backup.archive import BackupRefused
+
+HEX = 16  # 64 bits of SHA-256, of a key of 256 random bits: enough to tell keys apart, and no way back
+
+
+def fingerprint(key: str) -> str:
+    """Names a key without telling it."""
+    return hashlib.sha256(b"airdeck key " + key.encode()).hexdigest()[:HEX]
+
+
+def fingerprints() -> dict[str, list[str]]:
+    """Of the keys in use, the first of each first."""
+    return {
+        "encryption_keys": [fingerprint(key) for key in settings.ENCRYPTION_KEYS],
+        "secret_key": [fingerprint(settings.SECRET_KEY)],
+    }
+
+
+def refuse_others(saved: dict[str, list[str]]) -> list[str]:
+    """Raise BackupRefused unless every key under which something may be stored is here. Returns notes on what differs
+    besides."""
+    here = fingerprints()
+    missing = [each for each in saved["encryption_keys"] if each not in here["encryption_keys"]]
+    if missing:
+        raise BackupRefused(
+            f"The secrets of this backup are under keys that ENCRYPTION_KEYS does not hold (fingerprint "
+            f"{', '.join(missing)}; yours: {', '.join(here['encryption_keys'])}). Put the keys of then there first."
+        )
+    if saved["secret_key"] != here["secret_key"]:
+        return ["SECRET_KEY is another one: links in mails that are under way are void."]
+    return []
+
+
+def write(file: Path) -> None:
+    """The keys as lines of an env file of mode 0600. Raises BackupRefused when there is such a file."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise BackupRefused(f"{file} is there already. Name another file for the keys.") from None
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(f"SECRET_KEY={settings.SECRET_KEY}\n")
+        stream.write(f"ENCRYPTION_KEYS={','.join(settings.ENCRYPTION_KEYS)}\n")

@@ -1,0 +1,94 @@
+"""`manage.py backup FILE`: what counts of this installation, as one file."""
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from console.backup import code, keys, tables
+from console.backup.archive import BackupRefused, Writer
+
+STANDARD_OUTPUT = "-"
+
+
+class Command(BaseCommand):
+    """While everything runs. What it writes holds no key: keep the keys apart from it."""
+
+    help = "Write the console's database and deployed code to a file; `-` is standard output."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Where to, and what else."""
+        parser.add_argument("file", help="a new file, of mode 0600; - for standard output")
+        parser.add_argument(
+            "--keys", type=Path, metavar="FILE", help="also write the keys, to a new file of mode 0600"
+        )
+        parser.add_argument(
+            "--without-code", action="store_true", help="leave the contents of deployed code out"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Leaves no half file behind."""
+        if tables.applied() != tables.schema():
+            raise CommandError(
+                "The tables are not those of this version. Run `python -m console.processes migrate`."
+            )
+        try:
+            if options["keys"]:
+                keys.write(options["keys"])
+            with _opened(options["file"]) as out:
+                summary = self._write(out, with_code=not options["without_code"])
+        except BackupRefused as refusal:
+            raise CommandError(str(refusal)) from None
+        self.stderr.write(summary)
+
+    @staticmethod
+    def _write(out: IO[bytes], *, with_code: bool) -> str:
+        about = {
+            "airdeck": settings.VERSION,
+            "made_at": timezone.now().isoformat(timespec="seconds"),
+            "migrations": tables.schema(),
+            "keys": keys.fingerprints(),
+        }
+        writer, here = Writer(out, about), 0
+        try:
+            rows = tables.pack(writer)
+            contents = code.pack(writer) if with_code else 0
+            if settings.EMBEDDED:
+                from console.backup import machine  # what it needs is not in production's image
+
+                here = machine.pack(writer)
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        databases = f", and the databases and folders of {here} Deployments of this machine" if here else ""
+        return f"Saved {rows:,} rows, {contents:,} files of code{databases}."
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[IO[bytes]]:
+    if name == STANDARD_OUTPUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise BackupRefused(f"{name} is there already. Name a new file.") from None
+    except OSError as error:
+        raise BackupRefused(f"{name} cannot be written: {error.strerror}.") from None
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

