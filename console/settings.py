@@ -219,6 +219,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": ALERT_SECONDS,
         "options": {"expires": ALERT_SECONDS},
     },
+    "old_alerts": {"task": "deployments.tasks.prune_alerts", "schedule": 3600.0, "options": {"expires": 600}},
     "schedules": {
         "task": "deployments.schedule_tasks.follow_schedules",
         "schedule": SCHEDULE_SECONDS,

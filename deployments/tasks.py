@@ -82,6 +82,12 @@ def follow_alerts() -> int:
     return moves
 
 
+@shared_task(name="deployments.tasks.prune_alerts", ignore_result=True)
+def prune_alerts() -> int:
+    """Drop old alerts and messages; how many rows."""
+    return alert_outbox.prune()
+
+
 @shared_task(name="deployments.tasks.send_alert", ignore_result=True)
 def send_alert_task(pk: str) -> None:
     """Send one message of an alert."""

@@ -1,6 +1,6 @@
 """Writes what is to be sent of an alert: a row per mailbox and webhook, in the transaction of what it reports."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from workspaces.models import Workspace
 
 TRIES = 3  # to count an event, while other processes count too
 BATCH = 200  # hints of one sweep
+DELIVERIES_KEPT, ALERTS_KEPT = timedelta(days=30), timedelta(days=90)
 
 
 def scrubbed(row: Deployment | None, text: str) -> str:
@@ -177,3 +178,11 @@ def hint_due() -> int:
     for pk in pks:
         enqueue.send_alert(pk)
     return len(pks)
+
+
+def prune() -> int:
+    """Drop what was sent more than a month ago, and what ended more than three months ago; how many rows."""
+    over = (AlertDelivery.State.SENT, AlertDelivery.State.FAILED, AlertDelivery.State.DIGESTED)
+    sent, _ = AlertDelivery.objects.filter(state__in=over, created_at__lt=Now() - DELIVERIES_KEPT).delete()
+    ended, _ = Alert.objects.filter(resolved_at__lt=Now() - ALERTS_KEPT).delete()
+    return sent + ended

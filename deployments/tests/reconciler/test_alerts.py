@@ -489,6 +489,19 @@ def at_once(act, count: int) -> int:
     return sum(done)
 
 
+def test_old_messages_and_alerts_are_dropped_and_open_ones_stay(rule, running):
+    rule(RuleKind.UNHEALTHY)
+    be(running, Status.UNHEALTHY, minutes=6)
+    alerts.follow()
+    long_ago = timezone.now() - timedelta(days=100)
+    Alert.objects.update(opened_at=long_ago)
+    AlertDelivery.objects.update(created_at=long_ago)
+    assert tasks.prune_alerts() == 0  # open, and not sent yet
+    AlertDelivery.objects.update(state="sent")
+    Alert.objects.update(resolved_at=long_ago)
+    assert tasks.prune_alerts() == 3
+
+
 def test_the_intervals_keep_the_promise_of_ninety_seconds(settings):
     """A failed run is read within a minute, seen by the next look, and its mail hinted at once. That leaves a quarter
     of a minute for the work."""
