@@ -134,8 +134,21 @@ def enqueued_git(monkeypatch) -> list[UUID]:
     return sent
 
 
+@pytest.fixture
+def enqueued_alerts(monkeypatch) -> list[UUID]:
+    """The messages of alerts that a worker would have been asked to send."""
+    sent: list[UUID] = []
+
+    def remember(pk: UUID) -> bool:
+        sent.append(pk)
+        return True
+
+    monkeypatch.setattr("deployments.enqueue.send_alert", remember)
+    return sent
+
+
 @pytest.fixture(autouse=True)
-def _no_worker(enqueued, enqueued_mail, enqueued_checks, enqueued_git) -> None:
+def _no_worker(enqueued, enqueued_mail, enqueued_checks, enqueued_git, enqueued_alerts) -> None:
     """Nothing is sent to a real broker unless a test starts one."""
 
 

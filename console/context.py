@@ -56,6 +56,7 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
         ("Home", workspace.url_for("deployments:home"), "house"),
         ("Deployments", workspace.url_for("deployments:list"), "layers"),
         ("DAGs", workspace.url_for("deployments:workspace_dags"), "workflow"),
+        ("Alerts", workspace.url_for("deployments:workspace_alerts"), "bell"),
         ("Activity", workspace.url_for("deployments:activity"), "history"),
         ("Members", workspace.url_for("members"), "users"),
         ("API tokens", workspace.url_for("workspace_tokens"), "key-round"),

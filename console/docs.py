@@ -24,6 +24,7 @@ from markdown_it.token import Token
 DOCS = (
     ("using", "using.md", "Using Airdeck", "Deployments, queues, variables, sleep and people, form by form."),
     ("deploying", "deploying.md", "Deploying DAGs", "How DAG files get to Airflow."),
+    ("alerts", "alerts.md", "Alerts", "Who is emailed when something is wrong, webhooks, and silence."),
     ("sign-in", "sign-in.md", "Signing in to Airflow", "Roles, when a session ends, and tokens for scripts."),
     ("cli", "cli.md", "Command line", "airdeck in a terminal: deploys, variables, Deployments as files."),
     ("ci", "ci.md", "CI", "Deploys out of GitHub, GitLab and others."),

@@ -86,3 +86,20 @@ def mail_encryption(port: int, *, starttls: bool) -> dict[str, bool]:
     """How a connection to the mail server is encrypted. Port 465 is TLS from the first byte (RFC 8314, 3.3), any other
     port STARTTLS if asked for."""
     return {"use_ssl": port == 465, "use_tls": starttls and port != 465}
+
+
+def rsa_key(text: str) -> str:
+    """IDENTITY_KEY: an RSA key in PEM. Raises ValueError for anything else, without the text."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key: object = load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, RSAPrivateKey) or key.key_size < 2048:
+        raise ValueError(
+            "IDENTITY_KEY must be an RSA key in PEM of 2,048 bits or more, without a password. Make one with: "
+            "openssl genrsa -out identity.pem 2048, and let IDENTITY_KEY_FILE name it."
+        )
+    return text

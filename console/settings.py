@@ -14,7 +14,7 @@ from environs import FileAwareEnv
 
 from console import __version__
 from console.environment import database as database_of
-from console.environment import encryption_keys, hosts, mail_encryption, redis_url, secret
+from console.environment import encryption_keys, hosts, mail_encryption, redis_url, rsa_key, secret
 from console.kit.logs import logging_config
 from console.kit.postgres.pool import pool_options
 
@@ -63,6 +63,11 @@ GIT_ADDRESSES: list[str] = env.list("GIT_ADDRESSES", [])
 # Of the workers' processes, which `make run` has two of; the others go on with passes.
 GIT_CHECKS_AT_ONCE = env.int("GIT_CHECKS_AT_ONCE", 1 if EMBEDDED else 2)
 
+# Not public: the webhook of an alert may lead there only when it is listed. Alerts are mailed to members, and to other
+# addresses of these domains.
+WEBHOOK_ADDRESSES: list[str] = env.list("WEBHOOK_ADDRESSES", [])
+ALERT_EMAIL_DOMAINS: list[str] = env.list("ALERT_EMAIL_DOMAINS", [])
+
 INSTALLED_APPS = [
     "console",
     "workspaces",
@@ -80,6 +85,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.idp.oidc",
     "django_structlog",
 ]
 
@@ -94,13 +100,13 @@ MIDDLEWARE = [
     "console.kit.http.CompressPagesMiddleware",
     "console.kit.http.PrivatePagesMiddleware",
     "console.kit.http.NoNulMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "console.kit.pages_only.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "console.kit.pages_only.PageCsrfMiddleware",
+    "console.kit.pages_only.PageAuthenticationMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "console.api.middleware.ApiMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "console.kit.pages_only.PageMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -195,6 +201,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60.0)
 MAIL_SWEEP_SECONDS = 15.0  # how late a mail may be whose hint was lost, and the first pause after a failure
+ALERT_SECONDS = 15.0  # how late an alert may be after what it reports was seen
 SCHEDULE_SECONDS = 10.0  # how late a Deployment may fall asleep or wake by its schedule
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
@@ -206,6 +213,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "workspaces.tasks.sweep_mail",
         "schedule": MAIL_SWEEP_SECONDS,
         "options": {"expires": MAIL_SWEEP_SECONDS},
+    },
+    "alerts": {
+        "task": "deployments.tasks.follow_alerts",
+        "schedule": ALERT_SECONDS,
+        "options": {"expires": ALERT_SECONDS},
     },
     "schedules": {
         "task": "deployments.schedule_tasks.follow_schedules",
@@ -291,6 +303,15 @@ if OIDC_URL:
             ],
         }
     }
+
+# --- The console as an OpenID provider: of the command line by device codes, and with a key also of other tools
+# (workspaces/identity_urls.py).
+IDENTITY_KEY = rsa_key(secret("IDENTITY_KEY", env.str("IDENTITY_KEY"))) if env.str("IDENTITY_KEY", "") else ""
+IDP_OIDC_PRIVATE_KEY = IDENTITY_KEY
+IDP_OIDC_ADAPTER = "workspaces.adapter.ProviderAdapter"
+IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 600
+IDP_OIDC_DEVICE_CODE_INTERVAL = 2
+IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 30 * 86_400
 
 # --- Mail
 MAIL_FOLDER = STATE_DIR / "mail"

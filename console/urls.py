@@ -24,6 +24,7 @@ urlpatterns = [
     path("api/v1/openapi.json", document.openapi, name="openapi"),
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
+    path("", include("workspaces.identity_urls")),
     path("", include("workspaces.urls")),
     path("", include("deployments.urls")),
 ]

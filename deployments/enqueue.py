@@ -8,6 +8,7 @@ from console.kit import enqueue
 RECONCILE = "deployments.tasks.reconcile"
 CHECK_CLUSTER = "deployments.tasks.check_cluster"
 CHECK_GIT = "deployments.tasks.check_git"
+SEND_ALERT = "deployments.tasks.send_alert"
 
 
 def reconcile(pk: UUID) -> bool:
@@ -23,3 +24,8 @@ def check_cluster(pk: UUID) -> bool:
 def check_git(pk: UUID) -> bool:
     """Ask a worker to look at a Deployment's Git repository now; whether it was asked."""
     return enqueue.send(CHECK_GIT, pk)
+
+
+def send_alert(pk: UUID) -> bool:
+    """Ask a worker to send one message of an alert now; whether it was asked."""
+    return enqueue.send(SEND_ALERT, pk)

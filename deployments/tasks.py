@@ -11,7 +11,7 @@ from deployments import enqueue
 from deployments.actions import hibernation
 from deployments.actions.refusals import NotNow
 from deployments.clusters import checks
-from deployments.reconciler import git_sources, people
+from deployments.reconciler import alert_delivery, alert_outbox, alerts, git_sources, people
 from deployments.reconciler.leases import due_rows
 from deployments.reconciler.reconcile import reconcile
 
@@ -71,3 +71,18 @@ def follow_schedules() -> int:
             except Exception:
                 logger.exception("schedule_failed")
     return acted
+
+
+@shared_task(name="deployments.tasks.follow_alerts", ignore_result=True)
+def follow_alerts() -> int:
+    """See what rules of alerts are about, and hint every message that is due; how many moves."""
+    moves = alerts.follow()
+    alert_outbox.make_digests()
+    alert_outbox.hint_due()
+    return moves
+
+
+@shared_task(name="deployments.tasks.send_alert", ignore_result=True)
+def send_alert_task(pk: str) -> None:
+    """Send one message of an alert."""
+    alert_delivery.send(UUID(pk))

@@ -9,6 +9,8 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context as allauth_context
+from allauth.idp.oidc.adapter import DefaultOIDCAdapter
+from allauth.idp.oidc.models import Client
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
@@ -152,3 +154,28 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     def decrypt(self, encrypted_text: str) -> str:
         """Open it again. Raises crypto.DecryptionError."""
         return crypto.decrypt(encrypted_text.encode(), context="second-factor")
+
+
+class ProviderAdapter(DefaultOIDCAdapter):  # type: ignore[misc]
+    """The console as an OpenID provider."""
+
+    def get_issuer(self) -> str:
+        """Our own address, whatever Host a request names."""
+        return str(settings.BASE_URL)
+
+    def get_claims(
+        self, purpose: str, user: User, client: Client, scopes: Iterable[str], **more: Any
+    ) -> dict[str, Any]:
+        """allauth's, with the one name and the one address that people have here."""
+        claims: dict[str, Any] = super().get_claims(purpose, user, client, scopes, **more)
+        if "profile" in scopes and user.name:
+            claims["name"] = user.name
+        if "email" in scopes and "email" not in claims:  # an account that an operator made by command
+            claims |= {"email": user.email, "email_verified": False}
+        return claims
+
+    def populate_server_metadata(self, data: dict[str, Any]) -> None:
+        """What we do: codes alone, and no signing out by other tools."""
+        data.pop("end_session_endpoint", None)
+        data["response_types_supported"] = ["code"]
+        data["grant_types_supported"] = ["authorization_code", "refresh_token"]

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
 from console.kit.http import client_ip
+from console.kit.pages_only import PagesOnly
 
 LAST_WORKSPACE = "airdeck-workspace"
 LOCKED_SECONDS = 300  # the window of five wrong passwords of one account, and of five wrong codes
@@ -32,16 +33,18 @@ class TimeZoneMiddleware(MiddlewareMixin):
         """Runs late, so that requests which need no user load none."""
         structlog.contextvars.bind_contextvars(ip=client_ip(request))
         # Async views (the stream) render no times; loading a user there would block the event loop.
-        if getattr(view, "renders_no_times", False) or not request.user.is_authenticated:
+        # Programs have no user, and get times in UTC.
+        user = getattr(request, "user", None)
+        if getattr(view, "renders_no_times", False) or user is None or not user.is_authenticated:
             timezone.deactivate()
             return
         try:
-            timezone.activate(ZoneInfo(request.user.time_zone))
+            timezone.activate(ZoneInfo(user.time_zone))
         except (ZoneInfoNotFoundError, ValueError):
             timezone.deactivate()
 
 
-class LastWorkspaceMiddleware(MiddlewareMixin):
+class LastWorkspaceMiddleware(PagesOnly):
     """Remembers in a cookie which Workspace was looked at last, so that pages outside of any keep its navigation. The
     cookie proves nothing: it only picks one of the user's own Workspaces."""
 

@@ -114,9 +114,10 @@ class Workspace(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def url_for(self, name: str) -> str:
-        """The address of one of its pages, by the name of the URL pattern."""
-        return reverse(name, args=[self.pk])
+    def url_for(self, name: str, *more: object) -> str:
+        """The address of one of its pages, by the name of the URL pattern; `more` is what the address holds beside
+        it."""
+        return reverse(name, args=[self.pk, *more])
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
+from allauth.idp.oidc.models import Token as IdentityToken
 from celery import shared_task
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
@@ -13,6 +14,7 @@ from django.utils import timezone
 from workspaces import enqueue, invitation_links
 from workspaces.invitation_mail import invitation_mail
 from workspaces.models import ApiToken, Invitation
+from workspaces.token_access import SIGN_IN
 from workspaces.token_mail import expiry_mail, readers
 
 logger = structlog.get_logger(__name__)
@@ -88,7 +90,9 @@ def warn_of_tokens() -> int:
     UPDATE, so however many sweep send one mail. Returns how many tokens."""
     warned = 0
     for days in WARN_DAYS:
-        soon = ApiToken.objects.live().filter(
+        # A command line is signed in again by the person who uses it; nothing breaks in between.
+        soon = ApiToken.objects.live().exclude(kind=SIGN_IN)
+        soon = soon.filter(
             Q(warned_days__isnull=True) | Q(warned_days__gt=days),
             expires_at__lte=timezone.now() + timedelta(days=days),
             created_at__lt=F("expires_at") - timedelta(days=days),  # one made for a day needs no warning
@@ -120,6 +124,7 @@ def sweep_mail() -> int:
     """The guarantee: hint every mail of an invitation that is due, and send those about tokens. Returns how many were
     hinted."""
     warn_of_tokens()
+    IdentityToken.objects.expired().delete()  # what other tools were given, once its time is over
     due = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=timezone.now())
     pks = list(due.order_by("mail_due_at").values_list("pk", flat=True)[:BATCH])
     for pk in pks:

@@ -21,7 +21,9 @@ from workspaces.models import ApiToken, Membership, User
 from workspaces.permissions import NEVER_BY_TOKEN, Permission, least
 
 USED_EVERY = timedelta(minutes=1)  # how exactly it is known when a token was last used
-
+SIGN_IN = "s"  # the kind of token that the command line gets when a person signs it in
+# For so long after that the person counts as being there, as after typing the password in the browser.
+PRESENT = timedelta(minutes=5)
 
 SUSPENDED = (
     "The site administrator suspended this Workspace: everything in it can be seen and keeps running, but nothing can "
@@ -51,7 +53,6 @@ class NotByToken(ActionRefused):
 
 _NEVER = {
     Permission.MANAGE_MEMBERS: "Members and invitations",
-    Permission.MANAGE_TOKENS: "API tokens",
     Permission.TRANSFER_DEPLOYMENT: "Transfers",
     Permission.DELETE_WORKSPACE: "Deleting a Workspace",
     Permission.REVEAL_CREDENTIAL: "Passwords",
@@ -85,8 +86,29 @@ class Caller:
             return self.membership
         return _capped(self.token, membership_of(self.user, workspace_id))
 
+    def require_presence(self) -> None:
+        """API tokens are managed by people: in the console, or with a command line that they signed in just now.
+        Raises NotByToken."""
+        if self.token.kind != SIGN_IN:
+            raise NotByToken(
+                "never_by_token",
+                "API tokens cannot be managed with an API token. Sign in to the console and do it there, or with "
+                "airdeck login.",
+            )
+        if timezone.now() - self.token.created_at > PRESENT:
+            raise NotByToken(
+                "sign_in_again",
+                f"Managing API tokens needs a sign-in of the last {PRESENT.seconds // 60} minutes. "
+                "Run: airdeck login",
+            )
+
     def require(self, membership: Membership, permission: Permission) -> None:
-        """Raises NotByToken for what no token may do, and as `access.require`."""
+        """Raises NotByToken for what this token may not do, and as `access.require`."""
+        if permission is Permission.MANAGE_TOKENS:
+            if self.token.kind == SIGN_IN:
+                require(membership, permission)
+            self.require_presence()
+            return
         if permission in NEVER_BY_TOKEN:
             what = _NEVER[permission]
             raise NotByToken(

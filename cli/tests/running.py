@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +56,7 @@ class Airdeck:
                 cwd=more.pop("cwd", self.home),
                 stdin=more.pop("stdin", subprocess.DEVNULL),
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=more.pop("stderr", subprocess.PIPE),
                 text=True,
                 **more,
             )
@@ -98,3 +101,39 @@ def _ctrl_c_heard() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class Terminal:
+    """`airdeck` at a terminal: what it asks and tells is read here, what a program reads is in `process.stdout`."""
+
+    def __init__(self, at: Airdeck, *arguments: str, **more) -> None:
+        self._ours, theirs = os.openpty()
+        self.told = ""
+        self.process = at.start(*arguments, stdin=theirs, stderr=theirs, start_new_session=True, **more)
+        os.close(theirs)
+
+    def read_until(self, wanted: str, seconds: float = 30) -> str:
+        """Everything it told so far, once `wanted` (a regular expression) is in it. Fails when it never is."""
+        deadline = time.monotonic() + seconds
+        while not re.search(wanted, self.told):
+            ready = select.select([self._ours], [], [], max(0, deadline - time.monotonic()))[0]
+            try:
+                more = os.read(self._ours, 4096) if ready else b""
+            except OSError:  # Linux: the other end is closed
+                more = b""
+            assert more, (wanted, self.told)
+            self.told += more.decode()
+        return self.told
+
+    def end(self, code: int) -> str:
+        """Its standard output, once it ended with this code; what it told is read to its end."""
+        try:
+            out, _ = self.process.communicate(timeout=60)
+            with suppress(OSError):
+                while more := os.read(self._ours, 4096):
+                    self.told += more.decode()
+        finally:
+            os.close(self._ours)
+        assert self.process.returncode == code, (out, self.told)
+        assert "Traceback" not in self.told
+        return out

@@ -120,3 +120,9 @@ def test_a_token_is_no_argument_of_any_command(alone):
         told += alone(*command.split(), "--help").out
     assert "--token " not in told
     assert "--password" not in told
+
+
+def test_a_secret_value_in_an_argument_is_warned_of_and_one_from_standard_input_is_not(alone):
+    argument = ("deployment", "variable", "set", "-s", "-d", "calm-orbit-0012")
+    assert "list of processes" in alone(*argument, "A=hush", code=3).err
+    assert "list of processes" not in alone(*argument, "A", code=3, text="hush").err

@@ -208,3 +208,26 @@ def test_json_is_all_that_stands_on_stdout(airdeck, deployment, reconciled):
         ("api", "GET", "/deployments?limit=1"),
     ):
         assert json.loads(airdeck(*arguments).out) is not None, arguments
+
+
+def test_an_image_is_deployed_by_its_name_and_again_is_nothing_to_do(
+    airdeck, reconciled, alice, deployment, driver
+):
+    airdeck("wait", f"{deployment.release_name}.create.1")
+    image = "registry.example.com/team/airflow:7"
+    deploy = ("deploy", "-d", deployment.release_name, "--wait", "--image")
+    refused = airdeck(*deploy, image, code=4)
+    assert "without images" in refused.err
+    driver.takes_images = True
+    done = airdeck(*deploy, image, "-m", "GDAL")
+    assert "Deploy 1 is active." in done.out
+    assert "✓ Image: Airflow" in done.err
+    made = Deploy.objects.get()
+    assert (made.image, made.description, made.files) == (image, "GDAL", 0)
+    digest = made.image_pinned.partition("@")[2]
+    assert "has this image already" in airdeck(*deploy, f"{image}@{digest}").out
+    assert "leave out --dry-run" in airdeck(*deploy, image, "--dry-run", code=2).err
+    assert "Enter lowercase letters" in airdeck(*deploy, "Not An Image", code=2).err
+    airdeck(*deploy, "")
+    deployment.refresh_from_db()
+    assert deployment.image == ""

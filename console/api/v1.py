@@ -10,15 +10,18 @@ from deployments.api import (
     deployments,
     deploys,
     files,
+    images,
     lifecycle,
     logs,
     queues,
     readings,
     schedule,
+    tokens,
     variable_imports,
     variables,
     waiting,
 )
+from workspaces.api import tokens as workspace_tokens
 from workspaces.api import workspaces
 
 api = NinjaAPI(
@@ -40,11 +43,14 @@ for router in (
     variables.router,
     schedule.router,
     deploys.router,
+    images.router,
     logs.router,
     activity.router,
     readings.router,
     waiting.router,
     files.router,
     variable_imports.router,
+    workspace_tokens.router,
+    tokens.router,
 ):
     api.add_router("", router)

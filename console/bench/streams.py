@@ -114,7 +114,7 @@ def measure(at: Installation) -> Result:
 
 async def _run(at: Installation, workspace: Workspace, cookies: list[str], deployment: Deployment) -> Run:
     """Fresh web, warm it, open, change, look, close."""
-    await asyncio.to_thread(_restart_web, at)
+    await asyncio.to_thread(restart_web, at)
     requests = [request(at, f"/w/{workspace.pk}/stream/", cookie) for cookie in cookies]
     warm = await open_all(at, requests[:1] * STREAMS_PER_PERSON)
     for _ in range(STREAMS_PER_PERSON):
@@ -140,7 +140,8 @@ async def _run(at: Installation, workspace: Workspace, cookies: list[str], deplo
     )
 
 
-def _restart_web(at: Installation) -> None:
+def restart_web(at: Installation) -> None:
+    """A web process that has served nobody yet."""
     at.supervisor.stop("web:web", wait=True)
     at.supervisor.start("web:web")
     wait_until(at.answers, 60)

@@ -44,6 +44,7 @@ OF_A_DEPLOYMENT = (
     DeploymentPage("Worker queues", "queues", ("worker", "queues")),
     DeploymentPage("Variables", "variables", ("variables", "environment", "secrets")),
     DeploymentPage("Logs", "logs", ("logs",)),
+    DeploymentPage("Alerts", "alerts", ("alerts", "rules", "silence")),
     DeploymentPage("Activity", "deployment_activity", ("activity", "history")),
     DeploymentPage("Settings", "settings", ("settings", "edit"), Permission.EDIT_DEPLOYMENT),
 )
@@ -51,6 +52,9 @@ _WORKSPACE_PAGES = (
     ("Home", "deployments:home", "house", "attention overview runs", Permission.VIEW),
     ("Deployments", "deployments:list", "layers", "list", Permission.VIEW),
     ("DAGs", "deployments:workspace_dags", "workflow", "runs schedules", Permission.VIEW),
+    ("Alerts", "deployments:workspace_alerts", "bell", "open incidents", Permission.VIEW),
+    ("Alert rules", "deployments:alert_rules", "bell", "notify mail", Permission.VIEW),
+    ("Alert channels", "deployments:alert_channels", "bell", "slack webhook mail", Permission.VIEW),
     ("Activity", "deployments:activity", "history", "audit events who did what", Permission.VIEW),
     ("Members", "members", "users", "people roles team invitations", Permission.VIEW),
     ("API tokens", "workspace_tokens", "key-round", "access keys programs", Permission.VIEW),

@@ -28,7 +28,7 @@ SECRETS = {
                 "mistyped",
                 "crashed",
             ),
-            *("programmed", "unprogrammed"),
+            *("programmed", "unprogrammed", "hooked"),
         )
     )
 }

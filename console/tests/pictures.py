@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Page, expect
 
 from console.embedded import programs
@@ -91,6 +92,7 @@ def main() -> int:
         reports = alice.create("Reports", "Local")
         alice.wait_healthy(reports)
         _of_settings(alice, analytics)
+        _of_signing_in(alice, analytics)
         _of_variables(alice, analytics)
         _of_deploys(alice, analytics)
         alice.open("/")
@@ -116,6 +118,32 @@ def _of_settings(alice: Photographer, path: str) -> None:
     alice.open(f"{path}logs/?component=scheduler")
     page.wait_for_timeout(2000)
     alice.take("logs")
+
+
+def _of_signing_in(alice: Photographer, path: str) -> None:
+    """One click into Airflow as oneself, a token for scripts, and the command line by a code."""
+    page = alice.page
+    alice.open(path)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Open Airflow").first.click()
+    airflow = opened.value
+    airflow.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    airflow.wait_for_url(re.compile(r"localhost:\d+/$"))
+    expect(airflow.get_by_text("Welcome").first).to_be_visible(timeout=60_000)
+    airflow.get_by_text("User", exact=True).click()  # its menu names who is signed in
+    airflow.wait_for_timeout(2000)
+    airflow.screenshot(path=str(FOLDER / "airflow.png"))
+    airflow.close()
+    alice.open(f"{path}airflow-token/")
+    alice.take("airflow-token", height=460)
+    fields = {"client_id": "airdeck-cli", "device": "laptop"}
+    begun = httpx.post(f"{alice.at.url}/identity/o/api/device/code", data=fields, trust_env=False).json()
+    alice.open(f"/device/?code={begun['user_code']}")
+    if "reauthenticate" in page.url:
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Continue").click()
+        page.wait_for_url("**/device/**")
+    alice.take("command-line", height=560)
 
 
 def _of_a_difference(alice: Photographer, path: str) -> None:

@@ -33,9 +33,10 @@ from console.tests.leaks import (
 )
 from deployments import tasks
 from deployments.dataplane import registry
-from deployments.models import Deployment, RuntimeRelease
+from deployments.models import AlertChannel, Deployment, RuntimeRelease
 from deployments.queries.releases import release_of
-from deployments.secrets import vault
+from deployments.secrets import alert_channels, vault
+from deployments.tests.one_of_everything import furnish_alerts
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.actions import invitations, tokens
 from workspaces.actions.tokens import Scope, Wish
@@ -146,7 +147,13 @@ def arguments(healthy, workspace, alice, bob, program):
     made = invitations.invite(
         workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.MEMBER
     ).made[0]
+    of_alerts = furnish_alerts(workspace, path=SECRETS["hooked"])
+    own_rule = healthy.alert_rules.create(kind="unhealthy", amount=5)
     known = {
+        "alert_id": [of_alerts["alert_silence"]],
+        "channel_id": [of_alerts["alert_channel"]],
+        "delivery_id": [of_alerts["alert_again"]],
+        "rule_id": [of_alerts["alert_rule"]],
         "workspace_id": [workspace.pk],
         "user_id": [bob.pk],
         "invitation_id": [made.invitation.pk],
@@ -172,6 +179,10 @@ def arguments(healthy, workspace, alice, bob, program):
                 values = [uuid4()]  # the one that waits is asked for by its author
             elif (url_name, name) == ("deployments:deploy_upload", "key"):
                 values = [uuid4()]  # nothing waits there
+            elif name == "kind":
+                values = ["webhook", "email"] if "channel" in url_name else ["unhealthy", "no_success"]
+            elif name == "rule_id" and url_name.startswith("deployments:own_"):
+                values = [own_rule.pk]
             elif name == "key":
                 values = ["PLAIN", "TOKEN"]
             elif name == "number":
@@ -251,6 +262,7 @@ def test_no_secret_comes_out_anywhere(
 
     generated = {name: vault.one(healthy, name) for name in vault.GENERATORS}
     generated["api_token"] = program.value
+    generated["webhook"] = alert_channels.secret_of(AlertChannel.objects.get())
     shown_on_purpose = re.compile(r"response to admin post deployments:credential")
     leaked = {
         place: names

@@ -19,6 +19,7 @@ from workspaces.actions import workspaces as workspace_actions
 from workspaces.models import Invitation
 from workspaces.permissions import Role
 
+ALERTS = ("workspace_alerts", "alert_rules", "alert_channels", "alert_deliveries")
 SIGNED_OUT = [
     "/accounts/signup/",
     "/accounts/login/",
@@ -44,6 +45,7 @@ OWN = [
     "/accounts/sessions/",
 ]
 CONFIRMED = [
+    "/device/",
     "/account/tokens/new/",
     "/accounts/2fa/totp/activate/",
     "/accounts/2fa/webauthn/add/",
@@ -82,6 +84,11 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("deployments:list", args=here),
         reverse("deployments:list", args=here) + "?q=nothing-like-this",
         reverse("deployments:new", args=here),
+        *(reverse(f"deployments:{name}", args=here) for name in ALERTS),
+        reverse("deployments:alert_rule_new", args=[*here, "no_success"]),
+        *(reverse("deployments:alert_channel_new", args=[*here, kind]) for kind in ("email", "webhook")),
+        reverse("deployments:alerts", args=[deployment.release_name]),
+        reverse("deployments:own_rule_new", args=[deployment.release_name, "unhealthy"]),
         reverse("workspace_settings", args=here),
         reverse("workspace_delete", args=here),
         reverse("workspace_leave", args=here),
@@ -107,6 +114,7 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("workspace_tokens", args=[deployment.workspace_id]),
         reverse("deployments:deploys", args=[deployment.release_name]),
         reverse("deployments:deploy_new", args=[deployment.release_name]),
+        reverse("deployments:deploy_image", args=[deployment.release_name]),
         reverse("deployments:token", args=[deployment.release_name]),
         reverse("deployments:settings", args=[deployment.release_name]),
         reverse("deployments:delete", args=[deployment.release_name]),

@@ -12,7 +12,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from deployments.tests.one_of_everything import furnish
+from deployments.tests.one_of_everything import furnish, furnish_alerts
 from workspaces import hooks
 from workspaces.actions import invitations, tokens
 from workspaces.actions.tokens import Scope, Wish
@@ -34,6 +34,11 @@ WORKSPACE_URLS = {
     ("deployments:activity", "get"): (MEMBER, 200),
     ("deployments:workspace_dags", "get"): (MEMBER, 200),
     ("deployments:activity_csv", "get"): (MEMBER, 200),
+    ("deployments:workspace_alerts", "get"): (MEMBER, 200),
+    ("deployments:alerts_usual", "post"): (ADMIN, 303),
+    ("deployments:alert_deliveries", "get"): (MEMBER, 200),
+    ("deployments:alert_rules", "get"): (MEMBER, 200),
+    ("deployments:alert_channels", "get"): (MEMBER, 200),
     ("workspace_settings", "get"): (ADMIN, 200),
     ("workspace_settings", "post"): (ADMIN, 422),
     ("workspace_delete", "get"): (ADMIN, 200),
@@ -64,7 +69,27 @@ TOKEN_URLS = {
     ("workspace_token_revoke", "get"): (ADMIN, 200),
     ("workspace_token_revoke", "post"): (ADMIN, 303),
 }
+# Of alerts: a kind of rule or of channel, or one thing.
+ALERT_URLS = {
+    ("deployments:alert_rule_new", "get"): (ADMIN, 200),
+    ("deployments:alert_rule_new", "post"): (ADMIN, 422),
+    ("deployments:alert_channel_new", "get"): (ADMIN, 200),
+    ("deployments:alert_channel_new", "post"): (ADMIN, 422),
+    ("deployments:alert_rule", "get"): (ADMIN, 200),
+    ("deployments:alert_rule", "post"): (ADMIN, 422),
+    ("deployments:alert_rule_remove", "post"): (ADMIN, 303),
+    ("deployments:alert_channel", "get"): (ADMIN, 200),
+    ("deployments:alert_channel", "post"): (ADMIN, 422),
+    ("deployments:alert_channel_remove", "get"): (ADMIN, 200),
+    ("deployments:alert_channel_remove", "post"): (ADMIN, 303),
+    ("deployments:alert_channel_test", "post"): (ADMIN, 303),
+    ("deployments:alert_channel_secret", "post"): (ADMIN, 200),
+    ("deployments:alert_silence", "post"): (EDITOR, 303),
+    ("deployments:alert_again", "post"): (EDITOR, 303),
+}
 DEPLOYMENT_URLS = {
+    ("deployments:alerts", "get"): (MEMBER, 200),
+    ("deployments:alerts_silence", "post"): (EDITOR, 303),
     ("deployments:api_tokens", "get"): (MEMBER, 200),
     ("deployments:api_token_new", "get"): (ADMIN, 302),
     ("deployments:api_token_new", "post"): (ADMIN, 302),
@@ -119,6 +144,11 @@ DEPLOYMENT_URLS = {
     ("deployments:deploy_new", "get"): (EDITOR, 200),
     ("deployments:deploy_new", "post"): (EDITOR, 422),
     ("deployments:deploy_example", "post"): (EDITOR, 303),
+    ("deployments:deploy_image", "get"): (EDITOR, 200),
+    ("deployments:deploy_image", "post"): (EDITOR, 422),
+    ("deployments:deploy_runtimes_image", "post"): (EDITOR, 303),
+    ("deployments:registry_login", "post"): (EDITOR, 422),
+    ("deployments:registry_login_remove", "post"): (EDITOR, 303),
     ("deployments:git", "get"): (MEMBER, 200),
     ("deployments:git_live", "get"): (MEMBER, 200),
     ("deployments:git_edit", "get"): (EDITOR, 200),
@@ -177,7 +207,29 @@ QUEUE_URLS = {  # while it is created they say so
     ("deployments:queue_delete", "get"): (EDITOR, 200),
     ("deployments:queue_delete", "post"): (EDITOR, 409),
 }
+OWN_RULE_URLS = {
+    ("deployments:own_rule", "get"): (EDITOR, 200),
+    ("deployments:own_rule", "post"): (EDITOR, 422),
+    ("deployments:own_rule_remove", "post"): (EDITOR, 303),
+}
+OWN_RULE_KIND_URLS = {
+    ("deployments:own_rule_new", "get"): (EDITOR, 200),
+    ("deployments:own_rule_new", "post"): (EDITOR, 422),
+}
 WRONG_METHOD = {
+    ("deployments:workspace_alerts", "post"),
+    ("deployments:alerts_usual", "get"),
+    ("deployments:alert_deliveries", "post"),
+    ("deployments:alert_rules", "post"),
+    ("deployments:alert_channels", "post"),
+    ("deployments:alert_rule_remove", "get"),
+    ("deployments:alert_channel_test", "get"),
+    ("deployments:alert_channel_secret", "get"),
+    ("deployments:alert_silence", "get"),
+    ("deployments:alert_again", "get"),
+    ("deployments:alerts", "post"),
+    ("deployments:alerts_silence", "get"),
+    ("deployments:own_rule_remove", "get"),
     ("deployments:edit_summary", "get"),
     ("deployments:queues", "post"),
     ("deployments:queues_live", "post"),
@@ -240,6 +292,7 @@ SIGNED_IN = {
     "search_keys": 200,
     "own_tokens": 200,
     "own_token_new": 302,
+    "idp:oidc:device_authorization": 302,
     "account": 200,
     "account_delete": 200,
     "workspace_new": 200,
@@ -259,6 +312,17 @@ PUBLIC = {
     "api_reference": 200,
     "openapi": 200,
 }
+# Of the console as a provider: workspaces/tests/pages/test_devices.py, test_identity.py.
+IDENTITY = {
+    "idp:oidc:authorization",
+    "idp:oidc:configuration",
+    "idp:oidc:device_code",
+    "idp:oidc:jwks",
+    "idp:oidc:logout",
+    "idp:oidc:revoke",
+    "idp:oidc:token",
+    "idp:oidc:userinfo",
+}
 OWN = {"session_end"}  # one's own alone: workspaces/tests/pages/test_sessions.py
 STREAM = {"deployments:stream"}
 PARTS = (
@@ -271,8 +335,10 @@ PARTS = (
     DEPLOY_URLS,
     DEPLOYMENT_TOKEN_URLS,
     SETTING_URLS,
+    OWN_RULE_URLS,
+    OWN_RULE_KIND_URLS,
 )
-ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **TOKEN_URLS, **DEPLOYMENT_URLS}
+ALL_URLS = {**WORKSPACE_URLS, **MEMBER_URLS, **INVITATION_URLS, **TOKEN_URLS, **ALERT_URLS, **DEPLOYMENT_URLS}
 ALL_URLS |= {key: each for table in PARTS for key, each in table.items()}
 ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's own, tested by it; ours are the templates
 # test_url_roles_admin.py; routed for developers only; test_docs.py; a signature is what counts: tests/git/test_hook.py.
@@ -297,7 +363,7 @@ def every_name() -> set[str]:
 
 def test_every_url_is_listed_here():
     listed = {name for name, _ in (*ALL_URLS, *WRONG_METHOD)}
-    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE | OWN_TOKENS | OWN
+    listed |= SIGNED_IN.keys() | PUBLIC.keys() | STREAM | INVITED | ELSEWHERE | OWN_TOKENS | OWN | IDENTITY
     strange = {n for n in every_name() - listed if not n.startswith((*ACCOUNTS, "admin:", "api:"))}
     assert strange == set(), f"Say in this table who may do what: {strange}"
     assert admin.site.urls
@@ -334,7 +400,8 @@ def parts(deployment, api_token):
     """The second argument of what is one thing of the Deployment, by its table."""
     furnish(deployment)
     token = api_token(Scope(deployment.workspace, "deployment", find("deployment", deployment)))
-    words = ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1, token.pk, "on")
+    rule = deployment.alert_rules.get()
+    words = ("default", "REGION", uuid4(), 1, "scheduler", uuid4(), 1, token.pk, "on", rule.pk, "unhealthy")
     return tuple(zip(PARTS, words, strict=True))
 
 
@@ -349,6 +416,7 @@ def url_of(workspace, deployment, parts, api_token, alice, bob, settings):
     )
 
     token = api_token(Scope(workspace))
+    of_alerts = furnish_alerts(workspace)
 
     def make(name, *, missing=False):
         place = uuid4() if missing else workspace.pk
@@ -357,6 +425,7 @@ def url_of(workspace, deployment, parts, api_token, alice, bob, settings):
             (MEMBER_URLS, [place, bob.pk]),
             (INVITATION_URLS, [place, invitation.pk]),
             (TOKEN_URLS, [place, token.pk]),
+            (ALERT_URLS, [place, of_alerts.get(name.removeprefix("deployments:"))]),
         ):
             if any(name == listed for listed, _ in table):
                 return reverse(name, args=args)

@@ -1,70 +1,43 @@
 """Deploying code: receiving it, asking for it to become active, and going back. Contents are kept first, outside of any
 transaction; then a row says that they are desired, and the reconciler does the rest."""
 
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 from uuid import UUID, uuid4
 
-from django.db import connection
-from django.db.models import Max
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit.text import one_line
 from deployments.actions import packages
-from deployments.actions.common import changing, enqueue_on_commit, refuse_unless_editable
+from deployments.actions.deploy_wishes import (
+    Wish,
+    ask,
+    image_again,
+    kept,
+    ready_store,
+    refuse_unless_installed,
+)
 from deployments.actions.refusals import (
     CodeChanged,
     CodeNotKept,
-    GitChanged,
     HasCode,
-    NothingToDeploy,
-    NotNow,
-    PackagesInCode,
 )
-from deployments.audit import record_deployment
 from deployments.dataplane.code import CodeStore
 from deployments.domain.code_archive import Unpacked, unpack
 from deployments.domain.code_errors import shown
 from deployments.domain.code_ignore import IGNORE_FILE
-from deployments.domain.code_manifest import Manifest, version_name
 from deployments.domain.code_packages import requirements_digest
 from deployments.domain.code_project import is_project
-from deployments.domain.deploy_states import PACKAGES, STEPS, WAITING, DeploySource, DeployStatus
+from deployments.domain.deploy_states import DeploySource
 from deployments.domain.example_dag import EXAMPLE
-from deployments.domain.states import StepState
 from deployments.models import (
     UPLOAD_LIFE,
-    CodeManifest,
     CodeUpload,
     Deploy,
     Deployment,
-    DeployStep,
-    GitSource,
 )
-from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
-from workspaces import acting
+from deployments.queries.deploys import base_of
 from workspaces.models import User
-
-AIRDECK = "Airdeck"  # who deploys what nobody clicked for
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A deploy as it is asked for. `requirements` names what was asked for before ("" for nothing); None to read its
-    requirements.txt."""
-
-    manifest: Manifest
-    source: DeploySource
-    idempotency_key: UUID
-    description: str = ""
-    origin: Deploy | None = None
-    despite_syntax: bool = False
-    git: Mapping[str, object] = field(default_factory=dict)  # facts of the commit that the code is
-    git_revision: int | None = None  # of the Git source: asked for only while it is the same
-    requirements: str | None = None
 
 
 def receive_upload(
@@ -77,7 +50,7 @@ def receive_upload(
     with store.scratch() as scratch:
         unpacked = unpack(stream, scratch)
         lines = packages.lines_in(scratch, unpacked.manifest)
-        has_packages = _refuse_unless_installed(deployment, lines)
+        has_packages = refuse_unless_installed(deployment, lines)
         store.receive(scratch, unpacked.manifest)
     base = _base(deployment, store)
     old = CodeUpload.objects.filter(deployment=deployment, created_at__lt=timezone.now() - UPLOAD_LIFE)
@@ -91,7 +64,7 @@ def receive_upload(
         deployment=deployment,
         requirements=requirements_digest(lines) if has_packages else "",
         by=by,
-        manifest=_kept(deployment, unpacked.manifest),
+        manifest=kept(deployment, unpacked.manifest),
         base=base,
         name=one_line(name)[:200],
         packed_size=size,
@@ -111,7 +84,7 @@ def _base(deployment: Deployment, store: CodeStore) -> str:
     """The digest of what new code is compared with, whose manifest is kept for the page that shows the difference."""
     folder = store.folder()
     if folder is not None:
-        _kept(deployment, folder)
+        kept(deployment, folder)
     return base_of(deployment, folder)[0]
 
 
@@ -135,27 +108,14 @@ def _notes(unpacked: Unpacked) -> list[str]:
     return sentences
 
 
-def _refuse_unless_installed(deployment: Deployment, lines: tuple[str, ...]) -> bool:
-    """Whether its cluster installs packages. Raises PackagesInCode where they come with the image and the code asks for
-    some, and DataPlaneError."""
-    installed = packages.are_installed(deployment)
-    if lines and not installed:
-        raise PackagesInCode
-    return installed
-
-
-def ready_store(deployment: Deployment) -> CodeStore:
-    """The store, for a Deployment that code can be deployed to now. The request's database connection goes back to the
-    pool: reading an archive takes a while. Raises NotNow and DataPlaneError."""
-    refuse_unless_editable(deployment)
-    if why := why_no_code(deployment):
-        raise NotNow(why)
-    store = store_of(deployment)
-    if store is None:
-        raise NotNow("Code comes with the image of the runtime on this cluster.")
-    if not connection.in_atomic_block:
-        connection.close()
-    return store
+def _rewritten(git: Mapping[str, object]) -> list[str]:
+    before = str(git.get("rewritten", ""))[:8]
+    if not before:
+        return []
+    return [
+        f"The history of {git['branch']} was rewritten: this commit does not descend from {before}, which was deployed "
+        "before. It is deployed all the same, as the branch stands."
+    ]
 
 
 def deploy_upload(
@@ -178,7 +138,7 @@ def deploy_upload(
         despite_syntax=despite_syntax,
         git=git or {},
     )
-    return _ask(deployment, by, wish, seen=seen)
+    return ask(deployment, by, wish, seen=seen)
 
 
 def deploy_example(*, deployment: Deployment, by: User) -> Deploy:
@@ -192,7 +152,7 @@ def deploy_example(*, deployment: Deployment, by: User) -> Deploy:
     # A key of its own: of two clicks at once the second finds that there is nothing to do.
     wish = Wish(EXAMPLE.manifest, DeploySource.EXAMPLE, uuid4(), "The example DAG.")
     try:
-        return _ask(deployment, by, wish, seen="")
+        return ask(deployment, by, wish, seen="")
     except CodeChanged:
         raise HasCode from None
 
@@ -200,12 +160,13 @@ def deploy_example(*, deployment: Deployment, by: User) -> Deploy:
 def roll_back(
     *, deployment: Deployment, by: User, to: Deploy, idempotency_key: UUID, description: str
 ) -> Deploy:
-    """Ask for the code of an earlier deploy again, as a new deploy. The same `idempotency_key` twice is one deploy.
-    Raises CodeNotKept, NothingToDeploy, NotNow and DataPlaneError."""
-    if to.manifest is None:
+    """Ask for the code and the image of an earlier deploy again, as a new deploy. Code stays as it is where that
+    one had none. The same `idempotency_key` twice is one deploy. Raises CodeNotKept, NothingToDeploy, NotNow and
+    DataPlaneError."""
+    if not to.is_kept:
         raise CodeNotKept(to.number)
     wish = Wish(
-        to.manifest.opened(),
+        to.manifest.opened() if to.manifest else None,
         DeploySource.ROLLBACK,
         idempotency_key,
         description,
@@ -213,13 +174,14 @@ def roll_back(
         despite_syntax=True,
         git=to.git,
         requirements=to.requirements,
+        image=image_again(to),
     )
-    return _ask(deployment, by, wish)
+    return ask(deployment, by, wish)
 
 
 def deploy_anyway(*, deployment: Deployment, by: User, failed: Deploy) -> Deploy:
     """Deploy what was refused because files do not compile. Raises as `roll_back`."""
-    if failed.manifest is None:
+    if failed.manifest is None or not failed.is_kept:
         raise CodeNotKept(failed.number)
     key = UUID(int=failed.idempotency_key.int ^ 1)  # derived: two clicks are one deploy
     source = DeploySource(failed.source)
@@ -233,7 +195,7 @@ def deploy_anyway(*, deployment: Deployment, by: User, failed: Deploy) -> Deploy
         git=failed.git,
         requirements=failed.requirements,
     )
-    return _ask(deployment, by, wish)
+    return ask(deployment, by, wish)
 
 
 def deploy_commit(
@@ -253,123 +215,7 @@ def deploy_commit(
         DeploySource.GIT,
         idempotency_key,
         one_line(str(git["subject"]))[:500],
-        git={**git, "notes": _notes(unpacked)},
+        git={**git, "notes": [*_rewritten(git), *_notes(unpacked)]},
         git_revision=revision,
     )
-    return _ask(deployment, by, wish)
-
-
-def _ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None = None) -> Deploy:
-    store = ready_store(deployment)
-    folder = store.folder() if desired_deploy(deployment) is None else None  # I/O, so before the transaction
-    lines: tuple[str, ...] = ()
-    if wish.requirements is None:
-        lines = packages.lines_of(store, wish.manifest)
-        _refuse_unless_installed(deployment, lines)
-        wish = replace(wish, requirements=requirements_digest(lines))
-    with changing(deployment, by=by) as row:
-        earlier = Deploy.objects.filter(deployment=row, idempotency_key=wish.idempotency_key).first()
-        if earlier is not None:
-            return earlier
-        _refuse_unless_same_source(row, wish)
-        newest = desired_deploy(row)
-        asked = (wish.manifest.digest, wish.requirements)
-        if newest is not None and (newest.digest, newest.requirements) == asked:
-            raise NothingToDeploy(newest.number)
-        if seen is not None and base_of(row, folder)[0] != seen:
-            raise CodeChanged
-        if newest is None and folder is not None:
-            _folder_as_first(row, by, folder)
-        if lines:
-            packages.ask(row, lines)
-        return _create(row, by, wish)
-
-
-def _refuse_unless_same_source(row: Deployment, wish: Wish) -> None:
-    revision = wish.git_revision
-    if revision is not None and not GitSource.objects.filter(deployment=row, revision=revision).exists():
-        raise GitChanged
-
-
-def _folder_as_first(row: Deployment, by: User | None, folder: Manifest) -> None:
-    """What the DAGs folder holds becomes version 1, to which one can go back."""
-    number = _next_number(row)
-    Deploy.objects.create(
-        **_values(row, by, Wish(folder, DeploySource.FOLDER, uuid4()), number),
-        description="What the DAGs folder held when code was first deployed.",
-        status=DeployStatus.DEPLOYED,
-        activated_at=Now(),
-        finished_at=Now(),
-        packages={},
-        watched=True,
-    )
-
-
-def _create(row: Deployment, by: User | None, wish: Wish) -> Deploy:
-    number = _next_number(row)
-    Deploy.objects.filter(deployment=row, status__in=[each.value for each in WAITING]).update(
-        status=DeployStatus.SUPERSEDED,
-        sentence=f"Deploy {number} came before it was active.",
-        finished_at=Now(),
-    )
-    made = Deploy.objects.create(
-        **_values(row, by, wish, number),
-        description=wish.description,
-        origin=wish.origin,
-        despite_syntax=wish.despite_syntax,
-    )
-    now = timezone.now()
-    steps = [step for step in STEPS if step[0] != PACKAGES or made.requirements]
-    for position, (key, title) in enumerate(steps):
-        done = {"state": StepState.DONE, "started_at": now, "finished_at": now} if not position else {}
-        DeployStep.objects.create(deploy=made, position=position, key=key, title=title, **done)
-    details: dict[str, object] = {"deploy": number, "files": made.files}
-    if wish.origin is not None:
-        details["code_of_deploy"] = wish.origin.number
-    if commit := wish.git.get("sha"):
-        details["commit"] = commit
-    record_deployment(row, by, "rolled back" if wish.origin else "deployed code to", new=details)
-    Deployment.objects.filter(pk=row.pk).update(due_at=Now())
-    enqueue_on_commit(row)
-    return made
-
-
-def _values(row: Deployment, by: User | None, wish: Wish, number: int) -> dict[str, object]:
-    manifest = _kept(row, wish.manifest)
-    return {
-        "deployment": row,
-        "number": number,
-        "idempotency_key": wish.idempotency_key,
-        "source": wish.source,
-        "by": by,
-        "actor": acting.named(by.label)[:254] if by else AIRDECK,
-        "manifest": manifest,
-        "digest": manifest.digest,
-        "version": version_name(number, manifest.digest),
-        "files": manifest.files,
-        "python_files": manifest.python_files,
-        "size": manifest.size,
-        "git": dict(wish.git),
-        "requirements": wish.requirements or "",
-    }
-
-
-def _next_number(row: Deployment) -> int:
-    """Under the lock of the Deployment's row."""
-    newest = Deploy.objects.filter(deployment=row).aggregate(newest=Max("number"))["newest"]
-    return int(newest or 0) + 1
-
-
-def _kept(deployment: Deployment, manifest: Manifest) -> CodeManifest:
-    """The row of this manifest, made when there is none."""
-    row, _ = CodeManifest.objects.get_or_create(
-        deployment=deployment,
-        digest=manifest.digest,
-        defaults={
-            "packed": zlib.compress(manifest.document.encode()),
-            "files": len(manifest.files),
-            "python_files": manifest.python_files,
-            "size": manifest.size,
-        },
-    )
-    return row
+    return ask(deployment, by, wish)

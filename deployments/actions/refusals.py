@@ -112,12 +112,12 @@ class VariablesChanged(ActionRefused):
 
 
 class NothingToDeploy(ActionRefused):
-    """The code is what the Deployment runs already, or is about to run."""
+    """The code, or the image, is what the Deployment runs already, or is about to run."""
 
     code = "nothing_to_deploy"
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"This is the code of deploy {number} already. There is nothing to do.")
+    def __init__(self, number: int, *, what: str = "code") -> None:
+        super().__init__(f"This is the {what} of deploy {number} already. There is nothing to do.")
         self.number = number
 
 
@@ -177,9 +177,30 @@ class PackagesInCode(ActionRefused):
 
     def __init__(self) -> None:
         super().__init__(
-            "requirements.txt names packages, and on Kubernetes packages come with the image. Have an operator offer "
-            "an image that has them as a runtime, and leave the file out: write requirements.txt into .airdeckignore."
+            "requirements.txt names packages, and on Kubernetes packages come with the image. Put them into an image "
+            "of your own and deploy that, and leave the file out: write requirements.txt into .airdeckignore."
         )
+
+
+class NoImagesHere(ActionRefused):
+    """Its cluster runs Airflow without images."""
+
+    code = "no_images_here"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This cluster runs Airflow without images. Put the packages that you need into requirements.txt and deploy "
+            "that."
+        )
+
+
+class RuntimesImage(ActionRefused):
+    """There is no image of its own to go back from."""
+
+    code = "runtimes_image"
+
+    def __init__(self) -> None:
+        super().__init__("This Deployment runs the image of its runtime already. There is nothing to do.")
 
 
 class CodeNotKept(ActionRefused):
@@ -241,3 +262,66 @@ class NotThere(ActionRefused):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no Deployment {name}. Use deployment apply or deployment create.")
+
+
+class AlertRuleGone(ActionRefused):
+    """The rule of alerts was removed already."""
+
+    code, status = "alert_rule_gone", 404
+
+    def __init__(self) -> None:
+        super().__init__("This rule was removed already.")
+
+
+class TooManyAlertRules(ActionRefused):
+    """There are as many rules as there may be."""
+
+    code = "too_many_alert_rules"
+
+    def __init__(self) -> None:
+        super().__init__("There are too many alert rules here. Remove one first.")
+
+
+class AlertChannelGone(ActionRefused):
+    """The channel of alerts was removed already."""
+
+    code, status = "alert_channel_gone", 404
+
+    def __init__(self) -> None:
+        super().__init__("This channel was removed already.")
+
+
+class AlertChannelExists(ActionRefused):
+    """Another channel of the Workspace has this name."""
+
+    code, field = "alert_channel_exists", "name"
+
+    def __init__(self) -> None:
+        super().__init__("Enter a name that no other channel of this Workspace has.")
+
+
+class TooManyAlertChannels(ActionRefused):
+    """There are as many channels as there may be."""
+
+    code = "too_many_alert_channels"
+
+    def __init__(self) -> None:
+        super().__init__("There are too many channels in this Workspace. Remove one first.")
+
+
+class AlertGone(ActionRefused):
+    """The alert was resolved in the meantime, or what was sent of it is no longer kept."""
+
+    code, status = "alert_gone", 404
+
+    def __init__(self) -> None:
+        super().__init__("This alert is over. Reload the page.")
+
+
+class DeliveryUnderWay(ActionRefused):
+    """The message is being sent, or was sent a moment ago."""
+
+    code = "delivery_under_way"
+
+    def __init__(self) -> None:
+        super().__init__("This message is on its way already, or was sent a moment ago.")

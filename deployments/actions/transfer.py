@@ -4,6 +4,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from deployments.actions.alert_rules import leave_alerts_behind
 from deployments.actions.common import changing, show_again
 from deployments.actions.refusals import ClusterClosed, NameTaken, NotOpenToYou, WorkspaceGone
 from deployments.audit import record_deployment
@@ -33,6 +34,7 @@ def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> D
                 raise ClusterClosed(CLOSED, field="workspace")
             values = {"old": {"workspace": source.name}, "new": {"workspace": to.name}}
             record_deployment(row, by, "transferred", **values)
+            leave_alerts_behind(row)
             row.workspace = to
             Deployment.objects.filter(pk=row.pk).update(
                 workspace=to, updated_at=Now(), updated_by=by, changed_at=Now()

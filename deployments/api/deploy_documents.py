@@ -25,7 +25,8 @@ class FileProblem(Schema):
 
 
 class DeployOut(Schema):
-    """One deploy. `steps` and problems are in the answer about one deploy; lists leave them empty."""
+    """One deploy. `image` is one of the Deployment's own, `image_pinned` that by its digest; both "" for the runtime's.
+    `steps` and problems are in the answer about one deploy; lists leave them empty."""
 
     number: int
     status: str
@@ -41,6 +42,8 @@ class DeployOut(Schema):
     files: int
     python_files: int
     size_bytes: int
+    image: str
+    image_pinned: str
     git: dict[str, Any]
     created_at: datetime
     activated_at: datetime | None
@@ -105,14 +108,16 @@ def row(found: Deploy, deployment: Deployment, *, detailed: bool = False) -> Dep
         source=found.source,
         description=found.description,
         actor=found.actor,
-        current=bool(deployment.code_version) and found.version == deployment.code_version,
-        kept=found.manifest_id is not None,
+        current=found.number == deployment.deploy_number,
+        kept=found.is_kept,
         rolled_back_to=found.origin.number if found.origin else None,
         digest=found.digest,
         version=found.version,
         files=found.files,
         python_files=found.python_files,
         size_bytes=found.size,
+        image=found.image,
+        image_pinned=found.image_pinned,
         git=found.git,
         created_at=found.created_at,
         activated_at=found.activated_at,

@@ -116,7 +116,7 @@ def create(
         raise InvalidInput({"description": TOO_LONG})
     key = retry_key(request, deployment.pk, request.caller.token.pk)
     if "Idempotency-Key" in request.headers and (earlier := _by_key(deployment, key)) is not None:
-        return _answer(deployment, earlier, None)
+        return answer(deployment, earlier, None)
     with _received(request) as (file, size):
         upload = actions.receive_upload(
             deployment=deployment, by=by, stream=file, name="archive", size=size, key=key
@@ -142,8 +142,8 @@ def create(
             git=known,
         )
     except NothingToDeploy as same:
-        return Status(200, documents.unchanged(_deploy(deployment, same.number), deployment))
-    return _answer(deployment, _deploy(deployment, made.number), upload)
+        return Status(200, documents.unchanged(deploy_of(deployment, same.number), deployment))
+    return answer(deployment, deploy_of(deployment, made.number), upload)
 
 
 def _by_key(deployment: Deployment, key: UUID) -> Deploy | None:
@@ -151,7 +151,8 @@ def _by_key(deployment: Deployment, key: UUID) -> Deploy | None:
     return rows.filter(deployment=deployment, idempotency_key=key).first()
 
 
-def _answer(deployment: Deployment, made: Deploy, upload: CodeUpload | None) -> Status[DeployAnswer]:
+def answer(deployment: Deployment, made: Deploy, upload: CodeUpload | None) -> Status[DeployAnswer]:
+    """That it is under way: its operation, and what it changes of what was uploaded."""
     operation = operations.operation(deployment, OperationId(deployment.release_name, "deploy", made.number))
     plan = documents.plan(deployment, upload, queries.difference_of(upload)) if upload else None
     return Status(
@@ -190,7 +191,8 @@ def _content_digest(request: HttpRequest) -> bytes | None:
     return None
 
 
-def _deploy(deployment: Deployment, number: int) -> Deploy:
+def deploy_of(deployment: Deployment, number: int) -> Deploy:
+    """Its deploy of this number. Raises Http404."""
     rows = Deploy.objects.select_related("deployment", "manifest", "origin")
     found = rows.filter(deployment=deployment, number=number).first() if number < 2**31 else None
     if found is None:
@@ -203,7 +205,7 @@ def _deploy(deployment: Deployment, number: int) -> Deploy:
 )
 def read(request: DeploymentRequest, release_name: str, number: int) -> DeployOut:
     """One deploy: how far it is, its steps, what is wrong with it."""
-    found = _deploy(request.deployment, number)
+    found = deploy_of(request.deployment, number)
     return documents.row(found, request.deployment, detailed=True)
 
 
@@ -217,9 +219,10 @@ def read(request: DeploymentRequest, release_name: str, number: int) -> DeployOu
 def roll_back(
     request: DeploymentRequest, release_name: str, number: int, payload: RollBack | None = None
 ) -> Status[DeployAnswer]:
-    """Deploy the code of this deploy again, as a new one. Variables, queues and the runtime stay as they are."""
+    """Deploy the code and the image of this deploy again, as a new one. Variables, queues and the runtime
+    stay as they are."""
     deployment = request.deployment
-    to = _deploy(deployment, number)
+    to = deploy_of(deployment, number)
     typed = form_data(payload or RollBack(), texts=("description",))
     description = str(typed.data.get("description", ""))
     if len(description) > DESCRIPTION_LENGTH:
@@ -231,5 +234,5 @@ def roll_back(
             deployment=deployment, by=request.caller.user, to=to, idempotency_key=key, description=description
         )
     except NothingToDeploy as same:
-        return Status(200, documents.unchanged(_deploy(deployment, same.number), deployment))
-    return _answer(deployment, _deploy(deployment, made.number), None)
+        return Status(200, documents.unchanged(deploy_of(deployment, same.number), deployment))
+    return answer(deployment, deploy_of(deployment, made.number), None)

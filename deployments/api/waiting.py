@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -32,6 +33,17 @@ GATHER = 0.02
 LOOK_AGAIN = 5.0  # when no event came: one may have been lost
 
 
+class Seen(NamedTuple):
+    """What a look saw. The tag is made once, however many share the look."""
+
+    operation: OperationOut
+    tag: str
+
+
+def _seen(operation: OperationOut) -> Seen:
+    return Seen(operation, etag(operation.model_dump(mode="json")))
+
+
 class OnOperation(Anyone):
     """One operation, named by `operation_id` in the address; also of a Deployment that is gone."""
 
@@ -45,7 +57,7 @@ class OnOperation(Anyone):
         caller.require(membership, Permission.VIEW)
         request.named = named  # type: ignore[attr-defined]
         request.workspace_id = deployment.workspace_id  # type: ignore[attr-defined]
-        request.found = operations.operation(deployment, named)  # type: ignore[attr-defined]
+        request.found = _seen(operations.operation(deployment, named))  # type: ignore[attr-defined]
 
 
 def _deployment(caller: Caller, named: OperationId) -> Deployment:
@@ -64,11 +76,7 @@ class OperationRequest(ApiRequest):
 
     named: OperationId
     workspace_id: UUID
-    found: OperationOut
-
-
-def _tag(operation: OperationOut) -> str:
-    return etag(operation.model_dump(mode="json"))
+    found: Seen
 
 
 @router.get(
@@ -89,23 +97,23 @@ async def operation(
     known = request.headers.get("If-None-Match", "")
     found = request.found
 
-    def is_news(each: OperationOut) -> bool:
-        return each.status != "running" or (bool(known) and _tag(each) != known)
+    def is_news(each: Seen) -> bool:
+        return each.operation.status != "running" or (bool(known) and each.tag != known)
 
     if wait and not is_news(found):
         look = partial(_look_together, request.named)
         async with _place(request.caller), hub().subscribe(f"w:{request.workspace_id}") as subscription:
             found = await _until(is_news, look, subscription, time.monotonic() + wait)
-    response["ETag"] = _tag(found)
-    return found
+    response["ETag"] = found.tag
+    return found.operation
 
 
 async def _until(
-    is_news: Callable[[OperationOut], bool],
-    look: Callable[[], Awaitable[OperationOut]],
+    is_news: Callable[[Seen], bool],
+    look: Callable[[], Awaitable[Seen]],
     subscription: Subscription,
     deadline: float,
-) -> OperationOut:
+) -> Seen:
     """Look now, since the subscription began after the first look; then after each event, until there is news or time
     is up."""
     while True:
@@ -138,10 +146,10 @@ async def _place(caller: Caller) -> AsyncIterator[None]:
             del _waiting[token]
 
 
-_looks: dict[tuple[int, str], asyncio.Task[OperationOut]] = {}  # of each event loop
+_looks: dict[tuple[int, str], asyncio.Task[Seen]] = {}  # of each event loop
 
 
-async def _look_together(named: OperationId) -> OperationOut:
+async def _look_together(named: OperationId) -> Seen:
     """One look for all who wait for the same operation: a waiter that asks within GATHER of the first shares it. It
     begins only after that, so none gets what was so before it asked."""
     key = id(asyncio.get_running_loop()), str(named)
@@ -150,20 +158,20 @@ async def _look_together(named: OperationId) -> OperationOut:
     return await asyncio.shield(_looks[key])
 
 
-async def _gathered(key: tuple[int, str], named: OperationId) -> OperationOut:
+async def _gathered(key: tuple[int, str], named: OperationId) -> Seen:
     await asyncio.sleep(GATHER)
     del _looks[key]
     return await sync_to_async(_look, thread_sensitive=False)(named)
 
 
-def _look(named: OperationId) -> OperationOut:
+def _look(named: OperationId) -> Seen:
     """Who waits was let in when they came. Raises Http404 when the Deployment is no more."""
     try:
         rows = Deployment.objects.select_related("workspace", "cluster", "runtime")
         found = rows.filter(release_name=named.release_name).first()
         if found is None:
             raise Http404
-        return operations.operation(found, named)
+        return _seen(operations.operation(found, named))
     finally:
         if not connection.in_atomic_block:
             connection.close()

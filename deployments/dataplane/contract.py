@@ -16,6 +16,7 @@ from deployments.domain.states import ComponentState, Executor
 
 if TYPE_CHECKING:
     from deployments.dataplane.code import CodeStore
+    from deployments.dataplane.images import ImageChecker
     from deployments.dataplane.packages import PackageStore
     from deployments.dataplane.reading import Reading, Since
 
@@ -220,7 +221,8 @@ class Driver(Protocol):
         and every component is READY; for a hibernating Release, when nothing runs any more. `release.code` becomes
         the active version before anything waits for a component, also while it sleeps; that alone restarts nothing.
         Where components run with other packages than `release.packages` they are asked to end first: no new code runs
-        with old packages. `PackageStore.install` made these ready; without it DataPlaneError says so.
+        with old packages. `PackageStore.install` made these ready; without it DataPlaneError says so. The same holds
+        for `release.image`, which components run in place of the runtime's own.
         A Release with another
         runtime than the one that the metadata database was migrated to stops Airflow, takes a snapshot of the
         database, migrates it, and drops the snapshot once everything is READY; when the migration fails, the
@@ -275,6 +277,9 @@ class Driver(Protocol):
 
     def packages(self, ref: Ref) -> "PackageStore | None":
         """Where its packages are resolved and installed, or None where they come with the image. Pure."""
+
+    def images(self, ref: Ref) -> "ImageChecker | None":
+        """What looks at an image of its own, or None where Airflow runs without images. Pure."""
 
     def endpoint(self, ref: Ref) -> str | None:
         """The URL at which a browser reaches this Airflow, or None while it has none."""

@@ -26,6 +26,7 @@ from deployments.dataplane.contract import (
     Watcher,
 )
 from deployments.dataplane.fake_code import ScriptedCode
+from deployments.dataplane.fake_images import ScriptedImages
 from deployments.dataplane.fake_packages import ScriptedPackages
 from deployments.dataplane.reading import QueueReading, Reading, Since, Usage
 from deployments.domain.spec import QueueLoad, Release, Secrets
@@ -78,6 +79,8 @@ class ScriptedDriver:
         self.codes: dict[str, ScriptedCode] = {}
         self.package_stores: dict[str, ScriptedPackages] = {}
         self.takes_packages = True  # False: they come with the image
+        self.image_checkers: dict[str, ScriptedImages] = {}
+        self.takes_images = False  # as on this machine
         self.calls: list[tuple[str, str]] = []
         self.fail: dict[str, str] = {}  # step key -> the sentence of its error
         self.fail_migration = ""  # why every migration to another runtime fails
@@ -276,6 +279,10 @@ class ScriptedDriver:
     def packages(self, ref: Ref) -> ScriptedPackages | None:
         stores = self.package_stores
         return stores.setdefault(ref.release_name, ScriptedPackages()) if self.takes_packages else None
+
+    def images(self, ref: Ref) -> ScriptedImages | None:
+        checkers = self.image_checkers
+        return checkers.setdefault(ref.release_name, ScriptedImages()) if self.takes_images else None
 
     def endpoint(self, ref: Ref) -> str | None:
         world = self.worlds.get(ref.release_name)

@@ -111,7 +111,7 @@ class _Taking:
             for gone in {file.sha256 for file in self._files} - {file.sha256 for file in kept}:
                 (self._scratch / gone).unlink()
         if not kept:
-            raise CodeRefused(f"The {self._budget.what} holds no file of code. {self._budget.empty}")
+            raise CodeRefused(self._budget.nothing)
         return Unpacked(Manifest.of(kept), self._left_out + len(self._files) - len(kept))
 
     def _text(self, file: CodeFile) -> str:

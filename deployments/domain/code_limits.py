@@ -30,6 +30,24 @@ class Limits:
 LIMITS = Limits()
 
 
+def too_large(limits: Limits) -> str:
+    """Packed, it has too many bytes."""
+    return (
+        f"The {limits.what} has more than {limits.packed // MIB} MiB. Leave out what is no code, for instance with a "
+        f"{IGNORE_FILE}."
+    )
+
+
+def too_many(limits: Limits) -> str:
+    """It has too many entries."""
+    return f"The {limits.what} holds more than {limits.entries:,} files and folders. {LEAVE_OUT}"
+
+
+def nothing_in(limits: Limits) -> str:
+    """No code is in it."""
+    return f"The {limits.what} holds no file of code. {limits.empty}"
+
+
 class Kind(StrEnum):
     """What an entry is. Only files and folders are taken."""
 
@@ -59,20 +77,12 @@ class Budget:
         self._deadline = clock() + limits.seconds
         self._entries = self._unpacked = 0
         if packed > limits.packed:
-            raise CodeRefused(
-                f"The {limits.what} has more than {limits.packed // MIB} MiB. Leave out what is no code, for "
-                f"instance with a {IGNORE_FILE}."
-            )
+            raise CodeRefused(too_large(limits))
 
     @property
-    def what(self) -> str:
-        """What is taken apart, as sentences call it."""
-        return self._limits.what
-
-    @property
-    def empty(self) -> str:
-        """What to do when there is no code in it."""
-        return self._limits.empty
+    def nothing(self) -> str:
+        """What is said when there is no code in it."""
+        return nothing_in(self._limits)
 
     def tick(self) -> None:
         """Time passes."""
@@ -86,9 +96,7 @@ class Budget:
         self.tick()
         self._entries += 1
         if self._entries > self._limits.entries:
-            raise CodeRefused(
-                f"The {self._limits.what} holds more than {self._limits.entries:,} files and folders. {LEAVE_OUT}"
-            )
+            raise CodeRefused(too_many(self._limits))
         self.size(entry.name, entry.size)
 
     def size(self, name: str, size: int) -> None:

@@ -6,6 +6,11 @@ from dataclasses import replace
 from deployments.domain.code_manifest import Manifest
 
 DAGS, PLUGINS = "dags/", "plugins/"
+BESIDE = (
+    "plugins",
+    "include",
+    "requirements.txt",
+)  # what is packed beside dags/, as by `airdeck`
 
 
 def is_project(manifest: Manifest) -> bool:

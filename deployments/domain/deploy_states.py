@@ -36,6 +36,7 @@ class DeploySource(StrEnum):
     ROLLBACK = "rollback"
     EXAMPLE = "example"
     GIT = "git"
+    IMAGE = "image"
 
     @property
     def label(self) -> str:
@@ -57,11 +58,20 @@ class PackagesState(StrEnum):
         return self.value.capitalize()
 
 
-# The steps of a deploy, in order: key and title. That of packages is there when it has a requirements.txt.
-CHECKED, PACKAGES, BUILT, ACTIVATED, READ = "checked", "packages", "built", "activated", "read"
+# The steps of a deploy, in order: key and title. That of packages is there when it has a requirements.txt, that of the
+# image when it changes the image.
+CHECKED, IMAGE, PACKAGES, BUILT, ACTIVATED, READ = (
+    "checked",
+    "image",
+    "packages",
+    "built",
+    "activated",
+    "read",
+)
 STEPS = (
     ("received", "Received"),
     (CHECKED, "Checked"),
+    (IMAGE, "Image"),
     (PACKAGES, "Packages"),
     (BUILT, "Built"),
     (ACTIVATED, "Activated"),

@@ -23,7 +23,7 @@ class Listed:
     networks: tuple[Network, ...] = ()
 
     @classmethod
-    def of(cls, entries: Iterable[str]) -> "Listed":
+    def of(cls, entries: Iterable[str], *, setting: str = SETTING) -> "Listed":
         """Read the setting. An entry that is no address and no network is a host name, with "*." for all below
         it. Raises ValueError with the sentence."""
         names, networks = set(), []
@@ -33,7 +33,7 @@ class Listed:
             except ValueError:
                 if not _NAME.fullmatch(entry):
                     raise ValueError(
-                        f"{SETTING} holds {entry[:100]!r}, which is no host name, no address and no network: write "
+                        f"{setting} holds {entry[:100]!r}, which is no host name, no address and no network: write "
                         "git.example.internal, *.corp.example or 10.1.0.0/16, by comma."
                     ) from None
                 names.add(entry.rstrip("."))
@@ -74,10 +74,11 @@ def refusal(host: str, address: str = "", *, by: Listed | None = None) -> str:
     if found is None:
         is_local = name == "localhost" or name.endswith(".localhost")
         return _sentence(name, "") if is_local and not may.has_name(name) else ""
-    return "" if _may(name, found, may) else _sentence(name, address)
+    return "" if may_be_at(name, found, may) else _sentence(name, address)
 
 
-def _may(name: str, address: Address, by: Listed) -> bool:
+def may_be_at(name: str, address: Address, by: Listed) -> bool:
+    """Whether a host of this name may be at this address: a public one, or one that the operator lists."""
     meant = inner(address)
     if is_in((address, meant), by.networks):
         return True

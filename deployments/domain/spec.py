@@ -80,7 +80,9 @@ class Release:
     `upgrade_from` is the runtime before an upgrade that is not known to have succeeded; a Deployment with and without
     it is the same, so it does not count in the digest. `code` is the deployed version that is to be active; None until
     the first deploy, as long as code comes from a folder or with the image. `packages` is the digest of the packages
-    that it has beyond those of its runtime (`PackageLock.digest`), "" for none.
+    that it has beyond those of its runtime (`PackageLock.digest`), "" for none. `image` is an image of its own in place
+    of the runtime's, by its digest ("repository@sha256:…"), "" for none; `registry_mark` changes with the login by
+    which that is pulled (`Secrets.registry_login`), "" without one.
     """
 
     deployment_id: str
@@ -97,6 +99,8 @@ class Release:
     upgrade_from: RuntimeSpec | None = None
     code: CodeVersion | None = None
     packages: str = ""
+    image: str = ""
+    registry_mark: str = ""
 
     @property
     def parallelism(self) -> int:
@@ -113,7 +117,7 @@ class Release:
         document.pop("upgrade_from")
         document["environment"] = dict(sorted(self.environment.items()))
         document["secret_marks"] = dict(sorted(self.secret_marks.items()))
-        for added_later in ("secret_marks", "hibernating", "code", "packages"):
+        for added_later in ("secret_marks", "hibernating", "code", "packages", "image", "registry_mark"):
             if not document[added_later]:
                 document.pop(added_later)
         if self.code is not None and not self.code.plugins:
@@ -134,6 +138,7 @@ class Secrets:
     admin_password: str
     sign_in_key: str  # the public half of the key by which the console signs who comes in
     variables: Mapping[str, str] = field(default_factory=dict)
+    registry_login: str = ""  # a dockerconfigjson document for an image of its own; "" without a login
 
     def __repr__(self) -> str:
         return "Secrets(…)"

@@ -26,6 +26,7 @@ class Answer:
     head: str
     commit: Commit | None = None
     unpacked: Unpacked | None = None
+    rewritten: bool = False  # it does not descend from the commit that was deployed before
 
 
 class GitStopped(GitRefused):
@@ -86,7 +87,7 @@ def _conversation(
     if "commit" not in last:
         return Answer(head)
     unpacked = Unpacked(Manifest.read(last["manifest"]), int(last["left_out"]))
-    return Answer(head, Commit(*last["commit"]), unpacked)
+    return Answer(head, Commit(*last["commit"]), unpacked, bool(last["rewritten"]))
 
 
 def _line(child: subprocess.Popen[bytes], out: IO[bytes], seconds: float) -> dict[str, Any] | None:

@@ -25,15 +25,13 @@ from deployments.domain.code_archive import take
 from deployments.domain.code_errors import MIB, CodeRefused
 from deployments.domain.code_limits import LIMITS, Budget, Limits
 from deployments.domain.git_address import GitAddress
-from deployments.domain.git_hosts import Listed
-from deployments.git.https import HttpsClient
+from deployments.git import history
+from deployments.git.clients import client_for
 from deployments.git.tree import GitFiles
 from deployments.git.wish import MEMORY_BYTES, TOTAL_SECONDS, Commit, GitRefused, GitWish, RefusalKind
 
 if TYPE_CHECKING:
-    from deployments.git.ssh import SshClient
-
-    type Client = HttpsClient | SshClient
+    from deployments.git.clients import Client
 
 FACT_LENGTH = 300  # of an author, of a subject
 # Packed is counted as it comes, and Git packs well: the ratio says nothing here.
@@ -44,27 +42,10 @@ GIT_LIMITS = Limits(
 )
 
 
-class Counter:
-    """How many bytes came."""
-
-    def __init__(self, most: int) -> None:
-        self._came, self._most = 0, most
-
-    def __call__(self, count: int) -> None:
-        """So many more. Raises GitRefused."""
-        self._came += count
-        if self._came > self._most:
-            raise GitRefused(
-                f"The newest commit alone has more than {self._most // MIB} MiB, so it was not fetched to the end. "
-                "Keep data out of the repository, or give the DAGs one of their own.",
-                RefusalKind.LASTING,
-            )
-
-
 def read(wish: GitWish, say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Do what is wished. `say` gets the head of the branch as soon as it is known. Raises GitRefused."""
     address = git_address.parse(wish.address)
-    client = _client(address, wish)
+    client = client_for(address, wish)
     ref = b"refs/heads/" + wish.branch.encode()
     head = b""
 
@@ -90,18 +71,9 @@ def read(wish: GitWish, say: Callable[[dict[str, Any]], None]) -> dict[str, Any]
             )
         if wish.look_only or head.decode() == wish.known:
             return {}
-        return _taken(repository, ObjectID(head), wish)
-
-
-def _client(address: GitAddress, wish: GitWish) -> "Client":
-    counter, listed = Counter(wish.most_bytes), Listed.of(wish.listed)
-    if address.scheme == git_address.HTTPS:
-        return HttpsClient(address, user=wish.token_user, token=wish.token, listed=listed, count=counter)
-    from deployments.git.ssh import SshClient  # takes a second of CPU
-
-    return SshClient(
-        address, private_key=wish.private_key, host_key=wish.host_key, listed=listed, count=counter
-    )
+        found = _taken(repository, ObjectID(head), wish)
+        parents = [each.decode() for each in found.pop("parents")]
+    return {**found, "rewritten": history.is_rewritten(address, wish, head.decode(), parents)}
 
 
 def _protocol_broke(address: GitAddress, client: "Client", error: Exception, *, fetching: bool) -> GitRefused:
@@ -132,6 +104,7 @@ def _taken(repository: Repo, head: ObjectID, wish: GitWish) -> dict[str, Any]:
     made = Commit(head.decode(), _text(commit.author), _text(commit.message.partition(b"\n")[0]))
     return {
         "commit": [made.sha, made.author, made.subject],
+        "parents": commit.parents,
         "manifest": unpacked.manifest.document,
         "left_out": unpacked.left_out + files.left_out,
     }

@@ -10,6 +10,8 @@ from deployments.domain.code_errors import MIB
 FETCHED_BYTES = 200 * MIB  # of one commit, as the server sends it
 SILENCE_SECONDS = 15.0  # how long a server may say nothing
 REFS_SECONDS = 30.0  # until it has answered where the branch stands
+# How many commits are looked through for the one that was deployed before, and what that may cost.
+HISTORY, HISTORY_BYTES, HISTORY_SECONDS = 500, 20 * MIB, 15.0
 TOTAL_SECONDS = 120.0  # until all files are here
 MEMORY_BYTES = (
     1024 * MIB
@@ -28,7 +30,8 @@ class RefusalKind(StrEnum):
 class GitWish:
     """What is read, and with what. `known` is the commit that needs no fetching again; with `look_only` none is
     fetched. `repository` and `scratch` are empty folders: for what the server sends, and for the contents of its
-    files."""
+    files. `after` is the commit that was deployed before, "" for none: whether the new one descends from it is found
+    out."""
 
     address: str
     branch: str
@@ -43,6 +46,7 @@ class GitWish:
     private_key: str = field(default="", repr=False)
     host_key: str = ""  # the one that was confirmed, "ssh-ed25519 AAAA…"; "" when none was
     most_bytes: int = FETCHED_BYTES
+    after: str = ""
 
     @property
     def line(self) -> bytes:

@@ -1,5 +1,6 @@
 """Rows of everything that converges. Desired state is written by `actions`; observed state by `status` alone."""
 
+from deployments.models.alerts import Alert, AlertChannel, AlertDelivery, AlertRule, AlertSilence
 from deployments.models.clusters import Cluster, RuntimeRelease, WorkerType
 from deployments.models.configuration import EnvironmentVariable, HibernationSchedule, VariableRevision
 from deployments.models.deployment import (
@@ -21,6 +22,11 @@ __all__ = [
     "UNKNOWN_AFTER",
     "UPLOAD_LIFE",
     "AirflowSignOut",
+    "Alert",
+    "AlertChannel",
+    "AlertDelivery",
+    "AlertRule",
+    "AlertSilence",
     "Cluster",
     "CodeManifest",
     "CodeUpload",

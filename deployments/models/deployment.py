@@ -60,6 +60,14 @@ class Deployment(models.Model):
     code_manifest = models.CharField(max_length=64, blank=True)
     code_plugins = models.CharField(max_length=64, blank=True)  # `CodeVersion.plugins`
     code_requirements = models.CharField(max_length=64, blank=True)  # names its PackageSets; "" for none
+    # The deploy whose code and image are to be active, None until the first one; an image of its own by its digest, ""
+    # for the runtime's. Written by `reconciler.deploys`.
+    deploy_number = models.PositiveIntegerField(null=True)
+    image = models.CharField(max_length=500, blank=True)
+    # Where an image of its own is pulled from: host and user name, "" without a login. Its password is sealed.
+    registry_host = models.CharField(max_length=255, blank=True)
+    registry_user = models.CharField(max_length=255, blank=True)
+    registry_mark = models.CharField(max_length=32, blank=True)  # changes with the password
     generation = models.PositiveIntegerField(default=1)
     delete_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)

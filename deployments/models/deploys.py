@@ -74,15 +74,23 @@ class Deploy(models.Model):
     actor = models.CharField(max_length=254)  # who, also when the account is gone
     created_at = models.DateTimeField(db_default=Now())
 
-    # The code. `manifest` is None once it is no longer kept.
+    # The code. `manifest` is None once it is no longer kept; digest and version are "" where there is none but what the
+    # image holds.
     manifest = models.ForeignKey(CodeManifest, on_delete=models.SET_NULL, null=True, related_name="deploys")
-    digest = models.CharField(max_length=64)
-    version = models.CharField(max_length=40)  # its name in Airflow
+    digest = models.CharField(max_length=64, blank=True)
+    version = models.CharField(max_length=40, blank=True)  # its name in Airflow
     files = models.PositiveIntegerField()
     python_files = models.PositiveIntegerField()
     size = models.PositiveBigIntegerField()
     requirements = models.CharField(max_length=64, blank=True)  # names its PackageSets; "" for none
     packages = models.JSONField(null=True)  # versions by name; None until they are known
+
+    # The image that it runs with: as a person wrote it, and by its digest once it was looked at; both "" for that of
+    # the runtime. `changes_image`: it was another one before.
+    image = models.CharField(max_length=500, blank=True)
+    image_pinned = models.CharField(max_length=500, blank=True)
+    changes_image = models.BooleanField(default=False)
+    rollout_until = models.DateTimeField(null=True)  # until then every component must run with it
 
     # How far it is.
     status = models.CharField(max_length=10, choices=choices(DeployStatus), default=DeployStatus.RECEIVED)
@@ -145,6 +153,11 @@ class Deploy(models.Model):
     def code(self) -> CodeVersion:
         """As the Release names it."""
         return CodeVersion(self.version, self.digest)
+
+    @property
+    def is_kept(self) -> bool:
+        """One can go back to it: its code is kept, or it has none."""
+        return self.manifest_id is not None or not self.digest
 
     @property
     def url(self) -> str:

@@ -24,6 +24,8 @@ KINDS = [
     ("member", "Members"),
     ("invitation", "Invitations"),
     ("token", "API tokens"),
+    ("alert rule", "Alert rules"),
+    ("alert channel", "Alert channels"),
     ("workspace", "The Workspace"),
 ]
 

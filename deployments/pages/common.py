@@ -47,7 +47,8 @@ def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> di
 
 
 def _tabs(request: MemberRequest, deployment: Deployment, tab_now: str) -> list[dict[str, Any]]:
-    """Overview · DAGs · Deploys · Worker queues · Variables · Logs · Activity · Settings, as far as there are any."""
+    """Overview · DAGs · Deploys · Worker queues · Variables · Logs · Alerts · Activity · Settings, as far as
+    there are any."""
 
     def tab(label: str, name: str, **more: Any) -> dict[str, Any]:
         return {"label": label, "url": deployment.url_for(name), **more}
@@ -61,6 +62,7 @@ def _tabs(request: MemberRequest, deployment: Deployment, tab_now: str) -> list[
             tabs.append(tab("Worker queues", "queues"))
         tabs.append(tab("Variables", "variables", count=deployment.variables.count()))
         tabs.append(tab("Logs", "logs"))
+        tabs.append(tab("Alerts", "alerts"))
     tabs.append(tab("Activity", "deployment_activity"))
     if alive and request.can(Permission.EDIT_DEPLOYMENT):
         tabs.append(tab("Settings", "settings"))

@@ -24,6 +24,7 @@ from deployments.presenters import commands
 from deployments.presenters import deploys as shown
 from deployments.presenters import packages as shown_packages
 from deployments.queries import deploys as queries
+from deployments.queries import images
 from deployments.queries import packages as package_queries
 from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
@@ -39,6 +40,13 @@ def _not_now(deployment: Deployment) -> str:
         return why_not_editable(deployment) or queries.why_no_code(deployment)
     except DataPlaneError as error:
         return str(error)
+
+
+def _takes_images(deployment: Deployment) -> bool:
+    try:
+        return images.takes_images(deployment)
+    except DataPlaneError:
+        return False
 
 
 def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dict[str, Any]:
@@ -68,6 +76,7 @@ def deploy_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         example_url=deployment.url_for("deploy_example"),
         new_url=deployment.url_for("deploy_new"),
         git_url=deployment.url_for("git"),
+        image_url=deployment.url_for("deploy_image") if _takes_images(deployment) else "",
         git=GitSource.objects.filter(deployment=deployment).first(),
     )
     return render(request, "deployments/deploys/list.html", context)
@@ -96,6 +105,7 @@ def deploy_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
             return see_other(deployment.url_for("deploy_upload", upload.pk))
     command = commands.deploy(deployment.release_name)
     context = _context(request, deployment, form=form, not_now=_not_now(deployment), command=command)
+    context["folder"] = shown.folder()
     return render(request, "deployments/deploys/new.html", context, status=422 if form.is_bound else 200)
 
 
@@ -192,7 +202,7 @@ def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpR
         files=files[: shown.FILES_SHOWN],
         more_files=max(0, len(files) - shown.FILES_SHOWN),
         back_url=deployment.url_for("deploy_back", number)
-        if settled and not row["current"] and not failed and found.manifest
+        if settled and not row["current"] and not failed and found.is_kept
         else "",
         anyway_url=deployment.url_for("deploy_anyway", number)
         if settled and failed and found.syntax_count and found.manifest
@@ -235,6 +245,7 @@ def deploy_back(request: MemberRequest, deployment: Deployment, number: int) -> 
         change=change,
         groups=shown.groups(change),
         consequences=shown.going_back(deployment, found, upcoming),
+        same=not (change and change.count) and found.image_pinned == deployment.image,
         packages=shown_packages.coming(upcoming),
         not_now=_not_now(deployment),
     )

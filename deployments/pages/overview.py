@@ -63,7 +63,11 @@ def _ways_out(request: MemberRequest, deployment: Deployment) -> dict[str, str |
 def _first_steps(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
     may_hide = request.can(Permission.EDIT_DEPLOYMENT)
     url = deployment.url_for("first_steps_done") if may_hide else None
-    return {"first_steps": first_steps(deployment), "first_steps_url": url}
+    steps = first_steps(deployment)
+    offered = steps is not None and not steps.deployed and request.can(Permission.DEPLOY_CODE)
+    ready = offered and deployment.first_healthy_at is not None and not deployment.hibernating
+    example = deployment.url_for("deploy_example") if ready else ""
+    return {"first_steps": steps, "first_steps_url": url, "example_url": example}
 
 
 def _figures(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:

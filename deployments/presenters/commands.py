@@ -44,6 +44,11 @@ def deploy(release_name: str) -> str:
     return _line(["airdeck", "deploy", "-d", release_name, "--wait"])
 
 
+def deploy_image(release_name: str) -> str:
+    """Deploying an image."""
+    return _line(["airdeck", "deploy", "-d", release_name, "--image", "IMAGE", "--wait"])
+
+
 def _differing(values: Mapping[str, object], base: Mapping[str, object]) -> list[str]:
     celery = _word(values.get("executor")) == "celery"
     words = []

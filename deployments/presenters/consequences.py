@@ -81,7 +81,14 @@ def _environment(release: Release) -> tuple[object, ...]:
     """What every Airflow process is given."""
     variables = tuple(sorted(release.environment.items())), tuple(sorted(release.secret_marks.items()))
     plugins = release.code.plugins if release.code else ""
-    settings = (release.runtime, release.executor, release.hibernating, release.packages, plugins)
+    settings = (
+        release.runtime,
+        release.executor,
+        release.hibernating,
+        release.packages,
+        release.image,
+        plugins,
+    )
     return (*settings, *variables)
 
 

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from deployments.domain import code_ignore
+from deployments.domain.code_limits import LIMITS, nothing_in, too_large, too_many
 from deployments.domain.code_manifest import Difference
+from deployments.domain.code_project import BESIDE
 from deployments.domain.deploy_states import DEPLOY_APPEARANCE
 from deployments.domain.states import StepState
 from deployments.models import Cluster, CodeUpload, Deploy, Deployment
-from deployments.presenters import packages
+from deployments.presenters import images, packages
 from deployments.presenters.git_sources import facts
 from deployments.queries.packages import Upcoming
 
@@ -24,7 +27,8 @@ def row(deploy: Deploy, deployment: Deployment) -> dict[str, Any]:
         "turns": appearance.icon == "loader-circle",
         "label": deploy.state.label,
         "git": facts(deploy.git),
-        "current": bool(deployment.code_version) and deploy.version == deployment.code_version,
+        "image": images.facts(deploy),
+        "current": deploy.number == deployment.deploy_number,
     }
 
 
@@ -41,6 +45,20 @@ def steps(deploy: Deploy) -> list[dict[str, Any]]:
         }
         for step in deploy.steps.all()
     ]
+
+
+def folder() -> dict[str, object]:
+    """What static/js/folder.js needs to know to pack a folder as the command line does, and to say what is wrong in the
+    words in which the server would."""
+    return {
+        "leave-out": " ".join(code_ignore.ALWAYS),
+        "beside": " ".join(BESIDE),
+        "packed": LIMITS.packed,
+        "most": LIMITS.entries,
+        "too-large": too_large(LIMITS),
+        "too-many": too_many(LIMITS),
+        "empty": nothing_in(LIMITS),
+    }
 
 
 def groups(change: Difference | None) -> list[dict[str, Any]]:
@@ -90,9 +108,21 @@ def consequences(deployment: Deployment, upload: CodeUpload, upcoming: Upcoming)
 
 def going_back(deployment: Deployment, deploy: Deploy, upcoming: Upcoming) -> list[str]:
     """What going back to older code does, and what it does not change."""
+    brought = ", packages and the image" if deploy.image or deployment.image else " and packages"
     return [
-        *packages.consequences(deployment, upcoming, deploy.manifest.opened() if deploy.manifest else None),
-        "Only code and packages go back: variables, worker queues, sizes and the runtime stay as they are.",
+        *_code_back(deployment, deploy, upcoming),
+        *images.going_back(deployment, deploy),
+        f"Only code{brought} go back: variables, worker queues, sizes and the runtime stay as they are.",
         "What tasks have written, and Airflow's own history, stay as they are.",
         "To run a task again on other code than that of its run, clear it with “run on latest version” in Airflow.",
     ]
+
+
+def _code_back(deployment: Deployment, deploy: Deploy, upcoming: Upcoming) -> list[str]:
+    if not deploy.digest:
+        return ["It had no code but the DAGs in its image, so the code that is deployed now stays."]
+    code = deploy.manifest.opened() if deploy.manifest else None
+    sentences = packages.consequences(deployment, upcoming, code)
+    if deploy.image_pinned != deployment.image:
+        return [each for each in sentences if each != packages.NOTHING]
+    return sentences

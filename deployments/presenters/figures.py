@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from console.kit.templatetags.ui import ago
 from console.kit.wording import rough
+from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import STATUS_APPEARANCE, Executor, Status
 from deployments.models import Deploy, Deployment, LatestReading
 from deployments.presenters.charts import Slot, Stretch, bars, ribbon, span_text
@@ -152,20 +153,12 @@ def _tiles(deployment: Deployment, reading: LatestReading | None, now: datetime)
     cpu = "–" if reading.cpu_millis is None else f"{reading.cpu_millis / 1000:.2f} cores"
     memory = "–" if reading.memory_mib is None else _memory(reading.memory_mib)
     tiles += [Tile("CPU", cpu, absent), Tile("Memory", memory)]
-    deploys = Deploy.objects.filter(deployment=deployment).only(
-        "number", "status", "created_at", "deployment_id"
-    )
-    last = deploys.order_by("-number").first()
+    deploys = Deploy.objects.filter(deployment=deployment).order_by("-number")
+    last = deploys.values_list("number", "status", "created_at").first()
     if last is not None:
-        last.deployment = deployment  # its address asks no query
-        tiles.append(
-            Tile(
-                "Last deploy",
-                f"#{last.number}",
-                f"{last.state.label}, {ago(last.created_at, now)}",
-                url=last.url,
-            )
-        )
+        number, status, at = last
+        detail = f"{DeployStatus(status).label}, {ago(at, now)}"
+        tiles.append(Tile("Last deploy", f"#{number}", detail, url=deployment.url_for("deploy", number)))
     return tiles
 
 

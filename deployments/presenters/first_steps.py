@@ -13,12 +13,13 @@ class FirstSteps:
     """What is done already, as far as it is known."""
 
     opened: bool  # a person opened this Airflow
+    deployed: bool  # code was deployed to it
     invited: bool  # another person belongs to the Workspace, or is invited
 
 
 def first_steps(deployment: Deployment) -> FirstSteps | None:
     """For the first Deployment of its Workspace; None for any other, and once they are done or put away. No query once
-    they are put away, four before. The Workspace is loaded."""
+    they are put away, five before. The Workspace is loaded."""
     workspace = deployment.workspace
     if workspace.first_steps_done_at is not None or deployment.is_deleting:
         return None
@@ -32,5 +33,5 @@ def first_steps(deployment: Deployment) -> FirstSteps | None:
         Membership.objects.filter(workspace=workspace)[1:2].exists()
         or Invitation.objects.filter(workspace=workspace).exists()
     )
-    found = FirstSteps(opened.exists(), invited)
+    found = FirstSteps(opened.exists(), deployment.deploys.exists(), invited)
     return None if found.opened and found.invited else found

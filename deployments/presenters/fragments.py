@@ -80,9 +80,9 @@ def live_context(deployment: Deployment) -> dict[str, Any]:
 
 def _code_problem(deployment: Deployment) -> Deploy | None:
     """The active deploy when files of it do not import. One query, once code is deployed."""
-    if not deployment.code_version:
+    if deployment.deploy_number is None:
         return None
-    found = Deploy.objects.filter(deployment=deployment, version=deployment.code_version, problem_count__gt=0)
+    found = Deploy.objects.filter(deployment=deployment, number=deployment.deploy_number, problem_count__gt=0)
     return found.select_related("deployment").first()
 
 

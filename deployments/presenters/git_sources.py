@@ -36,6 +36,7 @@ def live(source: GitSource) -> dict[str, Any]:
         "confirmed": fingerprint(source.host_key),
         "deploy": deployed,
         "handled": short(source.handled),
+        "rewritten": short(str(deployed.git.get("rewritten", ""))) if deployed is not None else "",
     }
 
 

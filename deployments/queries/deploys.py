@@ -63,10 +63,10 @@ def desired_deploy(deployment: Deployment) -> Deploy | None:
 
 
 def current(deployment: Deployment) -> Deploy | None:
-    """The deploy whose code is active."""
-    if not deployment.code_version:
+    """The deploy whose code and image are active, or about to be."""
+    if deployment.deploy_number is None:
         return None
-    found = Deploy.objects.filter(deployment=deployment, version=deployment.code_version)
+    found = Deploy.objects.filter(deployment=deployment, number=deployment.deploy_number)
     return found.select_related("deployment").first()
 
 

@@ -45,4 +45,6 @@ def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
         if deployment.code_version
         else None,
         packages=digest_of(deployment, deployment.code_requirements),
+        image=deployment.image,
+        registry_mark=deployment.registry_mark if deployment.image else "",
     )

@@ -8,6 +8,7 @@ from deployments.clusters.options import offered_runtimes, version_key
 from deployments.dataplane.contract import UPGRADE_STEP
 from deployments.domain.states import Operation, StepState
 from deployments.models import Deployment, RuntimeRelease, StepTiming
+from deployments.queries import images
 
 
 def newer(deployment: Deployment) -> list[RuntimeRelease]:
@@ -30,7 +31,9 @@ def migrated(deployment: Deployment) -> bool:
 
 
 def under_way(deployment: Deployment) -> str:
-    """Why no other upgrade can be asked for now; "" when one can. At most one query."""
+    """Why no upgrade can be asked for now; "" when one can. At most two queries."""
+    if own_image := images.why_no_upgrade(deployment):
+        return own_image
     if deployment.upgrade_from_id is None or migrated(deployment):
         return ""
     version = deployment.runtime.version

@@ -1,13 +1,13 @@
-"""Moves deploys on, within the passes over their Deployment: checked, built, activated, read by Airflow.
+"""Moves deploys on until their code and image are desired, within the passes over their Deployment: checked, built,
+made what it is to run. `activation` notes down the rest.
 
 Everything is found again by the next pass, whichever process dies: the row says how far a deploy is, and the data
-plane which version is active. Each move is one conditional UPDATE, fenced by the lease, on the status that was seen;
-so one that was superseded in the meantime is moved no more.
+plane which version is active.
 """
 
 import math
+import time
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from django.db import transaction
@@ -15,38 +15,33 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit.failpoints import failpoint
-from deployments.audit import record_deployment
 from deployments.dataplane.code import CodeDamaged, CodeStore
-from deployments.dataplane.contract import DataPlaneError, Driver, Ref
+from deployments.dataplane.contract import DataPlaneError, Driver
+from deployments.dataplane.images import ImageRefused
 from deployments.dataplane.packages import PackagesRefused
 from deployments.domain import code_syntax
-from deployments.domain.code_project import plugins_digest
 from deployments.domain.deploy_states import (
     ACTIVATED,
     BUILT,
     CHECKED,
+    IMAGE,
     PACKAGES,
-    READ,
-    UNDER_WAY,
     WAITING,
     DeployStatus,
 )
 from deployments.domain.states import StepState
-from deployments.models import Deploy, Deployment, DeployStep
-from deployments.reconciler import packages, plan, recording, retention
+from deployments.models import Deploy
+from deployments.reconciler import images, packages, plan
+from deployments.reconciler.activation import note_activated
+from deployments.reconciler.deploy_rows import desire, fail, move, ref_of, step
 from deployments.reconciler.leases import Claim
 
 logger = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 8.0  # of one pass, for compiling; the rest is for what else a pass does
 TRIES = 8  # of one step that cannot be taken: about three minutes, then the deploy fails and says why
-WATCH = timedelta(seconds=60)  # how long Airflow is watched for files that do not import
 LOOK_SECONDS = 2.0  # while something is waited for
 PROBLEMS_KEPT = 50
-
-
-def _ref(deployment: Deployment) -> Ref:
-    return Ref(str(deployment.pk), deployment.release_name)
 
 
 def advance(claim: Claim, driver: Driver) -> float:
@@ -54,10 +49,10 @@ def advance(claim: Claim, driver: Driver) -> float:
     once it is built. Seconds until the next look; infinite when nothing waits. Raises nothing that a deploy could
     cause."""
     deployment = claim.deployment
-    store = driver.code(_ref(deployment))
+    store = driver.code(ref_of(deployment))
     if store is None:
         return math.inf
-    under_way = _note_activated(claim, store)
+    under_way = note_activated(claim, store)
     deploy = next((each for each in under_way if each.status in WAITING), None)
     if deploy is None:
         return math.inf
@@ -65,7 +60,7 @@ def advance(claim: Claim, driver: Driver) -> float:
     if wait:
         return wait
     try:
-        return _take_step(claim, driver, store, deploy)
+        return _take_steps(claim, driver, store, deploy)
     except DataPlaneError as error:
         return _failed_step(claim, deploy, error)
 
@@ -73,41 +68,36 @@ def advance(claim: Claim, driver: Driver) -> float:
 def is_lost(claim: Claim, driver: Driver) -> bool:
     """Whether another version is active than the one that is desired: a person took it away."""
     deployment = claim.deployment
-    store = driver.code(_ref(deployment)) if deployment.code_version else None
+    store = driver.code(ref_of(deployment)) if deployment.code_version else None
     return store is not None and store.active() != deployment.code_version
-
-
-def settle(claim: Claim, driver: Driver, *, healthy: bool) -> float:
-    """After the Release was applied: note down what is active, and what Airflow says of it. Seconds until the next
-    look; infinite when there is nothing to look for."""
-    deployment = claim.deployment
-    store = driver.code(_ref(deployment))
-    if store is None:
-        return math.inf
-    activating = any(each.status == DeployStatus.ACTIVATING for each in _note_activated(claim, store))
-    deploy = _to_watch(deployment) if deployment.code_version else None
-    if deploy is None:
-        return LOOK_SECONDS if activating else math.inf
-    if not healthy:  # asleep, or its DAG processor may not run: the watch begins when it does
-        return math.inf
-    try:
-        return _watch(claim, driver, store, deploy)
-    except DataPlaneError:
-        return LOOK_SECONDS if not deploy.watched else math.inf
 
 
 # -- Before it is active --
 
 
+def _take_steps(claim: Claim, driver: Driver, store: CodeStore, deploy: Deploy) -> float:
+    """As many as there is time for: a pass looks at all components too, and a person waits for their code. Each is
+    written down when it is done, so the next pass goes on wherever this one is killed."""
+    deadline = time.monotonic() + CHECK_SECONDS
+    while True:
+        before = (deploy.status, deploy.checked_files)
+        seconds = _take_step(claim, driver, store, deploy)
+        moved = (deploy.status, deploy.checked_files) != before
+        if seconds or not moved or deploy.status not in WAITING or time.monotonic() >= deadline:
+            return seconds
+
+
 def _take_step(claim: Claim, driver: Driver, store: CodeStore, deploy: Deploy) -> float:
     match DeployStatus(deploy.status):
         case DeployStatus.RECEIVED:
-            _move(claim, deploy, status=DeployStatus.CHECKING)
-            _step(deploy, CHECKED, StepState.RUNNING, "Compiling the Python files.")
+            move(claim, deploy, status=DeployStatus.CHECKING)
+            step(deploy, CHECKED, StepState.RUNNING, "Compiling the Python files.")
             return 0.0
         case DeployStatus.CHECKING:
             return _check(claim, store, deploy)
         case _:
+            if _image(claim, driver, deploy):
+                return images.LOOK_SECONDS
             waiting = _packages(claim, driver, deploy)
             return packages.LOOK_SECONDS if waiting else _build(claim, store, deploy)
 
@@ -115,8 +105,17 @@ def _take_step(claim: Claim, driver: Driver, store: CodeStore, deploy: Deploy) -
 def _check(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
     """Compile some more of the Python files; the next pass goes on where this one ended."""
     manifest = deploy.manifest.opened() if deploy.manifest else None
+    if not deploy.digest:
+        move(claim, deploy, status=DeployStatus.BUILDING)
+        step(
+            deploy,
+            CHECKED,
+            StepState.DONE,
+            "There is no code of a deploy: Airflow reads what is in the image.",
+        )
+        return 0.0
     if manifest is None:
-        return _fail(claim, deploy, CHECKED, "Its code is not kept any more. Upload it again.")
+        return fail(claim, deploy, CHECKED, "Its code is not kept any more. Upload it again.")
     files = [file for file in manifest.files if file.is_python]
     rest = files[deploy.checked_files :]
     done, found = code_syntax.check(rest, store.read, seconds=CHECK_SECONDS) if rest else (0, ())
@@ -131,16 +130,16 @@ def _check(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
         "tries": 0,
     }
     if checked < len(files):
-        _move(claim, deploy, **values)
-        _step(deploy, CHECKED, StepState.RUNNING, f"Compiled {checked:,} of {len(files):,} Python files.")
+        move(claim, deploy, **values)
+        step(deploy, CHECKED, StepState.RUNNING, f"Compiled {checked:,} of {len(files):,} Python files.")
         return 0.0
     if count and not deploy.despite_syntax:
-        return _fail(claim, deploy, CHECKED, _does_not_compile(count, len(files)), **values)
-    if not _move(claim, deploy, status=DeployStatus.BUILDING, **values):
+        return fail(claim, deploy, CHECKED, _does_not_compile(count, len(files)), **values)
+    if not move(claim, deploy, status=DeployStatus.BUILDING, **values):
         return 0.0
     text = f"{len(files):,} Python file{'' if len(files) == 1 else 's'} compiled."
-    _step(deploy, CHECKED, StepState.DONE, _deployed_despite(count, len(files)) if count else text)
-    _step(deploy, BUILT, StepState.RUNNING)
+    step(deploy, CHECKED, StepState.DONE, _deployed_despite(count, len(files)) if count else text)
+    step(deploy, BUILT, StepState.RUNNING)
     return 0.0
 
 
@@ -156,55 +155,75 @@ def _deployed_despite(count: int, files: int) -> str:
     return f"{count} of {files} Python files do not compile; deployed all the same, as asked."
 
 
+def _image(claim: Claim, driver: Driver, deploy: Deploy) -> str:
+    """Have its image looked at, beside what runs. What is waited for; "" when it is known to be fit."""
+    if not deploy.changes_image or deploy.image_pinned:
+        return ""
+    if not deploy.image:
+        step(deploy, IMAGE, StepState.DONE, "The image of the runtime.")
+        return ""
+    found = images.look(claim.deployment, driver, deploy)
+    if found.waiting:
+        step(deploy, IMAGE, StepState.RUNNING, found.waiting)
+        return found.waiting
+    if move(claim, deploy, image_pinned=found.pinned):
+        step(deploy, IMAGE, StepState.DONE, images.found_sentence(claim.deployment, deploy, found))
+    return ""
+
+
 def _packages(claim: Claim, driver: Driver, deploy: Deploy) -> str:
     """Have its packages resolved and installed, beside what runs. What is waited for; "" when they are ready."""
     if not deploy.requirements:
-        _move(claim, deploy, packages={})
+        move(claim, deploy, packages={})
         return ""
-    store = driver.packages(_ref(claim.deployment))
+    store = driver.packages(ref_of(claim.deployment))
     if store is None:
         raise PackagesRefused(
             "On this cluster packages come with the image of the runtime. Remove requirements.txt."
         )
     found, waiting = packages.prepare(claim.deployment, store, deploy.requirements, install=True)
     if waiting:
-        _step(deploy, PACKAGES, StepState.RUNNING, waiting)
+        step(deploy, PACKAGES, StepState.RUNNING, waiting)
         return waiting
-    _move(claim, deploy, packages=found.packages)
+    move(claim, deploy, packages=found.packages)
     count = len(found.packages)
     found_text = f"{count} package{'' if count == 1 else 's'} beyond those of runtime {found.runtime}."
-    _step(
+    step(
         deploy, PACKAGES, StepState.DONE, found_text if count else f"Runtime {found.runtime} has all of them."
     )
     return ""
 
 
 def _build(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
-    if Deploy.objects.filter(deployment=claim.deployment, status=DeployStatus.ACTIVATING).exists():
+    if not _make_way(claim, store, deploy):
         return LOOK_SECONDS  # one is activated at a time
-    store.build(deploy.code)
+    if deploy.digest:
+        store.build(deploy.code)
     failpoint("deploys.after_build")
     with transaction.atomic():
-        values = {
-            "code_version": deploy.version,
-            "code_manifest": deploy.digest,
-            "code_requirements": deploy.requirements,
-            "code_plugins": plugins_digest(deploy.manifest.opened()) if deploy.manifest else "",
-        }
-        held = Deployment.objects.filter(pk=claim.deployment.pk, lease_epoch=claim.epoch)
-        if not _move(claim, deploy, status=DeployStatus.ACTIVATING, tries=0, next_try_at=None):
+        until = timezone.now() + images.ROLLOUT if deploy.changes_image else None
+        values = {"tries": 0, "next_try_at": None, "rollout_until": until}
+        if not move(claim, deploy, status=DeployStatus.ACTIVATING, **values):
             return 0.0
-        held.update(**values)
-        _step(
-            deploy,
-            BUILT,
-            StepState.DONE,
-            f"{deploy.files:,} file{'' if deploy.files == 1 else 's'} in place.",
-        )
-        _step(deploy, ACTIVATED, StepState.RUNNING)
-    for name, value in values.items():
-        setattr(claim.deployment, name, value)  # this very pass applies it
+        desire(claim, deploy)
+        count = f"{deploy.files:,} file{'' if deploy.files == 1 else 's'} in place."
+        step(deploy, BUILT, StepState.DONE, count if deploy.digest else "There are no files to put in place.")
+        step(deploy, ACTIVATED, StepState.RUNNING)
     return 0.0
+
+
+def _make_way(claim: Claim, store: CodeStore, deploy: Deploy) -> bool:
+    """Whether this deploy may be activated now. One before it whose code is active, while components still change to
+    its image, makes way: the way back from an image that does not come up must be open."""
+    other = Deploy.objects.filter(deployment=claim.deployment, status=DeployStatus.ACTIVATING).first()
+    if other is None:
+        return True
+    if not other.changes_image or (other.version and store.active() != other.version):
+        return False
+    text = f"Deploy {deploy.number} came before all components ran with its image."
+    moved = move(claim, other, status=DeployStatus.SUPERSEDED, sentence=text, finished_at=Now())
+    step(other, ACTIVATED, StepState.FAILED, text)
+    return moved
 
 
 def _failed_step(claim: Claim, deploy: Deploy, error: DataPlaneError) -> float:
@@ -212,119 +231,20 @@ def _failed_step(claim: Claim, deploy: Deploy, error: DataPlaneError) -> float:
     key = BUILT if deploy.status == DeployStatus.BUILDING else CHECKED
     if deploy.requirements and deploy.packages is None and key == BUILT:
         key = PACKAGES
+    if (
+        deploy.changes_image
+        and deploy.image
+        and not deploy.image_pinned
+        and deploy.status == DeployStatus.BUILDING
+    ):
+        key = IMAGE
     tries = deploy.tries + 1
-    if isinstance(error, CodeDamaged | PackagesRefused) or tries >= TRIES:
-        return _fail(claim, deploy, key, str(error))
+    if isinstance(error, CodeDamaged | ImageRefused | PackagesRefused) or tries >= TRIES:
+        return fail(claim, deploy, key, str(error))
     seconds = plan.backoff(tries)
-    _move(claim, deploy, tries=tries, next_try_at=timezone.now() + timedelta(seconds=seconds))
-    _step(deploy, key, StepState.FAILED, f"{str(error).rstrip('.')}. Trying again in {seconds:.0f} s.")
+    move(claim, deploy, tries=tries, next_try_at=timezone.now() + timedelta(seconds=seconds))
+    step(deploy, key, StepState.FAILED, f"{str(error).rstrip('.')}. Trying again in {seconds:.0f} s.")
     return seconds
-
-
-def _fail(claim: Claim, deploy: Deploy, key: str, sentence: str, **values: Any) -> float:
-    """It does not become active; what runs goes on."""
-    text = sentence[:1000]
-    if _move(claim, deploy, status=DeployStatus.FAILED, sentence=text, finished_at=Now(), **values):
-        _step(deploy, key, StepState.FAILED, text)
-        record_deployment(
-            claim.deployment, None, "gave up a deploy to", new={"deploy": deploy.number, "reason": text}
-        )
-        logger.info("deploy_failed", deploy=deploy.number)
-    return 0.0
-
-
-# -- Once it is active --
-
-
-def _note_activated(claim: Claim, store: CodeStore) -> list[Deploy]:
-    """What the data plane says is active is deployed. The deploys that are still under way. One query."""
-    words = [each.value for each in UNDER_WAY]
-    rows = Deploy.objects.filter(deployment=claim.deployment, status__in=words).select_related("manifest")
-    under_way = list(rows.order_by("number"))
-    deploy = next((each for each in under_way if each.status == DeployStatus.ACTIVATING), None)
-    if deploy is None or store.active() != deploy.version:
-        return under_way
-    failpoint("deploys.after_activation")
-    if _move(claim, deploy, status=DeployStatus.DEPLOYED, activated_at=Now(), finished_at=Now()):
-        _step(deploy, ACTIVATED, StepState.DONE, f"Version {deploy.version} is active.")
-        asleep = claim.deployment.hibernating
-        _step(
-            deploy, READ, StepState.PENDING, "Airflow is asleep and reads it when it wakes." if asleep else ""
-        )
-        logger.info("deployed", deploy=deploy.number, version=deploy.version)
-    return [each for each in under_way if each is not deploy]
-
-
-def _to_watch(deployment: Deployment) -> Deploy | None:
-    """The active deploy, while there is something to look for: the first minute, and until all its files import."""
-    deploy = Deploy.objects.filter(
-        deployment=deployment, version=deployment.code_version, status=DeployStatus.DEPLOYED
-    ).first()
-    return deploy if deploy is not None and (not deploy.watched or deploy.problem_count) else None
-
-
-def _watch(claim: Claim, driver: Driver, store: CodeStore, deploy: Deploy) -> float:
-    now = timezone.now()
-    until, first_minute = deploy.watch_until or now + WATCH, not deploy.watched
-    report = store.report()
-    is_read = report.version == deploy.version
-    values: dict[str, Any] = {"watch_until": until}
-    if is_read:
-        rows = [{"path": p.path, "line": p.line} for p in report.problems][:PROBLEMS_KEPT]
-        values |= {"problem_count": report.problem_count, "problems": rows}
-    over = now >= until
-    if over:
-        values["watched"] = True
-    _move(claim, deploy, **values)
-    if first_minute:
-        _step(deploy, READ, *_read_so_far(deploy, is_read=is_read, dags=report.dags, over=over))
-    if over and first_minute:
-        retention.prune(claim.deployment, store, report.pinned)
-        retention.prune_packages(claim.deployment, driver.packages(_ref(claim.deployment)))
-    return (
-        LOOK_SECONDS if not over else math.inf
-    )  # what is known not to import is looked at in every later pass
-
-
-def _read_so_far(deploy: Deploy, *, is_read: bool, dags: int, over: bool) -> tuple[StepState, str]:
-    if not is_read:
-        text = "Airflow has not read it within a minute. See the log of the DAG processor."
-        return (StepState.FAILED, text) if over else (StepState.RUNNING, "Waiting for Airflow to read it.")
-    found = f"{dags:,} DAG{'' if dags == 1 else 's'}."
-    text = f"{found} {deploy.problem_sentence}" if deploy.problem_count else f"{found} Every file imports."
-    return (StepState.DONE if over or dags or deploy.problem_count else StepState.RUNNING), text
-
-
-# -- Writing --
-
-
-def _move(claim: Claim, deploy: Deploy, **values: Any) -> bool:
-    """Change the row, if it is as it was seen and the lease is ours; whether it was. Open pages are updated."""
-    changed = {name: value for name, value in values.items() if getattr(deploy, name) != value}
-    if not changed:
-        return True
-    moved = Deploy.objects.filter(
-        pk=deploy.pk, status=deploy.status, deployment__lease_epoch=claim.epoch
-    ).update(**changed)
-    if moved:
-        for name, value in changed.items():
-            setattr(deploy, name, timezone.now() if isinstance(value, Now) else value)
-        transaction.on_commit(lambda: recording.publish(claim.deployment.pk), robust=True)
-    return bool(moved)
-
-
-def _step(deploy: Deploy, key: str, state: StepState, sentence: str = "") -> None:
-    """Write one step, with the times at which it began and ended."""
-    row = DeployStep.objects.filter(deploy=deploy, key=key).first()
-    if row is None or (row.state == state and row.sentence == sentence):
-        return
-    now = timezone.now()
-    row.state, row.sentence = state, sentence[:1000]
-    if state is not StepState.PENDING:
-        row.started_at = row.started_at or now
-    row.finished_at = now if state in {StepState.DONE, StepState.FAILED} else None
-    row.save(update_fields=["state", "sentence", "started_at", "finished_at"])
-    transaction.on_commit(lambda: recording.publish(deploy.deployment_id), robust=True)
 
 
 def _seconds_until(moment: datetime | None) -> float:

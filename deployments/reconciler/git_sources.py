@@ -22,13 +22,14 @@ from django.db.models.functions import Now
 from console.kit import crypto
 from console.kit.failpoints import failpoint
 from console.kit.text import one_line
-from deployments.actions import deploys
+from deployments.actions import deploy_wishes, deploys
 from deployments.actions.refusals import GitChanged, NothingToDeploy, NotNow
 from deployments.dataplane.contract import DataPlaneError
 from deployments.domain import git_hosts
+from deployments.domain.deploy_states import DESIRED, DeploySource
 from deployments.git import ask
 from deployments.git.wish import GitRefused, GitWish, RefusalKind
-from deployments.models import GitSource
+from deployments.models import Deploy, GitSource
 from deployments.reconciler import recording
 from deployments.secrets import vault
 
@@ -134,7 +135,7 @@ def _find(look: Look) -> Found:
         return Found(
             problem="Its stored credentials cannot be read. Enter the token again, or connect again."
         )
-    store = deploys.ready_store(source.deployment)
+    store = deploy_wishes.ready_store(source.deployment)
     with ExitStack() as folders:
         repository, scratch = (str(folders.enter_context(store.scratch())) for _ in range(2))
         wish = GitWish(
@@ -150,6 +151,7 @@ def _find(look: Look) -> Found:
             token=secrets[vault.GIT_TOKEN],
             private_key=secrets[vault.GIT_KEY],
             host_key=source.host_key,
+            after=_deployed_before(source),
         )
         try:
             answer = ask.read(wish)
@@ -160,6 +162,19 @@ def _find(look: Look) -> Found:
         store.receive(Path(scratch), answer.unpacked.manifest)
         failpoint("git.after_receive")
         return _deploy(look, answer)
+
+
+def _deployed_before(source: GitSource) -> str:
+    """The commit of this branch that was deployed last; "" for none."""
+    deploys_of = Deploy.objects.filter(
+        deployment=source.pk,
+        source=DeploySource.GIT,
+        git__remote=source.address,
+        git__branch=source.branch,
+        status__in=[each.value for each in DESIRED],
+    )
+    newest = deploys_of.order_by("-number").first()
+    return str(newest.git.get("sha", "")) if newest is not None else ""
 
 
 def _refused(error: GitRefused) -> Found:
@@ -187,6 +202,8 @@ def _deploy(look: Look, answer: ask.Answer) -> Found:
         "subject": one_line(commit.subject)[:200],
         "link": address.commit_url(commit.sha),
     }
+    if answer.rewritten:
+        facts["rewritten"] = _deployed_before(source)
     # The same look repeated after a crash is the same deploy; the same commit at another time is another one.
     occasion = source.asked_at or source.handled_at
     key = uuid5(_NAMES, f"{source.pk}:{source.revision}:{commit.sha}:{occasion}")

@@ -32,6 +32,7 @@ from deployments.domain.states import Operation, Status
 from deployments.models import Deployment, WorkerQueue
 from deployments.queries.releases import queue_spec, release_of
 from deployments.reconciler import (
+    activation,
     circuit_breaker,
     deploys,
     failures,
@@ -223,7 +224,8 @@ def _apply_pass(claim: Claim) -> Record:
         was_healthy=deployment.first_healthy_at is not None,
     )
     driver.upkeep(ref)
-    soon = min(soon, deploys.settle(claim, driver, healthy=verdict.status is Status.HEALTHY))
+    healthy, asleep = (verdict.status is each for each in (Status.HEALTHY, Status.HIBERNATING))
+    soon = min(soon, activation.settle(claim, driver, healthy=healthy, asleep=asleep, reason=verdict.reason))
     scaled = _scale(queues, observation)
     more = any(record.desired_workers != workers.get(record.name) for record in scaled)
     return Record(

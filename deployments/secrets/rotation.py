@@ -3,7 +3,7 @@
 from allauth.mfa.models import Authenticator
 
 from console.kit import crypto
-from deployments.models import Cluster, DeploymentSecret, EnvironmentVariable, VariableRevision
+from deployments.models import AlertChannel, Cluster, DeploymentSecret, EnvironmentVariable, VariableRevision
 
 SEALED_PARTS = ("secret", "seed")  # of a second factor: the app's secret, the recovery codes' seed
 
@@ -14,7 +14,7 @@ def rotate_all() -> int:
     A row that changed in the meantime is left alone: the person who changed it used the first key already. Raises
     cryptography's InvalidToken when no configured key opens a secret; what was done before stays done.
     """
-    return _deployments() + _clusters() + _second_factors()
+    return _deployments() + _clusters() + _alert_channels() + _second_factors()
 
 
 def _deployments() -> int:
@@ -34,6 +34,16 @@ def _clusters() -> int:
         same = Cluster.objects.filter(pk=cluster.pk, sealed_config=cluster.sealed_config)
         same.update(sealed_config=crypto.rotate(cluster.sealed_config))
         count += 1
+    return count
+
+
+def _alert_channels() -> int:
+    count = 0
+    for name in ("sealed_url", "sealed_secret"):
+        sealed = AlertChannel.objects.exclude(**{f"{name}__isnull": True}).values_list("pk", name)
+        for pk, token in sealed.iterator(chunk_size=500):
+            AlertChannel.objects.filter(pk=pk, **{name: token}).update(**{name: crypto.rotate(token)})
+            count += 1
     return count
 
 

@@ -5,11 +5,13 @@ import hashlib
 import hmac
 import json
 import secrets as stdlib_secrets
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 
 from cryptography.fernet import Fernet
 
 from console.kit import crypto
+from deployments.domain.image_reference import DOCKER_HUB
 from deployments.domain.spec import Secrets
 from deployments.domain.variables import Setting, takes_effect
 from deployments.models import Deployment, DeploymentSecret, EnvironmentVariable, VariableRevision
@@ -59,7 +61,11 @@ def read(deployment: Deployment) -> Secrets:
     generated["sign_in_key"] = assertions.public_half(generated["sign_in_key"])
     secret = {row.key: open_variable(row) for row in deployment.variables.filter(is_secret=True)}
     used = {key: value for key, value in secret.items() if takes_effect(key, value)}
-    return Secrets(**generated, variables=used)
+    login = ""
+    if deployment.registry_host and REGISTRY_PASSWORD in rows:
+        password = crypto.decrypt(rows[REGISTRY_PASSWORD], context=_context(deployment, REGISTRY_PASSWORD))
+        login = _registry_document(deployment.registry_host, deployment.registry_user, password)
+    return Secrets(**generated, variables=used, registry_login=login)
 
 
 def _variable_context(deployment_id: object, key: str) -> str:
@@ -124,6 +130,37 @@ def one(deployment: Deployment, name: str) -> str:
 def admin_password(deployment: Deployment) -> str:
     """The password of last resort alone."""
     return one(deployment, "admin_password")
+
+
+REGISTRY_PASSWORD = "registry_password"  # noqa: S105 - a row's name
+DOCKER_HUB_KEY = "https://index.docker.io/v1/"  # by which container runtimes look up a login for docker.io
+
+
+def keep_registry_password(deployment: Deployment, host: str, user: str, password: str) -> str:
+    """Seal the password of the registry's login, in place of the one before. A mark of the login, which changes with it
+    and reveals nothing."""
+    keep_git(deployment, REGISTRY_PASSWORD, password)
+    return secret_digest(deployment, REGISTRY_PASSWORD, f"{host}\0{user}\0{password}")
+
+
+def forget_registry_password(deployment: Deployment) -> None:
+    """Remove it."""
+    deployment.secrets.filter(name=REGISTRY_PASSWORD).delete()
+
+
+def _registry_document(host: str, user: str, password: str) -> str:
+    """A login as container runtimes read it (dockerconfigjson)."""
+    key = DOCKER_HUB_KEY if host == DOCKER_HUB else host
+    basic = b64encode(f"{user}:{password}".encode()).decode()
+    return json.dumps({"auths": {key: {"username": user, "password": password, "auth": basic}}})
+
+
+def every(deployment: Deployment) -> list[str]:
+    """Every secret in the clear that was generated or entered for it, variables aside. One query. Raises
+    DecryptionError."""
+    return [
+        crypto.decrypt(row.sealed, context=_context(deployment, row.name)) for row in deployment.secrets.all()
+    ]
 
 
 GIT_TOKEN, GIT_KEY, GIT_HOOK = "git_token", "git_key", "git_hook"

@@ -15,6 +15,7 @@ from workspaces import audit, hooks, token_values
 from workspaces.actions.locks import lock_for
 from workspaces.models import ApiToken, ApiTokenQuerySet, User, Workspace
 from workspaces.permissions import Permission, Role, least
+from workspaces.token_access import SIGN_IN
 
 PER_SCOPE, PER_PERSON = 100, 20
 NAME_LENGTH, DESCRIPTION_LENGTH = 256, 500
@@ -38,6 +39,15 @@ class TokenGone(ActionRefused):
 
     def __init__(self) -> None:
         super().__init__("This API token was revoked already.")
+
+
+class NotRotated(ActionRefused):
+    """A sign-in of the command line has no other value."""
+
+    code = "not_rotated"
+
+    def __init__(self) -> None:
+        super().__init__("A sign-in of the command line is not rotated: run airdeck login there again.")
 
 
 @dataclass(frozen=True)
@@ -117,20 +127,35 @@ def make(*, scope: Scope, by: User, wish: Wish) -> Made:
     if problems := wish.problems(scope.roles(own)):
         raise InvalidInput(problems)
     limit = PER_PERSON if scope.workspace is None else PER_SCOPE
-    if scope.rows(by).live().count() >= limit:
+    if scope.rows(by).live().exclude(kind=SIGN_IN).count() >= limit:
         raise TooManyTokens(f"There are {limit} API tokens already. Revoke one first.")
-    value = token_values.mint(scope.letter)
-    token = ApiToken.objects.create(
+    return record_token(
+        scope=scope,
         kind=scope.letter,
+        by=by,
+        name=names.clean(wish.name, longest=NAME_LENGTH),
+        description=wish.description.strip(),
+        role=wish.role,
+        expires_at=_end(wish.days),
+    )
+
+
+def record_token(
+    *, scope: Scope, kind: str, by: User, name: str, description: str, role: Role, expires_at: datetime | None
+) -> Made:
+    """The row and its audit event, for actions that have judged. In their transaction."""
+    value = token_values.mint(kind)
+    token = ApiToken.objects.create(
+        kind=kind,
         workspace=scope.workspace,
         content_kind=scope.content_kind if scope.content else "",
         content_id=scope.content.pk if scope.content else None,
         maker=by,
         maker_label=by.email,
-        name=names.clean(wish.name, longest=NAME_LENGTH),
-        description=wish.description.strip(),
-        role=wish.role,
-        expires_at=_end(wish.days),
+        name=name,
+        description=description,
+        role=role,
+        expires_at=expires_at,
         **_secret(value),
     )
     _audit(token, by, "made", new={"role": token.role, "expires": _day(token.expires_at)})
@@ -140,9 +165,11 @@ def make(*, scope: Scope, by: User, wish: Wish) -> Made:
 @transaction.atomic
 def rotate(*, scope: Scope, by: User, pk: UUID) -> Made:
     """A new value; the old one dies with this transaction, and the person who rotates it is its maker from now on. It
-    lasts as long again as it was to last. Raises TokenGone, and as `make`."""
+    lasts as long again as it was to last. Raises TokenGone, NotRotated, and as `make`."""
     own = _hold(scope, by)
     token = _locked(scope, by, pk)
+    if token.kind == SIGN_IN:
+        raise NotRotated
     value = token_values.mint(scope.letter)
     lasted = token.expires_at - (token.rotated_at or token.created_at) if token.expires_at else None
     now = timezone.now()

@@ -82,3 +82,33 @@ class Invitations(Schema):
     """All pending invitations: at most 100."""
 
     items: list[InvitationOut]
+
+
+class TokenRow(Schema):
+    """An API token as lists have it: never its value."""
+
+    id: UUID
+    name: str
+    description: str
+    beginning: str
+    role: str
+    kind: str
+    made_by: str
+    created_at: datetime
+    rotated_at: datetime | None
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    expired: bool
+
+
+class TokenList(Schema):
+    """All of them: at most a few hundred."""
+
+    items: list[TokenRow]
+
+
+class MadeToken(Schema):
+    """A new token, and its value: nobody can ask for that again."""
+
+    token: TokenRow
+    value: str

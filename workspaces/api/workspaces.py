@@ -21,12 +21,12 @@ from workspaces.api.schemas import (
     WorkspaceOut,
     WorkspacePage,
 )
+from workspaces.api.tokens import KINDS
 from workspaces.models import Invitation, Membership
 from workspaces.permissions import Permission, least
 from workspaces.token_access import Caller
 
 router = Router(tags=["Workspaces"])
-KINDS = {"u": "personal", "w": "workspace"}
 
 
 @router.get("/me", auth=Anyone(), response=MeOut, url_name="me", operation_id="me")

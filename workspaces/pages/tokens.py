@@ -22,6 +22,7 @@ from workspaces.actions.tokens import Made, Scope, TokenGone
 from workspaces.limits import limited
 from workspaces.models import ApiToken, Membership, User, Workspace
 from workspaces.permissions import Permission, Role, least
+from workspaces.token_access import SIGN_IN
 from workspaces.token_forms import TokenForm
 
 
@@ -46,7 +47,7 @@ class Row:
     token: ApiToken
     role: str
     state: str  # why it does not work at present; "" when it does
-    rotate_url: str
+    rotate_url: str  # "" for a sign-in of the command line, which has no other value
     revoke_url: str
 
 
@@ -67,6 +68,8 @@ def _row(place: Place, token: ApiToken, roles: dict[int, str]) -> Row:
     state = ""
     if token.is_expired:
         state = "Expired. Rotate it to use it again."
+        if token.kind == SIGN_IN:
+            state = "Expired. Run airdeck login there again."
     elif not own:
         state = "Made by a former member, so it rests. Rotate it to take it over."
     elif token.maker is not None and not token.maker.is_active:
@@ -74,7 +77,8 @@ def _row(place: Place, token: ApiToken, roles: dict[int, str]) -> Row:
     role = token.role_label
     if own and least(own, token.role) != token.role:
         role = f"{role}, at most {Role(own).label} like its maker"
-    return Row(token, role, state, place.url_of("rotate", token.pk), place.url_of("revoke", token.pk))
+    rotate_url = "" if token.kind == SIGN_IN else place.url_of("rotate", token.pk)
+    return Row(token, role, state, rotate_url, place.url_of("revoke", token.pk))
 
 
 def list_page(request: HttpRequest, place: Place) -> HttpResponse:

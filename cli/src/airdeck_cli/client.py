@@ -134,6 +134,26 @@ class Client:
         except (OSError, http.client.HTTPException) as broken:
             raise self._unreachable(broken, done=False) from None
 
+    def form(self, path: str, fields: Mapping[str, str]) -> Answer:
+        """A form to an address beside the API, asked once and without a token. Its JSON, whatever the status; `body` is
+        None for what is no JSON. Raises CliError when there is no answer."""
+        sent = {"User-Agent": f"airdeck-cli/{VERSION}", "Accept": "application/json"}
+        url, data = f"{self.context.url}{path}", urlencode(fields).encode()
+        request = urllib_request.Request(url, data=data, headers=sent)  # noqa: S310 - http or https
+        try:
+            answer = self._opener.open(request, timeout=TIMEOUT)
+        except urllib_error.HTTPError as refused:
+            answer = refused
+        except (OSError, http.client.HTTPException) as broken:
+            raise self._unreachable(broken, done=False) from None
+        with answer:
+            self._say(f"POST {path} {answer.status}")
+            try:
+                body = json.loads(answer.read(1_000_000))
+            except (ValueError, OSError, http.client.HTTPException):
+                body = None
+        return Answer(answer.status, dict(answer.headers.items()), body if isinstance(body, dict) else None)
+
     def _open(
         self,
         method: str,

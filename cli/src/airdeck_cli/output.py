@@ -66,8 +66,8 @@ def note(line: str) -> None:
 
 
 def is_terminal() -> bool:
-    """Whether a person can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    """Whether a person can be asked. A process may have been given no stream at all."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def confirm(question: str, *, yes: bool, otherwise: str) -> bool:

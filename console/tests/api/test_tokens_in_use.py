@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -15,7 +16,7 @@ from deployments.actions.transfer import transfer_deployment
 from deployments.models import Deployment
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces import token_values
-from workspaces.actions import members, operators, tokens
+from workspaces.actions import command_lines, members, operators, tokens
 from workspaces.actions import workspaces as workspace_actions
 from workspaces.actions.tokens import Scope
 from workspaces.api import auth
@@ -160,6 +161,53 @@ def test_what_no_token_may_do_is_refused_with_the_rule(program, alice, workspace
                 caller.require(caller.membership_in(workspace.pk), permission)
         else:
             caller.require(caller.membership_in(workspace.pk), permission)
+
+
+def test_a_command_line_manages_tokens_for_five_minutes_and_nothing_else_that_no_token_may(alice, workspace):
+    made = command_lines.sign_in(by=alice, device="laptop", address="")
+    caller = authenticate(made.value)
+    membership = caller.membership_in(workspace.pk)
+    for permission in NEVER_BY_TOKEN - {Permission.MANAGE_TOKENS}:
+        with pytest.raises(NotByToken, match="cannot be managed with an API token"):
+            caller.require(membership, permission)
+    caller.require(membership, Permission.MANAGE_TOKENS)
+    with time_machine.travel(timezone.now() + timedelta(minutes=5, seconds=1)):
+        with pytest.raises(NotByToken, match="Run: airdeck login"):
+            caller.require(membership, Permission.MANAGE_TOKENS)
+        caller.require(membership, Permission.EDIT_DEPLOYMENT)
+
+
+def test_tokens_are_made_rotated_and_revoked_by_a_command_line(alice, workspace, deployment):
+    made = command_lines.sign_in(by=alice, device="laptop", address="")
+    mine = Program(made.value, made.token)
+    release = deployment.release_name
+    for place, letter in (
+        (f"/workspaces/{workspace.pk}", "w"),
+        (f"/deployments/{release}", "d"),
+        ("/me", "u"),
+    ):
+        new = mine.ask("post", f"{place}/tokens", {"name": "ci", "role": "editor"}, status=201).json()
+        assert new["value"].startswith(f"adk_{letter}_")
+        assert new["token"]["expires_at"][:10] == f"{timezone.now() + timedelta(days=90):%Y-%m-%d}"
+        one = f"{place}/tokens/{new['token']['id']}"
+        assert "value" not in mine.get(f"{place}/tokens")["items"][0]
+        other = mine.ask("post", f"{one}/rotate", status=201).json()["value"]
+        assert code(Program(new["value"]).ask("get", "/me")) == (401, "token_unknown")
+        assert Program(other).get("/me")["email"] == "alice@example.org"
+        assert code(Program(other).ask("delete", one)) == (403, "never_by_token")
+        mine.ask("delete", one, status=204)
+        assert code(Program(other).ask("get", "/me")) == (401, "token_revoked")
+        assert code(mine.ask("delete", one)) == (404, "token_gone")
+    refused = mine.ask("post", "/me/tokens", {"name": "", "role": "king", "days": 0, "day": 1}, status=422)
+    assert {each["path"] for each in refused.json()["errors"]} == {"name", "role", "days", "day"}
+    event = AuditEvent.objects.filter(verb="made").latest("pk")
+    assert event.actor_label == "alice@example.org's token airdeck on laptop"
+
+
+def test_any_token_can_end_itself(program, alice):
+    made = program(alice, Role.MEMBER)
+    made.ask("delete", "/me/token", status=204)
+    assert code(made.ask("get", "/me")) == (401, "token_revoked")
 
 
 def test_a_token_in_an_address_is_refused_and_revoked(program, alice, path, caplog):

@@ -13,11 +13,13 @@ from console.tests.api.conftest import Program
 from console.tests.test_url_roles import every_name
 from deployments.tests.one_of_everything import furnish
 from deployments.tests.reconciler.test_reconcile import settle
+from workspaces.actions import command_lines
 from workspaces.api.auth import buckets
 from workspaces.models import Membership
 from workspaces.permissions import Role
 
 ANYONE, MEMBER, EDITOR, ADMIN = 0, 1, 2, 3
+PERSON, THERE = "a person's own alone", "a person's who signed in the command line just now"
 WHOLE, ONE = "the Workspace alone", "also one Deployment"
 
 # name, method: (needed role, whether a token of one Deployment may, answer when allowed). A stranger's token gets 404,
@@ -59,12 +61,26 @@ URLS = {
     ("deploys", "get"): (MEMBER, ONE, 200),
     ("deploys", "post"): (EDITOR, ONE, 422),
     ("deploy", "get"): (MEMBER, ONE, 200),
+    ("deploy_image", "post"): (EDITOR, ONE, 422),
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
     ("logs", "get"): (MEMBER, ONE, 200),
     ("activity", "get"): (MEMBER, ONE, 200),
     ("dags", "get"): (MEMBER, ONE, 200),
     ("figures", "get"): (MEMBER, ONE, 200),
     ("operation", "get"): (MEMBER, ONE, 200),
+    ("own_token", "delete"): (ANYONE, ONE, 204),
+    ("own_tokens", "get"): (ANYONE, PERSON, 200),
+    ("own_tokens", "post"): (ANYONE, THERE, 422),
+    ("rotate_own_token", "post"): (ANYONE, THERE, 404),  # another person's
+    ("one_own_token", "delete"): (ANYONE, THERE, 404),
+    ("workspace_tokens", "get"): (MEMBER, WHOLE, 200),
+    ("workspace_tokens", "post"): (ADMIN, THERE, 422),
+    ("rotate_workspace_token", "post"): (ADMIN, THERE, 404),
+    ("workspace_token", "delete"): (ADMIN, THERE, 404),
+    ("deployment_tokens", "get"): (MEMBER, ONE, 200),
+    ("deployment_tokens", "post"): (ADMIN, THERE, 422),
+    ("rotate_deployment_token", "post"): (ADMIN, THERE, 404),
+    ("deployment_token", "delete"): (ADMIN, THERE, 404),
 }
 PUBLIC = {"openapi"}  # the document: it is in the repository, too
 NOWHERE = {"nothing"}  # whatever else begins so: 404
@@ -107,6 +123,7 @@ def address(running, workspace, cluster):
             "key": "REGION",
             "number": 1,
             "operation_id": f"{release}.create.1",
+            "token_id": uuid4(),
         }
         for known in (
             (),
@@ -117,6 +134,9 @@ def address(running, workspace, cluster):
             ("release_name", "key"),
             ("release_name", "number"),
             ("operation_id",),
+            ("token_id",),
+            ("workspace_id", "token_id"),
+            ("release_name", "token_id"),
         ):
             try:
                 path = reverse(f"api:{name}", kwargs={each: arguments[each] for each in known})
@@ -143,19 +163,34 @@ def answer_to(program: Program, method: str, path: str) -> int:
 
 
 @pytest.fixture
-def programs(program, running, alice, bob, vera, charlie, olga) -> dict[str, tuple[Program, int, bool]]:
-    """A program of every kind: with the role that counts for it, and whether it is limited to one Deployment."""
+def programs(program, running, alice, bob, vera, charlie, olga) -> dict[str, tuple[Program, int, str]]:
+    """A program of every kind: with the role that counts for it, and what kind that is: of the whole Workspace, of one
+    Deployment, a person's own, or a command line that a person signed in just now."""
     found = {
-        f"of the Workspace, {role}": (program(alice, role, name=f"w-{role}"), number, False)
+        f"of the Workspace, {role}": (program(alice, role, name=f"w-{role}"), number, WHOLE)
         for role, number in ((Role.ADMIN, ADMIN), (Role.EDITOR, EDITOR), (Role.MEMBER, MEMBER))
     }
     people = ((alice, ADMIN), (bob, EDITOR), (vera, MEMBER), (charlie, ANYONE), (olga, ANYONE))
-    found |= {f"{who.name}'s own": (program(who, personal=True), role, False) for who, role in people}
-    found["Alice's own, as a Member"] = (program(alice, Role.MEMBER, personal=True), MEMBER, False)
+    found |= {f"{who.name}'s own": (program(who, personal=True), role, PERSON) for who, role in people}
+    found["Alice's own, as a Member"] = (program(alice, Role.MEMBER, personal=True), MEMBER, PERSON)
     for role, number in ((Role.EDITOR, EDITOR), (Role.MEMBER, MEMBER)):
         made = program(alice, role, deployment=running, name=f"d-{role}")
-        found[f"of the Deployment, {role}"] = (made, number, True)
+        found[f"of the Deployment, {role}"] = (made, number, ONE)
+    for who, role in people:
+        made = command_lines.sign_in(by=who, device="laptop", address="")
+        found[f"{who.name}'s command line"] = (Program(made.value, made.token), role, THERE)
     return found
+
+
+def expected_of(needed: int, reach: str, allowed: int, role: int, kind: str) -> int:
+    """What the table says that a program with this role and of this kind gets."""
+    if role == ANYONE and needed > ANYONE:
+        return 404
+    if role < needed or (reach == THERE and kind != THERE):
+        return 403
+    if (reach == PERSON and kind not in {PERSON, THERE}) or (reach == WHOLE and kind == ONE):
+        return 403
+    return allowed
 
 
 def test_which_token_may_do_what(programs, address):
@@ -163,12 +198,10 @@ def test_which_token_may_do_what(programs, address):
     wrong = {}
     for (name, method), (needed, reach, allowed) in URLS.items():
         path = address(name)
-        for label, (who, role, limited) in programs.items():
+        for label, (who, role, kind) in programs.items():
             buckets.clear()
             answer = answer_to(who, method, path)
-            expected = allowed if role >= needed else 404 if role == ANYONE else 403
-            if limited and reach == WHOLE:
-                expected = 403
+            expected = expected_of(needed, reach, allowed, role, kind)
             if answer != expected:
                 wrong[name, method, label] = (answer, expected)
         for label, value in (("none", ""), ("of nobody", f"adk_w_{'0' * 46}")):

@@ -40,6 +40,7 @@ from deployments.dataplane.kubernetes.health.observe import (
 )
 from deployments.dataplane.kubernetes.manifests import configuration
 from deployments.dataplane.kubernetes.steps import provision, removal, upgrade
+from deployments.dataplane.kubernetes.steps.image_check import JobImages
 from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
 from deployments.dataplane.postgres import airflow_metadata, airflow_reading
@@ -175,7 +176,11 @@ class KubernetesDriver:
         return PostgresCode(self._admin_url, ref.release_name, ref.deployment_id)
 
     def packages(self, ref: Ref) -> None:
-        """Packages come with the image of the runtime."""
+        """Packages come with the image, the runtime's or its own."""
+
+    def images(self, ref: Ref) -> JobImages:
+        """See the contract."""
+        return JobImages(self._target(ref))
 
     def endpoint(self, ref: Ref) -> str | None:
         """Answered from what this driver saw a moment ago, where it looked."""
@@ -193,7 +198,7 @@ class KubernetesDriver:
     def details(self, ref: Ref) -> dict[str, str]:
         address = self._addresses.get(ref, "")
         return {
-            "DAGs": "from deploys; before the first one, /opt/airflow/dags in the image of its runtime",
+            "DAGs": "from deploys; before the first one, /opt/airflow/dags in its image",
             "Task logs": self._task_logs,
             "Namespace": names.namespace(self._settings.namespace_prefix, ref.release_name),
             **({ADDRESS: address} if address else {}),

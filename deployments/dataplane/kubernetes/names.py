@@ -14,7 +14,7 @@ SCALER = "airdeck-scaler"  # the field manager that owns the replicas of workers
 
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
 REDIS, WORKER, TASK, MIGRATION, CLEANUP = "redis", "worker", "task", "migration", "cleanup"
-CODE_SERVER = "code-server"
+CODE_SERVER, IMAGE_CHECK = "code-server", "image-check"
 
 # What Airflow's parts call each other, and the Kubernetes API; never asked for through a proxy.
 KUBERNETES_API = "kubernetes.default.svc"
@@ -35,6 +35,7 @@ KEYS = "airflow-keys"
 LOGIN = "airflow-login"
 REDIS_CONFIG = "redis-config"
 REGISTRY = "registry"
+OWN_REGISTRY = "own-registry"  # where an image of the Deployment's own is
 DATABASE_LOGIN = "database-login"  # for KEDA
 VARIABLES = "variables"  # the user's: a ConfigMap and a Secret of this name
 SETTINGS = "airflow-settings"
@@ -114,6 +115,11 @@ def migration_job(*parts: str) -> str:
     """The name of the Job that migrates a database to one image. A Job's template cannot change, so whatever changes
     it gives another name; the same name is the same work."""
     return f"{MIGRATION}-{_short_hash(*parts)}"
+
+
+def image_check(key: str) -> str:
+    """The name of the Job that looks at an image. `key` names the wish."""
+    return f"{IMAGE_CHECK}-{_short_hash(key)}"
 
 
 def _bounded(name: str, longest: int) -> str:

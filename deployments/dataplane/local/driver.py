@@ -288,7 +288,7 @@ class LocalDriver:
 
     def reading(self, ref: Ref, since: Since | None) -> Reading:
         found = airflow_reading.read(self._admin_url, ref.release_name, since)
-        used = usage.usage(self._paths.deployment(ref.release_name), since, found.at)
+        used = usage.usage(self._paths.deployment(ref.release_name), since)
         return replace(found, usage=used)
 
     def code(self, ref: Ref) -> LocalCode:
@@ -296,6 +296,9 @@ class LocalDriver:
 
     def packages(self, ref: Ref) -> LocalPackages:
         return LocalPackages(self._paths, self._supervisor, ref.release_name)
+
+    def images(self, ref: Ref) -> None:
+        """Airflow runs in environments here."""
 
     def endpoint(self, ref: Ref) -> str | None:
         answer, _ = probe.api_answer(ports.upstream(self._paths.root, ref.release_name))

@@ -104,6 +104,14 @@ def code_report(admin_url: str, release_name: str) -> CodeReport:
     )
 
 
+def revision(admin_url: str, release_name: str) -> str:
+    """The migration that its tables are at; "" when it does not say. Raises DataPlaneError."""
+    with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
+        connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
+        row = connection.execute("SELECT version_num FROM alembic_version LIMIT 1").fetchone()
+    return str(row[0]) if row else ""
+
+
 def last_line(trace: str) -> str:
     """The line of a stack trace that says what went wrong: its last, without control characters, cut to 300."""
     lines = [line.strip() for line in trace.splitlines() if line.strip()]

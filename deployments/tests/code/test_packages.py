@@ -23,6 +23,7 @@ from deployments.domain.deploy_states import DeploySource, DeployStatus
 from deployments.domain.states import Status, StepState
 from deployments.models import CodeUpload, Deploy, Deployment, PackageSet, RuntimeRelease
 from deployments.queries.releases import release_of
+from deployments.reconciler import activation
 from deployments.reconciler import deploys as moving
 from deployments.reconciler import packages as finding
 from deployments.tests.code.archives import DAG, tar_gz
@@ -160,9 +161,9 @@ def test_an_index_that_is_away_is_tried_again_and_in_the_end_told(healthy, bob, 
     assert healthy.status == Status.HEALTHY
 
 
-@pytest.mark.parametrize("module", [finding, moving])
+@pytest.mark.parametrize("module", [finding, moving, activation])
 @pytest.mark.parametrize(
-    "point", ["packages.after_resolution", "deploys.after_build", "deploys.after_activation"]
+    "point", ["packages.after_resolution", "deploys.after_build", "activation.after_activation"]
 )
 def test_a_pass_that_dies_anywhere_is_completed_by_the_next(
     healthy,  # noqa: F811
@@ -376,7 +377,7 @@ def test_lines_that_make_an_installer_read_or_ask_elsewhere_are_refused(
         store_.receive(scratch, unpacked.manifest)
     wish = deploying.Wish(unpacked.manifest, DeploySource.UPLOAD, uuid4())
     with pytest.raises(RequirementsRefused, match=re.escape(sentence)):  # from whatever source it comes
-        deploying._ask(healthy, bob, wish)
+        deploying.ask(healthy, bob, wish)
 
 
 def test_the_review_shows_the_difference_and_says_first_that_it_restarts(healthy, as_, bob, store):  # noqa: F811

@@ -187,6 +187,17 @@ def test_while_creating_and_on_kubernetes_the_page_says_so_in_one_sentence(deplo
     assert not Deploy.objects.exists()
 
 
+def test_the_first_healthy_page_offers_the_example_until_there_is_code(healthy, as_, bob, vera, code):  # noqa: F811
+    client = as_(bob)
+    example = url(healthy, "deploy_example")
+    assert example in client.get(healthy.url).content.decode()
+    assert example not in as_(vera).get(healthy.url).content.decode()
+    client.post(example)
+    page = client.get(healthy.url)
+    assert example not in page.content.decode()
+    assert "Done: Add a DAG" in text(page)
+
+
 def test_the_example_is_one_click(healthy, as_, bob, code):  # noqa: F811
     client = as_(bob)
     for _ in range(2):

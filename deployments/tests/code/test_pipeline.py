@@ -20,8 +20,8 @@ from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import Status, StepState
 from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment
 from deployments.queries.deploys import OWN_BUNDLES_KEY
+from deployments.reconciler import activation, retention
 from deployments.reconciler import deploys as moving
-from deployments.reconciler import retention
 from deployments.reconciler.reconcile import reconcile
 from deployments.tests.code.archives import DAG, tar_gz, zipped
 from workspaces.models import AuditEvent
@@ -259,7 +259,9 @@ def test_code_that_is_damaged_is_told_at_once(healthy, bob, code):
     assert "Deploy the code again" in deploy.sentence
 
 
-@pytest.mark.parametrize("point", ["deploys.after_check", "deploys.after_build", "deploys.after_activation"])
+@pytest.mark.parametrize(
+    "point", ["deploys.after_check", "deploys.after_build", "activation.after_activation"]
+)
 def test_a_pass_that_dies_anywhere_is_completed_by_the_next(healthy, bob, code, monkeypatch, point):
     deploy = deployed(healthy, bob)
     died: list[str] = []
@@ -270,6 +272,7 @@ def test_a_pass_that_dies_anywhere_is_completed_by_the_next(healthy, bob, code, 
             raise KeyboardInterrupt
 
     monkeypatch.setattr(moving, "failpoint", die)
+    monkeypatch.setattr(activation, "failpoint", die)
     with pytest.raises(KeyboardInterrupt):
         run(healthy)
     Deployment.objects.update(lease_until=None)
@@ -330,7 +333,7 @@ def test_where_packages_come_with_the_image_code_that_asks_for_some_is_refused_w
 ):
     driver.takes_packages = False
     asks = {**FILES, "requirements.txt": b"# a comment\npandas\n"}
-    with pytest.raises(PackagesInCode, match=r"come with the image\. Have an operator offer an image"):
+    with pytest.raises(PackagesInCode, match=r"come with the image\. Put them into an image"):
         uploaded(healthy, bob, asks)
     assert not code.manifests
     assert uploaded(healthy, bob, {**asks, ".airdeckignore": b"requirements.txt\n"}).manifest.files
@@ -494,3 +497,10 @@ def test_deleting_the_deployment_keeps_the_history_and_drops_the_code(healthy, b
     assert Deploy.objects.get().manifest is None
     assert not CodeManifest.objects.exists()
     assert driver.codes == {}
+
+
+def test_one_pass_takes_a_small_deploy_from_its_receipt_to_being_active(healthy, bob, code):
+    deploy = deployed(healthy, bob)
+    again(healthy)
+    deploy.refresh_from_db()
+    assert (deploy.status, code.active()) == (DeployStatus.DEPLOYED, deploy.version)

@@ -42,6 +42,7 @@ CANARIES = Secrets(
     admin_password="canary-admin-password",
     sign_in_key="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
     variables={"TOKEN": "canary-secret-variable"},
+    registry_login='{"auths": {"registry.example": {"auth": "canary-registry-login"}}}',
 )
 
 

@@ -44,6 +44,30 @@ ALLOWED = (
     ("DELETE", "/api/v2/variables/nothing", None, 403, 404, 404),
     ("POST", "/api/v2/pools", {"name": "{who}", "slots": 1}, 403, 201, 201),
     ("DELETE", "/api/v2/pools/nothing", None, 403, 404, 404),
+    ("GET", "/ui/dags", None, 200, 200, 200),
+    ("GET", "/api/v2/dagSources/nothing", None, 404, 404, 404),
+    ("GET", "/api/v2/dagTags", None, 200, 200, 200),
+    ("GET", "/api/v2/dagStats", None, 200, 200, 200),
+    ("GET", "/api/v2/dagWarnings", None, 200, 200, 200),
+    ("GET", "/api/v2/providers", None, 200, 200, 200),
+    ("GET", "/api/v2/dags/nothing/dagRuns/nothing", None, 404, 404, 404),
+    ("GET", "/api/v2/dags/nothing/dagRuns/nothing/taskInstances/nothing/logs/1", None, 404, 404, 404),
+    ("PATCH", "/api/v2/dags/nothing/dagRuns/nothing", {"state": "failed"}, 403, 404, 404),
+    ("DELETE", "/api/v2/dags/nothing/dagRuns/nothing", None, 403, 404, 404),
+    ("POST", "/api/v2/dags/nothing/dagRuns/nothing/clear", {"dry_run": True}, 403, 404, 404),
+    ("PATCH", "/api/v2/pools/nothing", {"pool": "nothing", "slots": 2}, 403, 404, 404),
+    ("PATCH", "/api/v2/variables/nothing", {"key": "nothing", "value": "2"}, 403, 404, 404),
+    (
+        "PATCH",
+        "/api/v2/connections/nothing",
+        {"connection_id": "nothing", "conn_type": "http"},
+        403,
+        404,
+        404,
+    ),
+    ("POST", "/api/v2/connections/test", {"connection_id": "nothing", "conn_type": "http"}, 403, 403, 403),
+    ("GET", "/api/v2/config", None, 403, 403, 403),
+    ("POST", "/api/v2/backfills", {}, 403, 422, 422),
 )
 
 
@@ -107,8 +131,8 @@ def token_of(case: Case, **claims: object) -> str:
     return jwt.encode(given | claims, case.secrets.jwt_secret, algorithm="HS512")
 
 
-def story(harness: Harness, case: Case, port: int, logs: Path) -> None:
-    """All of it, in half a minute."""
+def story(harness: Harness, case: Case, port: int, logs: Path, *, password: str = "") -> None:
+    """All of it, in half a minute. `password` is that of last resort, where it is kept."""
 
     def admit(**people: tuple[str, float]) -> None:
         listed = assertions.people(SIGN_IN_KEY, release=case.ref.release_name, people=people, now=time.time())
@@ -124,7 +148,7 @@ def story(harness: Harness, case: Case, port: int, logs: Path) -> None:
             assert (answer.status_code, answer.headers["location"]) == (303, "/dags?tags=x")
         _roles(v, o, a)
         _the_audit_log_names_them(a)
-        _stays_outside(browser, case)
+        _stays_outside(browser, case, password)
         _a_stale_cookie_is_in_nobody_s_way(browser, case)
         _https_and_clocks(browser)
         token = v.token()
@@ -182,7 +206,7 @@ def _the_audit_log_names_them(admin: Browser) -> None:
     assert ("post_pool", "o@example.org") in by
 
 
-def _stays_outside(browser, case: Case) -> None:
+def _stays_outside(browser, case: Case, password: str) -> None:
     """Each brings something that is not meant for this browser at this Airflow, and gets no cookie for it."""
     one = browser()
     state = one.asks()
@@ -208,13 +232,32 @@ def _stays_outside(browser, case: Case) -> None:
     for token in (
         token_of(case, aud="urn:airflow.apache.org:task"),
         token_of(case, sub="stranger", since=1.0),
-        token_of(case, kind="password"),
         token_of(case, since=time.time() - 13 * 3600),
         jwt.encode({"sub": "a"}, "x" * 64, algorithm="HS512"),
     ):
         assert _bearer(one, token) == 403
-    assert one.http.post("/auth/token", json={"username": "admin", "password": "admin"}).status_code == 501
-    assert one.http.get("/auth/password").status_code == 404
+    _the_password_of_last_resort(browser(), case, password)
+
+
+def _the_password_of_last_resort(one: Browser, case: Case, password: str) -> None:
+    """Where it is kept it opens everything, and nothing else does; elsewhere there is no such way."""
+    wrong = one.http.post("/auth/token", json={"username": "admin", "password": "admin"}).status_code
+    if not password:
+        assert (wrong, one.http.get("/auth/password").status_code) == (501, 404)
+        assert (
+            one.http.post("/auth/password", data={"password": case.secrets.admin_password}).status_code == 403
+        )
+        assert _bearer(one, token_of(case, kind="password")) == 403
+        return
+    assert wrong == 401
+    assert "password of last resort" in one.http.get("/auth/password").text
+    refused = one.http.post("/auth/password", data={"password": f"{password}x"})
+    assert (refused.status_code, one.token()) == (403, "")
+    assert one.http.post("/auth/password", data={"password": password}).is_redirect
+    assert (one.may("/api/v2/connections"), one.may("/")) == (200, 200)
+    made = one.http.post("/auth/token", json={"username": "admin", "password": password})
+    assert (made.status_code, _bearer(one, made.json()["access_token"])) == (201, 200)
+    _signs_out(one)
 
 
 def _a_stale_cookie_is_in_nobody_s_way(browser, case: Case) -> None:

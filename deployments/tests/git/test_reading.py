@@ -15,7 +15,7 @@ from deployments.domain.code_archive import Unpacked
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_manifest import Manifest
 from deployments.domain.git_hosts import Listed
-from deployments.git import ask, child, keys
+from deployments.git import ask, child, history, keys
 from deployments.git.wish import Commit, GitRefused, GitWish, RefusalKind
 from deployments.tests.git.repositories import LINK, PROGRAM, SUBMODULE
 from deployments.tests.git.servers import Tcp
@@ -65,7 +65,7 @@ def in_this_process(wish: GitWish) -> ask.Answer:
     if not found:
         return ask.Answer(said[0]["head"])
     unpacked = Unpacked(Manifest.read(found["manifest"]), found["left_out"])
-    return ask.Answer(said[0]["head"], Commit(*found["commit"]), unpacked)
+    return ask.Answer(said[0]["head"], Commit(*found["commit"]), unpacked, found["rewritten"])
 
 
 def refused(read, *args, **changes) -> GitRefused:
@@ -94,6 +94,31 @@ def test_the_newest_commit_comes_whole_over_https_and_only_when_it_is_wanted(rea
         answer = read(https.url("dags.git"), **changes)
         assert (answer.head, answer.commit) == (repository.first, None)
     assert not any(path.endswith("git-upload-pack") for path in https.asked)  # a look asks for no object
+
+
+def test_a_branch_that_was_rewritten_is_noticed_and_one_that_went_on_is_not(read, https, repository):
+    base = repository.first
+    for number in range(3):
+        ahead = repository.commit({"dags/one.py": b"X = %d\n" % number})
+    url = https.url("dags.git")
+    assert not read(url, after=base).rewritten  # some commits later
+    assert not read(url, after=ahead).rewritten
+    repository.move("main", base)
+    other = repository.commit({"dags/one.py": b"X = 'another way'\n"})
+    repository.commit({"dags/one.py": b"X = 'and on'\n"})
+    answer = read(url, after=ahead, apart=True)
+    assert answer.rewritten
+    assert paths(answer)["dags/one.py"] == 13
+    assert not read(url, after=other).rewritten
+    assert not read(url, after="").rewritten  # the first
+
+
+def test_what_goes_wrong_while_the_history_is_read_stops_no_deploy(read, https, repository, monkeypatch):
+    repository.commit({"dags/one.py": b"1"})
+    repository.commit({"dags/one.py": b"2"})
+    monkeypatch.setattr(history, "HISTORY_BYTES", 10)
+    answer = read(https.url("dags.git"), after="f" * 40)
+    assert (answer.rewritten, answer.commit is not None) == (False, True)
 
 
 def test_a_subfolder_what_is_left_out_and_what_may_be_run(read, https, repository):

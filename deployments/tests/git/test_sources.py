@@ -124,7 +124,12 @@ def test_what_was_rolled_back_is_not_deployed_by_the_next_look(followed, reposit
     assert Deploy.objects.get(number=4).git["sha"] == newest
     repository.move("main", repository.first)  # rewritten: it stands at the older commit again
     look(followed)
-    assert Deploy.objects.get(number=5).git["sha"] == repository.first
+    rewritten = Deploy.objects.get(number=5)
+    assert (rewritten.git["sha"], rewritten.git["rewritten"]) == (repository.first, newest)
+    assert rewritten.git["notes"][0].startswith(
+        "The history of main was rewritten: this commit does not descend"
+    )
+    assert "rewritten" not in Deploy.objects.get(number=4).git
 
 
 def test_on_a_click_alone(followed, repository, bob):

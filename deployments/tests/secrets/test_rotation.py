@@ -11,9 +11,10 @@ from django.db import models
 
 from console.kit.crypto import DecryptionError
 from deployments.clusters import connections
-from deployments.models import Cluster, DeploymentSecret
-from deployments.secrets import vault
+from deployments.models import AlertChannel, Cluster, DeploymentSecret
+from deployments.secrets import alert_channels, vault
 from deployments.secrets.rotation import rotate_all
+from deployments.tests.one_of_everything import furnish_alerts
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +44,18 @@ def test_second_factors_survive_a_rotation(alice, settings):
     assert RecoveryCodes(again["recovery_codes"]).get_unused_codes() == codes
     assert again["totp"].data != sealed["totp"]
     assert totp.instance.pk == again["totp"].pk
+
+
+def test_the_address_and_the_secret_of_a_webhook_survive_a_rotation(workspace, settings):
+    furnish_alerts(workspace, path="kept")
+    secret = alert_channels.secret_of(AlertChannel.objects.get())
+    new = Fernet.generate_key().decode()
+    settings.ENCRYPTION_KEYS = [new, *settings.ENCRYPTION_KEYS]
+    assert rotate_all() == 2
+    settings.ENCRYPTION_KEYS = [new]
+    channel = AlertChannel.objects.get()
+    assert alert_channels.url_of(channel) == "https://hooks.example/kept"
+    assert alert_channels.secret_of(channel) == secret
 
 
 def test_a_rotation_cut_short_is_completed_by_the_next(deployment, settings, monkeypatch):
@@ -91,5 +104,7 @@ def test_every_encrypted_column_is_rotated():
         "EnvironmentVariable.sealed",
         "VariableRevision.sealed",
         "Cluster.sealed_config",
+        "AlertChannel.sealed_url",
+        "AlertChannel.sealed_secret",
     }
     assert DeploymentSecret

@@ -8,44 +8,72 @@ import click
 from airdeck_cli import contexts
 from airdeck_cli.client import Client
 from airdeck_cli.contexts import Context
-from airdeck_cli.errors import USAGE, CliError
+from airdeck_cli.errors import NOT_ALLOWED, USAGE, CliError
 from airdeck_cli.finding import workspace_of
 from airdeck_cli.output import is_terminal, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
+SIGN_IN = "adk_s_"  # how a token begins that a sign-in gave
+
 
 @click.command()
 @click.argument("url", default="")
-@click.option("--token-stdin", is_flag=True, help="Read the token from standard input.")
+@click.option("--no-browser", is_flag=True, help="Open no browser; only show the address and the code.")
+@click.option("--token-stdin", is_flag=True, help="Keep the API token that standard input has instead.")
 @click.option("--name", default="", help="What to call this console; its host without.")
 @click.pass_obj
-def login(at: Globals, /, url: str, token_stdin: bool, name: str) -> None:
-    """Sign in to a console with an API token of your own.
+def login(at: Globals, /, url: str, no_browser: bool, token_stdin: bool, name: str) -> None:
+    """Sign in to a console, by confirming a code in a browser.
 
-    Make it in the console: Account, API tokens. It is asked for without being shown, or read with --token-stdin, and
-    kept in a file that only you can read.
+    The browser may be on another device. What signs you in is kept for 30 days, in a file that only you can read. With
+    --token-stdin an API token that was made in the console is kept instead.
     """
     chosen, known = contexts.read_all()
     address = contexts.clean_url(url) if url else known[chosen].url if chosen in known else ""
     if not address:
         raise CliError("Name the console: airdeck login https://airdeck.example.org", USAGE)
     warn_of_clear_text(address)
+    label = name or address.partition("://")[2]
     if token_stdin:
-        token = sys.stdin.readline().strip()
+        typed = (
+            click.prompt("API token", hide_input=True, err=True) if is_terminal() else sys.stdin.readline()
+        )
+        token = typed.strip()
+        contexts.check_token(token)
     elif is_terminal():
-        token = click.prompt(f"API token of {address}", hide_input=True, err=True).strip()
+        from airdeck_cli.device import sign_in
+
+        token = sign_in(Client(Context(address), ca=at.ca, debug=at.debug), browser=not no_browser)
     else:
         raise CliError(
-            "Nobody can be asked here. Pipe the token in with --token-stdin, or set AIRDECK_TOKEN.", USAGE
+            "Nobody can be asked here. Pipe an API token in with --token-stdin, or set AIRDECK_TOKEN.", USAGE
         )
-    contexts.check_token(token)
     me = Client(Context(address, token), ca=at.ca, debug=at.debug).get("/me")
     place = me["token"]["workspace"] or {}
-    label = name or address.partition("://")[2]
+    earlier = known.get(label)
     known[label] = Context(address, token, str(place.get("id", "")), str(place.get("name", "")))
     contexts.write_all(label, known)
     click.echo(f"Signed in to {address} as {me['email']} with the token {me['token']['name']}.")
     note(f"The token is kept in {contexts.folder() / 'contexts.json'}, which only you can read.")
+    if earlier is not None and earlier.url == address and earlier.token != token:
+        try:
+            _end_sign_in(at, earlier)
+        except CliError as broken:
+            note(f"The earlier sign-in could not be ended: {broken}")
+
+
+def _end_sign_in(at: Globals, context: Context) -> str:
+    """Revoke what a sign-in gave; a token that was made in the console stays. What became of it, as a sentence. Raises
+    CliError when the console cannot be asked."""
+    if not context.token.startswith(SIGN_IN):
+        return "Its API token stays valid until you revoke it in the console."
+    try:
+        Client(context, ca=at.ca, debug=at.debug).send("DELETE", "/me/token")
+    except CliError as refused:
+        if refused.exit_code == NOT_ALLOWED:
+            return "It was signed out already."
+        raise
+    return "It is signed out."
 
 
 def warn_of_clear_text(url: str) -> None:
@@ -61,15 +89,26 @@ def warn_of_clear_text(url: str) -> None:
 
 @click.command()
 @click.argument("name", default="")
-def logout(name: str) -> None:
-    """Forget a console and its token. The token itself stays valid: revoke it in the console."""
+@click.option("--forget", is_flag=True, help="Forget it even if the console cannot be reached.")
+@click.pass_obj
+def logout(at: Globals, /, name: str, forget: bool) -> None:
+    """Sign out of a console and forget it. An API token that was made there stays valid."""
     chosen, known = contexts.read_all()
-    label = name or chosen
+    label = name or at.context or chosen
     if label not in known:
         raise CliError(f"There is no context {label}." if label else "You are signed in nowhere.", USAGE)
+    try:
+        ended = _end_sign_in(at, known[label])
+    except CliError as broken:
+        if not forget:
+            raise CliError(
+                f"{broken} The sign-in stays valid, so it is kept; --forget forgets it here alone.",
+                broken.exit_code,
+            ) from None
+        ended = "Its sign-in stays valid: revoke it in the console, under Account, API tokens."
     del known[label]
     contexts.write_all(next(iter(known), "") if label == chosen else chosen, known)
-    click.echo(f"Forgot {label}. Its token stays valid until you revoke it in the console.")
+    click.echo(f"Forgot {label}. {ended}")
 
 
 @click.command()

@@ -26,6 +26,12 @@ UNDER_WAY = {"received", "checking", "building", "activating"}  # by an earlier 
 @click.option("--dry-run", is_flag=True, help="Say what would be deployed, and deploy nothing.")
 @click.option("--follow-links", is_flag=True, help="Pack what links lead to, also out of the folder.")
 @click.option("--despite-syntax", is_flag=True, help="Deploy also when a file does not compile.")
+@click.option(
+    "--image",
+    metavar="REF",
+    default=None,
+    help="Deploy this image in place of the runtime's, and no folder; \"\" is the runtime's.",
+)
 @click.option("--dags", is_flag=True, help="Taken for Astro's sake: it is always the DAGs.")
 @click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
 @wait_options(300)
@@ -41,6 +47,7 @@ def deploy(
     dry_run: bool,
     follow_links: bool,
     despite_syntax: bool,
+    image: str | None,
     dags: bool,
     force: bool,
     wait: bool,
@@ -51,6 +58,13 @@ def deploy(
 
     Left out: .git, caches, virtual environments, .env files, and what .airdeckignore says. The folder is only read.
     """
+    if image is not None:
+        if dry_run or dags:
+            raise CliError("--image deploys an image alone: leave out --dry-run and --dags.", USAGE)
+        _deploy_image(
+            at, image, (deployment, named), description, wait=wait, seconds=wait_time, output=output
+        )
+        return
     from airdeck_cli import git_facts
 
     packed = pack(folder, follow_links=follow_links)
@@ -73,6 +87,29 @@ def deploy(
     _report(client, found, answer, wait=wait, seconds=wait_time, output=output)
 
 
+def _deploy_image(
+    at: Globals,
+    image: str,
+    names: tuple[str, str],
+    description: str,
+    *,
+    wait: bool,
+    seconds: int,
+    output: str,
+) -> None:
+    """The cluster pulls it, so that nothing of it passes through here."""
+    client = at.client()
+    found = find_deployment(client, *names)
+    answer = client.send(
+        "POST",
+        f"/deployments/{found['release_name']}/deploys/image",
+        {"image": image, "description": description},
+        headers={"Idempotency-Key": new_key()},
+        repeatable=True,
+    ).body
+    _report(client, found, answer, wait=wait, seconds=seconds, output=output, what="image")
+
+
 def _upload(client: Client, release_name: str, packed: Packed, query: dict[str, str]) -> dict[str, Any]:
     archive = packed.archive()
     digest = base64.b64encode(hashlib.sha256(archive.getbuffer()).digest()).decode()
@@ -90,7 +127,14 @@ def _upload(client: Client, release_name: str, packed: Packed, query: dict[str, 
 
 
 def _report(
-    client: Client, found: dict[str, Any], answer: dict[str, Any], *, wait: bool, seconds: int, output: str
+    client: Client,
+    found: dict[str, Any],
+    answer: dict[str, Any],
+    *,
+    wait: bool,
+    seconds: int,
+    output: str,
+    what: str = "code",
 ) -> None:
     operation, made, plan = answer["operation"], answer["deploy"], answer["plan"] or {}
     for line in plan.get("notes", []):
@@ -107,7 +151,7 @@ def _report(
 
     def table() -> None:
         if not answer["changed"]:
-            click.echo(f"{found['name']} has this code already. There is nothing to do.")
+            click.echo(f"{found['name']} has this {what} already. There is nothing to do.")
             return
         click.echo(f"Deploy {made['number']} is {'active' if wait else 'under way'}.")
         if not wait:

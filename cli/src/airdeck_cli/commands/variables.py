@@ -115,6 +115,11 @@ def variable_set(
     given = _given(settings)
     if load == bool(given):
         raise CliError("Say what to set: either KEY=VALUE, or --load with a .env file.", USAGE)
+    if secret and any("=" in each for each in settings):
+        note(
+            "Warning: arguments are in the list of processes, and in the history of your shell. KEY alone takes the "
+            "value from standard input."
+        )
     text = _loaded(file) if load else ""
     client = at.client()
     found = find_deployment(client, deployment, named)

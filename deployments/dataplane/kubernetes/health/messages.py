@@ -17,11 +17,13 @@ _WEBHOOK_LOST = re.compile(r'failed calling webhook "([^"]{1,253})"')
 _KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
 
 
-def image_pull(subject: str, image: str, reason: str, message: str) -> str:
-    """Why an image cannot be had."""
+def image_pull(
+    subject: str, image: str, reason: str, message: str, *, whose: str = " of its runtime", secret: str = ""
+) -> str:
+    """Why an image cannot be had. `whose` image it is, and what to do about a login that is missing or wrong."""
     what, text = f"{subject} can't pull {clause(image, 300) or 'its image'}", message.lower()
     if reason == "InvalidImageName":
-        return f"{what}: that is not a valid name of an image. Correct the image of its runtime."
+        return f"{what}: that is not a valid name of an image. Correct the image{whose}."
     if "toomanyrequests" in text or "rate limit" in text:
         return (
             f"{what}: the registry limits how often images are pulled. Mirror it, or sign in to the registry."
@@ -30,9 +32,9 @@ def image_pull(subject: str, image: str, reason: str, message: str) -> str:
         word in text
         for word in ("denied", "unauthorized", "authentication required", "forbidden", "no basic auth")
     ):
-        return f"{what}: the registry denies access. Check the image pull secret and the image's name."
+        return f"{what}: the registry denies access. {secret or "Check the image pull secret and the image's name."}"
     if "not found" in text or "manifest unknown" in text:
-        return f"{what}: the registry has no such image. Check the image and the tag of its runtime."
+        return f"{what}: the registry has no such image. Check the image and the tag{whose}."
     if any(
         word in text
         for word in ("timeout", "deadline exceeded", "no such host", "connection refused", "x509")

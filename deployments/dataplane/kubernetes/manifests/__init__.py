@@ -1,18 +1,20 @@
 """What a Deployment is in a Kubernetes cluster, as plain documents. Pure: no I/O, no clock, no randomness.
 
-DAG files come with the image: the catalogue's image of a runtime, or one that an operator builds on it, holds them
-in /opt/airflow/dags. Nothing is mounted there, because nothing would fill it.
+Until the first deploy of code DAG files come with the image, the runtime's or the Deployment's own, in
+/opt/airflow/dags. Nothing is mounted there, because nothing would fill it.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import (
     access,
     address,
     autoscaling,
     components,
     configuration,
+    image_check,
     migration,
     namespace,
     network,
@@ -68,10 +70,15 @@ def render(inputs: Inputs) -> Rendered:
         *upkeep.budgets(inputs),
         *upkeep.cleanup(inputs),
     )
+    registry = (
+        (image_check.registry(inputs.meta(names.OWN_REGISTRY), inputs.secrets.registry_login),)
+        if inputs.release.image
+        else ()
+    )
     return Rendered(
         (
             (Phase.NAMESPACE, fence),
-            (Phase.CONFIGURATION, configuration.objects(inputs, template)),
+            (Phase.CONFIGURATION, (*configuration.objects(inputs, template), *registry)),
             (Phase.MIGRATION, (migration.job(inputs),)),
             (Phase.COMPONENTS, running),
             (Phase.ADDRESS, address.ingress(inputs)),

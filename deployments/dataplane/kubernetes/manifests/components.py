@@ -177,7 +177,7 @@ def _code_server_container(inputs: Inputs) -> Manifest:
     alive = {"tcpSocket": {"port": conf.CODE_PORT}, "timeoutSeconds": 10}
     return {
         "name": names.CODE_SERVER,
-        "image": inputs.image,
+        "image": inputs.runtime_image,  # never one of the user's: it may read the code of the Deployment
         "command": ["python", f"{conf.OURS}/files/{conf.CODE_SERVER_FILES[0]}"],
         "env": [*secret, *plain],
         "ports": [{"name": "code", "containerPort": conf.CODE_PORT, "protocol": "TCP"}],

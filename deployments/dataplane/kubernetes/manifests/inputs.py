@@ -41,7 +41,12 @@ class Inputs:
 
     @property
     def image(self) -> str:
-        """Airflow's image: the catalogue's, or the official one of that version."""
+        """What Airflow's parts run: the Deployment's own image, or its runtime's."""
+        return self.settings.image(self.release.image) if self.release.image else self.runtime_image
+
+    @property
+    def runtime_image(self) -> str:
+        """The catalogue's image, or the official one of that version."""
         runtime = self.release.runtime
         return self.settings.image(runtime.image or f"apache/airflow:{runtime.airflow_version}")
 

@@ -24,7 +24,7 @@ def job(inputs: Inputs) -> Manifest:
     """Migrates the Deployment's own database to its runtime. The name is a hash of what the Job does: one that is there
     and Complete is done. One that failed must be deleted before it is tried again."""
     labels = names.labels(inputs.ref, names.MIGRATION)
-    spec = _spec(inputs.settings, inputs.image, names.KEYS, labels)
+    spec = _spec(inputs.settings, inputs.runtime_image, names.KEYS, labels)
     meta = inputs.meta(_name(spec), names.MIGRATION)
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": spec}
 

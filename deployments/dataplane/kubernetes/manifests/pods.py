@@ -46,7 +46,14 @@ def airflow_pod(inputs: Inputs, program: Program) -> Manifest:
     }
     token = program.component in roles(inputs.release)
     spec: Manifest = {
-        **base_spec(inputs.settings, program.component, uid=AIRFLOW_UID, gid=0, token=token),
+        **base_spec(
+            inputs.settings,
+            program.component,
+            uid=AIRFLOW_UID,
+            gid=0,
+            token=token,
+            own_registry=bool(inputs.release.image),
+        ),
         "terminationGracePeriodSeconds": program.grace,
         "containers": [airflow_container(inputs, program, program.component)],
         "volumes": _volumes(program),
@@ -57,9 +64,16 @@ def airflow_pod(inputs: Inputs, program: Program) -> Manifest:
 
 
 def base_spec(
-    settings: ClusterSettings, account: str, *, uid: int, gid: int, token: bool = False
+    settings: ClusterSettings,
+    account: str,
+    *,
+    uid: int,
+    gid: int,
+    token: bool = False,
+    own_registry: bool = False,
 ) -> Manifest:
-    """What holds for every pod of ours. `token` says that it speaks to the Kubernetes API."""
+    """What holds for every pod of ours. `token` says that it speaks to the Kubernetes API, `own_registry` that its
+    image is the Deployment's own."""
     spec: Manifest = {
         "serviceAccountName": account,
         "automountServiceAccountToken": token,
@@ -72,8 +86,9 @@ def base_spec(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
-    if settings.pull_secret_name:
-        spec["imagePullSecrets"] = [{"name": settings.pull_secret_name}]
+    secrets = [settings.pull_secret_name, names.OWN_REGISTRY if own_registry else ""]
+    if any(secrets):
+        spec["imagePullSecrets"] = [{"name": name} for name in secrets if name]
     return spec
 
 

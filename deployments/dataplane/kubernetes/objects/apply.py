@@ -23,7 +23,7 @@ WAVES = {
     **dict.fromkeys(("Service", "Deployment", "StatefulSet", "Job", "CronJob", "PodDisruptionBudget"), 2),
     **dict.fromkeys(("Ingress", "ScaledObject"), 3),
 }
-PRUNED_SECRETS = frozenset((names.VARIABLES, names.REDIS_CONFIG, names.REGISTRY))
+PRUNED_SECRETS = frozenset((names.VARIABLES, names.REDIS_CONFIG, names.REGISTRY, names.OWN_REGISTRY))
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _running(api: Api, found: Json) -> tuple[str, bool]:
     message = f"Migrating the database (the Job runs for {exact(seconds)})."
     if seconds < QUIET_SECONDS:
         return message, False
-    reported = signals.of_job(found, _pods(api, found), _events(api, found), now)
+    reported = signals.of_job(found, _pods(api, found), events(api, found), now)
     if reported is None or reported.state is not ComponentState.FAILING:
         return message, False
     return reported.sentence, True
@@ -93,7 +93,8 @@ def _why(api: Api, found: Json, failure: Json) -> str:
     return clause(why_ended(lines) or failure.get("message") or reason or "the Job failed", 500)
 
 
-def _events(api: Api, found: Json) -> list[Json]:
+def events(api: Api, found: Json) -> list[Json]:
+    """Warnings in the Job's namespace, of the last hour."""
     path = path_of("v1", "Event", found["metadata"]["namespace"])
     return api.items(path, "a Job's events", fieldSelector="type=Warning", limit="500")
 

@@ -15,7 +15,7 @@ from deployments.dataplane.kubernetes.objects import apply
 from deployments.dataplane.kubernetes.objects import inventory as inv
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.steps import scaling, template_database, upgrade
-from deployments.dataplane.kubernetes.target import Target
+from deployments.dataplane.kubernetes.target import Target, component_of
 from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import code_schema, databases
 from deployments.dataplane.postgres.code_store import PostgresCode
@@ -50,15 +50,23 @@ class Task:
             return progress
         if progress := self._database(known):
             return progress
-        if self.release.code:
-            self._code().activate(self.release.code)
         rendered = self._rendered()
+        if self.release.code and not self._image_waits(rendered):
+            self._code().activate(self.release.code)
         if self.release.hibernating:
             if progress := self._asleep(known, rendered):
                 return progress
         elif progress := self._upgrade(known, rendered):
             return progress
-        return self._objects(known, rendered)
+        if (progress := self._objects(known, rendered)) is None and self.release.code:
+            self._code().activate(self.release.code)
+        return progress
+
+    def _image_waits(self, rendered: Rendered) -> bool:
+        """Whether components are still to be asked to run another image: no new code runs in the old one."""
+        desired, name = _images(rendered.of(Phase.COMPONENTS)), names.DAG_PROCESSOR
+        present = _images(self.seen.workloads if self.seen else self.target.workloads())
+        return name in present and present[name] != desired.get(name)
 
     def readiness(self, seen: Observed) -> Progress:
         """Everything is applied: what is not ready yet? When nothing, that is written down."""
@@ -200,6 +208,15 @@ class Task:
     def _job(rendered: Rendered) -> Json:
         (job,) = rendered.of(Phase.MIGRATION)
         return job
+
+
+def _images(workloads: Sequence[Json]) -> dict[str, str]:
+    """The image of each component's first container, by component."""
+    return {
+        component_of(one): str(one["spec"]["template"]["spec"]["containers"][0].get("image", ""))
+        for one in workloads
+        if one.get("kind", "Deployment") == "Deployment"  # in a list an API server leaves it out
+    }
 
 
 def _standing(components: tuple[Component, ...]) -> str:

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -13,6 +12,7 @@ from deployments.dataplane.local.supervisor.specs import running_pid
 from deployments.dataplane.reading import Since, Usage
 
 FRESH_SECONDS = 10.0  # one walk through the table serves all Deployments that are read in this time
+NOTED = "noted"  # in a sample, when the table was read that it is of
 NOTHING_RUNS = "No process of it runs on this machine."
 
 
@@ -29,7 +29,8 @@ class _Process:
 class _Table:
     """The process table as last seen. It is kept because to read it takes a tenth of a second, and for nothing else."""
 
-    at: float = float("-inf")
+    at: float = float("-inf")  # by the monotonic clock
+    noted: float = 0.0  # the same by the clock of the day, which outlives this process
     processes: Mapping[int, _Process] = field(default_factory=dict)
     children: Mapping[int, list[int]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -38,7 +39,7 @@ class _Table:
         """Itself, read again when it is old."""
         with self.lock:
             if time.monotonic() - self.at > FRESH_SECONDS:
-                self.processes = _seen()
+                self.processes, self.noted = _seen(), time.time()
                 self.children = {}
                 for pid, process in self.processes.items():
                     self.children.setdefault(process.parent, []).append(pid)
@@ -49,7 +50,7 @@ class _Table:
 _table = _Table()
 
 
-def usage(folder: Path, since: Since | None, now: datetime) -> Usage:
+def usage(folder: Path, since: Since | None) -> Usage:
     """What the programs with a spec in this Deployment's folder use. CPU is what was used since the reading before: of
     a program that has started in the meantime, since its start."""
     table = _table.fresh()
@@ -65,15 +66,17 @@ def usage(folder: Path, since: Since | None, now: datetime) -> Usage:
         memory += sum(map(_memory, family))
     if not cpu:
         return Usage(absent=NOTHING_RUNS)
-    return Usage(cores=_cores(cpu, since, now), memory_bytes=memory, cpu=cpu)
+    return Usage(cores=_cores(cpu, since, table.noted), memory_bytes=memory, cpu=cpu | {NOTED: table.noted})
 
 
-def _cores(cpu: Mapping[str, float], since: Since | None, now: datetime) -> float | None:
-    """Cores in use on average since the reading before; None without one."""
-    if since is None or not since.cpu or (now - since.at).total_seconds() < 1:
+def _cores(cpu: Mapping[str, float], since: Since | None, noted: float) -> float | None:
+    """Cores in use on average from the table of the reading before to this one; None without one, or where both
+    readings saw the same."""
+    before = since.cpu.get(NOTED, 0.0) if since is not None else 0.0
+    if since is None or not before or noted - before < 1.0:
         return None
     used = sum(max(0.0, seconds - since.cpu.get(key, 0.0)) for key, seconds in cpu.items())
-    return used / (now - since.at).total_seconds()
+    return used / (noted - before)
 
 
 def _seen() -> Mapping[int, _Process]:

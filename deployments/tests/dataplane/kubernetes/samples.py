@@ -8,7 +8,13 @@ from typing import Any
 
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
-from deployments.dataplane.kubernetes.manifests import Inputs, Manifest, render, template_objects
+from deployments.dataplane.kubernetes.manifests import (
+    Inputs,
+    Manifest,
+    image_check,
+    render,
+    template_objects,
+)
 from deployments.domain.spec import QueueSpec, Release, RuntimeSpec, Secrets, au_size
 from deployments.domain.states import Executor
 
@@ -113,6 +119,17 @@ def templates(asked: Inputs) -> list[Manifest]:
     """What migrates the template database of the same runtime."""
     url = "postgresql://airdeck_template_3_3_1:marked-template-password@10.9.0.5/draft"
     return list(template_objects(asked.release.runtime, asked.settings, url))
+
+
+def image_job() -> Manifest:
+    """What looks at an image."""
+    asked = inputs(settings=RICH)
+    meta = {
+        "name": names.image_check("a wish"),
+        "namespace": asked.namespace,
+        "labels": names.labels(asked.ref, names.IMAGE_CHECK),
+    }
+    return image_check.job(meta, asked.settings, "registry.example/team/airflow:1")
 
 
 def by_id(found: Iterable[Manifest]) -> dict[tuple[str, str], Manifest]:

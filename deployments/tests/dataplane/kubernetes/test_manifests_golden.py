@@ -23,6 +23,7 @@ from deployments.tests.dataplane.kubernetes import samples
 
 GOLDEN = Path(__file__).with_name("golden")
 NEWEST = "3.3"
+OWN_IMAGE = "registry.example/team/airflow@sha256:" + "ab" * 32
 OLDEST_CLUSTER, NEWEST_CLUSTER = "1.31.0", "1.37.0"
 WITHOUT_SCHEMA = {"ScaledObject", "TriggerAuthentication"}  # KEDA's own kinds; their form is tested by hand
 
@@ -76,6 +77,28 @@ def test_the_manifests_are_those_in_the_files(minor, executor, shape):
     assert newest == file.read_text()
 
 
+def _same(name: str, text: str) -> None:
+    file = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def test_the_job_that_looks_at_an_image_is_that_in_the_file():
+    job = samples.image_job()
+    containers = job["spec"]["template"]["spec"]["containers"]
+    containers[0]["command"][2] = "the file image_check.py"
+    _same("image-check.yaml", yaml.dump(job, Dumper=Dumper, sort_keys=False, width=200))
+
+
+def test_an_image_of_its_own_changes_what_the_file_says():
+    own = samples.inputs(Executor.CELERY, "smallest", image=OWN_IMAGE)
+    found = yaml.dump_all(
+        [_short(each) for each in samples.documents(own)], Dumper=Dumper, sort_keys=False, width=200
+    )
+    _same("own-image.diff", _difference(_yaml(NEWEST, Executor.CELERY, "smallest"), found))
+
+
 def test_there_is_no_file_that_no_test_reads():
     expected = {
         f"{minor}-{executor}-{shape}.{'yaml' if minor == NEWEST else 'diff'}"
@@ -83,6 +106,7 @@ def test_there_is_no_file_that_no_test_reads():
         for executor in Executor
         for shape in samples.SHAPES
     }
+    expected |= {"image-check.yaml", "own-image.diff"}
     assert {file.name for file in GOLDEN.iterdir()} == expected
 
 
@@ -117,6 +141,7 @@ def test_every_object_meets_the_schema_of_its_kind_strictly(cluster):
             if key not in checked:
                 _check(cluster, document)
                 checked.add(key)
+    _check(cluster, samples.image_job())
     assert len(checked) > 100
 
 

@@ -58,7 +58,7 @@ def story(harness: LocalHarness, case: Case, succeeded: str) -> None:
         seen[:] = [read(harness, case.ref, since)]
         queued = [(queue.name, queue.queued) for queue in seen[0].queues]
         both = bool(seen[0].failed_runs) and ("nowhere", 1) in queued and "daily" in seen[0].dags
-        return both and seen[0].import_error_count == 1
+        return both and seen[0].import_error_count == 1 and seen[0].usage.cores is not None
 
     try:
         until(all_is_so, seconds=120)

@@ -12,6 +12,7 @@ import pytest
 
 from console.tests.services import STATE
 from deployments.dataplane.kubernetes.manifests import configuration
+from deployments.dataplane.local.runtimes import runtimes
 from deployments.dataplane.postgres import code_schema
 from deployments.domain.code_project import plugins_digest
 from deployments.domain.spec import RuntimeSpec
@@ -21,6 +22,7 @@ from deployments.tests.code.served import ADMIN, PASSWORD, TOKEN, Owner, code_se
 from deployments.tests.code.wheels import Index
 from deployments.tests.dataplane.contract import NEWER, OLDER, Case, converge, new_case, remove
 from deployments.tests.dataplane.local.airflow_local import LocalHarness, rows, task_logs, until
+from deployments.tests.dataplane.local.test_image_script import look_at
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -120,6 +122,7 @@ def test_a_run_finishes_on_the_code_with_which_it_began(harness, runtime: Runtim
         case = _what_does_not_import_is_told_until_it_is_mended(harness, case, later)
         assert _pids(harness, case) == pids  # no deploy restarted anything
         _a_code_server_serves_this_airflow_too(harness, case, tmp_path)
+        look_at(runtimes.python(STATE, runtime.version), runtime.airflow_version, tmp_path)
         if runtime is NEWER:
             _a_project_runs_with_its_packages(harness, case, scene)
     finally:

@@ -2,17 +2,26 @@
 
 import pytest
 
+from deployments.dataplane.contract import AIRFLOW_PASSWORD
+from deployments.dataplane.local.driver import LocalDriver
 from deployments.tests.code.contract import CodeContract
 from deployments.tests.dataplane import sign_in_story
 from deployments.tests.dataplane.contract import Case, DriverContract, LifeContract, remove
-from deployments.tests.dataplane.local.airflow_local import LocalHarness, assert_runs_a_dag, door
+from deployments.tests.dataplane.local.airflow_local import LocalHarness, assert_runs_a_dag, config, door
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
 
+class WithPassword(LocalHarness):
+    """Where an operator keeps the password of last resort; in test_airflow.py nobody does, as in production."""
+
+    def new_driver(self) -> LocalDriver:
+        return LocalDriver(config(**{AIRFLOW_PASSWORD: "yes"}))
+
+
 @pytest.fixture(scope="module")
 def harness():
-    made = LocalHarness()
+    made = WithPassword()
     made.running()
     yield made
     remove(made, made.running())
@@ -25,7 +34,7 @@ class TestLocalDataPlane(DriverContract, CodeContract):
 def test_three_people_come_in_as_themselves_and_nobody_else_does(harness):
     """On the older runtime; on the newer one in test_airflow.py."""
     case = harness.running()
-    sign_in_story.story(harness, case, *door(case))
+    sign_in_story.story(harness, case, *door(case), password=case.secrets.admin_password)
 
 
 class TestLife(LifeContract):

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,25 +52,26 @@ def note(folder: Path, pid: int) -> Path:
 
 
 def test_a_program_counts_with_all_that_it_started(tmp_path, family):
-    now = datetime.now(UTC)
     note(tmp_path, family.pid)
-    assert usage.usage(tmp_path, None, now).cores is None  # there is nothing to compare with
+    assert usage.usage(tmp_path, None).cores is None  # there is nothing to compare with
     assert family.stdout.readline() == "spent\n"
-    found = usage.usage(tmp_path, Since(now - timedelta(seconds=10), {"another that has ended": 3.0}), now)
+    before = Since(datetime.now(UTC), {"another that has ended": 3.0, usage.NOTED: time.time() - 10})
+    found = usage.usage(tmp_path, before)
     assert found.memory_bytes > MEMORY
     assert 0.05 <= found.cores < 0.5
     assert found.absent == ""
+    assert usage.usage(tmp_path, Since(datetime.now(UTC), found.cpu)).cores is None  # too soon to say
 
 
 def test_without_processes_there_is_a_reason(tmp_path):
-    assert usage.usage(tmp_path, None, datetime.now(UTC)).absent == usage.NOTHING_RUNS
+    assert usage.usage(tmp_path, None).absent == usage.NOTHING_RUNS
 
 
 def test_a_number_that_a_stranger_has_by_now_does_not_count(tmp_path):
     file = note(tmp_path, os.getpid())
     long_ago = time.time() - 10 * 365 * 86_400
     os.utime(file, (long_ago, long_ago))
-    assert usage.usage(tmp_path, None, datetime.now(UTC)).absent == usage.NOTHING_RUNS
+    assert usage.usage(tmp_path, None).absent == usage.NOTHING_RUNS
 
 
 def test_the_table_is_read_once_for_many(tmp_path, family, monkeypatch):
@@ -78,5 +79,5 @@ def test_the_table_is_read_once_for_many(tmp_path, family, monkeypatch):
     looks = []
     monkeypatch.setattr(usage, "_seen", lambda: looks.append(1) or {})
     for _ in range(5):
-        usage.usage(tmp_path, None, datetime.now(UTC))
+        usage.usage(tmp_path, None)
     assert len(looks) <= 1

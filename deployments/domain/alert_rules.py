@@ -1,0 +1,203 @@
+"""What an alert rule may watch for: kinds, amounts, limits, and the sentences about them. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+DAG_LENGTH = 250  # of a DAG's name, in Airflow's own table
+MOST_CHANNELS = 20  # of a Workspace
+MOST_RULES = 100  # of a Workspace, and of a Deployment
+MOST_ADDRESSES = 10  # of one channel
+CHANNEL_NAME_LENGTH = 64
+URL_LENGTH = 2000
+SILENCE_HOURS = (1, 4, 24, 168)
+
+
+class RuleKind(StrEnum):
+    """What a rule watches for."""
+
+    UNHEALTHY = "unhealthy"
+    STALLED = "stalled"
+    DEPLOY_FAILED = "deploy_failed"
+    RUN_FAILED = "run_failed"
+    NO_SUCCESS = "no_success"
+    QUEUE_WAITING = "queue_waiting"
+    QUEUE_MISSING = "queue_missing"
+    IMPORT_ERRORS = "import_errors"
+    SCHEDULER_SILENT = "scheduler_silent"
+    RUNTIME_ENDING = "runtime_ending"
+    TOKEN_ENDING = "token_ending"  # noqa: S105 - a word
+
+
+class ChannelKind(StrEnum):
+    """Where a channel leads."""
+
+    ADMINS = "admins"
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+    SLACK = "slack"
+
+    @property
+    def label(self) -> str:
+        """The words on the page."""
+        return _CHANNEL_LABELS[self]
+
+    @property
+    def is_mail(self) -> bool:
+        """Whether it leads to mailboxes; the others are addresses on the web."""
+        return self in {ChannelKind.ADMINS, ChannelKind.EMAIL}
+
+
+_CHANNEL_LABELS = {
+    ChannelKind.ADMINS: "Email to all Admins",
+    ChannelKind.EMAIL: "Email",
+    ChannelKind.WEBHOOK: "Webhook",
+    ChannelKind.SLACK: "Slack",
+}
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How long a condition has to last, or how far ahead one looks: the unit in words, its least, most and default."""
+
+    unit: str  # "minute", "hour" or "day"
+    least: int
+    most: int
+    default: int
+
+    def text(self, number: int) -> str:
+        """ "5 minutes"."""
+        return f"{number} {self.unit}{'' if number == 1 else 's'}"
+
+    @property
+    def sentence(self) -> str:
+        """What is asked for."""
+        return f"Enter {self.least} to {self.most:,} {self.unit}s."
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of rule, for the page that offers it."""
+
+    label: str
+    sentence: str
+    title: str  # of a rule; {amount} and {dag} are filled in
+    amount: Amount | None = None
+    of_dag: bool = False  # each rule is about one DAG
+    of_workspace: bool = False  # about the Workspace, not about a Deployment
+    usual: bool = False  # among those that one click switches on
+
+
+KINDS: dict[RuleKind, Kind] = {
+    RuleKind.UNHEALTHY: Kind(
+        "Unhealthy",
+        "A Deployment is Unhealthy for some minutes.",
+        "Unhealthy for {amount}",
+        Amount("minute", 1, 1440, 5),
+        usual=True,
+    ),
+    RuleKind.STALLED: Kind(
+        "Stalled",
+        "Creating or changing a Deployment takes much longer than is usual.",
+        "Stalled",
+        usual=True,
+    ),
+    RuleKind.DEPLOY_FAILED: Kind("Deploy failed", "A deploy of code fails.", "Deploy failed", usual=True),
+    RuleKind.RUN_FAILED: Kind(
+        "DAG run failed",
+        "The newest finished run of a DAG failed. One alert per DAG, resolved by its next success.",
+        "DAG run failed",
+        usual=True,
+    ),
+    RuleKind.NO_SUCCESS: Kind(
+        "No success of a DAG",
+        "A DAG has had no successful run for some hours.",
+        "No success of {dag} in {amount}",
+        Amount("hour", 1, 720, 24),
+        of_dag=True,
+    ),
+    RuleKind.QUEUE_WAITING: Kind(
+        "Worker queue waiting",
+        "Tasks wait in a worker queue that has all the workers it may have.",
+        "Worker queue waiting for {amount}",
+        Amount("minute", 1, 1440, 10),
+    ),
+    RuleKind.QUEUE_MISSING: Kind(
+        "Worker queue that does not exist",
+        "Tasks wait in a worker queue that the Deployment does not have: no worker ever takes them.",
+        "Worker queue that does not exist",
+    ),
+    RuleKind.IMPORT_ERRORS: Kind(
+        "Import errors",
+        "Files of the deployed code do not import, so their DAGs are missing.",
+        "Import errors",
+    ),
+    RuleKind.SCHEDULER_SILENT: Kind(
+        "Scheduler silent",
+        "No scheduler has reported for some minutes: nothing new is started.",
+        "Scheduler silent for {amount}",
+        Amount("minute", 2, 1440, 10),
+    ),
+    RuleKind.RUNTIME_ENDING: Kind(
+        "Runtime ending",
+        "The maintenance of a Deployment's runtime ends within some days, or has ended.",
+        "Runtime ending within {amount}",
+        Amount("day", 1, 180, 30),
+    ),
+    RuleKind.TOKEN_ENDING: Kind(
+        "API token expiring",
+        "An API token of the Workspace or of one of its Deployments expires within some days.",
+        "API token expiring within {amount}",
+        Amount("day", 1, 90, 7),
+        of_workspace=True,
+    ),
+}
+USUAL = tuple(kind for kind, each in KINDS.items() if each.usual)
+
+
+def title(kind: RuleKind, amount: int | None, dag: str = "") -> str:
+    """A rule in words: "Unhealthy for 5 minutes"."""
+    about = KINDS[kind]
+    text = about.amount.text(amount) if about.amount and amount is not None else ""
+    return about.title.format(amount=text, dag=dag)
+
+
+def rule_problems(kind: RuleKind, amount: int | None, dag: str, *, of_deployment: bool) -> dict[str, str]:
+    """What is wrong with a rule as it is asked for, by field."""
+    about, found = KINDS[kind], {}
+    if of_deployment and about.of_workspace:
+        found["kind"] = f"“{about.label}” is about the Workspace. Set it on the Alerts page of the Workspace."
+    if about.amount and (amount is None or not about.amount.least <= amount <= about.amount.most):
+        found["amount"] = about.amount.sentence
+    if about.of_dag and not dag:
+        found["dag"] = "Enter the name of the DAG as Airflow shows it."
+    if len(dag) > DAG_LENGTH or not dag.isprintable():
+        found["dag"] = f"Enter the name of the DAG as Airflow shows it, at most {DAG_LENGTH} characters."
+    return found
+
+
+def read_addresses(text: str) -> list[str]:
+    """What stands between commas, spaces and line ends, each once and in order."""
+    return list(dict.fromkeys(filter(None, text.replace(",", " ").replace(";", " ").split())))
+
+
+def address_problem(addresses: Iterable[str], known: Iterable[str], domains: Iterable[str]) -> str:
+    """Why alerts may not be mailed there, or "". `known` are the members' addresses; others count when their domain is
+    in `domains`, which the operator lists: an installation mails strangers only what its operator wants."""
+    every = list(addresses)
+    if not every:
+        return "Enter at least one email address."
+    if len(every) > MOST_ADDRESSES:
+        return f"Enter at most {MOST_ADDRESSES} email addresses. Use another channel for more."
+    members, allowed = {each.lower() for each in known}, {each.lower().lstrip("@") for each in domains}
+    for each in every:
+        local, _, domain = each.rpartition("@")
+        dotted = "." in domain or domain == "localhost"
+        if not local or not dotted or not each.isprintable() or len(each) > 254:
+            return f"“{each[:100]}” is not an email address."
+        if each.lower() not in members and domain.lower() not in allowed:
+            return (
+                f"{each[:100]} is not a member of this Workspace. Enter addresses of members, or ask a site "
+                f"administrator to list {domain[:100]} in ALERT_EMAIL_DOMAINS."
+            )
+    return ""

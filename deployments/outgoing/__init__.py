@@ -1,0 +1,1 @@
+"""What goes out of the console to addresses that people named."""

@@ -1,0 +1,138 @@
+"""One POST to a webhook: to a judged address, no proxy, no redirect, a bounded answer, and an end in any case."""
+
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from threading import Timer
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, SSLError
+
+from deployments.domain.git_hosts import Listed
+from deployments.domain.webhook_hosts import Target, refusal
+from deployments.outgoing import sockets
+
+SILENCE_SECONDS = 5.0
+TOTAL_SECONDS = 10.0  # from the connection to the last byte that is read
+MOST_BYTES = 4096  # of the answer
+LINE_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. `status` is None when there was no answer; `line` says what the server, or we, said."""
+
+    status: int | None
+    line: str
+    final: bool = False  # trying again is no use
+
+    @property
+    def taken(self) -> bool:
+        """Whether the receiver has the message."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Listed) -> Answer:
+    """Send `body`, which is JSON, once. Never raises for what a network or a server does."""
+    every = {"Content-Type": "application/json", "User-Agent": "airdeck", "Connection": "close", **headers}
+    pool, ends = _pool(target, listed)
+    try:
+        answer = pool.urlopen(
+            "POST",
+            target.path,
+            body=body,
+            headers=every,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+        )
+        return _judged(target, answer)
+    except sockets.NotReached as error:
+        return Answer(None, str(error), final=error.refused)
+    except SSLError as error:
+        return Answer(None, _not_trusted(target, error))
+    except (HTTPError, OSError):
+        line = f"{target.host} did not answer within {TOTAL_SECONDS:.0f} seconds, or cut the connection."
+        return Answer(None, line)
+    finally:
+        for timer, other in ends:
+            timer.cancel()
+            other.close()
+        pool.close()
+
+
+def _judged(target: Target, answer: urllib3.BaseHTTPResponse) -> Answer:
+    if 300 <= answer.status < 400:
+        return Answer(answer.status, "It redirects, which is not followed. Enter the present address.", True)
+    with suppress(HTTPError, OSError):  # the status is known; the words may be missing
+        return Answer(answer.status, _first_line(answer.read(MOST_BYTES, decode_content=False)))
+    return Answer(answer.status, "")
+
+
+def _first_line(body: bytes) -> str:
+    lines = body.decode(errors="replace").strip().splitlines()
+    text = lines[0] if lines else ""
+    return "".join(each if each.isprintable() else " " for each in text).strip()[:LINE_LENGTH]
+
+
+def _not_trusted(target: Target, error: SSLError) -> str:
+    inner = error.args[0] if error.args else None
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"The certificate of {target.host} is not trusted: {inner.verify_message.rstrip('.')}."
+    return f"No TLS connection to {target.host} could be made. Check the address and its port."
+
+
+type Ends = list[tuple[Timer, socket.socket]]
+
+
+def _pool(target: Target, listed: Listed) -> tuple[HTTPConnectionPool, Ends]:
+    """A pool of one connection, and what ends it when the time is over."""
+    ends: Ends = []
+
+    def connect() -> socket.socket:
+        may = partial(refusal, by=listed)
+        made = sockets.connect(target.host, target.port, refusal=may, silence=SILENCE_SECONDS)
+        other = made.dup()  # TLS takes the first one over
+        timer = Timer(TOTAL_SECONDS, _end, [other])
+        timer.daemon = True
+        timer.start()
+        ends.append((timer, other))
+        return made
+
+    class Plain(HTTPConnection):
+        """urllib3's, to an address that was judged."""
+
+        def _new_conn(self) -> socket.socket:
+            return connect()
+
+    class Secure(HTTPSConnection):
+        """The same, over TLS."""
+
+        def _new_conn(self) -> socket.socket:
+            return connect()
+
+    class PlainPool(HTTPConnectionPool):
+        """A pool of such."""
+
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        """A pool of such."""
+
+        ConnectionCls = Secure
+
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    if target.scheme == "http":
+        return PlainPool(host, target.port, maxsize=1, timeout=SILENCE_SECONDS), ends
+    context = ssl.create_default_context()
+    return SecurePool(host, target.port, maxsize=1, timeout=SILENCE_SECONDS, ssl_context=context), ends
+
+
+def _end(made: socket.socket) -> None:
+    with suppress(OSError):
+        made.shutdown(socket.SHUT_RDWR)

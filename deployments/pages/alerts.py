@@ -1,0 +1,198 @@
+"""Pages of alerts: what is open in a Workspace and in one Deployment, what was sent, and silencing both."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from console.kit.http import see_other
+from console.kit.refusals import ActionRefused
+from deployments.access import deployment_view
+from deployments.actions import alerts as actions
+from deployments.actions.alert_rules import RulePlace, switch_on_usual
+from deployments.forms.alerts import SilenceForm
+from deployments.models import Alert, AlertSilence, Deployment
+from deployments.pages.alert_places import Place, shown_rules
+from deployments.pages.common import page_context
+from deployments.presenters import alerts as shown
+from deployments.queries import alerts as queries
+from workspaces.access import MemberRequest, who_can, workspace_view
+from workspaces.limits import limited
+from workspaces.permissions import Permission
+
+MOST_OPEN = 100
+FEW = 10
+
+
+def workspace_tabs(request: MemberRequest, now: str) -> list[dict[str, Any]]:
+    """Alerts · Rules · Channels · Deliveries."""
+    url = request.workspace.url_for
+    tabs = (
+        ("Alerts", "workspace_alerts"),
+        ("Rules", "alert_rules"),
+        ("Channels", "alert_channels"),
+        ("Deliveries", "alert_deliveries"),
+    )
+    return [
+        {"label": label, "url": url(f"deployments:{name}"), "current": label == now} for label, name in tabs
+    ]
+
+
+def workspace_context(request: MemberRequest, tab: str) -> dict[str, Any]:
+    """What each page of the alerts of a Workspace needs."""
+    may_manage = request.can(Permission.EDIT_WORKSPACE)
+    return {
+        "tabs": workspace_tabs(request, tab),
+        "may_manage": may_manage,
+        "who": [] if may_manage else who_can(request.workspace, Permission.EDIT_WORKSPACE),
+    }
+
+
+def _rows(request: MemberRequest, alerts: Any) -> list[dict[str, Any]]:
+    may = request.can(Permission.EDIT_DEPLOYMENT)
+    url = request.workspace.url_for
+    return [
+        {
+            "alert": each,
+            "kind": shown.alert_kind(each),
+            "silence_url": url("deployments:alert_silence", each.pk) if may else "",
+        }
+        for each in alerts
+    ]
+
+
+@require_GET
+@workspace_view(Permission.VIEW)
+def workspace_alerts(request: MemberRequest) -> HttpResponse:
+    """What is open in the Workspace, and what was lately."""
+    rules = list(request.workspace.alert_rules.values_list("enabled", flat=True))
+    context = {
+        **workspace_context(request, "Alerts"),
+        "open": _rows(request, queries.open_alerts(request.workspace)[:MOST_OPEN]),
+        "resolved": queries.lately_resolved(request.workspace)[:FEW],
+        "has_rules": any(rules),
+        "silence_form": SilenceForm(),
+        "usual_url": request.workspace.url_for("deployments:alerts_usual"),
+        "rules_url": request.workspace.url_for("deployments:alert_rules"),
+    }
+    return render(request, "deployments/alerts/alerts.html", context)
+
+
+@require_POST
+@workspace_view(Permission.EDIT_WORKSPACE)
+def alerts_usual(request: MemberRequest) -> HttpResponse:
+    """Switch on what most teams want."""
+    try:
+        count = switch_on_usual(workspace=request.workspace, by=request.user)
+    except ActionRefused as refused:
+        messages.error(request, refused.sentence)
+    else:
+        text = f"{count} rules are on and mailed to the Admins." if count else "These rules exist already."
+        messages.success(request, text)
+    return see_other(request.workspace.url_for("deployments:alert_rules"))
+
+
+@require_GET
+@workspace_view(Permission.VIEW)
+def alert_deliveries(request: MemberRequest) -> HttpResponse:
+    """What was sent, and what came back."""
+    page = Paginator(queries.deliveries(request.workspace), queries.PAGE_SIZE).get_page(
+        request.GET.get("page")
+    )
+    context = {
+        **workspace_context(request, "Deliveries"),
+        "page": page,
+        "deliveries": _deliveries(request, page.object_list),
+    }
+    return render(request, "deployments/alerts/deliveries.html", context)
+
+
+def _deliveries(request: MemberRequest, rows: Any) -> list[shown.ShownDelivery]:
+    may = request.can(Permission.EDIT_DEPLOYMENT)
+    url = request.workspace.url_for
+    return [shown.shown_delivery(row, url("deployments:alert_again", row.pk) if may else "") for row in rows]
+
+
+@require_POST
+@limited("alert_again", limit=30, seconds=600)
+@workspace_view(Permission.EDIT_DEPLOYMENT)
+def alert_again(request: MemberRequest, delivery_id: UUID) -> HttpResponse:
+    """Send a message once more."""
+    try:
+        row = actions.send_again(workspace=request.workspace, by=request.user, pk=delivery_id)
+    except ActionRefused as refused:
+        messages.error(request, refused.sentence)
+    else:
+        messages.success(request, f"The message to {row.address} is sent again.")
+    return see_other(_back(request, "alert_deliveries"))
+
+
+@require_POST
+@workspace_view(Permission.EDIT_DEPLOYMENT)
+def alert_silence(request: MemberRequest, alert_id: UUID) -> HttpResponse:
+    """Send nothing more about one alert for a while, or end that."""
+    hours = SilenceForm(request.POST).hours_asked()
+    try:
+        alert = actions.silence_alert(workspace=request.workspace, by=request.user, pk=alert_id, hours=hours)
+    except ActionRefused as refused:
+        messages.error(request, refused.sentence)
+    else:
+        messages.success(request, _silenced(alert))
+    return see_other(_back(request, "workspace_alerts"))
+
+
+def _silenced(alert: Alert) -> str:
+    return "The alert is silenced." if alert.silenced_until else "The alert is no longer silenced."
+
+
+def _back(request: MemberRequest, name: str) -> str:
+    """The page on which the button was: of the Workspace, or of one of its Deployments."""
+    release = request.POST.get("of", "")
+    row = (
+        Deployment.objects.filter(workspace=request.workspace, release_name=release).first()
+        if release
+        else None
+    )
+    return row.url_for("alerts") if row else request.workspace.url_for(f"deployments:{name}")
+
+
+@require_GET
+@deployment_view(Permission.VIEW, alive=True)
+def deployment_alerts(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """What is open in one Deployment, which rules count there, and what was sent."""
+    workspace = request.workspace
+    place = Place(RulePlace(workspace, deployment), may_edit=request.can(Permission.EDIT_DEPLOYMENT))
+    silence = AlertSilence.objects.filter(deployment=deployment, until__gt=timezone.now()).first()
+    context = {
+        **page_context(request, deployment, "Alerts"),
+        "open": _rows(request, queries.open_alerts(workspace, deployment)[:MOST_OPEN]),
+        "resolved": queries.lately_resolved(workspace, deployment)[:FEW],
+        "rules": shown_rules(place),
+        "may_edit": place.may_edit,
+        "silence": silence,
+        "silence_form": SilenceForm(),
+        "silence_url": deployment.url_for("alerts_silence"),
+        "workspace_rules_url": workspace.url_for("deployments:alert_rules"),
+        "deliveries": _deliveries(request, queries.deliveries(workspace, deployment)[:FEW]),
+    }
+    return render(request, "deployments/alerts/deployment_alerts.html", context)
+
+
+@require_POST
+@deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
+def deployment_silence(request: MemberRequest, deployment: Deployment) -> HttpResponse:
+    """Send nothing about a Deployment for a while, or end that."""
+    hours = SilenceForm(request.POST).hours_asked()
+    try:
+        actions.silence_deployment(deployment=deployment, by=request.user, hours=hours)
+    except ActionRefused as refused:
+        messages.error(request, refused.sentence)
+    else:
+        words = "are silenced" if hours else "are no longer silenced"
+        messages.success(request, f"Alerts of {deployment.name} {words}.")
+    return see_other(deployment.url_for("alerts"))

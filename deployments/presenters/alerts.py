@@ -1,0 +1,101 @@
+"""How rules, alerts and deliveries are shown."""
+
+from dataclasses import dataclass
+
+from deployments.domain.alert_rules import KINDS, ChannelKind
+from deployments.models import Alert, AlertDelivery
+from deployments.queries.alerts import RuleRow
+
+STATE_APPEARANCE = {
+    AlertDelivery.State.QUEUED: ("busy", "clock"),
+    AlertDelivery.State.SENT: ("ok", "circle-check"),
+    AlertDelivery.State.FAILED: ("bad", "octagon-x"),
+    AlertDelivery.State.HELD: ("off", "layers"),
+    AlertDelivery.State.DIGESTED: ("off", "layers"),
+}
+EVENT_LABELS = {
+    "opened": "Alert",
+    "reminded": "Reminder",
+    "resolved": "Resolved",
+    "test": "Test",
+    "digest": "Digest",
+}
+CHANNEL_SENTENCES = {
+    ChannelKind.ADMINS: "The people who are Admin when something happens.",
+    ChannelKind.EMAIL: "Members, and addresses of your organization.",
+    ChannelKind.SLACK: "An incoming webhook of Slack, Mattermost or Rocket.Chat.",
+    ChannelKind.WEBHOOK: "Signed JSON to a program of yours.",
+}
+
+
+@dataclass(frozen=True)
+class ShownRule:
+    """A row of the list of rules, and where it is changed."""
+
+    row: RuleRow
+    url: str
+    channels: str
+    state: str  # "On", "Off"
+    button: str
+    remove_url: str = ""
+
+    @property
+    def tone(self) -> str:
+        """Of its badge."""
+        return "ok" if self.row.is_on else "off"
+
+    @property
+    def icon(self) -> str:
+        """Of its badge."""
+        return "circle-check" if self.row.is_on else "circle-dashed"
+
+
+@dataclass(frozen=True)
+class ShownDelivery:
+    """A row of the list of deliveries."""
+
+    row: AlertDelivery
+    again_url: str
+    title: str
+    event: str
+    label: str
+    tone: str
+    icon: str
+
+
+def channels_text(row: RuleRow) -> str:
+    """Where a rule is sent."""
+    if row.rule is None:
+        return ""
+    return ", ".join(sorted(each.name for each in row.rule.channels.all())) or "Nowhere, shown here only"
+
+
+def rule_state(row: RuleRow) -> str:
+    """The word of the badge."""
+    return "On" if row.is_on else "Off"
+
+
+def shown_delivery(row: AlertDelivery, again_url: str) -> ShownDelivery:
+    """One delivery for the list. `again_url` is "" for those who may not send it again."""
+    state = AlertDelivery.State(row.state)
+    tone, icon = STATE_APPEARANCE[state]
+    may = state in {AlertDelivery.State.SENT, AlertDelivery.State.FAILED, AlertDelivery.State.DIGESTED}
+    return ShownDelivery(
+        row,
+        again_url if may else "",
+        row.message.title,
+        EVENT_LABELS.get(row.event, row.event),
+        "Retrying" if state is AlertDelivery.State.QUEUED and row.tries else state.label,
+        tone,
+        icon,
+    )
+
+
+def alert_kind(alert: Alert) -> str:
+    """What the alert is about, in words of the rule."""
+    return KINDS[alert.rule.word].label if alert.rule else alert.kind.replace("_", " ").capitalize()
+
+
+def channel_kinds() -> list[tuple[str, str, str]]:
+    """Every kind of channel for the list that offers them: word, label, sentence."""
+    return [(kind.value, kind.label, CHANNEL_SENTENCES[kind]) for kind in ChannelKind]

@@ -1,0 +1,199 @@
+"""What rules see in the readings of Airflows. A reading that is old says nothing of now, and neither does one of a
+Deployment that does not run: then nothing opens and nothing ends. Rows come with their reading."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from console.kit.text import one_line
+from console.kit.wording import listed, rough
+from deployments.domain.states import Executor, Status
+from deployments.models import Dag, Deployment, FailedRun, LatestReading, StatusChange, WorkerQueue
+from deployments.queries.alert_looks import NO_DATA, Firing, Key, Look, Watched
+from deployments.queries.readings import latest
+
+RUNS = frozenset({Status.HEALTHY, Status.UNHEALTHY, Status.DEPLOYING})
+STEADY = frozenset({Status.HEALTHY, Status.UNHEALTHY})
+MOST_NAMES = 5
+
+
+def _fresh(row: Deployment, statuses: frozenset[Status] = RUNS) -> LatestReading | None:
+    reading = latest(row)
+    return reading if reading is not None and reading.is_fresh and row.shown_status in statuses else None
+
+
+def _ids(watched: Watched) -> set[UUID]:
+    return {row.pk for _, row in watched}
+
+
+def run_failed(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+    """DAGs of which a run failed after their last success. What failed before the rule was switched on is no news; a
+    DAG that is no longer in the code is not waited for. Two queries."""
+    newest = FailedRun.objects.filter(deployment__in=_ids(watched))
+    newest = newest.order_by("deployment", "dag_id", "-ended_at").distinct("deployment", "dag_id")
+    failed: dict[UUID, list[FailedRun]] = defaultdict(list)
+    for run in newest:
+        failed[run.deployment_id].append(run)
+    ids = {run.dag_id for runs in failed.values() for run in runs}
+    dags = Dag.objects.filter(deployment__in=failed, dag_id__in=ids)
+    succeeded = {
+        (pk, dag): at for pk, dag, at in dags.values_list("deployment_id", "dag_id", "last_success_at")
+    }
+    looks = {}
+    for rule, row in watched:
+        if _fresh(row) is None:
+            looks[rule.pk, row.pk] = NO_DATA
+            continue
+        firing, vanished = [], set()
+        for run in failed[row.pk]:
+            if (row.pk, run.dag_id) not in succeeded:
+                vanished.add(run.dag_id)
+                continue
+            success = succeeded[row.pk, run.dag_id]
+            if run.seen_at >= rule.since and (success is None or success < run.ended_at):
+                firing.append(_failure(row, run))
+        looks[rule.pk, row.pk] = Look(known=True, firing=tuple(firing), vanished=frozenset(vanished))
+    return looks
+
+
+def _failure(row: Deployment, run: FailedRun) -> Firing:
+    tasks = [one_line(str(each)) for each in run.tasks]
+    where = f" in {'task' if len(tasks) == 1 else 'tasks'} {listed(tasks)}" if tasks else ""
+    return Firing(
+        f"DAG {one_line(run.dag_id)} failed in {one_line(row.name)}",
+        f"Run {one_line(run.run_id)} failed{where}. Its log in Airflow says why.",
+        run.dag_id,
+        row.url_for("dags"),
+    )
+
+
+def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+    """A DAG without a success for so long. A paused one, and one that is not in the code, is not waited for; the time
+    counts from when the DAG was first seen, the rule switched on, or the Deployment woken. Two queries."""
+    wished = {rule.dag for rule, _ in watched}
+    dags = {(each.deployment_id, each.dag_id): each for each in _dags(watched, wished)}
+    slept = StatusChange.objects.filter(deployment__in=_ids(watched), old=Status.HIBERNATING)
+    woken = dict(
+        slept.order_by("deployment", "-at").distinct("deployment").values_list("deployment_id", "at")
+    )
+    looks = {}
+    for rule, row in watched:
+        dag = dags.get((row.pk, rule.dag))
+        if _fresh(row) is None or dag is None or dag.paused:
+            looks[rule.pk, row.pk] = NO_DATA
+            continue
+        begin = max(filter(None, (dag.last_success_at, dag.first_seen_at, rule.since, woken.get(row.pk))))
+        firing: tuple[Firing, ...] = ()
+        if now - begin >= timedelta(hours=rule.amount or 0):
+            last = (
+                f"{dag.last_success_at:%-d %B, %H:%M} UTC"
+                if dag.last_success_at
+                else "never, as far as is known"
+            )
+            headline = (
+                f"DAG {one_line(dag.dag_id)} has not succeeded for {rough((now - begin).total_seconds())}"
+            )
+            words = f"Its last success: {last}."
+            firing = (Firing(f"{headline} in {one_line(row.name)}", words, dag.dag_id, row.url_for("dags")),)
+        looks[rule.pk, row.pk] = Look(known=True, firing=firing)
+    return looks
+
+
+def _dags(watched: Watched, names: set[str]) -> Sequence[Dag]:
+    return list(Dag.objects.filter(deployment__in=_ids(watched), dag_id__in=names).defer("runs"))
+
+
+def queue_waiting(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+    """Tasks that wait that long in a queue with all the workers it may have. One query."""
+    queues: dict[UUID, dict[str, WorkerQueue]] = defaultdict(dict)
+    for each in WorkerQueue.objects.filter(deployment__in=_ids(watched)):
+        queues[each.deployment_id][each.name] = each
+    looks = {}
+    for rule, row in watched:
+        reading = _fresh(row, STEADY)
+        if reading is None or row.executor != Executor.CELERY:
+            looks[rule.pk, row.pk] = NO_DATA
+            continue
+        firing = []
+        for seen in reading.queues:
+            queue, waits = queues[row.pk].get(seen["name"]), seen["oldest_seconds"]
+            if queue is None or waits is None or queue.live_workers < queue.max_workers:
+                continue
+            if waits >= (rule.amount or 0) * 60:
+                firing.append(_waiting(row, queue, seen["queued"], waits))
+        looks[rule.pk, row.pk] = Look(known=True, firing=tuple(firing))
+    return looks
+
+
+def _waiting(row: Deployment, queue: WorkerQueue, tasks: int, waits: float) -> Firing:
+    workers = f"{queue.max_workers} worker{'' if queue.max_workers == 1 else 's'}"
+    number = "1 task waits" if tasks == 1 else f"{tasks} tasks wait"
+    return Firing(
+        f"Worker queue {queue.name} of {one_line(row.name)} is full",
+        f"{number}, the oldest for {rough(waits)}, and the queue has all of the {workers} that it may have. Raise its "
+        "maximum or its concurrency.",
+        queue.name,
+        row.url_for("queues"),
+    )
+
+
+def queue_missing(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+    """Queues in which tasks wait, and that the Deployment does not have. No query."""
+    looks = {}
+    for rule, row in watched:
+        reading = _fresh(row)
+        if reading is None:
+            looks[rule.pk, row.pk] = NO_DATA
+            continue
+        firing = tuple(
+            Firing(
+                f"Tasks wait in worker queue {one_line(name) or 'without a name'}, which {one_line(row.name)} lacks",
+                "No worker ever takes them. Add the queue, or correct its name in the DAG.",
+                name,
+                row.url_for("queues"),
+            )
+            for name in reading.lost_queues
+        )
+        looks[rule.pk, row.pk] = Look(known=True, firing=firing)
+    return looks
+
+
+def import_errors(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+    """Files that Airflow cannot import. Their names are sent, never what they wrote. No query."""
+    looks = {}
+    for rule, row in watched:
+        reading = _fresh(row)
+        if reading is None:
+            looks[rule.pk, row.pk] = NO_DATA
+            continue
+        firing: tuple[Firing, ...] = ()
+        if count := reading.import_error_count:
+            verb = "file does" if count == 1 else "files do"
+            words = _named([str(each["file"]) for each in reading.import_errors], count)
+            firing = (Firing(f"{count} {verb} not import in {one_line(row.name)}", words, path=row.url),)
+        looks[rule.pk, row.pk] = Look(known=True, firing=firing)
+    return looks
+
+
+def _named(paths: Sequence[str], count: int) -> str:
+    shown = [one_line(path) for path in paths if path][:MOST_NAMES]
+    more = count - len(shown)
+    return listed([*shown, *([f"{more} more"] if more > 0 else [])]) + "." if shown else ""
+
+
+def scheduler_silent(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+    """No heartbeat of a scheduler for so long. No query."""
+    looks = {}
+    for rule, row in watched:
+        reading = _fresh(row, STEADY)
+        if reading is None or reading.scheduler_heard_at is None:
+            looks[rule.pk, row.pk] = NO_DATA
+            continue
+        firing: tuple[Firing, ...] = ()
+        silent = now - reading.scheduler_heard_at
+        if silent >= timedelta(minutes=rule.amount or 0):
+            headline = f"The scheduler of {one_line(row.name)} is silent for {rough(silent.total_seconds())}"
+            firing = (Firing(headline, "Nothing new is started. Look at its log.", path=row.url_for("why")),)
+        looks[rule.pk, row.pk] = Look(known=True, firing=firing)
+    return looks

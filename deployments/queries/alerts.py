@@ -1,0 +1,144 @@
+"""Which rules count where, and what pages of alerts list."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from deployments.domain.alert_rules import KINDS, Kind, RuleKind
+from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, Deployment
+from workspaces.models import Membership, Workspace
+from workspaces.permissions import Permission, roles_with
+
+MOST_ADMINS = 20  # who are mailed
+PAGE_SIZE = 50
+LATELY = timedelta(days=7)
+
+
+def database_now() -> datetime:
+    """The database's clock, which alone decides."""
+    return Workspace.objects.values_list(Now(), flat=True).first() or timezone.now()
+
+
+type Watching = dict[RuleKind, list[tuple[AlertRule, Deployment]]]
+
+
+def effective(rules: Iterable[AlertRule], rows: Iterable[Deployment]) -> Watching:
+    """Which rule counts for which Deployment, by kind: a Deployment's own in place of its Workspace's of the same kind
+    and DAG. Rules that are off are left out, after they have taken that place."""
+    of_workspace: dict[UUID, dict[tuple[str, str], AlertRule]] = defaultdict(dict)
+    of_deployment: dict[UUID, dict[tuple[str, str], AlertRule]] = defaultdict(dict)
+    for rule in rules:
+        if rule.deployment_id is not None:
+            of_deployment[rule.deployment_id][rule.kind, rule.dag] = rule
+        elif rule.workspace_id is not None and not rule.about.of_workspace:
+            of_workspace[rule.workspace_id][rule.kind, rule.dag] = rule
+    found: Watching = defaultdict(list)
+    for row in rows:
+        for rule in {**of_workspace[row.workspace_id], **of_deployment[row.pk]}.values():
+            if rule.enabled:
+                found[rule.word].append((rule, row))
+    return found
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """A kind of rule and, when there is one, the rule: a row of the page."""
+
+    kind: RuleKind
+    rule: AlertRule | None
+    inherited: bool = False  # the Workspace's, on the page of a Deployment
+
+    @property
+    def label(self) -> str:
+        """What the row is called."""
+        return self.rule.title if self.rule else KINDS[self.kind].label
+
+    @property
+    def sentence(self) -> str:
+        """What it watches for."""
+        return KINDS[self.kind].sentence
+
+    @property
+    def about(self) -> Kind:
+        """What there is to say of its kind."""
+        return KINDS[self.kind]
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it counts."""
+        return self.rule is not None and self.rule.enabled
+
+
+def rule_rows(workspace: Workspace, deployment: Deployment | None = None) -> list[RuleRow]:
+    """Every kind with its rules; of a Deployment those that count there. Two or three queries."""
+    rules = AlertRule.objects.prefetch_related("channels")
+    of_workspace = {(each.kind, each.dag): each for each in rules.filter(workspace=workspace)}
+    own: dict[tuple[str, str], AlertRule] = {}
+    if deployment is not None:
+        own = {(each.kind, each.dag): each for each in rules.filter(deployment=deployment)}
+    shown = {**of_workspace, **own}
+    rows = []
+    for kind, about in KINDS.items():
+        if deployment is not None and about.of_workspace:
+            continue
+        mine = sorted((each for key, each in shown.items() if key[0] == kind), key=lambda each: each.dag)
+        rows += [RuleRow(kind, each, deployment is not None and (kind, each.dag) not in own) for each in mine]
+        if not mine or about.of_dag:
+            rows.append(RuleRow(kind, None))
+    return rows
+
+
+def open_alerts(workspace: Workspace, deployment: Deployment | None = None) -> QuerySet[Alert]:
+    """What is open, newest first."""
+    return _alerts(workspace, deployment).filter(resolved_at__isnull=True)
+
+
+def lately_resolved(workspace: Workspace, deployment: Deployment | None = None) -> QuerySet[Alert]:
+    """What was resolved within a week, newest end first."""
+    since = timezone.now() - LATELY
+    return _alerts(workspace, deployment).filter(resolved_at__gte=since).order_by("-resolved_at")
+
+
+def _alerts(workspace: Workspace, deployment: Deployment | None) -> QuerySet[Alert]:
+    rows = Alert.objects.filter(workspace=workspace).select_related("deployment", "rule")
+    return rows if deployment is None else rows.filter(deployment=deployment)
+
+
+def deliveries(workspace: Workspace, deployment: Deployment | None = None) -> QuerySet[AlertDelivery]:
+    """What was sent or is to be, newest first."""
+    rows = AlertDelivery.objects.filter(workspace=workspace).select_related("channel", "deployment", "rule")
+    return rows if deployment is None else rows.filter(deployment=deployment)
+
+
+def open_count(workspace: Workspace, deployment: Deployment | None = None) -> int:
+    """How many are open. One query."""
+    return open_alerts(workspace, deployment).count()
+
+
+def channels_of(workspace: Workspace) -> QuerySet[AlertChannel]:
+    """Where alerts of the Workspace may be sent, by name."""
+    return AlertChannel.objects.filter(workspace=workspace).order_by("name")
+
+
+def mailboxes(channel: AlertChannel) -> list[str]:
+    """Where a channel leads now: one entry per message."""
+    if not channel.word.is_mail:
+        return [channel.shown_url]
+    if channel.addresses:
+        return [str(each) for each in channel.addresses]
+    admins = Membership.objects.filter(
+        workspace=channel.workspace_id, role__in=roles_with(Permission.EDIT_WORKSPACE), user__is_active=True
+    )
+    return list(admins.order_by("created_at").values_list("user__email", flat=True)[:MOST_ADMINS])
+
+
+def member_addresses(workspace: Workspace) -> list[str]:
+    """The addresses of everybody in the Workspace."""
+    members = Membership.objects.filter(workspace=workspace, user__is_active=True)
+    return list(members.values_list("user__email", flat=True))

@@ -1,0 +1,113 @@
+"""Sends one message of an alert, once, and writes down what came back. The row says what is due; a message to a worker
+is a hint. A worker that dies while it sends leaves a row that is due again after CLAIM: then a message may come twice,
+and is never lost."""
+
+import smtplib
+import time
+from datetime import timedelta
+from urllib.parse import urljoin
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db.models import F
+from django.db.models.functions import Now
+
+from console.kit.crypto import DecryptionError
+from deployments.domain import alert_words, webhook_hosts, webhook_signature
+from deployments.domain.alert_rules import ChannelKind
+from deployments.models import AlertDelivery
+from deployments.outgoing import webhook
+from deployments.outgoing.webhook import Answer
+from deployments.secrets import alert_channels
+
+logger = structlog.get_logger(__name__)
+
+CLAIM = timedelta(seconds=60)  # longer than a task may run (45 s)
+MAIL_BACKOFF = (
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1800,
+    3600,
+)  # seconds; after these tries the mail counts as not sent
+HOOK_BACKOFF = (10, 60)  # three tries in all
+STATE = AlertDelivery.State
+
+
+def send(pk: UUID) -> bool:
+    """Send it if it is due and no other worker does; whether it arrived."""
+    due = AlertDelivery.objects.filter(pk=pk, state=STATE.QUEUED, due_at__lte=Now())
+    if not due.update(due_at=Now() + CLAIM, tries=F("tries") + 1, tried_at=Now()):
+        return False
+    row = AlertDelivery.objects.select_related("channel").get(pk=pk)
+    kind = row.channel.word
+    try:
+        answer = _mailed(row) if kind.is_mail else _posted(row, kind)
+    except DecryptionError:
+        answer = Answer(
+            None, "The key of this installation was changed. Enter the address of the channel again.", True
+        )
+    except Exception:
+        logger.exception("alert_delivery_failed", delivery=str(pk))
+        answer = Answer(None, "The message could not be made. The worker's log has the reason.")
+    _settle(row, answer, MAIL_BACKOFF if kind.is_mail else HOOK_BACKOFF)
+    return answer.taken
+
+
+def _settle(row: AlertDelivery, answer: Answer, backoff: tuple[int, ...]) -> None:
+    values = {"status": answer.status, "answer": answer.line[:300]}
+    same = AlertDelivery.objects.filter(pk=row.pk, tries=row.tries)
+    if answer.taken:
+        same.update(state=STATE.SENT, **values)
+    elif answer.final or row.tries > len(backoff):
+        logger.warning("alert_not_sent", delivery=str(row.pk), status=answer.status)
+        same.update(state=STATE.FAILED, **values)
+    else:
+        same.update(due_at=Now() + timedelta(seconds=backoff[row.tries - 1]), **values)
+
+
+def _mailed(row: AlertDelivery) -> Answer:
+    message = row.message
+    mail = EmailMessage(
+        subject=alert_words.subject(message),
+        body=alert_words.mail(message, settings.BASE_URL),
+        to=[row.address],
+        headers=_mail_headers(row),
+    )
+    try:
+        mail.send()
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused):
+        return Answer(None, "The mail server refused the address.", final=True)
+    except (OSError, smtplib.SMTPException) as error:
+        logger.warning("alert_mail_failed", delivery=str(row.pk), error=type(error).__name__)
+        return Answer(None, "The mail server does not answer.")
+    return Answer(250, "The mail server took it.")
+
+
+def _mail_headers(row: AlertDelivery) -> dict[str, str]:
+    """All mails of one alert are a thread, and no machine answers them."""
+    host = settings.BASE_URL.partition("://")[2].partition("/")[0].partition(":")[0]
+    headers = {"Auto-Submitted": "auto-generated", "X-Airdeck-Event": row.event}
+    if row.alert_id:
+        thread = f"<alert-{row.alert_id}@{host}>"
+        headers |= {"References": thread, "In-Reply-To": thread}
+    return headers
+
+
+def _posted(row: AlertDelivery, kind: ChannelKind) -> Answer:
+    try:
+        target = webhook_hosts.read(alert_channels.url_of(row.channel))
+    except ValueError as error:
+        return Answer(None, str(error), final=True)
+    base = urljoin(settings.BASE_URL, "/").rstrip("/")
+    if kind is ChannelKind.SLACK:
+        return webhook.post(target, alert_words.slack(row.message, base), {}, listed=webhook_hosts.listed())
+    body = alert_words.webhook(row.message, base)
+    secret = alert_channels.secret_of(row.channel)
+    signed = webhook_signature.headers(secret, message_id=str(row.pk), timestamp=int(time.time()), body=body)
+    return webhook.post(target, body, signed, listed=webhook_hosts.listed())

@@ -1,0 +1,297 @@
+"""Pages of alerts: setting rules, making channels, silencing, sending again; and that no secret comes back."""
+
+from uuid import uuid4
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from deployments.actions.transfer import transfer_deployment
+from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, AlertSilence
+from deployments.secrets import alert_channels
+from workspaces.actions.workspaces import create_workspace
+from workspaces.models import AuditEvent
+
+pytestmark = pytest.mark.django_db
+
+CONTENT = {"event": "opened", "headline": "Analytics is Unhealthy"}
+
+
+@pytest.fixture
+def url(workspace):
+    return lambda name, *more: reverse(f"deployments:{name}", args=[workspace.pk, *more])
+
+
+@pytest.fixture
+def channel(workspace) -> AlertChannel:
+    return AlertChannel.objects.create(
+        workspace=workspace, kind="email", name="Ops", addresses=["alice@example.org"]
+    )
+
+
+def verbs() -> list[str]:
+    rows = AuditEvent.objects.filter(object_type__startswith="alert").order_by("pk")
+    return [f"{each.verb} {each.object_type} {each.object_label}" for each in rows]
+
+
+def test_one_click_switches_on_the_usual_rules(as_, alice, url):
+    page = as_(alice).get(url("workspace_alerts")).content.decode()
+    assert "Email these to the Admins" in page
+    answer = as_(alice).post(url("alerts_usual"), follow=True).content.decode()
+    assert "4 rules are on and mailed to the Admins." in answer
+    assert answer.count('data-tone="ok"') >= 4
+    assert "Email the usual alerts to the Admins" not in answer  # there is nothing left to switch on
+    assert "No open alerts" in as_(alice).get(url("workspace_alerts")).content.decode()
+    assert "set alert rule Unhealthy for 5 minutes" in verbs()
+
+
+def test_a_member_reads_and_is_told_who_can_change(as_, vera, url, channel):
+    for name in ("workspace_alerts", "alert_rules", "alert_channels", "alert_deliveries"):
+        page = as_(vera).get(url(name)).content.decode()
+        assert "Alice can change rules and channels." in page
+        assert "Send a test" not in page
+        assert "Set up" not in page
+
+
+def test_a_rule_is_set_changed_and_removed(as_, alice, url, channel, workspace):
+    here = url("alert_rule_new", "queue_waiting")
+    body = {"amount": "15", "channels": [str(channel.pk)], "enabled": "on"}
+    assert as_(alice).post(here, body).status_code == 303
+    rule = AlertRule.objects.get()
+    assert (rule.title, rule.enabled, list(rule.channels.all())) == (
+        "Worker queue waiting for 15 minutes",
+        True,
+        [channel],
+    )
+    edit = url("alert_rule", rule.pk)
+    assert 'value="15"' in as_(alice).get(edit).content.decode()
+    as_(alice).post(edit, {"amount": "20"})
+    rule.refresh_from_db()
+    assert (rule.amount, rule.enabled, rule.channels.count()) == (20, False, 0)
+    as_(alice).post(url("alert_rule_remove", rule.pk))
+    assert not AlertRule.objects.exists()
+    assert [each.split()[0] for each in verbs()] == ["set", "changed", "removed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "sentence"),
+    [
+        ("unhealthy", {"amount": "0"}, "Enter 1 to 1,440 minutes."),
+        ("unhealthy", {"amount": "x"}, "Enter 1 to 1,440 minutes."),
+        ("no_success", {"amount": "24", "dag": ""}, "Enter the name of the DAG as Airflow shows it."),
+        ("unhealthy", {"amount": "5", "channels": [str(uuid4())]}, "Choose channels of this Workspace."),
+        ("stalled", {"amount": "5"}, "This form has no field"),
+    ],
+)
+def test_what_is_wrong_stands_beside_the_field(as_, alice, url, channel, kind, body, sentence):
+    answer = as_(alice).post(url("alert_rule_new", kind), body)
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert not AlertRule.objects.exists()
+
+
+def test_a_channel_of_another_workspace_is_refused(as_, alice, charlie, url):
+    other = charlie.memberships.get().workspace
+    foreign = AlertChannel.objects.create(workspace=other, kind="email", name="Theirs", addresses=["c@x.org"])
+    body = {"enabled": "on", "channels": [str(foreign.pk)]}
+    assert as_(alice).post(url("alert_rule_new", "stalled"), body).status_code == 422
+    assert as_(alice).get(url("alert_channel", foreign.pk)).status_code == 404
+    assert as_(alice).post(url("alert_channel_test", foreign.pk), follow=True).status_code == 200
+    assert not AlertDelivery.objects.exists()
+
+
+def test_a_deployment_sets_a_rule_differently_and_goes_back(as_, alice, bob, url, deployment, channel):
+    as_(alice).post(url("alert_rule_new", "unhealthy"), {"amount": "5", "enabled": "on"})
+    page = as_(bob).get(deployment.url_for("alerts")).content.decode()
+    assert "As in the Workspace" in page
+    assert "Set differently" in page
+    as_(bob).post(
+        deployment.url_for("own_rule_new", "unhealthy"),
+        {"amount": "30", "enabled": "on", "channels": [str(channel.pk)]},
+    )
+    own = AlertRule.objects.get(deployment=deployment)
+    page = as_(bob).get(deployment.url_for("alerts")).content.decode()
+    assert "Unhealthy for 30 minutes" in page
+    assert "Unhealthy for 5 minutes" not in page
+    answer = as_(bob).post(deployment.url_for("own_rule_remove", own.pk), follow=True).content.decode()
+    assert "The rule of the Workspace counts again." in answer
+    assert "Unhealthy for 5 minutes" in answer
+
+
+def test_a_rule_about_the_workspace_is_none_of_a_deployment(as_, bob, deployment):
+    assert as_(bob).get(deployment.url_for("own_rule_new", "token_ending")).status_code == 404
+    assert "API token expiring" not in as_(bob).get(deployment.url_for("alerts")).content.decode()
+
+
+def test_the_secret_of_a_webhook_is_shown_once_and_its_address_never(as_, alice, url, caplog):
+    address = "https://hooks.example.com/services/T0/very-secret-part"
+    answer = as_(alice).post(url("alert_channel_new", "webhook"), {"name": "Pager", "url": address})
+    assert answer.status_code == 200
+    page = answer.content.decode()
+    made = AlertChannel.objects.get()
+    secret = alert_channels.secret_of(made)
+    assert secret in page
+    assert alert_channels.url_of(made) == address
+    for place in (
+        url("alert_channels"),
+        url("alert_channel", made.pk),
+        url("alert_channel_remove", made.pk),
+        url("alert_rule_new", "stalled"),
+        reverse("deployments:activity", args=[made.workspace_id]),
+    ):
+        shown = as_(alice).get(place).content.decode()
+        assert "very-secret-part" not in shown
+        assert secret not in shown
+    assert "https://hooks.example.com/…" in as_(alice).get(url("alert_channels")).content.decode().replace(
+        "<wbr>", ""
+    )
+    kept = str(list(AuditEvent.objects.values("old", "new"))) + caplog.text
+    assert "very-secret-part" not in kept
+    assert secret not in kept
+
+
+def test_an_address_that_was_typed_beside_a_mistake_is_not_sent_back(as_, alice, url):
+    body = {"name": "", "url": "https://hooks.example.com/very-secret-part"}
+    answer = as_(alice).post(url("alert_channel_new", "slack"), body)
+    assert answer.status_code == 422
+    assert "very-secret-part" not in answer.content.decode()
+    assert "Enter the address again" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "sentence"),
+    [
+        ("slack", {"name": "S", "url": "http://127.0.0.1/"}, "WEBHOOK_ADDRESSES"),
+        ("slack", {"name": "S", "url": ""}, "Enter the address of the webhook."),
+        ("webhook", {"name": "S", "url": "http://example.com/"}, "begins with https://"),
+        ("email", {"name": "S", "addresses": "eve@evil.example"}, "ALERT_EMAIL_DOMAINS"),
+        ("email", {"name": "Ops", "addresses": "alice@example.org"}, "that no other channel"),
+    ],
+)
+def test_a_channel_that_may_not_be_is_refused_beside_its_field(
+    as_, alice, url, channel, kind, body, sentence
+):
+    answer = as_(alice).post(url("alert_channel_new", kind), body)
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode().replace("&#x27;", "'")
+    assert AlertChannel.objects.count() == 1
+
+
+def test_an_address_is_kept_when_only_the_name_changes(as_, alice, url, settings):
+    as_(alice).post(url("alert_channel_new", "slack"), {"name": "S", "url": "https://hooks.example.com/a"})
+    made = AlertChannel.objects.get()
+    as_(alice).post(url("alert_channel", made.pk), {"name": "Team", "url": ""})
+    made.refresh_from_db()
+    assert (made.name, alert_channels.url_of(made)) == ("Team", "https://hooks.example.com/a")
+
+
+def test_an_operator_s_domain_may_be_mailed(as_, alice, url, settings):
+    settings.ALERT_EMAIL_DOMAINS = ["ops.example"]
+    body = {"name": "On call", "addresses": "oncall@ops.example\nalice@example.org"}
+    assert as_(alice).post(url("alert_channel_new", "email"), body).status_code == 303
+    assert AlertChannel.objects.get().addresses == ["oncall@ops.example", "alice@example.org"]
+
+
+def test_a_test_is_queued_and_its_answer_is_listed(as_, alice, url, channel, enqueued_alerts):
+    answer = as_(alice).post(url("alert_channel_test", channel.pk), follow=True).content.decode()
+    assert "Test: Alerts of Acme Data arrive here" in answer
+    assert AlertDelivery.objects.get().event == "test"
+
+
+def test_tests_are_limited(as_, alice, url, channel):
+    answers = [as_(alice).post(url("alert_channel_test", channel.pk)).status_code for _ in range(11)]
+    assert (answers[9], answers[10]) == (303, 429)
+
+
+def test_removing_a_channel_says_which_rules_go_on_without_it(as_, alice, url, channel, workspace):
+    rule = AlertRule.objects.create(workspace=workspace, kind="stalled")
+    rule.channels.add(channel)
+    page = as_(alice).get(url("alert_channel_remove", channel.pk)).content.decode()
+    assert "The rule “Stalled” goes on without it." in page
+    as_(alice).post(url("alert_channel_remove", channel.pk))
+    assert AlertRule.objects.get().channels.count() == 0
+
+
+def test_an_alert_and_a_deployment_are_silenced_and_that_is_ended(as_, bob, url, deployment, workspace):
+    rule = AlertRule.objects.create(workspace=workspace, kind="unhealthy", amount=5)
+    alert = Alert.objects.create(
+        workspace=workspace,
+        deployment=deployment,
+        rule=rule,
+        kind="unhealthy",
+        headline="Analytics is Unhealthy",
+    )
+    client = as_(bob)
+    assert "Analytics is Unhealthy" in client.get(url("workspace_alerts")).content.decode()
+    body = {"hours": "4", "of": deployment.release_name}
+    page = client.post(url("alert_silence", alert.pk), body, follow=True)
+    assert page.request["PATH_INFO"] == deployment.url_for("alerts")
+    assert "Silenced" in page.content.decode()
+    client.post(url("alert_silence", alert.pk), {"hours": "0"})
+    alert.refresh_from_db()
+    assert alert.silenced_until is None
+    page = client.post(deployment.url_for("alerts_silence"), {"hours": "24"}, follow=True).content.decode()
+    assert "Bob silenced all alerts of Analytics. That ends" in page
+    client.post(deployment.url_for("alerts_silence"), {"hours": "0"})
+    assert not AlertSilence.objects.exists()
+    answer = client.post(
+        deployment.url_for("alerts_silence"), {"hours": "99999"}, follow=True
+    ).content.decode()
+    assert "Choose how long from the list." in answer
+
+
+def test_sending_again_of_another_workspace_is_no_way_in(as_, bob, charlie, url):
+    other = charlie.memberships.get().workspace
+    foreign = AlertChannel.objects.create(workspace=other, kind="email", name="Theirs", addresses=["c@x.org"])
+    row = AlertDelivery.objects.create(
+        workspace=other, channel=foreign, event="test", address="c@x.org", content=CONTENT, state="sent"
+    )
+    as_(bob).post(url("alert_again", row.pk))
+    row.refresh_from_db()
+    assert row.state == "sent"
+
+
+def test_a_transfer_leaves_channels_and_open_alerts_behind(
+    as_, alice, deployment, workspace, channel, driver
+):
+    type(deployment).objects.update(first_healthy_at=timezone.now(), status="healthy")
+    rule = AlertRule.objects.create(deployment=deployment, kind="unhealthy", amount=5)
+    rule.channels.add(channel)
+    Alert.objects.create(
+        workspace=workspace, deployment=deployment, rule=rule, kind="unhealthy", headline="x"
+    )
+    deployment.refresh_from_db()
+    transfer_deployment(deployment=deployment, by=alice, to=create_workspace(by=alice, name="Other"))
+    assert rule.channels.count() == 0
+    assert Alert.objects.get().note == "The Deployment was transferred."
+
+
+def test_the_lists_cost_as_many_queries_however_long(
+    as_, alice, url, workspace, channel, django_assert_max_num_queries
+):
+    rule = AlertRule.objects.create(workspace=workspace, kind="unhealthy", amount=5)
+    rule.channels.add(channel)
+
+    def more(count: int) -> None:
+        for n in range(count):
+            Alert.objects.create(
+                workspace=workspace, rule=rule, kind="unhealthy", headline="x", subject=f"{uuid4()}"
+            )
+            AlertDelivery.objects.create(
+                workspace=workspace,
+                channel=channel,
+                rule=rule,
+                event="opened",
+                address="a@x.org",
+                content=CONTENT,
+            )
+            AlertChannel.objects.create(workspace=workspace, kind="email", name=f"{n} {uuid4()}"[:60])
+
+    more(1)
+    client = as_(alice)
+    for name in ("workspace_alerts", "alert_rules", "alert_channels", "alert_deliveries"):
+        with django_assert_max_num_queries(40) as one:
+            client.get(url(name))
+        more(8)
+        with django_assert_max_num_queries(len(one)):
+            client.get(url(name))

@@ -1,0 +1,337 @@
+"""One message of an alert: to a real SMTP server, and to a real HTTP server on loopback."""
+
+import base64
+import email
+import email.policy
+import hashlib
+import hmac
+import json
+import socket
+import threading
+import time
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from aiosmtpd.controller import Controller
+from django.db import connection
+from django.utils import timezone
+
+from deployments.actions import alert_channels
+from deployments.actions.alert_channels import ChannelWish
+from deployments.actions.alerts import send_again
+from deployments.actions.refusals import DeliveryUnderWay
+from deployments.domain import webhook_hosts
+from deployments.domain.alert_rules import ChannelKind
+from deployments.domain.git_hosts import Listed
+from deployments.models import AlertChannel, AlertDelivery
+from deployments.outgoing import webhook
+from deployments.reconciler import alert_delivery
+
+pytestmark = pytest.mark.django_db
+
+
+class Inbox:
+    """Keeps what a mail server is given; refuses the recipients that it is told to."""
+
+    def __init__(self) -> None:
+        self.letters: list[email.message.EmailMessage] = []
+        self.refuses: set[str] = set()
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address in self.refuses:
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        self.letters.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        return "250 OK"
+
+
+@pytest.fixture
+def mail_port(settings) -> int:
+    """Where Django sends mail, whether a server listens or not."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = {"host": "127.0.0.1", "port": port, "timeout": 5}
+    settings.MAILERS = {
+        "default": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}
+    }
+    return port
+
+
+@pytest.fixture
+def inbox(mail_port):
+    inbox = Inbox()
+    controller = Controller(inbox, hostname="127.0.0.1", port=mail_port)
+    controller.start()
+    yield inbox
+    controller.stop()
+
+
+class Receiver:
+    """A server that keeps what is posted and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"ok\nmore")
+        self.drip = False
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
+                status, headers, text = receiver.answer
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                for byte in text if receiver.drip else ():
+                    try:
+                        self.wfile.write(bytes([byte]))
+                    except OSError:
+                        return
+                    time.sleep(0.05)
+                if not receiver.drip:
+                    self.wfile.write(text)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook?key=s3cr3t"
+
+
+@pytest.fixture
+def receiver():
+    before = webhook_hosts.listed()
+    webhook_hosts.allow(Listed.of(["127.0.0.1"]))
+    made = Receiver()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    webhook_hosts.allow(before)
+
+
+@pytest.fixture
+def channel(workspace, alice):
+    """Makes a channel of a kind: the channel and its secret."""
+
+    def make(kind: ChannelKind, url: str | None = None, *addresses: str):
+        wish = ChannelWish(kind, kind.label, addresses, url)
+        made = alert_channels.make_channel(workspace=workspace, by=alice, wish=wish)
+        return made.channel, made.secret
+
+    return make
+
+
+def queued(channel: AlertChannel, address: str = "") -> AlertDelivery:
+    content = {
+        "event": "opened",
+        "headline": "Analytics is Unhealthy",
+        "workspace": "Acme Data",
+        "rule": "Unhealthy for 5 minutes",
+        "path": "/deployments/native-cosmos-3782/",
+        "rules_path": "/deployments/native-cosmos-3782/alerts/",
+    }
+    return AlertDelivery.objects.create(
+        workspace=channel.workspace,
+        channel=channel,
+        event="opened",
+        address=address or channel.shown_url,
+        content=content,
+    )
+
+
+def due_again(row: AlertDelivery) -> None:
+    AlertDelivery.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(seconds=1))
+
+
+def state(row: AlertDelivery) -> tuple[str, int | None, str]:
+    row.refresh_from_db()
+    return row.state, row.status, row.answer
+
+
+def test_a_mail_arrives_with_what_where_and_a_link(inbox, channel):
+    row = queued(channel(ChannelKind.EMAIL, None, "alice@example.org")[0], "alice@example.org")
+    assert alert_delivery.send(row.pk)
+    (letter,) = inbox.letters
+    assert letter["Subject"] == "Analytics is Unhealthy (Acme Data)"
+    assert letter["To"] == "alice@example.org"
+    assert letter["Auto-Submitted"] == "auto-generated"
+    assert "http://testserver/deployments/native-cosmos-3782/" in letter.get_content()
+    assert state(row) == ("sent", 250, "The mail server took it.")
+    assert not alert_delivery.send(row.pk)
+    assert len(inbox.letters) == 1
+
+
+def test_a_mail_server_that_is_silent_delays_the_mail_and_the_page_says_so(mail_port, channel, as_, vera):
+    row = queued(channel(ChannelKind.EMAIL, None, "alice@example.org")[0], "alice@example.org")
+    assert not alert_delivery.send(row.pk)
+    assert state(row) == ("queued", None, "The mail server does not answer.")
+    assert row.due_at > timezone.now() + timedelta(seconds=10)
+    page = as_(vera).get(f"/w/{row.workspace_id}/alerts/deliveries/").content.decode()
+    assert "Retrying" in page
+    assert "The mail server does not answer." in page
+    AlertDelivery.objects.update(tries=len(alert_delivery.MAIL_BACKOFF))
+    due_again(row)
+    alert_delivery.send(row.pk)
+    assert state(row)[0] == "failed"
+
+
+def test_a_refused_mailbox_is_not_tried_again(inbox, channel):
+    inbox.refuses.add("alice@example.org")
+    row = queued(channel(ChannelKind.EMAIL, None, "alice@example.org")[0], "alice@example.org")
+    alert_delivery.send(row.pk)
+    assert state(row) == ("failed", None, "The mail server refused the address.")
+
+
+def test_a_webhook_is_json_that_its_receiver_can_check(receiver, channel):
+    made, secret = channel(ChannelKind.WEBHOOK, receiver.url)
+    row = queued(made)
+    assert alert_delivery.send(row.pk)
+    ((headers, body),) = receiver.requests
+    assert json.loads(body)["event"] == "alert.opened"
+    assert headers["content-type"] == "application/json"
+    assert headers["webhook-id"] == str(row.pk)
+    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 30
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert state(row) == ("sent", 200, "ok")
+
+
+def test_another_secret_signs_from_then_on(receiver, channel, workspace, alice):
+    made, old = channel(ChannelKind.WEBHOOK, receiver.url)
+    new = alert_channels.new_channel_secret(workspace=workspace, by=alice, pk=made.pk).secret
+    assert new != old
+    alert_delivery.send(queued(made).pk)
+    ((headers, body),) = receiver.requests
+    key = base64.b64decode(new.removeprefix("whsec_"))
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    assert headers["webhook-signature"].endswith(
+        base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    )
+
+
+def test_slack_gets_a_text_and_no_signature(receiver, channel):
+    alert_delivery.send(queued(channel(ChannelKind.SLACK, receiver.url)[0]).pk)
+    ((headers, body),) = receiver.requests
+    assert list(json.loads(body)) == ["text"]
+    assert "webhook-signature" not in headers
+
+
+def test_a_webhook_that_fails_is_tried_three_times_and_then_shown(receiver, channel):
+    receiver.answer = (503, {}, b"  \n\x1b[31mcome back later\r\nand more")
+    row = queued(channel(ChannelKind.WEBHOOK, receiver.url)[0])
+    waits = []
+    for _ in range(5):
+        alert_delivery.send(row.pk)
+        row.refresh_from_db()
+        waits.append(round((row.due_at - timezone.now()).total_seconds(), -1))
+        due_again(row)
+    assert len(receiver.requests) == 3
+    assert waits[:2] == [10, 60]
+    assert state(row) == ("failed", 503, "[31mcome back later")
+
+
+def test_a_redirect_is_not_followed(receiver, channel):
+    receiver.answer = (302, {"Location": "http://127.0.0.1:1/"}, b"")
+    row = queued(channel(ChannelKind.WEBHOOK, receiver.url)[0])
+    alert_delivery.send(row.pk)
+    assert state(row) == ("failed", 302, "It redirects, which is not followed. Enter the present address.")
+    assert len(receiver.requests) == 1
+
+
+def test_what_is_no_longer_listed_is_not_sent_to(receiver, channel):
+    row = queued(channel(ChannelKind.WEBHOOK, receiver.url)[0])
+    webhook_hosts.allow(Listed())
+    alert_delivery.send(row.pk)
+    assert state(row)[0] == "failed"
+    assert "is not a public address" in row.answer
+    assert receiver.requests == []
+
+
+def test_a_name_that_turns_private_after_it_was_judged_is_refused(receiver, monkeypatch):
+    """What is connected to is one of the addresses that were judged, not what the name says a moment later."""
+    webhook_hosts.allow(Listed())
+    place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", receiver.server.server_address[1]))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: [place])
+    target = webhook_hosts.Target("http", "rebinding.example", place[4][1], "/")
+    answer = webhook.post(target, b"{}", {}, listed=Listed())
+    assert answer.final
+    assert "rebinding.example is 127.0.0.1, which is not a public address" in answer.line
+    assert receiver.requests == []
+
+
+def test_an_answer_that_drips_is_ended(receiver, monkeypatch):
+    monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.5)
+    receiver.drip, receiver.answer = True, (200, {}, b"x" * 2000)
+    began = time.monotonic()
+    answer = webhook.post(webhook_hosts.read(receiver.url), b"{}", {}, listed=webhook_hosts.listed())
+    assert time.monotonic() - began < 5
+    assert answer.status == 200
+
+
+def test_a_server_that_says_nothing_costs_a_bounded_time(receiver, monkeypatch):
+    monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = webhook_hosts.read(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        began = time.monotonic()
+        answer = webhook.post(target, b"{}", {}, listed=webhook_hosts.listed())
+    assert time.monotonic() - began < 4
+    assert (answer.status, answer.final) == (None, False)
+
+
+def test_only_the_beginning_of_an_answer_is_read(receiver):
+    receiver.answer = (200, {}, b"y" * 5_000_000)
+    answer = webhook.post(webhook_hosts.read(receiver.url), b"{}", {}, listed=webhook_hosts.listed())
+    assert answer.line == "y" * webhook.LINE_LENGTH
+
+
+def test_after_a_change_of_the_key_the_page_says_what_to_do(receiver, channel, settings):
+    row = queued(channel(ChannelKind.WEBHOOK, receiver.url)[0])
+    settings.ENCRYPTION_KEYS = ["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="]
+    alert_delivery.send(row.pk)
+    assert state(row)[0] == "failed"
+    assert "Enter the address of the channel again." in row.answer
+
+
+def test_sending_again_is_a_click_and_two_people_send_once(inbox, channel, workspace, alice, bob):
+    row = queued(channel(ChannelKind.EMAIL, None, "alice@example.org")[0], "alice@example.org")
+    alert_delivery.send(row.pk)
+    with pytest.raises(DeliveryUnderWay):
+        send_again(workspace=workspace, by=alice, pk=row.pk)  # a moment ago
+    AlertDelivery.objects.update(tried_at=timezone.now() - timedelta(minutes=1))
+    send_again(workspace=workspace, by=alice, pk=row.pk)
+    with pytest.raises(DeliveryUnderWay):
+        send_again(workspace=workspace, by=bob, pk=row.pk)
+    alert_delivery.send(row.pk)
+    assert len(inbox.letters) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_send_at_the_same_moment_send_once(receiver, channel):
+    row = queued(channel(ChannelKind.WEBHOOK, receiver.url)[0])
+    barrier = threading.Barrier(8)
+
+    def run():
+        try:
+            barrier.wait(timeout=20)
+            alert_delivery.send(row.pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(timeout=60)
+    assert len(receiver.requests) == 1
+    assert state(row)[0] == "sent"

@@ -1,0 +1,71 @@
+"""Sign-ins of the command line: a person's own API tokens of a kind of their own. They act as that person, end after 30
+days, and for five minutes after the person said yes they may manage API tokens, as the person may in the browser."""
+
+from datetime import timedelta
+
+from allauth.idp.oidc.models import Client
+from django.db import transaction
+from django.utils import timezone
+
+from workspaces import audit
+from workspaces.actions.tokens import Made, Scope, record_token
+from workspaces.models import ApiToken, User
+from workspaces.permissions import Role
+from workspaces.sign_in.devices import CLIENT
+from workspaces.token_access import SIGN_IN
+
+LASTS = timedelta(days=30)
+AT_ONCE = 20
+MANY = f"There may be {AT_ONCE} sign-ins of the command line at once, and a newer one took its place."
+
+
+def known() -> None:
+    """The command line is a client of our own provider. Made when it is first needed: rows of a migration would be
+    gone after the first restored backup without them."""
+    Client.objects.get_or_create(
+        pk=CLIENT,
+        defaults={
+            "name": "airdeck, the command line",
+            "type": Client.Type.PUBLIC,
+            "grant_types": Client.GrantType.DEVICE_CODE.value,
+            "scopes": "airdeck",
+            "default_scopes": "airdeck",
+            "response_types": "none",
+        },
+    )
+
+
+@transaction.atomic
+def sign_in(*, by: User, device: str, address: str) -> Made:
+    """Sign in the command line on `device` as this person, who said yes in the console. The one before the last 20 ends
+    for it."""
+    User.objects.select_for_update().get(pk=by.pk)
+    now = timezone.now()
+    mine = ApiToken.objects.live().filter(maker=by, kind=SIGN_IN).order_by("-created_at")
+    for pk in list(mine.values_list("pk", flat=True)[AT_ONCE - 1 :]):
+        ApiToken.objects.filter(pk=pk).update(revoked_at=now, revoked_reason=MANY)
+    return record_token(
+        scope=Scope(None),
+        kind=SIGN_IN,
+        by=by,
+        name=f"airdeck on {device}",
+        description=f"The command line, signed in from {address}." if address else "The command line.",
+        role=Role.ADMIN,
+        expires_at=now + LASTS,
+    )
+
+
+@transaction.atomic
+def sign_out(*, token: ApiToken, by: User) -> None:
+    """A token ends itself, whatever kind it is: who has it can do no harm with that. A repeat does nothing."""
+    rows = ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True)
+    if rows.update(revoked_at=timezone.now(), revoked_reason="It was signed out."):
+        audit.record(
+            by=by,
+            verb="revoked",
+            object_type="token",
+            object_id=token.pk,
+            object_label=token.name,
+            workspace_id=token.workspace_id,
+            old={"role": token.role},
+        )

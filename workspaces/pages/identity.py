@@ -1,0 +1,38 @@
+"""The console as an OpenID provider of other tools, once an operator gave it a key (IDENTITY_KEY). django-allauth
+answers; without a key there is nothing here."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from allauth.idp.oidc import views
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET
+
+from console.kit.http import see_other
+
+
+def _with_key(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    @wraps(view, updated=())
+    def guarded(request: HttpRequest) -> HttpResponse:
+        if not settings.IDP_OIDC_PRIVATE_KEY:
+            raise Http404
+        return view(request)
+
+    return guarded
+
+
+configuration = require_GET(_with_key(views.configuration))
+jwks = require_GET(_with_key(views.jwks))
+# Nothing is asked of the person here: the tools are those that an operator named (manage.py tools).
+authorization = require_GET(_with_key(views.authorization))
+user_info = csrf_exempt(_with_key(views.user_info))
+revoke = csrf_exempt(_with_key(views.revoke))
+
+
+@require_GET
+def logout(request: HttpRequest) -> HttpResponse:
+    """Our own page asks whether to sign out: no other tool signs people out of here."""
+    return see_other(reverse("account_logout"))
