@@ -1,10 +1,13 @@
 """Signing in the command line by a code (RFC 8628): two addresses for the program, and the page for the person."""
 
 import json
+import time
 from http import HTTPStatus
 
 from allauth.account.adapter import get_adapter
+from allauth.account.app_settings import REAUTHENTICATION_TIMEOUT
 from allauth.account.decorators import reauthentication_required
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.idp.oidc import views
 from django import forms
 from django.contrib import messages
@@ -99,9 +102,15 @@ class CodeForm(forms.Form):
     )
 
 
+def _must_prove(request: HttpRequest) -> bool:
+    """Whether to ask for the password: allauth counts proofs alone, and who has just signed in would type it twice."""
+    records = get_authentication_records(request, request.user)
+    return not any(time.time() - each["at"] < REAUTHENTICATION_TIMEOUT for each in records)
+
+
 @require_http_methods(["GET", "POST"])
 @login_required
-@reauthentication_required  # type: ignore[untyped-decorator]
+@reauthentication_required(enabled=_must_prove)  # type: ignore[untyped-decorator]
 def device(request: HttpRequest) -> HttpResponse:
     """Enter a code; see who asks; say yes or no. The code stands in the address all the while, so that it outlives a
     sign-in on the way."""

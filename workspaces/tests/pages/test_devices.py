@@ -160,6 +160,16 @@ def test_the_page_needs_the_person_and_the_password_of_the_last_five_minutes(as_
     assert terminal.poll()[1]["error"] == "authorization_pending"
 
 
+def test_who_signs_in_for_the_code_types_the_password_once(alice):
+    terminal, client = Terminal(), Client()
+    sent = {"login": alice.email, "password": PASSWORD, "next": terminal.page}
+    led = client.post("/accounts/login/", sent)
+    assert led["Location"] == terminal.page
+    assert client.get(terminal.page).status_code == 200
+    with time_machine.travel(timezone.now() + timedelta(minutes=5, seconds=1), tick=True):
+        assert "reauthenticate" in client.get(terminal.page)["Location"]
+
+
 def test_another_site_cannot_say_yes_in_the_person_s_browser(fresh, alice):
     terminal = Terminal()
     client = fresh(alice)
