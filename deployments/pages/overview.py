@@ -67,7 +67,8 @@ def _first_steps(request: MemberRequest, deployment: Deployment) -> dict[str, An
     offered = steps is not None and not steps.deployed and request.can(Permission.DEPLOY_CODE)
     ready = offered and deployment.first_healthy_at is not None and not deployment.hibernating
     example = deployment.url_for("deploy_example") if ready else ""
-    return {"first_steps": steps, "first_steps_url": url, "example_url": example}
+    soon = offered and deployment.first_healthy_at is None  # its place is kept, so that nothing moves
+    return {"first_steps": steps, "first_steps_url": url, "example_url": example, "example_soon": soon}
 
 
 def _figures(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:
