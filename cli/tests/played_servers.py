@@ -77,11 +77,12 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: object, **headers:
 
 
 class Cutter:
-    """Between the command line and a console. Of requests whose method and path match `cut` the answers are lost; with
-    `before` the requests themselves."""
+    """Between the command line and a console. Of requests whose method and path match `cut` the answers are lost (with
+    `status`, those of that status alone); with `before` the requests themselves."""
 
     def __init__(self, url: str) -> None:
         self.cut, self.before = "", False
+        self.status: int | None = None
         self._target = urlsplit(url).netloc
         self.server = Server(self._pass)
 
@@ -96,7 +97,7 @@ class Cutter:
             raw = answer.read()
             web.close()
         handler.close_connection = True
-        if lose:
+        if lose and (self.before or self.status in {None, answer.status}):
             return
         handler.send_response(answer.status)
         for name, value in answer.getheaders():

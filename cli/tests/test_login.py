@@ -121,7 +121,11 @@ def test_a_network_that_is_away_while_the_person_answers_is_waited_for(alone, co
         cutter.cut = ""
         assert "as alice@example.org" in waiting.end(0)
         # An answer that is lost after the yes cannot be had again: the sign-in is in the list, and one begins anew.
-        cutter.cut, cutter.before = "POST .*/token", False
+        cutter.cut, cutter.before, cutter.status = (
+            "POST .*/token",
+            False,
+            200,
+        )  # that after the yes, and no other
         lost = Terminal(alone, "login", cutter.server.url, "--no-browser")
         person(lost)
         lost.read_until("Trying again.")

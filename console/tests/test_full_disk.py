@@ -42,9 +42,13 @@ def small() -> Iterator[Installation]:
 
 
 def fill(it: Installation) -> None:
-    """Not a byte is left."""
-    used = shutil.disk_usage(it.state.root).used
-    assert _mount("-o", f"remount,size={used}", str(it.state.root))
+    """Not a byte is left. What is written between the look and the mount makes it too small: then once more."""
+
+    def filled() -> bool:
+        used = shutil.disk_usage(it.state.root).used
+        return _mount("-o", f"remount,size={used}", str(it.state.root))
+
+    wait_until(filled, 5)
     wait_until(lambda: shutil.disk_usage(it.state.root).free < 1024**2, 5)
 
 

@@ -10,9 +10,9 @@ from deployments.models import Cluster, Deployment
 from deployments.presenters.tab import needs_attention, of_deployment, of_list
 
 
-def row(status: Status, **more: object) -> Deployment:
+def row(status: Status, *, silent_for: float = 0, **more: object) -> Deployment:
     now = timezone.now()
-    heard = more.pop("heard", None)
+    heard = now - timedelta(seconds=silent_for) if silent_for else None
     silent = "It does not answer." if heard else ""
     cluster = Cluster(name="This machine", last_seen_at=heard or now, unreachable_reason=silent)
     made = Deployment(status=status, observed_at=now, due_at=now, cluster=cluster)
@@ -26,22 +26,22 @@ class Stalled:
 
 
 @pytest.mark.parametrize(
-    ("made", "before", "mark", "needs"),
+    ("status", "more", "before", "mark", "needs"),
     [
-        (row(Status.HEALTHY), "", "ok", False),
-        (row(Status.CREATING), "Creating: ", "busy", False),
-        (row(Status.DEPLOYING, phase="Waking up"), "Waking up: ", "busy", False),
-        (row(Status.DEPLOYING, failing=True), "Failing: ", "bad", True),
-        (row(Status.CREATING, step_progress=Stalled()), "Stalled: ", "warn", True),
-        (row(Status.UNHEALTHY), "Unhealthy: ", "bad", True),
-        (row(Status.HIBERNATING), "Hibernating: ", "sleep", False),
-        (row(Status.UNKNOWN), "Unknown: ", "off", True),
-        (row(Status.DELETING), "Deleting: ", "off", False),
-        (row(Status.HEALTHY, heard=timezone.now() - timedelta(seconds=80)), "", "warn", True),
+        (Status.HEALTHY, {}, "", "ok", False),
+        (Status.CREATING, {}, "Creating: ", "busy", False),
+        (Status.DEPLOYING, {"phase": "Waking up"}, "Waking up: ", "busy", False),
+        (Status.DEPLOYING, {"failing": True}, "Failing: ", "bad", True),
+        (Status.CREATING, {"step_progress": Stalled()}, "Stalled: ", "warn", True),
+        (Status.UNHEALTHY, {}, "Unhealthy: ", "bad", True),
+        (Status.HIBERNATING, {}, "Hibernating: ", "sleep", False),
+        (Status.UNKNOWN, {}, "Unknown: ", "off", True),
+        (Status.DELETING, {}, "Deleting: ", "off", False),
+        (Status.HEALTHY, {"silent_for": 80}, "", "warn", True),
     ],
-    ids=lambda each: each.status if isinstance(each, Deployment) else None,
 )
-def test_the_tab_of_a_deployment(made, before, mark, needs):
+def test_the_tab_of_a_deployment(status, more, before, mark, needs):
+    made = row(status, **more)
     tab = of_deployment(made)
     assert (tab.before, tab.mark, needs_attention(made)) == (before, mark, needs)
 

@@ -31,9 +31,10 @@ VALUES = {
 }
 PLAYER = """#!{python}
 import os, sys, time
+ARGUMENTS = sys.argv[3:] if sys.argv[1] == "-m" else sys.argv[2:]
 with open("{seen}/draft", "wb") as file:
     file.write(open("/proc/self/environ", "rb").read())
-os.rename("{seen}/draft", "{seen}/" + sys.argv[3] + "." + str(os.getpid()))
+os.rename("{seen}/draft", "{seen}/" + ARGUMENTS[0] + "." + str(os.getpid()))
 print("started", flush=True)
 time.sleep(1000)
 """
