@@ -106,15 +106,16 @@ class _Scanner:
             self._skip_pem(pem[1])
         comment = _COMMENT.search(line)
         value = (line[: comment.start()] if comment else line).strip()
-        if (end := self._end_of_block(value, first)) is not None:
+        if (end := self._end_of_block(value, first, to_the_end=comment is None)) is not None:
             self._skip_to(end)
             self._skip_to(self._next_line())
             raise _Broken("This value spans several lines. Put double quotes around it.")
         self._skip_to(self._next_line())
         return value
 
-    def _end_of_block(self, value: str, first: int) -> int | None:
-        """Where an unquoted value ends that goes on after its line; None for one that does not."""
+    def _end_of_block(self, value: str, first: int, *, to_the_end: bool) -> int | None:
+        """Where an unquoted value ends that goes on after its line; None for one that does not. A backslash joins
+        lines only where the value reaches `to_the_end` of its line."""
         after = self._next_line()
         if after >= len(self.text):
             return None
@@ -123,7 +124,7 @@ class _Scanner:
         if here := _HERE.match(value):
             label = re.compile(rf"^\s*{here[2]}\s*$", re.MULTILINE).search(self.text, after)
             return label.start() if label else len(self.text)
-        if value.endswith("\\"):
+        if value.endswith("\\") and to_the_end:
             joined = value[-2:-1].isspace() or value == "\\"
             return self._end_of_joined(after) if joined or not self._is_statement(after) else None
         for bracket in _BRACKETS.finditer(self.text, first, first + len(value)):

@@ -107,6 +107,7 @@ WORDS = st.text(st.sampled_from("aB1 =#'\"\\$\t-é"), max_size=12)
 @settings(max_examples=200, deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=4))
 @example(["'a\\'b'", '"x\\ty" # c', " # c", "#x"])
+@example(["\\ #", ""])
 def test_well_formed_text_reads_as_python_dotenv_reads_it(values: list[str]) -> None:
     # A backslash after a blank joins lines in a shell: theirs takes it for a value, ours asks.
     assume(not any(f" {value}".rstrip().endswith((" \\", "\t\\")) for value in values))
