@@ -189,7 +189,7 @@ class Scene:
 def machine():
     made = Scene()
     yield made
-    shutil.rmtree(STATE.runtime(VERSION))
+    shutil.rmtree(STATE.runtime(VERSION), ignore_errors=True)  # where a test made it
     canary.clear(OURS)
     canary.clear(THEIRS)
 
@@ -295,7 +295,7 @@ def test_a_fence_that_cannot_be_put_up_keeps_the_program_from_starting(scene) ->
 
 
 def test_supervisord_answers_nobody_without_its_password(machine) -> None:
-    assert machine.supervisor.processes() == machine.supervisor.processes()
+    machine.supervisor.processes()  # raises unless it answers us
     with socket.socket(socket.AF_UNIX) as link:
         link.connect(str(STATE.supervisor_socket))
         link.sendall(b"POST /RPC2 HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
