@@ -13,10 +13,9 @@ class DeploymentsConfig(AppConfig):
         """Register with tenancy what lives in Workspaces, with drivers at which addresses clusters may be, with Git at
         which repositories may be, and with alerts to which webhooks may lead."""
         from deployments import workspace_hooks
-        from deployments.domain import addresses, git_hosts, webhook_hosts
+        from deployments.domain import addresses, public_hosts
 
         workspace_hooks.register()
         addresses.allow(addresses.networks(settings.CLUSTER_ADDRESSES))
-        git_hosts.allow(git_hosts.Listed.of(settings.GIT_ADDRESSES))
-        hooks = git_hosts.Listed.of(settings.WEBHOOK_ADDRESSES, setting=webhook_hosts.SETTING)
-        webhook_hosts.allow(hooks)
+        public_hosts.REPOSITORIES.allow(settings.GIT_ADDRESSES)
+        public_hosts.WEBHOOKS.allow(settings.WEBHOOK_ADDRESSES)

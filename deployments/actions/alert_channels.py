@@ -12,7 +12,7 @@ from console.kit import names
 from console.kit.refusals import InvalidInput
 from deployments.actions.alerts import queue_test
 from deployments.actions.refusals import AlertChannelExists, AlertChannelGone, TooManyAlertChannels
-from deployments.domain import webhook_hosts, webhook_signature
+from deployments.domain import webhook_signature, webhook_url
 from deployments.domain.alert_rules import (
     CHANNEL_NAME_LENGTH,
     MOST_CHANNELS,
@@ -148,7 +148,7 @@ def _judged(workspace: Workspace, wish: ChannelWish, *, has_url: bool) -> dict[s
             problems["addresses"] = problem
     elif not wish.kind.is_mail and (wish.url or not has_url):
         try:
-            values["shown_url"] = webhook_hosts.read(wish.url or "").shown[:300]
+            values["shown_url"] = webhook_url.read(wish.url or "").shown[:300]
         except ValueError as error:
             problems["url"] = str(error)
     if problems:

@@ -5,7 +5,7 @@ import re
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_paths import clean_path
 from deployments.domain.git_address import HTTPS, GitAddress, parse
-from deployments.domain.git_hosts import refusal
+from deployments.domain.public_hosts import REPOSITORIES
 
 BRANCH_LENGTH = 250
 SUBFOLDER_LENGTH = 500
@@ -23,7 +23,7 @@ _NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)")
 def address_problem(text: str) -> str:
     """Why this is no address of a repository that may be asked; "" when it is one."""
     try:
-        return refusal(parse(text).host)
+        return REPOSITORIES.refusal(parse(text).host)
     except ValueError as error:
         return str(error)
 

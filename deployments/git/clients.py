@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from deployments.domain import git_address
 from deployments.domain.code_errors import MIB
 from deployments.domain.git_address import GitAddress
-from deployments.domain.git_hosts import Listed
+from deployments.domain.public_hosts import Listed
 from deployments.git.https import HttpsClient
 from deployments.git.wish import GitRefused, GitWish, RefusalKind
 

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, SSLError
 from urllib3.util import Timeout
 
 from deployments.domain.git_address import GitAddress
-from deployments.domain.git_hosts import Listed
+from deployments.domain.public_hosts import Listed
 from deployments.git import sockets
 from deployments.git.wish import SILENCE_SECONDS, GitRefused
 

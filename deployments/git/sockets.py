@@ -3,7 +3,7 @@
 import socket
 from functools import partial
 
-from deployments.domain.git_hosts import Listed, refusal
+from deployments.domain.public_hosts import REPOSITORIES, Listed
 from deployments.git.wish import SILENCE_SECONDS, GitRefused
 from deployments.outgoing import sockets
 
@@ -11,6 +11,8 @@ from deployments.outgoing import sockets
 def connect(host: str, port: int, listed: Listed) -> socket.socket:
     """A connected socket on which silence ends after SILENCE_SECONDS. Raises GitRefused."""
     try:
-        return sockets.connect(host, port, refusal=partial(refusal, by=listed), silence=SILENCE_SECONDS)
+        return sockets.connect(
+            host, port, refusal=partial(REPOSITORIES.refusal, by=listed), silence=SILENCE_SECONDS
+        )
     except sockets.NotReached as error:
         raise GitRefused(str(error)) from None

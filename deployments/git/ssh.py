@@ -11,7 +11,7 @@ from dulwich.client import TraditionalGitClient
 from dulwich.protocol import Protocol
 
 from deployments.domain.git_address import GitAddress
-from deployments.domain.git_hosts import Listed
+from deployments.domain.public_hosts import Listed
 from deployments.git import sockets
 from deployments.git.wish import SILENCE_SECONDS, TOTAL_SECONDS, GitRefused, RefusalKind
 

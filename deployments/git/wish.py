@@ -40,7 +40,7 @@ class GitWish:
     look_only: bool
     repository: str
     scratch: str
-    listed: list[str]  # of `git_hosts.Listed`
+    listed: list[str]  # of `public_hosts.Listed`
     token_user: str = ""
     token: str = field(default="", repr=False)
     private_key: str = field(default="", repr=False)

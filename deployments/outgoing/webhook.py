@@ -13,8 +13,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, SSLError
 
-from deployments.domain.git_hosts import Listed
-from deployments.domain.webhook_hosts import Target, refusal
+from deployments.domain.public_hosts import WEBHOOKS, Listed
+from deployments.domain.webhook_url import Target
 from deployments.outgoing import sockets
 
 SILENCE_SECONDS = 5.0
@@ -95,7 +95,7 @@ def _pool(target: Target, listed: Listed) -> tuple[HTTPConnectionPool, Ends]:
     ends: Ends = []
 
     def connect() -> socket.socket:
-        may = partial(refusal, by=listed)
+        may = partial(WEBHOOKS.refusal, by=listed)
         made = sockets.connect(target.host, target.port, refusal=may, silence=SILENCE_SECONDS)
         other = made.dup()  # TLS takes the first one over
         timer = Timer(TOTAL_SECONDS, _end, [other])

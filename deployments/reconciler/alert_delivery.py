@@ -15,8 +15,9 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from console.kit.crypto import DecryptionError
-from deployments.domain import alert_words, webhook_hosts, webhook_signature
+from deployments.domain import alert_words, webhook_signature, webhook_url
 from deployments.domain.alert_rules import ChannelKind
+from deployments.domain.public_hosts import WEBHOOKS
 from deployments.models import AlertDelivery
 from deployments.outgoing import webhook
 from deployments.outgoing.webhook import Answer
@@ -101,13 +102,13 @@ def _mail_headers(row: AlertDelivery) -> dict[str, str]:
 
 def _posted(row: AlertDelivery, kind: ChannelKind) -> Answer:
     try:
-        target = webhook_hosts.read(alert_channels.url_of(row.channel))
+        target = webhook_url.read(alert_channels.url_of(row.channel))
     except ValueError as error:
         return Answer(None, str(error), final=True)
     base = urljoin(settings.BASE_URL, "/").rstrip("/")
     if kind is ChannelKind.SLACK:
-        return webhook.post(target, alert_words.slack(row.message, base), {}, listed=webhook_hosts.listed())
+        return webhook.post(target, alert_words.slack(row.message, base), {}, listed=WEBHOOKS.listed)
     body = alert_words.webhook(row.message, base)
     secret = alert_channels.secret_of(row.channel)
     signed = webhook_signature.headers(secret, message_id=str(row.pk), timestamp=int(time.time()), body=body)
-    return webhook.post(target, body, signed, listed=webhook_hosts.listed())
+    return webhook.post(target, body, signed, listed=WEBHOOKS.listed)

@@ -25,8 +25,8 @@ from console.kit.text import one_line
 from deployments.actions import deploy_wishes, deploys
 from deployments.actions.refusals import GitChanged, NothingToDeploy, NotNow
 from deployments.dataplane.contract import DataPlaneError
-from deployments.domain import git_hosts
 from deployments.domain.deploy_states import DESIRED, DeploySource
+from deployments.domain.public_hosts import REPOSITORIES
 from deployments.git import ask
 from deployments.git.wish import GitRefused, GitWish, RefusalKind
 from deployments.models import Deploy, GitSource
@@ -146,7 +146,7 @@ def _find(look: Look) -> Found:
             look_only=not look.deploys,
             repository=repository,
             scratch=scratch,
-            listed=git_hosts.listed().entries,
+            listed=REPOSITORIES.listed.entries,
             token_user=source.token_user,
             token=secrets[vault.GIT_TOKEN],
             private_key=secrets[vault.GIT_KEY],

@@ -2,10 +2,10 @@
 
 import pytest
 
-from deployments.domain import git_hosts, git_rules
+from deployments.domain import git_rules
 from deployments.domain.git_address import parse
 from deployments.domain.git_hooks import is_signed, signature
-from deployments.domain.git_hosts import Listed, refusal
+from deployments.domain.public_hosts import REPOSITORIES, Listed
 
 
 @pytest.mark.parametrize(
@@ -89,20 +89,20 @@ REFUSED = (
 
 @pytest.mark.parametrize("host", REFUSED)
 def test_only_public_addresses_are_asked(host):
-    assert "GIT_ADDRESSES" in refusal(host)
+    assert "GIT_ADDRESSES" in REPOSITORIES.refusal(host)
 
 
 @pytest.mark.parametrize(
     "host", ["8.8.8.8", "2606:4700::1111", "github.com", "10.example.org", "::ffff:8.8.8.8"]
 )
 def test_public_addresses_and_names_are_asked(host):
-    assert refusal(host) == ""
+    assert REPOSITORIES.refusal(host) == ""
 
 
 @pytest.mark.parametrize("found", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fd12::1"])
 def test_what_a_name_resolves_to_is_judged_too(found):
-    assert found in refusal("git.example.org", found)
-    assert refusal("git.example.org", "8.8.8.8") == ""
+    assert found in REPOSITORIES.refusal("git.example.org", found)
+    assert REPOSITORIES.refusal("git.example.org", "8.8.8.8") == ""
 
 
 def test_the_operator_lists_addresses_networks_and_names():
@@ -117,7 +117,7 @@ def test_the_operator_lists_addresses_networks_and_names():
         ("a.corp.example", "10.9.9.9"),
         ("::1", ""),
     ):
-        assert refusal(host, address, by=listed) == "", (host, address)
+        assert REPOSITORIES.refusal(host, address, by=listed) == "", (host, address)
     for host, address in (
         ("10.2.0.1", ""),
         ("192.168.1.6", ""),
@@ -130,7 +130,7 @@ def test_the_operator_lists_addresses_networks_and_names():
         ("git.internal", "fd00:ec2::254"),
         ("127.0.0.1", ""),
     ):
-        assert refusal(host, address, by=listed), (host, address)
+        assert REPOSITORIES.refusal(host, address, by=listed), (host, address)
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,12 @@ def test_the_operator_lists_addresses_networks_and_names():
 )
 def test_an_entry_that_means_nothing_stops_the_start_with_a_sentence(entry):
     with pytest.raises(ValueError, match="GIT_ADDRESSES holds"):
-        Listed.of([entry])
+        REPOSITORIES.allow([entry])
 
 
 def test_the_list_of_the_operator_is_the_processes(monkeypatch):
-    monkeypatch.setattr(git_hosts, "_listed", Listed.of(["127.0.0.0/8"]))
-    assert refusal("127.0.0.1") == ""
+    monkeypatch.setattr(REPOSITORIES, "listed", Listed.of(["127.0.0.0/8"]))
+    assert REPOSITORIES.refusal("127.0.0.1") == ""
     assert git_rules.address_problem("https://127.0.0.1:1/a") == ""
     assert git_rules.address_problem("https://10.0.0.1/a")
 

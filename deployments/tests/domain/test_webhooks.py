@@ -2,23 +2,23 @@
 
 import pytest
 
-from deployments.domain import webhook_hosts, webhook_signature
-from deployments.domain.git_hosts import Listed
+from deployments.domain import webhook_signature, webhook_url
+from deployments.domain.public_hosts import WEBHOOKS
 
 
 @pytest.fixture
 def listing():
     """Lists addresses as an operator does, for this test."""
-    before = webhook_hosts.listed()
-    yield lambda *entries: webhook_hosts.allow(Listed.of(entries))
-    webhook_hosts.allow(before)
+    before = WEBHOOKS.listed
+    yield lambda *entries: WEBHOOKS.allow(entries)
+    WEBHOOKS.listed = before
 
 
 def test_an_address_is_taken_apart_and_shown_without_what_opens_it():
-    target = webhook_hosts.read("https://hooks.slack.com/services/T0/B0/secret?x=1")
+    target = webhook_url.read("https://hooks.slack.com/services/T0/B0/secret?x=1")
     assert (target.host, target.port, target.path) == ("hooks.slack.com", 443, "/services/T0/B0/secret?x=1")
     assert target.shown == "https://hooks.slack.com/…"
-    assert webhook_hosts.read("https://example.com:8443").shown == "https://example.com:8443/…"
+    assert webhook_url.read("https://example.com:8443").shown == "https://example.com:8443/…"
 
 
 @pytest.mark.parametrize(
@@ -46,16 +46,16 @@ def test_an_address_is_taken_apart_and_shown_without_what_opens_it():
 )
 def test_what_may_not_be_sent_to_is_refused_with_what_to_do(url, words):
     with pytest.raises(ValueError, match=words):
-        webhook_hosts.read(url)
+        webhook_url.read(url)
 
 
 def test_what_the_operator_lists_may_be_sent_to_also_in_the_clear(listing):
     listing("10.1.0.0/16", "pager.corp.example")
-    assert webhook_hosts.read("http://10.1.2.3:9000/hook").port == 9000
-    assert webhook_hosts.read("http://pager.corp.example/").port == 80
-    assert webhook_hosts.refusal("pager.corp.example", "10.9.9.9") == ""
-    assert "WEBHOOK_ADDRESSES" in webhook_hosts.refusal("pager.corp.example", "169.254.169.254")
-    assert "WEBHOOK_ADDRESSES" in webhook_hosts.refusal("elsewhere.example", "10.9.9.9")
+    assert webhook_url.read("http://10.1.2.3:9000/hook").port == 9000
+    assert webhook_url.read("http://pager.corp.example/").port == 80
+    assert WEBHOOKS.refusal("pager.corp.example", "10.9.9.9") == ""
+    assert "WEBHOOK_ADDRESSES" in WEBHOOKS.refusal("pager.corp.example", "169.254.169.254")
+    assert "WEBHOOK_ADDRESSES" in WEBHOOKS.refusal("elsewhere.example", "10.9.9.9")
 
 
 def test_the_signature_is_the_standard_s():

@@ -2,8 +2,7 @@
 
 import pytest
 
-from deployments.domain import git_hosts
-from deployments.domain.git_hosts import Listed
+from deployments.domain.public_hosts import REPOSITORIES, Listed
 from deployments.tests.git.repositories import Repository
 from deployments.tests.git.servers import HttpsServer, SshServer
 
@@ -14,7 +13,7 @@ FILES = {"README.md": b"# Hi\n", "dags/one.py": DAG, "dags/lib/help.py": b"X = 1
 @pytest.fixture
 def loopback(monkeypatch) -> None:
     """The operator lists it."""
-    monkeypatch.setattr(git_hosts, "_listed", Listed.of(["127.0.0.0/8"]))
+    monkeypatch.setattr(REPOSITORIES, "listed", Listed.of(["127.0.0.0/8"]))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from deployments.domain.code_archive import Unpacked
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_manifest import Manifest
-from deployments.domain.git_hosts import Listed
+from deployments.domain.public_hosts import Listed
 from deployments.git import ask, child, history, keys
 from deployments.git.wish import Commit, GitRefused, GitWish, RefusalKind
 from deployments.tests.git.repositories import LINK, PROGRAM, SUBMODULE

@@ -22,9 +22,9 @@ from deployments.actions import alert_channels
 from deployments.actions.alert_channels import ChannelWish
 from deployments.actions.alerts import send_again
 from deployments.actions.refusals import DeliveryUnderWay
-from deployments.domain import webhook_hosts
+from deployments.domain import webhook_url
 from deployments.domain.alert_rules import ChannelKind
-from deployments.domain.git_hosts import Listed
+from deployments.domain.public_hosts import WEBHOOKS, Listed
 from deployments.models import AlertChannel, AlertDelivery
 from deployments.outgoing import webhook
 from deployments.reconciler import alert_delivery
@@ -110,13 +110,13 @@ class Receiver:
 
 @pytest.fixture
 def receiver():
-    before = webhook_hosts.listed()
-    webhook_hosts.allow(Listed.of(["127.0.0.1"]))
+    before = WEBHOOKS.listed
+    WEBHOOKS.allow(["127.0.0.1"])
     made = Receiver()
     yield made
     made.server.shutdown()
     made.server.server_close()
-    webhook_hosts.allow(before)
+    WEBHOOKS.listed = before
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_a_redirect_is_not_followed(receiver, channel):
 
 def test_what_is_no_longer_listed_is_not_sent_to(receiver, channel):
     row = queued(channel(ChannelKind.WEBHOOK, receiver.url)[0])
-    webhook_hosts.allow(Listed())
+    WEBHOOKS.allow(())
     alert_delivery.send(row.pk)
     assert state(row)[0] == "failed"
     assert "is not a public address" in row.answer
@@ -261,10 +261,10 @@ def test_what_is_no_longer_listed_is_not_sent_to(receiver, channel):
 
 def test_a_name_that_turns_private_after_it_was_judged_is_refused(receiver, monkeypatch):
     """What is connected to is one of the addresses that were judged, not what the name says a moment later."""
-    webhook_hosts.allow(Listed())
+    WEBHOOKS.allow(())
     place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", receiver.server.server_address[1]))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: [place])
-    target = webhook_hosts.Target("http", "rebinding.example", place[4][1], "/")
+    target = webhook_url.Target("http", "rebinding.example", place[4][1], "/")
     answer = webhook.post(target, b"{}", {}, listed=Listed())
     assert answer.final
     assert "rebinding.example is 127.0.0.1, which is not a public address" in answer.line
@@ -275,7 +275,7 @@ def test_an_answer_that_drips_is_ended(receiver, monkeypatch):
     monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.5)
     receiver.drip, receiver.answer = True, (200, {}, b"x" * 2000)
     began = time.monotonic()
-    answer = webhook.post(webhook_hosts.read(receiver.url), b"{}", {}, listed=webhook_hosts.listed())
+    answer = webhook.post(webhook_url.read(receiver.url), b"{}", {}, listed=WEBHOOKS.listed)
     assert time.monotonic() - began < 5
     assert answer.status == 200
 
@@ -283,16 +283,16 @@ def test_an_answer_that_drips_is_ended(receiver, monkeypatch):
 def test_a_server_that_says_nothing_costs_a_bounded_time(receiver, monkeypatch):
     monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        target = webhook_hosts.read(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        target = webhook_url.read(f"http://127.0.0.1:{silent.getsockname()[1]}/")
         began = time.monotonic()
-        answer = webhook.post(target, b"{}", {}, listed=webhook_hosts.listed())
+        answer = webhook.post(target, b"{}", {}, listed=WEBHOOKS.listed)
     assert time.monotonic() - began < 4
     assert (answer.status, answer.final) == (None, False)
 
 
 def test_only_the_beginning_of_an_answer_is_read(receiver):
     receiver.answer = (200, {}, b"y" * 5_000_000)
-    answer = webhook.post(webhook_hosts.read(receiver.url), b"{}", {}, listed=webhook_hosts.listed())
+    answer = webhook.post(webhook_url.read(receiver.url), b"{}", {}, listed=WEBHOOKS.listed)
     assert answer.line == "y" * webhook.LINE_LENGTH
 
 
