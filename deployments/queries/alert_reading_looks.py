@@ -2,14 +2,14 @@
 Deployment that does not run: then nothing opens and nothing ends. Rows come with their reading."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from console.kit.text import one_line
 from console.kit.wording import listed, rough
 from deployments.domain.states import Executor, Status
-from deployments.models import Dag, Deployment, FailedRun, LatestReading, StatusChange, WorkerQueue
+from deployments.models import AlertRule, Dag, Deployment, FailedRun, LatestReading, StatusChange, WorkerQueue
 from deployments.queries.alert_looks import NO_DATA, Firing, Key, Look, Watched
 from deployments.queries.readings import latest
 
@@ -18,9 +18,20 @@ STEADY = frozenset({Status.HEALTHY, Status.UNHEALTHY})
 MOST_NAMES = 5
 
 
-def _fresh(row: Deployment, statuses: frozenset[Status] = RUNS) -> LatestReading | None:
-    reading = latest(row)
-    return reading if reading is not None and reading.is_fresh and row.shown_status in statuses else None
+def _each(
+    watched: Watched,
+    judge: Callable[[AlertRule, Deployment, LatestReading], Look],
+    statuses: frozenset[Status] = RUNS,
+) -> Mapping[Key, Look]:
+    """What each rule sees in the fresh reading of its Deployment; without one it has no data."""
+    looks = {}
+    for rule, row in watched:
+        reading = latest(row)
+        if reading is not None and reading.is_fresh and row.shown_status in statuses:
+            looks[rule.pk, row.pk] = judge(rule, row, reading)
+        else:
+            looks[rule.pk, row.pk] = NO_DATA
+    return looks
 
 
 def _ids(watched: Watched) -> set[UUID]:
@@ -40,11 +51,8 @@ def run_failed(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     succeeded = {
         (pk, dag): at for pk, dag, at in dags.values_list("deployment_id", "dag_id", "last_success_at")
     }
-    looks = {}
-    for rule, row in watched:
-        if _fresh(row) is None:
-            looks[rule.pk, row.pk] = NO_DATA
-            continue
+
+    def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> Look:
         firing, vanished = [], set()
         for run in failed[row.pk]:
             if (row.pk, run.dag_id) not in succeeded:
@@ -53,8 +61,9 @@ def run_failed(watched: Watched, now: datetime) -> Mapping[Key, Look]:
             success = succeeded[row.pk, run.dag_id]
             if run.seen_at >= rule.since and (success is None or success < run.ended_at):
                 firing.append(_failure(row, run))
-        looks[rule.pk, row.pk] = Look(known=True, firing=tuple(firing), vanished=frozenset(vanished))
-    return looks
+        return Look(known=True, firing=tuple(firing), vanished=frozenset(vanished))
+
+    return _each(watched, judge)
 
 
 def _failure(row: Deployment, run: FailedRun) -> Firing:
@@ -77,12 +86,11 @@ def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     woken = dict(
         slept.order_by("deployment", "-at").distinct("deployment").values_list("deployment_id", "at")
     )
-    looks = {}
-    for rule, row in watched:
+
+    def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> Look:
         dag = dags.get((row.pk, rule.dag))
-        if _fresh(row) is None or dag is None or dag.paused:
-            looks[rule.pk, row.pk] = NO_DATA
-            continue
+        if dag is None or dag.paused:
+            return NO_DATA
         begin = max(filter(None, (dag.last_success_at, dag.first_seen_at, rule.since, woken.get(row.pk))))
         firing: tuple[Firing, ...] = ()
         if now - begin >= timedelta(hours=rule.amount or 0):
@@ -96,8 +104,9 @@ def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
             )
             words = f"Its last success: {last}."
             firing = (Firing(f"{headline} in {one_line(row.name)}", words, dag.dag_id, row.url_for("dags")),)
-        looks[rule.pk, row.pk] = Look(known=True, firing=firing)
-    return looks
+        return Look(known=True, firing=firing)
+
+    return _each(watched, judge)
 
 
 def _dags(watched: Watched, names: set[str]) -> Sequence[Dag]:
@@ -109,12 +118,10 @@ def queue_waiting(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     queues: dict[UUID, dict[str, WorkerQueue]] = defaultdict(dict)
     for each in WorkerQueue.objects.filter(deployment__in=_ids(watched)):
         queues[each.deployment_id][each.name] = each
-    looks = {}
-    for rule, row in watched:
-        reading = _fresh(row, STEADY)
-        if reading is None or row.executor != Executor.CELERY:
-            looks[rule.pk, row.pk] = NO_DATA
-            continue
+
+    def judge(rule: AlertRule, row: Deployment, reading: LatestReading) -> Look:
+        if row.executor != Executor.CELERY:
+            return NO_DATA
         firing = []
         for seen in reading.queues:
             queue, waits = queues[row.pk].get(seen["name"]), seen["oldest_seconds"]
@@ -122,8 +129,9 @@ def queue_waiting(watched: Watched, now: datetime) -> Mapping[Key, Look]:
                 continue
             if waits >= (rule.amount or 0) * 60:
                 firing.append(_waiting(row, queue, seen["queued"], waits))
-        looks[rule.pk, row.pk] = Look(known=True, firing=tuple(firing))
-    return looks
+        return Look(known=True, firing=tuple(firing))
+
+    return _each(watched, judge, STEADY)
 
 
 def _waiting(row: Deployment, queue: WorkerQueue, tasks: int, waits: float) -> Firing:
@@ -140,12 +148,8 @@ def _waiting(row: Deployment, queue: WorkerQueue, tasks: int, waits: float) -> F
 
 def queue_missing(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     """Queues in which tasks wait, and that the Deployment does not have. No query."""
-    looks = {}
-    for rule, row in watched:
-        reading = _fresh(row)
-        if reading is None:
-            looks[rule.pk, row.pk] = NO_DATA
-            continue
+
+    def judge(_: AlertRule, row: Deployment, reading: LatestReading) -> Look:
         firing = tuple(
             Firing(
                 f"Tasks wait in worker queue {one_line(name) or 'without a name'}, which {one_line(row.name)} lacks",
@@ -155,25 +159,23 @@ def queue_missing(watched: Watched, now: datetime) -> Mapping[Key, Look]:
             )
             for name in reading.lost_queues
         )
-        looks[rule.pk, row.pk] = Look(known=True, firing=firing)
-    return looks
+        return Look(known=True, firing=firing)
+
+    return _each(watched, judge)
 
 
 def import_errors(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     """Files that Airflow cannot import. Their names are sent, never what they wrote. No query."""
-    looks = {}
-    for rule, row in watched:
-        reading = _fresh(row)
-        if reading is None:
-            looks[rule.pk, row.pk] = NO_DATA
-            continue
+
+    def judge(_: AlertRule, row: Deployment, reading: LatestReading) -> Look:
         firing: tuple[Firing, ...] = ()
         if count := reading.import_error_count:
             verb = "file does" if count == 1 else "files do"
             words = _named([str(each["file"]) for each in reading.import_errors], count)
             firing = (Firing(f"{count} {verb} not import in {one_line(row.name)}", words, path=row.url),)
-        looks[rule.pk, row.pk] = Look(known=True, firing=firing)
-    return looks
+        return Look(known=True, firing=firing)
+
+    return _each(watched, judge)
 
 
 def _named(paths: Sequence[str], count: int) -> str:
@@ -184,16 +186,15 @@ def _named(paths: Sequence[str], count: int) -> str:
 
 def scheduler_silent(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     """No heartbeat of a scheduler for so long. No query."""
-    looks = {}
-    for rule, row in watched:
-        reading = _fresh(row, STEADY)
-        if reading is None or reading.scheduler_heard_at is None:
-            looks[rule.pk, row.pk] = NO_DATA
-            continue
+
+    def judge(rule: AlertRule, row: Deployment, reading: LatestReading) -> Look:
+        if reading.scheduler_heard_at is None:
+            return NO_DATA
         firing: tuple[Firing, ...] = ()
         silent = now - reading.scheduler_heard_at
         if silent >= timedelta(minutes=rule.amount or 0):
             headline = f"The scheduler of {one_line(row.name)} is silent for {rough(silent.total_seconds())}"
             firing = (Firing(headline, "Nothing new is started. Look at its log.", path=row.url_for("why")),)
-        looks[rule.pk, row.pk] = Look(known=True, firing=firing)
-    return looks
+        return Look(known=True, firing=firing)
+
+    return _each(watched, judge, STEADY)

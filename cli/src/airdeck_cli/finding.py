@@ -28,6 +28,11 @@ def deployment_option(function: Command) -> Command:
     function = click.option(
         "--deployment-name", "named", metavar="NAME", default="", help="The Deployment of this name."
     )(function)
+    return which_deployment("The Deployment: its release name or its name.")(function)
+
+
+def which_deployment(help_text: str) -> Callable[[Command], Command]:
+    """`-d DEPLOYMENT` alone, with what it is for."""
     return click.option(
         "-d",
         "--deployment-id",
@@ -35,8 +40,8 @@ def deployment_option(function: Command) -> Command:
         "deployment",
         metavar="DEPLOYMENT",
         default="",
-        help="The Deployment: its release name or its name.",
-    )(function)
+        help=help_text,
+    )
 
 
 def find_deployment(client: Client, deployment: str, named: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import click
 
 from airdeck_cli.client import Client
 from airdeck_cli.errors import USAGE, CliError
-from airdeck_cli.finding import Command, find_deployment, workspace_of
+from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_of
 from airdeck_cli.output import confirm, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -16,15 +16,7 @@ def scope_options(function: Command) -> Command:
     function = click.option("--workspace", metavar="NAME", default="", help="Those of this Workspace.")(
         function
     )
-    return click.option(
-        "-d",
-        "--deployment-id",
-        "--deployment",
-        "deployment",
-        metavar="DEPLOYMENT",
-        default="",
-        help="Those of this Deployment: its release name or its name.",
-    )(function)
+    return which_deployment("Those of this Deployment: its release name or its name.")(function)
 
 
 def _place(client: Client, workspace: str, deployment: str) -> str:
