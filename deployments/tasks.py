@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 from celery import shared_task
 
+from console.kit.database_clock import database_now
 from deployments import enqueue
 from deployments.actions import hibernation
 from deployments.actions.refusals import NotNow
@@ -60,7 +61,7 @@ def check_git_task(pk: str) -> None:
 def follow_schedules() -> int:
     """Act on every schedule of which a time has come; how many Deployments fell asleep or woke. What fails for one
     Deployment is logged and tried again by the next tick; the others go on."""
-    now = hibernation.database_now()
+    now = database_now()
     acted = 0
     for schedule in hibernation.due_schedules(now):
         with structlog.contextvars.bound_contextvars(deployment=str(schedule.deployment_id)):

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments import enqueue
 from deployments.actions.refusals import AlertGone, DeliveryUnderWay
@@ -36,7 +37,7 @@ def silence_alert(*, workspace: Workspace, by: User, pk: UUID, hours: int) -> Al
     alert = Alert.objects.select_related("deployment").filter(pk=pk, workspace=workspace).first()
     if alert is None:
         raise AlertGone
-    until = queries.database_now() + _until(hours) if hours else None
+    until = database_now() + _until(hours) if hours else None
     same = Alert.objects.filter(pk=pk, resolved_at__isnull=True)
     if not same.update(silenced_until=until, silenced_by=by.label if until else ""):
         raise AlertGone
@@ -57,7 +58,7 @@ def silence_deployment(*, deployment: Deployment, by: User, hours: int) -> None:
         if AlertSilence.objects.filter(deployment=deployment).delete()[0]:
             record_deployment(deployment, by, "ended the silence of alerts of")
         return
-    until = queries.database_now() + _until(hours)
+    until = database_now() + _until(hours)
     AlertSilence.objects.update_or_create(deployment=deployment, defaults={"until": until, "by": by.label})
     record_deployment(deployment, by, "silenced alerts of", new={"until": f"{until:%Y-%m-%d %H:%M} UTC"})
 

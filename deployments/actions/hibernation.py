@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from django.db import connection
 from django.db.models.functions import Now
 
+from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
 from deployments.actions.refusals import EditConflict, NotNow
@@ -168,11 +168,3 @@ def _last_due(cron: str, zone: str, since: datetime | None, now: datetime) -> da
     if since is None or since > now:
         return None
     return schedules.latest(cron, zone, since, now)
-
-
-def database_now() -> datetime:
-    """The database's clock: machines that evaluate schedules may disagree, it does not."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment

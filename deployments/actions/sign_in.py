@@ -4,13 +4,14 @@ a person who loses the right after that moment is sent away by the list that Air
 from django.db import transaction
 from django.utils.http import urlencode
 
+from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments.access import deployment_for
 from deployments.actions.refusals import NotNow
 from deployments.audit import record_deployment
 from deployments.dataplane.airflow_sign_in import local_path
 from deployments.models import Deployment
-from deployments.queries.people import AIRFLOW_ROLES, database_now
+from deployments.queries.people import AIRFLOW_ROLES
 from deployments.secrets import assertions, vault
 from workspaces.access import require
 from workspaces.models import User

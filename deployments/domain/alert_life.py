@@ -77,14 +77,9 @@ class Window:
 
 def spend(window: Window, now: datetime) -> tuple[Window, bool]:
     """The window after one more event, and whether that is sent by itself. An hour later the next window begins, once
-    the digest of the last one was made (`digest_is_due`)."""
+    the digest of the last one was made (`alert_outbox.make_digests`)."""
     if window.since is None or now - window.since >= WINDOW:
         return Window(now, 1), True
     if window.used < MOST_IN_WINDOW:
         return Window(window.since, window.used + 1), True
     return window, False
-
-
-def digest_is_due(window: Window, now: datetime) -> bool:
-    """Whether what was held back is to be sent as one message now."""
-    return window.since is None or now - window.since >= WINDOW

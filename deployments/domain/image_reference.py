@@ -34,11 +34,6 @@ class ImageReference:
         """Without tag and digest."""
         return f"{self.registry}/{self.repository}" if self.registry else self.repository
 
-    @property
-    def host(self) -> str:
-        """The registry that is asked when no mirror is set."""
-        return self.registry or DOCKER_HUB
-
     def pinned(self, digest: str) -> str:
         """The one image of this digest, whatever becomes of the tag."""
         return f"{self.name}@{digest}"

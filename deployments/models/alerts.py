@@ -2,7 +2,6 @@
 deliveries by `reconciler.alerts` and `reconciler.alert_delivery`."""
 
 import uuid
-from datetime import datetime
 
 from django.db import models
 from django.db.models.functions import Now
@@ -182,10 +181,6 @@ class AlertSilence(models.Model):
 
     def __str__(self) -> str:
         return f"silence of {self.deployment_id}"
-
-    def covers(self, moment: datetime) -> bool:
-        """Whether it lasts."""
-        return self.until > moment
 
 
 class AlertDelivery(models.Model):

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_POST
 
+from console.kit.database_clock import database_now
 from console.kit.http import posted, see_other
 from deployments.access import deployment_view
 from deployments.actions import hibernation
@@ -107,7 +108,7 @@ def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:
     zone = str(form["time_zone"].value())
     if zone not in schedules.zones():
         zone = "UTC"
-    now = hibernation.database_now()
+    now = database_now()
     found = []
     for name, title in (("hibernate_cron", "Hibernates"), ("wake_cron", "Wakes")):
         typed = str(form[name].value() or "")

@@ -129,7 +129,7 @@ def runtime_ending(watched: Watched, now: datetime) -> Mapping[Key, Look]:
                 else "ends soon"
             )
             firing = (Firing(headline, words, runtime.version, row.url),)
-        looks[_key(rule, row)] = Look(not row.hibernating, () if row.hibernating else firing)
+        looks[_key(rule, row)] = Look(known=True, firing=firing)
     return looks
 
 

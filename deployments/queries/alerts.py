@@ -3,11 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from deployments.domain.alert_rules import KINDS, Kind, RuleKind
@@ -18,11 +17,6 @@ from workspaces.permissions import Permission, roles_with
 MOST_ADMINS = 20  # who are mailed
 PAGE_SIZE = 50
 LATELY = timedelta(days=7)
-
-
-def database_now() -> datetime:
-    """The database's clock, which alone decides."""
-    return Workspace.objects.values_list(Now(), flat=True).first() or timezone.now()
 
 
 type Watching = dict[RuleKind, list[tuple[AlertRule, Deployment]]]
@@ -114,11 +108,6 @@ def deliveries(workspace: Workspace, deployment: Deployment | None = None) -> Qu
     """What was sent or is to be, newest first."""
     rows = AlertDelivery.objects.filter(workspace=workspace).select_related("channel", "deployment", "rule")
     return rows if deployment is None else rows.filter(deployment=deployment)
-
-
-def open_count(workspace: Workspace, deployment: Deployment | None = None) -> int:
-    """How many are open. One query."""
-    return open_alerts(workspace, deployment).count()
 
 
 def channels_of(workspace: Workspace) -> QuerySet[AlertChannel]:

@@ -4,10 +4,8 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import OuterRef, Subquery
 
 from deployments.models import AirflowSignOut
@@ -41,11 +39,3 @@ def people_of(workspaces: list[UUID]) -> dict[UUID, People]:
 def digest(people: People) -> str:
     """Changes exactly when the list does."""
     return hashlib.sha256(json.dumps(sorted(people.items())).encode()).hexdigest()[:32]
-
-
-def database_now() -> datetime:
-    """The database's clock, by which sessions and their ends are ordered: those of processes may differ."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
-    return now  # type: ignore[no-any-return]

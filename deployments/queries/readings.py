@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from deployments.models import Deployment, FailedRun, HourlyFigures, LatestReading, MinuteFigures
-from workspaces.models import Workspace
+from deployments.models import Deployment, HourlyFigures, LatestReading, MinuteFigures
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # What a row of a list of Deployments shows; for `.only(...)` beside `select_related("reading")`.
@@ -59,12 +57,11 @@ class Bucket:
 @dataclass(frozen=True)
 class Series:
     """One span of one Deployment: per bucket its beginning (aware, UTC), and its figures, None where there was no
-    reading. `partial` says that the last bucket is not over."""
+    reading. The last bucket is not over."""
 
     span: Span
     starts: tuple[datetime, ...]
     buckets: tuple[Bucket | None, ...]
-    partial: bool = True
 
     def values(self, name: str) -> list[int | None]:
         """One figure over time, by its name in `Bucket`."""
@@ -77,14 +74,9 @@ class Series:
 
 def latest(deployment: Deployment) -> LatestReading | None:
     """The last reading, None before the first; `age` and `is_fresh` say how old it is. One query, none when the row
-    came with its reading (`with_readings`)."""
+    came with its reading (`select_related("reading")`)."""
     found: LatestReading | None = getattr(deployment, "reading", None)
     return found if found is not None and found.at is not None else None
-
-
-def with_readings(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
-    """The rows with their readings, at no query more. Where the rows are cut to columns, add LIST_COLUMNS to them."""
-    return rows.select_related("reading")
 
 
 def series(deployment: Deployment, span: Span, now: datetime | None = None) -> Series:
@@ -97,20 +89,6 @@ def series(deployment: Deployment, span: Span, now: datetime | None = None) -> S
     for at, bucket in rows:
         found.setdefault(_floor(at, span.step), []).append(bucket)
     return Series(span, starts, tuple(_merged(found[start]) if start in found else None for start in starts))
-
-
-def recent_failures(deployment: Deployment, since: datetime, limit: int = 20) -> list[FailedRun]:
-    """The newest failed runs that ended after `since`. One query."""
-    rows = FailedRun.objects.filter(deployment=deployment, ended_at__gt=since)
-    return list(rows.order_by("-ended_at")[:limit])
-
-
-def workspace_readings(workspace: Workspace) -> list[LatestReading]:
-    """The last readings of all Deployments of a Workspace that are not gone, each with its Deployment. One query."""
-    rows = LatestReading.objects.filter(
-        deployment__workspace=workspace, deployment__deleted_at__isnull=True, at__isnull=False
-    )
-    return list(rows.select_related("deployment", "deployment__cluster").order_by("deployment__name"))
 
 
 def _minutes(deployment: Deployment, since: datetime) -> Iterable[tuple[datetime, Bucket]]:

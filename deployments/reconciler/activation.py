@@ -11,14 +11,13 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit.failpoints import failpoint
-from deployments.audit import record_deployment
 from deployments.dataplane.code import CodeStore
 from deployments.dataplane.contract import DataPlaneError, Driver
 from deployments.domain.deploy_states import ACTIVATED, READ, UNDER_WAY, DeployStatus
 from deployments.domain.states import StepState
 from deployments.models import Deploy, Deployment
 from deployments.reconciler import images, retention
-from deployments.reconciler.deploy_rows import desire, move, ref_of, step
+from deployments.reconciler.deploy_rows import desire, fail, move, ref_of, step
 from deployments.reconciler.leases import Claim
 
 logger = structlog.get_logger(__name__)
@@ -87,17 +86,12 @@ def _active_sentence(deploy: Deploy) -> str:
 def _give_back(claim: Claim, deploy: Deploy, reason: str) -> None:
     """Its image does not come up: what ran before is desired again."""
     earlier = images.before(deploy)
-    text = images.given_up(earlier, reason)[:1000]
     with transaction.atomic():
-        if not move(claim, deploy, status=DeployStatus.FAILED, sentence=text, finished_at=Now()):
+        fail(claim, deploy, ACTIVATED, images.given_up(earlier, reason))
+        if deploy.status != DeployStatus.FAILED:
             return
         desire(claim, earlier)
-        step(deploy, ACTIVATED, StepState.FAILED, text)
-        record_deployment(
-            claim.deployment, None, "gave up a deploy to", new={"deploy": deploy.number, "reason": text}
-        )
     Deployment.objects.filter(pk=claim.deployment.pk).update(due_at=Now())
-    logger.info("image_given_up", deploy=deploy.number)
 
 
 def _to_watch(deployment: Deployment) -> Deploy | None:

@@ -5,7 +5,6 @@ and is never lost."""
 import smtplib
 import time
 from datetime import timedelta
-from urllib.parse import urljoin
 from uuid import UUID
 
 import structlog
@@ -105,10 +104,11 @@ def _posted(row: AlertDelivery, kind: ChannelKind) -> Answer:
         target = webhook_url.read(alert_channels.url_of(row.channel))
     except ValueError as error:
         return Answer(None, str(error), final=True)
-    base = urljoin(settings.BASE_URL, "/").rstrip("/")
     if kind is ChannelKind.SLACK:
-        return webhook.post(target, alert_words.slack(row.message, base), {}, listed=WEBHOOKS.listed)
-    body = alert_words.webhook(row.message, base)
+        return webhook.post(
+            target, alert_words.slack(row.message, settings.BASE_URL), {}, listed=WEBHOOKS.listed
+        )
+    body = alert_words.webhook(row.message, settings.BASE_URL)
     secret = alert_channels.secret_of(row.channel)
     signed = webhook_signature.headers(secret, message_id=str(row.pk), timestamp=int(time.time()), body=body)
     return webhook.post(target, body, signed, listed=WEBHOOKS.listed)

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from console.kit.database_clock import database_now
 from deployments import enqueue
 from deployments.domain.alert_life import WINDOW, spend
 from deployments.domain.alert_words import MOST_LINES, Message
@@ -34,7 +35,7 @@ def put(rule: AlertRule, alert: Alert, event: str, *, path: str = "") -> int:
     places = [(channel, address) for channel in channels for address in queries.mailboxes(channel)]
     if not places:
         return 0
-    now = queries.database_now()
+    now = database_now()
     state = AlertDelivery.State.QUEUED if _counted(rule, now) else AlertDelivery.State.HELD
     content = _message(rule, alert, event, now, path).stored()
     rows = [
@@ -115,7 +116,7 @@ def make_digests() -> int:
     held = AlertDelivery.objects.filter(state=AlertDelivery.State.HELD)
     if not held.exists():
         return 0
-    now = queries.database_now()
+    now = database_now()
     waiting = AlertRule.objects.filter(pk__in=held.values("rule"))
     over = waiting.filter(Q(window_since__isnull=True) | Q(window_since__lte=now - WINDOW))
     return sum(_digest(rule, now) for rule in over.select_related("workspace", "deployment__workspace"))

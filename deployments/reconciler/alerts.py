@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from console.kit.database_clock import database_now
 from deployments.domain.alert_life import Move, decide, truth_of
 from deployments.domain.alert_rules import RuleKind
 from deployments.models import Alert, AlertRule, AlertSilence, Deployment
@@ -47,12 +48,13 @@ RULE_GONE = "The rule was switched off, or another one counts now."
 def follow() -> int:
     """Look at everything that a rule watches, and make the moves that are due; how many were made. What fails for one
     rule is logged and tried again by the next look; the others go on."""
-    now = queries.database_now()
+    now = database_now()
     rules = list(AlertRule.objects.select_related("workspace"))
+    opened = list(Alert.objects.filter(resolved_at__isnull=True).select_related("workspace", "deployment"))
     if not rules:
-        return _close_strays(set())
+        return _close_strays(opened, set())
     rows = _rows(rules)
-    standing = _open_alerts()
+    standing = _by_place(opened)
     muted = set(AlertSilence.objects.filter(until__gt=now).values_list("deployment_id", flat=True))
     watched = queries.effective(rules, rows)
     moves = 0
@@ -72,7 +74,7 @@ def follow() -> int:
             moves += _move_all(rule, None, look, standing.get((rule.pk, None), {}), now)
     places: set[Place] = {(rule.pk, row.pk) for pairs in watched.values() for rule, row in pairs}
     places |= {(rule.pk, None) for rule in rules if rule.enabled and rule.about.of_workspace}
-    return moves + _close_strays(places)
+    return moves + _close_strays(opened, places)
 
 
 def _rows(rules: Iterable[AlertRule]) -> list[Deployment]:
@@ -84,11 +86,9 @@ def _rows(rules: Iterable[AlertRule]) -> list[Deployment]:
     return list(found.select_related("cluster", "runtime", "workspace", "reading"))
 
 
-def _open_alerts() -> Mapping[Place, Mapping[str, Alert]]:
+def _by_place(opened: Iterable[Alert]) -> Mapping[Place, Mapping[str, Alert]]:
     found: dict[Place, dict[str, Alert]] = defaultdict(dict)
-    for alert in Alert.objects.filter(resolved_at__isnull=True, rule__isnull=False).select_related(
-        "workspace", "deployment"
-    ):
+    for alert in opened:
         if alert.rule_id is not None:
             found[alert.rule_id, alert.deployment_id][alert.subject] = alert
     return found
@@ -150,7 +150,6 @@ def _open(rule: AlertRule, row: Deployment | None, firing: Firing) -> int:
         sentence=alert_outbox.scrubbed(row, firing.sentence)[:1000],
     )
     alert.save(force_insert=True)
-    alert.refresh_from_db(fields=["opened_at"])
     alert_outbox.put(rule, alert, "opened", path=firing.path)
     return 1
 
@@ -171,10 +170,10 @@ def _resolve(rule: AlertRule, alert: Alert, *, quiet: bool) -> int:
     return 1
 
 
-def _close_strays(places: set[Place]) -> int:
+def _close_strays(opened: Iterable[Alert], places: set[Place]) -> int:
     """What no rule watches any more ends without a message."""
     closed = 0
-    for alert in Alert.objects.filter(resolved_at__isnull=True).select_related("deployment"):
+    for alert in opened:
         if alert.rule_id is not None and (alert.rule_id, alert.deployment_id) in places:
             continue
         row = alert.deployment

@@ -226,18 +226,18 @@ def _make_way(claim: Claim, store: CodeStore, deploy: Deploy) -> bool:
     return moved
 
 
+def _step_of(deploy: Deploy) -> str:
+    """The step at which it is."""
+    if deploy.status != DeployStatus.BUILDING:
+        return CHECKED
+    if deploy.changes_image and deploy.image and not deploy.image_pinned:
+        return IMAGE
+    return PACKAGES if deploy.requirements and deploy.packages is None else BUILT
+
+
 def _failed_step(claim: Claim, deploy: Deploy, error: DataPlaneError) -> float:
     """Try again later and later; give up on what trying does not help, and after TRIES."""
-    key = BUILT if deploy.status == DeployStatus.BUILDING else CHECKED
-    if deploy.requirements and deploy.packages is None and key == BUILT:
-        key = PACKAGES
-    if (
-        deploy.changes_image
-        and deploy.image
-        and not deploy.image_pinned
-        and deploy.status == DeployStatus.BUILDING
-    ):
-        key = IMAGE
+    key = _step_of(deploy)
     tries = deploy.tries + 1
     if isinstance(error, CodeDamaged | ImageRefused | PackagesRefused) or tries >= TRIES:
         return fail(claim, deploy, key, str(error))

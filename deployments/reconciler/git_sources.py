@@ -138,6 +138,7 @@ def _find(look: Look) -> Found:
     store = deploy_wishes.ready_store(source.deployment)
     with ExitStack() as folders:
         repository, scratch = (str(folders.enter_context(store.scratch())) for _ in range(2))
+        before = _deployed_before(source)
         wish = GitWish(
             address=source.address,
             branch=source.branch,
@@ -151,7 +152,7 @@ def _find(look: Look) -> Found:
             token=secrets[vault.GIT_TOKEN],
             private_key=secrets[vault.GIT_KEY],
             host_key=source.host_key,
-            after=_deployed_before(source),
+            after=before,
         )
         try:
             answer = ask.read(wish)
@@ -161,7 +162,7 @@ def _find(look: Look) -> Found:
             return Found(head=answer.head)
         store.receive(Path(scratch), answer.unpacked.manifest)
         failpoint("git.after_receive")
-        return _deploy(look, answer)
+        return _deploy(look, answer, before)
 
 
 def _deployed_before(source: GitSource) -> str:
@@ -188,8 +189,8 @@ def _refused(error: GitRefused) -> Found:
             return Found(head=head, problem=str(error), retry=True)
 
 
-def _deploy(look: Look, answer: ask.Answer) -> Found:
-    """Ask for what was fetched to become active."""
+def _deploy(look: Look, answer: ask.Answer, before: str) -> Found:
+    """Ask for what was fetched to become active; `before` is the commit with which it was compared."""
     source, commit = look.source, answer.commit
     assert commit is not None and answer.unpacked is not None  # noqa: S101, PT018 - asked by the caller
     address = source.parsed
@@ -203,7 +204,7 @@ def _deploy(look: Look, answer: ask.Answer) -> Found:
         "link": address.commit_url(commit.sha),
     }
     if answer.rewritten:
-        facts["rewritten"] = _deployed_before(source)
+        facts["rewritten"] = before
     # The same look repeated after a crash is the same deploy; the same commit at another time is another one.
     occasion = source.asked_at or source.handled_at
     key = uuid5(_NAMES, f"{source.pk}:{source.revision}:{commit.sha}:{occasion}")

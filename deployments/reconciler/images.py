@@ -9,11 +9,12 @@ from datetime import timedelta
 import structlog
 from django.utils import timezone
 
-from deployments.dataplane.contract import Driver, Ref
+from deployments.dataplane.contract import Driver
 from deployments.dataplane.images import ImageLook, ImageRefused, ImageWish
 from deployments.domain import image_reference
 from deployments.domain.deploy_states import DeployStatus
 from deployments.models import Deploy, Deployment
+from deployments.reconciler.deploy_rows import ref_of
 from deployments.secrets import vault
 
 logger = structlog.get_logger(__name__)
@@ -26,7 +27,7 @@ ROLLOUT = timedelta(
 
 def look(deployment: Deployment, driver: Driver, deploy: Deploy) -> ImageLook:
     """How far looking at the image of this deploy is. Raises ImageRefused and DataPlaneError."""
-    checker = driver.images(_ref(deployment))
+    checker = driver.images(ref_of(deployment))
     if checker is None:
         raise ImageRefused("On this cluster Airflow runs without images.")
     key = deploy.idempotency_key.hex
@@ -64,7 +65,3 @@ def given_up(earlier: Deploy | None, reason: str) -> str:
     back = f"deploy {earlier.number}" if earlier is not None else "the image of the runtime"
     why = f" {reason}" if reason else ""
     return f"Not every component became ready with this image within {minutes} minutes, so {back} runs again.{why}"
-
-
-def _ref(deployment: Deployment) -> Ref:
-    return Ref(str(deployment.pk), deployment.release_name)

@@ -11,12 +11,13 @@ import structlog
 from django.db import transaction
 
 from console.kit.failpoints import failpoint
-from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, Driver, Ref, UpgradeFailed
+from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, Driver, UpgradeFailed
 from deployments.dataplane.packages import PackagesRefused, PackageStore
 from deployments.domain.deploy_states import PackagesState
 from deployments.models import Deployment, PackageSet
 from deployments.queries.packages import set_of, uploads_that_wait
 from deployments.reconciler import recording
+from deployments.reconciler.deploy_rows import ref_of
 from deployments.reconciler.leases import Claim
 
 logger = structlog.get_logger(__name__)
@@ -136,4 +137,4 @@ def follow(claim: Claim, driver: Driver) -> str:
 
 
 def _store(claim: Claim, driver: Driver) -> PackageStore | None:
-    return driver.packages(Ref(str(claim.deployment.pk), claim.deployment.release_name))
+    return driver.packages(ref_of(claim.deployment))

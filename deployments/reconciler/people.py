@@ -12,9 +12,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from console.kit.database_clock import database_now
 from deployments.dataplane.contract import Driver, Ref
 from deployments.models import Deployment
-from deployments.queries.people import NO_PEOPLE, database_now, digest, people_of
+from deployments.queries.people import NO_PEOPLE, digest, people_of
 from deployments.reconciler import leases
 from deployments.reconciler.leases import Claim
 from deployments.secrets import assertions, vault

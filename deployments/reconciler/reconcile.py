@@ -43,6 +43,7 @@ from deployments.reconciler import (
     plan,
     recording,
 )
+from deployments.reconciler.deploy_rows import ref_of
 from deployments.reconciler.failures import Attempt
 from deployments.reconciler.leases import Claim
 from deployments.reconciler.measures import Measure
@@ -135,11 +136,6 @@ def _record_unexpected_error(claim: Claim, error: Exception) -> None:
     )
     verdict = Verdict(failures.status_under_error(claim.deployment), sentence)
     recording.record(claim, Record(verdict, seconds, observed=False, failures=count))
-
-
-def ref_of(deployment: Deployment) -> Ref:
-    """How drivers name this Deployment."""
-    return Ref(str(deployment.pk), deployment.release_name)
 
 
 def _delete_pass(claim: Claim) -> Record:

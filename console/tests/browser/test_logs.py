@@ -15,7 +15,8 @@ from console.tests.browser.chromium import axe_complaints, chromium, cookies_of,
 from deployments.dataplane.contract import LogLine
 from deployments.domain.durations import FLOOR_SECONDS
 from deployments.models import Deployment, Step, StepTiming
-from deployments.reconciler.reconcile import reconcile, ref_of
+from deployments.reconciler.deploy_rows import ref_of
+from deployments.reconciler.reconcile import reconcile
 from deployments.tests.reconciler.test_reconcile import settle
 
 pytestmark = pytest.mark.browser

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
+from deployments import tasks
 from deployments.actions import delete_deployment, hibernation
 from deployments.actions.common import changing
 from deployments.actions.refusals import NotNow
@@ -13,7 +14,7 @@ from deployments.domain import cron_words, schedules
 from deployments.domain.states import Status
 from deployments.models import Deployment, HibernationSchedule
 from deployments.reconciler import recording
-from deployments.reconciler.reconcile import ref_of
+from deployments.reconciler.deploy_rows import ref_of
 from deployments.tasks import follow_schedules
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.models import AuditEvent
@@ -240,7 +241,8 @@ def test_what_is_suggested_can_be_used():
 def clock(monkeypatch):
     """The database's clock, as a test says."""
     now = [at("2026-11-20T12:00")]  # a Friday
-    monkeypatch.setattr(hibernation, "database_now", lambda: now[0])
+    for module in (hibernation, tasks):
+        monkeypatch.setattr(module, "database_now", lambda: now[0])
 
     def move(text: str) -> int:
         now[0] = at(text)

@@ -12,7 +12,6 @@ from deployments.domain.alert_life import (
     Truth,
     Window,
     decide,
-    digest_is_due,
     spend,
     truth_of,
 )
@@ -79,6 +78,4 @@ def test_a_rule_sends_twenty_events_an_hour_by_themselves():
         window, sent = spend(window, NOW + timedelta(minutes=minute))
         alone += sent
     assert (alone, window) == (MOST_IN_WINDOW, Window(NOW, MOST_IN_WINDOW))
-    assert not digest_is_due(window, NOW + timedelta(minutes=59))
-    assert digest_is_due(window, NOW + hours(1))
     assert spend(window, NOW + hours(1)) == (Window(NOW + hours(1), 1), True)

@@ -16,7 +16,7 @@ from deployments.domain.states import ComponentState
 from deployments.models import ComponentStatus
 from deployments.queries import live
 from deployments.queries.log_levels import Filters
-from deployments.reconciler.reconcile import ref_of
+from deployments.reconciler.deploy_rows import ref_of
 from deployments.tests.reconciler.test_reconcile import settle
 
 HOSTILE = [

@@ -14,6 +14,7 @@ from deployments.dataplane.fake import ScriptedDriver
 from deployments.domain.states import Status
 from deployments.models import UNKNOWN_AFTER, Cluster, Deployment
 from deployments.reconciler import leadership
+from deployments.reconciler.deploy_rows import ref_of
 from deployments.reconciler.observer import (
     QUIET_SECONDS,
     ClusterObserver,
@@ -22,7 +23,7 @@ from deployments.reconciler.observer import (
     observer_of,
     run_forever,
 )
-from deployments.reconciler.reconcile import reconcile, ref_of
+from deployments.reconciler.reconcile import reconcile
 from deployments.tests.reconciler.test_reconcile import settle
 
 

@@ -10,7 +10,8 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.domain.states import Status, StepState
 from deployments.models import Deployment
 from deployments.reconciler import leases, recording
-from deployments.reconciler.reconcile import reconcile, ref_of
+from deployments.reconciler.deploy_rows import ref_of
+from deployments.reconciler.reconcile import reconcile
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,7 +9,6 @@ from typing import Any
 from console.kit.wording import exact
 from deployments.dataplane.images import ImageLook, ImageRefused, ImageWish
 from deployments.dataplane.kubernetes import names
-from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import messages, pods, signals
 from deployments.dataplane.kubernetes.manifests import image_check as manifests
@@ -34,11 +33,11 @@ class JobImages:
 
     def look(self, wish: ImageWish) -> ImageLook:
         job = self._job(wish)
-        found = self.target.api.get(self._path(job), "the Job that looks at the image")
+        found = self.target.api.get(jobs.path(job), "the Job that looks at the image")
         if found is None:
             self._begin(job, wish)
             return ImageLook(waiting=f"Pulling {clause(wish.reference, 300)}.")
-        mine = self._pods(str(found["metadata"]["name"]))
+        mine = jobs.pods_of(self.target.api, found)
         if condition(found, "Complete"):
             return self._verdict(wish, mine)
         _refuse_what_ended(wish, found, mine)
@@ -51,7 +50,7 @@ class JobImages:
         for found in self.target.api.items(path, "its Jobs", labelSelector=selector):
             if "deletionTimestamp" not in found["metadata"]:
                 meta = found["metadata"]
-                self.target.api.delete(self._path(found), "the Job that looks at the image", str(meta["uid"]))
+                self.target.api.delete(jobs.path(found), "the Job that looks at the image", str(meta["uid"]))
 
     def _begin(self, job: Json, wish: ImageWish) -> None:
         self.forget()  # one that was asked for before
@@ -79,13 +78,6 @@ class JobImages:
         # A name with both is pulled by its digest; some container runtimes take no tag beside it.
         image = read.pinned(read.digest) if read.digest else wish.reference
         return manifests.job(meta, settings, settings.image(image))
-
-    def _path(self, job: Json) -> str:
-        return path_of("batch/v1", "Job", self.target.namespace, str(job["metadata"]["name"]))
-
-    def _pods(self, name: str) -> list[Json]:
-        selector = f"batch.kubernetes.io/job-name={name}"
-        return self.target.api.items(self.target.path("v1", "Pod"), "a Job's pods", labelSelector=selector)
 
     def _verdict(self, wish: ImageWish, mine: list[Json]) -> ImageLook:
         """What the pod that ended well found."""

@@ -33,7 +33,7 @@ class Standing:
 
 def look(api: Api, job: Json) -> Standing:
     """How the Job stands that `job` would make."""
-    found = api.get(_path(job), "the migration Job")
+    found = api.get(path(job), "the migration Job")
     if found is None:
         return Standing()
     uid, ending = str(found["metadata"]["uid"]), "deletionTimestamp" in found["metadata"]
@@ -48,7 +48,7 @@ def look(api: Api, job: Json) -> Standing:
 def begin(api: Api, job: Json) -> None:
     """Make it, unless it was just made."""
     try:
-        api.apply(_path(job), job)
+        api.apply(path(job), job)
     except Refused as error:
         if error.status != 409:
             raise
@@ -57,10 +57,11 @@ def begin(api: Api, job: Json) -> None:
 def forget(api: Api, job: Json, standing: Standing) -> None:
     """Delete it with its pods."""
     if standing.uid and not standing.ending:
-        api.delete(_path(job), "the migration Job", standing.uid)
+        api.delete(path(job), "the migration Job", standing.uid)
 
 
-def _path(job: Json) -> str:
+def path(job: Json) -> str:
+    """Where a Job is, or will be."""
     return path_of("batch/v1", "Job", job["metadata"]["namespace"], job["metadata"]["name"])
 
 
@@ -71,7 +72,7 @@ def _running(api: Api, found: Json) -> tuple[str, bool]:
     message = f"Migrating the database (the Job runs for {exact(seconds)})."
     if seconds < QUIET_SECONDS:
         return message, False
-    reported = signals.of_job(found, _pods(api, found), events(api, found), now)
+    reported = signals.of_job(found, pods_of(api, found), events(api, found), now)
     if reported is None or reported.state is not ComponentState.FAILING:
         return message, False
     return reported.sentence, True
@@ -83,10 +84,12 @@ def _why(api: Api, found: Json, failure: Json) -> str:
     if reason == "DeadlineExceeded":
         return "the migration did not finish in time"
     lines: list[str] = []
-    for pod in sorted(_pods(api, found), key=lambda p: str(p["metadata"].get("creationTimestamp", "")))[-1:]:
-        path = path_of("v1", "Pod", found["metadata"]["namespace"], str(pod["metadata"]["name"])) + "/log"
+    for pod in sorted(pods_of(api, found), key=lambda p: str(p["metadata"].get("creationTimestamp", "")))[
+        -1:
+    ]:
+        log = path_of("v1", "Pod", found["metadata"]["namespace"], str(pod["metadata"]["name"])) + "/log"
         try:
-            text = api.text(path, "a log", LOG_BYTES * 2, tailLines="40", limitBytes=str(LOG_BYTES))
+            text = api.text(log, "a log", LOG_BYTES * 2, tailLines="40", limitBytes=str(LOG_BYTES))
         except DataPlaneError:
             continue
         lines = [line for raw in text.splitlines() if (line := clean(raw))]
@@ -95,11 +98,12 @@ def _why(api: Api, found: Json, failure: Json) -> str:
 
 def events(api: Api, found: Json) -> list[Json]:
     """Warnings in the Job's namespace, of the last hour."""
-    path = path_of("v1", "Event", found["metadata"]["namespace"])
-    return api.items(path, "a Job's events", fieldSelector="type=Warning", limit="500")
+    place = path_of("v1", "Event", found["metadata"]["namespace"])
+    return api.items(place, "a Job's events", fieldSelector="type=Warning", limit="500")
 
 
-def _pods(api: Api, found: Json) -> list[Json]:
+def pods_of(api: Api, found: Json) -> list[Json]:
+    """The pods of a Job."""
     selector = f"batch.kubernetes.io/job-name={found['metadata']['name']}"
     return api.items(
         path_of("v1", "Pod", found["metadata"]["namespace"]), "a Job's pods", labelSelector=selector

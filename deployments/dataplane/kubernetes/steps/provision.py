@@ -51,14 +51,15 @@ class Task:
         if progress := self._database(known):
             return progress
         rendered = self._rendered()
-        if self.release.code and not self._image_waits(rendered):
+        image_waits = bool(self.release.code) and self._image_waits(rendered)
+        if self.release.code and not image_waits:
             self._code().activate(self.release.code)
         if self.release.hibernating:
             if progress := self._asleep(known, rendered):
                 return progress
         elif progress := self._upgrade(known, rendered):
             return progress
-        if (progress := self._objects(known, rendered)) is None and self.release.code:
+        if (progress := self._objects(known, rendered)) is None and self.release.code and image_waits:
             self._code().activate(self.release.code)
         return progress
 
