@@ -1,6 +1,5 @@
 """Requests as Prometheus sees them: by kind and class of status, and those to the API by endpoint."""
 
-import asyncio
 import time
 from collections.abc import Awaitable
 
@@ -38,8 +37,6 @@ class RequestMetricsMiddleware(HybridMiddleware):
             answer = await response
             status = answer.status_code
             return answer
-        except asyncio.CancelledError:
-            raise
         except Exception:
             status = 500
             raise

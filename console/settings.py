@@ -309,8 +309,9 @@ if OIDC_URL:
 
 # --- The console as an OpenID provider: of the command line by device codes, and with a key also of other tools
 # (workspaces/identity_urls.py).
-IDENTITY_KEY = rsa_key(secret("IDENTITY_KEY", env.str("IDENTITY_KEY"))) if env.str("IDENTITY_KEY", "") else ""
-IDP_OIDC_PRIVATE_KEY = IDENTITY_KEY
+IDP_OIDC_PRIVATE_KEY = (
+    rsa_key(secret("IDENTITY_KEY", env.str("IDENTITY_KEY"))) if env.str("IDENTITY_KEY", "") else ""
+)
 IDP_OIDC_ADAPTER = "workspaces.adapter.ProviderAdapter"
 IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 600
 IDP_OIDC_DEVICE_CODE_INTERVAL = 2

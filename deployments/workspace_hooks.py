@@ -11,6 +11,11 @@ from workspaces import hooks
 from workspaces.models import User, Workspace
 
 
+def content_of(row: Deployment) -> hooks.Content:
+    """The Deployment, as tenancy knows it."""
+    return hooks.Content(row.pk, row.name, row.url, row.url_for("api_tokens"))
+
+
 class Deployments:
     """The Deployments of a Workspace, for `workspaces.hooks`."""
 
@@ -21,9 +26,7 @@ class Deployments:
     def find(self, workspace_id: UUID, pk: UUID) -> hooks.Content | None:
         """One that is not gone. One query."""
         row = Deployment.objects.filter(pk=pk, workspace=workspace_id, deleted_at__isnull=True).first()
-        if row is None:
-            return None
-        return hooks.Content(row.pk, row.name, row.url, row.url_for("api_tokens"))
+        return None if row is None else content_of(row)
 
     def deletion_blocker(self, workspace: Workspace) -> str:
         """Whatever is not gone yet keeps the Workspace."""

@@ -50,14 +50,13 @@ def _held(reader: Reader) -> set[str]:
 def _receive(reader: Reader, deployment: Deployment, manifests: list[CodeManifest]) -> str:
     prefix = f"code/{deployment.release_name}/"
     try:
-        store = _store(deployment)
-        for row in manifests:
-            manifest = row.opened()
-            digests = {file.sha256 for file in manifest.files}
-            with store.scratch() as scratch:
-                for name, stream in reader.members():
-                    if name.startswith(prefix) and (sha256 := name.removeprefix(prefix)) in digests:
-                        (scratch / sha256).write_bytes(stream.read())
+        store, opened = _store(deployment), [row.opened() for row in manifests]
+        digests = {file.sha256 for manifest in opened for file in manifest.files}
+        with store.scratch() as scratch:
+            for name, stream in reader.members():
+                if name.startswith(prefix) and (sha256 := name.removeprefix(prefix)) in digests:
+                    (scratch / sha256).write_bytes(stream.read())
+            for manifest in opened:  # what a store has of an earlier one it takes no second time
                 store.receive(scratch, manifest)
     except DataPlaneError as error:
         return str(error)

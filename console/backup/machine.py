@@ -1,6 +1,7 @@
 """What the Deployments of this machine have here: their databases, and the folders that people put files into."""
 
 import os
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -46,7 +47,7 @@ def pack(writer: Writer) -> int:
 
 def load(reader: Reader) -> list[str]:
     """Put them back; a sentence for each that is in the way. The rows are back already."""
-    held, notes = reader.contents_of("machine"), []
+    held, notes, here = reader.contents_of("machine"), [], {}
     for deployment, admin_url in _here():
         release = deployment.release_name
         own = databases.find(admin_url, release, str(deployment.pk))
@@ -55,12 +56,15 @@ def load(reader: Reader) -> list[str]:
         elif f"machine/{release}/database" in held and own.database:
             notes.append(f"The database of {release} is there already and was left as it is.")
             held = held - {f"machine/{release}/database"}
-        for name, stream in reader.members():
-            if name in held and name == f"machine/{release}/database":
-                runtime = reader.contents["migrated_to"][release]
-                _put_database(deployment, admin_url, runtime, stream)
-            elif name in held and name == f"machine/{release}/files":
-                _unpack(stream, StateDir(settings.STATE_DIR).deployment(release))
+        here[release] = deployment, admin_url
+    for name, stream in reader.members():
+        release = name.split("/")[1] if name in held else ""
+        if release not in here:
+            continue
+        if name.endswith("/database"):
+            _put_database(*here[release], reader.contents["migrated_to"][release], stream)
+        else:
+            _unpack(stream, StateDir(settings.STATE_DIR).deployment(release))
     return notes
 
 
@@ -97,8 +101,7 @@ def _put_database(deployment: Deployment, admin_url: str, runtime: str, stream: 
     ensure(ready=False)
     name = databases.database_name(release)
     with tempfile.NamedTemporaryFile(prefix="airdeck-restore-") as file:
-        while block := stream.read(1024 * 1024):
-            file.write(block)
+        shutil.copyfileobj(stream, file)
         file.flush()
         options = ("--no-owner", f"--role={name}", "--exit-on-error", "--single-transaction", file.name)
         _run("pg_restore", admin_url, name, (f"--dbname={name}", *options))

@@ -13,13 +13,20 @@ from workspaces.permissions import Permission
 
 @dataclass(frozen=True)
 class Place:
-    """One page or action. `more` holds other words by which people look for it."""
+    """One page or action; `name` and `args` are those of its address. `more` holds other words by which people look for
+    it."""
 
     title: str
-    url: str
+    name: str
     icon: str
     note: str = ""
     more: str = ""
+    args: tuple[object, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """Its address: made for those that are shown, not for all that are searched."""
+        return reverse(self.name, args=self.args)
 
     def holds(self, words: Sequence[str]) -> bool:
         """Whether every word, in small letters, is in its texts."""
@@ -86,7 +93,7 @@ def _of_workspaces(
     memberships: Sequence[Membership], table: Sequence[tuple[str, str, str, str, Permission]]
 ) -> list[Place]:
     return [
-        Place(title, each.workspace.url_for(name), icon, each.workspace.name, more)
+        Place(title, name, icon, each.workspace.name, more, (each.workspace.pk,))
         for each in memberships
         for title, name, icon, more, permission in table
         if may(each, permission)
@@ -95,18 +102,15 @@ def _of_workspaces(
 
 def pages(user: User, memberships: Sequence[Membership]) -> list[Place]:
     """Every page of these Workspaces that the role opens, the person's own pages, and the docs."""
-    own = [Place(title, reverse(name), icon, "", more) for title, name, icon, more in _OWN_PAGES]
+    own = [Place(title, name, icon, "", more) for title, name, icon, more in _OWN_PAGES]
     if user.is_staff:
-        own.append(Place("Site administration", reverse("admin:index"), "key-round", "", "operator admin"))
-    docs = [
-        Place(title, reverse("docs_page", args=[name]), "book-open", "Docs", about)
-        for name, _, title, about in DOCS
-    ]
-    reference = Place("API reference", reverse("api_reference"), "book-open", "Docs", "openapi")
+        own.append(Place("Site administration", "admin:index", "key-round", "", "operator admin"))
+    docs = [Place(title, "docs_page", "book-open", "Docs", about, (name,)) for name, _, title, about in DOCS]
+    reference = Place("API reference", "api_reference", "book-open", "Docs", "openapi")
     return [*_of_workspaces(memberships, _WORKSPACE_PAGES), *own, *docs, reference]
 
 
 def actions(memberships: Sequence[Membership]) -> list[Place]:
     """Every action of these Workspaces that the role allows, and the person's own."""
-    own = [Place(title, reverse(name), icon, "", more) for title, name, icon, more in _OWN_ACTIONS]
+    own = [Place(title, name, icon, "", more) for title, name, icon, more in _OWN_ACTIONS]
     return [*_of_workspaces(memberships, _WORKSPACE_ACTIONS), *own]

@@ -156,7 +156,7 @@ def _page_of(words: Sequence[str]) -> tuple[DeploymentPage | None, tuple[str, ..
     """The page that the last words name, and the words before them; none when nothing is left or no page is named."""
     for count in (2, 1):
         rest, last = tuple(words[:-count]), words[-count:]
-        if not rest or len(last) < count or any(len(word) < SHORTEST_PAGE_WORD for word in last):
+        if not rest or any(len(word) < SHORTEST_PAGE_WORD for word in last):
             continue
         for page in OF_A_DEPLOYMENT:
             if all(any(known.startswith(word) for known in page.words) for word in last):

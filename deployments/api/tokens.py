@@ -6,12 +6,11 @@ from ninja import Router, Status
 
 from deployments.api.access import DeploymentRequest, OnDeployment
 from deployments.models import Deployment
-from deployments.workspace_hooks import Deployments
+from deployments.workspace_hooks import Deployments, content_of
 from workspaces.actions.tokens import Scope
 from workspaces.api import tokens
 from workspaces.api.schemas import MadeToken, TokenList
 from workspaces.api.tokens import NewToken
-from workspaces.hooks import Content
 from workspaces.permissions import Permission
 
 router = Router(tags=["API tokens"])
@@ -23,9 +22,8 @@ MANAGE = Permission.MANAGE_TOKENS
 
 
 def scope_of(deployment: Deployment) -> Scope:
-    """The Deployment, as tenancy knows it."""
-    content = Content(deployment.pk, deployment.name, deployment.url, deployment.url_for("api_tokens"))
-    return Scope(deployment.workspace, Deployments.kind, content)
+    """The tokens of the Deployment."""
+    return Scope(deployment.workspace, Deployments.kind, content_of(deployment))
 
 
 @router.get(

@@ -129,7 +129,7 @@ KINDS: dict[RuleKind, Kind] = {
     ),
     RuleKind.IMPORT_ERRORS: Kind(
         "Import errors",
-        "Files of the deployed code do not import, so their DAGs are missing.",
+        "Files of the deployed code do not import: Airflow goes on with what it read of them before, if anything.",
         "Import errors",
     ),
     RuleKind.SCHEDULER_SILENT: Kind(

@@ -8,7 +8,7 @@ from uuid import UUID
 from django import forms
 
 from deployments.actions.alert_channels import ChannelWish
-from deployments.actions.alert_rules import RuleWish
+from deployments.actions.alert_rules import FOREIGN, RuleWish
 from deployments.domain.alert_rules import (
     CHANNEL_NAME_LENGTH,
     DAG_LENGTH,
@@ -30,7 +30,6 @@ _URL_HELP = {
     ChannelKind.SLACK: f"The incoming webhook of Slack, Mattermost or Rocket.Chat. {_SEALED}",
     ChannelKind.WEBHOOK: f"Begins with https://. Alerts are posted there as JSON. {_SEALED}",
 }
-_NOT_OFFERED = "Choose channels of this Workspace."
 
 
 class RuleForm(OfferedFieldsForm):
@@ -52,7 +51,7 @@ class RuleForm(OfferedFieldsForm):
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="Without a channel it is shown on the Alerts page and sent nowhere.",
-        error_messages=dict.fromkeys(("invalid_choice", "invalid_list"), _NOT_OFFERED),
+        error_messages=dict.fromkeys(("invalid_choice", "invalid_list"), FOREIGN),
     )
 
     def __init__(

@@ -13,14 +13,25 @@ from deployments.forms.fields import OfferedFieldsForm
 DESCRIPTION_LENGTH = 500
 
 
-def _description() -> forms.CharField:
+def description_field(
+    help_text: str = "What changes and why, for those who look at the list later.",
+) -> forms.CharField:
+    """What a person says of a deploy."""
     return forms.CharField(
         label="Description",
         required=False,
         max_length=DESCRIPTION_LENGTH,
-        help_text="What changes and why, for those who look at the list later.",
+        help_text=help_text,
         widget=forms.TextInput(attrs={"maxlength": DESCRIPTION_LENGTH, "autocomplete": "off"}),
         error_messages={"max_length": f"Enter at most {DESCRIPTION_LENGTH} characters."},
+    )
+
+
+def key_field() -> forms.UUIDField:
+    """What makes one deploy of a form that is posted twice."""
+    sentence = "This page is not complete. Reload it and try again."
+    return forms.UUIDField(
+        widget=forms.HiddenInput, error_messages=dict.fromkeys(("required", "invalid"), sentence)
     )
 
 
@@ -54,7 +65,7 @@ class UploadForm(OfferedFieldsForm):
 class DeployForm(OfferedFieldsForm):
     """Deploying what was uploaded. `seen` is what its difference was shown to."""
 
-    description = _description()
+    description = description_field()
     despite_syntax = forms.BooleanField(
         label="Deploy even when files do not compile",
         required=False,
@@ -66,13 +77,8 @@ class DeployForm(OfferedFieldsForm):
 class RollBackForm(OfferedFieldsForm):
     """Going back to the code of an earlier deploy. The key makes one deploy of a form that is posted twice."""
 
-    description = _description()
-    idempotency_key = forms.UUIDField(
-        widget=forms.HiddenInput,
-        error_messages=dict.fromkeys(
-            ("required", "invalid"), "This page is not complete. Reload it and try again."
-        ),
-    )
+    description = description_field()
+    idempotency_key = key_field()
 
     def __init__(self, data: Any) -> None:
         super().__init__(data, initial={"idempotency_key": uuid.uuid4()})

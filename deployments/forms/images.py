@@ -7,11 +7,10 @@ from typing import Any
 from django import forms
 
 from deployments.domain.image_reference import EXAMPLE, LONGEST
-from deployments.forms.deploys import DESCRIPTION_LENGTH
+from deployments.forms.deploys import description_field, key_field
 from deployments.forms.fields import OfferedFieldsForm
 
 _PLAIN = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off", "class": "mono"}
-_NOT_WHOLE = dict.fromkeys(("required", "invalid"), "This page is not complete. Reload it and try again.")
 
 
 class ImageForm(OfferedFieldsForm):
@@ -26,15 +25,8 @@ class ImageForm(OfferedFieldsForm):
         widget=forms.TextInput(attrs={**_PLAIN, "maxlength": LONGEST, "placeholder": EXAMPLE}),
         error_messages={"required": f"Enter the name of an image, such as {EXAMPLE}."},
     )
-    description = forms.CharField(
-        label="Description",
-        required=False,
-        max_length=DESCRIPTION_LENGTH,
-        help_text="What is in it and why, for people who look at the list later.",
-        widget=forms.TextInput(attrs={"maxlength": DESCRIPTION_LENGTH, "autocomplete": "off"}),
-        error_messages={"max_length": f"Enter at most {DESCRIPTION_LENGTH} characters."},
-    )
-    idempotency_key = forms.UUIDField(widget=forms.HiddenInput, error_messages=_NOT_WHOLE)
+    description = description_field("What is in it and why, for people who look at the list later.")
+    idempotency_key = key_field()
 
     def __init__(self, data: Any) -> None:
         super().__init__(data, initial={"idempotency_key": uuid.uuid4()})
@@ -43,7 +35,7 @@ class ImageForm(OfferedFieldsForm):
 class RuntimesImageForm(OfferedFieldsForm):
     """Going back to the image of the runtime: a click, which is one deploy."""
 
-    idempotency_key = forms.UUIDField(widget=forms.HiddenInput, error_messages=_NOT_WHOLE)
+    idempotency_key = key_field()
 
     def __init__(self, data: Any) -> None:
         super().__init__(data, initial={"idempotency_key": uuid.uuid4()}, auto_id="id_back_%s")

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from console.kit.wording import rough
 from deployments.domain import alert_rules
 from deployments.domain.alert_life import Standing, Window
 from deployments.domain.alert_rules import KINDS, ChannelKind, RuleKind
@@ -163,6 +164,11 @@ class Alert(models.Model):
     def standing(self) -> Standing:
         """What its life depends on."""
         return Standing(self.opened_at, self.reminders, self.silenced_until)
+
+    @property
+    def lasted(self) -> str:
+        """How long it was open, in words; "" while it is."""
+        return rough((self.resolved_at - self.opened_at).total_seconds()) if self.resolved_at else ""
 
     @property
     def is_silenced(self) -> bool:

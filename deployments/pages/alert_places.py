@@ -58,7 +58,6 @@ def _shown(place: Place, row: RuleRow) -> shown.ShownRule:
         shown.channels_text(row),
         shown.rule_state(row),
         button,
-        place.url("rule_remove", own.pk) if own is not None and place.may_edit else "",
     )
 
 

@@ -92,7 +92,8 @@ def alerts_usual(request: MemberRequest) -> HttpResponse:
     except ActionRefused as refused:
         messages.error(request, refused.sentence)
     else:
-        text = f"{count} rules are on and mailed to the Admins." if count else "These rules exist already."
+        rules = "1 rule is" if count == 1 else f"{count} rules are"
+        text = f"{rules} on; alerts are emailed to the Admins." if count else "These rules exist already."
         messages.success(request, text)
     return see_other(request.workspace.url_for("deployments:alert_rules"))
 

@@ -1,5 +1,6 @@
 """What the pages of one Deployment have in common: the head, the tabs, and what refuses or is done at once."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from django.contrib import messages
@@ -7,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
 
-from console.kit.http import see_other
+from console.kit.http import see_other, this_url
 from console.kit.refusals import ActionRefused
 from deployments.actions.refusals import NotNow
 from deployments.domain.states import Executor
@@ -26,6 +27,16 @@ def stream_url_of(request: MemberRequest) -> str:
     query = QueryDict(mutable=True)
     query["since"] = timezone.now().isoformat()
     return f"{request.workspace.url_for('deployments:stream')}?{query.urlencode()}"
+
+
+def sort_links(request: MemberRequest, keys: Iterable[str], sort: str) -> dict[str, dict[str, str]]:
+    """Where each column's head leads, and how it sorts now; `sort` is the present key, with "-" when it descends."""
+    links = {}
+    for key in keys:
+        ascending = sort == key
+        aria = "ascending" if ascending else "descending" if sort == f"-{key}" else "none"
+        links[key] = {"url": this_url(request, sort=f"-{key}" if ascending else key, page=""), "aria": aria}
+    return links
 
 
 def page_context(request: MemberRequest, deployment: Deployment, tab: str) -> dict[str, Any]:

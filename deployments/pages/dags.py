@@ -6,11 +6,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from console.kit.http import this_url
 from deployments.access import deployment_view
 from deployments.forms.dags import DagFilterForm
 from deployments.models import Deployment
-from deployments.pages.common import page_context
+from deployments.pages.common import page_context, sort_links
 from deployments.presenters import dags as presenter
 from deployments.queries import dags, readings
 from workspaces.access import MemberRequest, workspace_view
@@ -62,19 +61,10 @@ def _list_context(
         "rows": presenter.rows(listed.page, may_open=may_open, deployment=deployment),
         "total": listed.total,
         "filters": DagFilterForm.of(request.GET),
-        "sorts": _sort_links(request, listed.sort),
+        "sorts": sort_links(request, dags.SORTS, listed.sort),
         "of_workspace": deployment is None,
         "here_url": request.get_full_path(),
         "clear_url": request.path,
         "bars_width": presenter.WIDTH,
         "bars_height": presenter.HEIGHT,
     }
-
-
-def _sort_links(request: MemberRequest, sort: str) -> dict[str, dict[str, str]]:
-    links = {}
-    for key in dags.SORTS:
-        ascending = sort == key
-        aria = "ascending" if ascending else "descending" if sort == f"-{key}" else "none"
-        links[key] = {"url": this_url(request, sort=f"-{key}" if ascending else key, page=""), "aria": aria}
-    return links

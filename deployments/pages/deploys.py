@@ -64,7 +64,6 @@ def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dic
 def deploy_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Every deploy, newest first; as a fragment, the rows alone."""
     page = Paginator(queries.history(deployment), PAGE_SIZE).get_page(request.GET.get("page"))
-    not_now = _not_now(deployment)
     rows = [shown.row(deploy, deployment) for deploy in page.object_list]
     context = {"page": page, "rows": rows, "rows_url": request.get_full_path(), "d": deployment}
     if request.htmx:
@@ -72,7 +71,7 @@ def deploy_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     context |= _context(
         request,
         deployment,
-        not_now=not_now,
+        not_now=_not_now(deployment),
         example_url=deployment.url_for("deploy_example"),
         new_url=deployment.url_for("deploy_new"),
         git_url=deployment.url_for("git"),

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 from console.kit.http import this_url
 from deployments.clusters.options import clusters_for
 from deployments.forms.listing import FilterForm
-from deployments.pages.common import stream_url_of
+from deployments.pages.common import sort_links, stream_url_of
 from deployments.presenters import strips
 from deployments.presenters.tab import of_list
 from deployments.queries import listing as queries
@@ -36,7 +36,7 @@ def deployment_list(request: MemberRequest) -> HttpResponse:
         "rows": rows,
         "filters": form,
         "counts": _count_links(request, listing.counts),
-        "sorts": _sort_links(request, listing.sort),
+        "sorts": sort_links(request, queries.SORTS, listing.sort or "name"),
         "empty": _empty(listing, chosen),
         "can_create": can_create,
         "create_url": request.workspace.url_for("deployments:new"),
@@ -71,12 +71,3 @@ def _count_links(request: MemberRequest, counts: dict[str, int]) -> list[dict[st
         }
         for row in shown
     ]
-
-
-def _sort_links(request: MemberRequest, sort: str) -> dict[str, dict[str, str]]:
-    links = {}
-    for key in queries.SORTS:
-        ascending = sort == key or (key == "name" and not sort)
-        aria = "ascending" if ascending else "descending" if sort == f"-{key}" else "none"
-        links[key] = {"url": this_url(request, sort=f"-{key}" if ascending else key, page=""), "aria": aria}
-    return links

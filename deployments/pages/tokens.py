@@ -8,10 +8,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from deployments.access import deployment_view
 from deployments.models import Deployment
-from deployments.workspace_hooks import Deployments
+from deployments.workspace_hooks import Deployments, content_of
 from workspaces.access import MemberRequest
 from workspaces.actions.tokens import Scope
-from workspaces.hooks import Content
 from workspaces.limits import limited
 from workspaces.pages import tokens
 from workspaces.pages.tokens import Place
@@ -22,13 +21,11 @@ def _place(request: MemberRequest, deployment: Deployment) -> Place:
     def url_of(name: str, *more: object) -> str:
         return deployment.url_for(f"api_token_{name}", *more)
 
-    list_url = deployment.url_for("api_tokens")
-    content = Content(deployment.pk, deployment.name, deployment.url, list_url)
     return Place(
-        scope=Scope(request.workspace, Deployments.kind, content),
+        scope=Scope(request.workspace, Deployments.kind, content_of(deployment)),
         heading=f"API tokens of {deployment.name}",
         about=f"Programs use them to work on {deployment.name}, and on nothing else.",
-        list_url=list_url,
+        list_url=deployment.url_for("api_tokens"),
         url_of=url_of,
         may_manage=request.can(Permission.MANAGE_TOKENS),
         parent=(deployment.url, deployment.name),

@@ -37,7 +37,6 @@ class ShownRule:
     channels: str
     state: str  # "On", "Off"
     button: str
-    remove_url: str = ""
 
     @property
     def tone(self) -> str:

@@ -2,19 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
 
-from console.kit.templatetags.ui import until
+from console.kit.templatetags.ui import ahead
 from deployments.domain.states import STATUS_APPEARANCE, Status
 from deployments.models import Deployment
 from deployments.presenters.charts import Slot, bars, span_text
 from deployments.queries import attention, readings
 from workspaces.models import ApiToken, Workspace
 
-HOUR = timedelta(hours=1)
 FAILED_RUNS = 6
 
 
@@ -73,22 +72,20 @@ def _of_deployment(row: Deployment) -> Iterable[Need]:
 
 def _token(token: ApiToken, url: str) -> Need:
     assert token.expires_at is not None  # noqa: S101 - asked for those that end
-    words = until(token.expires_at).partition(">")[2].partition("<")[0]  # without the element around them
-    sentence = f"This API token ends {words}. Rotate it before."
+    sentence = f"This API token ends {ahead(token.expires_at, timezone.now())}. Rotate it before."
     return Need("warn", "key-round", token.name, url, sentence, "Token ends")
 
 
 def day_context(workspace: Workspace) -> dict[str, Any]:
     """The runs of all its Deployments in the last 24 hours, and the newest that failed. Two queries."""
     now = timezone.now()
-    last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    hours = [last - HOUR * back for back in range(23, -1, -1)]
+    hours = readings.last_hours(now)
     counts = attention.day_of(workspace, hours)
     zone = timezone.get_current_timezone()
     slots = []
     for hour in hours:
         ok, failed = counts.get(hour, (None, None))
-        slots.append(Slot(hour, ok, failed, span_text(hour, HOUR, zone)))
+        slots.append(Slot(hour, ok, failed, span_text(hour, readings.HOUR, zone)))
     good, bad = sum(slot.good or 0 for slot in slots), sum(slot.bad or 0 for slot in slots)
     return {
         "runs_known": bool(counts),

@@ -1,7 +1,7 @@
 """The small strip of a row in a list: its runs of the last 24 hours, from the reading that came with the row."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -9,14 +9,11 @@ from deployments.models import Deployment
 from deployments.presenters.charts import Slot, strip
 from deployments.queries import readings
 
-HOURS = 24
-
 
 def draw(rows: Sequence[Deployment]) -> None:
     """Put on each row its strip and the same in words; "" where nothing was read in that time. No query for rows that
     came with their readings."""
-    last = timezone.now().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    hours = [last - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
+    hours = readings.last_hours(timezone.now())
     keys = [hour.isoformat() for hour in hours]
     for row in rows:
         reading = readings.latest(row)

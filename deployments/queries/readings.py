@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
@@ -137,6 +137,12 @@ def _merged(buckets: Sequence[Bucket]) -> Bucket:
 def _known(buckets: Sequence[Bucket], name: str, how: Callable[[Iterable[int]], int]) -> int | None:
     values = [value for each in buckets if (value := getattr(each, name)) is not None]
     return how(values) if values else None
+
+
+def last_hours(now: datetime, count: int = 24) -> list[datetime]:
+    """The beginnings of the last hours, in UTC, the present one last."""
+    last = _floor(now.astimezone(UTC), HOUR)
+    return [last - HOUR * back for back in reversed(range(count))]
 
 
 def _floor(at: datetime, step: timedelta) -> datetime:

@@ -7,7 +7,6 @@ from allauth.idp.oidc.models import Client
 from django.db import transaction
 from django.utils import timezone
 
-from workspaces import audit
 from workspaces.actions.tokens import Made, Scope, record_token
 from workspaces.models import ApiToken, User
 from workspaces.permissions import Role
@@ -42,8 +41,8 @@ def sign_in(*, by: User, device: str, address: str) -> Made:
     User.objects.select_for_update().get(pk=by.pk)
     now = timezone.now()
     mine = ApiToken.objects.live().filter(maker=by, kind=SIGN_IN).order_by("-created_at")
-    for pk in list(mine.values_list("pk", flat=True)[AT_ONCE - 1 :]):
-        ApiToken.objects.filter(pk=pk).update(revoked_at=now, revoked_reason=MANY)
+    older = list(mine.values_list("pk", flat=True)[AT_ONCE - 1 :])
+    ApiToken.objects.filter(pk__in=older).update(revoked_at=now, revoked_reason=MANY)
     return record_token(
         scope=Scope(None),
         kind=SIGN_IN,
@@ -53,19 +52,3 @@ def sign_in(*, by: User, device: str, address: str) -> Made:
         role=Role.ADMIN,
         expires_at=now + LASTS,
     )
-
-
-@transaction.atomic
-def sign_out(*, token: ApiToken, by: User) -> None:
-    """A token ends itself, whatever kind it is: who has it can do no harm with that. A repeat does nothing."""
-    rows = ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True)
-    if rows.update(revoked_at=timezone.now(), revoked_reason="It was signed out."):
-        audit.record(
-            by=by,
-            verb="revoked",
-            object_type="token",
-            object_id=token.pk,
-            object_label=token.name,
-            workspace_id=token.workspace_id,
-            old={"role": token.role},
-        )

@@ -209,6 +209,14 @@ def revoke_exposed(value: str) -> bool:
     return True
 
 
+@transaction.atomic
+def sign_out(*, token: ApiToken, by: User) -> None:
+    """A token ends itself, whatever kind it is: who has it can do no harm with that. A repeat does nothing."""
+    rows = ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True)
+    if rows.update(revoked_at=timezone.now(), revoked_reason="It was signed out."):
+        _audit(token, by, "revoked", old={"role": token.role})
+
+
 def personal_die(user: User) -> None:
     """Those of a person end with the account. Inside the transaction that deletes it."""
     ApiToken.objects.filter(workspace__isnull=True, maker=user).delete()

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Router, Status
 
 from console.kit.http_json import Input, OptionalNumber, OptionalText, Text, form_data
-from workspaces.actions import command_lines, tokens
+from workspaces.actions import tokens
 from workspaces.actions.tokens import Scope
 from workspaces.api.auth import Anyone, ApiRequest, InWorkspace, limited
 from workspaces.api.schemas import MadeToken, TokenList, TokenRow
@@ -104,7 +104,7 @@ class Own(Anyone):
 )
 def sign_out(request: ApiRequest) -> Status[None]:
     """Revoke the token with which this is asked. Any token may."""
-    command_lines.sign_out(token=request.caller.token, by=request.caller.user)
+    tokens.sign_out(token=request.caller.token, by=request.caller.user)
     return Status(204, None)
 
 

@@ -9,6 +9,7 @@ from allauth.account.app_settings import REAUTHENTICATION_TIMEOUT
 from allauth.account.decorators import reauthentication_required
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.idp.oidc import views
+from allauth.idp.oidc.models import Client
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -30,7 +31,6 @@ from workspaces.models import User
 from workspaces.sign_in import devices
 from workspaces.sign_in.devices import CLIENT, NoSuchCode
 
-DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 CODES = {"limit": 30, "seconds": 600}  # that one network address may ask for
 TRIES = {"limit": 20, "seconds": 300}  # codes that one person may look up; there are 25,600 million
 POLLS = Rate(10, 200)  # of one network address: an office of people who sign in at once
@@ -70,7 +70,7 @@ def device_code(request: HttpRequest) -> HttpResponse:
 def token(request: HttpRequest) -> HttpResponse:
     """What the program polls for: an API token of the person's own, once that person said yes. Other tools get theirs
     from django-allauth."""
-    if request.POST.get("grant_type") != DEVICE_GRANT:
+    if request.POST.get("grant_type") != Client.GrantType.DEVICE_CODE:
         response: HttpResponse = views.token(request)
         return response
     if buckets.take(_address(request), POLLS):

@@ -93,14 +93,19 @@ def when(value: datetime | None, full: bool = False) -> SafeString:
     return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), moment, text)
 
 
-@register.simple_tag
-def until(value: datetime) -> SafeString:
-    """A future moment in relative words, titled with the full moment and zone: "in 6 days"."""
-    minutes = int((value - timezone.now()).total_seconds() // 60)
+def ahead(value: datetime, now: datetime) -> str:
+    """A future moment in relative words: "in 6 days"."""
+    minutes = int((value - now).total_seconds() // 60)
     units = ((1440, "day"), (60, "hour"), (1, "minute"))
     size, unit = next((each for each in units if minutes >= each[0]), (0, ""))
     amount = round(minutes / size) if size else 0
-    text = f"in {amount} {unit}{'' if amount == 1 else 's'}" if size else "within a minute"
+    return f"in {amount} {unit}{'' if amount == 1 else 's'}" if size else "within a minute"
+
+
+@register.simple_tag
+def until(value: datetime) -> SafeString:
+    """A future moment in relative words, titled with the full moment and zone: "in 6 days"."""
+    text = ahead(value, timezone.now())
     moment = f"{timezone.localtime(value):%-d %b %Y, %H:%M:%S %Z}"
     return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), moment, text)
 

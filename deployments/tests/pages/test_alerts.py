@@ -38,7 +38,7 @@ def test_one_click_switches_on_the_usual_rules(as_, alice, url):
     page = as_(alice).get(url("workspace_alerts")).content.decode()
     assert "Email these to the Admins" in page
     answer = as_(alice).post(url("alerts_usual"), follow=True).content.decode()
-    assert "4 rules are on and mailed to the Admins." in answer
+    assert "4 rules are on; alerts are emailed to the Admins." in answer
     assert answer.count('data-tone="ok"') >= 4
     assert "Email the usual alerts to the Admins" not in answer  # there is nothing left to switch on
     assert "No open alerts" in as_(alice).get(url("workspace_alerts")).content.decode()

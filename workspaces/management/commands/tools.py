@@ -40,7 +40,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Issuer:        {settings.BASE_URL}")
         self.stdout.write(f"Client ID:     {added.client.pk}")
         self.stdout.write(f"Client secret: {added.secret}")
-        if not settings.IDENTITY_KEY:
+        if not settings.IDP_OIDC_PRIVATE_KEY:
             self.stderr.write(
                 "Airdeck has no key to sign with yet: make one with `openssl genrsa -out identity.pem 2048`, let "
                 "IDENTITY_KEY_FILE name it, and restart."

@@ -37,7 +37,7 @@ def key() -> str:
 
 @pytest.fixture
 def provider(settings, key):
-    settings.IDP_OIDC_PRIVATE_KEY = settings.IDENTITY_KEY = key
+    settings.IDP_OIDC_PRIVATE_KEY = key
     settings.BASE_URL = "http://testserver"
 
 
@@ -143,7 +143,7 @@ def test_pkce_holds_whoever_took_the_code(wiki, as_, alice):
 
 
 def test_without_a_key_there_is_no_provider(as_, alice, settings):
-    assert settings.IDENTITY_KEY == ""
+    assert settings.IDP_OIDC_PRIVATE_KEY == ""
     for path in (".well-known/openid-configuration", ".well-known/jwks.json", "identity/o/authorize"):
         assert as_(alice).get(f"/{path}").status_code == 404
     for path in ("userinfo", "revoke"):
