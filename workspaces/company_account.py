@@ -99,7 +99,7 @@ def _away() -> CompanyAccountAway:
 
 def _guarded(view: Callable[..., HttpResponse], request: HttpRequest, provider_id: str) -> HttpResponse:
     try:
-        with outside():  # a provider that hangs keeps nobody else waiting
+        with outside():  # a provider that hangs keeps no one else waiting
             return view(request, provider_id)
     except (RequestException, KeyError, ValueError, TypeError) as error:
         logger.warning("company_account_failed", exception=type(error).__name__)

@@ -50,8 +50,8 @@ class ProblemMiddleware(HybridMiddleware):
 
 
 class ApiMiddleware(HybridMiddleware):
-    """Inside that which gives each request its id: refuses a token in an address, tells the id, and ends what a token
-    began."""
+    """Inside what gives each request its id: refuses a token in an address, answers with the id, and ends what a
+    token began."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if not request.path_info.startswith(API):

@@ -26,7 +26,7 @@ from deployments.queries.deploys import base_of, desired_deploy, store_of, why_n
 from workspaces import acting
 from workspaces.models import User
 
-AIRDECK = "Airdeck"  # who deploys what nobody clicked for
+AIRDECK = "Airdeck"  # who deploys what no person clicked for
 
 
 @dataclass(frozen=True)

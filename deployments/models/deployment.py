@@ -187,7 +187,7 @@ class Deployment(models.Model):
                 or "Check that it runs and that the observer and a worker run."
             )
             return (
-                f"Nothing was heard from cluster {self.cluster.name} since {self.fresh_at:%Y-%m-%d %H:%M:%S} UTC. "
+                f"No answer from cluster {self.cluster.name} since {self.fresh_at:%Y-%m-%d %H:%M:%S} UTC. "
                 f"{advice}"
             )
         if self.shown_status is Status.HIBERNATING:

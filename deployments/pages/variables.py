@@ -172,7 +172,7 @@ def _set(
 
 
 def _who_changed(row: EnvironmentVariable) -> str:
-    who = row.updated_by.label if row.updated_by else "Somebody"
+    who = row.updated_by.label if row.updated_by else "Someone"
     return f"{who} changed {row.key} after you opened this page. Open it again to see what there is now."
 
 

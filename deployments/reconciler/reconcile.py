@@ -251,7 +251,7 @@ def _next_look(
 ) -> float:
     """In how many seconds to look again."""
     if observation.unreachable_reason:
-        return plan.REST_TROUBLED
+        return plan.REST_UNREACHABLE
     if ADDRESS in driver.details(ref) and not more:
         return min(
             plan.REST_ADDRESS, _rest(driver, release, verdict, progress, scaled, editable=observation.ready)

@@ -61,7 +61,7 @@ def add(*, name: str, redirect_uris: list[str]) -> Added:
 
 @transaction.atomic
 def remove(*, client_id: str) -> str:
-    """Nobody signs in to it from now on, and what it was given ends. Its name. Raises NoSuchTool."""
+    """No one signs in to it from now on, and what it was given ends. Its name. Raises NoSuchTool."""
     client = listed().select_for_update().filter(pk=client_id).first()
     if client is None:
         raise NoSuchTool

@@ -293,19 +293,19 @@ def test_import_errors_and_heartbeats_are_kept(running):
     assert row.import_error_count == 2
     assert row.import_errors[0]["file"] == "one.py"
     assert row.at is not None
-    assert row.scheduler_heard_at == row.at - timedelta(seconds=2)
+    assert row.scheduler_heartbeat_at == row.at - timedelta(seconds=2)
     assert row.is_fresh
 
 
 def test_a_heartbeat_from_before_it_slept_says_nothing_while_it_wakes(running):
     Deployment.objects.filter(pk=running.pk).update(status=Status.DEPLOYING, status_since=Now())
     read(running, a_reading(heartbeats={"scheduler": 36_000.0}))
-    assert latest(running).scheduler_heard_at is None
+    assert latest(running).scheduler_heartbeat_at is None
     read(running, a_reading(heartbeats={"scheduler": 0.0}, at=datetime.now(UTC)))
-    assert latest(running).scheduler_heard_at is not None
+    assert latest(running).scheduler_heartbeat_at is not None
     Deployment.objects.filter(pk=running.pk).update(status=Status.UNHEALTHY)
     read(running, a_reading(heartbeats={"scheduler": 36_000.0}))
-    assert latest(running).scheduler_heard_at is not None
+    assert latest(running).scheduler_heartbeat_at is not None
 
 
 def test_the_next_reading_knows_the_one_before(running, driver):

@@ -227,7 +227,7 @@ def test_silence_keeps_the_last_word_for_two_minutes_and_is_unknown_after(deploy
     assert deployment.shown_status is Status.UNKNOWN  # already before any pass
     settle(deployment, passes=1)
     assert deployment.status == Status.UNKNOWN
-    assert deployment.reason.startswith("Nothing was heard from cluster This machine since ")
+    assert deployment.reason.startswith("No answer from cluster This machine since ")
     driver.silent = ""
     assert settle(deployment).status == Status.HEALTHY
 

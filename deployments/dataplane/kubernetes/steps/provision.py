@@ -100,7 +100,9 @@ class Task:
                 "Remove it, or register the cluster with another namespace prefix."
             )
         if "deletionTimestamp" in found["metadata"]:
-            message = f"Somebody removed namespace {self.target.namespace}; waiting until it is gone to make it again."
+            message = (
+                f"Namespace {self.target.namespace} was removed; waiting until it is gone to make it again."
+            )
             return Progress("namespace", Outcome.WAITING, message)
         return None
 
