@@ -1,11 +1,8 @@
 """Users, Workspaces, who belongs to which, and what was done. Rows are written by `actions` and `audit` only."""
 
-import unicodedata
 import uuid
-from contextlib import suppress
 from typing import Any, ClassVar
 
-import idna
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -14,29 +11,8 @@ from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 
-from console.kit.names import JOINERS
+from workspaces.email_addresses import normalize_email
 from workspaces.permissions import Role
-
-
-def normalise_email(address: str) -> str:
-    """The identity of an address: NFKC, without what cannot be seen, case folded; an international domain in the form
-    that mail servers use (xn--…). Look-alikes of other scripts stay apart."""
-    local, at, domain = unicodedata.normalize("NFKC", address).strip().rpartition("@")
-    return f"{_seen(local).strip().casefold()}{at}{_domain(_seen(domain, but=JOINERS).strip())}"
-
-
-def _seen(text: str, but: str = "") -> str:
-    return "".join(each for each in text if each in but or unicodedata.category(each) not in {"Cf", "Cc"})
-
-
-def _domain(name: str) -> str:
-    """Joiners are letters of some domains; where they are none they were pasted along."""
-    for spelling in (name, _seen(name)):
-        if spelling.isascii():
-            return spelling.lower()
-        with suppress(idna.IDNAError):
-            return idna.encode(spelling, uts46=True).decode()
-    return name.casefold()
 
 
 class UserManager(BaseUserManager["User"]):
@@ -44,7 +20,7 @@ class UserManager(BaseUserManager["User"]):
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """A user with a usable password, or none."""
-        user = self.model(email=normalise_email(email), **fields)
+        user = self.model(email=normalize_email(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -55,7 +31,7 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """By address, however it was typed."""
-        return self.get(email=normalise_email(username or ""))
+        return self.get(email=normalize_email(username or ""))
 
 
 class Theme(models.TextChoices):

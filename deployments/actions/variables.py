@@ -12,6 +12,7 @@ from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
 from deployments.actions.refusals import RevisionGone, VariableRefused, VariablesChanged
 from deployments.audit import record_deployment
+from deployments.domain.reserved_variables import reserved
 from deployments.domain.variables import (
     KEY_LENGTH,
     Change,
@@ -22,7 +23,6 @@ from deployments.domain.variables import (
     merged,
     problem_of,
     problem_of_key,
-    reserved,
     restored,
 )
 from deployments.models import Deployment, EnvironmentVariable, VariableRevision

@@ -27,7 +27,8 @@ from deployments.actions.variables import (
 )
 from deployments.domain import dotenv
 from deployments.domain.proxies import uses_proxy
-from deployments.domain.variables import Difference, difference, merged, reserved, restored
+from deployments.domain.reserved_variables import reserved
+from deployments.domain.variables import Difference, difference, merged, restored
 from deployments.forms.variables import (
     BaseRevisionForm,
     EditVariableForm,

@@ -21,8 +21,9 @@ from deployments.domain.deployment_file import (
 )
 from deployments.domain.deployment_plan import KEYS, QUEUE_KEYS, Defaults, PlanLine, complete, differences
 from deployments.domain.names import name_key
+from deployments.domain.reserved_variables import reserved
 from deployments.domain.states import Executor
-from deployments.domain.variables import Setting, problem_of, problem_of_all, problem_of_key, reserved
+from deployments.domain.variables import Setting, problem_of, problem_of_all, problem_of_key
 from deployments.models import Cluster, Deployment, HibernationSchedule
 from deployments.queries import upgrades
 from deployments.secrets import vault
