@@ -12,9 +12,9 @@ from deployments.dataplane.kubernetes.health.signals import (
     FAILING,
     STARTING,
     Finding,
+    how_often,
     of_pod,
     recent,
-    times,
     worst,
 )
 from deployments.dataplane.kubernetes.text import clause, moment
@@ -57,4 +57,4 @@ def _job_failed(job: Raw, failed: Raw, job_pods: Sequence[Raw], subject: str) ->
         return f"{subject} ran out of memory. Its Job needs a larger limit."
     code = f" (exit {ends[-1].code})" if ends else f" ({clause(failed.get('message'), 200)})"
     tries = int((job.get("status") or {}).get("failed") or 1)
-    return f"{subject} failed {times(tries)}{code}. Its log says why."
+    return f"{subject} failed {how_often(tries)}{code}. Its log says why."

@@ -202,7 +202,7 @@ def _init(
     if failed and failed.code != 0:
         times = int(status.get("restartCount") or 0) + 1
         sentence = (
-            f"{subject} can't start: {step} failed {times(times)} (exit {failed.code}). Its log says why."
+            f"{subject} can't start: {step} failed {how_often(times)} (exit {failed.code}). Its log says why."
         )
         return [Finding(83, FAILING, sentence, failed.at, last_line or clause(failed.message))]
     since = pods.running_since(status)
@@ -251,10 +251,10 @@ def _crash(pod: Raw, status: Raw, subject: str, over: Ended, last_line: str) -> 
         at_limit = f" at {gib(size)}" if size else ""
         advice = MORE_MEMORY.get(subject.partition(" ")[0], "It needs more memory than Airdeck gives it.")
         return Finding(
-            86, FAILING, f"{subject} ran out of memory{at_limit}, {times(times)}. {advice}", over.at, line
+            86, FAILING, f"{subject} ran out of memory{at_limit}, {how_often(times)}. {advice}", over.at, line
         )
     how = "was killed" if over.code == 137 else "crashed"
-    sentence = f"{subject} {how} {times(times)} (exit {over.code}). Its log says why."
+    sentence = f"{subject} {how} {how_often(times)} (exit {over.code}). Its log says why."
     return Finding(84, FAILING, sentence, over.at, line)
 
 
@@ -270,7 +270,7 @@ def _probe(status: Raw, subject: str, own: Sequence[Event], since: datetime, now
         patience = SLOW_READY_SECONDS if status.get("started", True) else SLOW_START_SECONDS
         if check != "liveness" and runs < patience:
             return Finding(14, STARTING, f"{subject} is still starting ({exact(runs)}): {why}.", event.at)
-        failed = f"failed its {check} check {times(event.count)} ({why})"
+        failed = f"failed its {check} check {how_often(event.count)} ({why})"
         sentence = f"{subject} runs but {failed}. Its log says what it does."
         return Finding(66, FAILING, sentence, event.at)
     if runs < (SLOW_READY_SECONDS if status.get("started", True) else SLOW_START_SECONDS):
@@ -320,6 +320,6 @@ def recent(events: Sequence[Event], now: datetime) -> list[Event]:
     return [event for event in events if event.at is None or now - event.at <= RECENT]
 
 
-def times(count: int) -> str:
+def how_often(count: int) -> str:
     """How often, in words."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
