@@ -14,6 +14,7 @@ from deployments.domain.alert_rules import KINDS, ChannelKind, RuleKind
 from deployments.domain.alert_words import Message
 from deployments.models.deployment import Deployment
 from deployments.models.words import choices
+from workspaces.audited import Subject
 from workspaces.models import User, Workspace
 
 
@@ -44,6 +45,11 @@ class AlertChannel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def audit_subject(self) -> Subject:
+        """How audit events name it."""
+        return Subject("alert channel", self.pk, self.name, self.workspace_id)
 
     @property
     def word(self) -> ChannelKind:

@@ -13,6 +13,7 @@ from deployments.domain.spec import Size, au_size
 from deployments.domain.states import Executor, Status
 from deployments.models.clusters import Cluster, RuntimeRelease, WorkerType
 from deployments.models.words import choices
+from workspaces.audited import Subject
 from workspaces.models import User, Workspace
 
 UNKNOWN_AFTER = timedelta(seconds=120)  # no data for two minutes is Unknown, never the last value
@@ -128,6 +129,11 @@ class Deployment(models.Model):
     def get_absolute_url(self) -> str:
         """For Django."""
         return self.url
+
+    @property
+    def audit_subject(self) -> Subject:
+        """How audit events name it."""
+        return Subject("deployment", self.pk, self.name, self.workspace_id)
 
     @property
     def executor_label(self) -> str:

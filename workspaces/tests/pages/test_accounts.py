@@ -320,7 +320,7 @@ def test_what_somebody_did_stands_under_the_address_whatever_the_name_says(as_, 
     as_(bob).post("/workspaces/new/", {"name": "Second"})
     event = AuditEvent.objects.latest("pk")
     assert (event.actor_label, event.actor_id) == ("bob@example.org", bob.pk)
-    audit.record_workspace(Workspace(pk=workspace.pk, name="A\n\u202eme\u2028x"), bob, "renamed")
+    audit.record(Workspace(pk=workspace.pk, name="A\n\u202eme\u2028x"), bob, "renamed")
     assert AuditEvent.objects.latest("pk").object_label == "A me x"
 
 
