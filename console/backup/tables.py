@@ -1,6 +1,5 @@
 """The console's own database, table by table."""
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -145,4 +144,4 @@ def _raw() -> psycopg.Connection[Any]:
 def describe(versions: list[str]) -> str:
     """Of migrations, for a sentence."""
     ours = [each for each in versions if each.split()[0] in {"deployments", "workspaces"}]
-    return json.dumps(ours)[1:-1].replace('"', "") or "none"
+    return ", ".join(ours) or "none"
