@@ -18,8 +18,8 @@ from deployments.actions.common import changing
 from deployments.actions.refusals import GitChanged, GitConnected, GitNotConnected
 from deployments.domain import git_rules
 from deployments.domain.git_address import SSH, GitAddress, parse
-from deployments.git import keys
 from deployments.models import Deployment, GitSource
+from deployments.outgoing.git import keys
 from deployments.secrets import vault
 from workspaces import audit
 from workspaces.models import User

@@ -15,8 +15,8 @@ from deployments.actions import git_sources as actions
 from deployments.actions.git_sources import GitWish
 from deployments.actions.refusals import GitChanged, GitConnected, GitNotConnected, NotNow
 from deployments.domain.deploy_states import DeployStatus
-from deployments.git import ask, keys
 from deployments.models import Deploy, DeploymentSecret, GitSource
+from deployments.outgoing.git import ask, keys
 from deployments.reconciler import git_sources as looking
 from deployments.secrets import vault
 from deployments.tests.code.test_pipeline import code, healthy, run  # noqa: F401 - fixtures

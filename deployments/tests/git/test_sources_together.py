@@ -10,8 +10,8 @@ from console.kit import failpoints
 from deployments.actions import create_deployment, delete_deployment
 from deployments.actions import git_sources as actions
 from deployments.actions.refusals import GitChanged
-from deployments.git import ask
 from deployments.models import Deploy, Deployment, DeploymentSecret, GitSource
+from deployments.outgoing.git import ask
 from deployments.reconciler import git_sources as looking
 from deployments.tests.code.test_pipeline import code, healthy, run  # noqa: F401 - fixtures
 from deployments.tests.git.test_sources import followed, look, wish  # noqa: F401 - fixtures

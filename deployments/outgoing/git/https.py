@@ -16,8 +16,8 @@ from urllib3.util import Timeout
 
 from deployments.domain.git_address import GitAddress
 from deployments.domain.public_hosts import Listed
-from deployments.git import sockets
-from deployments.git.wish import SILENCE_SECONDS, GitRefused
+from deployments.outgoing.git import sockets
+from deployments.outgoing.git.wish import SILENCE_SECONDS, GitRefused
 
 CHUNK = 64 * 1024
 
