@@ -6,6 +6,8 @@ from console.api import errors
 from console.kit.http_json import BodyParser
 from deployments.api import (
     activity,
+    alert_rules,
+    alerts,
     clusters,
     deployments,
     deploys,
@@ -47,6 +49,8 @@ for router in (
     logs.router,
     activity.router,
     readings.router,
+    alerts.router,
+    alert_rules.router,
     waiting.router,
     files.router,
     variable_imports.router,

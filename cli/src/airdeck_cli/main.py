@@ -15,6 +15,7 @@ from airdeck_cli.session import Globals
 # Name -> (module and object, help). Aliases are known and not listed.
 TREE: dict[str, dict[str, tuple[str, str]]] = {
     "": {
+        "alert": ("alerts:alert", "Alerts, and the rules that find them."),
         "api": ("raw:api", "Ask the API itself: api GET /deployments"),
         "completion": ("account:completion", "Print what completes commands in your shell."),
         "context": ("account:context", "Which consoles are known."),
