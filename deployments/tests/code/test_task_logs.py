@@ -11,11 +11,11 @@ from importlib.resources import files
 
 import pytest
 
-from deployments.tests.code.served import TOKEN, code_server
+from deployments.dataplane import task_log_files
+from deployments.tests.code.served import NOWHERE, TOKEN, code_server
 
 IN_PODS = files("deployments.dataplane.kubernetes.in_pods")
 PATH = "dag_id=a/run_id=manual__2026-01-01T00:00:00+00:00/task_id=t.ü/attempt=1.log"
-NOWHERE = "postgresql://nobody@127.0.0.1:1/none"  # logs need no database
 
 
 def loaded(monkeypatch, name: str, file: str) -> types.ModuleType:
@@ -28,6 +28,7 @@ def loaded(monkeypatch, name: str, file: str) -> types.ModuleType:
 
 @pytest.fixture
 def log_store(monkeypatch) -> types.ModuleType:
+    monkeypatch.setitem(sys.modules, "task_log_files", task_log_files)
     return loaded(monkeypatch, "log_store", "log_store.py")
 
 

@@ -138,6 +138,7 @@ def _code_server(inputs: Inputs) -> Manifest:
         "files": [conf.FILES[name] for name in conf.CODE_SERVER_FILES],
         "settings": conf.code_server(inputs.settings),
         "keys": {key: inputs.mark(keys[key]) for key in marks},
+        "log_reader": inputs.mark(conf.log_reader_token(inputs)),
     }
     template = {
         "metadata": {
@@ -169,6 +170,8 @@ def _code_server_container(inputs: Inputs) -> Manifest:
         {"name": key, "valueFrom": {"secretKeyRef": {"name": names.KEYS, "key": key}}}
         for key in (conf.CODE_DATABASE, conf.CODE_TOKEN)
     ]
+    token = {"secretKeyRef": {"name": names.LOG_READER, "key": conf.TOKEN_KEY}}
+    secret.append({"name": conf.LOG_READER_TOKEN, "valueFrom": token})
     plain = [
         {"name": key, "value": value} for key, value in sorted(conf.code_server(inputs.settings).items())
     ]
@@ -180,7 +183,10 @@ def _code_server_container(inputs: Inputs) -> Manifest:
         "image": inputs.runtime_image,  # never one of the user's: it may read the code of the Deployment
         "command": ["python", f"{conf.OURS}/files/{conf.CODE_SERVER_FILES[0]}"],
         "env": [*secret, *plain],
-        "ports": [{"name": "code", "containerPort": conf.CODE_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "code", "containerPort": conf.CODE_PORT, "protocol": "TCP"},
+            {"name": names.LOGS_PORT, "containerPort": conf.LOG_READER_PORT, "protocol": "TCP"},
+        ],
         "resources": sizes.resources(sizes.CODE_SERVER),
         "securityContext": {**locked_down(), "readOnlyRootFilesystem": True},
         "volumeMounts": [
