@@ -9,6 +9,7 @@ import heapq
 import os
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -62,7 +63,7 @@ def listed(
     until = time.monotonic() + seconds
     newest: list[Entry] = []
     matching, in_time = 0, True
-    for base, _, names, opened in os.fwalk(folder):
+    for base, _, names, opened in _walk(folder):
         inside = os.path.relpath(base, folder)
         for name in names:
             path = name if inside == "." else f"{inside}/{name}"
@@ -76,6 +77,12 @@ def listed(
             in_time = False
             break
     return tuple(sorted(newest, reverse=True)), in_time and matching <= most
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str], int]]:
+    """As os.fwalk, also of a folder that is not there or goes in the meantime."""
+    with suppress(FileNotFoundError):
+        yield from os.fwalk(folder)
 
 
 def _entry(folder: int, name: str, path: str, words: list[str]) -> "Entry | None":
