@@ -9,8 +9,9 @@ import heapq
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -55,28 +56,41 @@ def _is_name(part: str) -> bool:
 
 
 def listed(
-    folder: Path, text: str, most: int, seconds: float = LOOK_SECONDS
+    folder: Path, text: str, most: int, seconds: float = LOOK_SECONDS, others: Iterable[Entry] = ()
 ) -> tuple[tuple[Entry, ...], bool]:
     """The newest logs whose path has every word of `text` in it, whatever the case, at most `most` of them; and whether
-    these are all that match."""
+    these are all that match. `others` are logs that are kept elsewhere."""
     words = text.casefold().split()
-    until = time.monotonic() + seconds
     newest: list[Entry] = []
-    matching, in_time = 0, True
+    matching = 0
+    until, in_time = time.monotonic() + seconds, True
+    for found in chain(_entries(folder, words), (each for each in others if _has(each.path, words))):
+        if found is None:  # a folder is done
+            in_time = time.monotonic() <= until
+            if not in_time:
+                break
+            continue
+        matching += 1
+        heapq.heappush(newest, found)
+        if len(newest) > most:
+            heapq.heappop(newest)
+    return tuple(sorted(newest, reverse=True)), in_time and matching <= most
+
+
+def _entries(folder: Path, words: list[str]) -> "Iterator[Entry | None]":
+    """Every log that is asked for, and None after each folder."""
     for base, _, names, opened in _walk(folder):
         inside = os.path.relpath(base, folder)
         for name in names:
             path = name if inside == "." else f"{inside}/{name}"
-            if (found := _entry(opened, name, path, words)) is None:
-                continue
-            matching += 1
-            heapq.heappush(newest, found)
-            if len(newest) > most:
-                heapq.heappop(newest)
-        if time.monotonic() > until:
-            in_time = False
-            break
-    return tuple(sorted(newest, reverse=True)), in_time and matching <= most
+            if _has(path, words) and (found := _entry(opened, name, path)) is not None:
+                yield found
+        yield None
+
+
+def _has(path: str, words: list[str]) -> bool:
+    folded = path.casefold()
+    return all(word in folded for word in words)
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str], int]]:
@@ -85,11 +99,8 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str], int]]:
         yield from os.fwalk(folder)
 
 
-def _entry(folder: int, name: str, path: str, words: list[str]) -> "Entry | None":
-    """The log of that name in an opened folder, when it is one and is asked for."""
-    folded = path.casefold()
-    if not all(word in folded for word in words):
-        return None
+def _entry(folder: int, name: str, path: str) -> "Entry | None":
+    """The log of that name in an opened folder, when it is one."""
     with suppress(OSError, BadPath):
         parts_of(path)
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)

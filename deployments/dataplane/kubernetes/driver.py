@@ -218,7 +218,10 @@ class KubernetesDriver:
     def _task_logs(self) -> str:
         """For how long the logs of tasks are kept, in words. Asks the cluster every ten minutes at the most."""
         room = self._settings.task_logs_room
-        kept = f"Kept for {configuration.LOG_DAYS} days, {room} GiB at most; the oldest go first"
+        kept = f"Kept for {configuration.LOG_DAYS} days"
+        if bucket := self._settings.log_bucket:
+            return f"{kept}, in a bucket at {bucket.host}; the last {room} GiB also in the cluster"
+        kept += f", {room} GiB at most; the oldest go first"
         with suppress(DataPlaneError):
             if not self._has_log_volume(self._api(QUICK_SECONDS)):
                 return f"{kept}, and all are lost when the code server moves: the cluster gives no volume for them"

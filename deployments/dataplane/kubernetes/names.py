@@ -41,6 +41,7 @@ VARIABLES = "variables"  # the user's: a ConfigMap and a Secret of this name
 SETTINGS = "airflow-settings"
 FILES = "airflow-files"
 TASK_LOGS = "task-logs"
+LOG_BUCKET = "log-bucket"  # the keys to the bucket for the logs of tasks
 LOG_READER = "log-reader"  # the token by which the console reads the logs of tasks
 LOGS_PORT = "logs"  # the code server's port for that
 LOG_SERVICE = f"{CODE_SERVER}:{LOGS_PORT}"  # as the API server is asked for it

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import types
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import util
@@ -117,6 +117,7 @@ def code_server(
     room: int = 10**9,
     python: str = sys.executable,
     reader_token: str = READER_TOKEN,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """The files that are copied into clusters, as a process. `room` is that of logs, in `cache`-logs."""
     programs = Path(f"{cache}-files")
@@ -136,6 +137,7 @@ def code_server(
         "AIRDECK_LOG_READER_PORT": "0",
         "AIRDECK_LOG_READER_TOKEN": reader_token,
         "PYTHONDONTWRITEBYTECODE": "1",
+        **(more or {}),
     }
     command = [python, str(programs / configuration.CODE_SERVER_FILES[0])]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:

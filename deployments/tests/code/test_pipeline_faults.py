@@ -73,13 +73,7 @@ def test_the_same_file_posted_at_once_by_a_form_sent_twice_is_one_deploy(healthy
 @pytest.mark.parametrize(
     "point", ["deploys.after_check", "deploys.after_build", "activation.after_activation"]
 )
-def test_a_postgres_that_is_lost_at_any_step_leaves_the_old_code_and_the_deploy_goes_on(
-    healthy,
-    bob,
-    code,
-    monkeypatch,
-    point,  # noqa: F811
-):
+def test_a_lost_postgres_leaves_the_old_code_and_the_deploy_goes_on(healthy, bob, code, monkeypatch, point):  # noqa: F811
     deployed(healthy, bob)
     run(healthy)
     old = code.active()

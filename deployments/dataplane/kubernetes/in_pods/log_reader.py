@@ -16,7 +16,6 @@ import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,9 +31,9 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: "tuple[str, int]", folder: Path, token: str) -> None:
+    def __init__(self, address: "tuple[str, int]", store: Any, token: str) -> None:
         super().__init__(address, Handler)
-        self.folder, self.token = folder, token.encode()
+        self.store, self.token = store, token.encode()
         self.room = threading.BoundedSemaphore(MOST_AT_ONCE)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -78,14 +77,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def _listed(self, query: "dict[str, str]") -> None:
         most = min(_number(query.get("most"), 200), task_log_files.MOST)
-        found, whole = task_log_files.listed(self.server.folder, query.get("text", ""), most)
+        store = self.server.store
+        others = store.mirror.elsewhere() if store.mirror is not None else ()
+        found, whole = task_log_files.listed(store.folder, query.get("text", ""), most, others=others)
         self._answer(200, {"logs": [list(each) for each in found], "whole": whole})
 
     def _part(self, query: "dict[str, str]") -> None:
         start = _number(query["from"], 0) if query.get("from") else None
         most = min(_number(query.get("most"), MOST_BYTES), MOST_BYTES)
         try:
-            part = task_log_files.part(self.server.folder, query.get("path", ""), start, most)
+            self.server.store.found(query.get("path", ""))  # which has it in the folder, if there is a bucket
+            part = task_log_files.part(self.server.store.folder, query.get("path", ""), start, most)
         except task_log_files.BadPath:
             part = None
         if part is None:
@@ -113,9 +115,9 @@ def _number(text: "str | None", default: int) -> int:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= 15 else default
 
 
-def start(folder: Path, host: str) -> None:
-    """Serve the logs below that folder, in threads of its own. The port and the token are in the environment."""
+def start(store: Any, host: str) -> None:
+    """Serve the logs of this store, in threads of its own. The port and the token are in the environment."""
     address = (host, int(os.environ["AIRDECK_LOG_READER_PORT"]))
-    server = Server(address, folder, os.environ["AIRDECK_LOG_READER_TOKEN"])
+    server = Server(address, store, os.environ["AIRDECK_LOG_READER_TOKEN"])
     print(f"Logs are read on port {server.server_address[1]}", flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -35,10 +35,11 @@ class TooLarge(Exception):
 
 
 class LogStore:
-    """`days` and `room` (bytes) bound what is kept."""
+    """`days` and `room` (bytes) bound what is kept; `mirror` keeps it in a bucket too (`log_bucket`)."""
 
     def __init__(self, folder: Path, days: int, room: int) -> None:
         self.folder, self._days, self._room = folder, days, room
+        self.mirror: Any = None
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -52,6 +53,7 @@ class LogStore:
         place = self._place(path)
         if offset + length > MOST_BYTES:
             raise TooLarge
+        self._bring(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         with place.open("r+b" if place.exists() else "w+b") as file:
             size = file.seek(0, os.SEEK_END)
@@ -64,7 +66,15 @@ class LogStore:
                     raise ConnectionError
                 self._put(file, chunk)
                 length -= len(chunk)
-            return max(size, file.seek(0, os.SEEK_CUR))
+            size = max(size, file.seek(0, os.SEEK_CUR))
+        if self.mirror is not None:
+            self.mirror.written(path)
+        return size
+
+    def _bring(self, path: str) -> None:
+        """Have in the folder what is in the bucket alone. Raises OSError."""
+        if self.mirror is not None:
+            self.mirror.bring(path)
 
     def _put(self, file: BinaryIO, chunk: bytes) -> None:
         try:
@@ -81,6 +91,8 @@ class LogStore:
         """The log of that path, and those of the same attempt that were written elsewhere (`attempt=1.log.trigger…`),
         by name. Raises BadPath."""
         place = self._place(path)
+        with suppress(OSError):
+            self._bring(path)
         with suppress(OSError):
             names = sorted(name for name in os.listdir(place.parent) if name.startswith(place.name))
             return [place.parent / name for name in names if (place.parent / name).is_file()]

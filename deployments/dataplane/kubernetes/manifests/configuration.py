@@ -66,6 +66,7 @@ IN_PODS = files("deployments.dataplane.kubernetes.in_pods")
 CODE_SERVER_FILES = (
     "code_server.py",
     "code_versions.py",
+    "log_bucket.py",
     "log_reader.py",
     "log_store.py",
     "task_log_files.py",
@@ -106,6 +107,8 @@ def objects(inputs: Inputs, pod_template: Manifest | None) -> tuple[Manifest, ..
         _config_map(inputs, names.FILES, FILES),
         _config_map(inputs, names.SIGN_IN, SIGN_IN_FILES),
     ]
+    if bucket := inputs.log_bucket:
+        found.append(secret(inputs.meta(names.LOG_BUCKET, names.CODE_SERVER), bucket.keys))
     if inputs.settings.takes_password:
         login = {LOGIN_FILE: json.dumps({"admin": secrets.admin_password}) + "\n"}
         found.append(secret(inputs.meta(names.LOGIN, names.API_SERVER), login))
@@ -222,13 +225,18 @@ def unless_set(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in settings.items() if key not in users}
 
 
-def code_server(settings: ClusterSettings) -> dict[str, str]:
+def code_server(inputs: Inputs) -> dict[str, str]:
     """The environment of the code server, but for its secrets. Of its volume a tenth is left for what a file system
     needs itself."""
+    bucket = inputs.log_bucket
+    named = (
+        {"AIRDECK_LOG_BUCKET_URL": bucket.url, "AIRDECK_LOG_BUCKET_REGION": bucket.region} if bucket else {}
+    )
     return {
+        **named,
         "AIRDECK_CODE_CACHE": CODE,
         "AIRDECK_CODE_PORT": str(CODE_PORT),
-        "AIRDECK_LOG_BYTES": str(settings.task_logs_room * 1024**3 * 9 // 10),
+        "AIRDECK_LOG_BYTES": str(inputs.settings.task_logs_room * 1024**3 * 9 // 10),
         "AIRDECK_LOG_DAYS": str(LOG_DAYS),
         "AIRDECK_LOG_FOLDER": f"{TASK_LOGS}/tasks",
         "AIRDECK_LOG_READER_PORT": str(LOG_READER_PORT),

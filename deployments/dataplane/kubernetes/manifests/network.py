@@ -115,6 +115,8 @@ def _egress(inputs: Inputs, component: str) -> list[Manifest]:
     if component in roles(inputs.release):
         # After address translation the API server has its own address and port, not its Service's.
         rules.append(_to(settings.api_cidrs, 443, 6443))
+    if component == names.CODE_SERVER and settings.log_bucket:
+        rules.append(_to(_address(settings.log_bucket.host), settings.log_bucket.port))
     runs_code = component != names.SCHEDULER or inputs.release.executor is Executor.LOCAL
     if runs_code and component not in WITHOUT_INTERNET:
         rules += _to_internet(settings)
