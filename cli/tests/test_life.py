@@ -29,7 +29,7 @@ deployment:
 SECRET = "hush-hush-4711"
 
 
-def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
+def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path, driver):
     (tmp_path / "d.yaml").write_text(FILE)
 
     # Created by a file, and again: nothing to do.
@@ -80,6 +80,19 @@ def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
 
     # Logs, sleep, waking, going back, the end.
     assert airdeck("deployment", "logs", "Analytics", "--component", "scheduler").code == 0
+    kept = driver.worlds[row.release_name].task_logs
+    kept.write("dag_id=etl/run_id=r/task_id=load/attempt=1.log", "loads the first")
+    kept.write("dag_id=etl/run_id=r/task_id=load/attempt=2.log", "loads again")
+    listed = airdeck("deployment", "task-logs", "Analytics", "-c", "1")
+    assert "attempt=2.log" in listed.out
+    assert "attempt=1.log" not in listed.out
+    assert "The newest 1 are listed." in listed.err
+    (found,) = airdeck("deployment", "task-logs", "Analytics", "-k", "LOAD attempt=1", "-o", "json").json
+    assert airdeck("deployment", "logs", "Analytics", "--task", found["path"]).out.endswith(
+        "loads the first\n"
+    )
+    both = airdeck("deployment", "logs", "Analytics", "--task", "x", "--component", "scheduler", code=2)
+    assert "not both" in both.err
     assert "hibernates." in airdeck("deployment", "hb", "Analytics", "--wait").out
     assert "nothing to do" in airdeck("deployment", "hibernate", "Analytics").out
     airdeck("deployment", "wake-up", "Analytics", "--wait")
