@@ -19,3 +19,8 @@ def rows(deployment: Deployment, found: TaskLogs) -> list[dict[str, Any]]:
         }
         for each in found.logs
     ]
+
+
+def of_run(deployment: Deployment, dag_id: str, run_id: str) -> str:
+    """The address of the logs of one run's tasks."""
+    return f"{deployment.url_for('task_logs')}?{urlencode({'q': f'dag_id={dag_id}/run_id={run_id}/'})}"
