@@ -48,7 +48,7 @@ class TaskLogGone(DataPlaneError):
     """There is no such log of a task, or not any more."""
 
     def __init__(self) -> None:
-        super().__init__("This log is not kept any more, or never was. Choose one that is listed.")
+        super().__init__("This log does not exist or is no longer kept. Choose one from the list.")
 
 
 @dataclass(frozen=True)

@@ -118,12 +118,12 @@ def part(folder: Path, path: str, start: "int | None", most: int) -> "Part | Non
     with file:
         status = os.fstat(file.fileno())
         size = status.st_size
-        wanted = max(0, size - most) if start is None or start > size else start
-        data = os.pread(file.fileno(), min(most, size - wanted), wanted)
-        begin = wanted
-        if wanted and wanted != start:
+        origin = max(0, size - most) if start is None or start > size else start
+        data = os.pread(file.fileno(), min(most, size - origin), origin)
+        begin = origin
+        if origin and origin != start:
             cut = data.find(b"\n") + 1  # what is left of a line whose beginning was not read
-            begin, data = wanted + cut, data[cut:]
+            begin, data = origin + cut, data[cut:]
         whole = data.rfind(b"\n") + 1
         at_end = begin + len(data) == size
         if whole < len(data):

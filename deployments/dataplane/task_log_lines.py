@@ -1,4 +1,4 @@
-"""A task's log as lines with a cursor, whoever hands out its parts.
+"""A task's log as lines with a cursor, from any place that hands out its parts.
 
 A cursor is the place in the file where the next line of it begins, and how many of the lines that this one is shown as
 were handed out. It may come from a stranger: it only chooses where in the log to begin.

@@ -16,20 +16,18 @@ from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.task_log_files import MOST, Part
 
 DOES_NOT_RUN = (
-    "The code server of this Deployment, which keeps the logs of tasks, does not run now. Wake the Deployment up if it "
-    "hibernates; else the page of the component says why."
+    "The code server, which keeps the logs of tasks, is not running. If this Deployment is hibernating, wake it up; "
+    "otherwise the page of the code server says why."
 )
 SILENT = (
-    "The cluster could not reach the code server of this Deployment, which keeps the logs of tasks. If this does not "
-    f"pass, let the Kubernetes API reach port {LOG_READER_PORT} of its pod: a firewall or a network policy forbids it."
+    "The cluster could not reach the code server, which keeps the logs of tasks. If this lasts, a firewall or a network "
+    f"policy keeps the Kubernetes API from port {LOG_READER_PORT} of its pod."
 )
 NOT_YET = (
-    "The logs of tasks can be read here once the code server runs as this Airdeck has it, which comes with the next "
-    "change of this Deployment. Until then they are in the Airflow UI."
+    "The logs of tasks can be shown here after the next change of this Deployment, which updates its code server. Until "
+    "then they are in the Airflow UI."
 )
-NONSENSE = (
-    "The code server of this Deployment did not answer as it should about the logs of tasks. Try again."
-)
+NONSENSE = "The code server did not answer as expected about the logs of tasks. Try again."
 
 
 def listed(services: Services, target: Target, text: str, most: int) -> TaskLogs:

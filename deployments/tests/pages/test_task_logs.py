@@ -117,7 +117,7 @@ def test_hostile_text_in_a_path_and_in_a_log_is_shown_as_it_is(as_, vera, url, k
 @pytest.mark.parametrize("path", ["dag_id=gone/attempt=1.log", "../../etc/passwd", "a" * 3000])
 def test_a_log_that_is_not_kept_is_a_sentence(as_, vera, url, running, path):
     html = page(as_(vera), url("logs", task=path))
-    assert "This log is not kept any more, or never was. Choose one that is listed." in html
+    assert "This log does not exist or is no longer kept. Choose one from the list." in html
     assert complaints(html) == []
     assert as_(vera).get(url("log_lines", task=path)).status_code == 503
 
