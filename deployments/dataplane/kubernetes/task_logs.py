@@ -20,12 +20,12 @@ DOES_NOT_RUN = (
     "otherwise the page of the code server says why."
 )
 SILENT = (
-    "The cluster could not reach the code server, which keeps the logs of tasks. If this lasts, a firewall or a network "
-    f"policy keeps the Kubernetes API from port {LOG_READER_PORT} of its pod."
+    "The cluster could not reach the code server, which keeps the logs of tasks. If this lasts, a firewall or a "
+    f"network policy keeps the Kubernetes API from port {LOG_READER_PORT} of its pod."
 )
 NOT_YET = (
-    "The logs of tasks can be shown here after the next change of this Deployment, which updates its code server. Until "
-    "then they are in the Airflow UI."
+    "The logs of tasks can be shown here after the next change of this Deployment, which updates its code server. "
+    "Until then they are in the Airflow UI."
 )
 NONSENSE = "The code server did not answer as expected about the logs of tasks. Try again."
 
