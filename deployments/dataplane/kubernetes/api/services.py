@@ -21,7 +21,7 @@ from deployments.dataplane.kubernetes.api.transport import Request
 PATIENCE_SECONDS = 3.0  # a person waits, and the API server tries for half a minute
 PROGRAM = "X-Airdeck-Program"
 TOKEN = "X-Airdeck-Token"  # noqa: S105 - the name of a header
-# How the API server says that it has nobody to pass a request on to: all of it about the Service, none about itself.
+# How the API server says that it cannot pass a request on: all of it about the Service, none about itself.
 NOT_PASSED_ON = re.compile(
     r"endpoints|reach service|service port|dial tcp|no route to host|connection refused", re.I
 )

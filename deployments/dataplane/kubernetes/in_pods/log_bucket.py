@@ -2,7 +2,7 @@
 
 The folder of the code server stays what everything reads and writes. What changes there is sent to the bucket once it
 has been quiet for some seconds, and every minute while it goes on; what is only in the bucket is fetched into the
-folder when somebody asks for it. A bucket that is away costs nothing but that: logs wait in the folder, and are sent
+folder when it is asked for. A bucket that is away costs nothing but that: logs wait in the folder, and are sent
 later.
 
 Requests are signed with AWS Signature Version 4, in path style, as every server of that kind takes it. The keys are in
@@ -132,7 +132,7 @@ class Bucket:
 
 
 class _UpTo:
-    """The first bytes of a file that may grow meanwhile."""
+    """The first bytes of a file that may grow in the meantime."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._left = file, size
@@ -218,9 +218,9 @@ class Mirror:
                     self.take_stock()
                     listed = time.monotonic()
                 self.send(quiet=QUIET_SECONDS)
-                self._told("")
+                self._report("")
             except (OSError, ValueError, ElementTree.ParseError) as error:
-                self._told(f"The bucket takes or gives no logs: {_words(error)}. They wait here.")
+                self._report(f"The bucket takes or gives no logs: {_words(error)}. They wait here.")
                 rest = REST_SECONDS
             self._ended.wait(rest)
 
@@ -286,9 +286,9 @@ class Mirror:
         try:
             self.send()
         except (OSError, ValueError) as error:
-            self._told(f"The bucket did not take the last logs: {_words(error)}.")
+            self._report(f"The bucket did not take the last logs: {_words(error)}.")
 
-    def _told(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         """Each problem once, and when it is over."""
         if problem != self._problem:
             self._problem = problem

@@ -27,7 +27,7 @@ MOST_BYTES = 1024 * 1024  # of one part
 
 
 class Server(ThreadingHTTPServer):
-    """Hangs up on whoever comes while it is full: the console asks again."""
+    """Hangs up on clients that come while it is full: the console asks again."""
 
     daemon_threads = True
 
