@@ -27,6 +27,7 @@ NOT_YET = (
     "The logs of tasks can be shown here after the next change of this Deployment, which updates its code server. "
     "Until then they are in the Airflow UI."
 )
+BUCKET_AWAY = "This log is only in the bucket for logs of tasks, which does not hand it out now. Try again in a moment."
 NONSENSE = "The code server did not answer as expected about the logs of tasks. Try again."
 
 
@@ -69,6 +70,8 @@ def _ask(services: Services, target: Target, path: str, query: Mapping[str, str]
         raise DataPlaneError(SILENT if error.silent else DOES_NOT_RUN) from None
     if status == 404:
         return None
+    if status == 503:
+        raise DataPlaneError(BUCKET_AWAY)
     if status == 403:
         raise DataPlaneError(NOT_YET)  # a token that its pod does not know yet
     try:

@@ -206,3 +206,16 @@ def test_the_code_server_lists_and_hands_out_what_is_in_the_bucket_alone(bucket,
         assert json.loads(server.read(f"/task-log?path={quote(PATH)}")[1])["text"] == "old\n"
         assert server.get(f"/logs/{quote(PATH)}")[1] == b"old\n"  # Airflow's own reading
         assert not any(KEYS[1] in part for part in server.process.args)
+
+
+def test_a_log_that_the_bucket_does_not_hand_out_now_is_not_called_gone(
+    bucket, place, tmp_path, storage
+) -> None:
+    bucket.put(PATH, io.BytesIO(b"old\n"), 4)
+    keys = {"URL": place, "REGION": "us-east-1", "ACCESS_KEY": KEYS[0], "SECRET_KEY": KEYS[1]}
+    more = {f"AIRDECK_LOG_BUCKET_{name}": value for name, value in keys.items()}
+    with code_server(NOWHERE, tmp_path / "cache", more=more) as server:
+        until(lambda: json.loads(server.read("/task-logs")[1])["logs"])
+        (tmp_path / "fetched.part").mkdir()  # what is fetched cannot be written
+        assert server.read(f"/task-log?path={quote(PATH)}")[0] == 503
+        assert server.read("/task-log?path=none")[0] == 404

@@ -1,7 +1,8 @@
 """Where the console reads the logs of tasks: a port of the code server of its own, with a token of its own.
 
     GET /task-logs?text=WORDS&most=200        {"logs": [[changed, size, path], …], "whole": true}
-    GET /task-log?path=PATH&from=N&most=BYTES {"start": N, "end": N, "size": N, "text": "…"}; 404 without it
+    GET /task-log?path=PATH&from=N&most=BYTES {"start": N, "end": N, "size": N, "text": "…"}; 404 without it, 503
+                                              while the bucket that has it is away
 
 The Kubernetes API passes the console's questions on, so whatever network that comes from may reach this port, other
 pods too. It only reads logs, answers few at a time, and tells nothing to who has no token. Every answer names this
@@ -86,10 +87,13 @@ class Handler(BaseHTTPRequestHandler):
         start = _number(query["from"], 0) if query.get("from") else None
         most = min(_number(query.get("most"), MOST_BYTES), MOST_BYTES)
         try:
-            self.server.store.found(query.get("path", ""))  # which has it in the folder, if there is a bucket
+            self.server.store.bring(query.get("path", ""))
             part = task_log_files.part(self.server.store.folder, query.get("path", ""), start, most)
         except task_log_files.BadPath:
             part = None
+        except OSError:
+            self._answer(503, {})
+            return
         if part is None:
             self._answer(404, {})
             return

@@ -53,7 +53,7 @@ class LogStore:
         place = self._place(path)
         if offset + length > MOST_BYTES:
             raise TooLarge
-        self._bring(path)
+        self.bring(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         with place.open("r+b" if place.exists() else "w+b") as file:
             size = file.seek(0, os.SEEK_END)
@@ -71,7 +71,7 @@ class LogStore:
             self.mirror.written(path)
         return size
 
-    def _bring(self, path: str) -> None:
+    def bring(self, path: str) -> None:
         """Have in the folder what is in the bucket alone. Raises OSError."""
         if self.mirror is not None:
             self.mirror.bring(path)
@@ -92,7 +92,7 @@ class LogStore:
         by name. Raises BadPath."""
         place = self._place(path)
         with suppress(OSError):
-            self._bring(path)
+            self.bring(path)
         with suppress(OSError):
             names = sorted(name for name in os.listdir(place.parent) if name.startswith(place.name))
             return [place.parent / name for name in names if (place.parent / name).is_file()]
