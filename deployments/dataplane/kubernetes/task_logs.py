@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from deployments.dataplane import task_log_lines
-from deployments.dataplane.contract import DataPlaneError, LogTail, TaskLog, TaskLogs
+from deployments.dataplane.contract import DataPlaneError, LogTail, TaskLog, TaskLogGone, TaskLogs
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.services import NotThere, Services
 from deployments.dataplane.kubernetes.manifests.configuration import LOG_READER_PORT, TOKEN_KEY
 from deployments.dataplane.kubernetes.target import Target
-from deployments.dataplane.task_log_files import MOST, Part
+from deployments.dataplane.task_log_files import MOST, BadPath, Part, parts_of
 
 DOES_NOT_RUN = (
     "The code server, which keeps the logs of tasks, is not running. If this Deployment is hibernating, wake it up; "
@@ -27,7 +27,9 @@ NOT_YET = (
     "The logs of tasks can be shown here after the next change of this Deployment, which updates its code server. "
     "Until then they are in the Airflow UI."
 )
-BUCKET_AWAY = "This log is only in the bucket for logs of tasks, which does not hand it out now. Try again in a moment."
+BUCKET_AWAY = (
+    "This log is only in the bucket for logs of tasks, which does not hand it out now. Try again in a moment."
+)
 NONSENSE = "The code server did not answer as expected about the logs of tasks. Try again."
 
 
@@ -46,6 +48,10 @@ def listed(services: Services, target: Target, text: str, most: int) -> TaskLogs
 
 def read(services: Services, target: Target, path: str, *, lines: int, after: str) -> LogTail:
     """See `Driver.task_log`."""
+    try:
+        parts_of(path)
+    except BadPath:
+        raise TaskLogGone from None
     return task_log_lines.read(partial(_part, services, target, path), lines=lines, after=after)
 
 
