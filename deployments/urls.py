@@ -24,6 +24,7 @@ from deployments.pages import (
     queues,
     settings,
     sign_in,
+    task_logs,
     tokens,
     transfer,
     upgrade,
@@ -103,6 +104,7 @@ urlpatterns = [
     ),
     path(f"{ONE}/dags/", dags.deployment_dags, name="dags"),
     path(f"{ONE}/logs/", logs.log_page, name="logs"),
+    path(f"{ONE}/logs/tasks/", task_logs.task_log_list, name="task_logs"),
     path(f"{ONE}/logs/lines/", logs.log_lines, name="log_lines"),
     path(f"{ONE}/logs/download/", logs.log_download, name="log_download"),
     path(

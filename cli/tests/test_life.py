@@ -80,6 +80,21 @@ def variables_and_a_queue_are_changed(airdeck, row) -> None:
     airdeck("deployment", "wq", "delete", "-n", "heavy", "-f", "-d", "Analytics", "-w")
 
 
+def logs_of_tasks_are_listed_and_read(airdeck, kept) -> None:
+    kept.write("dag_id=etl/run_id=r/task_id=load/attempt=1.log", "loads the first")
+    kept.write("dag_id=etl/run_id=r/task_id=load/attempt=2.log", "loads again")
+    listed = airdeck("deployment", "task-logs", "Analytics", "-c", "1")
+    assert "attempt=2.log" in listed.out
+    assert "attempt=1.log" not in listed.out
+    assert "The newest 1 are listed." in listed.err
+    (found,) = airdeck("deployment", "task-logs", "Analytics", "-k", "LOAD attempt=1", "-o", "json").json
+    assert airdeck("deployment", "logs", "Analytics", "--task", found["path"]).out.endswith(
+        "loads the first\n"
+    )
+    both = airdeck("deployment", "logs", "Analytics", "--task", "x", "--component", "scheduler", code=2)
+    assert "not both" in both.err
+
+
 def it_sleeps_wakes_goes_back_and_is_deleted(airdeck) -> None:
     assert airdeck("deployment", "logs", "Analytics", "--component", "scheduler").code == 0
     assert "hibernates." in airdeck("deployment", "hb", "Analytics", "--wait").out
@@ -96,13 +111,14 @@ def it_sleeps_wakes_goes_back_and_is_deleted(airdeck) -> None:
     assert Deployment.objects.get().deleted_at is not None
 
 
-def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
+def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path, driver):
     (tmp_path / "d.yaml").write_text(FILE)
 
     row = created_by_a_file_and_again_there_is_nothing_to_do(airdeck)
     what_inspect_writes_changes_nothing_and_holds_no_secret(airdeck, row, tmp_path)
     a_project_is_deployed_and_the_same_code_again_is_nothing(airdeck, tmp_path)
     variables_and_a_queue_are_changed(airdeck, row)
+    logs_of_tasks_are_listed_and_read(airdeck, driver.worlds[row.release_name].task_logs)
     it_sleeps_wakes_goes_back_and_is_deleted(airdeck)
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from console.kit.templatetags.ui import ahead
 from deployments.domain.states import STATUS_APPEARANCE, Status
 from deployments.models import Deployment
+from deployments.presenters import task_logs
 from deployments.presenters.charts import Slot, bars, span_text
 from deployments.queries import attention, readings
 from workspaces.models import ApiToken, Workspace
@@ -92,5 +93,8 @@ def day_context(workspace: Workspace) -> dict[str, Any]:
         "runs_total": f"{good} succeeded, {bad} failed",
         "runs_chart": bars(slots, name="day"),
         "runs_axis": [f"{hours[number]:%H:%M}" for number in (0, 6, 12, 18)],
-        "failed_runs": attention.failed_runs(workspace, now - timedelta(hours=24), FAILED_RUNS),
+        "failed_runs": [
+            {"run": run, "logs_url": task_logs.of_run(run.deployment, run.dag_id, run.run_id)}
+            for run in attention.failed_runs(workspace, now - timedelta(hours=24), FAILED_RUNS)
+        ],
     }

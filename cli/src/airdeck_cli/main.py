@@ -39,6 +39,7 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "list": ("deployments:list_", "List Deployments."),
         "logs": ("logs:logs", "Print what the components write."),
         "open": ("deployments:open_", "Open a Deployment in the browser."),
+        "task-logs": ("logs:task_logs", "List the logs of tasks."),
         "update": ("deployments:update", "Change a Deployment."),
         "upgrade": ("deployments:upgrade", "Move a Deployment to a newer runtime."),
         "variable": ("variables:variable", "Environment variables of a Deployment."),

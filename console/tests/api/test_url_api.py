@@ -64,6 +64,7 @@ URLS = {
     ("deploy_image", "post"): (EDITOR, ONE, 422),
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
     ("logs", "get"): (MEMBER, ONE, 200),
+    ("task_logs", "get"): (MEMBER, ONE, 200),
     ("activity", "get"): (MEMBER, ONE, 200),
     ("dags", "get"): (MEMBER, ONE, 200),
     ("figures", "get"): (MEMBER, ONE, 200),

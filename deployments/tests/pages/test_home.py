@@ -90,6 +90,10 @@ def test_the_runs_of_a_day_and_those_that_failed_are_of_this_workspace(home, run
     html = home().content.decode()
     assert "4 succeeded, 1 failed" in html
     assert "<strong>nightly</strong>" in html
+    assert (
+        f"{reverse('deployments:task_logs', args=[running.release_name])}?q=dag_id%3Dnightly%2Frun_id%3Dr1%2F"
+        in html
+    )
 
 
 def test_what_was_looked_at_last_is_there(as_, vera, running, workspace):
