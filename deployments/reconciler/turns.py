@@ -25,8 +25,8 @@ def next_row(hinted: UUID) -> UUID | None:
     if not waiting:
         return None
     rows = due() if len(waiting) == 1 else due().filter(workspace=_next_workspace(waiting))
-    wanted = Case(When(pk=hinted, then=Value(0)), default=Value(1), output_field=IntegerField())
-    return rows.order_by(wanted, "due_at").values_list("pk", flat=True).first()
+    hinted_first = Case(When(pk=hinted, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return rows.order_by(hinted_first, "due_at").values_list("pk", flat=True).first()
 
 
 def _next_workspace(waiting: list[UUID]) -> UUID:
