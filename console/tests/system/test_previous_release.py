@@ -101,7 +101,8 @@ class Code:
     @contextmanager
     def web(self) -> Iterator[str]:
         """A web process that answers; its address."""
-        url = f"http://127.0.0.1:{(port := free_port())}"
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
         with self.process("web", PORT=str(port)) as log:
             wait_until(lambda: _is_ready(url), 60, log.read_text, 0.1)
             yield url
