@@ -15,6 +15,7 @@ ROWS = {
     "create": "create",
     "badge": "badge",
     "streams": "streams",
+    "many-streams": "many_streams",
     "busy": "busy",
     "list": "listing",
     "commands": "commands",
@@ -36,6 +37,7 @@ ROWS = {
     "fence": "fence",
     "kubernetes": "kubernetes",
     "fleet": "fleet",
+    "fair": "fair",
     "hourly": "hourly",
     "observer-metrics": "observing",
 }
@@ -53,6 +55,7 @@ ORDER = (
     "restart",
     "badge",
     "streams",
+    "many-streams",
     "list",
     "commands",
     "api",
@@ -65,6 +68,7 @@ ORDER = (
     "kubernetes",
     "fleet",
     "observer-metrics",
+    "fair",
     "hourly",
 )  # first those that share an Airflow
 
