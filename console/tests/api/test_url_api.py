@@ -68,6 +68,7 @@ URLS = {
     ("dags", "get"): (MEMBER, ONE, 200),
     ("figures", "get"): (MEMBER, ONE, 200),
     ("operation", "get"): (MEMBER, ONE, 200),
+    ("airflow_token", "post"): (MEMBER, ONE, 201),
     ("own_token", "delete"): (ANYONE, ONE, 204),
     ("own_tokens", "get"): (ANYONE, PERSON, 200),
     ("own_tokens", "post"): (ANYONE, THERE, 422),
