@@ -331,7 +331,7 @@ STATICFILES_FINDERS = [
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str((STATE_DIR if EMBEDDED else BASE_DIR) / "staticfiles")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "console.kit.static_files.PagesStorage"},
 }
 SERVESTATIC_KEEP_ONLY_HASHED_FILES = False
 SERVESTATIC_AUTOREFRESH = DEBUG
