@@ -6,10 +6,12 @@ import signal
 import threading
 import time
 
+import jwt
 import pytest
 
 from deployments.models import Deploy, Deployment
 from deployments.secrets import vault
+from deployments.tests.reconciler.test_reconcile import settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -232,10 +234,20 @@ def test_json_is_all_that_stands_on_stdout(airdeck, deployment, reconciled):
         ("deployment", "worker-queue", "list", "-d", deployment.release_name, "-o", "json"),
         ("deploys", "list", deployment.release_name, "-o", "json"),
         ("workspace", "list", "-o", "json"),
+        ("airflow-token", deployment.release_name, "-o", "json"),
         ("whoami", "-o", "json"),
         ("api", "GET", "/deployments?limit=1"),
     ):
         assert json.loads(airdeck(*arguments).out) is not None, arguments
+
+
+def test_a_token_for_an_airflow_is_all_that_stands_on_stdout(airdeck, deployment, driver):
+    settle(deployment)
+    made = airdeck("airflow-token", "Analytics", "--minutes", "30")
+    claims = jwt.decode(made.out.strip(), options={"verify_signature": False})
+    assert (claims["role"], claims["kind"]) == ("OP", "program")
+    assert made.err.startswith("For 30 minutes, as OP, at http://")
+    assert airdeck("airflow-token", "Analytics", "--minutes", "61", code=2).out == ""
 
 
 def test_an_image_is_deployed_by_its_name_and_again_is_nothing_to_do(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
+from django.utils.text import slugify
 
 from console.kit.templatetags.ui import ahead
 from deployments.domain.states import STATUS_APPEARANCE, Status
@@ -28,6 +29,12 @@ class Need:
     url: str
     sentence: str
     word: str
+    about: str  # the id of what needs it
+
+    @property
+    def key(self) -> str:
+        """The same for as long as it is the same need: who has the focus on it keeps it when others come before."""
+        return f"need-{slugify(self.word)}-{self.about}"
 
 
 def needs(rows: Iterable[Deployment], tokens: Iterable[ApiToken], tokens_url: str) -> list[Need]:
@@ -40,7 +47,7 @@ def needs(rows: Iterable[Deployment], tokens: Iterable[ApiToken], tokens_url: st
 
 def _of_deployment(row: Deployment) -> Iterable[Need]:
     def need(tone: str, icon: str, word: str, sentence: str, url: str = row.url) -> Need:
-        return Need(tone, icon, row.name, url, sentence, word)
+        return Need(tone, icon, row.name, url, sentence, word, str(row.pk))
 
     status, progress = row.shown_status, row.step_progress
     if status in {Status.UNHEALTHY, Status.UNKNOWN}:
@@ -74,7 +81,7 @@ def _of_deployment(row: Deployment) -> Iterable[Need]:
 def _token(token: ApiToken, url: str) -> Need:
     assert token.expires_at is not None  # noqa: S101 - asked for those that end
     sentence = f"This API token ends {ahead(token.expires_at, timezone.now())}. Rotate it before."
-    return Need("warn", "key-round", token.name, url, sentence, "Token ends")
+    return Need("warn", "key-round", token.name, url, sentence, "Token ends", str(token.pk))
 
 
 def day_context(workspace: Workspace) -> dict[str, Any]:

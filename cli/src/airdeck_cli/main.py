@@ -16,6 +16,7 @@ from airdeck_cli.session import Globals
 TREE: dict[str, dict[str, tuple[str, str]]] = {
     "": {
         "alert": ("alerts:alert", "Alerts, and the rules that find them."),
+        "airflow-token": ("airflow:airflow_token", "Print a token for the API of an Airflow."),
         "api": ("raw:api", "Ask the API itself: api GET /deployments"),
         "completion": ("account:completion", "Print what completes commands in your shell."),
         "context": ("account:context", "Which consoles are known."),

@@ -74,7 +74,9 @@ class Sampler:
 
     it: Installation
     release: str
-    samples: list[tuple[float, str, bool]] = field(default_factory=list)  # when, the badge's word, whether it works
+    samples: list[tuple[float, str, bool]] = field(
+        default_factory=list
+    )  # when, the badge's word, whether it works
 
     def take(self) -> None:
         """One sample. The word is read before what is so, as a person reads an older page."""
@@ -134,7 +136,8 @@ def kill(it: Installation, name: str, release: str) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    "name", ["scheduler", "dag-processor", "triggerer", "api-server", "observer", "worker", "redis", "postgres"]
+    "name",
+    ["scheduler", "dag-processor", "triggerer", "api-server", "observer", "worker", "redis", "postgres"],
 )
 def test_through_a_death_the_page_says_nothing_wrong_for_long_and_no_word_twice(it, release, name):
     wait_until(lambda: works(it, release), BACK_SECONDS, lambda: it.story(release), every=0.5)
