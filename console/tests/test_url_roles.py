@@ -84,6 +84,7 @@ ALERT_URLS = {
     ("deployments:alert_channel_remove", "post"): (ADMIN, 303),
     ("deployments:alert_channel_test", "post"): (ADMIN, 303),
     ("deployments:alert_channel_secret", "post"): (ADMIN, 200),
+    ("deployments:alert", "get"): (MEMBER, 200),
     ("deployments:alert_silence", "post"): (EDITOR, 303),
     ("deployments:alert_again", "post"): (EDITOR, 303),
 }
@@ -226,6 +227,7 @@ WRONG_METHOD = {
     ("deployments:alert_rule_remove", "get"),
     ("deployments:alert_channel_test", "get"),
     ("deployments:alert_channel_secret", "get"),
+    ("deployments:alert", "post"),
     ("deployments:alert_silence", "get"),
     ("deployments:alert_again", "get"),
     ("deployments:alerts", "post"),

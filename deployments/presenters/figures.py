@@ -99,10 +99,10 @@ def _stale(deployment: Deployment, reading: LatestReading | None) -> str:
     if reading is None or reading.is_fresh:
         return ""
     if deployment.hibernating:
-        return "It hibernates. These figures are from before."
+        return "This Deployment hibernates. These figures are from before that."
     return (
         reading.problem
-        or "Nothing was read of it since. Check that it is Healthy and that the observer runs."
+        or "It has not been read since then. Check that it is Healthy and that the observer runs."
     )
 
 

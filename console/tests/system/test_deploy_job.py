@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,14 +29,13 @@ READ_MS = 90_000  # seconds on a machine that is free
 
 
 @pytest.fixture(scope="module")
-def it(shared) -> Iterator[Installation]:
-    """That of the main job, once that is done with it; nothing that other files need runs in it."""
+def it(shared) -> Installation:
+    """That of the main job, once that is done with it."""
     with shared.database() as database:
         (people,) = database.execute("SELECT count(*) FROM workspaces_user").fetchone()
     shared.client.cookies.clear()
     shared.sign_in() if people else shared.sign_up()
-    yield shared
-    shared.close()
+    return shared
 
 
 @pytest.fixture(scope="module")

@@ -30,14 +30,13 @@ NO_PAGE = ""  # the console itself is away: a browser says so, and no word is sh
 
 
 @pytest.fixture(scope="module")
-def it(shared) -> Iterator[Installation]:
+def it(shared) -> Installation:
     """That of the main job and of deploying code, once both are done with it."""
     with shared.database() as database:
         (people,) = database.execute("SELECT count(*) FROM workspaces_user").fetchone()
     shared.client.cookies.clear()
     shared.sign_in() if people else shared.sign_up()
-    yield shared
-    shared.close()
+    return shared
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def test_a_workspace_in_which_all_is_well_says_so_and_is_quiet(home, running):
     read(running, a_reading(a_dag()))
     page = home()
     assert words(page) == []
-    assert "Nothing. The Deployment does what it should." in page.content.decode()
+    assert "Nothing. The Deployment is as it should be." in page.content.decode()
     assert "<title>Home" in page.content.decode()
     assert complaints(page.content.decode()) == []
 
