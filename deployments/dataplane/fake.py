@@ -73,7 +73,7 @@ class ScriptedDriver:
     """Every `apply` takes one step. Tests set `fail`, `fail_migration`, `silent`, `slow_start` and `worlds[...]`, and
     read `calls`. `contract.Driver` says what holds of every method."""
 
-    executors = (Executor.CELERY, Executor.LOCAL)
+    executors: tuple[Executor, ...] = (Executor.CELERY, Executor.LOCAL)
     healthy_rest = 30.0
     load_wakes = False
 

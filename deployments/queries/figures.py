@@ -94,7 +94,8 @@ def _by_tries[M: Model](
     """Rows of (kind, tries, how many, the first due time, the present)."""
     named = waiting.annotate(about=Value(kind), tried=F(tries)).values("about", "tried")
     counted = named.annotate(count=Count("pk"), oldest=Min(due), now=Now())
-    return counted.values_list("about", "tried", "count", "oldest", "now")
+    found: QuerySet[M, tuple[Any, ...]] = counted.values_list("about", "tried", "count", "oldest", "now")
+    return found
 
 
 def _age(now: datetime | None, then: datetime | None) -> float:

@@ -61,8 +61,8 @@ def _part(services: Services, target: Target, path: str, start: int | None, most
     if document is None:
         return None
     try:
-        numbers = (int(document[key]) for key in ("start", "end", "size"))
-        return Part(*numbers, str(document["text"]).encode("latin-1"))
+        start_at, end, size = (int(document[key]) for key in ("start", "end", "size"))
+        return Part(start_at, end, size, str(document["text"]).encode("latin-1"))
     except (KeyError, TypeError, ValueError):
         raise DataPlaneError(NONSENSE) from None
 
