@@ -4,6 +4,7 @@ table beside it, so every drawing is hidden from screen readers. Drawings are st
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
@@ -85,17 +86,13 @@ def bars(
     nothing is known is dotted, one with nothing in it has a foot. The last slot is not over, so it is hatched. `name`
     makes ids; `marks` are moments, as parts of the width, at which a line goes through."""
     top = max((slot.total for slot in slots), default=0) or 1
-    pitch = WIDTH / len(slots)
-    width = pitch * 0.78
     drawn, hits = [], []
-    for number, slot in enumerate(slots):
-        x, last = number * pitch + pitch * 0.11, number == len(slots) - 1
-        drawn.append(_bar(slot, x, width, top, kinds, name if last else ""))
+    for number, (slot, (box, hit)) in enumerate(zip(slots, _columns(len(slots)), strict=True)):
+        last = number == len(slots) - 1
+        drawn.append(_bar(slot, box, top, kinds, name if last else ""))
         so_far = ", so far" if last and slot.known else ""
-        hits.append(
-            f'<g class="chart__hit"><title>{slot.words}: {counted(slot, words)}{so_far}</title>'
-            f'<path d="M{_n(number * pitch)} 0h{_n(pitch)}v{BAND}h-{_n(pitch)}z"/></g>'
-        )
+        title = f"{slot.words}: {counted(slot, words)}{so_far}"
+        hits.append(f'<g class="chart__hit"><title>{title}</title>{hit}</g>')
     patterns = "".join(
         f'<pattern id="{name}-{kind}" width="5" height="5" patternUnits="userSpaceOnUse" '
         f'patternTransform="rotate(45)"><path class="chart__{kind}-line" d="M0 0v5"/></pattern>'
@@ -104,12 +101,27 @@ def bars(
     return _svg("chart", BAND, f"<defs>{patterns}</defs>", *drawn, _lines(marks, BAND), *hits)
 
 
-def _bar(slot: Slot, x: float, width: float, top: int, kinds: tuple[str, str], hatched: str) -> str:
+@cache  # there are as many counts as spans of time
+def _columns(count: int) -> tuple[tuple[str, str], ...]:
+    """Of each slot, from left to right: the place and width of its bar, as attributes, and the shape above and below it
+    that shows its title."""
+    pitch = WIDTH / count
+    wide = _n(pitch)
+    return tuple(
+        (
+            f'x="{_n((number + 0.11) * pitch)}" width="{_n(pitch * 0.78)}"',
+            f'<path d="M{_n(number * pitch)} 0h{wide}v{BAND}h-{wide}z"/>',
+        )
+        for number in range(count)
+    )
+
+
+def _bar(slot: Slot, box: str, top: int, kinds: tuple[str, str], hatched: str) -> str:
     """The shapes of one slot; `hatched` is the name whose patterns fill it."""
     if not slot.known:
-        return f'<rect class="chart__gap" x="{_n(x)}" y="{BAND - 3}" width="{_n(width)}" height="3"/>'
+        return f'<rect class="chart__gap" {box} y="{BAND - 3}" height="3"/>'
     if not slot.total:
-        return f'<rect class="chart__foot" x="{_n(x)}" y="{BAND - 1}" width="{_n(width)}" height="1"/>'
+        return f'<rect class="chart__foot" {box} y="{BAND - 1}" height="1"/>'
     shapes, bottom = [], float(BAND)
     for kind, value in zip(kinds, (slot.good or 0, slot.bad or 0), strict=True):
         if value:
@@ -118,8 +130,7 @@ def _bar(slot: Slot, x: float, width: float, top: int, kinds: tuple[str, str], h
             fill = f' fill="url(#{hatched}-{kind})"' if hatched else ""
             style = f"chart__open chart__open--{kind}" if hatched else f"chart__{kind}"
             shapes.append(
-                f'<rect class="{style}"{fill} x="{_n(x)}" y="{_n(max(0.0, bottom))}" width="{_n(width)}" '
-                f'height="{_n(height)}"/>'
+                f'<rect class="{style}"{fill} {box} y="{_n(max(0.0, bottom))}" height="{_n(height)}"/>'
             )
     return "".join(shapes)
 
