@@ -86,7 +86,7 @@ WARN_DAYS = (1, 7)  # before a token expires; a late warning is the only one
 
 
 def warn_of_tokens() -> int:
-    """Tell people of API tokens that expire within a week, and again within a day. Each is claimed by a conditional
+    """Warn people of API tokens that expire within a week, and again within a day. Each is claimed by a conditional
     UPDATE, so however many sweep send one mail. Returns how many tokens."""
     warned = 0
     for days in WARN_DAYS:

@@ -154,7 +154,7 @@ def test_without_a_terminal_nothing_is_asked_and_nothing_is_done(airdeck, deploy
         ("login", airdeck.environment["AIRDECK_URL"]),
     ):
         told = airdeck(*arguments, code=2).err
-        assert "Nobody can be asked here." in told, arguments
+        assert "There is no terminal to ask at." in told, arguments
         assert told.strip().endswith(".")
     deployment.refresh_from_db()
     assert (deployment.delete_requested_at, Deployment.objects.count()) == (None, 1)

@@ -148,7 +148,7 @@ OLDEST_DUE = Metric(
 CLUSTER_SILENT = Metric(
     "gauge",
     "airdeck_cluster_silent_seconds",
-    "How long ago an observer last heard of the cluster.",
+    "How long ago an observer last watched the cluster.",
     ("cluster",),
 )
 CLUSTER_LED = Metric("gauge", "airdeck_cluster_led", "1 while some observer leads the cluster.", ("cluster",))

@@ -83,7 +83,7 @@ def test_the_script_makes_secrets_that_the_console_and_the_servers_take(made, tm
     assert set(texts) == {Path(each["file"]).name for each in COMPOSE["secrets"].values()}
     assert len(environment.secret("SECRET_KEY", texts["secret_key"])) >= 50
     assert len(environment.encryption_keys(texts["encryption_keys"])) == 1
-    database = environment.database(texts["database_url"].strip())
+    database = environment.database_url(texts["database_url"].strip())
     servers = COMPOSE["services"]
     assert (database["HOST"], database["USER"], database["NAME"]) == ("postgres", "airdeck", "airdeck")
     assert database["PASSWORD"] == texts["postgres_password"].strip()

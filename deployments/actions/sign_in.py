@@ -8,11 +8,11 @@ from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments.access import deployment_for
 from deployments.actions.refusals import NotNow
-from deployments.audit import record_deployment
 from deployments.dataplane.airflow_sign_in import local_path
 from deployments.models import Deployment
 from deployments.queries.people import AIRFLOW_ROLES
 from deployments.secrets import assertions, vault
+from workspaces import audit
 from workspaces.access import require
 from workspaces.models import User
 from workspaces.permissions import Permission, Role
@@ -41,7 +41,7 @@ def sign_in(*, deployment: Deployment, by: User, state: str, to: str) -> str:
     role = _role(deployment, by)
     if not deployment.airflow_url:
         raise NotNow(NOT_OPEN)
-    record_deployment(deployment, by, OPENED, new={"role in Airflow": role})
+    audit.record(deployment, by, OPENED, new={"role in Airflow": role})
     return assertions.sign_in(
         vault.one(deployment, "sign_in_key"),
         release=deployment.release_name,
@@ -66,7 +66,7 @@ def make_airflow_token(*, deployment: Deployment, by: User, minutes: int) -> str
     role = _role(deployment, by)
     if not deployment.signs_in:
         raise NotNow(OLD)
-    record_deployment(
+    audit.record(
         deployment,
         by,
         "made an Airflow token for",

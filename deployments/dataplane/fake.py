@@ -85,8 +85,8 @@ class ScriptedDriver:
         self.fail: dict[str, str] = {}  # step key -> the sentence of its error
         self.fail_migration = ""  # why every migration to another runtime fails
         self.silent = ""  # when set, nothing answers
-        self.hearing: Watcher | None = None  # what `watcher` gives; None: asked for fingerprints
-        self.signs_in = True  # False: it was started by an Airdeck that signed nobody in
+        self.watching: Watcher | None = None  # what `watcher` gives; None: asked for fingerprints
+        self.signs_in = True  # False: it was started by an Airdeck that signed no one in
         self.takes_code = True  # False: code comes with the image
         self.readings: dict[str, Reading] = {}  # by release name; else what `worlds` says
         self.slow_start = 0  # how many calls wait for the components to answer
@@ -221,7 +221,7 @@ class ScriptedDriver:
         return {ref.deployment_id: repr(world) for ref, world in known.items()}
 
     def watcher(self, may_write: Callable[[], bool]) -> Watcher | None:
-        return self.hearing
+        return self.watching
 
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         self._answer("logs", ref)

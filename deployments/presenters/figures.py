@@ -167,10 +167,10 @@ def _memory(mib: int) -> str:
 
 
 def _heartbeat(reading: LatestReading, now: datetime) -> Tile:
-    heard = reading.scheduler_heard_at
-    if heard is None:
+    heartbeat_at = reading.scheduler_heartbeat_at
+    if heartbeat_at is None:
         return Tile("Scheduler", "–", "no heartbeat yet")
-    age = now - heard
+    age = now - heartbeat_at
     seconds = max(0.0, age.total_seconds())
     return Tile(
         "Scheduler",

@@ -1,4 +1,4 @@
-"""What the home of a Workspace says: what needs somebody, and what happened in a day."""
+"""What the home of a Workspace says: what needs attention, and what happened in a day."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ FAILED_RUNS = 6
 
 @dataclass(frozen=True)
 class Need:
-    """One thing that somebody should look at. Those of tone "bad" come first."""
+    """One thing that a person should look at. Those of tone "bad" come first."""
 
     tone: str
     icon: str
@@ -31,7 +31,7 @@ class Need:
 
 
 def needs(rows: Iterable[Deployment], tokens: Iterable[ApiToken], tokens_url: str) -> list[Need]:
-    """Everything that needs somebody, what fails first."""
+    """Everything that needs attention, what fails first."""
     found = [need for row in rows for need in _of_deployment(row)]
     found += [_token(token, tokens_url) for token in tokens]
     order = {"bad": 0, "warn": 1, "off": 2}

@@ -25,7 +25,7 @@ def now(deployment: Deployment) -> list[dict[str, str]]:
 
 
 def consequences(deployment: Deployment, image: str | None) -> list[str]:
-    """What deploying an image does, said before anybody does it: a new one, or with "" that of the runtime."""
+    """What deploying an image does, as the page explains it beforehand: a new one, or with "" that of the runtime."""
     queues = queues_of(deployment)
     present = release_of(deployment, queues)
     target = "another" if image is None else image

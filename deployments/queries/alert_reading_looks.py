@@ -189,10 +189,10 @@ def scheduler_silent(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     """No heartbeat of a scheduler for so long. No query."""
 
     def judge(rule: AlertRule, row: Deployment, reading: LatestReading) -> Look:
-        if reading.scheduler_heard_at is None:
+        if reading.scheduler_heartbeat_at is None:
             return NO_DATA
         firing: tuple[Firing, ...] = ()
-        silent = now - reading.scheduler_heard_at
+        silent = now - reading.scheduler_heartbeat_at
         if silent >= timedelta(minutes=rule.amount or 0):
             headline = (
                 f"The scheduler of {one_line(row.name)} has been silent for {rough(silent.total_seconds())}"

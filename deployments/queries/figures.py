@@ -54,7 +54,7 @@ def _rows() -> dict[Metric, Series]:
 
 
 def _clusters() -> dict[Metric, Series]:
-    """When an observer last heard of each, and whether one leads it."""
+    """When an observer last watched each, and whether one leads it."""
     rows = list(
         Cluster.objects.registered()
         .annotate(now=Now())

@@ -69,7 +69,7 @@ def due_rows() -> list[tuple[UUID, datetime]]:
 
 
 def forget_all() -> None:
-    """The rows came out of a backup: nobody works on them any more, and each is to be compared with what runs now. A
+    """The rows came out of a backup: no worker holds them any more, and each is to be compared with what runs now. A
     pass that began before is fenced off."""
     Deployment.objects.filter(deleted_at__isnull=True).update(
         due_at=Now(), lease_until=None, lease_epoch=F("lease_epoch") + 1

@@ -91,7 +91,7 @@ class ClusterObserver:
         if not self.leading:
             stop.wait(STANDBY_SECONDS)
         elif self.watcher is not None:
-            self.hear(now)
+            self.watch(now)
         else:
             self.tick(now)
             stop.wait(max(0.0, TICK_SECONDS - (time.monotonic() - now)))
@@ -128,7 +128,7 @@ class ClusterObserver:
 
     # -- A data plane that reports changes --
 
-    def hear(self, now: float) -> int:
+    def watch(self, now: float) -> int:
         """Listen for half a second at most; how many rows were made due."""
         if now >= self.rows_at or not self.refs:
             self.rows_at = now + ROWS_SECONDS

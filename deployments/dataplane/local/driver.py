@@ -48,7 +48,7 @@ from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
 from deployments.dataplane.local.supervisor.processes import Processes, of_release
 from deployments.dataplane.local.task_logs import Keeping
-from deployments.dataplane.postgres import airflow_metadata, airflow_reading, databases
+from deployments.dataplane.postgres import airflow_metadata, airflow_reading, databases, templates
 from deployments.dataplane.reading import Reading, Since
 from deployments.domain.component_titles import title
 from deployments.domain.spec import Release, Secrets
@@ -151,8 +151,8 @@ class LocalDriver:
         if not found.database and applied.digest(self._paths.deployment(ref.release_name)):
             raise databases.missing(ref.release_name)
         version = release.runtime.version
-        template = databases.template_name(version)
-        if not databases.template_exists(self._admin_url, template):
+        template = templates.name_of(version)
+        if not templates.exists(self._admin_url, template):
             spec = migrate.migrate_spec(
                 self._paths, version, release.runtime.airflow_version, self._admin_url
             )

@@ -8,8 +8,8 @@ import pytest
 from django.db import connections
 
 from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow, turn
-from deployments.git import keys
 from deployments.models import Deploy, GitSource
+from deployments.outgoing.git import keys
 from deployments.reconciler import git_sources as looking
 from deployments.tests.code.test_pipeline import run
 from deployments.tests.git.conftest import loopback, repository, ssh  # noqa: F401 - fixtures

@@ -119,7 +119,7 @@ def test_an_operator_registers_a_cluster_and_sees_its_checks(as_, olga, cluster,
     page = client.get(answer["Location"])
     assert page["Refresh"] == "3"
     assert "Being checked since" in page.content.decode()
-    assert "Not checked yet: offered to nobody" in page.content.decode()
+    assert "Not checked yet: not offered" in page.content.decode()
     findings["try_out"] = [
         Check("isolation", "Network isolation", State.WARNING, "Isolation is <b>not</b> enforced.")
     ]

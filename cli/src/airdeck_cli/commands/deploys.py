@@ -71,20 +71,20 @@ def deploy(
     client = at.client()
     found = find_deployment(client, deployment, named)
     known = git_facts.facts(folder)
-    if known.get("dirty"):
-        note("Note: there are uncommitted changes. They are deployed, and the deploy says so.")
-    note(f"{_files(packed)}, {_size(packed.size)}, from {packed.root}{_left_out(packed)}")
-    query = {
-        "description": description or git_facts.description(known),
-        "dry_run": "true" if dry_run else "",
-        "despite_syntax": "true" if despite_syntax else "",
-        **git_facts.query(known),
-    }
+    _note_what_goes(packed, dirty=bool(known.get("dirty")))
+    flags = {"dry_run": "true" if dry_run else "", "despite_syntax": "true" if despite_syntax else ""}
+    query = {"description": description or git_facts.description(known), **flags, **git_facts.query(known)}
     answer = _upload(client, found["release_name"], packed, query)
     if dry_run:
         show({**answer, "paths": list(packed.files)}, output, lambda: _print_difference(packed, answer))
         return
     _report(client, found, answer, wait=wait, seconds=wait_time, output=output)
+
+
+def _note_what_goes(packed: Packed, *, dirty: bool) -> None:
+    if dirty:
+        note("Note: there are uncommitted changes. They are deployed, and the deploy says so.")
+    note(f"{_files(packed)}, {_size(packed.size)}, from {packed.root}{_left_out(packed)}")
 
 
 def _deploy_image(

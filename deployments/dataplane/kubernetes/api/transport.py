@@ -49,8 +49,8 @@ class Request:
 
 @dataclass
 class Measured:
-    """What the cluster last said that its pods use: cores and bytes by Deployment id, or why it says nothing, and until
-    when it is asked nothing more."""
+    """What the cluster last reported of its pods: cores and bytes by Deployment id, or why it reports nothing, and
+    until when it is asked nothing more."""
 
     until: float = 0.0
     used: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -18,8 +18,8 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, derived
+from deployments.domain.reserved_variables import OVERRIDABLE
 from deployments.domain.states import Executor
-from deployments.domain.variables import OVERRIDABLE
 
 HOME = "/opt/airflow"
 OURS = "/opt/airdeck"  # our files in a pod

@@ -47,7 +47,7 @@ class Child:
             self._say(str(reason))
             os._exit(0)
         self._say(str(os.getpid()))
-        spec: Mapping[str, Any] = json.loads(self._hear())
+        spec: Mapping[str, Any] = json.loads(self._receive())
         try:
             self._take(spec, path)
         except Cold as reason:
@@ -57,7 +57,7 @@ class Child:
             self._say(f"its settings could not be handed over ({type(error).__name__})")
             os._exit(1)
         self._say("ready")
-        self._hear()
+        self._receive()
         self._channel.close()
         return spec
 
@@ -99,7 +99,7 @@ class Child:
         except OSError:
             os._exit(0)
 
-    def _hear(self) -> bytes:
+    def _receive(self) -> bytes:
         """The launcher's next message. Without one, this process is not needed any more."""
         (length,) = struct.unpack("!I", self._exactly(4))
         return self._exactly(min(length, LONGEST_SPEC))

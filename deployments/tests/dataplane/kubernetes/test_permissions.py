@@ -17,7 +17,7 @@ from deployments.dataplane.kubernetes.watch.kinds import KINDS
 from deployments.domain.states import Executor
 from deployments.tests.dataplane.contract import Case, apply_once, converge, new_case, remove
 from deployments.tests.dataplane.kubernetes.harness import KubernetesHarness
-from deployments.tests.dataplane.kubernetes.test_checks import QUICK, Player
+from deployments.tests.dataplane.kubernetes.test_canary import QUICK, Player
 from deployments.tests.dataplane.kubernetes.words import changed
 
 NOUN = re.compile(
