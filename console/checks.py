@@ -4,9 +4,10 @@ default`."""
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
 from django.core import checks
 from django.db import OperationalError, connections
+
+from console.environment import STATEMENT_TIMEOUT_MS
 
 POOLER = (
     "A connection pooler answers at DATABASE_URL in place of Postgres, and does not take the limits that Airdeck sets "
@@ -28,7 +29,7 @@ def takes_limits(*, databases: Sequence[str] | None = None, **_: Any) -> list[ch
             with connections[alias].cursor() as cursor:
                 cursor.execute("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'")
                 row = cursor.fetchone()
-                refused = row is None or row[0] != str(settings.STATEMENT_TIMEOUT_MS)
+                refused = row is None or row[0] != str(STATEMENT_TIMEOUT_MS)
         except OperationalError as error:
             refused = "unsupported startup parameter" in str(error)
         if refused:

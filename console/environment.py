@@ -3,11 +3,17 @@
 import ipaddress
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
+from environs import Env
 
+from console.kit.postgres.pool import pool_options
+
+STATEMENT_TIMEOUT_MS = 5000
+WEB_STATEMENT_TIMEOUT_MS = 2100  # a page is answered within 3 s: console/kit/postgres
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _NAME = re.compile(r"\*|\.?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
@@ -50,8 +56,8 @@ def encryption_keys(text: str) -> list[str]:
     return found
 
 
-def database(url: str) -> dict[str, Any]:
-    """DATABASE_URL as Django wants it. Raises ValueError, without the URL: it holds a password, and what is read of a
+def database_url(url: str) -> dict[str, Any]:
+    """DATABASE_URL in Django's parts. Raises ValueError, without the URL: it holds a password, and what is read of a
     broken one may be a part of it."""
     try:
         config: dict[str, Any] = dict(dj_database_url.parse(url))
@@ -64,6 +70,26 @@ def database(url: str) -> dict[str, Any]:
             "DATABASE_URL cannot be read: write postgresql://user:password@host/name, special characters of the "
             "password as %XX."
         )
+    return config
+
+
+def database(url: str, *, role: str, pool: int) -> dict[str, Any]:
+    """The one database, as Django wants it for a process of this role; `pool` is how many connections the web process
+    has. Raises ValueError, without the URL."""
+    config = database_url(url)
+    options: dict[str, Any] = config.setdefault("OPTIONS", {})
+    web = role == "web"
+    milliseconds = WEB_STATEMENT_TIMEOUT_MS if web else STATEMENT_TIMEOUT_MS
+    # What the URL asks of the server stays; of two values of one setting the last one counts.
+    ours = f"-c statement_timeout={milliseconds} -c lock_timeout=2000"
+    options["options"] = f"{options.get('options', '')} {ours}".strip()
+    options.setdefault("connect_timeout", 2 if web else 5)
+    if web:
+        config["ENGINE"] = "console.kit.postgres"
+        options["pool"] = pool_options(pool)
+    else:
+        config["CONN_MAX_AGE"] = 600 if role in {"worker", "beat", "observer"} else 0
+    config["CONN_HEALTH_CHECKS"] = True
     return config
 
 
@@ -86,6 +112,26 @@ def mail_encryption(port: int, *, starttls: bool) -> dict[str, bool]:
     """How a connection to the mail server is encrypted. Port 465 is TLS from the first byte (RFC 8314, 3.3), any other
     port STARTTLS if asked for."""
     return {"use_ssl": port == 465, "use_tls": starttls and port != 465}
+
+
+def mailer(env: Env, *, kept_in: Path | None) -> dict[str, Any]:
+    """The way of all mail: the server of EMAIL_HOST; without one the folder in which it is kept, or else the log."""
+    if not env.str("EMAIL_HOST", ""):
+        if kept_in is None:
+            return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+        return {"BACKEND": "console.mailbox.EmailBackend", "OPTIONS": {"folder": kept_in}}
+    port = env.int("EMAIL_PORT", 587)
+    return {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": env.str("EMAIL_HOST"),
+            "port": port,
+            "username": env.str("EMAIL_USER", ""),
+            "password": env.str("EMAIL_PASSWORD", "").strip(),
+            **mail_encryption(port, starttls=env.bool("EMAIL_TLS", True)),
+            "timeout": 5,  # seconds; account mail is sent while its page waits
+        },
+    }
 
 
 def rsa_key(text: str) -> str:

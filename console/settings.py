@@ -13,17 +13,13 @@ from django.utils.csp import CSP
 from environs import FileAwareEnv
 
 from console import __version__
-from console.environment import database as database_of
-from console.environment import encryption_keys, hosts, mail_encryption, redis_url, rsa_key, secret
+from console.environment import database, encryption_keys, hosts, mailer, redis_url, rsa_key, secret
 from console.kit.logs import logging_config
-from console.kit.postgres.pool import pool_options
 
-env = FileAwareEnv(
-    strip_whitespace=True
-)  # each setting may also be the content of the file that NAME_FILE names
+# Each setting may also be the content of the file that NAME_FILE names.
+env = FileAwareEnv(strip_whitespace=True)
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = __version__
-
 
 CONFIGURED = bool(env.str("DATABASE_URL", "") or env.str("DATABASE_URL_FILE", ""))
 DEBUG = env.bool("DEBUG", False)
@@ -141,34 +137,11 @@ TEMPLATES = [
 
 # --- Database. Under ASGI every request has a thread of its own, so the web process needs a pool; Celery and the
 # observer keep one connection, checked before use.
-STATEMENT_TIMEOUT_MS = 5000
 DATABASE_POOL = env.int("DATABASE_POOL", 12)
 # Half of the pool: streams that are opened, and their check, need connections beside the pages (console/kit/turns.py).
 PAGES_AT_ONCE = max(1, DATABASE_POOL // 2)
-WEB_STATEMENT_TIMEOUT_MS = 2100  # a page is answered within 3 s: console/kit/postgres
-
-
-def database() -> dict[str, Any]:
-    """The one database, as Django wants it."""
-    url = secret("DATABASE_URL", env.str("DATABASE_URL")) if CONFIGURED else "postgresql://localhost/unset"
-    config = database_of(url)
-    options: dict[str, Any] = config.setdefault("OPTIONS", {})
-    web = PROCESS_ROLE == "web"
-    milliseconds = WEB_STATEMENT_TIMEOUT_MS if web else STATEMENT_TIMEOUT_MS
-    # What the URL asks of the server stays; of two values of one setting the last one counts.
-    ours = f"-c statement_timeout={milliseconds} -c lock_timeout=2000"
-    options["options"] = f"{options.get('options', '')} {ours}".strip()
-    options.setdefault("connect_timeout", 2 if web else 5)
-    if web:
-        config["ENGINE"] = "console.kit.postgres"
-        options["pool"] = pool_options(DATABASE_POOL)
-    else:
-        config["CONN_MAX_AGE"] = 600 if PROCESS_ROLE in {"worker", "beat", "observer"} else 0
-    config["CONN_HEALTH_CHECKS"] = True
-    return config
-
-
-DATABASES = {"default": database()}
+_url = secret("DATABASE_URL", env.str("DATABASE_URL")) if CONFIGURED else "postgresql://localhost/unset"
+DATABASES = {"default": database(_url, role=PROCESS_ROLE, pool=DATABASE_POOL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis carries only hints and badges; a call to it may cost a second at most.
@@ -182,12 +155,14 @@ CACHES = {
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)  # kombu's word for a Unix socket
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 45  # below the lease of 60 s: a hung pass is dead before another may claim its row
 CELERY_TASK_SOFT_TIME_LIMIT = 40
+# Passes wait apart from what beat sends and from mail, alerts and looks: a worker takes from both in turns
+# (console/processes.py), so that a crowd of rows delays no sweep until it has expired.
+CELERY_TASK_ROUTES = {"deployments.tasks.reconcile": {"queue": "passes"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONSUMER = "console.kit.worker:Consumer"  # with a sign of life
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -200,33 +175,24 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1,
     "socket_timeout": 30 if PROCESS_ROLE == "worker" else 1,
 }
+
+
+def _every(seconds: float, task: str, *, expires: float = 0.0) -> dict[str, Any]:
+    """Beat sends the task so often; no worker takes one that is older than the next."""
+    return {"task": task, "schedule": seconds, "options": {"expires": expires or seconds}}
+
+
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60.0)
 MAIL_SWEEP_SECONDS = 15.0  # how late a mail may be whose hint was lost, and the first pause after a failure
 ALERT_SECONDS = 15.0  # how late an alert may be after what it reports was seen
 SCHEDULE_SECONDS = 10.0  # how late a Deployment may fall asleep or wake by its schedule
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {
-        "task": "deployments.tasks.sweep",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},
-    },
-    "mail": {
-        "task": "workspaces.tasks.sweep_mail",
-        "schedule": MAIL_SWEEP_SECONDS,
-        "options": {"expires": MAIL_SWEEP_SECONDS},
-    },
-    "alerts": {
-        "task": "deployments.tasks.follow_alerts",
-        "schedule": ALERT_SECONDS,
-        "options": {"expires": ALERT_SECONDS},
-    },
-    "old_alerts": {"task": "deployments.tasks.prune_alerts", "schedule": 3600.0, "options": {"expires": 600}},
-    "schedules": {
-        "task": "deployments.schedule_tasks.follow_schedules",
-        "schedule": SCHEDULE_SECONDS,
-        "options": {"expires": SCHEDULE_SECONDS},
-    },
+    "sweep": _every(SWEEP_SECONDS, "deployments.tasks.sweep"),
+    "mail": _every(MAIL_SWEEP_SECONDS, "workspaces.tasks.sweep_mail"),
+    "alerts": _every(ALERT_SECONDS, "deployments.tasks.follow_alerts"),
+    "old_alerts": _every(3600.0, "deployments.tasks.prune_alerts", expires=600.0),
+    "schedules": _every(SCHEDULE_SECONDS, "deployments.schedule_tasks.follow_schedules"),
 }
 
 # --- Metrics for Prometheus: each process on a port of its own; none without METRICS_PORT.
@@ -261,9 +227,8 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ACCOUNT_FORMS = {"login": "workspaces.forms.LoginForm", "signup": "workspaces.forms.SignupForm"}
-ACCOUNT_REAUTHENTICATION_REQUIRED = (
-    True  # address, second factor, tokens and deletion ask who it is, unless that was confirmed just now
-)
+# Address, second factor, tokens and deletion ask who it is, unless that was confirmed just now.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 MFA_FORMS = {
     "activate_totp": "workspaces.sign_in.second_factor.ActivateTOTPForm",
     "authenticate": "workspaces.sign_in.second_factor.AuthenticateForm",
@@ -321,24 +286,7 @@ IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 30 * 86_400
 MAIL_FOLDER = STATE_DIR / "mail"
 # Without a mail server: under `make run` and DEBUG mail stays on this machine, readable on /mail/; else it is logged.
 MAIL_IS_KEPT = (DEBUG or EMBEDDED) and not env.str("EMAIL_HOST", "")
-MAILERS: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "console.mailbox.EmailBackend", "OPTIONS": {"folder": MAIL_FOLDER}}
-    if MAIL_IS_KEPT
-    else {"BACKEND": "django.core.mail.backends.console.EmailBackend"},
-}
-if env.str("EMAIL_HOST", ""):
-    _mail_port = env.int("EMAIL_PORT", 587)
-    MAILERS["default"] = {
-        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "OPTIONS": {
-            "host": env.str("EMAIL_HOST"),
-            "port": _mail_port,
-            "username": env.str("EMAIL_USER", ""),
-            "password": env.str("EMAIL_PASSWORD", "").strip(),
-            **mail_encryption(_mail_port, starttls=env.bool("EMAIL_TLS", True)),
-            "timeout": 5,  # seconds; account mail is sent while its page waits
-        },
-    }
+MAILERS = {"default": mailer(env, kept_in=MAIL_FOLDER if MAIL_IS_KEPT else None)}
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "Airdeck <airdeck@localhost>")
 
 # --- Security. Fragments and pages alike: nothing inline, nothing from elsewhere.
@@ -377,7 +325,7 @@ FORMAT_MODULE_PATH = ["console.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [BASE_DIR / "static", ("docs", BASE_DIR / "docs" / "img")]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
@@ -386,7 +334,7 @@ STATICFILES_FINDERS = [
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str((STATE_DIR if EMBEDDED else BASE_DIR) / "staticfiles")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "console.kit.static_files.PagesStorage"},
 }
 SERVESTATIC_KEEP_ONLY_HASHED_FILES = False
 SERVESTATIC_AUTOREFRESH = DEBUG

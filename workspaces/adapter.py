@@ -25,8 +25,9 @@ from console.kit.http import see_other
 from console.kit.turns import outside
 from workspaces import hooks
 from workspaces.actions import workspaces
+from workspaces.email_addresses import normalize_email
 from workspaces.invitation_lookup import followed_link
-from workspaces.models import User, normalise_email
+from workspaces.models import User
 from workspaces.sign_in import known_browsers, limits
 
 logger = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def clean_email(self, email: str) -> str:
         """The address as the identity that it is."""
-        return normalise_email(super().clean_email(email))
+        return normalize_email(super().clean_email(email))
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """The account and its personal Workspace, or neither. Raises SignupClosed."""

@@ -16,7 +16,8 @@ from requests import RequestException
 from console.kit.refusals import ActionRefused
 from console.kit.turns import outside
 from workspaces.actions import operators, workspaces
-from workspaces.models import User, normalise_email
+from workspaces.email_addresses import normalize_email
+from workspaces.models import User
 
 logger = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ class CompanyAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
                 f"{settings.OIDC_NAME} names no verified email address of yours, and Airdeck knows people by that. "
                 "Ask its operator to send the claims email and email_verified."
             )
-        blocked = User.objects.filter(email=normalise_email(addresses[0].email), is_active=False)
+        blocked = User.objects.filter(email=normalize_email(addresses[0].email), is_active=False)
         if blocked.exists() or (sociallogin.is_existing and not sociallogin.user.is_active):
             raise CompanyAccountRefused("This account is blocked. Ask the site administrator.")
         request.by_company_account = True  # type: ignore[attr-defined]  # for `AccountAdapter.pre_login`
@@ -66,7 +67,7 @@ class CompanyAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: Mapping[str, Any]) -> User:
         """The name as the provider has it."""
         user: User = super().populate_user(request, sociallogin, data)
-        user.email = normalise_email(user.email)
+        user.email = normalize_email(user.email)
         user.name = str(data.get("name") or "")[:100]
         return user
 
@@ -99,7 +100,7 @@ def _away() -> CompanyAccountAway:
 
 def _guarded(view: Callable[..., HttpResponse], request: HttpRequest, provider_id: str) -> HttpResponse:
     try:
-        with outside():  # a provider that hangs keeps nobody else waiting
+        with outside():  # a provider that hangs keeps no one else waiting
             return view(request, provider_id)
     except (RequestException, KeyError, ValueError, TypeError) as error:
         logger.warning("company_account_failed", exception=type(error).__name__)

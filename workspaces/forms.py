@@ -20,8 +20,9 @@ from console.kit import names
 from console.kit.text import one_line
 from workspaces.actions.invitations import ADDRESSES_PER_FORM
 from workspaces.actions.workspaces import SignupClosed
+from workspaces.email_addresses import normalize_email
 from workspaces.invitation_lookup import followed_link
-from workspaces.models import Theme, normalise_email
+from workspaces.models import Theme
 from workspaces.permissions import ROLES, Role
 
 
@@ -42,7 +43,7 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
 
     def clean_email(self) -> str:
         """The address; of an invitation, the one that was invited."""
-        email = normalise_email(self.cleaned_data["email"])
+        email = normalize_email(self.cleaned_data["email"])
         if self.invited and email != self.invited:
             raise ValidationError(f"This invitation is for {self.invited}. Sign up with that address.")
         return str(super().clean_email())
@@ -61,7 +62,7 @@ class LoginForm(AllauthLoginForm):  # type: ignore[misc]
 
     def clean_login(self) -> str:
         """The address as it is stored."""
-        return normalise_email(super().clean_login())
+        return normalize_email(super().clean_login())
 
     @property
     def signup_is_open(self) -> bool:
@@ -181,7 +182,7 @@ class InviteForm(forms.Form):
     def clean_addresses(self) -> list[str]:
         """Normalised addresses, each once, in the order given. "Ada <ada@example.org>" is taken apart."""
         parts = [part.strip() for part in re.split(r"[\n,;]+", self.cleaned_data["addresses"])]
-        found = {part: normalise_email(parseaddr(part)[1] if "<" in part else part) for part in parts if part}
+        found = {part: normalize_email(parseaddr(part)[1] if "<" in part else part) for part in parts if part}
         addresses = list(dict.fromkeys(found.values()))
         wrong = [part for part, address in found.items() if not _is_address(address)]
         if wrong:

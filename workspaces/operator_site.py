@@ -43,7 +43,7 @@ else:
 
 def operator(request: HttpRequest) -> User:
     """Who is signed in, for `by`."""
-    assert isinstance(request.user, User)  # noqa: S101 - the site lets nobody else in
+    assert isinstance(request.user, User)  # noqa: S101 - the site lets no one else in
     return request.user
 
 

@@ -21,10 +21,10 @@ async def signed_in(scope: MutableMapping[str, Any]) -> bool:
     except CookieError:
         return False
     key = cookies.get(settings.SESSION_COOKIE_NAME)
-    return key is not None and await sync_to_async(_is_somebodys, thread_sensitive=False)(key.value)
+    return key is not None and await sync_to_async(_has_session, thread_sensitive=False)(key.value)
 
 
-def _is_somebodys(key: str) -> bool:
+def _has_session(key: str) -> bool:
     try:
         return bool(SessionStore(key).get(SESSION_KEY))
     except DatabaseError:

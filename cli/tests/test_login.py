@@ -146,7 +146,10 @@ def test_without_a_terminal_nobody_is_asked(alone, kind):
         process = alone.start("login", here.url, **more)
         _, told = process.communicate(timeout=30)
         assert (process.returncode, here.seen) == (2, [])
-    assert "Nobody can be asked here. Pipe an API token in with --token-stdin, or set AIRDECK_TOKEN." in told
+    assert (
+        "There is no terminal to ask at. Pipe an API token in with --token-stdin, or set AIRDECK_TOKEN."
+        in told
+    )
     assert "Traceback" not in told
     os.close(ours), os.close(theirs)
 

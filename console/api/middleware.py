@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from console.kit.http import HybridMiddleware
+from console.kit.http import AnswerMiddleware, HybridMiddleware
 from console.kit.problems import API, CONTENT_TYPE, problem
 from workspaces import acting, token_values
 from workspaces.actions.tokens import revoke_exposed
@@ -21,23 +21,11 @@ EXPOSED = (
 )
 
 
-class ProblemMiddleware(HybridMiddleware):
+class ProblemMiddleware(AnswerMiddleware):
     """The outermost one: whatever refuses a request of a program, it gets a problem document."""
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self.is_async:
-            return self._async(request)
-        response = self.get_response(request)
-        assert isinstance(response, HttpResponseBase)  # noqa: S101 - the sync branch
-        return self._document(request, response)
-
-    async def _async(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        assert not isinstance(response, HttpResponseBase)  # noqa: S101 - the async branch
-        return self._document(request, await response)
-
-    @staticmethod
-    def _document(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def answer(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """The problem document in place of a page; any other answer as it is."""
         if not request.path_info.startswith(API) or response.status_code < 400 or response.streaming:
             return response
         if response.headers.get("Content-Type", "").startswith(CONTENT_TYPE):
@@ -50,8 +38,8 @@ class ProblemMiddleware(HybridMiddleware):
 
 
 class ApiMiddleware(HybridMiddleware):
-    """Inside that which gives each request its id: refuses a token in an address, tells the id, and ends what a token
-    began."""
+    """Inside what gives each request its id: refuses a token in an address, answers with the id, and ends what a
+    token began."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if not request.path_info.startswith(API):

@@ -1,4 +1,4 @@
-"""What is said of keys in a backup: their fingerprints. The keys themselves leave only when asked for, to a file."""
+"""What a backup holds of keys: their fingerprints. The keys themselves leave only when asked for, to a file."""
 
 import hashlib
 import os
@@ -8,11 +8,11 @@ from django.conf import settings
 
 from console.backup.archive import BackupRefused
 
-HEX = 16  # 64 bits of SHA-256, of a key of 256 random bits: enough to tell keys apart, and no way back
+HEX = 16  # 64 bits of SHA-256, of a key of 256 random bits: enough to distinguish keys, and no way back
 
 
 def fingerprint(key: str) -> str:
-    """Names a key without telling it."""
+    """Names a key without revealing it."""
     return hashlib.sha256(b"airdeck key " + key.encode()).hexdigest()[:HEX]
 
 

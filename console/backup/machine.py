@@ -143,5 +143,5 @@ def _unpack(stream: IO[bytes], folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
-            if not (folder / member.name).is_file():  # what is there is somebody's
+            if not (folder / member.name).is_file():  # a file that is there is kept
                 tar.extract(member, folder, filter="data")

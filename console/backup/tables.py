@@ -1,6 +1,5 @@
 """The console's own database, table by table."""
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -17,8 +16,8 @@ READ_BYTES = 1024 * 1024
 # Not taken along: what migrations were applied is compared instead; sessions are keys to accounts, and people sign in
 # again; the cache counts attempts.
 LEFT_OUT = frozenset(("django_migrations", "django_session", "usersessions_usersession", "console_cache"))
-# Rows in one of these mean that somebody uses the installation.
-TELLING = ("workspaces_user", "workspaces_workspace", "deployments_deployment")
+# Rows in one of these mean that the installation is in use.
+IN_USE = ("workspaces_user", "workspaces_workspace", "deployments_deployment")
 
 TABLES = """
 SELECT c.relname FROM pg_class c
@@ -44,11 +43,11 @@ def applied() -> list[str]:
     return sorted(f"{app} {name}" for app, name in loader.graph.leaf_nodes() if (app, name) in there)
 
 
-def telling_rows() -> int:
+def rows_in_use() -> int:
     """How many accounts, Workspaces and Deployments there are: more than none means that it is in use."""
     there = set(_tables())
     with connection.cursor() as cursor:
-        counts = [_count(cursor, table) for table in TELLING if table in there]
+        counts = [_count(cursor, table) for table in IN_USE if table in there]
     return sum(counts)
 
 
@@ -145,4 +144,4 @@ def _raw() -> psycopg.Connection[Any]:
 def describe(versions: list[str]) -> str:
     """Of migrations, for a sentence."""
     ours = [each for each in versions if each.split()[0] in {"deployments", "workspaces"}]
-    return json.dumps(ours)[1:-1].replace('"', "") or "none"
+    return ", ".join(ours) or "none"

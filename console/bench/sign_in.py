@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,6 @@ from console.bench import airflow
 from console.bench.result import Figure, Result, each, median
 from console.tests.browser.chromium import chromium
 from console.tests.system.installation import EMAIL, PASSWORD, Installation, wait_until
-from deployments.dataplane.local import ports
 
 OPENINGS = 7
 REQUESTS = 300
@@ -27,9 +27,10 @@ SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAut
 METHOD = (
     f"In Chromium, {OPENINGS} times by turns, each in a tab of its own with one cache: from the click on Open Airflow "
     "on the Deployment's page until the home of Airflow shows its heading; and from the address of that home until "
-    "the same, with the cookie that the click before it left. Then a second API server of the same Deployment runs "
-    "beside the first one, with Airflow's SimpleAuthManager in place of ours and everything else equal, and each is "
-    f"asked for {PATH} {REQUESTS} times by turns, by one connection each and with a token; medians."
+    "the same, with the cookie that the click before it left. Then two further API servers of the same Deployment run "
+    "side by side, one with our auth manager and one with Airflow's SimpleAuthManager and everything else equal, and "
+    f"each is asked for {PATH} {REQUESTS} times by turns, by one connection each and with a token that has what "
+    "Airflow's own tokens have (a number, by which it could be revoked); medians."
 )
 
 
@@ -97,24 +98,24 @@ def _until_shown(page: Page, began: float) -> float:
 
 def _asked(at: Installation, release: str) -> tuple[list[float], list[float]]:
     spec = json.loads((at.state.deployment(release) / "specs" / "api-server.json").read_text())
-    port = ports.upstream(at.state.root, release)
-    assert port is not None
     now = int(time.time())
     claims = {
         "sub": "admin",
         "role": "ADMIN",
         "aud": "apache-airflow",
+        "jti": uuid.uuid4().hex,
         "iat": now,
         "nbf": now,
         "exp": now + 3600,
     }
     theirs = jwt.encode(claims, spec["env"]["AIRFLOW__API_AUTH__JWT_SECRET"], algorithm="HS512")
     with (
-        _second(spec) as second,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=_with(at.airflow_token(release))) as first,
-        httpx.Client(base_url=f"http://127.0.0.1:{second}", headers=_with(theirs)) as other,
+        _further(spec, {}) as ours,
+        _further(spec, {"AIRFLOW__CORE__AUTH_MANAGER": SIMPLE}) as simple,
+        httpx.Client(base_url=f"http://127.0.0.1:{ours}", headers=_with(at.airflow_token(release))) as first,
+        httpx.Client(base_url=f"http://127.0.0.1:{simple}", headers=_with(theirs)) as other,
     ):
-        wait_until(lambda: _answers(other), 120)
+        wait_until(lambda: _answers(first) and _answers(other), 120)
         taken: tuple[list[float], list[float]] = ([], [])
         for number in range(REQUESTS + 20):
             for client, times in zip((first, other), taken, strict=True):
@@ -137,14 +138,14 @@ def _answers(client: httpx.Client) -> bool:
 
 
 @contextmanager
-def _second(spec: dict[str, object]) -> Iterator[int]:
-    """The same API server on another port, with Airflow's own auth manager."""
+def _further(spec: dict[str, object], changes: dict[str, str]) -> Iterator[int]:
+    """The same API server on another port, with `changes` in its environment. Gives the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     argv, given = spec["argv"], spec["env"]
     assert isinstance(argv, list)
     assert isinstance(given, dict)
-    changed = {"AIRFLOW__CORE__AUTH_MANAGER": SIMPLE, "AIRFLOW__API__PORT": str(port)}
+    changed = {**changes, "AIRFLOW__API__PORT": str(port)}
     place = argv.index("--port")
     argv = [*argv[: place + 1], str(port), *argv[place + 2 :]]
     process = subprocess.Popen(

@@ -21,7 +21,7 @@ SERVERS = frozenset({"postgres", "redis-server", "valkey-server"})
 
 
 def processes(root: Path) -> list[psutil.Process]:
-    """The living processes of the state folder `root` and their descendants, without this process."""
+    """The running processes of the state folder `root` and their descendants, without this process."""
     own = {psutil.Process().pid, *(parent.pid for parent in psutil.Process().parents())}
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():

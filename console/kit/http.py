@@ -37,23 +37,31 @@ class HybridMiddleware:
         raise NotImplementedError
 
 
-class PrivatePagesMiddleware(HybridMiddleware):
-    """Keep private pages out of caches, and keep htmx fragments apart from the pages of the same URL."""
+class AnswerMiddleware(HybridMiddleware):
+    """A middleware that looks at answers alone: each goes through `answer`."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self._async(request)
         response = self.get_response(request)
         assert isinstance(response, HttpResponseBase)  # noqa: S101 - the sync branch
-        return self._mark(response)
+        return self.answer(request, response)
 
     async def _async(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         assert not isinstance(response, HttpResponseBase)  # noqa: S101 - the async branch
-        return self._mark(await response)
+        return self.answer(request, await response)
 
-    @staticmethod
-    def _mark(response: HttpResponseBase) -> HttpResponseBase:
+    def answer(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """What is answered in place of this. Without I/O: it also runs in the event loop."""
+        raise NotImplementedError
+
+
+class PrivatePagesMiddleware(AnswerMiddleware):
+    """Keep private pages out of caches, and keep htmx fragments apart from the pages of the same URL."""
+
+    def answer(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """The same, with the headers that say so."""
         response.headers.setdefault("Cache-Control", "no-store, private")
         vary = response.headers.get("Vary", "")
         if "HX-Request" not in vary:
@@ -61,18 +69,8 @@ class PrivatePagesMiddleware(HybridMiddleware):
         return response
 
 
-class NoNulMiddleware:
+class NoNulMiddleware(HybridMiddleware):
     """400 for a NUL character in an address. Postgres takes none in a text, so each filter would fail by itself."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         query = request.META.get("QUERY_STRING", "")

@@ -148,7 +148,7 @@ OLDEST_DUE = Metric(
 CLUSTER_SILENT = Metric(
     "gauge",
     "airdeck_cluster_silent_seconds",
-    "How long ago an observer last heard of the cluster.",
+    "How long ago an observer last watched the cluster.",
     ("cluster",),
 )
 CLUSTER_LED = Metric("gauge", "airdeck_cluster_led", "1 while some observer leads the cluster.", ("cluster",))
@@ -156,7 +156,10 @@ MAIL_QUEUED = Metric(
     "gauge", "airdeck_mail_queued", "Mails that wait to be sent, by what they are about.", ("kind",)
 )
 MAIL_OLDEST = Metric(
-    "gauge", "airdeck_mail_oldest_seconds", "How long ago the mail that waits longest became due.", ("kind",)
+    "gauge",
+    "airdeck_mail_oldest_seconds",
+    "How long ago the mail that waits longest first became due.",
+    ("kind",),
 )
 
 READ_FROM_DATABASE = (

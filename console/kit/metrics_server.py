@@ -109,7 +109,7 @@ def start(
     *, role: str, version: str, address: str, port: int, figures: Callable[[], Figures] | None = None
 ) -> int:
     """Count from now on, and answer scrapes at `address` and `port` (0: any that is free). `figures` reads what the
-    observer tells of the database. Returns the port, or 0 while it is not free: the process goes on all the same."""
+    observer reports of the database. Returns the port, or 0 while it is not free: the process goes on all the same."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of all lines, of no use
     registry = CollectorRegistry()
     if role == "worker":

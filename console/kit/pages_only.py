@@ -39,7 +39,7 @@ class PageMessageMiddleware(PagesOnly, MessageMiddleware):
 
 
 class PageCsrfMiddleware(PagesOnly, CsrfViewMiddleware):
-    """Other sites must not post as somebody: where no cookie counts, none can."""
+    """Other sites must not post in a person's name: where no cookie counts, none can."""
 
     def process_view(
         self, request: HttpRequest, callback: Callable[..., Any], args: Any, kwargs: Any

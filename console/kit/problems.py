@@ -49,7 +49,7 @@ SENTENCES = {
     405: "This address does not know the method. Look it up in the API reference.",
     413: "The request is too large. Nothing was stored.",
     429: "Too many requests. Try again later.",
-    500: "Something is wrong in the console. Tell an administrator the request id.",
+    500: "Something is wrong in the console. Give an administrator the request id.",
     503: "The console cannot answer at present. Try again in a few seconds.",
 }
 SCHEME = "Bearer"

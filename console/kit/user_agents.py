@@ -1,4 +1,4 @@
-"""A browser's own description of itself, in words that a person recognizes. Good enough to tell one's devices apart."""
+"""A browser's own description of itself, in words that a person recognizes. Enough to distinguish one's devices."""
 
 # In order: most browsers also name those that they descend from.
 BROWSERS = (

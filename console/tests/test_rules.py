@@ -25,7 +25,8 @@ NO_DATABASE = ("/tests/", "/bench/", "console/embedded/", "deployments/dataplane
 
 # module: why it may write. Everybody else calls these.
 WRITERS = {
-    "workspaces/models.py": "the user manager; the append-only guard of audit events",
+    "workspaces/models/users.py": "the user manager",
+    "workspaces/models/audit_events.py": "the append-only guard of audit events",
     "workspaces/actions/": "people's and operators' writes",
     "workspaces/audit.py": "audit events",
     "workspaces/tasks.py": "whether a mail was sent",

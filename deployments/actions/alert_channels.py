@@ -66,7 +66,7 @@ def make_channel(*, workspace: Workspace, by: User, wish: ChannelWish) -> MadeCh
         secret = webhook_signature.new_secret()
         sealed.seal_secret(channel, secret)
     _save(channel, insert=True)
-    _record(channel, by, "made", new=_audited(channel))
+    audit.record(channel, by, "made", new=_audited(channel))
     return MadeChannel(channel, secret)
 
 
@@ -88,7 +88,7 @@ def change_channel(*, workspace: Workspace, by: User, pk: UUID, wish: ChannelWis
     if wish.url:
         new["address"] = f"{channel.shown_url} (entered again)"
     if new != old:
-        _record(channel, by, "changed", old=old, new=new)
+        audit.record(channel, by, "changed", old=old, new=new)
     return channel
 
 
@@ -97,7 +97,7 @@ def remove_channel(*, workspace: Workspace, by: User, pk: UUID) -> AlertChannel:
     """Nothing is sent there any more; rules that named it go on without it. Raises AlertChannelGone, or as
     `locks.lock_for`."""
     channel = _locked(workspace, by, pk)
-    _record(channel, by, "removed", old=_audited(channel))
+    audit.record(channel, by, "removed", old=_audited(channel))
     channel.delete()
     return channel
 
@@ -111,7 +111,7 @@ def new_channel_secret(*, workspace: Workspace, by: User, pk: UUID) -> MadeChann
     secret = webhook_signature.new_secret()
     sealed.seal_secret(channel, secret)
     channel.save(update_fields=["sealed_secret"])
-    _record(channel, by, "made a new secret for")
+    audit.record(channel, by, "made a new secret for")
     return MadeChannel(channel, secret)
 
 
@@ -120,7 +120,7 @@ def test_channel(*, workspace: Workspace, by: User, pk: UUID) -> int:
     """Queue a message that says that it is a test; how many. Raises AlertChannelGone, or as `locks.lock_for`."""
     channel = _locked(workspace, by, pk)
     count = queue_test(channel, workspace)
-    _record(channel, by, "tried")
+    audit.record(channel, by, "tried")
     return count
 
 
@@ -166,15 +166,3 @@ def _save(channel: AlertChannel, *, insert: bool = False) -> None:
 
 def _audited(channel: AlertChannel) -> dict[str, Any]:
     return {"name": channel.name, "address": channel.leads_to}
-
-
-def _record(channel: AlertChannel, by: User, verb: str, **values: dict[str, Any]) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="alert channel",
-        object_id=channel.pk,
-        object_label=channel.name,
-        workspace_id=channel.workspace_id,
-        **values,
-    )

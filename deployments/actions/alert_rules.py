@@ -12,12 +12,12 @@ from django.db.models.functions import Now
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import MOVED
 from deployments.actions.refusals import AlertRuleGone, NotNow, TooManyAlertRules
-from deployments.audit import record_deployment
 from deployments.domain import alert_rules
 from deployments.domain.alert_rules import MOST_RULES, USUAL, ChannelKind, RuleKind
 from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, Deployment
 from workspaces import audit
 from workspaces.actions.locks import lock_for
+from workspaces.audited import Subject
 from workspaces.models import User, Workspace
 from workspaces.permissions import Permission
 
@@ -159,14 +159,6 @@ def _audited(rule: AlertRule) -> dict[str, Any]:
 
 def _record(place: RulePlace, by: User, verb: str, rule: AlertRule, **values: dict[str, Any]) -> None:
     if place.deployment is not None:
-        record_deployment(place.deployment, by, f"{verb} an alert rule of", **values)
-        return
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="alert rule",
-        object_id=rule.pk,
-        object_label=rule.title,
-        workspace_id=place.workspace.pk,
-        **values,
-    )
+        audit.record(place.deployment, by, f"{verb} an alert rule of", **values)
+    else:
+        audit.record(Subject("alert rule", rule.pk, rule.title, place.workspace.pk), by, verb, **values)

@@ -13,7 +13,6 @@ from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments import enqueue
 from deployments.actions.refusals import AlertGone, DeliveryUnderWay
-from deployments.audit import record_deployment
 from deployments.domain.alert_rules import SILENCE_HOURS
 from deployments.domain.alert_words import Message
 from deployments.models import Alert, AlertChannel, AlertDelivery, AlertSilence, Deployment
@@ -44,9 +43,9 @@ def silence_alert(*, workspace: Workspace, by: User, pk: UUID, hours: int) -> Al
     verb = "silenced an alert of" if until else "ended the silence of an alert of"
     values = {"alert": alert.headline, **({"until": f"{until:%Y-%m-%d %H:%M} UTC"} if until else {})}
     if alert.deployment is not None:
-        record_deployment(alert.deployment, by, verb, new=values)
+        audit.record(alert.deployment, by, verb, new=values)
     else:
-        audit.record_workspace(workspace, by, verb, new=values)
+        audit.record(workspace, by, verb, new=values)
     alert.silenced_until = until
     return alert
 
@@ -56,11 +55,11 @@ def silence_deployment(*, deployment: Deployment, by: User, hours: int) -> None:
     """Send nothing about a Deployment for so many hours; 0 ends that. Raises InvalidInput."""
     if not hours:
         if AlertSilence.objects.filter(deployment=deployment).delete()[0]:
-            record_deployment(deployment, by, "ended the silence of alerts of")
+            audit.record(deployment, by, "ended the silence of alerts of")
         return
     until = database_now() + _until(hours)
     AlertSilence.objects.update_or_create(deployment=deployment, defaults={"until": until, "by": by.label})
-    record_deployment(deployment, by, "silenced alerts of", new={"until": f"{until:%Y-%m-%d %H:%M} UTC"})
+    audit.record(deployment, by, "silenced alerts of", new={"until": f"{until:%Y-%m-%d %H:%M} UTC"})
 
 
 @transaction.atomic
@@ -79,15 +78,7 @@ def send_again(
     over = rows.filter(rested).exclude(state__in=[STATE.QUEUED, STATE.HELD])
     if not over.update(state=STATE.QUEUED, tries=0, due_at=Now(), tried_at=Now()):
         raise DeliveryUnderWay
-    audit.record(
-        by=by,
-        verb="sent an alert again to",
-        object_type="alert channel",
-        object_id=row.channel_id,
-        object_label=row.channel.name,
-        workspace_id=workspace.pk,
-        new={"alert": row.message.title[:200]},
-    )
+    audit.record(row.channel, by, "sent an alert again to", new={"alert": row.message.title[:200]})
     transaction.on_commit(partial(enqueue.send_alert, row.pk), robust=True)
     return row
 

@@ -13,6 +13,7 @@ from console.kit.refusals import ActionRefused
 from deployments.clusters.options import version_key
 from deployments.models import Cluster, Deployment, RuntimeRelease, WorkerQueue, WorkerType
 from workspaces import audit
+from workspaces.audited import Subject
 from workspaces.models import User
 
 # The minor releases that the manifests are held to.
@@ -90,7 +91,7 @@ def add_runtime(*, runtime: Runtime, by: User) -> RuntimeRelease:
             row = RuntimeRelease.objects.create(**asdict(runtime))
     except IntegrityError:
         raise ActionRefused(f"Runtime {runtime.version} is in the catalogue already.") from None
-    _record(by, "added", "runtime", row.pk, str(row), new={"image": row.image})
+    audit.record(row, by, "added", new={"image": row.image})
     return row
 
 
@@ -109,15 +110,7 @@ def set_image(*, runtime: RuntimeRelease, by: User, image: str) -> None:
     old, locked.image = locked.image, image
     locked.save(update_fields=["image"])
     Deployment.objects.filter(runtime=locked, deleted_at__isnull=True).update(due_at=Now(), failures=0)
-    _record(
-        by,
-        "changed the image of",
-        "runtime",
-        locked.pk,
-        str(locked),
-        old={"image": old},
-        new={"image": image},
-    )
+    audit.record(locked, by, "changed the image of", old={"image": old}, new={"image": image})
 
 
 def is_in_use(runtime: RuntimeRelease) -> bool:
@@ -164,7 +157,7 @@ def add_type(*, cluster: Cluster, desired: Type, by: User) -> WorkerType:
             )
     except IntegrityError:
         raise ActionRefused(f"{cluster.name} has a worker type {desired.name} already.") from None
-    _record(by, "added", "worker type", row.pk, f"{row} of {cluster}")
+    audit.record(_subject(row), by, "added")
     return row
 
 
@@ -189,7 +182,9 @@ def change_type(*, worker_type: WorkerType, desired: Type, by: User) -> None:
             WorkerType.objects.filter(pk=row.pk).update(**new)
     except IntegrityError:
         raise ActionRefused(f"{row.cluster.name} has a worker type {desired.name} already.") from None
-    _record(by, "changed", "worker type", row.pk, f"{desired.name} of {row.cluster}", old=old, new=new)
+    audit.record(
+        Subject("worker type", row.pk, f"{desired.name} of {row.cluster}"), by, "changed", old=old, new=new
+    )
 
 
 @transaction.atomic
@@ -205,10 +200,10 @@ def remove_type(*, worker_type: WorkerType, by: User) -> str:
             f"{row.name} is the default of {row.cluster}. Make another one the default first."
         )
     WorkerQueue.objects.filter(worker_type=row, deployment__deleted_at__isnull=False).delete()
-    label = f"{row} of {row.cluster}"
-    _record(by, "removed", "worker type", row.pk, label, old=_values(row))
+    subject = _subject(row)
+    audit.record(subject, by, "removed", old=_values(row))
     row.delete()
-    return f"{label} is removed."
+    return f"{subject.label} is removed."
 
 
 def _values(row: WorkerType) -> dict[str, object]:
@@ -231,7 +226,5 @@ def _hold(cluster: Cluster) -> None:
     Cluster.objects.select_for_update().get(pk=cluster.pk)
 
 
-def _record(by: User, verb: str, kind: str, pk: object, label: str, **values: dict[str, object]) -> None:
-    audit.record(
-        by=by, verb=verb, object_type=kind, object_id=pk, object_label=label, workspace_id=None, **values
-    )
+def _subject(row: WorkerType) -> Subject:
+    return Subject("worker type", row.pk, f"{row} of {row.cluster}")

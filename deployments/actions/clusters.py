@@ -4,7 +4,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
@@ -24,6 +23,7 @@ from workspaces import audit
 from workspaces.models import User
 
 NAMED = 5  # Deployments that a refusal names
+DOCUMENTS = ("image_pull_secret", "log_bucket")  # settings that may be documents with secrets
 SETTINGS = tuple(field.name for field in fields(ClusterSettings))
 
 
@@ -52,7 +52,9 @@ def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
             connections.seal(cluster, database_url=url, settings={**stored, **reach.credentials.settings()})
             cluster.save(force_insert=True)
             catalogue.add_worker_types(cluster, catalogue.KUBERNETES_WORKER_TYPES)
-            _record(cluster, by, "registered", {"server": reach.credentials.server, **_shown(stored)})
+            audit.record(
+                cluster, by, "registered", new={"server": reach.credentials.server, **_shown(stored)}
+            )
             _request_check(cluster)
     except IntegrityError:
         raise ActionRefused(
@@ -85,7 +87,9 @@ def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
             )
         connections.seal(cluster, database_url=url, settings={**stored, **credentials.settings()})
         cluster.save(update_fields=["sealed_config"])
-        _record(cluster, by, "changed how to reach", {"server": credentials.server, **_shown(stored)})
+        audit.record(
+            cluster, by, "changed how to reach", new={"server": credentials.server, **_shown(stored)}
+        )
         _request_check(cluster)
     return cluster
 
@@ -107,7 +111,7 @@ def deregister(*, cluster: Cluster, by: User | None) -> str:
     locked.deregistered_at, locked.sealed_config, locked.checks = Now(), b"", []
     locked.checking_since = None
     locked.save(update_fields=["deregistered_at", "sealed_config", "checks", "checking_since"])
-    _record(locked, by, "deregistered", {})
+    audit.record(locked, by, "deregistered")
     return (
         f"{locked.name} is deregistered. Its account in the cluster and its database role may be removed now."
     )
@@ -118,7 +122,7 @@ def check_again(*, cluster: Cluster, by: User) -> str:
     """Have a worker look at it now."""
     if cluster.kind != Cluster.Kind.KUBERNETES or cluster.deregistered_at is not None:
         raise ActionRefused(f"{cluster.name} has nothing to check.")
-    _record(cluster, by, "checked", {})
+    audit.record(cluster, by, "checked")
     _request_check(cluster)
     return f"{cluster.name} is being checked. The test of network isolation takes up to two minutes."
 
@@ -209,19 +213,5 @@ def _request_check(cluster: Cluster) -> None:
 
 
 def _shown(stored: Mapping[str, str]) -> dict[str, str]:
-    """For the audit event: a pull secret may be a document with passwords."""
-    return {
-        key: value for key, value in stored.items() if not (key == "image_pull_secret" and value[:1] == "{")
-    }
-
-
-def _record(cluster: Cluster, by: User | None, verb: str, new: dict[str, Any]) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="cluster",
-        object_id=cluster.pk,
-        object_label=cluster.name,
-        workspace_id=None,
-        new=new,
-    )
+    """For the audit event and for forms: what may be a document with secrets is left out."""
+    return {key: value for key, value in stored.items() if not (key in DOCUMENTS and value[:1] == "{")}

@@ -14,7 +14,6 @@ from django.utils import timezone
 from deployments.actions import packages
 from deployments.actions.common import changing, enqueue_on_commit, refuse_unless_editable
 from deployments.actions.refusals import CodeChanged, GitChanged, NothingToDeploy, NotNow, PackagesInCode
-from deployments.audit import record_deployment
 from deployments.dataplane.code import CodeStore
 from deployments.domain import image_reference
 from deployments.domain.code_manifest import Manifest, version_name
@@ -23,10 +22,10 @@ from deployments.domain.deploy_states import IMAGE, PACKAGES, STEPS, WAITING, De
 from deployments.domain.states import StepState
 from deployments.models import CodeManifest, Deploy, Deployment, DeployStep, GitSource
 from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
-from workspaces import acting
+from workspaces import acting, audit
 from workspaces.models import User
 
-AIRDECK = "Airdeck"  # who deploys what nobody clicked for
+AIRDECK = "Airdeck"  # who deploys what no person clicked for
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ def _create(row: Deployment, by: User | None, wish: Wish, newest: Deploy | None)
     for position, (key, title) in enumerate(step for step in STEPS if step[0] not in left_out):
         done = {"state": StepState.DONE, "started_at": now, "finished_at": now} if not position else {}
         DeployStep.objects.create(deploy=made, position=position, key=key, title=title, **done)
-    record_deployment(row, by, _verb(wish), new=_details(made, wish))
+    audit.record(row, by, _verb(wish), new=_details(made, wish))
     Deployment.objects.filter(pk=row.pk).update(due_at=Now())
     enqueue_on_commit(row)
     return made

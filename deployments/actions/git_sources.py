@@ -16,12 +16,12 @@ from console.kit.refusals import InvalidInput
 from deployments import enqueue
 from deployments.actions.common import changing
 from deployments.actions.refusals import GitChanged, GitConnected, GitNotConnected
-from deployments.audit import record_deployment
 from deployments.domain import git_rules
 from deployments.domain.git_address import SSH, GitAddress, parse
-from deployments.git import keys
 from deployments.models import Deployment, GitSource
+from deployments.outgoing.git import keys
 from deployments.secrets import vault
+from workspaces import audit
 from workspaces.models import User
 
 # The columns that a change writes.
@@ -55,7 +55,7 @@ def connect(*, deployment: Deployment, by: User, wish: GitWish) -> GitSource:
         source = GitSource(deployment=row, updated_by=by, due_at=timezone.now(), **values)
         _give_secrets(source, address, wish)
         source.save(force_insert=True)
-        record_deployment(row, by, "connected a Git repository to", new=_audited(source))
+        audit.record(row, by, "connected a Git repository to", new=_audited(source))
         _look(row)
     return source
 
@@ -94,7 +94,7 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
         new = {name: audited[name] for name in changed}
         if wish.token and old["token"] and audited["token"]:
             new["token"] = "changed"  # noqa: S105 - a word for the audit
-        record_deployment(
+        audit.record(
             source.deployment,
             by,
             "changed the Git source of",
@@ -113,7 +113,7 @@ def disconnect(*, deployment: Deployment, by: User) -> None:
         audited = _audited(source)
         source.delete()
         vault.forget_git(row, vault.GIT_TOKEN, vault.GIT_KEY, vault.GIT_HOOK)
-        record_deployment(row, by, "disconnected the Git repository of", old=audited)
+        audit.record(row, by, "disconnected the Git repository of", old=audited)
 
 
 def confirm_host_key(*, deployment: Deployment, by: User, fingerprint: str) -> GitSource:
@@ -131,7 +131,7 @@ def confirm_host_key(*, deployment: Deployment, by: User, fingerprint: str) -> G
         old = keys.fingerprint(source.host_key)
         source.host_key, source.offered_host_key = source.offered_host_key, ""
         _save(source, by, problem="", failures=0)
-        record_deployment(
+        audit.record(
             source.deployment,
             by,
             "confirmed the Git host key of",
@@ -163,7 +163,7 @@ def new_hook_secret(*, deployment: Deployment, by: User) -> str:
     with _changing(deployment, by) as source:
         vault.keep_git(source.deployment, vault.GIT_HOOK, secret)
         GitSource.objects.filter(pk=source.pk).update(has_hook=True)
-        record_deployment(source.deployment, by, "made a new webhook secret for")
+        audit.record(source.deployment, by, "made a new webhook secret for")
     return secret
 
 

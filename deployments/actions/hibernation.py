@@ -8,11 +8,10 @@ from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
 from deployments.actions.refusals import EditConflict, NotNow
-from deployments.audit import record_deployment
 from deployments.domain import schedules
 from deployments.domain.field_values import FieldValues
 from deployments.models import Deployment, HibernationSchedule
-from workspaces import acting
+from workspaces import acting, audit
 from workspaces.models import User
 
 ITS_SCHEDULE = "its schedule"
@@ -42,7 +41,7 @@ def set_wakes_on_open(*, deployment: Deployment, by: User, on: bool) -> bool:
         row.wakes_on_open = on
         row.save(update_fields=["wakes_on_open"])
         words = ("no", "yes")
-        record_deployment(
+        audit.record(
             row,
             by,
             "changed the wake setting of",
@@ -66,7 +65,7 @@ def _fall_asleep(row: Deployment, by: User | None, cause: str) -> bool:
         return False
     row.hibernating, row.hibernation_cause, row.airflow_url = True, cause[:100], ""
     row.save(update_fields=["hibernating", "hibernation_cause", "airflow_url"])
-    record_deployment(row, by, "hibernated", new={} if by else {"because": "of its schedule"})
+    audit.record(row, by, "hibernated", new={} if by else {"because": "of its schedule"})
     return True
 
 
@@ -76,7 +75,7 @@ def _wake_up(row: Deployment, by: User | None, because: str = "") -> bool:
     row.hibernating, row.hibernation_cause = False, ""
     row.save(update_fields=["hibernating", "hibernation_cause"])
     because = because or ("" if by else "of its schedule")
-    record_deployment(row, by, "woke", new={"because": because} if because else {})
+    audit.record(row, by, "woke", new={"because": because} if because else {})
     return True
 
 
@@ -102,7 +101,7 @@ def set_schedule(
         saved = store_schedule(row, desired)
         Deployment.objects.filter(pk=row.pk).update(updated_at=Now(), updated_by=by)
         changed = {name for name in desired if old.get(name) != desired[name]}
-        record_deployment(
+        audit.record(
             row,
             by,
             "changed the hibernation schedule of",

@@ -6,13 +6,13 @@ from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing, refuse_unless_editable
 from deployments.actions.deploy_wishes import Wish, ask
 from deployments.actions.refusals import NoImagesHere, NotNow, RuntimesImage
-from deployments.audit import record_deployment
 from deployments.domain import image_reference
 from deployments.domain.deploy_states import DeploySource
 from deployments.models import Deploy, Deployment
 from deployments.queries import images
 from deployments.queries.deploys import desired_deploy
 from deployments.secrets import vault
+from workspaces import audit
 from workspaces.models import User
 
 USER_LENGTH, PASSWORD_LENGTH = 255, 4096
@@ -57,7 +57,7 @@ def set_registry_login(*, deployment: Deployment, by: User, host: str, user: str
     if found := {field: sentence for field, sentence in problems.items() if sentence}:
         raise InvalidInput(found)
     with changing(deployment, by=by) as row:
-        record_deployment(row, by, "set the registry login of", new={"registry": host, "user": user})
+        audit.record(row, by, "set the registry login of", new={"registry": host, "user": user})
         row.registry_host, row.registry_user = host, user
         row.registry_mark = vault.keep_registry_password(row, host, user, password)
         row.save(update_fields=["registry_host", "registry_user", "registry_mark"])
@@ -69,7 +69,7 @@ def remove_registry_login(*, deployment: Deployment, by: User) -> bool:
     with changing(deployment, by=by) as row:
         if not row.registry_host:
             return False
-        record_deployment(row, by, "removed the registry login of", old={"registry": row.registry_host})
+        audit.record(row, by, "removed the registry login of", old={"registry": row.registry_host})
         row.registry_host = row.registry_user = row.registry_mark = ""
         row.save(update_fields=["registry_host", "registry_user", "registry_mark"])
         vault.forget_registry_password(row)

@@ -11,7 +11,6 @@ from console.kit.refusals import InvalidInput
 from deployments.actions.common import MOVED, enqueue_on_commit
 from deployments.actions.furnishing import NOTHING, Furnishing, furnish
 from deployments.actions.refusals import ClusterClosed, NameTaken, NotNow, WorkspaceGone
-from deployments.audit import record_deployment
 from deployments.clusters import connections
 from deployments.clusters.options import Options, clusters_for, options_for
 from deployments.domain.field_values import FieldValues
@@ -19,6 +18,7 @@ from deployments.domain.names import mint_release_name, name_key
 from deployments.domain.states import Executor, Status
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
 from deployments.secrets import vault
+from workspaces import audit
 from workspaces.models import User, Workspace
 
 
@@ -137,7 +137,7 @@ def _create(
         )
     vault.generate(deployment)
     furnish(deployment, by, furnishing)
-    record_deployment(deployment, by, "created", new={"name": choices.name, "executor": choices.executor})
+    audit.record(deployment, by, "created", new={"name": choices.name, "executor": choices.executor})
     enqueue_on_commit(deployment)
     return deployment
 
@@ -172,7 +172,7 @@ def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
         airflow_url="",
     )
     if asked:
-        record_deployment(deployment, by, "deleted")
+        audit.record(deployment, by, "deleted")
         enqueue_on_commit(deployment)
     deployment.refresh_from_db()
     if deployment.workspace_id != workspace_id:
@@ -183,7 +183,7 @@ def delete_deployment(*, deployment: Deployment, by: User) -> Deployment:
 @transaction.atomic
 def reveal_credential(*, deployment: Deployment, by: User) -> tuple[str, str]:
     """The Airflow login of this Deployment: user name and password. Every look is audited."""
-    record_deployment(deployment, by, "revealed the Airflow login of")
+    audit.record(deployment, by, "revealed the Airflow login of")
     return vault.ADMIN_USERNAME, vault.admin_password(deployment)
 
 
@@ -191,5 +191,5 @@ def reveal_credential(*, deployment: Deployment, by: User) -> tuple[str, str]:
 def retry_now(*, deployment: Deployment, by: User) -> None:
     """Try again at once instead of after the back-off."""
     Deployment.objects.filter(pk=deployment.pk, deleted_at__isnull=True).update(due_at=Now(), failures=0)
-    record_deployment(deployment, by, "retried")
+    audit.record(deployment, by, "retried")
     enqueue_on_commit(deployment)

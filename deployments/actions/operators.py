@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from console.kit.refusals import ActionRefused
 from deployments import enqueue
-from deployments.audit import record_deployment
 from deployments.models import Cluster, Deployment, RuntimeRelease
 from workspaces import audit
 from workspaces.models import User, Workspace
@@ -26,7 +25,7 @@ NAMED = 5  # Workspaces that a refusal names
 def reconcile_now(*, deployment: Deployment, by: User) -> str:
     """Make the row due now and forget its back-off. Raises ActionRefused when it is gone."""
     _wake(deployment, failures=0)
-    record_deployment(deployment, by, "reconciled")
+    audit.record(deployment, by, "reconciled")
     return f"{deployment.name} is looked at now."
 
 
@@ -39,7 +38,7 @@ def release_lease(*, deployment: Deployment, by: User) -> str:
             f"No pass works on {deployment.name} now. Use Reconcile now to have it looked at."
         )
     _wake(deployment, lease_until=None, lease_epoch=F("lease_epoch") + 1)
-    record_deployment(deployment, by, "released the lease of")
+    audit.record(deployment, by, "released the lease of")
     return f"The lease of {deployment.name} is released, and it is looked at now."
 
 
@@ -55,7 +54,7 @@ def set_yanked(*, runtime: RuntimeRelease, by: User, yanked: bool) -> str:
     """A yanked runtime is no longer offered; Deployments that have it keep it. Idempotent."""
     if not RuntimeRelease.objects.filter(pk=runtime.pk, yanked=not yanked).update(yanked=yanked):
         return f"Runtime {runtime.version} was {'yanked' if yanked else 'not yanked'} already."
-    _audit_runtime(runtime, by, "yanked" if yanked else "restored")
+    audit.record(runtime, by, "yanked" if yanked else "restored")
     return f"Runtime {runtime.version} is {'yanked' if yanked else 'no longer yanked'}."
 
 
@@ -77,24 +76,12 @@ def maintain(*, runtime: RuntimeRelease, by: User, until: date) -> None:
         return
     old, locked.maintained_until = locked.maintained_until, until
     locked.save(update_fields=["maintained_until"])
-    _audit_runtime(
+    audit.record(
         locked,
         by,
         "changed the end of maintenance of",
         old={"maintained_until": old.isoformat()},
         new={"maintained_until": until.isoformat()},
-    )
-
-
-def _audit_runtime(runtime: RuntimeRelease, by: User, verb: str, **values: dict[str, object]) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="runtime",
-        object_id=runtime.pk,
-        object_label=str(runtime),
-        workspace_id=None,
-        **values,
     )
 
 
@@ -117,12 +104,9 @@ def set_access(*, cluster: Cluster, by: User, restricted: bool, workspaces: Iter
     locked.save(update_fields=["restricted"])
     locked.workspaces.set(Workspace.objects.filter(pk__in=desired))
     audit.record(
-        by=by,
-        verb="changed who may use",
-        object_type="cluster",
-        object_id=locked.pk,
-        object_label=locked.name,
-        workspace_id=None,
+        locked,
+        by,
+        "changed who may use",
         old=old,
         new={"restricted": restricted, "workspaces": sorted(desired.values())},
     )

@@ -13,12 +13,12 @@ from deployments.actions.settings import (
     queue_settings,
     refuse_invalid,
 )
-from deployments.audit import record_deployment
 from deployments.clusters import connections
 from deployments.clusters.options import options_for
 from deployments.domain.field_values import FieldValues
 from deployments.models import Deployment, WorkerQueue
 from deployments.queries.editable import why_no_queues
+from workspaces import audit
 from workspaces.models import User
 
 
@@ -39,7 +39,7 @@ def add_queue(*, deployment: Deployment, by: User, name: str, desired: FieldValu
         make_queue(row, name, desired)
         _touch(row, by)
         new = {"worker_queue": name, **{field: desired[field] for field in WORKERS}}
-        record_deployment(row, by, "added a worker queue to", new=new)
+        audit.record(row, by, "added a worker queue to", new=new)
 
 
 def edit_queue(
@@ -58,7 +58,7 @@ def edit_queue(
         refuse_invalid(row, {field: desired[field] for field in changed}, desired)
         row.queues.filter(name=name).update(**columns(row, {field: desired[field] for field in changed}))
         _touch(row, by)
-        record_deployment(
+        audit.record(
             row,
             by,
             "edited a worker queue of",
@@ -77,7 +77,7 @@ def delete_queue(*, deployment: Deployment, by: User, name: str) -> None:
         old = {"worker_queue": name, **queue_settings(queue)}
         queue.delete()
         _touch(row, by)
-        record_deployment(row, by, "deleted a worker queue of", old=old)
+        audit.record(row, by, "deleted a worker queue of", old=old)
 
 
 DEFAULT_STAYS = "The queue default cannot be deleted: tasks that name no queue run there."

@@ -23,7 +23,7 @@ class WorkspaceGone(ActionRefused):
 
 
 class NameTaken(ActionRefused):
-    """Another living Deployment of the Workspace has this name, letter case aside."""
+    """Another existing Deployment of the Workspace has this name, letter case aside."""
 
     code, field = "name_taken", "name"
 
@@ -91,7 +91,7 @@ class EditConflict(ActionRefused):
 
     def __init__(self, now: FieldValues) -> None:
         super().__init__(
-            "Somebody else changed this in the meantime. Look at what is stored now, then try again."
+            "Another person changed this in the meantime. Look at what is stored now, then try again."
         )
         self.now = now
 
@@ -128,7 +128,7 @@ class CodeChanged(ActionRefused):
 
     def __init__(self) -> None:
         super().__init__(
-            "Somebody deployed in the meantime. Look at the difference to what there is now, then try again."
+            "Another person deployed in the meantime. Look at the difference to what there is now, then try again."
         )
 
 
@@ -153,7 +153,7 @@ class GitNotConnected(ActionRefused):
 
 
 class GitChanged(ActionRefused):
-    """Somebody else changed the Git source, or the server shows another key, since the page was shown."""
+    """Another person changed the Git source, or the server shows another key, since the page was shown."""
 
     code = "changed"
 

@@ -10,13 +10,13 @@ from django.db.models.functions import Now
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
 from deployments.actions.refusals import EditConflict, NameTaken
-from deployments.audit import record_deployment
 from deployments.clusters import connections
 from deployments.clusters.options import options_for
 from deployments.domain.field_values import FieldValues
 from deployments.domain.names import name_key
 from deployments.domain.states import Executor
 from deployments.models import Deployment, WorkerQueue
+from workspaces import audit
 from workspaces.models import User
 
 DEFAULT_QUEUE = "default"
@@ -63,7 +63,7 @@ def edit_deployment(*, deployment: Deployment, by: User, shown: FieldValues, des
                 row, now, {name: desired[name] for name in changed if name in WORKERS}, desired
             )
             old = {name: now[name] for name in changed if name in now} | dropped
-            record_deployment(row, by, "edited", old=old, new={name: desired[name] for name in changed})
+            audit.record(row, by, "edited", old=old, new={name: desired[name] for name in changed})
     except IntegrityError as error:
         if "deployment_name_once_per_workspace" not in str(error):
             raise

@@ -7,9 +7,9 @@ from django.db.models.functions import Now
 from deployments.actions.alert_rules import leave_alerts_behind
 from deployments.actions.common import changing, show_again
 from deployments.actions.refusals import ClusterClosed, NameTaken, NotOpenToYou, WorkspaceGone
-from deployments.audit import record_deployment
 from deployments.clusters import connections
 from deployments.models import Cluster, Deployment
+from workspaces import audit
 from workspaces.access import may
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Permission
@@ -33,13 +33,13 @@ def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> D
             if not Cluster.objects.filter(open_to, pk=row.cluster_id).exists():
                 raise ClusterClosed(CLOSED, field="workspace")
             values = {"old": {"workspace": source.name}, "new": {"workspace": to.name}}
-            record_deployment(row, by, "transferred", **values)
+            audit.record(row, by, "transferred", **values)
             leave_alerts_behind(row)
             row.workspace = to
             Deployment.objects.filter(pk=row.pk).update(
                 workspace=to, updated_at=Now(), updated_by=by, changed_at=Now()
             )
-            record_deployment(row, by, "transferred", **values)
+            audit.record(row, by, "transferred", **values)
             transaction.on_commit(lambda: show_again(source, to), robust=True)
     except IntegrityError as error:
         if "deployment_name_once_per_workspace" in str(error):

@@ -4,9 +4,9 @@ from django.db import transaction
 
 from deployments.actions.common import changing, show_again
 from deployments.actions.refusals import NotNow, RuntimeNotOffered
-from deployments.audit import record_deployment
 from deployments.models import Deployment, RuntimeRelease
 from deployments.queries import upgrades
+from workspaces import audit
 from workspaces.models import User
 
 
@@ -25,7 +25,7 @@ def upgrade_runtime(*, deployment: Deployment, by: User, to: RuntimeRelease) -> 
         row.runtime, row.upgrade_from, row.upgrade_error = to, old, ""
         row.save(update_fields=["runtime", "upgrade_from", "upgrade_error"])
         values = {"old": {"runtime": old.version}, "new": {"runtime": to.version}}
-        record_deployment(row, by, "asked to upgrade", **values)
+        audit.record(row, by, "asked to upgrade", **values)
     return True
 
 
@@ -35,7 +35,7 @@ def dismiss_failed_upgrade(*, deployment: Deployment, by: User) -> bool:
     with changing(deployment, by=by) as row:
         if not row.upgrade_error:
             return False
-        record_deployment(row, by, "dismissed the failed upgrade of", old={"reason": row.upgrade_error[:500]})
+        audit.record(row, by, "dismissed the failed upgrade of", old={"reason": row.upgrade_error[:500]})
         row.upgrade_error = ""
         row.save(update_fields=["upgrade_error"])
         transaction.on_commit(lambda: show_again(row.workspace), robust=True)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
 from deployments.actions.refusals import RevisionGone, VariableRefused, VariablesChanged
-from deployments.audit import record_deployment
+from deployments.domain.reserved_variables import reserved
 from deployments.domain.variables import (
     KEY_LENGTH,
     Change,
@@ -22,11 +22,11 @@ from deployments.domain.variables import (
     merged,
     problem_of,
     problem_of_key,
-    reserved,
     restored,
 )
 from deployments.models import Deployment, EnvironmentVariable, VariableRevision
 from deployments.secrets import vault
+from workspaces import audit
 from workspaces.models import User
 
 REVISIONS_KEPT = 50
@@ -200,9 +200,7 @@ def _write(
         sealed=vault.seal_revision(row, latest + 1, desired),
     )
     row.variable_revisions.filter(number__lte=revision.number - REVISIONS_KEPT).delete()
-    record_deployment(
-        row, by, "changed the variables of", new={**_audited(found), "revision": revision.number}
-    )
+    audit.record(row, by, "changed the variables of", new={**_audited(found), "revision": revision.number})
     return revision
 
 

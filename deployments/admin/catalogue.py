@@ -70,13 +70,13 @@ class RuntimeAdmin(OperatorAdmin):
         button(
             "Mark deprecated",
             lambda runtime, by: operators.deprecate(runtime=runtime, by=by),
-            ask="Its maintenance ends: nobody can create a Deployment with it any more. Those that have it keep "
+            ask="Its maintenance ends: no Deployment can be created with it any more. Those that have it keep "
             "running. A later day in “Maintained until” takes this back.",
         ),
         button(
             "Mark yanked",
             lambda runtime, by: operators.set_yanked(runtime=runtime, by=by, yanked=True),
-            ask="It should never have been used: nobody can create a Deployment with it any more. Those that have "
+            ask="It should never have been used: no Deployment can be created with it any more. Those that have "
             "it keep running.",
         ),
         button(

@@ -63,7 +63,7 @@ class ClusterAdmin(OperatorAdmin):
         button(
             "Deregister",
             lambda cluster, by: clusters.deregister(cluster=cluster, by=by),
-            ask="Airdeck forgets how to reach it, and offers it to nobody. Nothing in the cluster is touched. It is "
+            ask="Airdeck forgets how to reach it, and no longer offers it. Nothing in the cluster is touched. It is "
             "refused while Deployments are on it.",
         ),
         export_csv,
@@ -79,9 +79,9 @@ class ClusterAdmin(OperatorAdmin):
         if cluster.kind == Cluster.Kind.LOCAL:
             return "Ready"
         if cluster.checked_at is None:
-            return "Not checked yet: offered to nobody"
+            return "Not checked yet: not offered"
         missing = sum(check["state"] == MISSING for check in cluster.checks)
-        return f"{missing} missing: offered to nobody" if missing else "Ready"
+        return f"{missing} missing: not offered" if missing else "Ready"
 
     def get_urls(self) -> list[Any]:
         """And the page on which an operator says how it is reached."""

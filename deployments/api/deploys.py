@@ -123,14 +123,6 @@ def create(
         )
     if dry_run:
         return Status(200, documents.plan_answer(deployment, upload, queries.difference_of(upload)))
-    git = {
-        "remote": git_remote,
-        "branch": git_branch,
-        "sha": git_sha,
-        "author": git_author,
-        "dirty": git_dirty,
-    }
-    known = {name: value for name, value in git.items() if value}
     try:
         made = actions.deploy_upload(
             deployment=deployment,
@@ -139,11 +131,16 @@ def create(
             seen=None,
             description=description,
             despite_syntax=despite_syntax,
-            git=known,
+            git=_given(remote=git_remote, branch=git_branch, sha=git_sha, author=git_author, dirty=git_dirty),
         )
     except NothingToDeploy as same:
         return Status(200, documents.unchanged(deploy_of(deployment, same.number), deployment))
     return answer(deployment, deploy_of(deployment, made.number), upload)
+
+
+def _given(**facts: str | bool) -> dict[str, str | bool]:
+    """Those facts about where the code came from that are known."""
+    return {name: value for name, value in facts.items() if value}
 
 
 def _by_key(deployment: Deployment, key: UUID) -> Deploy | None:

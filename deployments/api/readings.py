@@ -78,7 +78,7 @@ class Now(Schema):
     tasks_queued: int
     queues: list[QueueLoad]
     lost_queues: list[str]
-    scheduler_heard_at: datetime | None
+    scheduler_heartbeat_at: datetime | None
     workers: int | None
     cpu_millis: int | None
     memory_mib: int | None

@@ -66,7 +66,7 @@ class FailedRunReading:
 
 @dataclass(frozen=True)
 class ImportErrorReading:
-    """One file that does not import, and the last line of what Python said."""
+    """One file that does not import, and the last line of Python's message."""
 
     file: str
     line: str

@@ -81,7 +81,7 @@ class Budget:
 
     @property
     def nothing(self) -> str:
-        """What is said when there is no code in it."""
+        """The sentence when there is no code in it."""
         return nothing_in(self._limits)
 
     def tick(self) -> None:

@@ -1,4 +1,4 @@
-"""Rows of everything that converges. Desired state is written by `actions`; observed state by `status` alone."""
+"""Rows of everything that converges. Desired state is written by `actions`, observed state by `reconciler`."""
 
 from deployments.models.alerts import Alert, AlertChannel, AlertDelivery, AlertRule, AlertSilence
 from deployments.models.clusters import Cluster, RuntimeRelease, WorkerType

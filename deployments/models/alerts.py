@@ -1,5 +1,5 @@
-"""Alerts: who is told of what, what is open, and what was sent. Rules and channels are written by `actions`; alerts and
-deliveries by `reconciler.alerts` and `reconciler.alert_delivery`."""
+"""Alerts: what is watched for, where it is sent, what is open, and what was sent. Rules and channels are written by
+`actions`; alerts and deliveries by `reconciler.alerts` and `reconciler.alert_delivery`."""
 
 import uuid
 
@@ -14,6 +14,7 @@ from deployments.domain.alert_rules import KINDS, ChannelKind, RuleKind
 from deployments.domain.alert_words import Message
 from deployments.models.deployment import Deployment
 from deployments.models.words import choices
+from workspaces.audited import Subject
 from workspaces.models import User, Workspace
 
 
@@ -44,6 +45,11 @@ class AlertChannel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def audit_subject(self) -> Subject:
+        """How audit events name it."""
+        return Subject("alert channel", self.pk, self.name, self.workspace_id)
 
     @property
     def word(self) -> ChannelKind:
@@ -130,7 +136,7 @@ class Alert(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="alerts")
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, null=True, related_name="alerts")
     kind = models.CharField(max_length=20, choices=choices(RuleKind))
-    subject = models.CharField(max_length=300, blank=True)  # a DAG, a queue, a token: what tells two apart
+    subject = models.CharField(max_length=300, blank=True)  # a DAG, a queue, a token: what distinguishes two
     headline = models.CharField(max_length=400)
     sentence = models.CharField(max_length=1000, blank=True)
     opened_at = models.DateTimeField(db_default=Now())
@@ -172,7 +178,7 @@ class Alert(models.Model):
 
     @property
     def is_silenced(self) -> bool:
-        """Whether somebody silenced it, and that time is not over."""
+        """Whether a person silenced it, and that time is not over."""
         return self.silenced_until is not None and self.silenced_until > timezone.now()
 
 

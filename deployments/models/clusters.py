@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from deployments.domain.spec import RuntimeSpec, Size
+from workspaces.audited import Subject
 from workspaces.models import Workspace
 
 MISSING = "missing"  # the state of a check: something without which nothing can run there
@@ -73,6 +74,11 @@ class Cluster(models.Model):
         return self.name
 
     @property
+    def audit_subject(self) -> Subject:
+        """How audit events name it."""
+        return Subject("cluster", self.pk, self.name)
+
+    @property
     def silent_since(self) -> datetime | None:
         """Since when its observer receives nothing of it; None while it does, and for the seconds that a restart
         takes."""
@@ -107,6 +113,11 @@ class RuntimeRelease(models.Model):
 
     def __str__(self) -> str:
         return self.spec.label
+
+    @property
+    def audit_subject(self) -> Subject:
+        """How audit events name it."""
+        return Subject("runtime", self.pk, str(self))
 
     @property
     def spec(self) -> RuntimeSpec:

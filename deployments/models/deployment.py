@@ -13,6 +13,7 @@ from deployments.domain.spec import Size, au_size
 from deployments.domain.states import Executor, Status
 from deployments.models.clusters import Cluster, RuntimeRelease, WorkerType
 from deployments.models.words import choices
+from workspaces.audited import Subject
 from workspaces.models import User, Workspace
 
 UNKNOWN_AFTER = timedelta(seconds=120)  # no data for two minutes is Unknown, never the last value
@@ -130,6 +131,11 @@ class Deployment(models.Model):
         return self.url
 
     @property
+    def audit_subject(self) -> Subject:
+        """How audit events name it."""
+        return Subject("deployment", self.pk, self.name, self.workspace_id)
+
+    @property
     def executor_label(self) -> str:
         """The executor's word."""
         return Executor(self.executor).label
@@ -187,7 +193,7 @@ class Deployment(models.Model):
                 or "Check that it runs and that the observer and a worker run."
             )
             return (
-                f"Nothing was heard from cluster {self.cluster.name} since {self.fresh_at:%Y-%m-%d %H:%M:%S} UTC. "
+                f"No answer from cluster {self.cluster.name} since {self.fresh_at:%Y-%m-%d %H:%M:%S} UTC. "
                 f"{advice}"
             )
         if self.shown_status is Status.HIBERNATING:

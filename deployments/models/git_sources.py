@@ -1,5 +1,5 @@
 """Where a Deployment's code comes from by itself: a branch of a Git repository. `actions.git_sources` writes what is
-wanted; `reconciler.git_sources` what was found."""
+desired; `reconciler.git_sources` what was found."""
 
 from django.db import models
 from django.utils import timezone
@@ -29,7 +29,7 @@ class GitSource(models.Model):
     has_hook = models.BooleanField(default=False)
     asked_at = models.DateTimeField(null=True)  # a person asked for the newest commit to be deployed
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    revision = models.PositiveIntegerField(default=1)  # grows with every change of the above but `wanted_…`
+    revision = models.PositiveIntegerField(default=1)  # grows with every change of the above but `asked_…`
     updated_at = models.DateTimeField(auto_now_add=True)
     updated_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
 

@@ -47,7 +47,8 @@ class LatestReading(models.Model):
         default=list
     )  # names of queues in which tasks wait and that no worker serves
     heartbeats = models.JSONField(default=dict)  # age in seconds at `at`, by component
-    scheduler_heard_at = models.DateTimeField(null=True)  # its newest heartbeat, by the console's clock
+    # Of its newest heartbeat, by the console's clock. The column has the name that version 0.1.0 began with.
+    scheduler_heartbeat_at = models.DateTimeField(null=True, db_column="scheduler_heard_at")
     workers = models.PositiveSmallIntegerField(null=True)  # Celery workers that were there at `at`
     cpu_millis = models.PositiveIntegerField(null=True)  # thousandths of a core, since the reading before
     memory_mib = models.PositiveIntegerField(null=True)

@@ -1,4 +1,4 @@
-"""Connecting to a host that somebody named: its name is resolved once, each address it has is judged, and one of those
+"""Connecting to a host that a person named: its name is resolved once, each address it has is judged, and one of those
 very addresses is connected to."""
 
 import socket

@@ -25,7 +25,7 @@ LINE_LENGTH = 200
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `status` is None when there was no answer; `line` says what the server, or we, said."""
+    """What came back. `status` is None when there was no answer; `line` is the sentence of the server, or ours."""
 
     status: int | None
     line: str

@@ -186,7 +186,7 @@ def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpR
     compared = queries.compared(found)
     files = compared.manifest.files if compared.manifest else ()
     row = shown.row(found, deployment)
-    settled = not found.is_under_way and not _not_now(deployment)
+    can_change = not found.is_under_way and not _not_now(deployment)
     failed = found.state is DeployStatus.FAILED
     context = _context(
         request,
@@ -201,10 +201,10 @@ def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpR
         files=files[: shown.FILES_SHOWN],
         more_files=max(0, len(files) - shown.FILES_SHOWN),
         back_url=deployment.url_for("deploy_back", number)
-        if settled and not row["current"] and not failed and found.is_kept
+        if can_change and not row["current"] and not failed and found.is_kept
         else "",
         anyway_url=deployment.url_for("deploy_anyway", number)
-        if settled and failed and found.syntax_count and found.manifest
+        if can_change and failed and found.syntax_count and found.manifest
         else "",
         log_url=f"{deployment.url_for('logs')}?component=dag-processor",
     )

@@ -1,4 +1,4 @@
-"""The home of a Workspace: what needs somebody, what was looked at last, and what ran in a day."""
+"""The home of a Workspace: what needs attention, what was looked at last, and what ran in a day."""
 
 from django.http import HttpResponse
 from django.shortcuts import render

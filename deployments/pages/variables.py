@@ -27,7 +27,8 @@ from deployments.actions.variables import (
 )
 from deployments.domain import dotenv
 from deployments.domain.proxies import uses_proxy
-from deployments.domain.variables import Difference, difference, merged, reserved, restored
+from deployments.domain.reserved_variables import reserved
+from deployments.domain.variables import Difference, difference, merged, restored
 from deployments.forms.variables import (
     BaseRevisionForm,
     EditVariableForm,
@@ -172,7 +173,7 @@ def _set(
 
 
 def _who_changed(row: EnvironmentVariable) -> str:
-    who = row.updated_by.label if row.updated_by else "Somebody"
+    who = row.updated_by.label if row.updated_by else "Someone"
     return f"{who} changed {row.key} after you opened this page. Open it again to see what there is now."
 
 

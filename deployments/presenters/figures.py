@@ -99,10 +99,10 @@ def _stale(deployment: Deployment, reading: LatestReading | None) -> str:
     if reading is None or reading.is_fresh:
         return ""
     if deployment.hibernating:
-        return "It hibernates. These figures are from before."
+        return "This Deployment hibernates. These figures are from before that."
     return (
         reading.problem
-        or "Nothing was read of it since. Check that it is Healthy and that the observer runs."
+        or "It has not been read since then. Check that it is Healthy and that the observer runs."
     )
 
 
@@ -167,10 +167,10 @@ def _memory(mib: int) -> str:
 
 
 def _heartbeat(reading: LatestReading, now: datetime) -> Tile:
-    heard = reading.scheduler_heard_at
-    if heard is None:
+    heartbeat_at = reading.scheduler_heartbeat_at
+    if heartbeat_at is None:
         return Tile("Scheduler", "–", "no heartbeat yet")
-    age = now - heard
+    age = now - heartbeat_at
     seconds = max(0.0, age.total_seconds())
     return Tile(
         "Scheduler",

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.conf import settings
 
-from deployments.git.keys import fingerprint
 from deployments.models import Deploy, Deployment, GitSource
+from deployments.outgoing.git.keys import fingerprint
 
 SHORT = 8  # characters of a commit's hash
 

@@ -34,7 +34,7 @@ def mark_of(deployment: Deployment) -> str:
 
 
 def needs_attention(deployment: Deployment) -> bool:
-    """Whether a person should look at it: it fails, is stalled, or nothing is heard of it."""
+    """Whether a person should look at it: it fails, is stalled, or there is no news of it."""
     return mark_of(deployment) in {"bad", "warn"} or deployment.shown_status is Status.UNKNOWN
 
 

@@ -15,13 +15,13 @@ from deployments.models import AlertRule, Deploy, Deployment
 from deployments.queries.durations import attach
 from workspaces.models import ApiToken, Workspace
 
-SETTLED = frozenset({Status.HEALTHY, Status.HIBERNATING})
+STEADY_STATUSES = frozenset({Status.HEALTHY, Status.HIBERNATING})
 HISTORY = timedelta(days=30)  # an older deploy is no news
 
 
 @dataclass(frozen=True)
 class Firing:
-    """Something that a rule is about. `subject` tells two of one rule apart."""
+    """Something that a rule is about. `subject` distinguishes two of one rule."""
 
     headline: str  # without a full stop
     sentence: str = ""
@@ -59,7 +59,7 @@ def unhealthy(watched: Watched, now: datetime) -> Mapping[Key, Look]:
         firing: tuple[Firing, ...] = ()
         if status is Status.UNHEALTHY and now - row.status_since >= timedelta(minutes=rule.amount or 0):
             firing = (Firing(f"{one_line(row.name)} is Unhealthy", row.status_reason, path=row.url),)
-        looks[_key(rule, row)] = Look(status in SETTLED, firing)
+        looks[_key(rule, row)] = Look(status in STEADY_STATUSES, firing)
     return looks
 
 
@@ -119,7 +119,7 @@ def runtime_ending(watched: Watched, now: datetime) -> Mapping[Key, Look]:
         end = runtime.maintained_until
         if runtime.yanked or end <= now.date() + timedelta(days=rule.amount or 0):
             words = (
-                runtime.warning or f"It gets no more fixes after {end.day} {end:%B %Y}. Upgrade it before."
+                runtime.warning or f"It gets no more fixes after {end.day} {end:%B %Y}. Upgrade before then."
             )
             headline = f"Runtime {runtime.version} of {one_line(row.name)} " + (
                 "was withdrawn"

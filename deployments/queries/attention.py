@@ -1,4 +1,4 @@
-"""What in a Workspace somebody should look at, and what its Airflows did in a day. A fixed number of queries each."""
+"""What in a Workspace a person should look at, and what its Airflows did in a day. A fixed number of queries each."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -19,8 +19,8 @@ TOKEN_ENDS = timedelta(days=14)
 
 
 def candidates(workspace: Workspace) -> list[Deployment]:
-    """Deployments of which something may need somebody, with their readings and their progress: what fails, what is
-    under way, what was not heard of, what has files that do not import or tasks that no worker takes, and what runs on
+    """Deployments that may need attention, with their readings and their progress: what fails, what is
+    under way, what gives no news, what has files that do not import or tasks that no worker takes, and what runs on
     a runtime that ends. At most MOST, by name. One query, four more while something is under way."""
     soon = timezone.now().date() + RUNTIME_ENDS
     rows = existing(workspace).alias(shown=Deployment.shown_status_in_sql())

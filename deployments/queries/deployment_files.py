@@ -21,8 +21,9 @@ from deployments.domain.deployment_file import (
 )
 from deployments.domain.deployment_plan import KEYS, QUEUE_KEYS, Defaults, PlanLine, complete, differences
 from deployments.domain.names import name_key
+from deployments.domain.reserved_variables import reserved
 from deployments.domain.states import Executor
-from deployments.domain.variables import Setting, problem_of, problem_of_all, problem_of_key, reserved
+from deployments.domain.variables import Setting, problem_of, problem_of_all, problem_of_key
 from deployments.models import Cluster, Deployment, HibernationSchedule
 from deployments.queries import upgrades
 from deployments.secrets import vault
@@ -52,10 +53,10 @@ def document_of(deployment: Deployment, *, template: bool = False) -> dict[str, 
 
 
 def target_of(workspace: Workspace, file: DeploymentFile) -> Deployment | None:
-    """The living Deployment of the Workspace that the file is about: the one whose release name it holds, else the one
-    of its name. None when there is none."""
-    living = Deployment.objects.filter(workspace=workspace, deleted_at__isnull=True)
-    rows = living.select_related("workspace", "cluster", "runtime", "updated_by")
+    """The existing Deployment of the Workspace that the file is about: the one whose release name it holds, else the
+    one of its name. None when there is none."""
+    existing = Deployment.objects.filter(workspace=workspace, deleted_at__isnull=True)
+    rows = existing.select_related("workspace", "cluster", "runtime", "updated_by")
     found = rows.filter(release_name=file.release_name).first() if file.release_name else None
     return found or rows.filter(name_key=name_key(file.name)).first()
 

@@ -62,7 +62,7 @@ def existing(workspace: Workspace) -> QuerySet[Deployment]:
 
 
 def name_taken(workspace: Workspace, name: str) -> bool:
-    """Whether a living Deployment of the Workspace has this name, letter case aside."""
+    """Whether an existing Deployment of the Workspace has this name, letter case aside."""
     return existing(workspace).filter(name_key=name_key(name)).exists()
 
 

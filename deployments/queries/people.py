@@ -24,7 +24,7 @@ NO_PEOPLE: People = {}
 
 
 def people_of(workspaces: list[UUID]) -> dict[UUID, People]:
-    """Who may come into the Airflows of each Workspace: nobody while it is suspended, and nobody whose account is
+    """Who may come into the Airflows of each Workspace: no one while it is suspended, and no one whose account is
     blocked. One query, however many Workspaces."""
     found: dict[UUID, dict[str, tuple[str, float]]] = defaultdict(dict)
     ended = AirflowSignOut.objects.filter(user=OuterRef("user_id")).values("at")

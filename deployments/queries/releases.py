@@ -1,9 +1,10 @@
 """From rows to the frozen Release that a data plane receives."""
 
 from deployments.domain.code_manifest import CodeVersion
+from deployments.domain.reserved_variables import reserved
 from deployments.domain.spec import QueueSpec, Release
 from deployments.domain.states import Executor
-from deployments.domain.variables import reserved, takes_effect
+from deployments.domain.variables import takes_effect
 from deployments.models import Deployment, WorkerQueue
 from deployments.queries.packages import digest_of
 

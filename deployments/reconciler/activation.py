@@ -14,11 +14,12 @@ from console.kit.failpoints import failpoint
 from deployments.dataplane.code import CodeStore
 from deployments.dataplane.contract import DataPlaneError, Driver
 from deployments.domain.deploy_states import ACTIVATED, READ, UNDER_WAY, DeployStatus
-from deployments.domain.states import StepState
+from deployments.domain.states import Status, StepState
 from deployments.models import Deploy, Deployment
 from deployments.reconciler import images, retention
 from deployments.reconciler.deploy_rows import desire, fail, move, ref_of, step
 from deployments.reconciler.leases import Claim
+from deployments.reconciler.plan import Verdict
 
 logger = structlog.get_logger(__name__)
 
@@ -27,15 +28,15 @@ LOOK_SECONDS = 2.0  # while something is waited for
 PROBLEMS_KEPT = 50
 
 
-def settle(claim: Claim, driver: Driver, *, healthy: bool, asleep: bool = False, reason: str = "") -> float:
-    """After the Release was applied: note down what is active, and what Airflow says of it. `asleep` says that nothing
-    runs because nothing should; `reason` why it is neither. Seconds until the next look; infinite when there is nothing
-    to look for."""
+def settle(claim: Claim, driver: Driver, verdict: Verdict) -> float:
+    """After the Release was applied: note down what is active, and what Airflow says of it. Seconds until the next
+    look; infinite when there is nothing to look for."""
     deployment = claim.deployment
+    healthy, asleep = (verdict.status is each for each in (Status.HEALTHY, Status.HIBERNATING))
     store = driver.code(ref_of(deployment))
     if store is None:
         return math.inf
-    under_way = note_activated(claim, store, rolled_out=healthy or asleep, reason=reason)
+    under_way = note_activated(claim, store, rolled_out=healthy or asleep, reason=verdict.reason)
     activating = any(each.status == DeployStatus.ACTIVATING for each in under_way)
     deploy = _to_watch(deployment) if deployment.code_version else None
     if deploy is None:

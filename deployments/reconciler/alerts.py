@@ -130,7 +130,7 @@ def _move_all(
                 elif decision.move in {Move.RESOLVE, Move.CLOSE}:
                     quiet = look.quiet or subject in look.vanished or decision.move is Move.CLOSE
                     moves += _resolve(rule, alert, quiet=quiet)
-        except IntegrityError:  # another process opened it, or somebody removed the rule or the Deployment
+        except IntegrityError:  # another process opened it, or a person removed the rule or the Deployment
             continue
         except Exception:
             logger.exception("alert_move_failed", rule=str(rule.pk), move=decision.move)

@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from deployments.audit import record_deployment
 from deployments.dataplane.contract import Ref
 from deployments.domain.code_project import plugins_digest
 from deployments.domain.deploy_states import DeployStatus
@@ -17,6 +16,7 @@ from deployments.domain.states import StepState
 from deployments.models import Deploy, Deployment, DeployStep
 from deployments.reconciler import recording
 from deployments.reconciler.leases import Claim
+from workspaces import audit
 
 logger = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ def fail(claim: Claim, deploy: Deploy, key: str, sentence: str, **values: Any) -
     text = sentence[:1000]
     if move(claim, deploy, status=DeployStatus.FAILED, sentence=text, finished_at=Now(), **values):
         step(deploy, key, StepState.FAILED, text)
-        record_deployment(
+        audit.record(
             claim.deployment, None, "gave up a deploy to", new={"deploy": deploy.number, "reason": text}
         )
         logger.info("deploy_failed", deploy=deploy.number)

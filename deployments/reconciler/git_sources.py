@@ -27,9 +27,9 @@ from deployments.actions.refusals import GitChanged, NothingToDeploy, NotNow
 from deployments.dataplane.contract import DataPlaneError
 from deployments.domain.deploy_states import DESIRED, DeploySource
 from deployments.domain.public_hosts import REPOSITORIES
-from deployments.git import ask
-from deployments.git.wish import GitRefused, GitWish, RefusalKind
 from deployments.models import Deploy, GitSource
+from deployments.outgoing.git import ask
+from deployments.outgoing.git.wish import GitRefused, GitWish, RefusalKind
 from deployments.reconciler import recording
 from deployments.secrets import vault
 

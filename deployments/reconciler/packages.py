@@ -23,7 +23,7 @@ from deployments.reconciler.leases import Claim
 logger = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0  # while something is resolved or installed
-TROUBLED_SECONDS = 5.0  # while it cannot be
+RETRY_SECONDS = 5.0  # while it cannot be
 UPGRADE_TRIES = 8  # passes that an upgrade waits for packages that cannot be had now
 GONE = "What its requirements.txt asked for is not kept any more. Deploy its code again."
 
@@ -108,7 +108,7 @@ def look_ahead(claim: Claim, driver: Driver) -> float:
         except PackagesRefused:
             continue
         except DataPlaneError:
-            soon = min(soon, TROUBLED_SECONDS)
+            soon = min(soon, RETRY_SECONDS)
         else:
             soon = min(soon, LOOK_SECONDS) if waiting else soon
     return soon

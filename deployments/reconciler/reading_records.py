@@ -172,7 +172,7 @@ def _latest(
         ],
         "lost_queues": _lost_queues(row.deployment, found),
         "heartbeats": dict(found.heartbeats),
-        "scheduler_heard_at": _heard(row.deployment, scheduler, at),
+        "scheduler_heartbeat_at": _heartbeat_at(row.deployment, scheduler, at),
         "workers": gauges["workers"],
         "cpu_millis": gauges["cpu_millis"],
         "memory_mib": gauges["memory_mib"],
@@ -181,13 +181,13 @@ def _latest(
     }
 
 
-def _heard(deployment: Deployment, age: float | None, at: datetime) -> datetime | None:
+def _heartbeat_at(deployment: Deployment, age: float | None, at: datetime) -> datetime | None:
     """When a heartbeat came. While something changes, such as while it wakes, one from before that says nothing."""
     if age is None:
         return None
-    heard = at - timedelta(seconds=age)
-    is_changing = deployment.status == Status.DEPLOYING and heard < deployment.status_since
-    return None if is_changing else heard
+    beat_at = at - timedelta(seconds=age)
+    is_changing = deployment.status == Status.DEPLOYING and beat_at < deployment.status_since
+    return None if is_changing else beat_at
 
 
 def _lost_queues(deployment: Deployment, found: Reading) -> list[str]:

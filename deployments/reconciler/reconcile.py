@@ -5,6 +5,7 @@ A pass is: claim -> observe -> plan -> one step -> observe -> record. Everything
 and in the data plane; nothing is remembered between passes.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -192,27 +193,23 @@ def _apply_pass(claim: Claim) -> Record:
     release = release_of(deployment, queues)
     workers = {q.name: q.desired_workers for q in queues}
     ref = ref_of(deployment)
-    progress: Progress | None = None
     steps = driver.create_steps(release)
-    operation = _operation(deployment)
+    attempt = Attempt(_operation(deployment), steps)
     try:
         waiting = packages.follow(claim, driver)
         if deployment.code_requirements:
             release = release_of(deployment, queues)  # with packages that were resolved just now
-        observation = driver.observe(ref)
-        failpoint("reconcile.after_observe")
         if waiting:
-            progress = Progress(steps[0].key, Outcome.WAITING, waiting)
-        elif plan.needs_apply(release, observation, workers) or deploys.is_lost(claim, driver):
-            progress = driver.apply(ref, release, vault.read(deployment), workers)
-            failpoint("reconcile.after_apply")
-            observation = driver.observe(ref)
+            progress: Progress | None = Progress(steps[0].key, Outcome.WAITING, waiting)
+            observation = _observed(driver, ref)
+        else:
+            progress, observation = _take_a_step(claim, driver, ref, release, workers)
         if observation.signs_in:
             people.write(claim, driver, ref)
     except UpgradeFailed as error:
-        return failures.upgrade_failed(claim, error, Attempt(operation, steps))
+        return failures.upgrade_failed(claim, error, attempt)
     except DataPlaneError as error:
-        return failures.failed(claim, error, Attempt(operation, steps))
+        return failures.failed(claim, error, attempt)
     verdict = plan.verdict(
         release=release,
         observation=observation,
@@ -220,14 +217,12 @@ def _apply_pass(claim: Claim) -> Record:
         was_healthy=deployment.first_healthy_at is not None,
     )
     driver.upkeep(ref)
-    healthy, asleep = (verdict.status is each for each in (Status.HEALTHY, Status.HIBERNATING))
-    soon = min(soon, activation.settle(claim, driver, healthy=healthy, asleep=asleep, reason=verdict.reason))
+    soon = min(soon, activation.settle(claim, driver, verdict))
     scaled = _scale(queues, observation)
-    more = any(record.desired_workers != workers.get(record.name) for record in scaled)
     return Record(
         verdict,
-        min(soon, _next_look(driver, ref, release, observation, verdict, progress, scaled, more=more)),
-        operation=operation,
+        min(soon, _next_look(driver, ref, release, observation, verdict, progress, scaled, workers)),
+        operation=attempt.operation,
         step_names=steps,
         progress=None if observation.unreachable_reason else _shown_progress(progress, steps, verdict),
         notices=progress.notices if progress else (),
@@ -238,6 +233,24 @@ def _apply_pass(claim: Claim) -> Record:
     )
 
 
+def _take_a_step(
+    claim: Claim, driver: Driver, ref: Ref, release: Release, workers: Mapping[str, int]
+) -> tuple[Progress | None, Observation]:
+    """One step towards the Release where what is observed differs, and what is observed then. Raises DataPlaneError."""
+    observation = _observed(driver, ref)
+    if not plan.needs_apply(release, observation, workers) and not deploys.is_lost(claim, driver):
+        return None, observation
+    progress = driver.apply(ref, release, vault.read(claim.deployment), workers)
+    failpoint("reconcile.after_apply")
+    return progress, driver.observe(ref)
+
+
+def _observed(driver: Driver, ref: Ref) -> Observation:
+    observation = driver.observe(ref)
+    failpoint("reconcile.after_observe")
+    return observation
+
+
 def _next_look(
     driver: Driver,
     ref: Ref,
@@ -246,12 +259,12 @@ def _next_look(
     verdict: Verdict,
     progress: Progress | None,
     scaled: tuple[QueueRecord, ...],
-    *,
-    more: bool,
+    workers: Mapping[str, int],
 ) -> float:
-    """In how many seconds to look again."""
+    """In how many seconds to look again. `workers` are those of each queue that this pass asked for."""
     if observation.unreachable_reason:
-        return plan.REST_TROUBLED
+        return plan.REST_UNREACHABLE
+    more = any(record.desired_workers != workers.get(record.name) for record in scaled)
     if ADDRESS in driver.details(ref) and not more:
         return min(
             plan.REST_ADDRESS, _rest(driver, release, verdict, progress, scaled, editable=observation.ready)

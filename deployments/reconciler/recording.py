@@ -14,7 +14,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit import events
-from deployments.audit import record_deployment
 from deployments.dataplane.contract import Component, Leftover, Progress, StepName
 from deployments.domain.states import Operation, Status
 from deployments.models import Cluster, ComponentStatus, Deployment, GitSource, StatusChange, WorkerQueue
@@ -23,6 +22,7 @@ from deployments.reconciler import reading_records, steps, upgrades
 from deployments.reconciler.leases import Claim, next_due
 from deployments.reconciler.plan import Verdict
 from deployments.secrets import vault
+from workspaces import audit
 
 logger = structlog.get_logger(__name__)
 
@@ -181,9 +181,9 @@ def _write_parts(row: Deployment, entry: Record) -> bool:
     for queue in entry.queues:
         _write_queue(row, queue)
     if entry.signs_in and not row.signs_in and row.first_healthy_at is not None:
-        record_deployment(row, None, "took over the sign-in of", new={"sign-in": SIGN_IN_TAKEN_OVER})
+        audit.record(row, None, "took over the sign-in of", new={"sign-in": SIGN_IN_TAKEN_OVER})
     for notice in entry.notices:
-        record_deployment(row, None, "repaired", new={"repair": notice[:1000]})
+        audit.record(row, None, "repaired", new={"repair": notice[:1000]})
     if entry.gone:
         vault.forget(row)
         GitSource.objects.filter(deployment=row).delete()

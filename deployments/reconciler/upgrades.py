@@ -5,9 +5,9 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Now
 
-from deployments.audit import record_deployment
 from deployments.models import Deployment
 from deployments.queries.upgrades import sentence
+from workspaces import audit
 
 
 def give_up(row: Deployment, why: str) -> None:
@@ -27,10 +27,10 @@ def give_up(row: Deployment, why: str) -> None:
         "old": {"runtime": failed},
         "new": {"runtime": old.version, "reason": why[:500]},
     }
-    record_deployment(row, None, "gave up the upgrade of", **values)
+    audit.record(row, None, "gave up the upgrade of", **values)
 
 
 def completed(row: Deployment) -> None:
     """Everything answers on the new runtime: there is no way back any more, and none is needed."""
     Deployment.objects.filter(pk=row.pk).update(upgrade_from=None)
-    record_deployment(row, None, "upgraded", new={"runtime": row.runtime.version})
+    audit.record(row, None, "upgraded", new={"runtime": row.runtime.version})

@@ -61,7 +61,7 @@ def badge(status: Status | str) -> SafeString:
 
 
 NOTHING_TO_EXPLAIN = {Status.HEALTHY, Status.HIBERNATING, Status.DELETED}
-UNHEARD = "triangle-alert"
+SILENT = "triangle-alert"
 STALLED = Appearance("warn", "triangle-alert")
 FAILING = Appearance("bad", "octagon-x")
 PHASE_APPEARANCE = {
@@ -82,18 +82,18 @@ def stage(deployment: Deployment) -> str:
     elif deployment.first_healthy_at is None:
         words.append("creating")
     words += ["asleep"] if deployment.hibernating else []
-    words += ["trouble"] if deployment.upgrade_error else []
+    words += ["not-upgraded"] if deployment.upgrade_error else []
     words += ["failing"] if deployment.failures else []
     words += ["busy"] if deployment.shown_status in BUSY else []
     return "-".join(words)
 
 
-def _unheard(deployment: Deployment, status: Status) -> SafeString:
+def _silent(deployment: Deployment, status: Status) -> SafeString:
     """The sign that the word beside it is from before its cluster fell silent; nothing while it answers."""
     since = deployment.cluster.silent_since
     if since is None or status in {Status.UNKNOWN, Status.DELETED}:
         return SafeString("")
-    return format_html('<span class="unheard">{} Not heard for {}</span>', icon(UNHEARD), elapsed(since))
+    return format_html('<span class="silent">{} No news for {}</span>', icon(SILENT), elapsed(since))
 
 
 @register.simple_tag
@@ -103,14 +103,14 @@ def status_badge(deployment: Deployment, staged: bool = False) -> SafeString:
     page at which stage the Deployment is."""
     stage_mark = format_html('<span hidden data-stage-now="{}"></span>', stage(deployment)) if staged else ""
     status = deployment.shown_status
-    unheard = _unheard(deployment, status)
+    silent = _silent(deployment, status)
     if status in NOTHING_TO_EXPLAIN:
-        return format_html("{}{}{}", badge(status), unheard, stage_mark)
+        return format_html("{}{}{}", badge(status), silent, stage_mark)
     step_progress = deployment.step_progress
     return format_html(
         '{}{}{}{}<a class="why" href="{}">Why?<span class="sr"> {} is {}</span></a>{}{}',
         _badge(PHASE_APPEARANCE.get(deployment.phase, STATUS_APPEARANCE[status]), deployment.shown_label),
-        unheard,
+        silent,
         _badge(FAILING, "Failing") if deployment.failing else "",
         _badge(STALLED, "Stalled") if step_progress and step_progress.stalled else "",
         deployment.url_for("why"),

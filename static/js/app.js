@@ -54,10 +54,10 @@
   // Speaks once per change: the region says what to say in data-announce
   let spoken = new Map(all("[data-announce]").map((each) => [each.dataset.subject, each.dataset.announce]));
   addEventListener("htmx:afterSettle", (event) => {
-    const said = all("[data-announce]", event.target.parentNode ?? document)[0];
-    if (!said || spoken.get(said.dataset.subject) === said.dataset.announce) return;
-    spoken.set(said.dataset.subject, said.dataset.announce);
-    document.getElementById("announce").textContent = said.dataset.announce;
+    const region = all("[data-announce]", event.target.parentNode ?? document)[0];
+    if (!region || spoken.get(region.dataset.subject) === region.dataset.announce) return;
+    spoken.set(region.dataset.subject, region.dataset.announce);
+    document.getElementById("announce").textContent = region.dataset.announce;
   });
 
   // A pushed badge names the stage its Deployment is at. What may be done changes with it, so a page that was drawn for
@@ -72,12 +72,12 @@
   addEventListener("htmx:afterSettle", restage);
   ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((name) => addEventListener(name, () => { asked = ""; }));
 
-  // The tab says what the badges say: of the Deployment, or of how many in the list somebody should look at.
+  // The tab says what the badges say: of the Deployment, or of how many in the list a person should look at.
   const tab = document.getElementById("tab");
   let shown = document.title, title = tab && shown.slice(tab.dataset.before.length);
   const markOf = (badges) => {
     const tones = all(".badge", badges).map((each) => each.dataset.tone);
-    return tones.includes("bad") ? "bad" : tones.includes("warn") || badges.querySelector(".unheard") ? "warn" : tones[0];
+    return tones.includes("bad") ? "bad" : tones.includes("warn") || badges.querySelector(".silent") ? "warn" : tones[0];
   };
   const wordOf = (badges, mark) => {
     const word = (badges.querySelector(`.badge[data-tone=${mark}]`) ?? badges.querySelector(".badge")).textContent.trim();
@@ -135,7 +135,7 @@
     if (menu && event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false;
   });
 
-  // Keys: Ctrl or Cmd with K searches, / goes to the page's filter, ? shows the keys. None while somebody types.
+  // Keys: Ctrl or Cmd with K searches, / goes to the page's filter, ? shows the keys. None while a person types.
   const finder = document.querySelector("[data-keys]");
   const TYPED = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
   let keys = null;

@@ -124,7 +124,7 @@
   // What a person drops: folders are walked, a file is an archive.
   const walk = async (entry, path, found) => {
     if (entry.isFile) { found.set(path, await new Promise((done, fail) => { entry.file(done, fail); })); return; }
-    if (isOut(usualRules, path, true)) return; // thousands of files that nobody asks for
+    if (isOut(usualRules, path, true)) return; // thousands of files that are never deployed
     const reader = entry.createReader(), next = () => new Promise((done, fail) => { reader.readEntries(done, fail); });
     for (let some = await next(); some.length; some = await next()) {
       for (const each of some) await walk(each, path ? `${path}/${each.name}` : each.name, found);

@@ -1,5 +1,5 @@
-// The log page follows its component: new lines are asked for every second and put at the end. Whoever scrolls up is
-// left in peace, and told how much is new. Without this script the page shows the lines as of its loading.
+// The log page follows its component: new lines are asked for every second and put at the end. After a person
+// scrolls up the page stays where it is, and says how much is new. Without this script the page shows the lines as of its loading.
 "use strict";
 (() => {
   const MOST_LINES = 5000, NEAR = 32, EVERY = 1000, AGAIN = 5000, PATIENCE = 5000, AT_ONCE = 100;
@@ -17,7 +17,7 @@
       this.#box.addEventListener("touchmove", () => this.#pause(), { passive: true });
       this.#box.addEventListener("keydown", (event) => {
         if (up(event)) this.#pause();
-        else if (event.key === "End" && !this.#following) this.#follow(); // where nothing moves, no scroll is told
+        else if (event.key === "End" && !this.#following) this.#follow(); // where nothing moves, no scroll is reported
       });
       this.#box.addEventListener("pointerdown", (event) => { if (event.offsetX > this.#box.clientWidth) this.#pause(); });
       this.#box.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -80,7 +80,7 @@
       this.#adding = true;
       requestAnimationFrame(() => {
         this.#adding = false;
-        if (!this.#following) return; // paused meanwhile: nothing moves any more
+        if (!this.#following) return; // paused since: nothing moves any more
         this.#box.append(...this.#waiting.splice(0, AT_ONCE));
         for (let surplus = this.#box.childElementCount - MOST_LINES; surplus > 0; surplus--) this.#box.firstElementChild.remove();
         this.#toEnd();
@@ -107,22 +107,22 @@
       try {
         const answer = await fetch(`${log}&${new URLSearchParams({ after: cursor, carry })}`, { redirect: "manual", signal: this.#asking.signal });
         if (answer.type === "opaqueredirect") return this.#stop("You are signed out. Reload the page.");
-        if (answer.status === 503) return this.#trouble(await answer.text());
+        if (answer.status === 503) return this.#problem(await answer.text());
         if (answer.status === 403 || answer.status === 404) return this.#stop("It is no longer there, or no longer yours to read. Reload the page.");
-        if (!answer.ok) return this.#trouble(`Airdeck answered with an error (${answer.status}).`);
+        if (!answer.ok) return this.#problem(`Airdeck answered with an error (${answer.status}).`);
         const html = await answer.text();
         this.#root.dataset.cursor = answer.headers.get("X-Log-Cursor") ?? "";
         this.#root.dataset.carry = answer.headers.get("X-Log-Carry") ?? "";
-        this.#trouble("");
+        this.#problem("");
         this.#receive(html);
         return answer.headers.has("X-Log-More") ? 0 : EVERY;
       } catch {
-        return this.#ended ? 0 : this.#trouble(navigator.onLine ? "Airdeck did not answer within 5 s." : "This computer is offline.");
+        return this.#ended ? 0 : this.#problem(navigator.onLine ? "Airdeck did not answer within 5 s." : "This computer is offline.");
       } finally {
         clearTimeout(late);
       }
     }
-    #trouble(text) {
+    #problem(text) {
       const place = this.#root.querySelector("[data-log-problem]");
       if (!text) { if (place.firstChild) place.replaceChildren(); return EVERY; }
       const shown = place.querySelector("[data-text]");
@@ -132,7 +132,7 @@
       }
       return AGAIN;
     }
-    #stop(text) { this.#trouble(text); this.#ended = true; return 0; }
+    #stop(text) { this.#problem(text); this.#ended = true; return 0; }
   }
 
   let log = null;

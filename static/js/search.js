@@ -41,7 +41,7 @@ globalThis.airdeckKeys ??= (() => {
     const drawn = () => {
       choose(options()[0]);
       dialog.querySelector(".palette__none").hidden = Boolean(chosen);
-      dialog.querySelector("[data-spoken]").textContent = list.firstElementChild?.dataset.said ?? "";
+      dialog.querySelector("[data-spoken]").textContent = list.firstElementChild?.dataset.summary ?? "";
       if (waits && answered()) chosen?.click();
       waits = false;
     };

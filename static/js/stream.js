@@ -1,7 +1,7 @@
 // One event stream for all tabs of a browser. Over HTTP/1.1 a browser opens six connections to a host, so a stream in
 // each tab would leave the seventh page, and every click, waiting for ever.
 //
-// The tabs of one Workspace elect who listens: whoever holds a lock of its name. The others hear from it over a channel,
+// The tabs of one Workspace elect who listens: the tab that holds a lock of its name. The others receive from it over a channel,
 // and when it goes the lock passes on. While no tab of the Workspace can be seen there is no stream at all. Without
 // locks (plain HTTP beyond this machine) each tab has a stream of its own, for as long as it can be seen.
 "use strict";
@@ -18,7 +18,7 @@
       this.close();
       this.idle = false;
       const source = this.#source = new EventSource(this.#url);
-      this.#names.forEach((name) => this.#hear(name));
+      this.#names.forEach((name) => this.#subscribe(name));
       source.onopen = () => { this.open = true; this.#delay = 1000; this.#to.opened(); };
       source.onerror = () => {
         const refused = source.readyState === EventSource.CLOSED;
@@ -33,11 +33,11 @@
     listen(name) {
       if (this.#names.has(name)) return;
       this.#names.add(name);
-      if (this.#source) this.#hear(name);
+      if (this.#source) this.#subscribe(name);
     }
     wake() { if (!this.open && !this.idle) this.connect(); }
     close() { clearTimeout(this.#timer); this.#source?.close(); this.#source = null; this.open = false; this.idle = true; }
-    #hear(name) { this.#source.addEventListener(name, (event) => this.#to.frame(name, event.data)); }
+    #subscribe(name) { this.#source.addEventListener(name, (event) => this.#to.frame(name, event.data)); }
     async #ask() {
       const answer = await fetch(this.#url).catch(() => null);
       answer?.body?.cancel();
@@ -55,16 +55,16 @@
 
     constructor(url) {
       this.#connection = new Connection(url, {
-        opened: () => { this.#openedAt = Date.now(); this.#tell({ state: "open" }); },
-        lost: () => { this.#openedAt = Infinity; this.#tell({ state: "wait" }); },
-        out: () => { this.#tell({ state: "out" }); this.#leads = false; this.#release?.(); }, // for who may listen
-        frame: (name, data) => { this.#last = Date.now(); this.#tell({ frame: [name, data] }); },
+        opened: () => { this.#openedAt = Date.now(); this.#broadcast({ state: "open" }); },
+        lost: () => { this.#openedAt = Infinity; this.#broadcast({ state: "wait" }); },
+        out: () => { this.#broadcast({ state: "out" }); this.#leads = false; this.#release?.(); }, // for who may listen
+        frame: (name, data) => { this.#last = Date.now(); this.#broadcast({ frame: [name, data] }); },
       });
       document.addEventListener("visibilitychange", this.#see);
       const name = `stream ${new URL(url, location).pathname}`;
       if (!navigator.locks || !globalThis.BroadcastChannel) { this.#lead(); return; }
       this.#channel = new BroadcastChannel(name);
-      this.#channel.onmessage = (event) => this.#hear(event.data);
+      this.#channel.onmessage = (event) => this.#receive(event.data);
       const held = () => new Promise((release) => { this.#release = release; this.#lead(); });
       navigator.locks.request(name, { signal: this.#leaving.signal }, held).catch(() => {});
       queueMicrotask(() => this.#say({ joins: performance.timeOrigin, ...this.#mine() })); // htmx names its events first
@@ -92,7 +92,7 @@
 
     #mine() { return { names: this.#listeners.map(([name]) => name), visible: document.visibilityState === "visible" }; }
     #say(message) { this.#channel?.postMessage({ from: this.#id, ...message }); }
-    #tell(message) { this.#say(message); this.#take(message); }
+    #broadcast(message) { this.#say(message); this.#take(message); }
 
     // -- Everybody --
     #take({ state, frame }) {
@@ -105,7 +105,7 @@
     #deliver(name, data) {
       this.#listeners.filter(([n]) => n === name).forEach(([, listener]) => listener(new MessageEvent(name, { data })));
     }
-    #hear(message) {
+    #receive(message) {
       if (message.to && message.to !== this.#id) return;
       if (this.#leads) { this.#serve(message); return; }
       if (message.leads) this.#say(this.#mine());
@@ -134,7 +134,7 @@
       clearTimeout(this.#timer);
       const seen = document.visibilityState === "visible" || [...this.#seen.values()].some(Boolean);
       if (seen && this.#connection.idle) this.#connection.connect();
-      if (!seen) this.#timer = setTimeout(() => { this.#connection.close(); this.#tell({ state: "wait" }); }, HIDDEN);
+      if (!seen) this.#timer = setTimeout(() => { this.#connection.close(); this.#broadcast({ state: "wait" }); }, HIDDEN);
     }
   }
   globalThis.SharedStream = Stream;

@@ -1,5 +1,5 @@
 """Sign-ins of the command line: a person's own API tokens of a kind of their own. They act as that person, end after 30
-days, and for five minutes after the person said yes they may manage API tokens, as the person may in the browser."""
+days, and for five minutes after the person agreed they may manage API tokens, as the person may in the browser."""
 
 from datetime import timedelta
 
@@ -36,7 +36,7 @@ def known() -> None:
 
 @transaction.atomic
 def sign_in(*, by: User, device: str, address: str) -> Made:
-    """Sign in the command line on `device` as this person, who said yes in the console. The one before the last 20 ends
+    """Sign in the command line on `device` as this person, who agreed in the console. The one before the last 20 ends
     for it."""
     User.objects.select_for_update().get(pk=by.pk)
     now = timezone.now()

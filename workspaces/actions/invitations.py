@@ -93,7 +93,7 @@ def show_link(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
     pair = invitation_links.links_of(invitation)
     if invitation_links.hashes(pair) != (invitation.mailed_hash, invitation.copied_hash):
         raise ActionRefused("The link was made with an earlier SECRET_KEY. Send it again to get a new one.")
-    _audit(invitation, by, "showed the link of")
+    audit.record(invitation, by, "showed the link of")
     return Made(invitation, pair.copied)
 
 
@@ -107,7 +107,7 @@ def _issue(invitation: Invitation, by: User, verb: str) -> Made:
     invitation.mail_state, invitation.mail_sentence = Invitation.Mail.QUEUED, ""
     invitation.mail_tries, invitation.mail_due_at = 0, now
     invitation.save()
-    _audit(invitation, by, verb, new={"role": invitation.role})
+    audit.record(invitation, by, verb, new={"role": invitation.role})
     transaction.on_commit(partial(enqueue.send_invitation, invitation.pk), robust=True)
     return Made(invitation, pair.copied)
 
@@ -133,7 +133,7 @@ def decline(*, invitation: Invitation, by: User) -> Invitation:
 def _close(invitation: Invitation, by: User, verb: str) -> Invitation:
     invitation.revoked_at = timezone.now()
     invitation.save(update_fields=["revoked_at"])
-    _audit(invitation, by, verb, old={"role": invitation.role})
+    audit.record(invitation, by, verb, old={"role": invitation.role})
     return invitation
 
 
@@ -171,15 +171,8 @@ def accept(*, invitation: Invitation, by: User, proves_address: bool) -> Members
     fresh.save(update_fields=["accepted_at", "accepted_by"])
     if proves_address:
         EmailAddress.objects.filter(user=by, email=by.email).update(verified=True)
-    audit.record(
-        by=by,
-        verb="joined" if joined else "used an invitation to",
-        object_type="workspace",
-        object_id=workspace.pk,
-        object_label=workspace.name,
-        workspace_id=workspace.pk,
-        new={"role": membership.role},
-    )
+    verb = "joined" if joined else "used an invitation to"
+    audit.record(workspace, by, verb, new={"role": membership.role})
     return membership
 
 
@@ -190,15 +183,3 @@ def ask_again(*, invitation: Invitation) -> None:
     Invitation.objects.open().filter(
         pk=invitation.pk, expires_at__lte=timezone.now(), asked_at__isnull=True
     ).update(asked_at=timezone.now())
-
-
-def _audit(invitation: Invitation, by: User, verb: str, **values: dict[str, object]) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="invitation",
-        object_id=invitation.pk,
-        object_label=invitation.email,
-        workspace_id=invitation.workspace_id,
-        **values,
-    )

@@ -38,7 +38,7 @@ def change_role(*, workspace: Workspace, by: User, user_id: int, role: Role) -> 
         raise _last_admin(membership, locked)
     old, membership.role = membership.role, role
     membership.save(update_fields=["role"])
-    _audit(membership, by, "changed the role of", old={"role": old}, new={"role": str(role)})
+    audit.record(membership, by, "changed the role of", old={"role": old}, new={"role": str(role)})
     return membership
 
 
@@ -49,7 +49,7 @@ def remove(*, workspace: Workspace, by: User, user_id: int) -> None:
     membership = _member(locked, user_id)
     if is_last_admin(membership):
         raise _last_admin(membership, locked)
-    _audit(membership, by, "removed", old={"role": membership.role})
+    audit.record(membership, by, "removed", old={"role": membership.role})
     membership.delete()
 
 
@@ -60,17 +60,5 @@ def leave(*, workspace: Workspace, by: User) -> None:
     membership = _member(locked, by.pk)
     if is_last_admin(membership):
         raise _last_admin(membership, locked)
-    audit.record_workspace(locked, by, "left", old={"role": membership.role})
+    audit.record(locked, by, "left", old={"role": membership.role})
     membership.delete()
-
-
-def _audit(membership: Membership, by: User, verb: str, **values: dict[str, object]) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="member",
-        object_id=membership.user_id,
-        object_label=membership.user.email,
-        workspace_id=membership.workspace_id,
-        **values,
-    )

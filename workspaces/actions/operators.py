@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 
 from console.kit.refusals import ActionRefused
 from workspaces import audit
+from workspaces.audited import Subject
 from workspaces.models import User, Workspace
 
 
@@ -14,7 +15,7 @@ def suspend_workspace(*, workspace: Workspace, by: User) -> str:
     """Freeze a Workspace: its people see everything and change nothing. What runs keeps running. Idempotent."""
     if not Workspace.objects.filter(pk=workspace.pk, suspended_at=None).update(suspended_at=Now()):
         return f"{workspace.name} was suspended already."
-    audit.record_workspace(workspace, by, "suspended")
+    audit.record(workspace, by, "suspended")
     return f"{workspace.name} is suspended. Its Deployments keep running."
 
 
@@ -23,7 +24,7 @@ def resume_workspace(*, workspace: Workspace, by: User) -> str:
     """Let the people of a suspended Workspace change things again. Idempotent."""
     if not Workspace.objects.filter(pk=workspace.pk, suspended_at__isnull=False).update(suspended_at=None):
         return f"{workspace.name} was not suspended."
-    audit.record_workspace(workspace, by, "resumed")
+    audit.record(workspace, by, "resumed")
     return f"{workspace.name} is resumed."
 
 
@@ -45,7 +46,7 @@ def block_user(*, user: User, by: User) -> str:
     if not _lock_two(user, by, "You cannot block your own account.").is_active:
         return f"{user.label} was blocked already."
     User.objects.filter(pk=user.pk).update(is_active=False)
-    _audit_user(user, by, "blocked")
+    audit.record(user, by, "blocked")
     return f"{user.label} is blocked and can no longer sign in."
 
 
@@ -54,7 +55,7 @@ def unblock_user(*, user: User, by: User) -> str:
     """Let a blocked person in again."""
     if not User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
         return f"{user.label} was not blocked."
-    _audit_user(user, by, "unblocked")
+    audit.record(user, by, "unblocked")
     return f"{user.label} can sign in again."
 
 
@@ -90,28 +91,10 @@ def follow_group(*, user: User, belongs: bool) -> None:
 
 def _set_operator(user: User, by: User, *, operator: bool) -> None:
     User.objects.filter(pk=user.pk).update(is_staff=operator, is_superuser=operator)
-    _audit_user(user, by, "gave administration to" if operator else "took administration from")
-
-
-def _audit_user(user: User, by: User, verb: str) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="user",
-        object_id=user.pk,
-        object_label=user.email,
-        workspace_id=None,
-    )
+    audit.record(user, by, "gave administration to" if operator else "took administration from")
 
 
 @transaction.atomic
 def record_export(*, what: str, rows: int, by: User) -> None:
     """Remember that rows left the console as a file."""
-    audit.record(
-        by=by,
-        verb="exported",
-        object_type="table",
-        object_id=what,
-        object_label=f"{rows} {what}",
-        workspace_id=None,
-    )
+    audit.record(Subject("table", what, f"{rows} {what}"), by, "exported")

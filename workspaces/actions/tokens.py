@@ -158,7 +158,7 @@ def record_token(
         expires_at=expires_at,
         **_secret(value),
     )
-    _audit(token, by, "made", new={"role": token.role, "expires": _day(token.expires_at)})
+    audit.record(token, by, "made", new={"role": token.role, "expires": _day(token.expires_at)})
     return Made(token, value)
 
 
@@ -180,7 +180,7 @@ def rotate(*, scope: Scope, by: User, pk: UUID) -> Made:
     token.expires_at = now + lasted if lasted else None
     token.warned_days = None
     token.save()
-    _audit(token, by, "rotated", new={"expires": _day(token.expires_at)})
+    audit.record(token, by, "rotated", new={"expires": _day(token.expires_at)})
     return Made(token, value)
 
 
@@ -191,7 +191,7 @@ def revoke(*, scope: Scope, by: User, pk: UUID) -> ApiToken:
     token = _locked(scope, by, pk)
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
-    _audit(token, by, "revoked", old={"role": token.role})
+    audit.record(token, by, "revoked", old={"role": token.role})
     return token
 
 
@@ -205,7 +205,7 @@ def revoke_exposed(value: str) -> bool:
     token.revoked_at = timezone.now()
     token.revoked_reason = "It stood in the address of a request, where logs keep it."
     token.save(update_fields=["revoked_at", "revoked_reason"])
-    _audit(token, None, "revoked", new={"reason": token.revoked_reason})
+    audit.record(token, None, "revoked", new={"reason": token.revoked_reason})
     return True
 
 
@@ -214,7 +214,7 @@ def sign_out(*, token: ApiToken, by: User) -> None:
     """A token ends itself, whatever kind it is: who has it can do no harm with that. A repeat does nothing."""
     rows = ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True)
     if rows.update(revoked_at=timezone.now(), revoked_reason="It was signed out."):
-        _audit(token, by, "revoked", old={"role": token.role})
+        audit.record(token, by, "revoked", old={"role": token.role})
 
 
 def personal_die(user: User) -> None:
@@ -253,15 +253,3 @@ def _end(days: int | None) -> datetime | None:
 
 def _day(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d}" if moment else "never"
-
-
-def _audit(token: ApiToken, by: User | None, verb: str, **values: dict[str, object]) -> None:
-    audit.record(
-        by=by,
-        verb=verb,
-        object_type="token",
-        object_id=token.pk,
-        object_label=token.name,
-        workspace_id=token.workspace_id,
-        **values,
-    )

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from console.kit import names
 from console.kit.refusals import ActionRefused, InvalidInput
 from workspaces import audit
+from workspaces.audited import Subject
 from workspaces.sign_in.devices import CLIENT
 
 NAME_LENGTH = 100
@@ -55,17 +56,17 @@ def add(*, name: str, redirect_uris: list[str]) -> Added:
     secret = get_adapter().generate_client_secret()
     client.set_secret(secret)
     client.save(force_insert=True)
-    _audit(client, "added", new={"redirect_uris": redirect_uris})
+    audit.record(Subject("tool", client.pk, client.name), None, "added", new={"redirect_uris": redirect_uris})
     return Added(client, secret)
 
 
 @transaction.atomic
 def remove(*, client_id: str) -> str:
-    """Nobody signs in to it from now on, and what it was given ends. Its name. Raises NoSuchTool."""
+    """No one signs in to it from now on, and what it was given ends. Its name. Raises NoSuchTool."""
     client = listed().select_for_update().filter(pk=client_id).first()
     if client is None:
         raise NoSuchTool
-    _audit(client, "removed")
+    audit.record(Subject("tool", client.pk, client.name), None, "removed")
     client.delete()
     return str(client.name)
 
@@ -85,15 +86,3 @@ def _problem(uri: str) -> str:
     if sound and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
         return ""
     return f"{uri} is no redirect address. Use https, in full and without *; http only on this machine."
-
-
-def _audit(client: Client, verb: str, **values: dict[str, object]) -> None:
-    audit.record(
-        by=None,
-        verb=verb,
-        object_type="tool",
-        object_id=client.pk,
-        object_label=client.name,
-        workspace_id=None,
-        **values,
-    )

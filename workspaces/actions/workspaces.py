@@ -53,14 +53,7 @@ def _make_first_account_operator(user: User) -> None:
         return
     user.is_staff = user.is_superuser = True
     user.save(update_fields=["is_staff", "is_superuser"])
-    audit.record(
-        by=user,
-        verb="became site administrator",
-        object_type="user",
-        object_id=user.pk,
-        object_label=user.email,
-        workspace_id=None,
-    )
+    audit.record(user, user, "became site administrator")
 
 
 def _wait_for_first_account() -> None:
@@ -88,7 +81,7 @@ def create_workspace(*, by: User, name: str) -> Workspace:
     """A new Workspace with its creator as Admin."""
     workspace = Workspace.objects.create(name=name)
     Membership.objects.create(workspace=workspace, user=by, role=Role.ADMIN)
-    audit.record_workspace(workspace, by, "created")
+    audit.record(workspace, by, "created")
     return workspace
 
 
@@ -100,7 +93,7 @@ def rename_workspace(*, workspace: Workspace, by: User, name: str) -> Workspace:
         return locked
     old, locked.name = locked.name, name
     locked.save(update_fields=["name"])
-    audit.record_workspace(locked, by, "renamed", old={"name": old}, new={"name": name})
+    audit.record(locked, by, "renamed", old={"name": old}, new={"name": name})
     return locked
 
 
@@ -132,7 +125,7 @@ def delete_workspace(*, workspace: Workspace, by: User) -> None:
 
 
 def _delete(workspace: Workspace, by: User) -> None:
-    audit.record_workspace(workspace, by, "deleted")
+    audit.record(workspace, by, "deleted")
     hooks.forget(workspace)
     workspace.delete()
 
@@ -174,14 +167,7 @@ def delete_account(*, user: User) -> None:
         raise ActionRefused(" ".join(reasons))
     for workspace in workspaces_deleted_with(user):
         _delete(workspace, user)
-    audit.record(
-        by=user,
-        verb="deleted",
-        object_type="user",
-        object_id=user.pk,
-        object_label=user.email,
-        workspace_id=None,
-    )
+    audit.record(user, user, "deleted")
     personal_die(user)
     keys = list(UserSession.objects.filter(user=user).values_list("session_key", flat=True))
     Session.objects.filter(session_key__in=keys).delete()

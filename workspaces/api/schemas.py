@@ -108,7 +108,7 @@ class TokenList(Schema):
 
 
 class MadeToken(Schema):
-    """A new token, and its value: nobody can ask for that again."""
+    """A new token, and its value: no one can ask for that again."""
 
     token: TokenRow
     value: str

@@ -68,7 +68,7 @@ def device_code(request: HttpRequest) -> HttpResponse:
 @csrf_exempt  # a program without cookies
 @require_POST
 def token(request: HttpRequest) -> HttpResponse:
-    """What the program polls for: an API token of the person's own, once that person said yes. Other tools get theirs
+    """What the program polls for: an API token of the person's own, once that person agreed. Other tools get theirs
     from django-allauth."""
     if request.POST.get("grant_type") != Client.GrantType.DEVICE_CODE:
         response: HttpResponse = views.token(request)
@@ -91,7 +91,7 @@ def token(request: HttpRequest) -> HttpResponse:
 
 
 class CodeForm(forms.Form):
-    """The code as somebody types it."""
+    """The code as a person types it."""
 
     code = forms.CharField(
         label="Code",

@@ -77,7 +77,7 @@ def member_list(request: MemberRequest) -> HttpResponse:
         "total": found.total,
         "filters": form,
         "invited": found.invited,
-        "nobody": not found.pending and not found.page.object_list,
+        "no_match": not found.pending and not found.page.object_list,
         "can_manage": can_manage,
         "who_manages": [] if can_manage else who_can(request.workspace, Permission.MANAGE_MEMBERS),
         "only_admin": found.admins == 1,

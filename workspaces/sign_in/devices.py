@@ -49,13 +49,13 @@ def note(code: str, *, seconds: int, device: str, address: str) -> None:
 
 
 def asking(typed: str) -> Asking:
-    """Who asks with the code that somebody typed: case, blanks and the dash do not matter. Raises NoSuchCode."""
+    """Who asks with the code that a person typed: case, blanks and the dash do not matter. Raises NoSuchCode."""
     found, _ = _find(typed)
     return found
 
 
 def answer(typed: str, *, by: User, allowed: bool) -> Asking:
-    """What the person says to it. Raises NoSuchCode, also when somebody else said it first."""
+    """What the person answers to it. Raises NoSuchCode, also when another person answered first."""
     found, device_code = _find(typed)
     with _alone(device_code):
         _find(typed)
@@ -66,8 +66,8 @@ def answer(typed: str, *, by: User, allowed: bool) -> Asking:
 
 @contextmanager
 def redeemed(request: HttpRequest) -> Iterator[tuple[User, Asking] | OAuth2Error]:
-    """What the program that polls gets: the person who said yes, or the error of RFC 8628. A yes is used up with the
-    block, in one transaction: nobody else gets it, and an exception in the block leaves it to be asked for again."""
+    """What the program that polls gets: the person who agreed, or the error of RFC 8628. A yes is used up with the
+    block, in one transaction: no other program gets it, and an exception in the block leaves it as it was."""
     device_code = request.POST.get("device_code", "")
     with _alone(device_code):
         kept = cache.get(device_codes.cache_device_code_key(device_code)) or {}

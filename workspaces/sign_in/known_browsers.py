@@ -7,7 +7,8 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
-from workspaces.models import User, normalise_email
+from workspaces.email_addresses import normalize_email
+from workspaces.models import User
 
 COOKIE = "__Host-airdeck-known" if settings.HTTPS else "airdeck-known"
 SECONDS = 180 * 86_400
@@ -28,7 +29,7 @@ def name_for(request: HttpRequest, email: str) -> str:
     """What this browser is called among those in which the account of that address signed in; "" when it is none."""
     if not (known := _known(request)):
         return ""
-    user_id = User.objects.filter(email=normalise_email(email)).values_list("pk", flat=True).first()
+    user_id = User.objects.filter(email=normalize_email(email)).values_list("pk", flat=True).first()
     return str(known.get(str(user_id), ""))
 
 

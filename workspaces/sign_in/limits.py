@@ -12,7 +12,7 @@ from allauth.account.adapter import get_adapter
 from allauth.core.internal import ratelimit
 from django.http import HttpRequest
 
-from workspaces.models import normalise_email
+from workspaces.email_addresses import normalize_email
 from workspaces.sign_in import known_browsers
 
 
@@ -30,7 +30,7 @@ class Tries:
 
 def _keys(request: HttpRequest, email: str) -> dict[str, str]:
     """Action -> what is counted together under it."""
-    account = normalise_email(email)
+    account = normalize_email(email)
     if browser := known_browsers.name_for(request, account):
         return {"login_failed_known": f"{account}:{browser}"}
     source = get_adapter().get_client_ip(request)

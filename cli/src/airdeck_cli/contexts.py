@@ -96,7 +96,7 @@ def clean_url(text: str) -> str:
 
 
 def check_token(value: str) -> None:
-    """Raises CliError for what cannot be a token: its last characters tell typing errors without asking anybody."""
+    """Raises CliError for what cannot be a token: its last characters reveal typing errors without a request."""
     found = _TOKEN.fullmatch(value)
     if found is None or found[3] != _checksum(f"{found[1]}_{found[2]}"):
         raise CliError(

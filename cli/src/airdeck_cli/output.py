@@ -60,6 +60,11 @@ def width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
+def moment(text: str | None) -> str:
+    """A moment of the API to the minute, in UTC; "" for none."""
+    return f"{text[:16].replace('T', ' ')} UTC" if text else ""
+
+
 def note(line: str) -> None:
     """For people only: on stderr, so that stdout stays what a program reads."""
     click.echo(line, err=True)
@@ -71,12 +76,12 @@ def is_terminal() -> bool:
 
 
 def confirm(question: str, *, yes: bool, otherwise: str) -> bool:
-    """A yes of the person; with `yes` it is given. Without a terminal nobody is asked, and nothing is done. Raises
+    """A yes of the person; with `yes` it is given. Without a terminal no question is asked, and nothing is done. Raises
     CliError."""
     from airdeck_cli.errors import USAGE, CliError
 
     if yes:
         return True
     if not is_terminal():
-        raise CliError(f"Nobody can be asked here. {otherwise}", USAGE)
+        raise CliError(f"There is no terminal to ask at. {otherwise}", USAGE)
     return click.confirm(question, err=True)

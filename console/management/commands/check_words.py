@@ -16,18 +16,25 @@ EVERYWHERE = {
     r"\be-mails?\b": "email",
     r"\b(?i:behaviour|colour|licence|favour|organis|recognis|cancelled|normalise)\w*": "the American spelling",
     r"\bWorker Types?\b": "worker type",
+    r"\b[Ss]omebody\b": "someone, or who it is",
+    r"\b[Nn]obody\b(?!@)": "no one, or what cannot be done",
+    r"\b[Ww]hoever\b": "who it is",
+    r"\b(?:was|were|not) heard\b": "No answer since, or No news for",
+    r"\banew\b": "again",
+    r"\bmeanwhile\b": "what happened, in a sentence of its own",
 }
 # In docstrings and comments.
 CODE = {
     r"\b(?i:anew)\b": "again",
     r"\b(?i:meanwhile)\b": "in the meantime, or what happened",
     r"\b(?i:whoever)\b": "who it is",
-    r"\b(?i:told to)\b": "asked to",
+    r"\b(?i:told)\b": "asked, or reported",
+    r"\b(?i:somebody|nobody)\b": "who it is, or no one",
+    r"\b(?i:troubled?s?)\b": "what is wrong",
+    r"\b(?i:heard)\b": "watched, or reported",
 }
 # These have uses in comments; in what people read they are odd.
 READ = {
-    r"\banew\b": "again",
-    r"\bmeanwhile\b": "what happened, in a sentence of its own",
     r"\bpicked up\b": "Queued",
     r"\bis away\b": "is unavailable",
     r"\bcut off\b": "stopped",
@@ -40,10 +47,22 @@ READ = {
 }
 # No name has one of these as a word of its own.
 NAMES = re.compile(
-    r"(?:^|_)(said|wanted|unwanted|trouble|nobody|somebody|whoever|anew|meanwhile|told|tells?)(?:_|$)", re.I
+    r"(?:^|_)(said|wanted|unwanted|troubled?|nobody|somebody|whoever|anew|meanwhile|told|tells?|telling|hears?|heard"
+    r"|unheard|hearing|living|settled)(?:_|$)",
+    re.I,
 )
 # Their texts go into Deployments: one word changed there restarts every Airflow.
-SHIPPED = {"airflow_bundle.py", "airflow_component.py", "probe.py"}
+SHIPPED = {
+    "airflow_auth_manager.py",
+    "airflow_bundle.py",
+    "airflow_component.py",
+    "airflow_sign_in.py",
+    "code_server.py",
+    "code_versions.py",
+    "probe.py",
+    "served_bundle.py",
+    "served_logs.py",
+}
 PLACES = (
     "console",
     "workspaces",

@@ -82,14 +82,14 @@ class Command(BaseCommand):
 
     @staticmethod
     def _judge(reader: Reader) -> None:
-        """The version, and that nobody uses this database."""
+        """The version, and that this database is not in use."""
         about, here = reader.about, tables.schema()
         if about["migrations"] != here:
             raise BackupRefused(
                 f"This backup is of Airdeck {about['airdeck']} (tables {tables.describe(about['migrations'])}); this "
                 f"is {settings.VERSION} ({tables.describe(here)}). Restore it with that version, then update."
             )
-        found = tables.telling_rows()
+        found = tables.rows_in_use()
         if found:
             raise BackupRefused(
                 f"This database is in use: it holds {found:,} accounts, Workspaces and Deployments. Restore into an "

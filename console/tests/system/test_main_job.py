@@ -13,13 +13,13 @@ from pathlib import Path
 
 import httpx
 import psutil
-import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from console.embedded import postgres, process_table
+from console.embedded import postgres
 from console.tests.browser.chromium import chromium
 from console.tests.system.installation import EMAIL, PASSWORD, Installation, wait_until
+from console.tests.system.leftovers import assert_nothing_is_left_of, tagged_state
 from deployments.dataplane.contract import Ref
 from deployments.dataplane.local.health.observe import observe
 from deployments.dataplane.local.steps.configuration import redis_socket
@@ -320,24 +320,6 @@ def test_what_was_found_again_can_be_deleted(it, made):
     assert_nothing_is_left_of(made["celery"], it)
 
 
-def assert_nothing_is_left_of(release: str, it: Installation) -> None:
-    """No process, no file, no database, no role."""
-    name = f"d_{release.replace('-', '_')}"
-    assert not it.state.deployment(release).exists()
-    with psycopg.connect(postgres.url(it.state, "postgres")) as server:
-        assert not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
-        assert not server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
-    assert not [p for p in it.supervisor.processes() if p.group.startswith(release)]
-    assert not [p for p in process_table.processes(it.state.root) if tagged(p.pid, release)]
-
-
-def tagged(pid: int, release: str) -> bool:
-    try:
-        return psutil.Process(pid).environ().get("AIRDECK_DEPLOYMENT") == release
-    except psutil.Error:
-        return False
-
-
 def test_deleting_while_creating_leaves_nothing_and_the_name_is_free_again(it):
     release = it.create_deployment("Analytics", executor="local")
     wait_until(lambda: it.status(release) == "Creating", 10)
@@ -356,10 +338,3 @@ def test_no_secret_was_written_to_a_log_or_shown_as_an_argument(it, made):
     arguments = " ".join(" ".join(p.cmdline()) for p in psutil.process_iter() if tagged_state(p, it))
     for name, value in keys.items():
         assert value not in arguments, f"{name} is an argument"
-
-
-def tagged_state(process: psutil.Process, it: Installation) -> bool:
-    try:
-        return process.environ().get("AIRDECK_STATE") == str(it.state.root)
-    except psutil.Error:
-        return False

@@ -26,6 +26,7 @@ from deployments.dataplane.contract import (
     Ref,
     StepName,
     TaskCount,
+    TaskLogs,
 )
 from deployments.dataplane.local import environment, logs, ports, sign_in, task_logs
 from deployments.dataplane.local.code.store import LocalCode
@@ -48,7 +49,7 @@ from deployments.dataplane.local.steps.warm_parents import WarmStarts
 from deployments.dataplane.local.supervisor.client import ProcessInfo, Supervisor
 from deployments.dataplane.local.supervisor.processes import Processes, of_release
 from deployments.dataplane.local.task_logs import Keeping
-from deployments.dataplane.postgres import airflow_metadata, airflow_reading, databases
+from deployments.dataplane.postgres import airflow_metadata, airflow_reading, databases, templates
 from deployments.dataplane.reading import Reading, Since
 from deployments.domain.component_titles import title
 from deployments.domain.spec import Release, Secrets
@@ -151,8 +152,8 @@ class LocalDriver:
         if not found.database and applied.digest(self._paths.deployment(ref.release_name)):
             raise databases.missing(ref.release_name)
         version = release.runtime.version
-        template = databases.template_name(version)
-        if not databases.template_exists(self._admin_url, template):
+        template = templates.name_of(version)
+        if not templates.exists(self._admin_url, template):
             spec = migrate.migrate_spec(
                 self._paths, version, release.runtime.airflow_version, self._admin_url
             )
@@ -276,6 +277,13 @@ class LocalDriver:
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         folder = self._paths.deployment(ref.release_name) / "logs"
         return logs.read(folder, component, lines=lines, after=after)
+
+    def task_logs(self, ref: Ref, *, text: str = "", most: int = 200) -> TaskLogs:
+        return task_logs.listed(self._paths.deployment(ref.release_name) / "logs", text, most)
+
+    def task_log(self, ref: Ref, path: str, *, lines: int = 200, after: str = "") -> LogTail:
+        folder = self._paths.deployment(ref.release_name) / "logs"
+        return task_logs.read(folder, path, lines=lines, after=after)
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
         supervisor = self._supervisor.patient_for(INSPECT_SECONDS)

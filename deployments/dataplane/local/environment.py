@@ -212,14 +212,7 @@ def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> d
             "SQL_ALCHEMY_POOL_SIZE": str(POOL_SIZE),
             "SQL_ALCHEMY_MAX_OVERFLOW": str(POOL_OVERFLOW),
         },
-        "API": {
-            "BASE_URL": f"http://{release.release_name}.localhost:{layout.console_port}",
-            "HOST": "127.0.0.1",
-            "PORT": str(layout.port),
-            "WORKERS": "1",
-            "SECRET_KEY": secrets.api_secret_key,
-            "INSTANCE_NAME": release.release_name,
-        },
+        "API": _api(release, secrets, layout),
         "API_AUTH": {"JWT_SECRET": secrets.jwt_secret},
         "SCHEDULER": {
             "SCHEDULER_HEARTBEAT_SEC": str(HEARTBEAT_SECONDS),
@@ -250,6 +243,17 @@ def airflow_environment(release: Release, secrets: Secrets, layout: Layout) -> d
 
 def _named(sections: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     return {f"AIRFLOW__{s}__{key}": value for s, values in sections.items() for key, value in values.items()}
+
+
+def _api(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:
+    return {
+        "BASE_URL": f"http://{release.release_name}.localhost:{layout.console_port}",
+        "HOST": "127.0.0.1",
+        "PORT": str(layout.port),
+        "WORKERS": "1",
+        "SECRET_KEY": secrets.api_secret_key,
+        "INSTANCE_NAME": release.release_name,
+    }
 
 
 def _core(release: Release, secrets: Secrets, layout: Layout) -> dict[str, str]:

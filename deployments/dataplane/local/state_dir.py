@@ -176,7 +176,7 @@ class StateDir:
             found = folder.lstat()
             if folder.is_symlink() or found.st_uid != os.getuid():
                 raise ValueError(
-                    f"{folder} belongs to somebody else: remove it or choose another state folder."
+                    f"{folder} belongs to another user: remove it or choose another state folder."
                 )
             if found.st_mode & 0o777 != mode:
                 folder.chmod(mode)

@@ -69,9 +69,9 @@ WITH newest AS MATERIALIZED (
 
 NOW = """
 SELECT now(),
-  (SELECT json_object_agg(kind, extract(epoch FROM now() - heard))
+  (SELECT json_object_agg(kind, extract(epoch FROM now() - beat))
    FROM unnest(%(jobs)s::text[]) kind, LATERAL (
-     SELECT latest_heartbeat AS heard FROM job WHERE job_type = kind AND latest_heartbeat IS NOT NULL
+     SELECT latest_heartbeat AS beat FROM job WHERE job_type = kind AND latest_heartbeat IS NOT NULL
      ORDER BY latest_heartbeat DESC LIMIT 1) newest),
   (SELECT json_agg(json_build_array(queue, state, n, waits)) FROM (
      SELECT queue, state, count(*) AS n,

@@ -1,5 +1,4 @@
-"""One role and one database per Deployment in a cluster's primary Postgres, and the templates they are made
-of.
+"""One role and one database per Deployment in a cluster's primary Postgres, and the connections to them.
 
 Everything made here is tagged by a comment on its role, and a database is ours when its owner is. What is not
 tagged is never adopted and never dropped. Works as a superuser, and as a role with CREATEDB and CREATEROLE.
@@ -49,11 +48,6 @@ class Leftovers:
 def database_name(release_name: str) -> str:
     """The name of the Deployment's database, and of its role: "calm-orbit-0012" -> "d_calm_orbit_0012"."""
     return "d_" + release_name.replace("-", "_")
-
-
-def template_name(runtime_version: str) -> str:
-    """The name of a runtime's template database, and of the role that owns the objects in it."""
-    return "airdeck_template_" + runtime_version.replace(".", "_").replace("-", "_")
 
 
 def snapshot_name(release_name: str) -> str:
@@ -192,7 +186,7 @@ def _ensure_role(admin: Connection, name: str, mine: str, *, password: str, conn
             run(admin, "COMMENT ON ROLE {} IS {}", role, sql.Literal(mine))
         run(admin, "ALTER ROLE {} CONNECTION LIMIT {}", role, sql.Literal(connection_limit))
         run(admin, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(verifier(admin, name, password)))
-        _join(admin, name)
+        join(admin, name)
 
 
 def _ensure_copy(admin: Connection, name: str, template: str) -> None:
@@ -234,58 +228,6 @@ def drop_role(admin_url: str, release_name: str, deployment_id: str) -> bool:
             return False
         run(admin, "DROP ROLE {}", sql.Identifier(name))
     return True
-
-
-def template_exists(admin_url: str, template: str) -> bool:
-    """Whether a finished template database of that name is there."""
-    with connect(admin_url) as admin:
-        row = admin.execute(
-            "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate AND NOT datallowconn", (template,)
-        ).fetchone()
-    return row is not None
-
-
-def begin_template(admin_url: str, template: str, password: str) -> str:
-    """Make an empty database to be migrated by the role `template`, in place of any half-made one.
-
-    Returns its URL for that role. It becomes the template by `finish_template`.
-    """
-    draft, role = sql.Identifier(f"{template}_new"), sql.Identifier(template)
-    with connect(admin_url) as admin, locked(admin, template):
-        remove(admin, f"{template}_new")
-        if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (template,)).fetchone() is None:
-            run(admin, "CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION", role)
-        secret = sql.Literal(verifier(admin, template, password))
-        run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", role, secret)
-        _join(admin, template)
-        # template0: nothing that was added to template1 gets into every Deployment.
-        run(admin, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", draft)
-        run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", draft)
-        run(admin, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}", draft, role)
-    with connect(admin_url, database=f"{template}_new") as inside:
-        run(inside, "GRANT ALL ON SCHEMA public TO {}", role)
-    return url(admin_url, database=f"{template}_new", user=template, password=password)
-
-
-def drop_draft(admin_url: str, template: str) -> None:
-    """Drop a half-made template. Its role stays, as those of finished ones do, and cannot sign in."""
-    with connect(admin_url) as admin, locked(admin, template):
-        remove(admin, f"{template}_new")
-        if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (template,)).fetchone() is not None:
-            run(admin, "ALTER ROLE {} NOLOGIN PASSWORD NULL", sql.Identifier(template))
-
-
-def finish_template(admin_url: str, template: str) -> None:
-    """Turn the migrated draft into the template: no one can connect to it, so it can be copied at any
-    time."""
-    draft, name = sql.Identifier(f"{template}_new"), sql.Identifier(template)
-    with connect(admin_url) as admin, locked(admin, template):
-        run(admin, "ALTER ROLE {} NOLOGIN PASSWORD NULL", name)
-        run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", draft)
-        end_connections(admin, f"{template}_new")
-        with admin.transaction():
-            run(admin, "ALTER DATABASE {} RENAME TO {}", draft, name)
-            run(admin, "ALTER DATABASE {} IS_TEMPLATE true", name)
 
 
 def url(admin_url: str, *, database: str, user: str, password: str) -> str:
@@ -338,9 +280,7 @@ def is_pooler(error: psycopg.Error) -> bool:
 def drops_settings(connection: Connection) -> bool:
     """Whether something between us and the server swallowed the settings of our connection: a pooler that is set to
     ignore them, which may well give every transaction to another connection of the server."""
-    row = connection.execute(
-        "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'",
-    ).fetchone()
+    row = connection.execute("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'").fetchone()
     return row is None or row[0] != str(STATEMENT_MS)
 
 
@@ -369,8 +309,8 @@ def locked(admin: Connection, name: str) -> Iterator[None]:
             admin.execute("SELECT pg_advisory_unlock(%s)", (key,))
 
 
-def _join(admin: Connection, role: str) -> None:
-    """A superuser may act for any role; anybody else becomes a member of those that it made."""
+def join(admin: Connection, role: str) -> None:
+    """Let our own role act for one that it made. A superuser may anyway; any other becomes a member of it."""
     row = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
     if row is not None and not row[0]:
         run(admin, "GRANT {} TO CURRENT_USER", sql.Identifier(role))

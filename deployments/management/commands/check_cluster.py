@@ -32,6 +32,4 @@ class Command(BaseCommand):
         cluster.refresh_from_db()
         self.stdout.write(report(cluster.checks))
         if any(row["state"] == MISSING for row in cluster.checks):
-            raise CommandError(
-                "Something is missing. Until it is there, nobody can create a Deployment on it."
-            )
+            raise CommandError("Something is missing. Until it is there, no Deployment can be created on it.")

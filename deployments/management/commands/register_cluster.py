@@ -53,9 +53,7 @@ class Command(BaseCommand):
             raise CommandError(str(refusal)) from None
         self.stdout.write(report(rows))
         if any(row["state"] == MISSING for row in rows):
-            raise CommandError(
-                "Something is missing. Until it is there, nobody can create a Deployment on it."
-            )
+            raise CommandError("Something is missing. Until it is there, no Deployment can be created on it.")
 
     def _config(self, name: str, reach: Reach) -> ClusterConfig:
         if reach.credentials is None or reach.database_url is None:

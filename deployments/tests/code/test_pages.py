@@ -91,7 +91,7 @@ def test_what_moved_meanwhile_is_shown_anew_and_keeps_what_was_typed(healthy, as
     deployed(healthy, alice, {"other.py": DAG})
     answer = client.post(sent["Location"], {"description": "Mine", "seen": ""})
     assert answer.status_code == 409
-    assert "Somebody deployed in the meantime" in text(answer)
+    assert "Another person deployed in the meantime" in text(answer)
     assert "removed" in text(answer)
     assert 'value="Mine"' in answer.content.decode()
     seen = re.search(r'name="seen" value="([0-9a-f]+)"', answer.content.decode())[1]

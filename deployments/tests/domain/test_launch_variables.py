@@ -3,7 +3,8 @@ never handed to a process when they were stored before."""
 
 import pytest
 
-from deployments.domain.variables import Setting, problem_of, reserved, takes_effect
+from deployments.domain.reserved_variables import reserved
+from deployments.domain.variables import Setting, problem_of, takes_effect
 from deployments.models import EnvironmentVariable
 from deployments.queries.releases import release_of
 from deployments.secrets import vault

@@ -8,7 +8,7 @@ import pytest
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.local import environment
 from deployments.dataplane.local.supervisor.specs import BASE_ENVIRONMENT
-from deployments.domain import variables
+from deployments.domain import reserved_variables, variables
 from deployments.domain.states import Executor
 from deployments.domain.variables import Entry, Setting
 from deployments.tests.dataplane.kubernetes import samples
@@ -31,7 +31,7 @@ AIRFLOW__API__BASE_URL AIRFLOW__API__INSTANCE_NAME AIRFLOW__API__EXPOSE_CONFIG A
 INSTANCE_TYPE OPENLINEAGE_URL OPENLINEAGE_API_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION
 """.split()
 # What a driver sets and a user may set otherwise: a default of ours, or of this machine.
-OVERRIDABLE = variables.OVERRIDABLE | (set(BASE_ENVIRONMENT) - {"PATH", "HOME"})
+OVERRIDABLE = reserved_variables.OVERRIDABLE | (set(BASE_ENVIRONMENT) - {"PATH", "HOME"})
 LOCAL_DEFAULTS = {
     *environment._named(environment.DEFAULTS),
     *environment._named(environment.CELERY_DEFAULTS),
@@ -82,12 +82,12 @@ def containers(document):
 def test_every_name_that_a_data_plane_sets_is_refused(ours) -> None:
     ours = ours() - OVERRIDABLE
     assert len(ours) > 25
-    assert {name for name in ours if not variables.reserved(name)} == set()
+    assert {name for name in ours if not reserved_variables.reserved(name)} == set()
 
 
 @pytest.mark.parametrize("name", PLATFORM_OWNED)
 def test_platform_owned_names_are_refused_with_what_to_do(name: str) -> None:
-    sentence = variables.reserved(name)
+    sentence = reserved_variables.reserved(name)
     assert sentence.startswith(f"{name} cannot be set here. ")
     assert sentence.endswith(".")
     assert len(sentence) > len(name) + 40
@@ -105,7 +105,7 @@ def test_platform_owned_names_are_refused_with_what_to_do(name: str) -> None:
     ],
 )
 def test_names_that_would_break_or_steal_the_launch_are_refused(name: str) -> None:
-    assert variables.reserved(name)
+    assert reserved_variables.reserved(name)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_names_that_would_break_or_steal_the_launch_are_refused(name: str) -> No
     ],
 )
 def test_other_names_are_the_users(name: str) -> None:
-    assert not variables.reserved(name)
+    assert not reserved_variables.reserved(name)
     assert not variables.problem_of_key(name)
 
 
@@ -131,7 +131,7 @@ def test_what_may_be_set_otherwise_is_not_set_back(executor: Executor) -> None:
     given = replace(given, environment=dict.fromkeys(OVERRIDABLE, "theirs"))
     spec = environment.static_specs(given, SECRETS, layout())["scheduler-1"]
     assert {name: spec.env[name] for name in OVERRIDABLE} == dict.fromkeys(OVERRIDABLE, "theirs")
-    assert LOCAL_DEFAULTS <= variables.OVERRIDABLE
+    assert LOCAL_DEFAULTS <= reserved_variables.OVERRIDABLE
 
 
 def test_what_may_be_set_otherwise_is_not_set_back_on_kubernetes() -> None:

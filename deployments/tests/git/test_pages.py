@@ -11,8 +11,8 @@ from console.tests.html_rules import complaints
 from deployments.actions import git_sources as actions
 from deployments.actions.git_sources import GitWish
 from deployments.domain.deploy_states import DeploySource
-from deployments.git import keys
 from deployments.models import Deploy, GitSource
+from deployments.outgoing.git import keys
 from deployments.secrets import vault
 from deployments.tests.code.test_pipeline import code, deployed, healthy  # noqa: F401 - fixtures
 

@@ -15,8 +15,8 @@ from deployments.domain.code_archive import Unpacked
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_manifest import Manifest
 from deployments.domain.public_hosts import Listed
-from deployments.git import ask, child, history, keys
-from deployments.git.wish import Commit, GitRefused, GitWish, RefusalKind
+from deployments.outgoing.git import ask, child, history, keys
+from deployments.outgoing.git.wish import Commit, GitRefused, GitWish, RefusalKind
 from deployments.tests.git.repositories import LINK, PROGRAM, SUBMODULE
 from deployments.tests.git.servers import Tcp
 
@@ -225,7 +225,7 @@ def test_addresses_are_judged_before_a_connection_is_made(read, https, monkeypat
 
 
 def test_a_name_is_resolved_once_and_that_address_is_connected_to(monkeypatch, https):
-    from deployments.git import sockets
+    from deployments.outgoing.git import sockets
 
     real, asked = socket.getaddrinfo, []
 
@@ -286,7 +286,7 @@ def test_a_commit_that_goes_away_while_it_is_fetched(read, https):
 def test_the_child_ends_with_its_parent(tmp_path):
     silent = Tcp(lambda connection: time.sleep(60))
     wish = (f"https://127.0.0.1:{silent.port}/a", "main", "", "", False, str(tmp_path), "", ["127.0.0.1"])
-    program = f"from deployments.git.ask import *; read(GitWish(*{wish!r}))"
+    program = f"from deployments.outgoing.git.ask import *; read(GitWish(*{wish!r}))"
     asking = psutil.Popen([sys.executable, "-c", program], cwd=ask.ROOT)
     deadline = time.monotonic() + 30
     while not silent.open and time.monotonic() < deadline:

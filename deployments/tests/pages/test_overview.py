@@ -219,7 +219,7 @@ def test_an_old_value_is_never_shown_as_the_truth(as_, vera, deployment):
     Deployment.objects.update(status=Status.HEALTHY, observed_at=timezone.now() - timedelta(minutes=3))
     page = as_(vera).get(deployment.url).content.decode()
     assert "Unknown" in page
-    assert "Nothing was heard from cluster This machine since" in page
+    assert "No answer from cluster This machine since" in page
 
 
 def test_a_get_never_writes(as_, alice, workspace, deployment):

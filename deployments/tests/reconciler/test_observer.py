@@ -17,6 +17,7 @@ from deployments.reconciler import leadership
 from deployments.reconciler.deploy_rows import ref_of
 from deployments.reconciler.observer import (
     QUIET_SECONDS,
+    WAKE_AT_ONCE,
     ClusterObserver,
     DueRows,
     Watch,
@@ -25,6 +26,7 @@ from deployments.reconciler.observer import (
 )
 from deployments.reconciler.reconcile import reconcile
 from deployments.tests.reconciler.test_reconcile import settle
+from deployments.tests.reconciler.test_turns import gathered
 
 
 def eventually(holds, seconds: float = 10.0) -> None:
@@ -182,7 +184,7 @@ def test_a_due_row_is_hinted_at_once_and_then_every_five_seconds(deployment, dri
 # -- A data plane that tells of changes --
 
 
-class Hearing:
+class ScriptedWatcher:
     """A scripted watcher."""
 
     def __init__(self) -> None:
@@ -203,61 +205,73 @@ class Hearing:
 
 
 @pytest.fixture
-def hearing(driver) -> Hearing:
-    driver.hearing = Hearing()
-    return driver.hearing
+def watcher(driver) -> ScriptedWatcher:
+    driver.watching = ScriptedWatcher()
+    return driver.watching
 
 
 def test_what_a_watcher_tells_makes_its_row_due_and_nothing_is_asked(
-    deployment, driver, hearing, watching, enqueued
+    deployment, driver, watcher, watching, enqueued
 ):
     settle(deployment)
     watching.step(time.monotonic(), threading.Event())
     enqueued.clear()
     driver.calls.clear()
-    assert watching.hear(time.monotonic()) == 0
-    hearing.news.add(str(deployment.pk))
-    assert watching.hear(time.monotonic()) == 1
+    assert watching.watch(time.monotonic()) == 0
+    watcher.news.add(str(deployment.pk))
+    assert watching.watch(time.monotonic()) == 1
     assert enqueued == [deployment.pk]
     assert driver.calls == []
 
 
 def test_a_row_that_changes_in_many_steps_is_woken_at_the_first_and_again_a_little_later(
-    deployment, hearing, watching
+    deployment, watcher, watching
 ):
     watching.step(time.monotonic(), threading.Event())
-    hearing.news.add(str(deployment.pk))
-    assert watching.hear(time.monotonic()) == 1
-    hearing.news.add(str(deployment.pk))
-    assert watching.hear(time.monotonic()) == 0
-    eventually(lambda: watching.hear(time.monotonic()) == 1)
+    watcher.news.add(str(deployment.pk))
+    assert watching.watch(time.monotonic()) == 1
+    watcher.news.add(str(deployment.pk))
+    assert watching.watch(time.monotonic()) == 0
+    eventually(lambda: watching.watch(time.monotonic()) == 1)
 
 
-def test_what_a_leader_could_not_write_is_not_forgotten(deployment, hearing, watching, cluster, enqueued):
+def test_of_many_rows_that_changed_those_of_each_workspace_are_woken_in_turns(
+    deployment, workspace, charlie, watcher, watching, enqueued
+):
+    crowd = gathered(workspace, deployment, WAKE_AT_ONCE)
+    Deployment.objects.filter(pk=deployment.pk).update(workspace=charlie.memberships.get().workspace)
+    watching.pending = dict.fromkeys([*(str(row.pk) for row in crowd), str(deployment.pk)])
+    enqueued.clear()
+    watching.step(time.monotonic(), threading.Event())
+    assert enqueued[:2] == [crowd[0].pk, deployment.pk]
+    assert len(enqueued) == WAKE_AT_ONCE
+
+
+def test_what_a_leader_could_not_write_is_not_forgotten(deployment, watcher, watching, cluster, enqueued):
     watching.step(time.monotonic(), threading.Event())
     leadership.resign(cluster.pk, watching.holder)
     enqueued.clear()
-    hearing.news.add(str(deployment.pk))
-    watching.hear(time.monotonic())
+    watcher.news.add(str(deployment.pk))
+    watching.watch(time.monotonic())
     assert enqueued == []
     watching.step(time.monotonic(), threading.Event())  # leads again, as nobody else did
     assert enqueued == [deployment.pk]
 
 
 def test_a_cluster_that_is_not_heard_says_why_on_every_page_and_only_then(
-    deployment, hearing, watching, driver
+    deployment, watcher, watching, driver
 ):
     settle(deployment)
-    hearing.silence = "The cluster rejects Airdeck's credentials (401). Register the cluster again."
+    watcher.silence = "The cluster rejects Airdeck's credentials (401). Register the cluster again."
     watching.step(time.monotonic(), threading.Event())
     assert Cluster.objects.get().last_seen_at is None
     long_ago = timezone.now() - UNKNOWN_AFTER - timedelta(seconds=5)
     Deployment.objects.update(observed_at=long_ago)
     shown = Deployment.objects.select_related("cluster").get()
     assert shown.shown_status is Status.UNKNOWN
-    assert shown.reason.endswith(hearing.silence)
-    hearing.silence = ""
-    watching.hear(time.monotonic())
+    assert shown.reason.endswith(watcher.silence)
+    watcher.silence = ""
+    watching.watch(time.monotonic())
     assert Cluster.objects.get().unreachable_reason == ""
     assert Deployment.objects.select_related("cluster").get().shown_status is Status.HEALTHY
 
@@ -299,9 +313,9 @@ def test_a_cluster_that_is_silent_is_told_beside_every_badge_before_its_words_ar
     ((topic, (html,)),) = reported
     assert topic == f"w:{deployment.workspace_id}"
     assert "Healthy" in html
-    assert "Not heard for" in html
+    assert "No news for" in html
     page = as_(vera).get(deployment.url).content.decode()
-    assert "Not heard for" in page
+    assert "No news for" in page
     cluster = Cluster.objects.get(pk=deployment.cluster_id)
     assert (
         f"Unreachable since {cluster.last_seen_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -310,6 +324,6 @@ def test_a_cluster_that_is_silent_is_told_beside_every_badge_before_its_words_ar
     reported.clear()
     watching._heartbeat(120.0, "")
     ((_, (html,)),) = reported
-    assert "Not heard for" not in html
-    assert "Not heard for" not in as_(vera).get(deployment.url).content.decode()
+    assert "No news for" not in html
+    assert "No news for" not in as_(vera).get(deployment.url).content.decode()
     assert "Unreachable" not in as_(olga).get("/admin/deployments/cluster/").content.decode()

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from deployments import actions
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.reading import HourCount, QueueReading, Usage
+from deployments.dataplane.reading import QueueReading, Usage
 from deployments.domain.states import Status
 from deployments.models import Dag, Deployment, FailedRun, HourlyFigures, LatestReading, MinuteFigures
 from deployments.reconciler import reading_records, readings
@@ -227,57 +227,6 @@ def test_a_failed_run_is_reported_once_and_again_when_it_fails_again(running):
     ]
 
 
-def test_a_reading_is_kept_by_the_minute_and_the_hour(running):
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    counts = HourCount(hour, 4, 1, 40, 2)
-    queues = (QueueReading("default", 3, 2, 75.0),)
-    read(running, a_reading(hours=(counts,), queues=queues, runs_succeeded=2, usage=Usage(1.5, 3 * 2**30)))
-    read(
-        running,
-        a_reading(hours=(counts,), usage=Usage(absent="The cluster does not measure CPU and memory.")),
-    )
-    kept = HourlyFigures.objects.get()
-    assert (kept.hour, kept.runs_succeeded, kept.runs_failed, kept.tasks_failed) == (hour, 4, 1, 2)
-    assert (kept.queued, kept.running, kept.cpu_millis, kept.memory_mib, kept.readings) == (
-        3,
-        2,
-        1500,
-        3072,
-        2,
-    )
-    assert latest(running).cpu_millis is None
-    assert latest(running).usage_absent == "The cluster does not measure CPU and memory."
-
-
-def test_the_end_of_an_hour_is_counted_only_where_it_had_readings(running):
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    before = hour - timedelta(hours=1)
-    read(running, a_reading(hours=(HourCount(before, 9, 9, 9, 9), HourCount(hour, 1, 0, 1, 0))))
-    assert [each.hour for each in HourlyFigures.objects.all()] == [hour]  # it slept: a gap stays a gap
-    next_hour = (HourCount(hour, 7, 0, 7, 0), HourCount(hour + timedelta(hours=1), 0, 0, None, None))
-    read(running, a_reading(hours=next_hour))
-    kept = dict(HourlyFigures.objects.values_list("hour", "runs_succeeded"))
-    assert kept == {hour: 7, hour + timedelta(hours=1): 0}
-    assert latest(running).day == [
-        [hour.isoformat(), 7, 0],
-        [(hour + timedelta(hours=1)).isoformat(), 0, 0],
-    ]
-
-
-def test_a_row_of_a_list_has_24_hours_and_no_more(running):
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    for number in range(30):
-        read(running, a_reading(hours=(HourCount(hour + timedelta(hours=number), number, 0, 0, 0),)))
-    assert [each[1] for each in latest(running).day] == list(range(6, 30))
-
-
-def test_a_minute_of_two_days_ago_is_taken_over(running):
-    read(running, a_reading())
-    MinuteFigures.objects.update(at=timezone.now() - timedelta(hours=48), queued=9)
-    read(running, a_reading())
-    assert [each.queued for each in MinuteFigures.objects.all()] == [0]
-
-
 def test_a_queue_that_no_worker_serves_is_named(running):
     queues = (QueueReading("default", 1, 0, 5.0), QueueReading("big", 2, 0, 700.0), QueueReading("old", 0, 1))
     read(running, a_reading(queues=queues))
@@ -293,19 +242,19 @@ def test_import_errors_and_heartbeats_are_kept(running):
     assert row.import_error_count == 2
     assert row.import_errors[0]["file"] == "one.py"
     assert row.at is not None
-    assert row.scheduler_heard_at == row.at - timedelta(seconds=2)
+    assert row.scheduler_heartbeat_at == row.at - timedelta(seconds=2)
     assert row.is_fresh
 
 
 def test_a_heartbeat_from_before_it_slept_says_nothing_while_it_wakes(running):
     Deployment.objects.filter(pk=running.pk).update(status=Status.DEPLOYING, status_since=Now())
     read(running, a_reading(heartbeats={"scheduler": 36_000.0}))
-    assert latest(running).scheduler_heard_at is None
+    assert latest(running).scheduler_heartbeat_at is None
     read(running, a_reading(heartbeats={"scheduler": 0.0}, at=datetime.now(UTC)))
-    assert latest(running).scheduler_heard_at is not None
+    assert latest(running).scheduler_heartbeat_at is not None
     Deployment.objects.filter(pk=running.pk).update(status=Status.UNHEALTHY)
     read(running, a_reading(heartbeats={"scheduler": 36_000.0}))
-    assert latest(running).scheduler_heard_at is not None
+    assert latest(running).scheduler_heartbeat_at is not None
 
 
 def test_the_next_reading_knows_the_one_before(running, driver):
@@ -326,20 +275,6 @@ def test_a_deleted_deployment_leaves_no_reading(running, alice):
     assert running.status == Status.DELETED
     for model in (LatestReading, Dag, FailedRun, HourlyFigures, MinuteFigures):
         assert not model.objects.exists()
-
-
-def test_hours_of_more_than_a_year_ago_and_old_failures_are_dropped(running):
-    read(running, a_reading(failed_runs=(a_failure(),)))
-    kept = HourlyFigures.objects.get()
-    old = {"deployment": running, "readings": 1, **dict.fromkeys(("runs_succeeded", "runs_failed"), 0)}
-    for days in (360, 370):
-        HourlyFigures.objects.create(hour=kept.hour - timedelta(days=days), queued=0, running=0, **old)
-    FailedRun.objects.create(
-        deployment=running, dag_id="x", run_id="y", run_at=kept.hour, ended_at=kept.hour - timedelta(days=40)
-    )
-    reading_records.prune(running.cluster_id)
-    assert HourlyFigures.objects.count() == 2
-    assert FailedRun.objects.count() == 1
 
 
 def test_a_scripted_airflow_without_a_database_is_not_read(driver, deployment):

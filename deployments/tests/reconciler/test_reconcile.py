@@ -194,7 +194,7 @@ def test_a_bug_in_a_driver_delays_its_own_row_and_says_so(deployment, driver, mo
     deployment.refresh_from_db()
     assert "unexpected ZeroDivisionError" in deployment.reason
     assert deployment.due_at > timezone.now()
-    assert deployment.lease_until is None
+    assert deployment.lease_until <= timezone.now()
 
 
 def test_a_crashing_component_makes_it_unhealthy_with_its_last_line(deployment, driver):
@@ -227,44 +227,9 @@ def test_silence_keeps_the_last_word_for_two_minutes_and_is_unknown_after(deploy
     assert deployment.shown_status is Status.UNKNOWN  # already before any pass
     settle(deployment, passes=1)
     assert deployment.status == Status.UNKNOWN
-    assert deployment.reason.startswith("Nothing was heard from cluster This machine since ")
+    assert deployment.reason.startswith("No answer from cluster This machine since ")
     driver.silent = ""
     assert settle(deployment).status == Status.HEALTHY
-
-
-def test_deleting_ends_gone_with_a_receipt(deployment, driver, alice):
-    settle(deployment)
-    actions.delete_deployment(deployment=deployment, by=alice)
-    settle(deployment)
-    assert deployment.status == Status.DELETED
-    assert deployment.deleted_at is not None
-    assert driver.worlds == {}
-    receipt = [line for step in deployment.steps.filter(operation="delete") for line in step.receipt]
-    name = deployment.release_name
-    assert receipt == ["3 processes", f"database {name}", "files"]
-    assert deployment.secrets.count() == 0
-    assert deployment.components.count() == 0
-
-
-@pytest.mark.parametrize("passes", range(4))
-def test_deleting_while_creating_leaves_nothing(deployment, driver, alice, passes):
-    driver.slow_start = 1
-    for _ in range(passes):
-        reconcile(deployment.pk)
-    actions.delete_deployment(deployment=deployment, by=alice)
-    assert settle(deployment).status == Status.DELETED
-    assert driver.worlds == {}
-
-
-def test_a_delete_that_is_blocked_names_the_blocker_and_goes_on_later(deployment, driver, alice):
-    settle(deployment)
-    driver.fail["drop"] = "Database x is used by 2 sessions."
-    actions.delete_deployment(deployment=deployment, by=alice)
-    settle(deployment, passes=3)
-    assert deployment.status == Status.DELETING
-    assert deployment.reason.startswith("Database x is used by 2 sessions. Trying again in ")
-    driver.fail.clear()
-    assert settle(deployment).status == Status.DELETED
 
 
 def test_the_scaler_adds_workers_at_once_and_removes_them_after_five_minutes(
@@ -318,46 +283,6 @@ def test_a_new_start_does_not_touch_what_is_being_created_or_deleted(deployment,
     assert recording.mark_all_restarted(cluster) == 0
     deployment.refresh_from_db()
     assert deployment.status == Status.DELETING
-
-
-def test_a_delete_that_hears_nothing_says_so(deployment, driver, alice):
-    settle(deployment)
-    actions.delete_deployment(deployment=deployment, by=alice)
-    driver.silent = "supervisord does not answer."
-    settle(deployment, passes=1)
-    assert deployment.status == Status.DELETING
-    assert deployment.reason == "supervisord does not answer."
-    driver.silent = ""
-    assert settle(deployment).status == Status.DELETED
-
-
-def test_a_delete_that_meets_a_bug_says_so(deployment, driver, alice, monkeypatch):
-    settle(deployment)
-    actions.delete_deployment(deployment=deployment, by=alice)
-    reconcile(deployment.pk)  # the inventory
-    with monkeypatch.context() as broken:
-        broken.setattr(driver, "destroy", lambda ref: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            reconcile(deployment.pk)
-    deployment.refresh_from_db()
-    assert "unexpected ZeroDivisionError" in deployment.reason
-    assert settle(deployment).status == Status.DELETED
-
-
-def test_a_receipt_waits_for_the_first_look_that_works(deployment, driver, alice, monkeypatch):
-    settle(deployment)
-    actions.delete_deployment(deployment=deployment, by=alice)
-
-    def refuse(ref):
-        raise DataPlaneError("The primary Postgres has no free connections.")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(driver, "observe", refuse)
-        settle(deployment, passes=1)
-    assert deployment.reason.startswith("The primary Postgres has no free connections. Trying again in ")
-    settle(deployment)
-    receipt = [line for step in deployment.steps.filter(operation="delete") for line in step.receipt]
-    assert receipt == ["3 processes", f"database {deployment.release_name}", "files"]
 
 
 def test_a_wish_during_a_pass_that_breaks_is_not_slept_over(deployment, driver, alice, monkeypatch):

@@ -21,7 +21,7 @@ class Command(BaseCommand):
         adding = verbs.add_parser("add", help="Add one. Its client secret is printed this once.")
         adding.add_argument("name", help="What it is called.")
         adding.add_argument("redirect_uri", nargs="+", help="Where it wants people led back to.")
-        removing = verbs.add_parser("remove", help="Remove one. Nobody signs in to it from now on.")
+        removing = verbs.add_parser("remove", help="Remove one. No one signs in to it from now on.")
         removing.add_argument("client_id")
 
     def handle(self, *args: Any, **options: Any) -> None:

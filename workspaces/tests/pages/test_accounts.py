@@ -14,7 +14,8 @@ from django.db import connections
 from django.test import Client
 
 from workspaces import audit
-from workspaces.models import AuditEvent, Membership, User, Workspace, normalise_email
+from workspaces.email_addresses import normalize_email
+from workspaces.models import AuditEvent, Membership, User, Workspace
 from workspaces.permissions import Role
 
 pytestmark = pytest.mark.django_db
@@ -87,13 +88,13 @@ def test_one_account_per_address_however_it_is_typed(client):
 
 
 def test_look_alike_addresses_stay_apart():
-    assert normalise_email("аlice@example.org") != normalise_email("alice@example.org")  # Cyrillic а
+    assert normalize_email("аlice@example.org") != normalize_email("alice@example.org")  # Cyrillic а
 
 
 @pytest.mark.parametrize("mark", ["\u200b", "\ufeff", "\u2060", "\u00ad", "\u200d", "\u202e"])
 def test_what_was_pasted_along_and_cannot_be_seen_is_no_part_of_an_address(mark):
     for typed in (f"jane@example.org{mark}", f"{mark}jane@example.org", f"ja{mark}ne@exa{mark}mple.org"):
-        assert normalise_email(typed) == "jane@example.org"
+        assert normalize_email(typed) == "jane@example.org"
 
 
 @pytest.mark.parametrize(
@@ -110,8 +111,8 @@ def test_what_was_pasted_along_and_cannot_be_seen_is_no_part_of_an_address(mark)
     ],
 )
 def test_both_spellings_of_an_international_domain_are_one_identity(typed, stored):
-    assert normalise_email(typed) == stored
-    assert normalise_email(stored) == stored
+    assert normalize_email(typed) == stored
+    assert normalize_email(stored) == stored
 
 
 def test_who_signed_up_in_one_spelling_signs_in_with_the_other(client):
@@ -319,7 +320,7 @@ def test_what_somebody_did_stands_under_the_address_whatever_the_name_says(as_, 
     as_(bob).post("/workspaces/new/", {"name": "Second"})
     event = AuditEvent.objects.latest("pk")
     assert (event.actor_label, event.actor_id) == ("bob@example.org", bob.pk)
-    audit.record_workspace(Workspace(pk=workspace.pk, name="A\n\u202eme\u2028x"), bob, "renamed")
+    audit.record(Workspace(pk=workspace.pk, name="A\n\u202eme\u2028x"), bob, "renamed")
     assert AuditEvent.objects.latest("pk").object_label == "A me x"
 
 

@@ -113,7 +113,7 @@ def test_a_full_width_address_is_the_same_and_a_look_alike_domain_is_another(as_
 def test_who_is_invited_already_stays_invited_as_before(as_, alice, made, workspace):
     answer = invite(as_(alice), workspace, "IDA@example.org", "admin")
     html = answer.content.decode()
-    assert "Nobody new was invited" in html
+    assert "No one new was invited" in html
     assert "ida@example.org (as Editor)" in html
     assert Invitation.objects.get().role == "editor"
     assert invitation_links.find(made.token) is not None

@@ -44,7 +44,7 @@ def test_the_page_shows_everybody_and_who_is_invited(as_, alice, bob, vera, work
         ("?q=ida", "ida@example.org", "bob@example.org"),
         ("?role=member", "vera@example.org", "bob@example.org"),
         ("?role=nonsense", "bob@example.org", "nobody"),
-        ("?q=nobody-like-this", "Nobody matches", "bob@example.org"),
+        ("?q=nobody-like-this", "No matches", "bob@example.org"),
     ],
 )
 def test_members_are_found_by_name_address_and_role(as_, alice, bob, vera, workspace, query, there, absent):

@@ -46,7 +46,8 @@ def login(at: Globals, /, url: str, no_browser: bool, token_stdin: bool, name: s
         token = sign_in(Client(Context(address), ca=at.ca, debug=at.debug), browser=not no_browser)
     else:
         raise CliError(
-            "Nobody can be asked here. Pipe an API token in with --token-stdin, or set AIRDECK_TOKEN.", USAGE
+            "There is no terminal to ask at. Pipe an API token in with --token-stdin, or set AIRDECK_TOKEN.",
+            USAGE,
         )
     me = Client(Context(address, token), ca=at.ca, debug=at.debug).get("/me")
     place = me["token"]["workspace"] or {}

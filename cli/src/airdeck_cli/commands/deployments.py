@@ -49,6 +49,16 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _run_file(client: Client, file: str, *, is_alone: bool, **options: Any) -> None:
+    """Create or change a Deployment by a file, which excludes other settings. `options` are those of `files.run`.
+    Raises CliError."""
+    if not is_alone:
+        raise CliError("A file says everything: use --deployment-file without other settings.", USAGE)
+    from airdeck_cli.commands.files import run
+
+    run(client, file, **options)
+
+
 def report(
     client: Client, answer: dict[str, Any], *, wait: bool, seconds: int, output: str, done: str
 ) -> None:
@@ -139,13 +149,10 @@ def create(
     """Create a Deployment. Only the name has no default."""
     settings = given(values)
     if file:
-        if settings or name:
-            raise CliError("A file says everything: use --deployment-file without other settings.", USAGE)
-        from airdeck_cli.commands.files import run
-
-        run(
+        _run_file(
             at.client(),
             file,
+            is_alone=not (settings or name),
             mode="create",
             workspace=workspace,
             yes=yes,
@@ -197,13 +204,10 @@ def update(
     settings = given(values)
     client = at.client()
     if file:
-        if settings:
-            raise CliError("A file says everything: use --deployment-file without other settings.", USAGE)
-        from airdeck_cli.commands.files import run
-
-        run(
+        _run_file(
             client,
             file,
+            is_alone=not settings,
             mode="update",
             workspace=workspace,
             yes=yes,

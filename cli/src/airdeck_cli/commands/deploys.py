@@ -11,7 +11,7 @@ from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import follow, wait_options
-from airdeck_cli.output import clean, confirm, note, output_option, print_table, show
+from airdeck_cli.output import clean, confirm, moment, note, output_option, print_table, show
 from airdeck_cli.packing import Packed, pack
 from airdeck_cli.session import Globals
 
@@ -71,20 +71,20 @@ def deploy(
     client = at.client()
     found = find_deployment(client, deployment, named)
     known = git_facts.facts(folder)
-    if known.get("dirty"):
-        note("Note: there are uncommitted changes. They are deployed, and the deploy says so.")
-    note(f"{_files(packed)}, {_size(packed.size)}, from {packed.root}{_left_out(packed)}")
-    query = {
-        "description": description or git_facts.description(known),
-        "dry_run": "true" if dry_run else "",
-        "despite_syntax": "true" if despite_syntax else "",
-        **git_facts.query(known),
-    }
+    _note_what_goes(packed, dirty=bool(known.get("dirty")))
+    flags = {"dry_run": "true" if dry_run else "", "despite_syntax": "true" if despite_syntax else ""}
+    query = {"description": description or git_facts.description(known), **flags, **git_facts.query(known)}
     answer = _upload(client, found["release_name"], packed, query)
     if dry_run:
         show({**answer, "paths": list(packed.files)}, output, lambda: _print_difference(packed, answer))
         return
     _report(client, found, answer, wait=wait, seconds=wait_time, output=output)
+
+
+def _note_what_goes(packed: Packed, *, dirty: bool) -> None:
+    if dirty:
+        note("Note: there are uncommitted changes. They are deployed, and the deploy says so.")
+    note(f"{_files(packed)}, {_size(packed.size)}, from {packed.root}{_left_out(packed)}")
 
 
 def _deploy_image(
@@ -216,7 +216,7 @@ def deploys_list(at: Globals, /, deployment: str, named: str, output: str) -> No
             r["status"],
             r["source"],
             r["actor"],
-            _moment(r["created_at"]),
+            moment(r["created_at"]),
             r["files"],
             r["description"],
         )
@@ -241,7 +241,7 @@ def deploys_show(at: Globals, /, number: int, deployment: str, named: str, outpu
     one = client.get(f"/deployments/{found['release_name']}/deploys/{number}")
 
     def table() -> None:
-        at_ = _moment(one["created_at"])
+        at_ = moment(one["created_at"])
         click.echo(f"Deploy {one['number']} of {found['name']}: {one['status']}, by {one['actor']} at {at_}")
         for line in (one["description"], one["sentence"]):
             if line:
@@ -295,7 +295,3 @@ def deploys_rollback(
         repeatable=True,
     ).body
     _report(client, found, answer, wait=wait, seconds=wait_time, output=output)
-
-
-def _moment(text: str) -> str:
-    return str(text)[:16].replace("T", " ") + " UTC"

@@ -144,14 +144,24 @@ def run(
     if not confirm(f"{what}?", yes=yes, otherwise="Apply it with --yes."):
         raise CliError("Nothing was changed.", FAILED)
     answer = _apply(client, path, {**asked, "base": plan["base"]}, file)
-    found, operation = answer["deployment"], answer["operation"]
+    operation = answer["operation"]
     if operation and wait:
         operation = follow(client, operation, seconds)
+    _show_applied(plan, answer["deployment"], operation, output, waited=wait)
 
+
+def _show_applied(
+    plan: dict[str, Any],
+    found: dict[str, Any],
+    operation: dict[str, Any] | None,
+    output: str,
+    *,
+    waited: bool,
+) -> None:
     def for_people() -> None:
         done = "created" if plan["release_name"] is None else "changed"
         click.echo(f"{found['name']} ({found['release_name']}) is {done}.")
-        if operation and not wait:
+        if operation and not waited:
             click.echo(f"It is under way. Follow it with: airdeck wait {operation['id']}")
         click.echo(found["url"])
 

@@ -54,7 +54,7 @@ def token() -> None:
 @output_option
 @click.pass_obj
 def list_(at: Globals, /, workspace: str, deployment: str, output: str) -> None:
-    """List them. No value is printed: nobody has it but the program that was given it."""
+    """List them. No value is printed: only the program that was given it has it."""
     client = at.client()
     rows = client.get(_place(client, workspace, deployment))["items"]
     heads = ("NAME", "BEGINS WITH", "ROLE", "MADE BY", "EXPIRES", "LAST USED")

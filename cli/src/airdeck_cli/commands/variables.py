@@ -81,7 +81,7 @@ def variable_list(
 @variable.command("set")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE | KEY]...")
 @deployment_option
-@click.option("-s", "--secret", is_flag=True, help="Keep the values secret: nobody can read them again.")
+@click.option("-s", "--secret", is_flag=True, help="Keep the values secret: no one can read them again.")
 @click.option("-l", "--load", is_flag=True, help="Take all variables of a .env file.")
 @click.option(
     "-e",

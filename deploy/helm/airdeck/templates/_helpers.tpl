@@ -190,7 +190,7 @@ spec:
             {{- end }}
           {{- end }}
           {{- if eq .component "web" }}
-          # A Service forgets a pod that ends a moment after the pod was told to: it goes on answering for so long.
+          # A Service forgets a pod that ends a moment after the pod was asked to: it goes on answering for so long.
           lifecycle: {preStop: {exec: {command: [sleep, "5"]}}}
           startupProbe:
             httpGet: {path: /-/live/, port: http}

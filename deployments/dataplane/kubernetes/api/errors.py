@@ -74,7 +74,7 @@ def failure(status: int, headers: Mapping[str, str], body: Mapping[str, Any], wh
     if status == 404:
         return Refused(404, f"{what} is not there{_because(message)}.")
     if status == 409:
-        return Refused(409, f"{what} was changed by somebody else at the same moment{_because(message)}.")
+        return Refused(409, f"{what} was changed by another client at the same moment{_because(message)}.")
     if status == 422 or "typed patch object" in message:  # of a wrong type: the real server answers with 500
         return Refused(422, f"The cluster refuses {what}: {_fields(body) or message or 'invalid'}.")
     if status >= 500:

@@ -45,12 +45,13 @@ class Request:
     accept: str = ACCEPT
     opening: bool = False
     log: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # more of them; may hold a secret
 
 
 @dataclass
 class Measured:
-    """What the cluster last said that its pods use: cores and bytes by Deployment id, or why it says nothing, and until
-    when it is asked nothing more."""
+    """What the cluster last reported of its pods: cores and bytes by Deployment id, or why it reports nothing, and
+    until when it is asked nothing more."""
 
     until: float = 0.0
     used: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class Connection:
     def send(self, request: Request, read: float) -> urllib3.BaseHTTPResponse:
         """One request, and its answer with the body still to be read. `read` is the longest silence in seconds. Raises
         urllib3's and ssl's errors."""
-        headers = {"Accept": request.accept, "User-Agent": "airdeck"}
+        headers = {"Accept": request.accept, "User-Agent": "airdeck", **request.headers}
         if request.body is not None:
             headers["Content-Type"] = request.kind
         serialized = self._client.param_serialize(

@@ -9,8 +9,9 @@ from deployments.dataplane.contract import ClusterConfig, DataPlaneError, DataPl
 from deployments.dataplane.kubernetes.api.client import Api
 from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.api.transport import Json, connection_to
-from deployments.dataplane.kubernetes.checks import verdicts
-from deployments.dataplane.kubernetes.checks.verdicts import Check, Server, State
+from deployments.dataplane.kubernetes.checks import postgres_verdicts, verdicts
+from deployments.dataplane.kubernetes.checks.postgres_verdicts import Server
+from deployments.dataplane.kubernetes.checks.verdicts import Check, State
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.rbac import rules
 from deployments.dataplane.kubernetes.rbac.rules import Right
@@ -121,6 +122,9 @@ def _postgres(url: str) -> list[Check]:
             row: tuple[Any, ...] | None = connection.execute(_CAPABILITIES).fetchone()
             pooled = databases.drops_settings(connection)
     except DataPlaneError as error:
-        return [verdicts.failed("postgres", "Postgres", error), *verdicts.database_address(url)]
+        return [verdicts.failed("postgres", "Postgres", error), *postgres_verdicts.database_address(url)]
     assert row is not None  # noqa: S101 - current_user is a role
-    return [*verdicts.database(replace(Server(*row), pooled=pooled)), *verdicts.database_address(url)]
+    return [
+        *postgres_verdicts.database(replace(Server(*row), pooled=pooled)),
+        *postgres_verdicts.database_address(url),
+    ]

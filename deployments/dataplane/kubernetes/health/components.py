@@ -140,7 +140,7 @@ def silence(pod: Raw, component: str, facts: Facts) -> Finding | None:
             12, ComponentState.STARTING, f"{subject}: waiting for its first heartbeat from {where}.", since
         )
     last = max((b.latest for b in facts.heartbeats if _is_of(b, pod, component)), default=None)
-    watched = f"was last heard at {last:%H:%M:%S} UTC" if last else "was never heard"
+    watched = f"last reported at {last:%H:%M:%S} UTC" if last else "has never reported"
     sentence = (
         f"{subject} in {where} is ready for Kubernetes, but its Airflow {watched}. "
         "If it is not restarted by itself, delete the pod; its log says what it waits for."

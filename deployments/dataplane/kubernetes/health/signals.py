@@ -1,11 +1,11 @@
-"""The signals of workloads, pods and Jobs, each as one sentence: who, what, and what to do next. Pure.
+"""The signals of workloads, pods and the Ingress, each as one sentence: who, what, and what to do next. Pure.
 
 Of several the most severe is reported, of equals the newest. Init steps come before containers, what waits before what
 has ended, and events only where the objects say nothing themselves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -91,7 +91,7 @@ def of_creation(
         (workload.get("spec") or {}).get("replicas", 1)
     ):
         names = [str(one["metadata"].get("name")) for one in own]
-        reported = _recent(pods.events_of(events, "ReplicaSet", names), now)
+        reported = recent(pods.events_of(events, "ReplicaSet", names), now)
         messages += [event.message for event in reported if event.reason == "FailedCreate"]
     return [Finding(80, FAILING, causes.creation(subject, clause(text, 2000))) for text in messages[-1:]]
 
@@ -102,7 +102,7 @@ def of_pod(
     """Every signal of one pod that does not serve; none of one that does."""
     if pods.ready(pod):
         return []
-    own = _recent(pods.events_of(events, "Pod", [str(pod["metadata"].get("name"))]), now)
+    own = recent(pods.events_of(events, "Pod", [str(pod["metadata"].get("name"))]), now)
     if pods.ending(pod):
         return [_ending(pod, subject, now)]
     if pods.ended(pod):
@@ -118,30 +118,6 @@ def of_pod(
     for status in pods.containers(pod):
         found += _container(pod, status, subject, own, now, last_line)
     return found or [_young(pod, subject, now)]
-
-
-def of_job(job: Raw, job_pods: Sequence[Raw], events: Sequence[Raw], now: datetime) -> Finding | None:
-    """What keeps a migration from being done; None once it is Complete."""
-    subject = "The migration of the metadata database"
-    if pods.condition(job, "Complete").get("status") == "True":
-        return None
-    failed = pods.condition(job, "Failed")
-    if failed.get("status") == "True":
-        return Finding(85, FAILING, _job_failed(job, failed, job_pods, subject))
-    if pods.condition(job, "Suspended").get("status") == "True":
-        return Finding(
-            62, FAILING, f"{subject} is suspended in the cluster. Set suspend of its Job to false."
-        )
-    found = [one for pod in job_pods for one in of_pod(pod, "the migration", events, now)]
-    reported = pods.events_of(events, "Job", [str(job["metadata"].get("name"))])
-    creation = [event.message for event in _recent(reported, now) if event.reason == "FailedCreate"]
-    found += [Finding(80, FAILING, causes.creation("the migration", text)) for text in creation[-1:]]
-    bad = worst(one for one in found if one.state is FAILING)
-    if bad is not None:
-        return replace(bad, sentence=f"{bad.sentence[0].upper()}{bad.sentence[1:]}")
-    began = moment((job.get("status") or {}).get("startTime")) or pods.began(job) or now
-    sentence = f"Waiting for the database migration (running for {exact((now - began).total_seconds())})."
-    return Finding(20, STARTING, sentence)
 
 
 def of_address(ingress: Raw, now: datetime) -> Finding | None:
@@ -226,7 +202,7 @@ def _init(
     if failed and failed.code != 0:
         times = int(status.get("restartCount") or 0) + 1
         sentence = (
-            f"{subject} can't start: {step} failed {_times(times)} (exit {failed.code}). Its log says why."
+            f"{subject} can't start: {step} failed {how_often(times)} (exit {failed.code}). Its log says why."
         )
         return [Finding(83, FAILING, sentence, failed.at, last_line or clause(failed.message))]
     since = pods.running_since(status)
@@ -275,10 +251,10 @@ def _crash(pod: Raw, status: Raw, subject: str, over: Ended, last_line: str) -> 
         at_limit = f" at {gib(size)}" if size else ""
         advice = MORE_MEMORY.get(subject.partition(" ")[0], "It needs more memory than Airdeck gives it.")
         return Finding(
-            86, FAILING, f"{subject} ran out of memory{at_limit}, {_times(times)}. {advice}", over.at, line
+            86, FAILING, f"{subject} ran out of memory{at_limit}, {how_often(times)}. {advice}", over.at, line
         )
     how = "was killed" if over.code == 137 else "crashed"
-    sentence = f"{subject} {how} {_times(times)} (exit {over.code}). Its log says why."
+    sentence = f"{subject} {how} {how_often(times)} (exit {over.code}). Its log says why."
     return Finding(84, FAILING, sentence, over.at, line)
 
 
@@ -294,8 +270,8 @@ def _probe(status: Raw, subject: str, own: Sequence[Event], since: datetime, now
         patience = SLOW_READY_SECONDS if status.get("started", True) else SLOW_START_SECONDS
         if check != "liveness" and runs < patience:
             return Finding(14, STARTING, f"{subject} is still starting ({exact(runs)}): {why}.", event.at)
-        times = _times(event.count)
-        sentence = f"{subject} runs but failed its {check} check {times} ({why}). Its log says what it does."
+        failed = f"failed its {check} check {how_often(event.count)} ({why})"
+        sentence = f"{subject} runs but {failed}. Its log says what it does."
         return Finding(66, FAILING, sentence, event.at)
     if runs < (SLOW_READY_SECONDS if status.get("started", True) else SLOW_START_SECONDS):
         return Finding(11, STARTING, f"{subject} is still starting ({exact(runs)}).", since)
@@ -339,26 +315,11 @@ def _young(pod: Raw, subject: str, now: datetime) -> Finding:
     return Finding(10, STARTING, f"{subject} is still starting ({exact(age)}).", pods.began(pod))
 
 
-# -- Jobs --
-
-
-def _job_failed(job: Raw, failed: Raw, job_pods: Sequence[Raw], subject: str) -> str:
-    if failed.get("reason") == "DeadlineExceeded":
-        limit = float((job.get("spec") or {}).get("activeDeadlineSeconds") or 0)
-        within = f" in {exact(limit)}" if limit else ""
-        return f"{subject} did not finish{within}, and was stopped. Its log says how far it came."
-    ends = [over for pod in job_pods for one in pods.containers(pod) if (over := pods.ended_now(one))]
-    ends = [over for over in ends if over.code != 0]
-    if any(over.reason == "OOMKilled" for over in ends):
-        return f"{subject} ran out of memory. Its Job needs a larger limit."
-    code = f" (exit {ends[-1].code})" if ends else f" ({clause(failed.get('message'), 200)})"
-    tries = int((job.get("status") or {}).get("failed") or 1)
-    return f"{subject} failed {_times(tries)}{code}. Its log says why."
-
-
-def _recent(events: Sequence[Event], now: datetime) -> list[Event]:
+def recent(events: Sequence[Event], now: datetime) -> list[Event]:
+    """Those that may explain what is seen now."""
     return [event for event in events if event.at is None or now - event.at <= RECENT]
 
 
-def _times(count: int) -> str:
+def how_often(count: int) -> str:
+    """How often, in words."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")

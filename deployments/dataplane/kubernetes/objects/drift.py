@@ -50,8 +50,8 @@ class Drift:
         """For the Activity, once it is put right."""
         what = f"{clean(self.kind, 60)} {clean(self.name, 253)}"
         if self.removed:
-            return f"{what} was removed by somebody; it was made again."
-        return f"{what} was changed by {clean(self.manager, 128) or 'somebody'}; it was put back."
+            return f"{what} was removed; it was made again."
+        return f"{what} was changed by {clean(self.manager, 128) or 'another program'}; it was put back."
 
 
 def entry(applied: Raw) -> Entry:

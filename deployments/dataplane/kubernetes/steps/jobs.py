@@ -8,7 +8,7 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.errors import Refused
 from deployments.dataplane.kubernetes.api.transport import Json
-from deployments.dataplane.kubernetes.health import pods, signals
+from deployments.dataplane.kubernetes.health import job_signals, pods
 from deployments.dataplane.kubernetes.target import condition
 from deployments.dataplane.kubernetes.text import clause
 from deployments.domain.log_lines import clean, why_ended
@@ -72,7 +72,7 @@ def _running(api: Api, found: Json) -> tuple[str, bool]:
     message = f"Migrating the database (the Job runs for {exact(seconds)})."
     if seconds < QUIET_SECONDS:
         return message, False
-    reported = signals.of_job(found, pods_of(api, found), events(api, found), now)
+    reported = job_signals.of_job(found, pods_of(api, found), events(api, found), now)
     if reported is None or reported.state is not ComponentState.FAILING:
         return message, False
     return reported.sentence, True

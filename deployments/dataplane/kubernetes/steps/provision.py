@@ -17,7 +17,7 @@ from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.steps import scaling, template_database, upgrade
 from deployments.dataplane.kubernetes.target import Target, component_of
 from deployments.dataplane.kubernetes.text import title
-from deployments.dataplane.postgres import code_schema, databases
+from deployments.dataplane.postgres import code_schema, databases, templates
 from deployments.dataplane.postgres.code_store import PostgresCode
 from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import ComponentState
@@ -100,7 +100,9 @@ class Task:
                 "Remove it, or register the cluster with another namespace prefix."
             )
         if "deletionTimestamp" in found["metadata"]:
-            message = f"Somebody removed namespace {self.target.namespace}; waiting until it is gone to make it again."
+            message = (
+                f"Namespace {self.target.namespace} was removed; waiting until it is gone to make it again."
+            )
             return Progress("namespace", Outcome.WAITING, message)
         return None
 
@@ -132,7 +134,7 @@ class Task:
             name,
             own,
             password=self.secrets.database_password,
-            template=databases.template_name(runtime.version),
+            template=templates.name_of(runtime.version),
             connection_limit=CONNECTION_LIMIT,
             runtime=runtime.version,
         )

@@ -9,7 +9,7 @@ from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.manifests import template_objects
 from deployments.dataplane.kubernetes.steps import jobs
 from deployments.dataplane.kubernetes.target import Target
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import databases, templates
 from deployments.domain.spec import RuntimeSpec
 
 PASSWORD_BYTES = 24
@@ -18,12 +18,12 @@ PASSWORD_BYTES = 24
 def ensure(target: Target, runtime: RuntimeSpec) -> str:
     """See that the runtime's template database is there. What is waited for; "" once it is. Raises DataPlaneError when
     its migration failed: the next call tries again."""
-    template = databases.template_name(runtime.version)
-    if databases.template_exists(target.admin_url, template):
+    template = templates.name_of(runtime.version)
+    if templates.exists(target.admin_url, template):
         return ""
     # Two workers must not begin it at once: the second would take the draft from under the first one's Job.
     with databases.connect(target.admin_url) as admin, databases.locked(admin, f"{template} job"):
-        if databases.template_exists(target.admin_url, template):
+        if templates.exists(target.admin_url, template):
             return ""
         return _advance(target, runtime, template)
 
@@ -36,7 +36,7 @@ def _advance(target: Target, runtime: RuntimeSpec, template: str) -> str:
     message = f"Preparing Airflow {runtime.airflow_version} for this cluster, once."
     if standing.done:
         try:
-            databases.finish_template(target.admin_url, template)
+            templates.finish(target.admin_url, template)
         except DataPlaneError:
             jobs.forget(target.api, job, standing)  # of a draft that a person dropped since: starts over
             raise
@@ -57,7 +57,7 @@ def _advance(target: Target, runtime: RuntimeSpec, template: str) -> str:
         for one in earlier:  # of another image: what it would have made is not needed any more
             _discard(target, one)
         return f"{message} Waiting for an earlier Job to end."
-    url = databases.begin_template(target.admin_url, template, random.token_urlsafe(PASSWORD_BYTES))
+    url = templates.begin(target.admin_url, template, random.token_urlsafe(PASSWORD_BYTES))
     for manifest in template_objects(runtime, target.settings, url):
         target.api.apply(_path(manifest), manifest)
     return message
@@ -77,7 +77,7 @@ def _discard(target: Target, job: Json) -> None:
     standing = jobs.look(target.api, job)
     jobs.forget(target.api, job, standing)
     target.api.delete(path_of("v1", "Secret", str(meta["namespace"]), secret), "the template's Secret")
-    databases.drop_draft(target.admin_url, f"airdeck_{secret.replace('-', '_')}")
+    templates.drop_draft(target.admin_url, f"airdeck_{secret.replace('-', '_')}")
 
 
 def _remove(target: Target, runtime: RuntimeSpec, standing: jobs.Standing) -> None:

@@ -34,14 +34,14 @@ SETTINGS = "/etc"
 KERNEL = ("/proc", "/sys")
 DATA = ("/var/lib/ca-certificates", "/var/cache/fontconfig")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "fd", "dri", "kfd", "nvidia*")
-# glibc makes its semaphores here under names that it forgets at once; nobody may list them.
+# glibc makes its semaphores here under names that it forgets at once; no program may list them.
 SHARED_MEMORY = "/dev/shm"  # noqa: S108
 # A folder in which a file of /etc really lies may be allowed, but none of these.
 TOO_MUCH = ("/", "/run", "/var", "/var/run", "/tmp", "/home", "/root", "/mnt")  # noqa: S108
 
 
 def paths(*, root: bool) -> Iterator[tuple[str, int]]:
-    """Paths and rights. `root` says that the program runs as root, who owns files that nobody else may read."""
+    """Paths and rights. `root` says that the program runs as root, who owns files that no other user may read."""
     for path in (*PROGRAMS, *KERNEL, *DATA):
         if path != "/opt" or not root:
             yield path, READ

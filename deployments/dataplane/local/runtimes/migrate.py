@@ -23,7 +23,7 @@ from deployments.dataplane.local.runtimes import runtimes
 from deployments.dataplane.local.runtimes.jobs import Job, JobStatus, begin
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.specs import STATE_TAG, Spec, base_environment
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import templates
 from deployments.domain.log_lines import clean
 
 URL_VARIABLE = "AIRDECK_MIGRATION_DATABASE_URL"
@@ -57,17 +57,17 @@ def main(root: str, version: str, airflow_version: str) -> int:
     """Make the template unless another process does. Returns the exit code."""
     paths = StateDir(Path(root))
     admin_url = os.environ.pop(URL_VARIABLE)
-    template = databases.template_name(version)
+    template = templates.name_of(version)
     job = migrate_job(paths, version)
     with job.lock() as ours:
         if not ours:
             return 0
         status = begin(job, f"Preparing the database of Airflow {airflow_version} (once per runtime).")
         try:
-            if not databases.template_exists(admin_url, template):
-                url = databases.begin_template(admin_url, template, secrets.token_hex(24))
+            if not templates.exists(admin_url, template):
+                url = templates.begin(admin_url, template, secrets.token_hex(24))
                 run(paths, version, url, home=paths.runtime(version) / "migrate-home")
-                databases.finish_template(admin_url, template)
+                templates.finish(admin_url, template)
         except DataPlaneError as error:
             job.say(replace(status, sentence=str(error), failed=True, at=time.time()))
             print(error, file=sys.stderr)

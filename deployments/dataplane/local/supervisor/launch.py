@@ -53,7 +53,7 @@ def _write(path: str, note: dict[str, Any]) -> None:
 def _end_group(leader: int) -> None:
     """End what a killed predecessor left in its process group (a scheduler's task runners, a worker's pool).
 
-    While a member lives, the kernel gives its group's number to no other. A living process of that very
+    While a member lives, the kernel gives its group's number to no other. A running process of that very
     pid is a stranger that got the number after the group was empty: it is left alone.
     """
     if leader <= 1 or leader == os.getpid():

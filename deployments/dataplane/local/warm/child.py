@@ -1,5 +1,6 @@
 """The forked child, from the fork until it is the program: nothing of another Deployment, everything of its own."""
 
+import gc
 import json
 import os
 import runpy
@@ -47,7 +48,7 @@ class Child:
             self._say(str(reason))
             os._exit(0)
         self._say(str(os.getpid()))
-        spec: Mapping[str, Any] = json.loads(self._hear())
+        spec: Mapping[str, Any] = json.loads(self._receive())
         try:
             self._take(spec, path)
         except Cold as reason:
@@ -57,7 +58,7 @@ class Child:
             self._say(f"its settings could not be handed over ({type(error).__name__})")
             os._exit(1)
         self._say("ready")
-        self._hear()
+        self._receive()
         self._channel.close()
         return spec
 
@@ -66,6 +67,7 @@ class Child:
         argv, environment = spec["argv"], spec["env"]
         if os.path.realpath(os.path.dirname(argv[0])) != os.path.realpath(os.path.dirname(sys.executable)):
             raise Cold("the warm parent is of another runtime")
+        _keep_memory_shared()
         os.umask(0o077)
         os.chdir(spec["cwd"])
         before, coerced = names.started_with(), dict(os.environ)
@@ -99,7 +101,7 @@ class Child:
         except OSError:
             os._exit(0)
 
-    def _hear(self) -> bytes:
+    def _receive(self) -> bytes:
         """The launcher's next message. Without one, this process is not needed any more."""
         (length,) = struct.unpack("!I", self._exactly(4))
         return self._exactly(min(length, LONGEST_SPEC))
@@ -138,3 +140,10 @@ def run(spec: Mapping[str, Any]) -> NoReturn:
         sys.argv[:] = argv[1:]
         runpy.run_path(argv[1], run_name="__main__")
     sys.exit(0)
+
+
+def _keep_memory_shared() -> None:
+    """Airflow's executors freeze all objects before they fork and unfreeze all of them afterwards, the parent's too.
+    The collector's next round would then write to each of those, and the kernel would copy their pages for this
+    process alone. So what is frozen stays frozen."""
+    setattr(gc, "unfreeze", lambda: None)  # noqa: B010 - a function of a module is not assigned to by name

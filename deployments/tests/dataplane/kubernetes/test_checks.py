@@ -2,8 +2,6 @@
 KUBECONFIG_TEST) a real API server."""
 
 import os
-import threading
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,20 +13,19 @@ from deployments.dataplane.contract import ClusterConfig, DataPlaneError
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.credentials import parse
 from deployments.dataplane.kubernetes.api.transport import connection_to
-from deployments.dataplane.kubernetes.checks import verdicts
-from deployments.dataplane.kubernetes.checks.canary import KEPT_OUT, LABEL, LET_IN, LISTENS, Patience, canary
+from deployments.dataplane.kubernetes.checks import postgres_verdicts, verdicts
 from deployments.dataplane.kubernetes.checks.examine import examine
-from deployments.dataplane.kubernetes.checks.verdicts import Server, State
+from deployments.dataplane.kubernetes.checks.postgres_verdicts import Server
+from deployments.dataplane.kubernetes.checks.verdicts import State
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.rbac import manifest, rules
 from deployments.dataplane.kubernetes.rbac.rules import Right
 from deployments.tests.dataplane.kubernetes.emulator import Answer, Emulator
-from deployments.tests.dataplane.kubernetes.pod_security import findings
 
 ADMIN = postgres.url(STATE, "postgres")
 REAL = os.environ.get("KUBECONFIG_TEST", "")
 ROOT = Path(__file__).resolve().parents[4]
-QUICK = Patience(account=3, start=3, end=3, between=0.02)
+
 GOOD = Server(180001, False, True, True, 300, 3, 40)
 
 
@@ -98,11 +95,11 @@ def test_missing_rights_are_listed_and_optional_ones_are_not_missed():
     ],
 )
 def test_postgres_is_judged_by_version_rights_and_room(server, expected):
-    assert states(verdicts.database(server)).items() >= expected.items()
+    assert states(postgres_verdicts.database(server)).items() >= expected.items()
 
 
 def test_a_postgres_says_for_how_many_there_is_room():
-    sentence = verdicts.database(GOOD)[2].sentence
+    sentence = postgres_verdicts.database(GOOD)[2].sentence
     assert sentence == (
         "40 of 297 connections are used; there is room for about 9 more Deployments at 20 each."
     )
@@ -120,8 +117,8 @@ def test_a_postgres_says_for_how_many_there_is_room():
     ],
 )
 def test_an_address_that_pods_cannot_mean_is_said(url, state):
-    assert verdicts.database_address(url)[0].state.value == state
-    assert "a:b" not in verdicts.database_address(url)[0].sentence
+    assert postgres_verdicts.database_address(url)[0].state.value == state
+    assert "a:b" not in postgres_verdicts.database_address(url)[0].sentence
 
 
 def test_the_ingress_class_is_the_chosen_one_or_the_default():
@@ -237,115 +234,3 @@ def test_a_cluster_and_a_postgres_that_are_not_there_are_said_without_the_passwo
     found = examine(nowhere)
     assert states(found) == {"api": "missing", "postgres": "missing", "postgres_address": "warning"}
     assert "marked-pw" not in " ".join(c.sentence for c in found)
-
-
-# -- Trying --
-
-
-class Player(threading.Thread):
-    """Plays the cluster around the canary: its service account, and pods that end as told."""
-
-    def __init__(self, emulator: Emulator, outcome: dict[str, str]) -> None:
-        super().__init__(daemon=True)
-        self.emulator, self.outcome, self.done = emulator, outcome, threading.Event()
-        self.pods: dict[str, dict] = {}
-
-    def run(self) -> None:
-        while not self.done.wait(0.02):
-            self.api = api_of(self.emulator)
-            with suppress(DataPlaneError):  # the canary removes its namespace while we play
-                self._look()
-
-    def _look(self) -> None:
-        for found in self.api.items("/api/v1/namespaces", labelSelector=LABEL):
-            self._play(found["metadata"]["name"])
-
-    def _play(self, namespace: str) -> None:
-        path = path_of("v1", "ServiceAccount", namespace, "default")
-        if self.api.get(path) is None:
-            self.api.apply(
-                path, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-            )
-        for pod in self.api.items(path_of("v1", "Pod", namespace)):
-            name = pod["metadata"]["name"]
-            self.pods[name] = pod
-            phase = self.outcome.get(name)
-            if phase and not pod.get("status"):
-                status = {"phase": phase, "podIP": "10.1.2.3"}
-                self.api.merge(path_of("v1", "Pod", namespace, name) + "/status", {"status": status}, name)
-
-
-@pytest.fixture
-def play(emulator):
-    started = []
-
-    def begin(**outcome: str) -> Player:
-        player = Player(emulator, {LISTENS: "Running", LET_IN: "Succeeded", KEPT_OUT: "Failed", **outcome})
-        player.start()
-        started.append(player)
-        return player
-
-    yield begin
-    for player in started:
-        player.done.set()
-        player.join()
-
-
-def test_the_canary_finds_isolation_and_leaves_nothing(emulator, play):
-    emulator.script(
-        "POST .*/pods.dryRun=All", Answer(status=403, message="violates PodSecurity"), always=True
-    )
-    player = play()
-    found = canary(config(emulator.kubeconfig), QUICK)
-    assert states(found) == {"pod_security": "ok", "isolation": "ok"}
-    assert not [n for n in api_of(emulator).items("/api/v1/namespaces") if "canary" in n["metadata"]["name"]]
-    assert player.pods.keys() == {LISTENS, LET_IN, KEPT_OUT}
-    assert "10.1.2.3" in player.pods[KEPT_OUT]["spec"]["containers"][0]["command"]
-    for pod in player.pods.values():
-        assert findings(pod["spec"]) == []
-
-
-def test_a_cluster_that_enforces_nothing_is_said_to(emulator, play):
-    play(**{KEPT_OUT: "Succeeded"})
-    assert states(canary(config(emulator.kubeconfig), QUICK)) == {
-        "pod_security": "warning",
-        "isolation": "warning",
-    }
-
-
-def test_without_nodes_nothing_is_claimed(emulator, play):
-    play(**{LISTENS: ""})
-    found = canary(config(emulator.kubeconfig), Patience(account=3, start=0.2, end=0.2, between=0.02))
-    assert found[1].sentence == "Not checked: no pod started within 0 s (is there a node?)."
-
-
-def test_pods_that_never_end_are_not_waited_for(emulator, play):
-    play(**{KEPT_OUT: "Running"})
-    found = canary(config(emulator.kubeconfig), Patience(account=3, start=3, end=0.2, between=0.02))
-    assert found[1].state is State.UNCHECKED
-
-
-def test_what_an_earlier_test_left_is_removed_and_a_running_one_is_not(emulator, monkeypatch):
-    api = api_of(emulator)
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other", "labels": {LABEL: "true"}}}
-    api.apply(path_of("v1", "Namespace", "", "other"), body)
-    emulator.script("PATCH /api/v1/namespaces/airdeck-canary", Answer(status=403, message="no"), always=True)
-    for life, left in ((300, 1), (-60, 0)):
-        monkeypatch.setattr("deployments.dataplane.kubernetes.checks.canary.LIFE_SECONDS", life)
-        assert states(canary(config(emulator.kubeconfig), QUICK)) == {"isolation": "unchecked"}
-        assert len(api.items("/api/v1/namespaces", labelSelector=LABEL)) == left
-
-
-if REAL:
-
-    def test_a_real_api_server_answers_every_check() -> None:
-        found = examine(config(Path(REAL).read_text(), ingress_domain="airflow.example"))
-        assert states(found)["api"] == states(found)["rights"] == "ok"
-        tried = canary(config(Path(REAL).read_text()), Patience(start=2))
-        assert tried[0].sentence == "Pod Security admission is at work."
-        assert tried[1].state in (State.OK, State.UNCHECKED, State.WARNING)
-
-else:
-
-    def test_the_checks_against_a_real_api_server() -> None:
-        pytest.skip("KUBECONFIG_TEST names no kubeconfig of a real API server")

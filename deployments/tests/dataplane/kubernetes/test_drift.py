@@ -125,8 +125,8 @@ def test_the_inventory_reads_what_it_wrote_and_survives_nonsense():
             Drift("Deployment", "scheduler", "kubectl-edit"),
             "Deployment scheduler was changed by kubectl-edit; it was put back.",
         ),
-        (Drift("Secret", "x"), "Secret x was changed by somebody; it was put back."),
-        (Drift("Secret", "x", removed=True), "Secret x was removed by somebody; it was made again."),
+        (Drift("Secret", "x"), "Secret x was changed by another program; it was put back."),
+        (Drift("Secret", "x", removed=True), "Secret x was removed; it was made again."),
         (Drift("Secret", "x", "\x1b[31mevil\n\u202e"), "Secret x was changed by evil; it was put back."),
     ],
 )

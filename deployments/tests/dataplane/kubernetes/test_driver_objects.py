@@ -105,7 +105,7 @@ def test_a_removed_object_is_made_again(harness, case) -> None:
     api(harness).delete(path, "it")
     mark_drift(harness, case, drift.Drift("Service", "api-server", removed=True))
     progress = apply_once(harness, case)
-    assert progress.notices == ("Service api-server was removed by somebody; it was made again.",)
+    assert progress.notices == ("Service api-server was removed; it was made again.",)
     assert api(harness).get(path) is not None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployments.dataplane.kubernetes.health import components, instances, signals
+from deployments.dataplane.kubernetes.health import components, instances, job_signals, signals
 from deployments.dataplane.kubernetes.health.components import Facts
 from deployments.dataplane.kubernetes.text import clean
 from deployments.dataplane.postgres.airflow_metadata import Heartbeat
@@ -90,7 +90,7 @@ def test_the_pod_that_is_to_blame_is_the_first_that_why_shows(name):
 @pytest.mark.parametrize("name", of(prefix="job_"))
 def test_a_migration_says_how_it_stands(name):
     found = load(name)
-    reported = signals.of_job(
+    reported = job_signals.of_job(
         found["job"], found.get("pods", ()), found.get("events", ()), moment(found["now"])
     )
     assert (reported and {"state": reported.state.value, "sentence": reported.sentence}) == found["expect"]

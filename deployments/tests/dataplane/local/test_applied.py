@@ -10,7 +10,7 @@ from console.tests.services import STATE
 from deployments.dataplane.contract import UNDER_WAY, DataPlaneError
 from deployments.dataplane.local.driver import LocalDriver
 from deployments.dataplane.local.steps import applied
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import templates
 from deployments.domain.spec import RuntimeSpec
 from deployments.domain.states import Executor
 from deployments.tests.dataplane.contract import new_case
@@ -41,10 +41,10 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one() -> N
     python.parent.mkdir(parents=True, exist_ok=True)
     python.touch()
     folder = STATE.deployment(case.ref.release_name)
-    name = databases.template_name("0.3-1")
-    with psycopg.connect(databases.begin_template(postgres.url(STATE, "postgres"), name, "secret")):
+    name = templates.name_of("0.3-1")
+    with psycopg.connect(templates.begin(postgres.url(STATE, "postgres"), name, "secret")):
         pass
-    databases.finish_template(postgres.url(STATE, "postgres"), name)
+    templates.finish(postgres.url(STATE, "postgres"), name)
     try:
         applied.record_applied(folder, case.release.digest)
         for release in (case.release, replace(case.release, environment={})):

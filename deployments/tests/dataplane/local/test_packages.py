@@ -4,7 +4,6 @@ played Airflow. That the real one runs with them is told by test_code.py."""
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import threading
@@ -15,91 +14,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from console.kit.files import write_private
 from deployments.dataplane.contract import DataPlaneError
-from deployments.dataplane.local.packages import claims, install, names, resolve, store
+from deployments.dataplane.local.packages import claims, install, names, resolve
 from deployments.dataplane.local.packages.clone import bytes_of_its_own, clone
-from deployments.dataplane.local.packages.store import LocalPackages
 from deployments.dataplane.local.runtimes import lock_files, runtimes
-from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.processes import Processes, tagged
+from deployments.dataplane.local.supervisor.processes import Processes
 from deployments.dataplane.local.supervisor.specs import Spec
 from deployments.dataplane.packages import PackagesRefused
 from deployments.domain.code_packages import PackageLock
-from deployments.domain.spec import RuntimeSpec
-from deployments.tests.code.wheels import Index
-from deployments.tests.dataplane.local import played_runtime
-from deployments.tests.dataplane.local.airflow_local import start_supervisord
-
-VERSION = "3.3-1"
-RUNTIME = RuntimeSpec(VERSION, "3.3.2")
-RELEASES = ("calm-orbit-0012", "vivid-comet-0013")
-SQLALCHEMY = lock_files.pins(VERSION)["sqlalchemy"]
-
-
-class Machine:
-    """A state folder with a played runtime, an index and a supervisord, and the packages of two Deployments."""
-
-    def __init__(self, folder: Path) -> None:
-        self.state = StateDir(folder / "s")
-        self.state.create()
-        self.python = played_runtime.make(self.state, VERSION)
-        self.index = Index(folder / "simple")
-        self.index.wheel("tiny", "1.0", None, "base-lib")
-        self.index.wheel("base-lib", "1.0")
-        self.index.wheel("old-friend", "1.0", None, "sqlalchemy<2")
-        self.index.source("only-source", "1.0")
-        self.supervisor = start_supervisord(self.state)
-        self.environ = {**os.environ, "UV_DEFAULT_INDEX": self.index.url, "UV_HTTP_RETRIES": "0"}
-        self.environ.pop("UV_CACHE_DIR", None)
-
-    def packages(self, release: str = RELEASES[0], **environ: str) -> LocalPackages:
-        return LocalPackages(self.state, self.supervisor, release, {**self.environ, **environ})
-
-    def found(self, *lines: str, **environ: str) -> PackageLock:
-        """What these lines come to. Raises PackagesRefused."""
-        return _until(lambda: self.packages(**environ).resolve(RUNTIME, lines).lock)
-
-    def installed(self, lock: PackageLock, release: str = RELEASES[0]) -> Path:
-        """The folder of the environment."""
-        _until(lambda: not self.packages(release).install(lock))
-        return self.folder(lock)
-
-    def folder(self, lock: PackageLock) -> Path:
-        return self.state.runtime(runtimes.environment(lock.runtime, lock.digest))
-
-    def asked(self, *lines: str) -> str:
-        """The key of what was asked, with no job that works at it."""
-        key = store.key_of(VERSION, lines)
-        job = resolve.job_of(self.state, key)
-        write_private(job.folder / resolve.ASKED, json.dumps({"runtime": VERSION, "lines": lines}))
-        return key
-
-    def reset(self) -> None:
-        """Nothing but the runtime."""
-        for group in {p.group for p in self.supervisor.processes()}:
-            _until(lambda group=group: self.supervisor.remove(group))
-        self.state.forget_groups()
-        for folder in ((self.state.runtimes / "resolved"), *names.of_packages(self.state)):
-            shutil.rmtree(folder, ignore_errors=True)
-        for release in RELEASES:
-            self.state.deployment(release).mkdir(parents=True, exist_ok=True)
-            (self.state.deployment(release) / claims.FILE).unlink(missing_ok=True)
-
-    def close(self) -> None:
-        for process in tagged(self.state.root):
-            with suppress(psutil.Error):  # it has ended by itself
-                process.send_signal(signal.SIGCONT)
-        self.supervisor.shutdown()
-        _until(lambda: not self.state.supervisor_socket.exists())
-
-
-def _until(what, seconds=40):
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
-    return found
+from deployments.tests.dataplane.local.package_machine import (
+    RELEASES,
+    RUNTIME,
+    SQLALCHEMY,
+    VERSION,
+    Machine,
+    said,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +44,6 @@ def whole(tmp_path_factory):
 def machine(whole):
     whole.reset()
     return whole
-
-
-def said(python: Path, code: str) -> str:
-    return subprocess.run(
-        [python, "-c", code], capture_output=True, text=True, check=True, env={}
-    ).stdout.strip()
 
 
 # -- Finding out --
@@ -266,7 +191,7 @@ def test_a_job_that_is_killed_is_done_by_the_next_who_asks(machine, group) -> No
         if process.group.startswith(group) and process.pid:
             for each in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
                 each.kill()
-    assert _until(ask)
+    assert until(ask)
 
 
 @pytest.mark.parametrize("step", ["clone", "_run", "_prove", "publish"])
@@ -336,11 +261,11 @@ def test_programs_with_other_packages_are_known_until_they_are_told_to_end(machi
     processes.write_specs({name: Spec((str(python), "-m", "airflow", "sleep"), home, environment)})
     processes.add([name])
     own = runtimes.python(machine.state, VERSION)
-    assert _until(lambda: names.runs_elsewhere(machine.state, processes, own))
+    assert until(lambda: names.runs_elsewhere(machine.state, processes, own))
     assert not names.runs_elsewhere(machine.state, processes, python)
     processes.drain(name)
     assert not names.runs_elsewhere(machine.state, processes, own)
-    _until(lambda: not processes.known()[name].alive)
+    until(lambda: not processes.known()[name].alive)
 
 
 # -- Keeping --
@@ -359,7 +284,7 @@ def test_an_environment_goes_with_the_last_deployment_that_needs_it(machine) -> 
         env={"AIRDECK_STATE": str(machine.state.root)},
     )
     try:
-        _until(lambda: "".join(psutil.Process(program.pid).cmdline()[:1]).startswith(str(folder)))
+        until(lambda: "".join(psutil.Process(program.pid).cmdline()[:1]).startswith(str(folder)))
         machine.packages(RELEASES[1]).keep(frozenset())
         assert folder.exists()  # something runs in it
     finally:
@@ -370,7 +295,7 @@ def test_an_environment_goes_with_the_last_deployment_that_needs_it(machine) -> 
         claims.sweep(machine.state, machine.supervisor)
         return not [p for p in machine.supervisor.processes() if p.group.startswith("packages-")]
 
-    _until(swept)
+    until(swept)
     assert not folder.exists()
     assert not list(machine.state.runtimes.glob(".gone-*"))
     assert runtimes.installed(machine.state, VERSION)
@@ -418,7 +343,7 @@ def test_what_one_environment_has_compiled_is_shared_with_the_next(machine) -> N
         return {f"{f.parent.parent.name}/{f.name}": f.stat().st_ino for f in site.rglob("many/**/*.pyc")}
 
     first = machine.installed(machine.found("many"))
-    before = _until(lambda: len(compiled(first)) == 2 and compiled(first))
+    before = until(lambda: len(compiled(first)) == 2 and compiled(first))
     second = machine.installed(machine.found("many", "tiny"))
     assert compiled(second) == before
     assert said(second / "current" / "bin" / "python", "import many.deep.a, tiny; print(many.X)") == "1"

@@ -20,7 +20,7 @@ from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.steps.programs import is_worker
 from deployments.dataplane.local.steps.upgrade import Upgrade, stop
 from deployments.dataplane.local.supervisor.processes import Processes
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import databases, templates
 from deployments.domain.spec import Release, RuntimeSpec, au_size
 from deployments.domain.states import Executor
 from deployments.tests.dataplane.contract import CANARIES
@@ -60,10 +60,10 @@ def migration() -> Callable[[str], Path]:
 @pytest.fixture(scope="module")
 def template():
     """The template database of the old runtime, with one row in it."""
-    name = databases.template_name(OLD.version)
-    with psycopg.connect(databases.begin_template(ADMIN, name, "secret"), autocommit=True) as connection:
+    name = templates.name_of(OLD.version)
+    with psycopg.connect(templates.begin(ADMIN, name, "secret"), autocommit=True) as connection:
         connection.execute("CREATE TABLE thing AS SELECT 'kept' AS word")
-    databases.finish_template(ADMIN, name)
+    templates.finish(ADMIN, name)
     yield name
     drop_template(ADMIN, OLD.version)
 

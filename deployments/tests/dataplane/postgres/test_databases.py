@@ -12,12 +12,12 @@ from psycopg.conninfo import make_conninfo
 from console.embedded import postgres
 from console.tests.services import STATE
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import databases, templates
 from deployments.tests.templates import drop_template
 
 RELEASE, NAME, ID = "quiet-harbor-0001", "d_quiet_harbor_0001", "11111111-0000-0000-0000-000000000001"
 VERSION = "0.0-1"
-TEMPLATE = databases.template_name(VERSION)
+TEMPLATE = templates.name_of(VERSION)
 ADMIN = postgres.url(STATE, "postgres")
 MANAGED = "managed_admin"
 
@@ -35,11 +35,11 @@ def admin(request) -> Iterator[str]:
     if request.param == "managed":
         sql(f"CREATE ROLE {MANAGED} LOGIN CREATEDB CREATEROLE PASSWORD 'managed'")
         url = databases.url(ADMIN, database="postgres", user=MANAGED, password="managed")
-    draft = databases.begin_template(url, TEMPLATE, "half")
-    draft = databases.begin_template(url, TEMPLATE, "whole")  # a killed migration is begun anew
+    draft = templates.begin(url, TEMPLATE, "half")
+    draft = templates.begin(url, TEMPLATE, "whole")  # a killed migration is begun anew
     sql("CREATE TABLE thing (id serial PRIMARY KEY, word text)", url=draft)
-    assert not databases.template_exists(url, TEMPLATE)
-    databases.finish_template(url, TEMPLATE)
+    assert not templates.exists(url, TEMPLATE)
+    templates.finish(url, TEMPLATE)
     yield url
     drop_template(ADMIN, VERSION)
     if request.param == "managed":
@@ -84,7 +84,7 @@ def test_the_server_holds_a_scram_verifier_and_wants_the_password(made) -> None:
 
 
 def test_nobody_can_connect_to_a_template_and_it_is_told_as_there(admin) -> None:
-    assert databases.template_exists(admin, TEMPLATE)
+    assert templates.exists(admin, TEMPLATE)
     with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
         sql("SELECT 1", url=make_conninfo(ADMIN, dbname=TEMPLATE))
 

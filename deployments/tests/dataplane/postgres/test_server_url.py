@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from console.kit.refusals import ActionRefused
 from deployments.actions import clusters
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.kubernetes.checks.verdicts import database_address
+from deployments.dataplane.kubernetes.checks.postgres_verdicts import database_address
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import network
 from deployments.dataplane.postgres import databases

@@ -12,8 +12,8 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from deployments.domain.git_address import GitAddress
-from deployments.git.clients import client_for
-from deployments.git.wish import HISTORY, HISTORY_BYTES, HISTORY_SECONDS, GitWish
+from deployments.outgoing.git.clients import client_for
+from deployments.outgoing.git.wish import HISTORY, HISTORY_BYTES, HISTORY_SECONDS, GitWish
 
 COMMITS_ALONE = b"tree:0"  # servers that know no filter send trees and files too, up to HISTORY_BYTES
 

@@ -12,8 +12,8 @@ from dulwich.protocol import Protocol
 
 from deployments.domain.git_address import GitAddress
 from deployments.domain.public_hosts import Listed
-from deployments.git import sockets
-from deployments.git.wish import SILENCE_SECONDS, TOTAL_SECONDS, GitRefused, RefusalKind
+from deployments.outgoing.git import sockets
+from deployments.outgoing.git.wish import SILENCE_SECONDS, TOTAL_SECONDS, GitRefused, RefusalKind
 
 CHUNK = 256 * 1024
 

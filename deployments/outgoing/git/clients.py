@@ -6,11 +6,11 @@ from deployments.domain import git_address
 from deployments.domain.code_errors import MIB
 from deployments.domain.git_address import GitAddress
 from deployments.domain.public_hosts import Listed
-from deployments.git.https import HttpsClient
-from deployments.git.wish import GitRefused, GitWish, RefusalKind
+from deployments.outgoing.git.https import HttpsClient
+from deployments.outgoing.git.wish import GitRefused, GitWish, RefusalKind
 
 if TYPE_CHECKING:
-    from deployments.git.ssh import SshClient
+    from deployments.outgoing.git.ssh import SshClient
 
     type Client = HttpsClient | SshClient
 
@@ -37,7 +37,7 @@ def client_for(address: GitAddress, wish: GitWish) -> "Client":
     counter, listed = Counter(wish.most_bytes), Listed.of(wish.listed)
     if address.scheme == git_address.HTTPS:
         return HttpsClient(address, user=wish.token_user, token=wish.token, listed=listed, count=counter)
-    from deployments.git.ssh import SshClient  # takes a second of CPU
+    from deployments.outgoing.git.ssh import SshClient  # takes a second of CPU
 
     return SshClient(
         address, private_key=wish.private_key, host_key=wish.host_key, listed=listed, count=counter

@@ -16,8 +16,8 @@ from urllib3.util import Timeout
 
 from deployments.domain.git_address import GitAddress
 from deployments.domain.public_hosts import Listed
-from deployments.git import sockets
-from deployments.git.wish import SILENCE_SECONDS, GitRefused
+from deployments.outgoing.git import sockets
+from deployments.outgoing.git.wish import SILENCE_SECONDS, GitRefused
 
 CHUNK = 64 * 1024
 
@@ -52,21 +52,7 @@ class HttpsClient(AbstractHttpGitClient):
             raise GitRefused(f"{self._address.shown_host} sends us to another place, which is not followed.")
         path = url[len(here.partition("://")[0]) + 3 :].partition("/")[2]
         body = data if data is None or isinstance(data, bytes) else b"".join(data)
-        try:
-            answer = self._pool.urlopen(
-                "GET" if body is None else "POST",
-                f"/{path}",
-                body=body,
-                headers={**self._headers, **(headers or {})},
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                decode_content=False,
-            )
-        except SSLError as error:
-            raise GitRefused(self._not_trusted(error)) from None
-        except HTTPError:
-            raise GitRefused(self._silent()) from None
+        answer = self._send(f"/{path}", body, headers or {})
         kind = answer.headers.get("Content-Type", "")
         try:
             self._judge(answer)
@@ -88,6 +74,24 @@ class HttpsClient(AbstractHttpGitClient):
             return chunk
 
         return answer, read
+
+    def _send(self, path: str, body: bytes | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """The answer, its body not read yet. Raises GitRefused when none came."""
+        try:
+            return self._pool.urlopen(
+                "GET" if body is None else "POST",
+                path,
+                body=body,
+                headers={**self._headers, **headers},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except SSLError as error:
+            raise GitRefused(self._not_trusted(error)) from None
+        except HTTPError:
+            raise GitRefused(self._silent()) from None
 
     def explanation(self) -> str:
         """What the server says beside Git's own protocol: nothing that is kept."""

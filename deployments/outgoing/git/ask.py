@@ -12,7 +12,14 @@ from typing import IO, Any
 
 from deployments.domain.code_archive import Unpacked
 from deployments.domain.code_manifest import Manifest
-from deployments.git.wish import REFS_SECONDS, TOTAL_SECONDS, Commit, GitRefused, GitWish, RefusalKind
+from deployments.outgoing.git.wish import (
+    REFS_SECONDS,
+    TOTAL_SECONDS,
+    Commit,
+    GitRefused,
+    GitWish,
+    RefusalKind,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "LANG", "LC_ALL")
@@ -43,7 +50,7 @@ def read(
     """Read the repository in a child process, within `total_seconds`; contents are in the wish's scratch folder then.
     Raises GitRefused; GitStopped when the head of the branch was known by then."""
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "deployments.git.child"],
+        [sys.executable, "-P", "-m", "deployments.outgoing.git.child"],
         cwd=wish.repository,
         env=_environment(wish),
         stdin=subprocess.PIPE,

@@ -25,13 +25,20 @@ from deployments.domain.code_archive import take
 from deployments.domain.code_errors import MIB, CodeRefused
 from deployments.domain.code_limits import LIMITS, Budget, Limits
 from deployments.domain.git_address import GitAddress
-from deployments.git import history
-from deployments.git.clients import client_for
-from deployments.git.tree import GitFiles
-from deployments.git.wish import MEMORY_BYTES, TOTAL_SECONDS, Commit, GitRefused, GitWish, RefusalKind
+from deployments.outgoing.git import history
+from deployments.outgoing.git.clients import client_for
+from deployments.outgoing.git.tree import GitFiles
+from deployments.outgoing.git.wish import (
+    MEMORY_BYTES,
+    TOTAL_SECONDS,
+    Commit,
+    GitRefused,
+    GitWish,
+    RefusalKind,
+)
 
 if TYPE_CHECKING:
-    from deployments.git.clients import Client
+    from deployments.outgoing.git.clients import Client
 
 FACT_LENGTH = 300  # of an author, of a subject
 # Packed is counted as it comes, and Git packs well: the ratio says nothing here.

@@ -4,8 +4,8 @@ import socket
 from functools import partial
 
 from deployments.domain.public_hosts import REPOSITORIES, Listed
-from deployments.git.wish import SILENCE_SECONDS, GitRefused
 from deployments.outgoing import sockets
+from deployments.outgoing.git.wish import SILENCE_SECONDS, GitRefused
 
 
 def connect(host: str, port: int, listed: Listed) -> socket.socket:

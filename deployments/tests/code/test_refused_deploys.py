@@ -1,0 +1,84 @@
+"""When a deploy is refused, and what it says then."""
+
+import pytest
+
+from deployments import actions
+from deployments.actions import NotNow
+from deployments.actions import deploys as deploying
+from deployments.actions import hibernation as running
+from deployments.actions.refusals import PackagesInCode
+from deployments.actions.variables import set_variable
+from deployments.domain.code_errors import CodeRefused
+from deployments.domain.deploy_states import DeployStatus
+from deployments.domain.states import Status, StepState
+from deployments.models import CodeUpload
+from deployments.queries.deploys import OWN_BUNDLES_KEY
+from deployments.tests.code.test_pipeline import FILES, code, deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.django_db
+
+
+def test_while_creating_it_is_refused_and_while_deleting_too(deployment, bob, driver):
+    with pytest.raises(NotNow, match="being created"):
+        uploaded(deployment, bob)
+    run(deployment)
+    upload = uploaded(deployment, bob)
+    actions.delete_deployment(deployment=deployment, by=bob)
+    deployment.refresh_from_db()
+    with pytest.raises(NotNow, match="being deleted"):
+        deploying.deploy_upload(
+            deployment=deployment, by=bob, upload=upload, seen="", description="", despite_syntax=False
+        )
+
+
+def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, code):  # noqa: F811
+    running.hibernate(deployment=healthy, by=bob)
+    run(healthy)
+    assert healthy.status == Status.HIBERNATING
+    deploy = deployed(healthy, bob)
+    run(healthy)
+    deploy.refresh_from_db()
+    assert healthy.status == Status.HIBERNATING
+    assert deploy.status == DeployStatus.DEPLOYED
+    assert code.active() == deploy.version
+    assert "asleep" in deploy.steps.get(key="read").sentence
+    running.wake(deployment=healthy, by=bob)
+    run(healthy)
+    run(healthy)
+    assert healthy.status == Status.HEALTHY
+    assert states(deploy)["read"] == StepState.DONE
+
+
+def test_where_packages_come_with_the_image_code_that_asks_for_some_is_refused_with_the_way_out(
+    healthy,  # noqa: F811
+    bob,
+    code,  # noqa: F811
+    driver,
+):
+    driver.takes_packages = False
+    asks = {**FILES, "requirements.txt": b"# a comment\npandas\n"}
+    with pytest.raises(PackagesInCode, match=r"come with the image\. Put them into an image"):
+        uploaded(healthy, bob, asks)
+    assert not code.manifests
+    assert uploaded(healthy, bob, {**asks, ".airdeckignore": b"requirements.txt\n"}).manifest.files
+    assert uploaded(healthy, bob, {**FILES, "requirements.txt": b"# nothing yet\n"}).manifest.files
+
+
+def test_where_code_comes_with_the_image_that_is_said(healthy, bob, driver):  # noqa: F811
+    driver.takes_code = False
+    with pytest.raises(NotNow, match="image of the runtime"):
+        uploaded(healthy, bob)
+    assert run(healthy).status == Status.HEALTHY
+
+
+def test_bundles_of_ones_own_are_named_before_anything_is_deployed_that_nobody_reads(healthy, bob, code):  # noqa: F811
+    set_variable(deployment=healthy, by=bob, key=OWN_BUNDLES_KEY, value="[]", secret=False, seen=None)
+    with pytest.raises(NotNow, match="DAG_BUNDLE_CONFIG_LIST"):
+        uploaded(healthy, bob)
+
+
+def test_a_refused_archive_keeps_nothing(healthy, bob, code):  # noqa: F811
+    with pytest.raises(CodeRefused, match="absolute"):
+        uploaded(healthy, bob, {"/etc/x": b"x"})
+    assert code.contents == {}
+    assert not CodeUpload.objects.exists()
