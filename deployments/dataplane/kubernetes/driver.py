@@ -119,9 +119,11 @@ class KubernetesDriver:
         if progress := task.step():
             return progress
         found = seen or self._observe(target)
+        at = memo[0] if memo else time.monotonic()
         progress = task.readiness(found)
-        if progress.outcome is Outcome.WAITING:
-            self._for_observe[ref] = memo or (time.monotonic(), found)
+        if progress.outcome is Outcome.FINISHED:
+            found = found.applied(release.digest)
+        self._for_observe[ref] = (at, found)
         return progress
 
     def admit(self, ref: Ref, people: str) -> bool:
