@@ -6,10 +6,12 @@ import signal
 import threading
 import time
 
+import jwt
 import pytest
 
 from deployments.models import Deploy, Deployment
 from deployments.secrets import vault
+from deployments.tests.reconciler.test_reconcile import settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,6 +82,21 @@ def variables_and_a_queue_are_changed(airdeck, row) -> None:
     airdeck("deployment", "wq", "delete", "-n", "heavy", "-f", "-d", "Analytics", "-w")
 
 
+def logs_of_tasks_are_listed_and_read(airdeck, kept) -> None:
+    kept.write("dag_id=etl/run_id=r/task_id=load/attempt=1.log", "loads the first")
+    kept.write("dag_id=etl/run_id=r/task_id=load/attempt=2.log", "loads again")
+    listed = airdeck("deployment", "task-logs", "Analytics", "-c", "1")
+    assert "attempt=2.log" in listed.out
+    assert "attempt=1.log" not in listed.out
+    assert "The newest 1 are listed." in listed.err
+    (found,) = airdeck("deployment", "task-logs", "Analytics", "-k", "LOAD attempt=1", "-o", "json").json
+    assert airdeck("deployment", "logs", "Analytics", "--task", found["path"]).out.endswith(
+        "loads the first\n"
+    )
+    both = airdeck("deployment", "logs", "Analytics", "--task", "x", "--component", "scheduler", code=2)
+    assert "not both" in both.err
+
+
 def it_sleeps_wakes_goes_back_and_is_deleted(airdeck) -> None:
     assert airdeck("deployment", "logs", "Analytics", "--component", "scheduler").code == 0
     assert "hibernates." in airdeck("deployment", "hb", "Analytics", "--wait").out
@@ -96,13 +113,14 @@ def it_sleeps_wakes_goes_back_and_is_deleted(airdeck) -> None:
     assert Deployment.objects.get().deleted_at is not None
 
 
-def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
+def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path, driver):
     (tmp_path / "d.yaml").write_text(FILE)
 
     row = created_by_a_file_and_again_there_is_nothing_to_do(airdeck)
     what_inspect_writes_changes_nothing_and_holds_no_secret(airdeck, row, tmp_path)
     a_project_is_deployed_and_the_same_code_again_is_nothing(airdeck, tmp_path)
     variables_and_a_queue_are_changed(airdeck, row)
+    logs_of_tasks_are_listed_and_read(airdeck, driver.worlds[row.release_name].task_logs)
     it_sleeps_wakes_goes_back_and_is_deleted(airdeck)
 
 
@@ -216,10 +234,20 @@ def test_json_is_all_that_stands_on_stdout(airdeck, deployment, reconciled):
         ("deployment", "worker-queue", "list", "-d", deployment.release_name, "-o", "json"),
         ("deploys", "list", deployment.release_name, "-o", "json"),
         ("workspace", "list", "-o", "json"),
+        ("airflow-token", deployment.release_name, "-o", "json"),
         ("whoami", "-o", "json"),
         ("api", "GET", "/deployments?limit=1"),
     ):
         assert json.loads(airdeck(*arguments).out) is not None, arguments
+
+
+def test_a_token_for_an_airflow_is_all_that_stands_on_stdout(airdeck, deployment, driver):
+    settle(deployment)
+    made = airdeck("airflow-token", "Analytics", "--minutes", "30")
+    claims = jwt.decode(made.out.strip(), options={"verify_signature": False})
+    assert (claims["role"], claims["kind"]) == ("OP", "program")
+    assert made.err.startswith("For 30 minutes, as OP, at http://")
+    assert airdeck("airflow-token", "Analytics", "--minutes", "61", code=2).out == ""
 
 
 def test_an_image_is_deployed_by_its_name_and_again_is_nothing_to_do(
