@@ -325,7 +325,7 @@ FORMAT_MODULE_PATH = ["console.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [BASE_DIR / "static", ("docs", BASE_DIR / "docs" / "img")]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
@@ -334,7 +334,7 @@ STATICFILES_FINDERS = [
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str((STATE_DIR if EMBEDDED else BASE_DIR) / "staticfiles")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "console.kit.static_files.PagesStorage"},
 }
 SERVESTATIC_KEEP_ONLY_HASHED_FILES = False
 SERVESTATIC_AUTOREFRESH = DEBUG

@@ -1,13 +1,12 @@
 """`python -m console.bench.scripted_worker`: the console's worker, whose data plane is the scripted one of tests, and
 slow: each call that changes something takes a while. For what is measured of the way to a pass, and not of a pass."""
 
-import sys
 import time
 from collections.abc import Mapping
 
 from console.processes import WORKER
 from deployments.dataplane import registry
-from deployments.dataplane.contract import ClusterConfig, Progress, Ref
+from deployments.dataplane.contract import ClusterConfig, Driver, Progress, Ref
 from deployments.dataplane.fake import ScriptedDriver
 from deployments.domain.spec import Release, Secrets
 
@@ -28,7 +27,7 @@ def main() -> None:
     """Until SIGTERM."""
     driver = SlowDriver()
 
-    def scripted(config: ClusterConfig) -> ScriptedDriver:
+    def scripted(config: ClusterConfig) -> Driver:
         return driver
 
     registry.DRIVERS["local"] = scripted
@@ -38,4 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -218,7 +218,7 @@ def _write_verdict(row: Deployment, entry: Record, now: datetime, writes: dict[s
 def _write_components(row: Deployment, components: tuple[Component, ...]) -> bool:
     """Make the component rows equal to what was observed; True when one differed."""
     existing = {c.name: c for c in row.components.all()}
-    changed = False
+    changed, missing = False, []
     for position, component in enumerate(components):
         values = {
             "position": position,
@@ -231,12 +231,14 @@ def _write_components(row: Deployment, components: tuple[Component, ...]) -> boo
         }
         known = existing.pop(component.name, None)
         if known is None:
-            ComponentStatus.objects.create(deployment=row, name=component.name, **values)
+            missing.append(ComponentStatus(deployment=row, name=component.name, **values))
         elif any(getattr(known, name) != value for name, value in values.items()):
             ComponentStatus.objects.filter(pk=known.pk).update(**values)
         else:
             continue
         changed = True
+    if missing:
+        ComponentStatus.objects.bulk_create(missing)
     if existing:
         ComponentStatus.objects.filter(pk__in=[c.pk for c in existing.values()]).delete()
     return changed or bool(existing)

@@ -208,7 +208,7 @@ class Kubelet:
             {"type": kind, "status": "True", "lastTransitionTime": now()}
             for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
         ]
-        address = _address(meta["uid"])
+        address = address_of(meta["uid"])
         status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "startTime": now()}
         self._set_status(pod, {**status, "conditions": conditions, "containerStatuses": [container]})
 
@@ -298,7 +298,8 @@ def _job_status(owner: Json, mine: list[Json]) -> Json:
     return {"active": 1}
 
 
-def _address(uid: str) -> str:
+def address_of(uid: str) -> str:
+    """The address of the pod with that uid, in the node's network."""
     digest = hashlib.sha256(uid.encode()).digest()
     return f"10.{digest[0]}.{digest[1]}.{digest[2] % 254 + 1}"
 
