@@ -59,8 +59,8 @@ def has_figures(deployment: Deployment) -> bool:
 
 
 def figures_context(deployment: Deployment, span: Span) -> dict[str, Any]:
-    """The context of deployments/overview/_figures.html. Five queries: reading, figures, acts, changes of status, and
-    the last deploy."""
+    """The context of deployments/overview/_figures.html. Four or five queries: reading, figures, acts,
+    changes of status unless the present one is older than the span, and the last deploy."""
     now = timezone.now()
     reading = readings.latest(deployment)
     series = readings.series(deployment, span, now)
