@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count, pairwise
 from pathlib import PurePosixPath
+from struct import unpack
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
@@ -48,6 +50,7 @@ DOCS = (
 )
 
 
+PICTURES = settings.BASE_DIR / "docs" / "img"  # served as static files, where they are
 _TABLE = '<div class="doc__table" tabindex="0" role="region" aria-label="Table {}"><table>'
 
 
@@ -98,6 +101,23 @@ def _anchored(tokens: list[Token]) -> list[tuple[str, str]]:
     return found
 
 
+def _shown(picture: Token) -> bool:
+    """Have a picture of `docs/img` come as the static file that it is; whether it is one. With its size, so that
+    nothing moves once it is there."""
+    file = PICTURES / PurePosixPath(str(picture.attrGet("src"))).name
+    if picture.attrGet("src") != f"img/{file.name}" or file.suffix != ".png" or not file.is_file():
+        return False
+    width, height = unpack(">II", file.read_bytes()[16:24])  # of a PNG's first chunk
+    size = {"width": width, "height": height}
+    picture.attrs = {
+        "src": static(f"docs/{file.name}"),
+        "alt": "",
+        **size,
+        "loading": "lazy",
+    }  # alt: see the renderer
+    return True
+
+
 def _linked(tokens: list[Token]) -> None:
     """Links between documents lead to their pages; those into the repository become plain words."""
     for token in tokens:
@@ -117,13 +137,13 @@ def _linked(tokens: list[Token]) -> None:
         token.children = [
             child
             for child in token.children or []
-            if not child.type.startswith("dead_") and child.type != "image"
+            if not child.type.startswith("dead_") and (child.type != "image" or _shown(child))
         ]
 
 
 def render_markdown(text: str) -> tuple[SafeString, tuple[tuple[str, str], ...]]:
     """The HTML of a document without its title, and its headings of the second level. HTML in it is escaped, and no
-    attribute but `href`, `id`, `rel`, `title` and `start` is written."""
+    attribute but `href`, `id`, `rel`, `title`, `start` and those of a picture is written."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)
     if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":

@@ -24,15 +24,19 @@ BUNDLES = {
     "console.js": ["django_htmx/ext/hx-sse-2.min.js", "js/stream.js", "js/morph.js", "js/app.js"],
 }
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)  # no string of ours holds such a mark
+# At the end of a line of script. A string that held such a thing would end after it, with a quote.
+REMARK = re.compile(r"[ \t]+// [^\"'`\n]*$", re.MULTILINE)
 BLANK = re.compile(r"\s*([{};,])\s*|(?<=:)[ ]+")  # around the marks of CSS
 
 
 def bundle(name: str) -> str:
-    """The text of a bundle: its parts in order, without indentation and comments on lines of their own. No text of
-    ours that spans lines holds such a line."""
+    """The text of a bundle: its parts in order, without indentation and comments. No text of ours that spans lines
+    holds such a line."""
     text = "\n".join(Path(finders.find(part) or part).read_text() for part in BUNDLES[name])
     if name.endswith(".css"):
         text = BLANK.sub(lambda found: found[1] or "", COMMENT.sub("", text))
+    else:
+        text = REMARK.sub("", text)
     lines = (each.strip() for each in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 

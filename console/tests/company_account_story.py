@@ -108,6 +108,22 @@ def test_a_provider_in_trouble_costs_a_sentence_and_passwords_work(provider, pat
     assert client.login(email=OWNER, password=PASSWORD)
 
 
+def test_one_that_is_down_costs_a_sentence_that_offers_no_forbidden_password(provider, settings):
+    settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"][0]["settings"]["server_url"] = (
+        "http://127.0.0.1:9"
+    )
+    _, answer = comes(provider, email=NORA)
+    assert answer.status_code == 503
+    assert (
+        "does not answer. Try again in a minute. You can sign in with your password"
+        in answer.content.decode()
+    )
+    settings.OIDC_ONLY = True
+    _, answer = comes(provider, email=NORA)
+    assert answer.status_code == 503
+    assert "password" not in answer.content.decode()
+
+
 def test_one_that_is_slow_is_given_up_and_a_new_key_is_taken(provider, settings):
     provider.slow = {"/.well-known/openid-configuration": 6}
     _, answer = comes(provider, email=NORA)

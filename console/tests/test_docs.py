@@ -43,6 +43,16 @@ def test_html_in_a_document_is_escaped_and_no_script_gets_a_link() -> None:
         assert wrong not in html
 
 
+def test_a_picture_of_ours_comes_from_us_with_its_size_and_words_and_no_other_does() -> None:
+    others = "![](img/../img/logs.png) ![x](https://example.org/a.png) ![n](img/no.png)"
+    html, _ = docs.render_markdown(f'# T\n\n![The "log"](img/logs.png)\n\n{others}\n')
+    assert html.count("<img") == 1
+    assert re.search(
+        r'<img src="/static/docs/logs\.png" alt="The &quot;log&quot;" width="\d+" height="\d+" loading="lazy" />',
+        html,
+    )
+
+
 def test_links_between_documents_lead_to_their_pages() -> None:
     html, headings = docs.render_markdown(
         "# T\n\n## One thing\n\n[c](configure.md#edit) [o](https://example.org/)\n"

@@ -1,6 +1,9 @@
 """Opening an Airflow as oneself, and tokens for scripts. Both are judged here once more, by the database's clock:
 a person who loses the right after that moment is sent away by the list that Airflow reads."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
 from django.db import transaction
 from django.utils.http import urlencode
 
@@ -15,7 +18,7 @@ from deployments.secrets import assertions, vault
 from workspaces import audit
 from workspaces.access import require
 from workspaces.models import User
-from workspaces.permissions import Permission, Role
+from workspaces.permissions import Permission, Role, least
 
 OPENED = "opened the Airflow of"
 TOKEN_MINUTES = (15, 30, 60)  # as the page offers them; the last is the most
@@ -24,6 +27,15 @@ OLD = (
     "This Airflow was started before Airdeck signed people in. It does so once it is restarted: edit it, or hibernate "
     "it and wake it up."
 )
+
+
+@dataclass(frozen=True)
+class AirflowToken:
+    """What a script sends to one Airflow, as which of its roles, and until when."""
+
+    value: str
+    role: str
+    ends_at: datetime
 
 
 def start_url(deployment: Deployment, *, to: str, console: str) -> str:
@@ -55,15 +67,17 @@ def sign_in(*, deployment: Deployment, by: User, state: str, to: str) -> str:
 
 
 @transaction.atomic
-def make_airflow_token(*, deployment: Deployment, by: User, minutes: int) -> str:
+def make_airflow_token(
+    *, deployment: Deployment, by: User, minutes: int, up_to: Role | None = None
+) -> AirflowToken:
     """A token for scripts: Airflow's API as oneself, for 1 to 60 minutes; audited. It ends with its maker's right to
-    open this Airflow, and never allows more than they may at that moment.
+    open this Airflow, and never allows more than they may at that moment, nor than the role `up_to`.
 
     Raises InvalidInput, Http404 and PermissionDenied, and NotNow while this Airflow takes none."""
     if not 1 <= minutes <= TOKEN_MINUTES[-1]:
         raise InvalidInput({"minutes": f"A token lives for 1 to {TOKEN_MINUTES[-1]} minutes."})
     now = database_now().timestamp()
-    role = _role(deployment, by)
+    role = _role(deployment, by, up_to)
     if not deployment.signs_in:
         raise NotNow(OLD)
     audit.record(
@@ -72,18 +86,20 @@ def make_airflow_token(*, deployment: Deployment, by: User, minutes: int) -> str
         "made an Airflow token for",
         new={"role in Airflow": role, "minutes": minutes},
     )
-    return assertions.airflow_token(
+    value = assertions.airflow_token(
         vault.one(deployment, "jwt_secret"),
         user_id=str(by.pk),
         email=by.email,
         role=role,
         now=now,
         seconds=minutes * 60,
+        capped=up_to is not None,
     )
+    return AirflowToken(value, role, datetime.fromtimestamp(int(now) + minutes * 60, UTC))
 
 
-def _role(deployment: Deployment, by: User) -> str:
-    """What they are in Airflow now."""
+def _role(deployment: Deployment, by: User, up_to: Role | None = None) -> str:
+    """What they are in Airflow now, at most as what `up_to` is there."""
     _, membership = deployment_for(by, deployment.release_name)
     require(membership, Permission.OPEN_AIRFLOW)
-    return AIRFLOW_ROLES[Role(membership.role)]
+    return AIRFLOW_ROLES[least(membership.role, up_to) if up_to else Role(membership.role)]

@@ -98,7 +98,7 @@ def _list(place: RulePlace) -> RuleList:
 def _set(place: RulePlace, by: User, payload: RuleIn) -> RuleOut:
     """Raises InvalidInput, and as `set_rule`."""
     typed = form_data(payload, texts=("kind", "dag"), numbers=("amount",))
-    word = typed.data.get("kind")
+    word = str(typed.data.get("kind", ""))
     if word not in list(RuleKind):
         typed.refuse({"kind": [ANY_KIND]})
     kind = RuleKind(word)
@@ -126,7 +126,7 @@ def _ids(asked: object, channels: list[AlertChannel]) -> list[str]:
     if not isinstance(asked, list) or not all(isinstance(each, str) for each in asked):
         raise InvalidInput({"channels": FOREIGN})
     by_name = {each.name: str(each.pk) for each in channels}
-    return [by_name.get(each, each) for each in asked]
+    return [by_name.get(str(each), str(each)) for each in asked]
 
 
 @router.get(

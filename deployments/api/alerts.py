@@ -100,7 +100,9 @@ def _page(
     rows: QuerySet[Alert] = listed(workspace, deployment).order_by(f"-{moment}", "-pk")
     rows = rows.filter(cursors.after(cursor, (f"-{moment}", datetime), ("-pk", UUID)))
     found, following = cursors.page(
-        rows[: limit + 1], limit, lambda row: cursors.pack(getattr(row, moment).isoformat(), str(row.pk))
+        list(rows[: limit + 1]),
+        limit,
+        lambda row: cursors.pack(getattr(row, moment).isoformat(), str(row.pk)),
     )
     return [_document(row) for row in found], following
 

@@ -91,12 +91,14 @@ class AirdeckAuthManager(SimpleAuthManager):  # type: ignore[misc]
             raise ValueError("The session is over.")
         if kind == rules.PASSWORD and self.password_file:
             return AirdeckUser(token, "ADMIN")
-        if kind not in (rules.SESSION, rules.SCRIPT):
+        if kind not in (rules.SESSION, rules.SCRIPT, rules.PROGRAM):
             raise ValueError("Passwords are not taken any more.")
+        given = str(token["role"])
         try:
-            return AirdeckUser(token, self.people.role(str(token["sub"]), str(token["role"]), since))
+            role = self.people.role(str(token["sub"]), given, since)
         except rules.Refused as refused:
             raise ValueError(str(refused)) from None
+        return AirdeckUser(token, rules.least(role, given) if kind == rules.PROGRAM else role)
 
     def serialize_user(self, user: AirdeckUser) -> dict[str, Any]:
         """What of a user stands in a token."""
@@ -119,7 +121,7 @@ class AirdeckAuthManager(SimpleAuthManager):  # type: ignore[misc]
     def refresh_user(self, *, user: AirdeckUser) -> AirdeckUser | None:
         """A new token for a person who goes on working, without a question to the console."""
         old = time.time() - user.issued > rules.RENEW_SECONDS
-        return user if old and user.kind != rules.SCRIPT else None
+        return user if old and user.kind in (rules.SESSION, rules.PASSWORD) else None
 
     def revoke_token(self, token: str) -> None:
         """End the whole session of a token. Airflow calls this when somebody signs out."""

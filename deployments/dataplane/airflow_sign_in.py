@@ -33,7 +33,13 @@ RENEW_SECONDS = 300  # a token older than this is replaced by a new one of the s
 NEXT_LENGTH = 1024
 SIGN_IN, PEOPLE = "airdeck-sign-in", "airdeck-people"  # audiences, each followed by the release name
 SESSION, SCRIPT, PASSWORD = "session", "script", "password"  # kinds of tokens
+PROGRAM = "program"  # a script's too, but never more than the role that stands in it
 NOT_YET = "Airdeck has not written down yet who may open this Airflow. Try again in a minute."
+
+
+def least(one: str, other: str) -> str:
+    """The smaller one of two roles of Airflow. Raises ValueError for what is none."""
+    return min(one, other, key=ROLES.index)
 
 
 class Refused(Exception):

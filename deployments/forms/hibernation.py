@@ -47,7 +47,7 @@ class ScheduleForm(ShownForm):
     hibernate_cron = CronField(
         "Hibernate at", "Minute, hour, day of the month, month, day of the week.", "0 20 * * 1-5"
     )
-    wake_cron = CronField("Wake at", "Leave it empty to wake it by hand.", "0 7 * * 1-5")
+    wake_cron = CronField("Wake at", "Leave it empty to wake it manually.", "0 7 * * 1-5")
     time_zone = forms.ChoiceField(
         label="Time zone",
         choices=[(zone, zone.replace("_", " ")) for zone in schedules.zones()],

@@ -65,8 +65,8 @@ def token_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     if not form.is_valid():
         return _token_page(request, deployment, form, status=422)
     minutes = form.cleaned_data["minutes"]
-    token = sign_in.make_airflow_token(deployment=deployment, by=request.user, minutes=minutes)
-    return _token_page(request, deployment, form, token=token, minutes=minutes)
+    made = sign_in.make_airflow_token(deployment=deployment, by=request.user, minutes=minutes)
+    return _token_page(request, deployment, form, token=made.value, minutes=minutes)
 
 
 def _token_page(

@@ -87,48 +87,76 @@ def bars(
     top = max((slot.total for slot in slots), default=0) or 1
     pitch = WIDTH / len(slots)
     width = pitch * 0.78
-    drawn, hits = [], []
-    for number, slot in enumerate(slots):
-        x, last = number * pitch + pitch * 0.11, number == len(slots) - 1
-        drawn.append(_bar(slot, x, width, top, kinds, name if last else ""))
-        so_far = ", so far" if last and slot.known else ""
-        hits.append(
-            f'<g class="chart__hit"><title>{slot.words}: {counted(slot, words)}{so_far}</title>'
-            f'<path d="M{_n(number * pitch)} 0h{_n(pitch)}v{BAND}h-{_n(pitch)}z"/></g>'
-        )
-    patterns = "".join(
-        f'<pattern id="{name}-{kind}" width="5" height="5" patternUnits="userSpaceOnUse" '
-        f'patternTransform="rotate(45)"><path class="chart__{kind}-line" d="M0 0v5"/></pattern>'
-        for kind in kinds
-    )
-    return _svg("chart", BAND, f"<defs>{patterns}</defs>", *drawn, _lines(marks, BAND), *hits)
+    paths: dict[str, list[str]] = {css: [] for css in (*kinds, "foot", "gap")}
+    over, current = (slots[:-1], slots[-1]) if slots[-1].total else (slots, None)
+    for number, slot in enumerate(over):
+        _stand(paths, slot, number * pitch, pitch, top, kinds)
+    thick = f' stroke-width="{_n(width)}"'
+    drawn = [
+        f'<path class="chart__{css}" d="{"".join(parts)}"{"" if css == "gap" else thick}/>'
+        for css, parts in paths.items()
+        if parts
+    ]
+    if current:
+        drawn.append(_hatched(_heights(current, top), WIDTH - pitch * 0.89, width, kinds, name))
+    return _svg("chart", BAND, *drawn, _lines(marks, BAND), _hits(slots, pitch, words))
 
 
-def _bar(slot: Slot, x: float, width: float, top: int, kinds: tuple[str, str], hatched: str) -> str:
-    """The shapes of one slot; `hatched` is the name whose patterns fill it."""
+def _stand(
+    paths: dict[str, list[str]], slot: Slot, x: float, pitch: float, top: int, kinds: tuple[str, str]
+) -> None:
+    """Add one slot to the paths. An upright line as thick as a bar is the shortest way to say a bar."""
+    middle, bottom = f"M{_n(x + pitch / 2)} ", BAND
     if not slot.known:
-        return f'<rect class="chart__gap" x="{_n(x)}" y="{BAND - 3}" width="{_n(width)}" height="3"/>'
-    if not slot.total:
-        return f'<rect class="chart__foot" x="{_n(x)}" y="{BAND - 1}" width="{_n(width)}" height="1"/>'
-    shapes, bottom = [], float(BAND)
-    for kind, value in zip(kinds, (slot.good or 0, slot.bad or 0), strict=True):
-        if value:
-            height = max(2.0, value / top * (BAND - 2))  # few are seen beside many
+        width = _n(pitch * 0.78)
+        paths["gap"].append(f"M{_n(x + pitch * 0.11)} {BAND - 3}h{width}v3h-{width}z")
+    elif not slot.total:
+        paths["foot"].append(f"{middle}{BAND}v-1")
+    for kind, height in zip(kinds, _heights(slot, top), strict=True):
+        if height:
+            paths[kind].append(f"{middle}{bottom}v-{height}")
             bottom -= height
-            fill = f' fill="url(#{hatched}-{kind})"' if hatched else ""
-            style = f"chart__open chart__open--{kind}" if hatched else f"chart__{kind}"
-            shapes.append(
-                f'<rect class="{style}"{fill} x="{_n(x)}" y="{_n(max(0.0, bottom))}" width="{_n(width)}" '
-                f'height="{_n(height)}"/>'
+
+
+def _heights(slot: Slot, top: int) -> tuple[int, int]:
+    """How high both parts of a bar are; few are seen beside many."""
+    counts = (slot.good or 0, slot.bad or 0)
+    good, bad = (max(2, round(each / top * (BAND - 2))) if each else 0 for each in counts)
+    return min(good, BAND - bad), bad
+
+
+def _hatched(heights: tuple[int, int], x: float, width: float, kinds: tuple[str, str], name: str) -> str:
+    """The bar of the slot that is not over, with the patterns that fill it."""
+    patterns, shapes, bottom = [], [], BAND
+    for kind, height in zip(kinds, heights, strict=True):
+        if height:
+            bottom -= height
+            patterns.append(
+                f'<pattern id="{name}-{kind}" width="5" height="5" patternUnits="userSpaceOnUse" '
+                f'patternTransform="rotate(45)"><path class="chart__{kind}-line" d="M0 0v5"/></pattern>'
             )
-    return "".join(shapes)
+            shapes.append(
+                f'<rect class="chart__open chart__open--{kind}" fill="url(#{name}-{kind})" x="{_n(x)}" '
+                f'y="{bottom}" width="{_n(width)}" height="{height}"/>'
+            )
+    return f"<defs>{''.join(patterns)}</defs>{''.join(shapes)}"
+
+
+def _hits(slots: Sequence[Slot], pitch: float, words: tuple[str, str]) -> str:
+    """What the pointer finds: the figures of a slot, over its whole height."""
+    found = []
+    for number, slot in enumerate(slots):
+        so_far = ", so far" if number == len(slots) - 1 and slot.known else ""
+        box = f"M{_n(number * pitch)} 0h{_n(pitch)}v{BAND}h-{_n(pitch)}z"
+        found.append(f'<path d="{box}"><title>{slot.words}: {counted(slot, words)}{so_far}</title></path>')
+    return f'<g class="chart__hits">{"".join(found)}</g>'
 
 
 def ribbon(stretches: Sequence[Stretch], marks: Sequence[float] = ()) -> SafeString:
     """Which status there was when."""
     shapes = [
-        f'<g data-tone="{each.tone}"><title>{escape(each.title)}</title>'
-        f'<path d="M{_n(each.begin * WIDTH)} 0H{_n(each.end * WIDTH)}V{RIBBON}H{_n(each.begin * WIDTH)}z"/></g>'
+        f'<path data-tone="{each.tone}" d="M{_n(each.begin * WIDTH)} 0H{_n(each.end * WIDTH)}V{RIBBON}'
+        f'H{_n(each.begin * WIDTH)}z"><title>{escape(each.title)}</title></path>'
         for each in stretches
     ]
     return _svg("chart chart--ribbon", RIBBON, *shapes, _lines(marks, RIBBON))

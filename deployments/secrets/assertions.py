@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from deployments.dataplane.airflow_sign_in import PEOPLE, SCRIPT, SIGN_IN, SKEW_SECONDS, audience
+from deployments.dataplane.airflow_sign_in import PEOPLE, PROGRAM, SCRIPT, SIGN_IN, SKEW_SECONDS, audience
 
 ASSERTION_SECONDS = 60
 AIRFLOW_AUDIENCE = "apache-airflow"  # of tokens of people; Airflow's default
@@ -57,8 +57,11 @@ def people(key: str, *, release: str, people: Mapping[str, tuple[str, float]], n
     return jwt.encode(claims, _private(key), algorithm="EdDSA")
 
 
-def airflow_token(jwt_secret: str, *, user_id: str, email: str, role: str, now: float, seconds: int) -> str:
-    """A token of Airflow's own kind for scripts. It begins a minute ago, since clocks differ."""
+def airflow_token(
+    jwt_secret: str, *, user_id: str, email: str, role: str, now: float, seconds: int, capped: bool = False
+) -> str:
+    """A token of Airflow's own kind for scripts. It begins a minute ago, since clocks differ. A `capped` one never
+    allows more than `role`; others follow the person's role when that grows, too."""
     claims = {
         "aud": AIRFLOW_AUDIENCE,
         "iat": int(now - SKEW_SECONDS),
@@ -68,7 +71,7 @@ def airflow_token(jwt_secret: str, *, user_id: str, email: str, role: str, now: 
         "sub": user_id,
         "email": email,
         "role": role,
-        "kind": SCRIPT,
+        "kind": PROGRAM if capped else SCRIPT,
         "since": now,
     }
     return jwt.encode(claims, jwt_secret, algorithm="HS512")

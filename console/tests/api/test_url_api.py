@@ -64,6 +64,7 @@ URLS = {
     ("deploy_image", "post"): (EDITOR, ONE, 422),
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
     ("logs", "get"): (MEMBER, ONE, 200),
+    ("task_logs", "get"): (MEMBER, ONE, 200),
     ("activity", "get"): (MEMBER, ONE, 200),
     ("dags", "get"): (MEMBER, ONE, 200),
     ("figures", "get"): (MEMBER, ONE, 200),
@@ -79,6 +80,7 @@ URLS = {
     ("alert_rules", "post"): (EDITOR, ONE, 422),
     ("alert_rule", "delete"): (EDITOR, ONE, 404),  # there is none of this id
     ("operation", "get"): (MEMBER, ONE, 200),
+    ("airflow_token", "post"): (MEMBER, ONE, 201),
     ("own_token", "delete"): (ANYONE, ONE, 204),
     ("own_tokens", "get"): (ANYONE, PERSON, 200),
     ("own_tokens", "post"): (ANYONE, THERE, 422),

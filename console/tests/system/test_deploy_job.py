@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -28,14 +29,13 @@ READ_MS = 90_000  # seconds on a machine that is free
 
 
 @pytest.fixture(scope="module")
-def it(shared) -> Iterator[Installation]:
-    """That of the main job, once that is done with it; nothing that other files need runs in it."""
+def it(shared) -> Installation:
+    """That of the main job, once that is done with it."""
     with shared.database() as database:
         (people,) = database.execute("SELECT count(*) FROM workspaces_user").fetchone()
     shared.client.cookies.clear()
     shared.sign_in() if people else shared.sign_up()
-    yield shared
-    shared.close()
+    return shared
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,13 @@ def release(it) -> str:
 def dags(it: Installation, release: str) -> set[str]:
     """What Airflow itself lists, over its API."""
     return {dag["dag_id"] for dag in airflow(it, release, "/api/v2/dags")["dags"]}
+
+
+def lists(it: Installation, release: str) -> set[str]:
+    """As `dags`; nothing while the console or Airflow comes back."""
+    with suppress(httpx.HTTPError, KeyError, ValueError, AssertionError):
+        return dags(it, release)
+    return set()
 
 
 def airflow(it: Installation, release: str, path: str) -> dict[str, Any]:
@@ -208,6 +215,38 @@ def test_the_whole_life_of_a_deployment_out_of_a_pipeline(it, tmp_path):
     assert "is deleted." in airdeck("deployment", "delete", "--yes", "--wait")
     assert "Pipeline" not in airdeck("deployment", "list")
     assert it.status(release) == "Deleted"
+
+
+def test_a_deploy_arrives_whatever_process_of_the_console_dies_on_its_way(it, release):
+    """Killed one after the other, from the press of the button on; the code of before runs until the new one does."""
+    before = dags(it, release)
+    files = {"survivor.py": DAG.replace(b"mine", b"survivor")}
+    files |= {
+        f"data/{n}.py": b"X = 1\n" * n for n in range(2000)
+    }  # compiled one by one: there is time to die in
+    path = f"/deployments/{release}/deploys/new/"
+    action, fields = it.filled(path, {})
+    fields.pop("archive", None)
+    archive = {"archive": ("code.tar.gz", tar_gz(files))}
+    review = it.client.post(action, data=fields, files=archive, headers={"Origin": it.url}, timeout=120)
+    action, fields = it.filled(review.headers["location"], {})
+    assert it.client.post(action, data=fields, headers={"Origin": it.url}).status_code == 303
+    for program in ("worker", "observer", "web", "redis", "postgres", "worker"):
+        pid = it.pid(program)
+        for process in (*psutil.Process(pid).children(recursive=True), psutil.Process(pid)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait_until(lambda: it.pid(program) not in {pid, 0}, 60, it.last_words)  # noqa: B023 - waited for here
+        it.wait_answer(60)
+    wait_until(lambda: lists(it, release) - before == {"survivor"}, 180, lambda: it.story(release), every=1.0)
+    it.wait_status(release, "Healthy", 120)
+    with it.database() as database:
+        (states,) = database.execute(
+            "SELECT array_agg(y.status ORDER BY y.number DESC) FROM deployments_deploy y "
+            "JOIN deployments_deployment d ON d.id = y.deployment_id WHERE d.release_name = %s",
+            [release],
+        ).fetchone()
+    assert states[0] == "deployed", states
 
 
 def test_a_body_that_is_too_large_is_refused_by_the_server_before_it_is_sent(it):

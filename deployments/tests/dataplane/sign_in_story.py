@@ -128,7 +128,8 @@ def token_of(case: Case, **claims: object) -> str:
     now = int(time.time())
     given = {"aud": "apache-airflow", "iat": now, "nbf": now, "exp": now + 600, "jti": "a" * 32, "since": now}
     given |= {"sub": "a", "email": "a@example.org", "role": "ADMIN", "kind": "session"}
-    return jwt.encode(given | claims, case.secrets.jwt_secret, algorithm="HS512")
+    secret = str(claims.pop("secret", case.secrets.jwt_secret))
+    return jwt.encode(given | claims, secret, algorithm="HS512")
 
 
 def story(harness: Harness, case: Case, port: int, logs: Path, *, password: str = "") -> None:
@@ -229,14 +230,43 @@ def _stays_outside(browser, case: Case, password: str) -> None:
     assert used.status_code == 403
     assert "was used before" in used.text
     assert browser().brings(good).status_code == 403  # in another browser neither
+    another = token_of(case, secret="x" * 64)
     for token in (
         token_of(case, aud="urn:airflow.apache.org:task"),
         token_of(case, sub="stranger", since=1.0),
         token_of(case, since=time.time() - 13 * 3600),
-        jwt.encode({"sub": "a"}, "x" * 64, algorithm="HS512"),
+        token_of(case, kind="other"),
+        another,
     ):
         assert _bearer(one, token) == 403
+    _another_airflow_s_token(browser, another)
+    _a_program_has_the_smaller_role(one, case)
     _the_password_of_last_resort(browser(), case, password)
+
+
+def _another_airflow_s_token(browser, token: str) -> None:
+    """It is whole, and signed with that one's secret: no cookie, header or host name makes it count here."""
+    one = browser()
+    names = {
+        "x-forwarded-host": one.host,
+        "x-forwarded-user": "a@example.org",
+        "remote-user": "a@example.org",
+    }
+    for headers in ({}, names, {**names, "host": "calm-orbit-0001.localhost:8000"}):
+        one.http.cookies.set("_token", token, domain="127.0.0.1", path="/")
+        assert one.http.get("/api/v2/dags", headers=headers).status_code in {401, 403}, headers
+        one.http.cookies.clear()
+        bearer = {**headers, "authorization": f"Bearer {token}"}
+        assert one.http.get("/api/v2/dags", headers=bearer).status_code in {401, 403}, headers
+        assert one.http.get("/api/v2/dags", headers=headers).status_code == 401
+
+
+def _a_program_has_the_smaller_role(one: Browser, case: Case) -> None:
+    """That of the API token which asked for it, or the person's own."""
+    for sub, role, code in (("a", "VIEWER", 403), ("a", "OP", 200), ("o", "ADMIN", 200), ("v", "ADMIN", 403)):
+        token = token_of(case, sub=sub, role=role, kind="program")
+        found = (_bearer(one, token), _bearer(one, token, "/api/v2/connections"))
+        assert found == (200, code), (sub, role)
 
 
 def _the_password_of_last_resort(one: Browser, case: Case, password: str) -> None:
@@ -295,7 +325,6 @@ def _signs_out(one: Browser) -> None:
     assert _bearer(one, token) == 403
 
 
-def _bearer(one: Browser, token: str) -> int:
-    return httpx.get(
-        one.http.base_url.join("/api/v2/dags"), headers={"authorization": f"Bearer {token}"}, timeout=30
-    ).status_code
+def _bearer(one: Browser, token: str, path: str = "/api/v2/dags") -> int:
+    headers = {"authorization": f"Bearer {token}"}
+    return httpx.get(one.http.base_url.join(path), headers=headers, timeout=30).status_code

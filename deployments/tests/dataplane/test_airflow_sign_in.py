@@ -244,5 +244,6 @@ def test_a_token_for_scripts_is_airflow_s_own_kind():
     )
     claims = jwt.decode(token, "s" * 64, algorithms=["HS512"], audience="apache-airflow")
     assert (claims["kind"], claims["role"], claims["sub"]) == ("script", "VIEWER", "7")
+    assert rules.least("ADMIN", "OP") == rules.least("OP", "ADMIN") == "OP"
     assert 890 < claims["exp"] - time.time() <= 900
     assert claims["nbf"] <= time.time() - 59

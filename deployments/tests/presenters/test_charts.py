@@ -1,5 +1,6 @@
 """Charts are documents: the same figures make the same drawing, to the character."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
@@ -17,24 +18,20 @@ def slots(*counts: tuple[int | None, int | None]) -> list[Slot]:
 
 GOLDEN_BARS = (
     '<svg class="chart" viewBox="0 0 720 56" preserveAspectRatio="none" aria-hidden="true">'
+    '<path class="chart__good" d="M90 56v-27" stroke-width="140.4"/>'
+    '<path class="chart__bad" d="M90 29v-27" stroke-width="140.4"/>'
+    '<path class="chart__foot" d="M450 56v-1" stroke-width="140.4"/>'
+    '<path class="chart__gap" d="M199.8 53h140.4v3h-140.4z"/>'
     '<defs><pattern id="runs-good" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<path class="chart__good-line" d="M0 0v5"/></pattern>'
-    '<pattern id="runs-bad" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<path class="chart__bad-line" d="M0 0v5"/></pattern></defs>'
-    '<rect class="chart__good" x="19.8" y="29" width="140.4" height="27"/>'
-    '<rect class="chart__bad" x="19.8" y="2" width="140.4" height="27"/>'
-    '<rect class="chart__gap" x="199.8" y="53" width="140.4" height="3"/>'
-    '<rect class="chart__foot" x="379.8" y="55" width="140.4" height="1"/>'
-    '<rect class="chart__open chart__open--good" fill="url(#runs-good)" x="559.8" y="42.5" width="140.4" '
-    'height="13.5"/>'
+    '<path class="chart__good-line" d="M0 0v5"/></pattern></defs>'
+    '<rect class="chart__open chart__open--good" fill="url(#runs-good)" x="559.8" y="42" width="140.4" height="14"/>'
     '<path class="chart__mark" d="M180 0v56"/>'
-    '<g class="chart__hit"><title>28 Nov, 12:00 to 13:00 UTC: 2 succeeded, 2 failed</title>'
-    '<path d="M0 0h180v56h-180z"/></g>'
-    '<g class="chart__hit"><title>28 Nov, 13:00 to 14:00 UTC: no data</title><path d="M180 0h180v56h-180z"/></g>'
-    '<g class="chart__hit"><title>28 Nov, 14:00 to 15:00 UTC: 0 succeeded, 0 failed</title>'
-    '<path d="M360 0h180v56h-180z"/></g>'
-    '<g class="chart__hit"><title>28 Nov, 15:00 to 16:00 UTC: 1 succeeded, 0 failed, so far</title>'
-    '<path d="M540 0h180v56h-180z"/></g></svg>'
+    '<g class="chart__hits">'
+    '<path d="M0 0h180v56h-180z"><title>28 Nov, 12:00 to 13:00 UTC: 2 succeeded, 2 failed</title></path>'
+    '<path d="M180 0h180v56h-180z"><title>28 Nov, 13:00 to 14:00 UTC: no data</title></path>'
+    '<path d="M360 0h180v56h-180z"><title>28 Nov, 14:00 to 15:00 UTC: 0 succeeded, 0 failed</title></path>'
+    '<path d="M540 0h180v56h-180z"><title>28 Nov, 15:00 to 16:00 UTC: 1 succeeded, 0 failed, so far</title></path>'
+    "</g></svg>"
 )
 
 
@@ -51,22 +48,29 @@ def test_a_gap_is_no_zero_and_a_zero_is_no_gap():
     assert ("chart__gap" in zero, "no data" in zero, "chart__foot" in zero) == (False, False, True)
 
 
+def lines(drawn: str, kind: str) -> list[tuple[float, float, float]]:
+    """Of the bars of one kind: where they stand, on what height, and how high they are."""
+    paths = [
+        each for each in ElementTree.fromstring(drawn).iter("path") if each.get("class") == f"chart__{kind}"
+    ]
+    found = re.findall(r"M([\d.]+) (\d+)v-(\d+)", paths[0].get("d", "")) if paths else []
+    return [(float(x), float(bottom), float(height)) for x, bottom, height in found]
+
+
 def test_only_the_last_bar_is_hatched_and_nothing_is_higher_than_the_chart():
-    drawn = bars(slots((5, 0), (3, 3), (900, 1)), name="a")
+    drawn = bars(slots((5, 0), (3, 3), (900, 900), (900, 1)), name="a")
     assert drawn.count("chart__open--good") == drawn.count("chart__open--bad") == 1
     for rect in ElementTree.fromstring(drawn).iter("rect"):
         assert float(rect.get("y", 0)) >= 0
         assert float(rect.get("x", 0)) + float(rect.get("width", 0)) <= WIDTH + 0.1
         assert float(rect.get("height", 0)) <= BAND
+    stand = lines(drawn, "good") + lines(drawn, "bad")
+    assert len(stand) == 5
+    assert all(x < WIDTH and 0 <= bottom - height < bottom <= BAND for x, bottom, height in stand)
 
 
 def test_one_failure_is_seen_beside_many_successes():
-    bad = next(
-        each
-        for each in ElementTree.fromstring(bars(slots((9000, 1), (1, 0)), name="a")).iter("rect")
-        if each.get("class") == "chart__bad"
-    )
-    assert float(bad.get("height")) >= 2
+    assert lines(bars(slots((9000, 1), (1, 0)), name="a"), "bad")[0][2] >= 2
 
 
 def test_the_title_of_a_bar_says_the_readers_own_time_beside_utc():
@@ -84,8 +88,8 @@ def test_words_of_people_are_escaped_in_titles():
 def test_a_ribbon_shows_which_status_there_was_when():
     assert ribbon([Stretch(0, 0.5, "busy", "Creating"), Stretch(0.5, 1, "ok", "Healthy")], [0.1]) == (
         '<svg class="chart chart--ribbon" viewBox="0 0 720 8" preserveAspectRatio="none" aria-hidden="true">'
-        '<g data-tone="busy"><title>Creating</title><path d="M0 0H360V8H0z"/></g>'
-        '<g data-tone="ok"><title>Healthy</title><path d="M360 0H720V8H360z"/></g>'
+        '<path data-tone="busy" d="M0 0H360V8H0z"><title>Creating</title></path>'
+        '<path data-tone="ok" d="M360 0H720V8H360z"><title>Healthy</title></path>'
         '<path class="chart__mark" d="M72 0v8"/></svg>'
     )
 
