@@ -199,11 +199,11 @@ def _apply_pass(claim: Claim) -> Record:
         waiting = packages.follow(claim, driver)
         if deployment.code_requirements:
             release = release_of(deployment, queues)  # with packages that were resolved just now
-        if waiting:
-            progress: Progress | None = Progress(steps[0].key, Outcome.WAITING, waiting)
-            observation = _observed(driver, ref)
-        else:
-            progress, observation = _take_a_step(claim, driver, ref, release, workers)
+        progress, observation = (
+            _wait(driver, ref, steps, waiting)
+            if waiting
+            else _take_a_step(claim, driver, ref, release, workers)
+        )
         if observation.signs_in:
             people.write(claim, driver, ref)
     except UpgradeFailed as error:
@@ -231,6 +231,13 @@ def _apply_pass(claim: Claim) -> Record:
         facts=_facts(driver, ref, release, observation, verdict),
         signs_in=observation.signs_in,
     )
+
+
+def _wait(
+    driver: Driver, ref: Ref, steps: tuple[StepName, ...], sentence: str
+) -> tuple[Progress | None, Observation]:
+    """No step, because of what the sentence says, and what is observed."""
+    return Progress(steps[0].key, Outcome.WAITING, sentence), _observed(driver, ref)
 
 
 def _take_a_step(
