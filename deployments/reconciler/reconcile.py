@@ -200,9 +200,7 @@ def _apply_pass(claim: Claim) -> Record:
         if deployment.code_requirements:
             release = release_of(deployment, queues)  # with packages that were resolved just now
         progress, observation = (
-            _wait(driver, ref, steps, waiting)
-            if waiting
-            else _take_a_step(claim, driver, ref, release, workers)
+            _wait(driver, ref, steps, waiting) if waiting else _step(claim, driver, ref, release, workers)
         )
         if observation.signs_in:
             people.write(claim, driver, ref)
@@ -240,7 +238,7 @@ def _wait(
     return Progress(steps[0].key, Outcome.WAITING, sentence), _observed(driver, ref)
 
 
-def _take_a_step(
+def _step(
     claim: Claim, driver: Driver, ref: Ref, release: Release, workers: Mapping[str, int]
 ) -> tuple[Progress | None, Observation]:
     """One step towards the Release where what is observed differs, and what is observed then. Raises DataPlaneError."""
