@@ -24,6 +24,7 @@ from console import processes
 from console.embedded import keys, postgres, redis_server
 from console.kit.files import write_private
 from console.tests import image
+from console.tests.fresh import Visit
 from console.tests.image import Podman
 from console.tests.system.installation import free_port, wait_until
 from console.tests.test_chart import GRACES
@@ -267,3 +268,32 @@ def test_people_reach_it_behind_a_proxy(migrated):
         assert httpx.get(f"http://127.0.0.1:{port}{sheet}", headers=BEHIND_PROXY).status_code == 200
         made = web.run("python", "-m", "console.processes", "manage", "createsuperuser", "--help")
         assert made.returncode == 0, made.stderr
+
+
+def test_all_in_one_container_keeps_what_people_made_in_its_volume(podman, base):
+    name = podman.build("embedded", base)
+    size, _ = podman.layers(name)
+    port = free_port()
+    options = [
+        "--init",
+        "--volume=airdeck:/state",
+        f"--volume={image.BUNDLE}:{image.BUNDLE}:ro",
+        *image.environment({"PORT": str(port), **image.network()}),
+    ]
+    visitor = Visit(f"http://127.0.0.1:{port}")
+    taken = []
+    for sign in (visitor.sign_up, visitor.sign_in):
+        with podman.running(name, options=options) as everything:
+            wait_until(visitor.answers, 180, everything.logs, 0.2)
+            taken.append(time.monotonic() - everything.started)
+            wait_until(everything.is_alive, 30, everything.logs)
+            home = sign()
+            assert visitor.client.get(f"{home}new/").status_code == 200
+            ended = everything.stop()
+            assert ended.code == 0, ended.output
+            assert ended.seconds < 30
+        visitor.client.cookies.clear()
+    visitor.client.close()
+    print(
+        f"\nEmbedded: {size / 1e6:.0f} MB; ready after {taken[0]:.1f} s, and {taken[1]:.1f} s the second time"
+    )

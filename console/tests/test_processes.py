@@ -40,6 +40,9 @@ TRIMMED = (
     "multidict",
     "propcache",
     "yarl",
+    "websockets",
+    "watchfiles",
+    "django.contrib.gis",
 )
 EMPTIED = "kubernetes.client.models"
 WITHOUT = """
