@@ -29,16 +29,24 @@ NEEDLESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/ma
 # needed here, and everything else of a container's configuration stays as it is.
 RUNTIME = """#!/usr/bin/python3
 import ctypes, json, os, sys
-bundle = sys.argv[sys.argv.index("--bundle") + 1] if "--bundle" in sys.argv else ""
-if bundle:
-    with open(bundle + "/config.json") as file:
-        config = json.load(file)
+def change(file, changed):
+    with open(file) as found:
+        document = json.load(found)
+    changed(document)
+    with open(file, "w") as written:
+        json.dump(document, written)
+
+def container(config):
     config["process"].pop("rlimits", None)
     config["mounts"] = [mount for mount in config["mounts"] if mount["type"] != "cgroup"]
     config["linux"].pop("resources", None)
     config["linux"]["namespaces"] = [each for each in config["linux"]["namespaces"] if each["type"] != "cgroup"]
-    with open(bundle + "/config.json", "w") as file:
-        json.dump(config, file)
+
+for word, value in zip(sys.argv, sys.argv[1:]):
+    if word == "--bundle":
+        change(value + "/config.json", container)
+    if word in ("--process", "-p"):
+        change(value, lambda process: process.pop("rlimits", None))
 libc = ctypes.CDLL(None)
 libc.unshare(0x20000)  # a mount namespace of its own, in which there are no control groups of the second kind
 libc.mount(b"none", b"/", None, 0x44000, None)  # private, recursively
