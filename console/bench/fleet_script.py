@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,25 +46,26 @@ def main(file: Path) -> float:
 def _send(
     about: dict[str, str], context: ssl.SSLContext, waiting: deque[list[list[str]]], failed: list[str]
 ) -> None:
-    server = http.client.HTTPSConnection(urlsplit(about["server"]).netloc, context=context, timeout=60)
     headers = {
         "Authorization": f"Bearer {about['token']}",
         "Content-Type": APPLY,
         "Accept": "application/json",
     }
-    while not failed:
-        try:
-            objects = waiting.popleft()
-        except IndexError:
-            break
-        for path, body in objects:
-            server.request("PATCH", path + QUERY, body, headers)
-            answer = server.getresponse()
-            text = answer.read()
-            if answer.status >= 300:
-                failed.append(f"{path}: {answer.status} {text[:300]!r}")
+    with closing(
+        http.client.HTTPSConnection(urlsplit(about["server"]).netloc, context=context, timeout=60)
+    ) as server:
+        while not failed:
+            try:
+                objects = waiting.popleft()
+            except IndexError:
                 return
-    server.close()
+            for path, body in objects:
+                server.request("PATCH", path + QUERY, body, headers)
+                answer = server.getresponse()
+                text = answer.read()
+                if answer.status >= 300:
+                    failed.append(f"{path}: {answer.status} {text[:300]!r}")
+                    return
 
 
 if __name__ == "__main__":
