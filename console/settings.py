@@ -93,8 +93,8 @@ MIDDLEWARE = [
     "console.api.middleware.ProblemMiddleware",
     "console.kit.turns.TurnMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",  # before the policy: that is about pages
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "console.kit.http.CompressPagesMiddleware",
     "console.kit.http.PrivatePagesMiddleware",
     "console.kit.http.NoNulMiddleware",
@@ -228,6 +228,7 @@ ACCOUNT_FORMS = {"login": "workspaces.forms.LoginForm", "signup": "workspaces.fo
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 MFA_FORMS = {
     "activate_totp": "workspaces.sign_in.second_factor.ActivateTOTPForm",
+    "add_webauthn": "workspaces.sign_in.second_factor.AddPasskeyForm",
     "authenticate": "workspaces.sign_in.second_factor.AuthenticateForm",
     "reauthenticate": "workspaces.sign_in.second_factor.ReauthenticateForm",
 }
@@ -334,6 +335,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "console.kit.static_files.PagesStorage"},
 }
 SERVESTATIC_KEEP_ONLY_HASHED_FILES = False
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
 SERVESTATIC_AUTOREFRESH = DEBUG
 MESSAGE_TAGS = {
     message_levels.SUCCESS: "ok",

@@ -1,10 +1,12 @@
-"""allauth's forms of second factors, in which a code works once."""
+"""allauth's forms of second factors, in which a code works once, and which speak our words."""
 
 from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms as base
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as totp
+from allauth.mfa.webauthn import forms as webauthn
+from django import forms
 from django.conf import settings
 from django.core.cache import cache
 
@@ -46,6 +48,16 @@ class _UsedOnce:
 
 class AuthenticateForm(_UsedOnce, base.AuthenticateForm):  # type: ignore[misc]
     """At sign-in."""
+
+
+class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
+    """A passkey or a security key, in our words."""
+
+    passwordless = forms.BooleanField(
+        label="Sign in without a password",
+        required=False,
+        help_text="It then signs you in by itself, and asks for your fingerprint, your face or a PIN.",
+    )
 
 
 class ReauthenticateForm(_UsedOnce, base.ReauthenticateForm):  # type: ignore[misc]
