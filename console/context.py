@@ -8,6 +8,7 @@ from django.db.models import F
 from django.http import HttpRequest
 
 from console.kit.disk import shortage
+from deployments.queries.alerts import open_alerts_of_each
 from workspaces.invitation_lookup import waiting_for
 from workspaces.middleware import LAST_WORKSPACE
 from workspaces.models import User, Workspace
@@ -15,7 +16,8 @@ from workspaces.permissions import WHILE_SUSPENDED, Permission, role_allows
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """The user's Workspaces, the current one, and the navigation. Two queries, and none for strangers."""
+    """The user's Workspaces, the current one, and the navigation with the number of open alerts. Two queries, and none
+    for strangers."""
     user = getattr(request, "user", None)
     outside = request.resolver_match is not None and request.resolver_match.app_name == "admin"
     machine = {
@@ -27,7 +29,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     }
     if outside or not isinstance(user, User):  # operators' pages have a shell of their own
         return {**machine, "nav": [], "workspaces": [], "workspace": None}
-    workspaces = list(Workspace.objects.filter(memberships__user=user).annotate(role=F("memberships__role")))
+    own = Workspace.objects.filter(memberships__user=user)
+    workspaces = list(own.annotate(role=F("memberships__role"), open_alerts=open_alerts_of_each()))
     current = _current(request, workspaces)
     return {
         **machine,
@@ -68,6 +71,7 @@ def _nav(request: HttpRequest, workspace: Workspace) -> list[dict[str, Any]]:
             "label": label,
             "url": url,
             "icon": icon,
+            "count": getattr(workspace, "open_alerts", 0) if label == "Alerts" else 0,
             "current": request.path == url
             or (label != "Home" and request.path.startswith(url))
             or (label == "Deployments" and request.path.startswith("/deployments/")),

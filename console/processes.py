@@ -24,6 +24,7 @@ WEB = (
 # Celery: there is no other worker to gossip with; the row's lease is the guarantee, so no task is fetched ahead of its
 # turn.
 WORKER = (
+    "--queues=celery,passes",
     "--pool=prefork",
     "--concurrency=2",
     "--prefetch-multiplier=1",

@@ -160,6 +160,9 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)  # kombu'
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 45  # below the lease of 60 s: a hung pass is dead before another may claim its row
 CELERY_TASK_SOFT_TIME_LIMIT = 40
+# Passes wait apart from what beat sends and from mail, alerts and looks: a worker takes from both in turns
+# (console/processes.py), so that a crowd of rows delays no sweep until it has expired.
+CELERY_TASK_ROUTES = {"deployments.tasks.reconcile": {"queue": "passes"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONSUMER = "console.kit.worker:Consumer"  # with a sign of life
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -12,7 +12,7 @@ from deployments import enqueue
 from deployments.actions import hibernation
 from deployments.actions.refusals import NotNow
 from deployments.clusters import checks
-from deployments.reconciler import alert_delivery, alert_outbox, alerts, git_sources, people
+from deployments.reconciler import alert_delivery, alert_outbox, alerts, git_sources, people, turns
 from deployments.reconciler.leases import due_rows
 from deployments.reconciler.reconcile import reconcile
 
@@ -23,11 +23,13 @@ TASK_BUDGET_SECONDS = 20.0  # one Deployment's passes in a row, before others ge
 
 @shared_task(name="deployments.tasks.reconcile", ignore_result=True)
 def reconcile_task(pk: str) -> None:
-    """Run passes over one row for as long as each makes progress, within the budget."""
+    """Run passes over one row for as long as each makes progress, the budget lasts and no other Workspace has the turn.
+    It need not be the row of the message (`turns`)."""
     deadline = time.monotonic() + TASK_BUDGET_SECONDS
-    while reconcile(UUID(pk)):
-        if time.monotonic() > deadline:
-            enqueue.reconcile(UUID(pk))
+    row = turns.next_row(UUID(pk))
+    while row is not None and reconcile(row):
+        if time.monotonic() > deadline or turns.next_row(row) != row:
+            enqueue.reconcile(row)
             return
 
 

@@ -24,6 +24,7 @@ from deployments.pages import (
     queues,
     settings,
     sign_in,
+    task_logs,
     tokens,
     transfer,
     upgrade,
@@ -48,6 +49,7 @@ urlpatterns = [
     path(f"{WORKSPACE}/activity/csv/", activity.workspace_activity_csv, name="activity_csv"),
     path(f"{WORKSPACE}/alerts/", alerts.workspace_alerts, name="workspace_alerts"),
     path(f"{WORKSPACE}/alerts/usual/", alerts.alerts_usual, name="alerts_usual"),
+    path(f"{WORKSPACE}/alerts/<uuid:alert_id>/", alerts.alert, name="alert"),
     path(f"{WORKSPACE}/alerts/<uuid:alert_id>/silence/", alerts.alert_silence, name="alert_silence"),
     path(f"{WORKSPACE}/alerts/deliveries/", alerts.alert_deliveries, name="alert_deliveries"),
     path(f"{WORKSPACE}/alerts/deliveries/<uuid:delivery_id>/again/", alerts.alert_again, name="alert_again"),
@@ -103,6 +105,7 @@ urlpatterns = [
     ),
     path(f"{ONE}/dags/", dags.deployment_dags, name="dags"),
     path(f"{ONE}/logs/", logs.log_page, name="logs"),
+    path(f"{ONE}/logs/tasks/", task_logs.task_log_list, name="task_logs"),
     path(f"{ONE}/logs/lines/", logs.log_lines, name="log_lines"),
     path(f"{ONE}/logs/download/", logs.log_download, name="log_download"),
     path(

@@ -67,16 +67,18 @@ ROLES: dict[Role, RoleDescription] = {
 WHILE_SUSPENDED = frozenset({Permission.VIEW, Permission.REVEAL_CREDENTIAL})
 
 
-# What no API token may do, whatever its role: who may come in, and what cannot be taken back.
+# What no API token may do, whatever its role and kind: who may come in, and what cannot be taken back.
 NEVER_BY_TOKEN = frozenset(
     {
         Permission.MANAGE_MEMBERS,
-        Permission.MANAGE_TOKENS,
         Permission.TRANSFER_DEPLOYMENT,
         Permission.DELETE_WORKSPACE,
         Permission.REVEAL_CREDENTIAL,
     }
 )
+# What no API token may do by itself either. The sign-in of a command line may, for the five minutes after its person
+# said yes in the browser with their password: the person is there, as on the page (ADR 33).
+ONLY_WITH_ITS_PERSON = frozenset({Permission.MANAGE_TOKENS})
 
 
 def least(one: str, other: str) -> Role:

@@ -11,6 +11,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from console.kit.mail_tries import BACKOFF_SECONDS
 from workspaces import enqueue, invitation_links
 from workspaces.invitation_mail import invitation_mail
 from workspaces.models import ApiToken, Invitation
@@ -23,7 +24,6 @@ BATCH = 50
 CLAIM = timedelta(
     seconds=60
 )  # longer than a task may run (45 s): a dead sender's mail is sent by the next sweep
-BACKOFF_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600)  # after these tries the mail counts as not sent
 
 
 @shared_task(name="workspaces.tasks.send_invitation", ignore_result=True)

@@ -18,7 +18,7 @@ from workspaces import hooks, token_values
 from workspaces.access import MissingPermission, WorkspaceSuspended, membership_of, require
 from workspaces.acting import ActingToken
 from workspaces.models import ApiToken, Membership, User
-from workspaces.permissions import NEVER_BY_TOKEN, Permission, least
+from workspaces.permissions import NEVER_BY_TOKEN, ONLY_WITH_ITS_PERSON, Permission, least
 
 USED_EVERY = timedelta(minutes=1)  # how exactly it is known when a token was last used
 SIGN_IN = "s"  # the kind of token that the command line gets when a person signs it in
@@ -103,19 +103,19 @@ class Caller:
             )
 
     def require(self, membership: Membership, permission: Permission) -> None:
-        """Raises NotByToken for what this token may not do, and as `access.require`."""
-        if permission is Permission.MANAGE_TOKENS:
-            if self.token.kind == SIGN_IN:
-                require(membership, permission)
-            self.require_presence()
-            return
+        """Raises NotByToken for what this token may not do, and as `access.require`. What tokens may do at all is said
+        in `permissions`."""
         if permission in NEVER_BY_TOKEN:
             what = _NEVER[permission]
             raise NotByToken(
                 "never_by_token",
                 f"{what} cannot be managed with an API token. Sign in to the console and do it there.",
             )
+        if permission in ONLY_WITH_ITS_PERSON and self.token.kind != SIGN_IN:
+            self.require_presence()
         require(membership, permission)
+        if permission in ONLY_WITH_ITS_PERSON:
+            self.require_presence()
 
 
 def denial(error: PermissionDenied) -> tuple[str, str]:

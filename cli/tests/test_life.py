@@ -31,10 +31,7 @@ deployment:
 SECRET = "hush-hush-4711"
 
 
-def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
-    (tmp_path / "d.yaml").write_text(FILE)
-
-    # Created by a file, and again: nothing to do.
+def created_by_a_file_and_again_there_is_nothing_to_do(airdeck) -> Deployment:
     apply = ("deployment", "apply", "-f", "d.yaml", "--env", "--yes", "--wait")
     made = airdeck(*apply, environment={"API_KEY": SECRET})
     assert "+ environment_variables.API_KEY: •••" in made.out
@@ -44,15 +41,18 @@ def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
     row = Deployment.objects.get()
     assert vault.settings(row)["API_KEY"].value == SECRET
     assert row.release_name in airdeck("de", "ls").out
+    return row
 
-    # What inspect writes changes nothing, and holds no secret.
+
+def what_inspect_writes_changes_nothing_and_holds_no_secret(airdeck, row, tmp_path) -> None:
     written = airdeck("deployment", "inspect", "-n", "analytics").out
     assert SECRET not in written
     (tmp_path / "same.yaml").write_text(written)
     assert "nothing to do" in airdeck("deployment", "apply", "-f", "same.yaml").out
     assert airdeck("deployment", "inspect", row.release_name, "-k", "METADATA.Status").out == "healthy\n"
 
-    # A project, and its first deploy; the same code again is nothing to do.
+
+def a_project_is_deployed_and_the_same_code_again_is_nothing(airdeck, tmp_path) -> None:
     airdeck("init", "project")
     first = airdeck("deploy", "project", "-d", "Analytics", "--wait", "-m", "First")
     assert "Deploy 1 is active." in first.out
@@ -64,7 +64,8 @@ def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
     second = airdeck("deploy", "project", "-d", "Analytics", "-o", "json", "--wait").json
     assert (second["changed"], second["deploy"]["number"], second["operation"]["status"]) == (True, 2, "done")
 
-    # Variables, a queue.
+
+def variables_and_a_queue_are_changed(airdeck, row) -> None:
     airdeck("deployment", "variable", "set", "URL=postgres://u:p@h/d?a=b", "-d", "Analytics", "-w")
     airdeck("deployment", "variable", "set", "TOKEN", "-s", "-d", "Analytics", "-w", text="from=stdin\n")
     settings = vault.settings(row)
@@ -80,7 +81,23 @@ def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
     assert row.queues.get(name="heavy").max_workers == 7
     airdeck("deployment", "wq", "delete", "-n", "heavy", "-f", "-d", "Analytics", "-w")
 
-    # Logs, sleep, waking, going back, the end.
+
+def logs_of_tasks_are_listed_and_read(airdeck, kept) -> None:
+    kept.write("dag_id=etl/run_id=r/task_id=load/attempt=1.log", "loads the first")
+    kept.write("dag_id=etl/run_id=r/task_id=load/attempt=2.log", "loads again")
+    listed = airdeck("deployment", "task-logs", "Analytics", "-c", "1")
+    assert "attempt=2.log" in listed.out
+    assert "attempt=1.log" not in listed.out
+    assert "The newest 1 are listed." in listed.err
+    (found,) = airdeck("deployment", "task-logs", "Analytics", "-k", "LOAD attempt=1", "-o", "json").json
+    assert airdeck("deployment", "logs", "Analytics", "--task", found["path"]).out.endswith(
+        "loads the first\n"
+    )
+    both = airdeck("deployment", "logs", "Analytics", "--task", "x", "--component", "scheduler", code=2)
+    assert "not both" in both.err
+
+
+def it_sleeps_wakes_goes_back_and_is_deleted(airdeck) -> None:
     assert airdeck("deployment", "logs", "Analytics", "--component", "scheduler").code == 0
     assert "hibernates." in airdeck("deployment", "hb", "Analytics", "--wait").out
     assert "nothing to do" in airdeck("deployment", "hibernate", "Analytics").out
@@ -94,6 +111,17 @@ def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path):
     assert "Deployment Analytics is deleted." in gone.out
     assert "No Deployments." in airdeck("deployment", "list").out
     assert Deployment.objects.get().deleted_at is not None
+
+
+def test_from_a_file_to_a_delete(airdeck, reconciled, tmp_path, driver):
+    (tmp_path / "d.yaml").write_text(FILE)
+
+    row = created_by_a_file_and_again_there_is_nothing_to_do(airdeck)
+    what_inspect_writes_changes_nothing_and_holds_no_secret(airdeck, row, tmp_path)
+    a_project_is_deployed_and_the_same_code_again_is_nothing(airdeck, tmp_path)
+    variables_and_a_queue_are_changed(airdeck, row)
+    logs_of_tasks_are_listed_and_read(airdeck, driver.worlds[row.release_name].task_logs)
+    it_sleeps_wakes_goes_back_and_is_deleted(airdeck)
 
 
 def test_create_update_and_what_is_refused(airdeck, reconciled):

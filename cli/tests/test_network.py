@@ -76,6 +76,25 @@ def test_waiting_outlives_a_console_that_is_away_for_a_while(airdeck, deployment
     assert out.startswith("Done.")
 
 
+@pytest.mark.parametrize(("status", "code"), [(500, 1), (401, 3), (404, 2)])
+def test_24_an_error_while_waiting_ends_the_waiting_with_its_exit_code_and_how_to_look_again(
+    pipeline, status, code
+):
+    name = "calm-orbit-0012.create.1"
+    running = {"id": name, "status": "running", "sentence": "", "steps": [], "url": "http://x/d"}
+
+    def answer(handler):
+        if len(here.seen) < 3:
+            reply(handler, 200, running, ETag=f'"{len(here.seen)}"')
+        else:
+            reply(handler, status, {"detail": "Broken.", "code": "x"})
+
+    with Server(answer) as here:
+        told = pipeline(here.url)("wait", name, code=code).err
+    assert told == f"Broken. The work goes on. Look at http://x/d or run: airdeck wait {name}\n"
+    assert "wait=" in here.seen[-1][1]
+
+
 def test_a_console_that_is_nowhere_is_told_with_its_address(pipeline):
     told = pipeline("http://127.0.0.1:9")("whoami", code=6).err
     assert told == (

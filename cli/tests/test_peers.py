@@ -24,7 +24,11 @@ REFUSALS = "test_each_kind_of_refusal_has_its_exit_code_and_the_console_s_senten
 INPUTS = {
     1: [(LIFE, WRONG_FILE)],
     16: [(LIFE, "test_16_")],
-    24: [(LIFE, "test_24_"), (NETWORK, "test_waiting_outlives_a_console_that_is_away_for_a_while")],
+    24: [
+        (LIFE, "test_24_"),
+        (NETWORK, "test_24_"),
+        (NETWORK, "test_waiting_outlives_a_console_that_is_away_for_a_while"),
+    ],
     25: [(FILES, "test_what_cannot_be_done_leaves_nothing_half_done"), (NETWORK, REFUSALS)],
     27: [(HERE, "test_27_")],
     **{number: [(PEER, f"test_{number}_")] for number in (*range(2, 16), *range(17, 24), 26)},

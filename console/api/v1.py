@@ -6,6 +6,8 @@ from console.api import errors
 from console.kit.http_json import BodyParser
 from deployments.api import (
     activity,
+    alert_rules,
+    alerts,
     clusters,
     deployments,
     deploys,
@@ -17,6 +19,7 @@ from deployments.api import (
     readings,
     schedule,
     sign_in,
+    task_logs,
     tokens,
     variable_imports,
     variables,
@@ -46,8 +49,11 @@ for router in (
     deploys.router,
     images.router,
     logs.router,
+    task_logs.router,
     activity.router,
     readings.router,
+    alerts.router,
+    alert_rules.router,
     waiting.router,
     sign_in.router,
     files.router,

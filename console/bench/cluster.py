@@ -30,6 +30,7 @@ from deployments.models.clusters import MISSING
 from deployments.tests.dataplane.kubernetes.kubelet import Kubelet
 from deployments.tests.dataplane.kubernetes.node import Node
 from deployments.tests.dataplane.kubernetes.rights import with_shipped_rights
+from workspaces.models import Workspace
 
 KUBECONFIG = os.environ.get("KUBECONFIG_TEST", "")
 DOMAIN = "airflow.example"
@@ -61,8 +62,8 @@ class Registered:
 
     def __exit__(self, *_: object) -> None:
         self._playing.set()
-        for row in Deployment.objects.filter(workspace=self.workspace, deleted_at__isnull=True):
-            delete_deployment(deployment=row, by=self.user)
+        for row in Deployment.objects.filter(cluster=self.cluster, deleted_at__isnull=True):
+            delete_deployment(deployment=row, by=row.workspace.members.all()[0])
         wait(lambda: not self._left(), 300, "every Deployment gone")
         self._stop.set()
         self._thread.join()
@@ -85,8 +86,14 @@ class Registered:
         """Whether pods start by themselves."""
         (self._playing.set if on else self._playing.clear)()
 
-    def create(self, executor: Executor = Executor.CELERY, cluster: Cluster | None = None) -> Deployment:
+    def create(
+        self,
+        executor: Executor = Executor.CELERY,
+        cluster: Cluster | None = None,
+        workspace: Workspace | None = None,
+    ) -> Deployment:
         """Ask for a Deployment, as the form does."""
+        workspace = workspace or self.workspace
         options = options_for(cluster or self.cluster)
         queue = QueueChoice(options.worker_types[0], 1, 10, 16) if executor is Executor.CELERY else None
         choices = Choices(
@@ -99,9 +106,8 @@ class Registered:
             scheduler_replicas=1,
             queue=queue,
         )
-        return create_deployment(
-            workspace=self.workspace, by=self.user, idempotency_key=uuid4(), choices=choices
-        )
+        user = workspace.members.all()[0]
+        return create_deployment(workspace=workspace, by=user, idempotency_key=uuid4(), choices=choices)
 
     def create_healthy(self, executor: Executor = Executor.CELERY) -> Deployment:
         """One that is Healthy."""
@@ -132,7 +138,7 @@ class Registered:
         return bool(clusters_for(self.workspace).filter(pk=self.cluster.pk).exists())
 
     def _left(self) -> bool:
-        return Deployment.objects.filter(workspace=self.workspace, deleted_at__isnull=True).exists()
+        return Deployment.objects.filter(cluster=self.cluster, deleted_at__isnull=True).exists()
 
     def _play(self) -> None:
         while not self._stop.wait(PLAY_SECONDS):

@@ -1,145 +1,221 @@
-"""A thousand Deployments on the cluster of KUBECONFIG_TEST: all of them Healthy, and what the quiet costs then.
+"""A thousand Deployments on the cluster of KUBECONFIG_TEST: how fast they are Healthy, what another Workspace notices
+of that, and what the quiet costs then.
 
-Only when BENCH_FLEET says how many, because it takes an hour and fills an API server.
+Only when BENCH_FLEET says how many, because it fills an API server. BENCH_FLEET_STEADY=0 leaves the quiet out.
 """
 
+import json
 import os
 import re
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from itertools import batched
 from pathlib import Path
-from typing import Any
 
 import psutil
-import psycopg
+from django.db import connection
 from django.db.models.functions import Now
 
-from console.bench import airflow, cluster
+from console.bench import airflow, cluster, rows
 from console.bench.cluster import Registered
-from console.bench.result import Figure, Result
+from console.bench.fleet_kubelet import FleetKubelet
+from console.bench.result import Figure, Result, each, median
 from console.tests.system.installation import Installation
-from deployments.dataplane.kubernetes.api.client import path_of
+from deployments.clusters import connections
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, path_of
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.dataplane.kubernetes.manifests import Inputs, render
 from deployments.dataplane.postgres import databases
 from deployments.domain.states import Status
 from deployments.models import Deployment
-from deployments.tests.dataplane.kubernetes.kubelet import Kubelet
+from deployments.queries.releases import release_of
+from deployments.secrets import vault
+from workspaces.models import Workspace
 
 COUNT = int(os.environ.get("BENCH_FLEET", "0"))
 AT_ONCE = 40  # Deployments on their way
-EACH_SECONDS = 300.0  # for one of them, at most
-SETTLE_SECONDS, STEADY_SECONDS = 60.0, 300.0
-BEAT_SECONDS = 10.0
-MUST_LOOKS, MUST_MIB = 1.0, 400.0
+PATIENCE = 300.0  # without one more of them Healthy
+IDLE_ROUNDS = 3
+SETTLE_SECONDS, STEADY_SECONDS = 60.0, float(os.environ.get("BENCH_FLEET_STEADY", "300"))
+MUST_RATIO, MUST_OTHER, MUST_LOOKS, MUST_MIB = 1.5, 3.0, 1.0, 300.0
 LOOK, LOOK_REQUESTS = "GET configmaps", 2  # a look reads the inventory and lists the workloads
 SERVED = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$")
 METHOD = (
-    f"BENCH_FLEET Deployments (Celery, one queue) are created through the console's own action, {AT_ONCE} on their way "
-    "at a time, and reconciled by the console's worker and observer; a helper sets the status of their pods and writes "
-    f"Airflow's heartbeats into their databases. {SETTLE_SECONDS:.0f} s after the last one is Healthy, over "
-    f"{STEADY_SECONDS:.0f} s: the API server's own count of everything that it was asked by anybody "
-    "(`apiserver_request_total` without watches), less what the helper asked, so the cluster's own controllers are in "
-    "it. The observer's memory is the largest resident set in its life (VmHWM)."
+    "The script first: the objects of BENCH_FLEET Deployments (Celery, one queue) under other names, made before, are "
+    "sent over 8 connections by a process that does nothing else (`console/bench/fleet_script.py`), until the last one "
+    "is answered. Then as many Deployments are created through the console's own action, "
+    f"{AT_ONCE} on their way at a time, and reconciled by the console's worker and observer until the last one is "
+    "recorded as Healthy. In both, a helper hears of pods by a watch and sets their status; for the console it writes "
+    "Airflow's heartbeats into their databases, too. Everything, the API server and etcd included, shares the machine. "
+    f"Another Workspace creates one Deployment {IDLE_ROUNDS} times before (median) and once half way, from the action "
+    f"to Healthy. {SETTLE_SECONDS:.0f} s after the last one is Healthy, over {STEADY_SECONDS:.0f} s: the API server's "
+    "own count of everything that it was asked by anybody (`apiserver_request_total` without watches), less what the "
+    "helper asked, so the cluster's own controllers are in it. The observer's memory is the largest resident set in "
+    "its life (VmHWM)."
 )
 
 
 def measure(at: Installation) -> Result:
-    """Create, and be quiet."""
+    """Send, create, and be quiet."""
     if not (cluster.KUBECONFIG and COUNT):
         return Result((), "Not measured: KUBECONFIG_TEST and BENCH_FLEET are not both set.")
     airflow.ensure_none(at)
     with Registered(at) as registered:
         first = registered.create_healthy()  # the template database is made now, by a Job elsewhere
         registered.kubelet = kubelet = FleetKubelet(registered)
-        kubelet.editable = [first.release_name]
-        with kubelet.beating():
-            began = time.monotonic()
-            rows = [first, *_all_healthy(registered, kubelet, COUNT - 1)]
-            created = time.monotonic() - began
-            time.sleep(SETTLE_SECONDS)
-            steady, asked = _steady(registered, rows)
-            memory = _peak_mib(at.pid("observer"))
-            now = psutil.Process(at.pid("observer")).memory_info().rss / 2**20
-            _forget(registered, rows)
-    figures = (
-        steady,
+        kubelet.keep_alive(first.release_name)
+        other, _ = rows.make_workspace(1)
+        with kubelet.watching():
+            idle = [_one(registered, other)[1] for _ in range(IDLE_ROUNDS)]
+            script, sent = _script(registered, first)
+            made, created, busy = _all_healthy(registered, other)
+            speed = _speed(created, script, busy, idle)
+            details = [
+                f"{COUNT:,} Healthy after {created:.0f} s; the script sent {sent:,} objects in {script:.0f} s."
+            ]
+            quiet = _quiet(registered, [first, *made], details) if STEADY_SECONDS else ()
+            memory = _memory(at.pid("observer"), len(made) + 1)
+            _forget(registered, [first, *made])
+    return Result((*speed, *quiet, memory), METHOD, tuple(details))
+
+
+def _speed(created: float, script: float, busy: float, idle: list[float]) -> tuple[Figure, Figure]:
+    ratio, slower = created / script, busy / median(idle)
+    return (
         Figure(
-            f"Kubernetes: observer with {len(rows):,} Deployments, largest resident memory",
-            f"at most {MUST_MIB:.0f} MiB",
-            f"{memory:.0f} MiB ({now:.0f} MiB at the end)",
-            memory <= MUST_MIB,
+            f"Kubernetes: {COUNT:,} Deployments created and Healthy, against a bare script that sends the same objects",
+            f"at most {MUST_RATIO:.1f} times",
+            f"{ratio:.2f} times ({created:.0f} s against {script:.0f} s)",
+            ratio <= MUST_RATIO,
+        ),
+        Figure(
+            "Kubernetes: one create of another Workspace in the middle of these, against an idle one",
+            f"at most {MUST_OTHER:.0f} times",
+            f"{slower:.1f} times ({busy:.1f} s against {each(idle, 's')})",
+            slower <= MUST_OTHER,
         ),
     )
-    details = (
-        f"All {len(rows):,} Healthy after {created:.0f} s.",
-        f"Asked in the quiet {STEADY_SECONDS:.0f} s: {asked}.",
+
+
+def _memory(pid: int, count: int) -> Figure:
+    peak, now = _peak_mib(pid), psutil.Process(pid).memory_info().rss / 2**20
+    return Figure(
+        f"Kubernetes: observer with {count:,} Deployments, largest resident memory",
+        f"at most {MUST_MIB:.0f} MiB",
+        f"{peak:.0f} MiB ({now:.0f} MiB at the end)",
+        peak <= MUST_MIB,
     )
-    return Result(figures, METHOD, details)
 
 
-class FleetKubelet(Kubelet):
-    """Looks at the pods of those on their way, and keeps the hearts of the others beating."""
+# -- The script --
 
-    def __init__(self, registered: Registered) -> None:
-        super().__init__(registered.api, registered.database_url, registered.prefix, controllers=False)
-        self.node, self.log = registered.kubelet.node, registered.kubelet.log
-        self.moving: dict[str, str] = {}  # release name: namespace
-        self.editable: list[str] = []  # release names
 
-    def _list(self, api_version: str, kind: str) -> list[dict[str, Any]]:
-        paths = [path_of(api_version, kind, namespace) for namespace in list(self.moving.values())]
-        return [one for path in paths for one in self._api.items(path, kind)]
+def _script(registered: Registered, like: Deployment) -> tuple[float, int]:
+    """The seconds that the bare script takes for as many Deployments as are created later, and how many objects."""
+    chunk = _objects(registered, like)
+    about = {"server": registered.credentials.server, "ca": registered.credentials.ca_pem}
+    token = json.dumps({**about, "token": registered.credentials.token})
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:  # made with mode 0600
+        file.write(f"{token}\n")
+        for number in range(COUNT):
+            file.write(chunk.replace(like.release_name, f"script-{number:05d}") + "\n")
+        file.flush()
+        argv = [sys.executable, "-m", "console.bench.fleet_script", file.name]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    return float(done.stdout), COUNT * len(json.loads(chunk))
 
-    @contextmanager
-    def beating(self) -> Iterator[None]:
-        """Every settled Deployment has fresh heartbeats inside."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._beat_until, args=(stop,), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
 
-    def _beat_until(self, stop: threading.Event) -> None:
-        with ThreadPoolExecutor(2) as pool:
-            while not stop.wait(BEAT_SECONDS):
-                list(pool.map(self._advance, list(self.editable)))
-
-    def _advance(self, release: str) -> None:
-        name = databases.database_name(release)
-        with (
-            suppress(psycopg.Error),
-            psycopg.connect(self._admin_url, dbname=name, autocommit=True) as connection,
-        ):
-            connection.execute("UPDATE job SET latest_heartbeat = now()")
+def _objects(registered: Registered, like: Deployment) -> str:
+    """The objects of a Deployment, as a line of the script's. No observer follows them."""
+    config = connections.config(like.cluster)
+    url = databases.url(config.database_url, database="d", user="d", password="d")
+    release = release_of(like, list(like.queues.select_related("worker_type")))
+    inputs = Inputs(release, vault.read(like), ClusterSettings.of(config.settings), url, url, {"default": 1})
+    namespace = registered.namespace(like.release_name)
+    sent = []
+    for one in render(inputs).lasting:
+        place = "" if one["kind"] in CLUSTER_KINDS else namespace
+        sent.append(
+            [path_of(one["apiVersion"], one["kind"], place, one["metadata"]["name"]), json.dumps(one)]
+        )
+    sent.sort(key=lambda pair: pair[0] != path_of("v1", "Namespace", "", namespace))
+    ours = json.dumps({names.LABEL_MANAGED_BY: names.MANAGER})[1:-1]
+    others = json.dumps({names.LABEL_MANAGED_BY: "script"})[1:-1]
+    return json.dumps([[path, body.replace(ours, others)] for path, body in sent])
 
 
 # -- All of them --
 
 
-def _all_healthy(registered: Registered, kubelet: FleetKubelet, count: int) -> list[Deployment]:
-    rows: list[Deployment] = []
-    for number, batch in enumerate(batched(range(count), AT_ONCE)):
-        made = [registered.create() for _ in batch]
-        kubelet.moving = {row.release_name: registered.namespace(row.release_name) for row in made}
-        _wait_healthy(made)
-        kubelet.editable += [row.release_name for row in made]
-        rows += made
-        if number % 5 == 0:
-            print(f"  {len(rows)} of {count} Healthy", flush=True)
-    kubelet.moving = {}
-    assert not (others := _restless(rows)), others
-    return rows
+def _all_healthy(registered: Registered, other: Workspace) -> tuple[list[Deployment], float, float]:
+    """The Deployments, the seconds until the last one is Healthy, and those of another Workspace's in the middle."""
+    made: list[Deployment] = []
+    moving: dict[object, Deployment] = {}
+    beside = _Beside(registered, other)
+    began = progress_at = time.monotonic()
+    while len(made) < COUNT or moving:
+        while len(made) < COUNT and len(moving) < AT_ONCE:
+            one = registered.create()
+            made.append(one)
+            moving[one.pk] = one
+        if len(made) - len(moving) >= COUNT // 2:
+            beside.start()
+        time.sleep(0.2)
+        done = Deployment.objects.filter(pk__in=list(moving), status=Status.HEALTHY).values_list(
+            "pk", flat=True
+        )
+        for pk in done:
+            moving.pop(pk)
+            progress_at = time.monotonic()
+            if (count := len(made) - len(moving)) % max(20, COUNT // 10) == 0:
+                print(f"  {count} of {COUNT} Healthy after {time.monotonic() - began:.0f} s", flush=True)
+        assert time.monotonic() - progress_at < PATIENCE, _restless(made)
+    taken = time.monotonic() - began
+    return [*made, beside.made()], taken, beside.seconds
 
 
-def _wait_healthy(rows: list[Deployment]) -> None:
-    cluster.wait(lambda: not _restless(rows), EACH_SECONDS, f"{len(rows)} Healthy", pause=0.5)
+class _Beside:
+    """One create of another Workspace, in a thread of its own, once."""
+
+    def __init__(self, registered: Registered, workspace: Workspace) -> None:
+        self.seconds = 0.0
+        self._deployment: Deployment | None = None
+        self._registered, self._workspace = registered, workspace
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._started = False
+
+    def start(self) -> None:
+        """Now, if it has not begun."""
+        if not self._started:
+            self._started = True
+            self._thread.start()
+
+    def made(self) -> Deployment:
+        """It, once it is Healthy."""
+        self.start()
+        self._thread.join()
+        assert self._deployment, "the other Workspace's Deployment did not get Healthy"
+        return self._deployment
+
+    def _run(self) -> None:
+        try:
+            self._deployment, self.seconds = _one(self._registered, self._workspace)
+        finally:
+            connection.close()
+
+
+def _one(registered: Registered, workspace: Workspace) -> tuple[Deployment, float]:
+    """A Deployment of that Workspace, and the seconds from the action until it is recorded as Healthy."""
+    began = time.monotonic()
+    made = registered.create(workspace=workspace)
+    cluster.wait(
+        lambda: cluster.status(made) == Status.HEALTHY, PATIENCE, f"{made.release_name} Healthy", pause=0.05
+    )
+    return made, time.monotonic() - began
 
 
 def _restless(rows: list[Deployment]) -> list[tuple[str, str, str]]:
@@ -152,12 +228,20 @@ def _forget(registered: Registered, rows: list[Deployment]) -> None:
     """Leave the end to the cluster, which takes seconds for each namespace, and to the installation, whose databases go
     with it. Pods of a node that is no more are ended by the cluster itself."""
     Deployment.objects.filter(pk__in=[row.pk for row in rows]).update(status=Status.DELETED, deleted_at=Now())
-    for row in rows:
-        path = path_of("v1", "Namespace", "", registered.namespace(row.release_name))
-        registered.api().delete(path, "namespace")
+    releases = [row.release_name for row in rows] + [f"script-{number:05d}" for number in range(COUNT)]
+    for release in releases:
+        registered.api().delete(path_of("v1", "Namespace", "", registered.namespace(release)), "namespace")
 
 
 # -- The quiet --
+
+
+def _quiet(registered: Registered, rows: list[Deployment], details: list[str]) -> tuple[Figure]:
+    """What is asked once all are Healthy. Adds what that was to `details`."""
+    time.sleep(SETTLE_SECONDS)
+    steady, asked = _steady(registered, rows)
+    details.append(f"Asked in the quiet {STEADY_SECONDS:.0f} s: {asked}.")
+    return (steady,)
 
 
 def _steady(registered: Registered, rows: list[Deployment]) -> tuple[Figure, str]:

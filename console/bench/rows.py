@@ -44,8 +44,8 @@ def _session(user: User) -> str:
     return session.session_key
 
 
-def make_deployments(workspace: Workspace, count: int) -> list[Deployment]:
-    """Healthy rows that no worker reconciles, by name."""
+def make_deployments(workspace: Workspace, count: int, first: int = 0) -> list[Deployment]:
+    """Healthy rows that no worker reconciles, by name; numbered from `first` on, for several Workspaces."""
     cluster, runtime = Cluster.objects.get(), RuntimeRelease.objects.all()[0]
     user = workspace.members.all()[0]
     now = timezone.now()
@@ -68,7 +68,7 @@ def make_deployments(workspace: Workspace, count: int) -> list[Deployment]:
             first_healthy_at=now,
             due_at=now + FAR,
         )
-        for number in range(count)
+        for number in range(first, first + count)
     ]
     ReleaseName.objects.bulk_create(ReleaseName(name=row.release_name) for row in rows)
     return Deployment.objects.bulk_create(rows)

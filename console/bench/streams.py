@@ -119,7 +119,7 @@ async def _run(at: Installation, workspace: Workspace, cookies: list[str], deplo
     warm = await open_all(at, requests[:1] * STREAMS_PER_PERSON)
     for _ in range(STREAMS_PER_PERSON):
         await asyncio.to_thread(at.client.get, at.home())
-    await _close(warm)
+    await close(warm)
     web = psutil.Process(at.pid("web"))
     before = web.memory_full_info()
     begun = time.monotonic()
@@ -130,7 +130,7 @@ async def _run(at: Installation, workspace: Workspace, cookies: list[str], deplo
     await asyncio.sleep(GRACE_SECONDS)  # what has not come by now is missed
     after = web.memory_full_info()
     latencies = [1000 * (at_ - committed[number]) for one in listeners for number, at_ in one.watched.items()]
-    await _close(listeners)
+    await close(listeners)
     return Run(
         latencies,
         STREAMS * CHANGES - len(latencies),
@@ -156,14 +156,16 @@ def request(at: Installation, path: str, cookie: str) -> bytes:
     ).encode()
 
 
-async def open_all(at: Installation, requests: list[bytes]) -> list[Listener]:
-    """All streams, each with its first bytes read."""
+async def open_all(at: Installation, requests: list[bytes], port: int = 0) -> list[Listener]:
+    """All streams, each with its first bytes read, on the installation's web process or that of `port`."""
     gate = asyncio.Semaphore(OPEN_AT_ONCE)
     loop = asyncio.get_running_loop()
 
     async def one(request: bytes) -> Listener:
         async with gate:
-            _, listener = await loop.create_connection(lambda: Listener(request), "127.0.0.1", at.port)
+            _, listener = await loop.create_connection(
+                lambda: Listener(request), "127.0.0.1", port or at.port
+            )
             await asyncio.wait_for(listener.opened.wait(), 30)
             return listener
 
@@ -181,7 +183,8 @@ async def _change(deployment: Deployment) -> list[float]:
     return committed
 
 
-async def _close(listeners: list[Listener]) -> None:
+async def close(listeners: list[Listener]) -> None:
+    """Hang up; fails when the server did so before."""
     ended = [each for each in listeners if each.ended]
     assert not ended, f"{len(ended)} streams were ended by the server"
     for each_ in listeners:

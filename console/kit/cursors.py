@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,18 @@ from console.kit.refusals import InvalidInput
 
 LIMIT, DEFAULT = 100, 50
 WRONG = "Take the cursor from the answer before, as it is."
+
+
+def _moment(text: str) -> datetime:
+    """With its zone. Raises ValueError and OverflowError."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(text)
+    return found.astimezone(UTC)
+
+
+# What stands in a place as text, and how it is read.
+AS_TEXT: dict[type, Callable[[str], Any]] = {UUID: UUID, datetime: _moment}
 
 
 def pack(*place: object) -> str:
@@ -38,17 +51,18 @@ def _is_storable(each: object) -> bool:
 
 def after(cursor: str, *fields: tuple[str, type]) -> Q:
     """The rows after a place in a list that is ordered by these fields, ascending, or descending where the name begins
-    with a hyphen. Nothing without a cursor. A UUID stands in it as text. Raises InvalidInput."""
+    with a hyphen. Nothing without a cursor. A UUID stands in it as text, and a moment in ISO's form. Raises
+    InvalidInput."""
     if not cursor:
         return Q()
-    place = unpack(cursor, *(str if kind is UUID else kind for _, kind in fields))
+    place = unpack(cursor, *(str if kind in AS_TEXT else kind for _, kind in fields))
     found, same = Q(), Q()
     for (name, kind), value in zip(fields, place, strict=True):
         column = name.removeprefix("-")
-        if kind is UUID:
+        if kind in AS_TEXT:
             try:
-                UUID(value)
-            except ValueError:
+                value = AS_TEXT[kind](value)  # noqa: PLW2901 - what the text says
+            except (ValueError, OverflowError):
                 raise InvalidInput({"cursor": WRONG}) from None
         found |= same & Q(**{f"{column}__{'lt' if name.startswith('-') else 'gt'}": value})
         same &= Q(**{column: value})

@@ -144,14 +144,18 @@ _catch_up = CatchUp()
 
 @dataclass(eq=False)
 class Subscription:
-    """One open page: a short queue of encoded events."""
+    """One open page or one program that waits: a short queue of encoded events. With `about` it gets only those that
+    hold these bytes, and every resync."""
 
     topic: str
+    about: bytes = b""
     queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_LENGTH))
     ended: bool = False
 
     def push(self, chunk: bytes | None) -> None:
         """Queue a chunk; a reader that fell behind gets one resync in place of everything missed. None ends it."""
+        if chunk is not None and chunk != RESYNC and self.about not in chunk:
+            return
         self.ended = self.ended or chunk is None
         try:
             self.queue.put_nowait(chunk)
@@ -175,9 +179,9 @@ class Hub:
         return sum(len(subs) for subs in self._subscriptions.values())
 
     @contextlib.asynccontextmanager
-    async def subscribe(self, topic: str) -> AsyncIterator[Subscription]:
-        """Listen to `topic` while the context lasts."""
-        subscription = Subscription(topic)
+    async def subscribe(self, topic: str, *, about: bytes = b"") -> AsyncIterator[Subscription]:
+        """Listen to `topic` while the context lasts; with `about` to what holds these bytes alone."""
+        subscription = Subscription(topic, about)
         self._subscriptions[topic].add(subscription)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="event-hub")

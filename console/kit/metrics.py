@@ -156,7 +156,10 @@ MAIL_QUEUED = Metric(
     "gauge", "airdeck_mail_queued", "Mails that wait to be sent, by what they are about.", ("kind",)
 )
 MAIL_OLDEST = Metric(
-    "gauge", "airdeck_mail_oldest_seconds", "How long ago the mail that waits longest became due.", ("kind",)
+    "gauge",
+    "airdeck_mail_oldest_seconds",
+    "How long ago the mail that waits longest first became due.",
+    ("kind",),
 )
 
 READ_FROM_DATABASE = (

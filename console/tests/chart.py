@@ -1,8 +1,7 @@
-"""The Helm chart, rendered: by a Go template engine in Python for every test, by the real helm where there is one."""
+"""The Helm chart, rendered: by a Go template engine in Python for every test, by the real Helm where there is one."""
 
 import functools
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +82,7 @@ def _engine() -> HelmTemplateEngine:
     return HelmTemplateEngine.from_sources({file.name: file.read_text() for file in files}, strict=True)
 
 
-def rendered(changes: Values) -> list[dict[str, Any]]:
+def rendered(changes: Values, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
     """The objects, in a fixed order. Raises jsonschema's ValidationError for values that the chart's schema refuses."""
     values = _merged(yaml.safe_load((CHART / "values.yaml").read_text()), given(changes))
     jsonschema.validate(values, schema())
@@ -91,20 +90,20 @@ def rendered(changes: Values) -> list[dict[str, Any]]:
     context = {
         "Values": values,
         "Chart": {"Name": chart["name"], "Version": chart["version"], "AppVersion": chart["appVersion"]},
-        "Release": {"Name": RELEASE, "Namespace": NAMESPACE, "Service": "Helm"},
+        "Release": {"Name": RELEASE, "Namespace": namespace, "Service": "Helm"},
         "Files": _Files(),
     }
     names = [file.name for file in (CHART / "templates").glob("*.yaml")]
     return _ordered("\n---\n".join(_engine().render(dict.fromkeys(names, context)).values()))
 
 
-def by_helm(helm: str, changes: Values, folder: Path) -> list[dict[str, Any]]:
-    """The same by the real one."""
-    file = folder / "values.yaml"
-    file.write_text(yaml.safe_dump(given(changes)))
-    argv = [helm, "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", str(file)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    return _ordered(done.stdout)
+def by_helm(helm: Any, changes: Values) -> list[dict[str, Any]]:
+    """The same by Helm's own code, which checks the values against the schema first and raises its HelmValuesError.
+    `helm` is the module `helm_python`."""
+    with helm.Chart.load(str(CHART)) as loaded:
+        loaded.validate_schema(given(changes))
+        files = loaded.render(given(changes), name=RELEASE, namespace=NAMESPACE)
+    return _ordered("\n---\n".join(text for name, text in files.items() if name.endswith(".yaml")))
 
 
 def schema() -> dict[str, Any]:

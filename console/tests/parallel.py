@@ -26,6 +26,8 @@ AIRFLOW = (
 MAIN_JOB = (
     "console/tests/system/test_main_job.py",
     "console/tests/system/test_deploy_job.py",  # in the same installation
+    "console/tests/system/test_truth.py",
+    "console/tests/system/test_alerts_job.py",  # in that, started again
 )
 CONSOLES = (
     "console/tests/system/test_mailbox.py",

@@ -1,6 +1,7 @@
 """The small parts of the API: values of tokens, rates, cursors, and what is refused before a body is read."""
 
 import json
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -51,6 +52,13 @@ def test_a_cursor_that_is_none_is_refused(cursor):
         cursors.unpack(cursor, str)
     with pytest.raises(InvalidInput):
         cursors.after(cursor, ("pk", UUID))
+
+
+@pytest.mark.parametrize("text", ["now", "2026-11-28T10:00:00", "0001-01-01T00:00:00+14:00"])
+def test_a_moment_in_a_cursor_has_its_zone_and_is_one(text):
+    with pytest.raises(InvalidInput, match="Take the cursor"):
+        cursors.after(cursors.pack(text), ("-opened_at", datetime))
+    assert cursors.after(cursors.pack("2026-11-28T10:00:00+01:00"), ("-opened_at", datetime))
 
 
 def test_a_bucket_fills_again(monkeypatch):

@@ -12,44 +12,13 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connections
-from django.test import AsyncClient
 from django.urls import reverse
-from django.utils import timezone
 
 from console.celery import app
 from console.kit import events
 from console.tests import services
+from console.tests.real_events import real_events, until_subscribed  # noqa: F401 - a fixture
 from console.tests.system.installation import wait_until
-from deployments import enqueue
-from workspaces import stream
-from workspaces.actions import members
-from workspaces.models import Membership
-
-REAL_PUBLISH = events.publish
-REAL_RECONCILE = enqueue.reconcile
-
-
-@pytest.fixture(autouse=True)
-def _real(monkeypatch):
-    monkeypatch.setattr(events, "publish", REAL_PUBLISH)
-    monkeypatch.setattr(enqueue, "reconcile", REAL_RECONCILE)
-    events.breaker.reset()
-    yield
-    events.breaker.reset()
-
-
-async def editable(topic: str) -> None:
-    """Wait until the hub's own subscription works: a probe comes through."""
-    async with events.hub().subscribe("probe") as probe:
-        async with asyncio.timeout(10):
-            while probe.queue.empty():
-                await sync_to_async(events.publish)("probe", [events.Frame("probe")])
-                await asyncio.sleep(0.02)
-
-
-async def close_connections() -> None:
-    await sync_to_async(connections.close_all)()
 
 
 def test_every_listener_of_a_topic_gets_every_frame_and_others_none():
@@ -57,7 +26,7 @@ def test_every_listener_of_a_topic_gets_every_frame_and_others_none():
         async with contextlib.AsyncExitStack() as stack:
             mine = [await stack.enter_async_context(events.hub().subscribe("w:1")) for _ in range(50)]
             other = await stack.enter_async_context(events.hub().subscribe("w:2"))
-            await editable("w:1")
+            await until_subscribed()
             for n in range(3):
                 await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", f"<b>{n}</b>\n<i></i>")])
             for subscription in mine:
@@ -108,7 +77,7 @@ def test_what_was_dropped_is_made_good_by_a_resync_soon(settings):
 
     async def run():
         async with events.hub().subscribe("w:1") as subscription:
-            await editable("w:1")
+            await until_subscribed()
             events.breaker.trip()
             assert not await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", "lost")])
             assert await asyncio.wait_for(subscription.queue.get(), 5) == events.RESYNC
@@ -123,7 +92,7 @@ def test_what_was_dropped_is_made_good_by_a_resync_soon(settings):
 def test_a_message_that_is_none_is_left_out_and_its_pages_ask_anew(message):
     async def run():
         async with events.hub().subscribe("w:1") as mine:
-            await editable("w:1")
+            await until_subscribed()
             await sync_to_async(events._redis().publish)(f"{events.PREFIX}w:1", message)
             await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", "<b></b>")])
             got = [await asyncio.wait_for(mine.queue.get(), 5) for _ in range(2)]
@@ -135,13 +104,13 @@ def test_a_message_that_is_none_is_left_out_and_its_pages_ask_anew(message):
 def test_the_hub_goes_on_whatever_breaks_in_it(monkeypatch):
     async def run():
         async with events.hub().subscribe("w:1") as mine:
-            await editable("w:1")
+            await until_subscribed()
             with monkeypatch.context() as broken:
                 broken.setattr(events.Hub, "_dispatch", lambda hub, message: 1 / 0)
                 await sync_to_async(events.publish)("w:1", [events.Frame("lost")])
                 # It began anew, and told everybody to ask.
                 assert await asyncio.wait_for(mine.queue.get(), 10) == events.RESYNC
-            await editable("w:1")
+            await until_subscribed()
 
     asyncio.run(run())
 
@@ -212,12 +181,12 @@ def redis_again():
 def test_after_redis_came_back_every_page_is_told_to_catch_up(redis_again):
     async def run():
         async with events.hub().subscribe("w:1") as subscription:
-            await editable("w:1")
+            await until_subscribed()
             await asyncio.to_thread(services.restart_redis)
             async with asyncio.timeout(20):
                 while await subscription.queue.get() != events.RESYNC:
                     pass
-            await editable("w:1")
+            await until_subscribed()
             await sync_to_async(events.publish)("w:1", [events.Frame("after")])
             assert await asyncio.wait_for(subscription.queue.get(), 5) == b"event: after\ndata: \n\n"
 
@@ -263,144 +232,3 @@ def test_with_redis_gone_a_submit_succeeds(as_, bob, deployment, redis_again):
     answer = as_(bob).post(reverse("deployments:retry", args=[deployment.release_name]))
     assert answer.status_code == 303
     assert time.monotonic() - start < 1.5
-
-
-async def open_stream(user, workspace, since=""):
-    client = AsyncClient()
-    await client.aforce_login(user)
-    query = {"since": since} if since else {}
-    response = await client.get(reverse("deployments:stream", args=[workspace.pk]), query)
-    assert response.status_code == 200
-    assert response["Content-Type"] == "text/event-stream"
-    return client, aiter(response.streaming_content)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_page_that_is_up_to_date_is_not_told_to_catch_up(alice, workspace, deployment):
-    from deployments.models import Deployment
-
-    async def first_chunk(since):
-        _, chunks = await open_stream(alice, workspace, since)
-        try:
-            return await asyncio.wait_for(anext(chunks), 5)
-        finally:
-            await chunks.aclose()
-            await close_connections()
-
-    now = timezone.now()
-    Deployment.objects.update(changed_at=now - timezone.timedelta(minutes=1))
-    assert asyncio.run(first_chunk(now.isoformat())) == events.PING
-    Deployment.objects.update(changed_at=now)
-    assert asyncio.run(first_chunk(now.isoformat())) == events.RESYNC
-    odd = (
-        "nonsense",
-        "0001-01-01T00:00:00",
-        "0001-01-01T00:00:00+14:00",
-        "9999-12-31T23:59:59-12:00",
-        "９" * 9,
-    )
-    for text in odd:
-        assert asyncio.run(first_chunk(text)) == events.RESYNC
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("how", ["removed", "demoted", "signed out", "disabled", "too old"])
-def test_a_stream_ends_when_its_right_ends(alice, vera, workspace, how, monkeypatch):
-    async def run():
-        client, chunks = await open_stream(vera, workspace)
-        await asyncio.wait_for(anext(chunks), 5)
-        await stream.registry().check()
-        assert await asyncio.wait_for(anext(chunks), 5) == events.PING  # still allowed
-        if how == "removed":
-            await Membership.objects.filter(user=vera).adelete()
-        elif how == "demoted":
-            await Membership.objects.filter(user=vera).aupdate(role="editor")  # any other role
-        elif how == "signed out":
-            await client.alogout()
-        elif how == "disabled":
-            await type(vera).objects.filter(pk=vera.pk).aupdate(is_active=False)
-        else:
-            for each in stream.registry().streams:
-                each.ends_at = 0.0
-        await stream.registry().check()
-        with pytest.raises(StopAsyncIteration):
-            await asyncio.wait_for(anext(chunks), 5)
-        assert stream.registry().streams == set()
-        await close_connections()
-
-    asyncio.run(run())
-
-
-@pytest.mark.django_db(transaction=True)
-def test_an_action_ends_the_stream_within_15_s_without_being_asked(alice, vera, workspace, monkeypatch):
-    assert stream.PING_SECONDS < 14
-    monkeypatch.setattr(stream, "PING_SECONDS", 0.1)
-
-    async def run():
-        _, chunks = await open_stream(vera, workspace)
-        await asyncio.wait_for(anext(chunks), 5)
-        await sync_to_async(members.remove)(workspace=workspace, by=alice, user_id=vera.pk)
-        async with asyncio.timeout(5):
-            assert {chunk async for chunk in chunks} <= {events.PING}
-        await close_connections()
-
-    asyncio.run(run())
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_database_that_does_not_answer_ends_the_streams_and_not_the_watch(vera, workspace, monkeypatch):
-    def away(desired):
-        raise OperationalError("the connection is lost")
-
-    async def run():
-        _, chunks = await open_stream(vera, workspace)
-        await asyncio.wait_for(anext(chunks), 5)
-        with monkeypatch.context() as broken:
-            broken.setattr(stream, "still_allowed", away)
-            await stream.registry().check()
-        with pytest.raises(StopAsyncIteration):
-            await asyncio.wait_for(anext(chunks), 5)
-        await close_connections()
-
-    asyncio.run(run())
-
-
-@pytest.mark.django_db(transaction=True)
-def test_one_person_cannot_open_streams_without_end(vera, workspace, monkeypatch):
-    monkeypatch.setattr(stream, "STREAMS_PER_PERSON", 2)
-
-    async def run():
-        opened = [await open_stream(vera, workspace) for _ in range(2)]
-        for _, chunks in opened:
-            await anext(chunks)
-        client, _ = opened[0]
-        refused = await client.get(reverse("deployments:stream", args=[workspace.pk]))
-        assert refused.status_code == 429
-        assert refused["Retry-After"] == "30"
-        for _, chunks in opened:
-            await chunks.aclose()
-        await close_connections()
-
-    asyncio.run(run())
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_recorded_change_reaches_an_open_page_rendered(vera, workspace, deployment, driver):
-    from deployments.reconciler.reconcile import reconcile
-
-    async def run():
-        _, chunks = await open_stream(vera, workspace)
-        await anext(chunks)
-        await editable("w")
-        await sync_to_async(reconcile)(deployment.pk)
-        async with asyncio.timeout(5):
-            chunk = await anext(chunks)
-        await chunks.aclose()
-        await close_connections()
-        return chunk.decode()
-
-    chunk = asyncio.run(run())
-    assert f"event: badge-{deployment.pk}\n" in chunk
-    assert f"event: live-{deployment.pk}\n" in chunk
-    assert "Creating" in chunk
-    assert "Database" in chunk

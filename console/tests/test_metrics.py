@@ -24,7 +24,7 @@ from console.kit import metrics, metrics_server
 from console.request_metrics import kind_of
 from deployments.clusters import connections, measured
 from deployments.dataplane.contract import DataPlaneUnreachable, Driver
-from deployments.models import Cluster, Deployment
+from deployments.models import AlertChannel, AlertDelivery, Cluster, Deployment
 from deployments.queries import figures
 from deployments.reconciler.reconcile import reconcile
 from workspaces.actions import invitations
@@ -167,7 +167,7 @@ def test_the_figures_of_the_database_are_those_of_its_rows(deployment, cluster, 
     assert 89 < found[metrics.OLDEST_DUE][("This machine",)] < 120
     assert 29 < found[metrics.CLUSTER_SILENT][("This machine",)] < 60
     assert found[metrics.CLUSTER_LED] == {("This machine",): 1}
-    assert found[metrics.MAIL_QUEUED] == {("invitation",): 1}
+    assert found[metrics.MAIL_QUEUED] == {("invitation",): 1, ("alert",): 0}
     assert set(found) == set(metrics.READ_FROM_DATABASE)
 
     Deployment.objects.filter(pk=deployment.pk).update(lease_until=now + timedelta(seconds=60))
@@ -175,6 +175,33 @@ def test_the_figures_of_the_database_are_those_of_its_rows(deployment, cluster, 
     assert found[metrics.DUE] == {("This machine",): 0}
     assert found[metrics.LEASED] == {("This machine",): 1}
     assert found[metrics.OLDEST_DUE] == {("This machine",): 0}
+
+
+def test_mails_of_alerts_wait_too_and_a_mail_that_is_tried_again_waits_since_its_first_try(workspace):
+    mail, hook = (
+        AlertChannel.objects.create(workspace=workspace, kind=kind, name=kind)
+        for kind in ("email", "webhook")
+    )
+
+    def waits(channel: AlertChannel, seconds: float, **more: object) -> None:
+        due_at = timezone.now() - timedelta(seconds=seconds)
+        AlertDelivery.objects.create(
+            workspace=workspace,
+            channel=channel,
+            event="opened",
+            address="a@x.org",
+            content={},
+            due_at=due_at,
+            **more,
+        )
+
+    waits(mail, 5)
+    waits(mail, -300, tries=6)  # due again in five minutes, after 15, 30, 60, 120, 300 and 600 seconds
+    waits(mail, 9000, state="sent")
+    waits(hook, 9000)
+    found = figures.read()
+    assert found[metrics.MAIL_QUEUED] == {("invitation",): 0, ("alert",): 2}
+    assert 820 < found[metrics.MAIL_OLDEST][("alert",)] < 850
 
 
 def test_the_figures_take_five_queries_however_many_rows_there_are(deployment, django_assert_num_queries):

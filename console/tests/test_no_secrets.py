@@ -141,15 +141,13 @@ def addresses(arguments) -> list[tuple[str, str]]:
     return sorted(set(found))
 
 
-@pytest.fixture
-def arguments(healthy, workspace, alice, bob, program):
-    """What stands in addresses: by the argument's name, or by the address and it."""
+def known_arguments(healthy, workspace, alice, bob, program):
+    """By the argument's name."""
     made = invitations.invite(
         workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.MEMBER
     ).made[0]
     of_alerts = furnish_alerts(workspace, path=SECRETS["hooked"])
-    own_rule = healthy.alert_rules.create(kind="unhealthy", amount=5)
-    known = {
+    return {
         "alert_id": [of_alerts["alert_silence"]],
         "channel_id": [of_alerts["alert_channel"]],
         "delivery_id": [of_alerts["alert_again"]],
@@ -171,6 +169,13 @@ def arguments(healthy, workspace, alice, bob, program):
         "setting": ["on"],
         "url": ["x"],
     }
+
+
+@pytest.fixture
+def arguments(healthy, workspace, alice, bob, program):
+    """What stands in addresses: by the argument's name, or by the address and it."""
+    own_rule = healthy.alert_rules.create(kind="unhealthy", amount=5)
+    known = known_arguments(healthy, workspace, alice, bob, program)
 
     def choose(url_name, names):
         rows = [{}]

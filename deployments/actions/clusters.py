@@ -23,6 +23,7 @@ from workspaces import audit
 from workspaces.models import User
 
 NAMED = 5  # Deployments that a refusal names
+DOCUMENTS = ("image_pull_secret", "log_bucket")  # settings that may be documents with secrets
 SETTINGS = tuple(field.name for field in fields(ClusterSettings))
 
 
@@ -212,7 +213,5 @@ def _request_check(cluster: Cluster) -> None:
 
 
 def _shown(stored: Mapping[str, str]) -> dict[str, str]:
-    """For the audit event: a pull secret may be a document with passwords."""
-    return {
-        key: value for key, value in stored.items() if not (key == "image_pull_secret" and value[:1] == "{")
-    }
+    """For the audit event and for forms: what may be a document with secrets is left out."""
+    return {key: value for key, value in stored.items() if not (key in DOCUMENTS and value[:1] == "{")}

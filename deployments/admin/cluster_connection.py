@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from console.kit.refusals import ActionRefused
 from deployments.actions import clusters as registration
-from deployments.actions.clusters import Reach
+from deployments.actions.clusters import DOCUMENTS, Reach
 from deployments.clusters import connections
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api.credentials import MAX_BYTES, Credentials, parse
@@ -84,6 +84,12 @@ class ReachForm(forms.Form):
         widget=UnseenTextarea(attrs={"rows": 3, "cols": 80, **SECRET}),
         help_text="A dockerconfigjson by which images are pulled, or the name of a Secret in every namespace.",
     )
+    log_bucket = forms.CharField(
+        required=False,
+        label="Bucket for logs of tasks",
+        widget=UnseenTextarea(attrs={"rows": 3, "cols": 80, **SECRET}),
+        help_text="S3-compatible storage, as a JSON object with url, region, access_key and secret_key.",
+    )
     keda = forms.BooleanField(required=False, label="Let KEDA scale workers where it is")
     other = forms.CharField(
         required=False,
@@ -100,7 +106,7 @@ class ReachForm(forms.Form):
             return
         stays = " Empty: what is stored stays."
         del self.fields["name"]
-        for name in ("kubeconfig", "database_url", "image_pull_secret"):
+        for name in ("kubeconfig", "database_url", *DOCUMENTS):
             self.fields[name].help_text += stays
         stored = registration.shown_settings(current)
         for name in FIELDS:
@@ -145,8 +151,9 @@ class ReachForm(forms.Form):
                 found[name.strip()] = value.strip()
             elif line.strip():
                 self.add_error("other", f"Write NAME=VALUE, not “{line.strip()[:80]}”.")
-        if secret := (cleaned.get("image_pull_secret") or "").strip():
-            found["image_pull_secret"] = secret
+        for name in DOCUMENTS:
+            if secret := (cleaned.get(name) or "").strip():
+                found[name] = secret
         for name, value in found.items():
             field = name if name in self.fields else "other"
             self._checked(field, lambda name=name, value=value: registration.checked_settings({name: value}))

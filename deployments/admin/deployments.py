@@ -149,7 +149,7 @@ class DeploymentAdmin(OperatorAdmin):
     @admin.display(description="Lease")
     def lease(self, deployment: Deployment) -> str:
         """Whether a pass holds the row."""
-        if deployment.lease_until is None or deployment.lease_until < timezone.now():
+        if deployment.lease_until is None or deployment.lease_until <= timezone.now():
             return "No pass works on it."
         return f"A pass works on it, until {deployment.lease_until:%H:%M:%S} UTC at most."
 

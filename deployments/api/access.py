@@ -1,6 +1,7 @@
 """Who may call an endpoint of one Deployment: see `workspaces.api.auth`."""
 
 import structlog
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 from deployments.models import Deployment
@@ -15,9 +16,15 @@ class DeploymentRequest(ApiRequest):
     deployment: Deployment
 
 
-def deployment_of(caller: Caller, release_name: str, *, alive: bool) -> Deployment:
-    """The Deployment, as far as this token may reach it. Raises Http404."""
-    rows = Deployment.objects.select_related("workspace", "cluster", "runtime", "created_by", "updated_by")
+def deployment_of(
+    caller: Caller, release_name: str, *, alive: bool, rows: QuerySet[Deployment] | None = None
+) -> Deployment:
+    """The Deployment, as far as this token may reach it, with what documents show of it or as `rows` loads it. Raises
+    Http404."""
+    if rows is None:
+        rows = Deployment.objects.select_related(
+            "workspace", "cluster", "runtime", "created_by", "updated_by"
+        )
     rows = rows.filter(release_name=release_name)
     if caller.token.workspace_id is not None:
         rows = rows.filter(workspace=caller.token.workspace_id)

@@ -32,6 +32,7 @@ from workspaces.permissions import Permission
 from workspaces.token_access import Caller, authenticate
 
 router = Router(tags=["Logs"])
+TASK = "task"  # in place of a component in a line
 MOST, DEFAULT = 10_000, 500
 NDJSON = "application/x-ndjson"
 NEW_LINES = 1000  # of one question while following
@@ -42,10 +43,11 @@ LIFE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read of one component."""
+    """What is read: of one component, or with `task` the log of a task by its path."""
 
     deployment: Deployment
     component: str
+    task: str
     filters: Filters
     lines: int
 
@@ -61,6 +63,8 @@ class OnLogs(OnDeployment):
         asked = request.GET.get("component", "")
         if asked and asked not in names:
             raise InvalidInput({"component": f"Choose one of {', '.join(names)}."})
+        if asked and request.GET.get("task"):
+            raise InvalidInput({"task": "Give a component or a task, not both."})
         request.component = asked or first_to_read(deployment) or names[0]  # type: ignore[attr-defined]
 
 
@@ -109,6 +113,9 @@ async def logs(
     request: LogRequest,
     release_name: str,
     component: str = Query("", max_length=100, description="Which; else the one with something to say."),
+    task: str = Query(
+        "", max_length=2000, description="In place of a component: the path of the log of a task, as listed."
+    ),
     level: str = Query("", max_length=10, description="At least info, warning or error."),
     since: str = Query("", max_length=40, description="15m, 1h, 6h, 24h, or a time."),
     q: str = Query("", max_length=200, description="Only lines with this text."),
@@ -116,7 +123,8 @@ async def logs(
     follow: bool = Query(False, description="Continue as lines are written."),
 ) -> StreamingHttpResponse:
     """The last lines that match, oldest first; with `follow` also those that come, for up to ten minutes."""
-    reading = Reading(request.deployment, request.component, _filters(level, since, q), lines)
+    component = TASK if task else request.component
+    reading = Reading(request.deployment, component, task, _filters(level, since, q), lines)
     tail = await _ask(reading, lines=lines, after="")
     value = token_in(request)
     response = StreamingHttpResponse(_lines(reading, tail, value, follow=follow), content_type=NDJSON)
@@ -126,16 +134,17 @@ async def logs(
 
 async def _ask(reading: Reading, *, lines: int, after: str) -> LogTail:
     """Raises DataPlaneError, also when no answer comes in time."""
-    asked = await sync_to_async(live.begin)(
-        reading.deployment, partial(_tail, component=reading.component, lines=lines, after=after)
-    )
+    question = partial(_tail, component=reading.component, task=reading.task, lines=lines, after=after)
+    asked = await sync_to_async(live.begin)(reading.deployment, question)
     try:
         return await asyncio.wait_for(asyncio.wrap_future(asked), live.SECONDS)
     except TimeoutError:
         raise DataPlaneUnreachable(live.silence(reading.deployment)) from None
 
 
-def _tail(driver: Driver, ref: Ref, *, component: str, lines: int, after: str) -> LogTail:
+def _tail(driver: Driver, ref: Ref, *, component: str, task: str, lines: int, after: str) -> LogTail:
+    if task:
+        return driver.task_log(ref, task, lines=lines, after=after)
     return driver.logs(ref, component, lines=lines, after=after)
 
 

@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import time
+import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import connection
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Router
 from ninja.params.functions import Query
@@ -30,7 +31,7 @@ router = Router(tags=["Operations"])
 LONGEST_WAIT = 30.0
 MOST_WAITING = 200  # of one token in one process
 GATHER = 0.02
-LOOK_AGAIN = 5.0  # when no event came: one may have been lost
+LOOK_AGAIN = 5.0  # when no event came: one may have been lost. All who wait for the same one look at once.
 
 
 class Seen(NamedTuple):
@@ -50,33 +51,41 @@ class OnOperation(Anyone):
     permission = Permission.VIEW
 
     def load(self, request: HttpRequest, caller: Caller) -> None:
-        """The Deployment that it is of, and the operation as it is now."""
+        """The Deployment that it is of. Who does not wait gets the operation here; who waits shares a look at it with
+        the others, so that only what decides about the right is read for each of them."""
         named = OperationId.read(path_argument(request, "operation_id"))
-        deployment = _deployment(caller, named)
+        waits = request.GET.get("wait", "0") != "0"
+        rows = Deployment.objects.only("workspace", "deleted_at") if waits else _rows()
+        deployment = _deployment(caller, named, rows)
         membership = caller.membership_in(deployment.workspace_id)
         caller.require(membership, Permission.VIEW)
         request.named = named  # type: ignore[attr-defined]
-        request.workspace_id = deployment.workspace_id  # type: ignore[attr-defined]
-        request.found = _seen(operations.operation(deployment, named))  # type: ignore[attr-defined]
+        request.deployment = deployment  # type: ignore[attr-defined]
+        request.found = None if waits else _seen(operations.operation(deployment, named))  # type: ignore[attr-defined]
 
 
-def _deployment(caller: Caller, named: OperationId) -> Deployment:
+def _rows() -> QuerySet[Deployment]:
+    """With what an operation tells of its Deployment."""
+    return Deployment.objects.select_related("workspace", "cluster", "runtime")
+
+
+def _deployment(caller: Caller, named: OperationId, rows: QuerySet[Deployment]) -> Deployment:
     """A token of one Deployment may see how its deletion ends."""
     if named.kind == "delete" and caller.content_id is not None:
-        gone = Deployment.objects.select_related("workspace", "cluster", "runtime").filter(
+        gone = rows.filter(
             pk=caller.content_id, release_name=named.release_name, workspace=caller.token.workspace_id
         )
         if (found := gone.first()) is not None:
             return found
-    return deployment_of(caller, named.release_name, alive=False)
+    return deployment_of(caller, named.release_name, alive=False, rows=rows)
 
 
 class OperationRequest(ApiRequest):
     """For type checkers."""
 
     named: OperationId
-    workspace_id: UUID
-    found: Seen
+    deployment: Deployment
+    found: Seen | None
 
 
 @router.get(
@@ -95,34 +104,33 @@ async def operation(
     """How far it is. With `wait` the answer comes once it is no longer running, or that many seconds later. With the
     ETag of an earlier answer in If-None-Match it comes as soon as anything differs from that one."""
     known = request.headers.get("If-None-Match", "")
-    found = request.found
 
     def is_news(each: Seen) -> bool:
         return each.operation.status != "running" or (bool(known) and each.tag != known)
 
-    if wait and not is_news(found):
-        look = partial(_look_together, request.named)
-        async with _place(request.caller), hub().subscribe(f"w:{request.workspace_id}") as subscription:
-            found = await _until(is_news, look, subscription, time.monotonic() + wait)
+    found = request.found
+    if found is None:
+        of = request.deployment
+        topic, about = f"w:{of.workspace_id}", str(of.pk).encode()  # as the names of its frames end
+        async with _place(request.caller), hub().subscribe(topic, about=about) as subscription:
+            found = await _until(is_news, request.named, subscription, time.monotonic() + wait)
     response["ETag"] = found.tag
     return found.operation
 
 
 async def _until(
-    is_news: Callable[[Seen], bool],
-    look: Callable[[], Awaitable[Seen]],
-    subscription: Subscription,
-    deadline: float,
+    is_news: Callable[[Seen], bool], named: OperationId, subscription: Subscription, deadline: float
 ) -> Seen:
-    """Look now, since the subscription began after the first look; then after each event, until there is news or time
-    is up."""
+    """Look now that it is listened for changes, then after each event, until there is news or time is up."""
+    phase = zlib.crc32(str(named).encode()) % 1000 / 1000 * LOOK_AGAIN
     while True:
-        found = await look()
-        left = deadline - time.monotonic()
-        if is_news(found) or left <= 0:
+        found = await _look_together(named)
+        now = time.monotonic()
+        if is_news(found) or now >= deadline:
             return found
+        again = now + LOOK_AGAIN - (now - phase) % LOOK_AGAIN
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(left, LOOK_AGAIN)):
+            async with asyncio.timeout(min(deadline, again) - now):
                 await subscription.queue.get()
         while not subscription.queue.empty():  # one look for however many events
             subscription.queue.get_nowait()
@@ -167,8 +175,7 @@ async def _gathered(key: tuple[int, str], named: OperationId) -> Seen:
 def _look(named: OperationId) -> Seen:
     """Who waits was let in when they came. Raises Http404 when the Deployment is no more."""
     try:
-        rows = Deployment.objects.select_related("workspace", "cluster", "runtime")
-        found = rows.filter(release_name=named.release_name).first()
+        found = _rows().filter(release_name=named.release_name).first()
         if found is None:
             raise Http404
         return _seen(operations.operation(found, named))

@@ -44,6 +44,13 @@ class UpgradeFailed(DataPlaneError):
     with the earlier runtime can be applied. `str()` says why it failed."""
 
 
+class TaskLogGone(DataPlaneError):
+    """There is no such log of a task, or not any more."""
+
+    def __init__(self) -> None:
+        super().__init__("This log does not exist or is no longer kept. Choose one from the list.")
+
+
 @dataclass(frozen=True)
 class Ref:
     """Names one Deployment to a driver, also after its desired state is gone."""
@@ -155,6 +162,24 @@ class LogTail:
 
 
 @dataclass(frozen=True)
+class TaskLog:
+    """What one attempt of a task wrote. `path` names it to `Driver.task_log`, and says by Airflow's own template which
+    task it was; `size` is in bytes, `at` when it was last written to."""
+
+    path: str
+    size: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class TaskLogs:
+    """Logs of tasks, the newest first. `whole` says that these are all that were asked for."""
+
+    logs: tuple[TaskLog, ...] = ()
+    whole: bool = True
+
+
+@dataclass(frozen=True)
 class Instance:
     """One process or pod of a component, as found when a person asks why. `sentence` says what it does or what is
     wrong with it; `facts` are labelled texts ("Process": "4242", "Last probe": "…", "Last exit": "…")."""
@@ -258,6 +283,16 @@ class Driver(Protocol):
         more (the log was cut) reads as none. It may come from a stranger: it never names what is read. With
         LOG_BEGINNING as `after` reading starts at the oldest line that is kept, as far back as the data plane can.
         Answers or raises DataPlaneError within 5 s."""
+
+    def task_logs(self, ref: Ref, *, text: str = "", most: int = 200) -> TaskLogs:
+        """The logs of tasks that are kept, also of those whose process or pod is gone, however it ended: the newest
+        `most` (at most 1,000) whose path has every word of `text` in it, whatever the case. Answers or raises
+        DataPlaneError within 5 s, also while what keeps them does not run."""
+
+    def task_log(self, ref: Ref, path: str, *, lines: int = 200, after: str = "") -> LogTail:
+        """One of them, as `logs` gives the log of a component: the same bounds, and the same promises about cursors. A
+        task that still writes can be followed. `path` may come from a stranger: it never leads out of these logs.
+        Raises TaskLogGone when there is no such log, and DataPlaneError."""
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
         """Every process or pod of one component, worst first, asked now. Empty when there is none. Within 5 s."""

@@ -22,12 +22,14 @@ from deployments.dataplane.contract import (
     Ref,
     StepName,
     TaskCount,
+    TaskLogs,
     UpgradeFailed,
     Watcher,
 )
 from deployments.dataplane.fake_code import ScriptedCode
 from deployments.dataplane.fake_images import ScriptedImages
 from deployments.dataplane.fake_packages import ScriptedPackages
+from deployments.dataplane.fake_task_logs import ScriptedTaskLogs
 from deployments.dataplane.reading import QueueReading, Reading, Since, Usage
 from deployments.domain.spec import QueueLoad, Release, Secrets
 from deployments.domain.states import ComponentState, Executor
@@ -64,13 +66,14 @@ class World:
     draining: dict[str, int] = field(default_factory=dict)  # queue -> workers on their way out
     broken: dict[str, Component] = field(default_factory=dict)  # components that a test made fail
     lines: dict[str, list[LogLine]] = field(default_factory=dict, repr=False)  # what components wrote
+    task_logs: ScriptedTaskLogs = field(default_factory=ScriptedTaskLogs, repr=False)
 
 
 class ScriptedDriver:
     """Every `apply` takes one step. Tests set `fail`, `fail_migration`, `silent`, `slow_start` and `worlds[...]`, and
     read `calls`. `contract.Driver` says what holds of every method."""
 
-    executors = (Executor.CELERY, Executor.LOCAL)
+    executors: tuple[Executor, ...] = (Executor.CELERY, Executor.LOCAL)
     healthy_rest = 30.0
     load_wakes = False
 
@@ -234,6 +237,14 @@ class ScriptedDriver:
         else:
             start, end = max(0, len(written) - lines), len(written)
         return LogTail(tuple(written[start:end]), str(end) if written else "")
+
+    def task_logs(self, ref: Ref, *, text: str = "", most: int = 200) -> TaskLogs:
+        self._answer("task_logs", ref)
+        return self.worlds.get(ref.release_name, World()).task_logs.listed(text, most)
+
+    def task_log(self, ref: Ref, path: str, *, lines: int = 200, after: str = "") -> LogTail:
+        self._answer("task_log", ref)
+        return self.worlds.get(ref.release_name, World()).task_logs.read(path, lines=lines, after=after)
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
         self._answer("inspect", ref)

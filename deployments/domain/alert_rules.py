@@ -98,7 +98,7 @@ KINDS: dict[RuleKind, Kind] = {
     ),
     RuleKind.STALLED: Kind(
         "Stalled",
-        "Creating or changing a Deployment takes much longer than is usual.",
+        "Creating or changing a Deployment takes much longer than usual.",
         "Stalled",
         usual=True,
     ),
@@ -124,12 +124,12 @@ KINDS: dict[RuleKind, Kind] = {
     ),
     RuleKind.QUEUE_MISSING: Kind(
         "Worker queue that does not exist",
-        "Tasks wait in a worker queue that the Deployment does not have: no worker ever takes them.",
+        "Tasks wait in a worker queue that the Deployment does not have: no worker will ever take them.",
         "Worker queue that does not exist",
     ),
     RuleKind.IMPORT_ERRORS: Kind(
         "Import errors",
-        "Files of the deployed code do not import: Airflow goes on with what it read of them before, if anything.",
+        "Airflow cannot import files of the deployed code. It goes on with their previous version, if there is one.",
         "Import errors",
     ),
     RuleKind.SCHEDULER_SILENT: Kind(

@@ -123,7 +123,7 @@ def _ending(message: Message, base_url: str) -> str:
         return f"Nothing is wrong: a person tested this channel.\n{_link(message.rules_path, base_url)}"
     why = f"Sent by the alert rule “{one_line(message.rule)}” of Airdeck."
     if message.event == "digest":
-        why += " It had sent as many messages as it may in an hour."
+        why += " It had already sent as many messages as a rule may send in an hour."
     return f"{why} Silence it or change the rule:\n{_link(message.rules_path, base_url)}"
 
 

@@ -49,6 +49,11 @@ def add_options(parser: ArgumentParser) -> None:
         "--image-pull-secret", metavar="FILE", help="a dockerconfigjson file by which images are pulled"
     )
     parser.add_argument(
+        "--log-bucket",
+        metavar="FILE",
+        help="a JSON file that names a bucket of S3-compatible storage for logs of tasks (docs/kubernetes.md)",
+    )
+    parser.add_argument(
         "--keda", action="store_true", default=None, help="let KEDA scale the workers where it is"
     )
     parser.add_argument(
@@ -94,6 +99,8 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, str]:
     found = {name: options[name] for name in OPTIONS if options[name] is not None}
     if options["image_pull_secret"]:
         found["image_pull_secret"] = _text(options["image_pull_secret"])
+    if options["log_bucket"]:
+        found["log_bucket"] = _text(options["log_bucket"])
     if options["keda"]:
         found["keda"] = "true"
     for pair in options["set"]:

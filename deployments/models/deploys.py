@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from deployments.domain.code_manifest import CodeVersion, Manifest
 from deployments.domain.deploy_states import UNDER_WAY, WAITING, DeploySource, DeployStatus
+from deployments.domain.import_words import not_imported
 from deployments.domain.states import StepState
 from deployments.models.deployment import Deployment
 from deployments.models.words import choices
@@ -169,8 +170,7 @@ class Deploy(models.Model):
         """ "3 of 41 files do not import." or ""."""
         if not self.problem_count:
             return ""
-        verb = "does" if self.problem_count == 1 else "do"
-        return f"{self.problem_count} of {self.python_files} Python files {verb} not import."
+        return f"{not_imported(self.problem_count, f'{self.python_files} Python files')}."
 
 
 class DeployStep(models.Model):

@@ -139,6 +139,6 @@ def _remove(request: MemberRequest, place: Place, pk: UUID) -> HttpResponse:
     except ActionRefused as refused:
         messages.error(request, refused.sentence)
     else:
-        after = " The rule of the Workspace counts again." if place.rules.deployment else ""
+        after = " The rule of the Workspace applies again." if place.rules.deployment else ""
         messages.success(request, f"The rule “{rule.title}” is removed.{after}")
     return see_other(place.list_url)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -27,6 +27,7 @@ from workspaces.permissions import Permission
 
 MOST_OPEN = 100
 FEW = 10
+OF_ALERT = "alert"  # no release name
 
 
 def workspace_tabs(request: MemberRequest, now: str) -> list[dict[str, Any]]:
@@ -60,6 +61,7 @@ def _rows(request: MemberRequest, alerts: Any) -> list[dict[str, Any]]:
         {
             "alert": each,
             "kind": shown.alert_kind(each),
+            "url": url("deployments:alert", each.pk),
             "silence_url": url("deployments:alert_silence", each.pk) if may else "",
         }
         for each in alerts
@@ -81,6 +83,39 @@ def workspace_alerts(request: MemberRequest) -> HttpResponse:
         "rules_url": request.workspace.url_for("deployments:alert_rules"),
     }
     return render(request, "deployments/alerts/alerts.html", context)
+
+
+@require_GET
+@workspace_view(Permission.VIEW)
+def alert(request: MemberRequest, alert_id: UUID) -> HttpResponse:
+    """One alert, open or over: what the rule saw, and everything that was sent about it."""
+    found = queries.one_alert(request.workspace, alert_id)
+    if found is None:
+        raise Http404
+    may_silence = found.resolved_at is None and request.can(Permission.EDIT_DEPLOYMENT)
+    context = {
+        "alert": found,
+        "kind": shown.alert_kind(found),
+        "state": shown.alert_state(found),
+        "rule_url": _rule_url(request, found),
+        "list_url": request.workspace.url_for("deployments:workspace_alerts"),
+        "silence_url": request.path + "silence/" if may_silence else "",
+        "silence_form": SilenceForm(),
+        "deliveries": _deliveries(request, queries.deliveries_of(found)),
+    }
+    return render(request, "deployments/alerts/alert.html", context)
+
+
+def _rule_url(request: MemberRequest, found: Alert) -> str:
+    """Where its rule is changed, for those who may."""
+    rule = found.rule
+    if rule is None:
+        return ""
+    if rule.deployment_id is not None and found.deployment is not None:
+        may = request.can(Permission.EDIT_DEPLOYMENT) and found.deployment.deleted_at is None
+        return found.deployment.url_for("own_rule", rule.pk) if may else ""
+    may = request.can(Permission.EDIT_WORKSPACE)
+    return request.workspace.url_for("deployments:alert_rule", rule.pk) if may else ""
 
 
 @require_POST
@@ -116,7 +151,14 @@ def alert_deliveries(request: MemberRequest) -> HttpResponse:
 def _deliveries(request: MemberRequest, rows: Any) -> list[shown.ShownDelivery]:
     may = request.can(Permission.EDIT_DEPLOYMENT)
     url = request.workspace.url_for
-    return [shown.shown_delivery(row, url("deployments:alert_again", row.pk) if may else "") for row in rows]
+    return [
+        shown.shown_delivery(
+            row,
+            again_url=url("deployments:alert_again", row.pk) if may else "",
+            alert_url=url("deployments:alert", row.alert_id) if row.alert_id else "",
+        )
+        for row in rows
+    ]
 
 
 @require_POST
@@ -130,7 +172,8 @@ def alert_again(request: MemberRequest, delivery_id: UUID) -> HttpResponse:
         messages.error(request, refused.sentence)
     else:
         messages.success(request, f"The message to {row.address} is sent again.")
-    return see_other(_back(request, "alert_deliveries"))
+        return see_other(_back(request, "alert_deliveries", row.alert_id))
+    return see_other(_back(request, "alert_deliveries", None))
 
 
 @require_POST
@@ -144,21 +187,19 @@ def alert_silence(request: MemberRequest, alert_id: UUID) -> HttpResponse:
         messages.error(request, refused.sentence)
     else:
         messages.success(request, _silenced(alert))
-    return see_other(_back(request, "workspace_alerts"))
+    return see_other(_back(request, "workspace_alerts", alert_id))
 
 
 def _silenced(alert: Alert) -> str:
     return "The alert is silenced." if alert.silenced_until else "The alert is no longer silenced."
 
 
-def _back(request: MemberRequest, name: str) -> str:
-    """The page on which the button was: of the Workspace, or of one of its Deployments."""
-    release = request.POST.get("of", "")
-    row = (
-        Deployment.objects.filter(workspace=request.workspace, release_name=release).first()
-        if release
-        else None
-    )
+def _back(request: MemberRequest, name: str, alert_id: UUID | None) -> str:
+    """The page on which the button was: of one alert, of a Deployment, or of the Workspace."""
+    of = request.POST.get("of", "")
+    if of == OF_ALERT and alert_id is not None:
+        return request.workspace.url_for("deployments:alert", alert_id)
+    row = Deployment.objects.filter(workspace=request.workspace, release_name=of).first() if of else None
     return row.url_for("alerts") if row else request.workspace.url_for(f"deployments:{name}")
 
 
@@ -176,6 +217,7 @@ def deployment_alerts(request: MemberRequest, deployment: Deployment) -> HttpRes
         "rules": shown_rules(place),
         "may_edit": place.may_edit,
         "silence": silence,
+        "all_alerts": f"all alerts of {deployment.name}",
         "silence_form": SilenceForm(),
         "silence_url": deployment.url_for("alerts_silence"),
         "workspace_rules_url": workspace.url_for("deployments:alert_rules"),

@@ -1,12 +1,16 @@
-"""The log page of a Deployment: the last lines of one component, what follows them, and a file of all that match.
+"""The log page of a Deployment: the last lines of one component or task, what follows them, and a file of all that
+match.
 
 What a component writes is foreign text: it is only ever shown escaped, as text.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import structlog
 from django import forms
@@ -20,6 +24,7 @@ from deployments.access import deployment_view
 from deployments.dataplane.contract import LOG_BEGINNING, TASK_LOGS, DataPlaneError, Driver, LogTail, Ref
 from deployments.domain.component_titles import heading
 from deployments.domain.states import Status
+from deployments.domain.task_log_text import task_path
 from deployments.models import Deployment
 from deployments.pages.common import page_context
 from deployments.queries import live, log_levels
@@ -34,6 +39,7 @@ SHOWN_LINES = 500
 READ_LINES = 5000  # what is searched for those that match, and what a page holds at most
 NEW_LINES = 1000  # in one answer to a page that follows: soon there also on a busy machine
 DOWNLOAD_BYTES = 200 * 1024 * 1024
+LONGEST_PATH = 2000  # characters of the path of a task's log in an address
 SINCE_WORDS = {"15m": "Last 15 minutes", "1h": "Last hour", "6h": "Last 6 hours", "24h": "Last 24 hours"}
 
 
@@ -61,7 +67,11 @@ class LogForm(forms.Form):
     since = forms.ChoiceField(label="Time", required=False, choices=[("", "Any"), *SINCE_WORDS.items()])
 
     def __init__(self, data: Any, *, components: list[str]) -> None:
+        """`components` that may be chosen; none where the log of a task is read."""
         super().__init__(data)
+        if not components:
+            del self.fields["component"]
+            return
         self.fields["component"].choices = [(name, heading(name)) for name in components]  # type: ignore[attr-defined]
 
     def chosen(self, name: str) -> str:
@@ -79,45 +89,64 @@ class LogForm(forms.Form):
         )
 
 
-def _form(request: HttpRequest, deployment: Deployment) -> tuple[LogForm, str]:
-    """The filter bar, and the component that is read: the one asked for, else the one with something to say."""
+@dataclass(frozen=True)
+class Source:
+    """What is read: one component, or with `task` what one attempt of a task wrote, by the path of its log."""
+
+    component: str = ""
+    task: str = ""
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return task_path(self.task).words or self.task if self.task else heading(self.component)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """As it stands in an address."""
+        return {"task": self.task} if self.task else {"component": self.component}
+
+    @property
+    def file_name(self) -> str:
+        """Letters, digits, dots and dashes, whatever a path has in it."""
+        found = task_path(self.task)
+        words = (found.dag, found.task, found.map_index, found.attempt) if self.task else (self.component,)
+        return (
+            "-".join(filter(None, (re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.") for word in words)))
+            or "task"
+        )
+
+    def tail(self, driver: Driver, ref: Ref, *, lines: int, after: str) -> LogTail:
+        """Asks the driver."""
+        if self.task:
+            return driver.task_log(ref, self.task, lines=lines, after=after)
+        return driver.logs(ref, self.component, lines=lines, after=after)
+
+
+def _form(request: HttpRequest, deployment: Deployment) -> tuple[LogForm, Source]:
+    """The filter bar, and what is read: the task or component asked for, else the one with something to say."""
+    data = request.GET.copy()
+    if task := request.GET.get("task", "")[:LONGEST_PATH]:
+        return LogForm(data, components=[]), Source(task=task)
     names = component_names(deployment)
     component = request.GET.get("component", "")
     if component not in names:
         component = first_to_read(deployment) or names[0]
-    data = request.GET.copy()
     data["component"] = component
-    return LogForm(data, components=names), component
+    return LogForm(data, components=names), Source(component)
 
 
 @require_GET
 @deployment_view(Permission.VIEW, alive=True)
 def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The last lines that match, as text in the page. The filters stand in its address."""
-    form, component = _form(request, deployment)
+    form, source = _form(request, deployment)
     filters = form.filters()
-    wrap, local = request.GET.get("wrap") != "off", request.GET.get("times") == "local"
-    context = {
-        **page_context(request, deployment, "Logs"),
-        "filters": form,
-        "component": component,
-        "task_logs": deployment.plane_details.get(TASK_LOGS, ""),
-        "component_title": heading(component),
-        "kept": {name: request.GET[name] for name in ("wrap", "times") if request.GET.get(name)},
-        "wrap": wrap,
-        "wrap_url": this_url(request, wrap="off" if wrap else ""),
-        "local": local,
-        "times_url": this_url(request, times="" if local else "local"),
-        "follows": deployment.shown_status not in {Status.DELETED, Status.HIBERNATING},
-        "lines_url": _url("log_lines", deployment, request, component),
-        "download_url": _url("log_download", deployment, request, component),
-        "again_url": request.get_full_path(),
-        "filtered": filters != Filters(),
-        "clear_url": f"{request.path}?component={component}",
-    }
+    context = _around(request, deployment, form, source)
+    context["filtered"] = filters != Filters()
     read = READ_LINES if context["filtered"] else SHOWN_LINES
     try:
-        tail = live.ask(deployment, partial(_tail, component=component, lines=read, after=""))
+        tail = live.ask(deployment, partial(source.tail, lines=read, after=""))
     except DataPlaneError as error:
         context["problem"] = str(error)
         return render(request, "deployments/logs/logs.html", context)
@@ -134,8 +163,37 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     return render(request, "deployments/logs/logs.html", context)
 
 
-def _tail(driver: Driver, ref: Ref, *, component: str, lines: int, after: str) -> LogTail:
-    return driver.logs(ref, component, lines=lines, after=after)
+def _around(request: MemberRequest, deployment: Deployment, form: LogForm, source: Source) -> dict[str, Any]:
+    """What stands around the lines."""
+    wrap, local = request.GET.get("wrap") != "off", request.GET.get("times") == "local"
+    kept = {name: request.GET[name] for name in ("wrap", "times") if request.GET.get(name)}
+    return {
+        **page_context(request, deployment, "Logs"),
+        **kinds(deployment, of_tasks=bool(source.task)),
+        "filters": form,
+        "source": source,
+        "run": task_path(source.task).run,
+        "kept": {**kept, **(source.query if source.task else {})},
+        "wrap": wrap,
+        "wrap_url": this_url(request, wrap="off" if wrap else ""),
+        "local": local,
+        "times_url": this_url(request, times="" if local else "local"),
+        "follows": deployment.shown_status not in {Status.DELETED, Status.HIBERNATING},
+        "lines_url": _url("log_lines", deployment, request, source),
+        "download_url": _url("log_download", deployment, request, source),
+        "again_url": request.get_full_path(),
+        "clear_url": f"{request.path}?{urlencode(source.query)}",
+    }
+
+
+def kinds(deployment: Deployment, *, of_tasks: bool) -> dict[str, Any]:
+    """The two kinds of logs, as links, and for how long those of tasks are kept."""
+    return {
+        "of_tasks": of_tasks,
+        "components_url": deployment.url_for("logs"),
+        "tasks_url": deployment.url_for("task_logs"),
+        "task_logs": deployment.plane_details.get(TASK_LOGS, ""),
+    }
 
 
 @require_GET
@@ -143,11 +201,11 @@ def _tail(driver: Driver, ref: Ref, *, component: str, lines: int, after: str) -
 def log_lines(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The lines that match and were written after the cursor. The next cursor comes in a header, and whether there is
     more at once; an error as 503 with its sentence."""
-    form, component = _form(request, deployment)
+    form, source = _form(request, deployment)
     filters = form.filters()
     after = request.GET.get("after", "")
     try:
-        tail = live.ask(deployment, partial(_tail, component=component, lines=NEW_LINES, after=after))
+        tail = live.ask(deployment, partial(source.tail, lines=NEW_LINES, after=after))
     except DataPlaneError as error:
         return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")
     lines, carry = log_levels.read(tail.lines, log_levels.unpack(request.GET.get("carry", "")))
@@ -167,22 +225,22 @@ def log_lines(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.VIEW, alive=True)
 def log_download(request: MemberRequest, deployment: Deployment) -> StreamingHttpResponse:
     """Everything that is kept and matches, as a text file, read and sent in portions."""
-    form, component = _form(request, deployment)
+    form, source = _form(request, deployment)
     response = StreamingHttpResponse(
-        _portions(deployment, component, form.filters()), content_type="text/plain; charset=utf-8"
+        _portions(deployment, source, form.filters()), content_type="text/plain; charset=utf-8"
     )
-    # Both parts are names of ours: letters, digits and dashes.
-    response["Content-Disposition"] = f'attachment; filename="{deployment.release_name}-{component}.log"'
+    name = f"{deployment.release_name}-{source.file_name}.log"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
 
 
-async def _portions(deployment: Deployment, component: str, filters: Filters) -> AsyncIterator[bytes]:
+async def _portions(deployment: Deployment, source: Source, filters: Filters) -> AsyncIterator[bytes]:
     """The file. What ends it early stands in its last line."""
     after, sent = LOG_BEGINNING, 0
     carry: dict[str, Level] = {}
     while sent < DOWNLOAD_BYTES:
-        question = partial(_portion, component=component, after=after, filters=filters, carry=carry)
+        question = partial(_portion, source=source, after=after, filters=filters, carry=carry)
         try:
             asked = live.begin(deployment, question)
             cursor, carry, text = await asyncio.wait_for(asyncio.wrap_future(asked), live.SECONDS)
@@ -201,11 +259,11 @@ async def _portions(deployment: Deployment, component: str, filters: Filters) ->
 
 
 def _portion(
-    driver: Driver, ref: Ref, *, component: str, after: str, filters: Filters, carry: dict[str, Level]
+    driver: Driver, ref: Ref, *, source: Source, after: str, filters: Filters, carry: dict[str, Level]
 ) -> tuple[str, dict[str, Level], bytes]:
     """The next lines that match, with the cursor after them ("" at the end) and the levels in force there. All of it on
     the thread that asks: thousands of lines in the event loop would hold up every other page."""
-    tail = _tail(driver, ref, component=component, lines=READ_LINES, after=after)
+    tail = source.tail(driver, ref, lines=READ_LINES, after=after)
     if not tail.lines:
         return "", carry, b""
     lines, carry = log_levels.read(tail.lines, carry)
@@ -213,9 +271,10 @@ def _portion(
     return tail.cursor, carry, text.encode(errors="replace")
 
 
-def _url(name: str, deployment: Deployment, request: HttpRequest, component: str) -> str:
+def _url(name: str, deployment: Deployment, request: HttpRequest, source: Source) -> str:
     """An address of this log with the filters of this page."""
     query = request.GET.copy()
-    query["component"] = component
+    for key, value in source.query.items():
+        query[key] = value
     query.pop("wrap", None)
     return f"{deployment.url_for(name)}?{query.urlencode()}"

@@ -55,6 +55,7 @@ class ShownDelivery:
 
     row: AlertDelivery
     again_url: str
+    alert_url: str
     title: str
     event: str
     label: str
@@ -74,14 +75,16 @@ def rule_state(row: RuleRow) -> str:
     return "On" if row.is_on else "Off"
 
 
-def shown_delivery(row: AlertDelivery, again_url: str) -> ShownDelivery:
-    """One delivery for the list. `again_url` is "" for those who may not send it again."""
+def shown_delivery(row: AlertDelivery, *, again_url: str, alert_url: str) -> ShownDelivery:
+    """One delivery for the list. `again_url` is "" for those who may not send it again, `alert_url` for a message
+    that is about no alert."""
     state = AlertDelivery.State(row.state)
     tone, icon = STATE_APPEARANCE[state]
     may = state in {AlertDelivery.State.SENT, AlertDelivery.State.FAILED, AlertDelivery.State.DIGESTED}
     return ShownDelivery(
         row,
         again_url if may else "",
+        alert_url,
         row.message.title,
         EVENT_LABELS.get(row.event, row.event),
         "Retrying" if state is AlertDelivery.State.QUEUED and row.tries else state.label,
@@ -93,6 +96,13 @@ def shown_delivery(row: AlertDelivery, again_url: str) -> ShownDelivery:
 def alert_kind(alert: Alert) -> str:
     """What the alert is about, in words of the rule."""
     return KINDS[alert.rule.word].label if alert.rule else alert.kind.replace("_", " ").capitalize()
+
+
+def alert_state(alert: Alert) -> tuple[str, str, str]:
+    """Tone, icon and word of its badge."""
+    if alert.resolved_at is not None:
+        return "ok", "circle-check", "Over" if alert.note else "Resolved"
+    return ("off", "moon", "Silenced") if alert.is_silenced else ("bad", "bell", "Open")
 
 
 def channel_kinds() -> list[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from console.kit.wording import exact, rough
 from deployments.dataplane.reading import RUNS_PER_DAG
+from deployments.domain.import_words import not_imported
 from deployments.domain.states import Appearance, Status
 from deployments.models import Dag, Deployment, LatestReading
 
@@ -68,10 +69,10 @@ def notice(deployment: Deployment, reading: LatestReading | None) -> tuple[str, 
     if deployment.shown_status is Status.HIBERNATING or deployment.hibernating:
         return (
             "sleep",
-            "This Deployment hibernates: its DAGs are shown as they were before, and none of them runs.",
+            "This Deployment hibernates. Its DAGs are shown as they were before that, and none of them runs.",
         )
     if reading is None or reading.age is None:
-        return "busy", "Its DAGs have not been read yet. That happens once a minute while it runs."
+        return "busy", "Its DAGs have not been read yet. They are read once a minute while it runs."
     if reading.is_fresh:
         return "", ""
     why = reading.problem or "Check that the observer runs."
@@ -84,7 +85,7 @@ def failed_files(reading: LatestReading | None) -> dict[str, Any] | None:
         return None
     count = reading.import_error_count
     return {
-        "title": f"{count} file{'s'[: count != 1]} {'does' if count == 1 else 'do'} not import",
+        "title": not_imported(count),
         "files": reading.import_errors,
         "more": count - len(reading.import_errors),
     }

@@ -109,9 +109,11 @@ def consequences(deployment: Deployment, upload: CodeUpload, upcoming: Upcoming)
 def going_back(deployment: Deployment, deploy: Deploy, upcoming: Upcoming) -> list[str]:
     """What going back to older code does, and what it does not change."""
     brought = ", packages and the image" if deploy.image or deployment.image else " and packages"
+    changes = [*_code_back(deployment, deploy, upcoming), *images.going_back(deployment, deploy)]
     return [
-        *_code_back(deployment, deploy, upcoming),
-        *images.going_back(deployment, deploy),
+        *dict.fromkeys(
+            changes
+        ),  # other packages or plugins and another image restart the same components, once
         f"Only code{brought} go back: variables, worker queues, sizes and the runtime stay as they are.",
         "What tasks have written, and Airflow's own history, stay as they are.",
         "To run a task again on other code than that of its run, clear it with “run on latest version” in Airflow.",

@@ -59,8 +59,8 @@ def has_figures(deployment: Deployment) -> bool:
 
 
 def figures_context(deployment: Deployment, span: Span) -> dict[str, Any]:
-    """The context of deployments/overview/_figures.html. Five queries: reading, figures, acts, changes of status, and
-    the last deploy."""
+    """The context of deployments/overview/_figures.html. Four or five queries: reading, figures, acts,
+    changes of status unless the present one is older than the span, and the last deploy."""
     now = timezone.now()
     reading = readings.latest(deployment)
     series = readings.series(deployment, span, now)
@@ -99,10 +99,10 @@ def _stale(deployment: Deployment, reading: LatestReading | None) -> str:
     if reading is None or reading.is_fresh:
         return ""
     if deployment.hibernating:
-        return "It hibernates. These figures are from before."
+        return "This Deployment hibernates. These figures are from before that."
     return (
         reading.problem
-        or "Nothing was read of it since. Check that it is Healthy and that the observer runs."
+        or "It has not been read since then. Check that it is Healthy and that the observer runs."
     )
 
 

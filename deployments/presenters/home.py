@@ -9,8 +9,10 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from console.kit.templatetags.ui import ahead
+from deployments.domain.import_words import not_imported
 from deployments.domain.states import STATUS_APPEARANCE, Status
 from deployments.models import Deployment
+from deployments.presenters import task_logs
 from deployments.presenters.charts import Slot, bars, span_text
 from deployments.queries import attention, readings
 from workspaces.models import ApiToken, Workspace
@@ -61,9 +63,14 @@ def _of_deployment(row: Deployment) -> Iterable[Need]:
     reading = readings.latest(row)
     if reading is not None and reading.import_error_count:
         count, first = reading.import_error_count, reading.import_errors[:1]
-        files = "1 file does not import" if count == 1 else f"{count} files do not import"
         last = f": {first[0]['file']}, {first[0]['line']}" if first else ""
-        yield need("bad", "file-question-mark", "Import errors", f"{files}{last}", f"{row.url}#import-errors")
+        yield need(
+            "bad",
+            "file-question-mark",
+            "Import errors",
+            f"{not_imported(count)}{last}",
+            f"{row.url}#import-errors",
+        )
     if reading is not None and reading.is_fresh and reading.lost_queues:
         names = ", ".join(reading.lost_queues)
         yield need(
@@ -73,13 +80,13 @@ def _of_deployment(row: Deployment) -> Iterable[Need]:
         yield need("warn", "clock", "Runtime", row.runtime.warning)
     elif row.runtime.maintained_until < timezone.now().date() + attention.RUNTIME_ENDS:
         day = f"{row.runtime.maintained_until:%-d %B %Y}"
-        sentence = f"Runtime {row.runtime.version} is maintained until {day}. Upgrade it before."
+        sentence = f"Runtime {row.runtime.version} is maintained until {day}. Upgrade before then."
         yield need("warn", "clock", "Runtime ends", sentence)
 
 
 def _token(token: ApiToken, url: str) -> Need:
     assert token.expires_at is not None  # noqa: S101 - asked for those that end
-    sentence = f"This API token ends {ahead(token.expires_at, timezone.now())}. Rotate it before."
+    sentence = f"This API token ends {ahead(token.expires_at, timezone.now())}. Rotate it before then."
     return Need("warn", "key-round", token.name, url, sentence, "Token ends", str(token.pk))
 
 
@@ -99,5 +106,8 @@ def day_context(workspace: Workspace) -> dict[str, Any]:
         "runs_total": f"{good} succeeded, {bad} failed",
         "runs_chart": bars(slots, name="day"),
         "runs_axis": [f"{hours[number]:%H:%M}" for number in (0, 6, 12, 18)],
-        "failed_runs": attention.failed_runs(workspace, now - timedelta(hours=24), FAILED_RUNS),
+        "failed_runs": [
+            {"run": run, "logs_url": task_logs.of_run(run.deployment, run.dag_id, run.run_id)}
+            for run in attention.failed_runs(workspace, now - timedelta(hours=24), FAILED_RUNS)
+        ],
     }

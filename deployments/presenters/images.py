@@ -24,7 +24,7 @@ def now(deployment: Deployment) -> list[dict[str, str]]:
     return found
 
 
-def consequences(deployment: Deployment, image: str | None) -> list[str]:
+def consequences(deployment: Deployment, image: str | None, *, code_stays: bool = True) -> list[str]:
     """What deploying an image does, as the page explains it beforehand: a new one, or with "" that of the runtime."""
     queues = queues_of(deployment)
     present = release_of(deployment, queues)
@@ -35,7 +35,8 @@ def consequences(deployment: Deployment, image: str | None) -> list[str]:
     if present.image != target:
         sentences.append(DRAIN)
     if deployment.code_version:
-        sentences.append("The deployed code stays active. DAGs in the image are not read.")
+        stays = "The deployed code stays active. " if code_stays else ""
+        sentences.append(f"{stays}DAGs in the image are not read.")
     elif target:
         sentences.append("No code is deployed, so Airflow reads the DAGs in /opt/airflow/dags of the image.")
     if deployment.hibernating:
@@ -49,7 +50,7 @@ def going_back(deployment: Deployment, deploy: Deploy) -> list[str]:
         return []
     name = image_reference.short(deploy.image_pinned) if deploy.image_pinned else "the image of the runtime"
     head = f"It goes back to {name}."
-    return [head, *consequences(deployment, deploy.image_pinned)]
+    return [head, *consequences(deployment, deploy.image_pinned, code_stays=not deploy.digest)]
 
 
 def facts(deploy: Deploy) -> dict[str, str]:

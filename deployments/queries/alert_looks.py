@@ -119,7 +119,7 @@ def runtime_ending(watched: Watched, now: datetime) -> Mapping[Key, Look]:
         end = runtime.maintained_until
         if runtime.yanked or end <= now.date() + timedelta(days=rule.amount or 0):
             words = (
-                runtime.warning or f"It gets no more fixes after {end.day} {end:%B %Y}. Upgrade it before."
+                runtime.warning or f"It gets no more fixes after {end.day} {end:%B %Y}. Upgrade before then."
             )
             headline = f"Runtime {runtime.version} of {one_line(row.name)} " + (
                 "was withdrawn"

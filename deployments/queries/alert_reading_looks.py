@@ -8,6 +8,7 @@ from uuid import UUID
 
 from console.kit.text import one_line
 from console.kit.wording import listed, rough
+from deployments.domain.import_words import not_imported
 from deployments.domain.states import Executor, Status
 from deployments.models import AlertRule, Dag, Deployment, FailedRun, LatestReading, StatusChange, WorkerQueue
 from deployments.queries.alert_looks import NO_DATA, Firing, Key, Look, Watched
@@ -150,10 +151,11 @@ def queue_missing(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     """Queues in which tasks wait, and that the Deployment does not have. No query."""
 
     def judge(_: AlertRule, row: Deployment, reading: LatestReading) -> Look:
+        where = f"which {one_line(row.name)} does not have"
         firing = tuple(
             Firing(
-                f"Tasks wait in worker queue {one_line(name) or 'without a name'}, which {one_line(row.name)} lacks",
-                "No worker ever takes them. Add the queue, or correct its name in the DAG.",
+                f"Tasks wait in worker queue {one_line(name) or 'without a name'}, {where}",
+                "No worker will ever take them. Add the queue, or correct its name in the DAG.",
                 name,
                 row.url_for("queues"),
             )
@@ -170,9 +172,8 @@ def import_errors(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     def judge(_: AlertRule, row: Deployment, reading: LatestReading) -> Look:
         firing: tuple[Firing, ...] = ()
         if count := reading.import_error_count:
-            verb = "file does" if count == 1 else "files do"
             words = _named([str(each["file"]) for each in reading.import_errors], count)
-            firing = (Firing(f"{count} {verb} not import in {one_line(row.name)}", words, path=row.url),)
+            firing = (Firing(f"{not_imported(count)} in {one_line(row.name)}", words, path=row.url),)
         return Look(known=True, firing=firing)
 
     return _each(watched, judge)
@@ -193,7 +194,9 @@ def scheduler_silent(watched: Watched, now: datetime) -> Mapping[Key, Look]:
         firing: tuple[Firing, ...] = ()
         silent = now - reading.scheduler_heartbeat_at
         if silent >= timedelta(minutes=rule.amount or 0):
-            headline = f"The scheduler of {one_line(row.name)} is silent for {rough(silent.total_seconds())}"
+            headline = (
+                f"The scheduler of {one_line(row.name)} has been silent for {rough(silent.total_seconds())}"
+            )
             firing = (Firing(headline, "Nothing new is started. Look at its log.", path=row.url_for("why")),)
         return Look(known=True, firing=firing)
 

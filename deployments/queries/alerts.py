@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from deployments.domain.alert_rules import KINDS, Kind, RuleKind
@@ -93,6 +94,18 @@ def open_alerts(workspace: Workspace, deployment: Deployment | None = None) -> Q
     return _alerts(workspace, deployment).filter(resolved_at__isnull=True)
 
 
+def one_alert(workspace: Workspace, pk: UUID) -> Alert | None:
+    """This alert of the Workspace, open or over."""
+    return _alerts(workspace, None).filter(pk=pk).first()
+
+
+def open_alerts_of_each() -> Coalesce:
+    """How many alerts are open, for each row of a query of Workspaces: a look into an index of open ones alone."""
+    same = Alert.objects.filter(workspace=OuterRef("pk"), resolved_at__isnull=True).order_by()
+    counted = same.values("workspace").annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted), 0)
+
+
 def lately_resolved(workspace: Workspace, deployment: Deployment | None = None) -> QuerySet[Alert]:
     """What was resolved within a week, newest end first."""
     since = timezone.now() - LATELY
@@ -108,6 +121,11 @@ def deliveries(workspace: Workspace, deployment: Deployment | None = None) -> Qu
     """What was sent or is to be, newest first."""
     rows = AlertDelivery.objects.filter(workspace=workspace).select_related("channel", "deployment", "rule")
     return rows if deployment is None else rows.filter(deployment=deployment)
+
+
+def deliveries_of(alert: Alert) -> QuerySet[AlertDelivery]:
+    """What was sent about one alert, newest first."""
+    return deliveries(alert.workspace).filter(alert=alert)
 
 
 def channels_of(workspace: Workspace) -> QuerySet[AlertChannel]:

@@ -4,18 +4,20 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, F, Min, Model, Q, QuerySet, Value
 from django.db.models.functions import Now
 
 from console.kit import metrics
+from console.kit.mail_tries import waits_since
 from console.kit.metrics import Metric
+from deployments.domain.alert_rules import ChannelKind
 from deployments.domain.states import Status
-from deployments.models import Cluster, Deployment
+from deployments.models import AlertDelivery, Cluster, Deployment
 from workspaces.models import Invitation
 
 type Series = dict[tuple[str, ...], float]
 
-INVITATION = "invitation"  # the kind of mail that the sweep sends
+INVITATION, ALERT = MAILS = ("invitation", "alert")  # what mails are about
 
 
 def read() -> Mapping[Metric, Series]:
@@ -67,12 +69,33 @@ def _clusters() -> dict[Metric, Series]:
 
 
 def _mail() -> dict[Metric, Series]:
-    waiting = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED).order_by()
-    found = waiting.aggregate(count=Count("pk"), oldest=Min("mail_due_at"), now=Min(Now()))
+    """Mails that wait, by what they are about, and since when. One query."""
+    invitations = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED).order_by()
+    alerts = AlertDelivery.objects.filter(
+        state=AlertDelivery.State.QUEUED,
+        channel__kind__in=[kind.value for kind in ChannelKind if kind.is_mail],
+    ).order_by()
+    rows = _by_tries(invitations, INVITATION, "mail_tries", "mail_due_at").union(
+        _by_tries(alerts, ALERT, "tries", "due_at"), all=True
+    )
+    counts, ages = dict.fromkeys(MAILS, 0.0), dict.fromkeys(MAILS, 0.0)
+    for kind, tries, count, due_at, now in rows:
+        counts[kind] += count
+        ages[kind] = max(ages[kind], _age(now, waits_since(due_at, tries)))
     return {
-        metrics.MAIL_QUEUED: {(INVITATION,): float(found["count"])},
-        metrics.MAIL_OLDEST: {(INVITATION,): _age(found["now"], found["oldest"])},
+        metrics.MAIL_QUEUED: {(kind,): count for kind, count in counts.items()},
+        metrics.MAIL_OLDEST: {(kind,): age for kind, age in ages.items()},
     }
+
+
+def _by_tries[M: Model](
+    waiting: QuerySet[M], kind: str, tries: str, due: str
+) -> QuerySet[M, tuple[Any, ...]]:
+    """Rows of (kind, tries, how many, the first due time, the present)."""
+    named = waiting.annotate(about=Value(kind), tried=F(tries)).values("about", "tried")
+    counted = named.annotate(count=Count("pk"), oldest=Min(due), now=Now())
+    found: QuerySet[M, tuple[Any, ...]] = counted.values_list("about", "tried", "count", "oldest", "now")
+    return found
 
 
 def _age(now: datetime | None, then: datetime | None) -> float:

@@ -14,6 +14,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from console.kit.crypto import DecryptionError
+from console.kit.mail_tries import BACKOFF_SECONDS
 from deployments.domain import alert_words, webhook_signature, webhook_url
 from deployments.domain.alert_rules import ChannelKind
 from deployments.domain.public_hosts import WEBHOOKS
@@ -25,17 +26,7 @@ from deployments.secrets import alert_channels
 logger = structlog.get_logger(__name__)
 
 CLAIM = timedelta(seconds=60)  # longer than a task may run (45 s)
-MAIL_BACKOFF = (
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    1800,
-    3600,
-)  # seconds; after these tries the mail counts as not sent
-HOOK_BACKOFF = (10, 60)  # three tries in all
+HOOK_BACKOFF = (10, 60)  # seconds; three tries in all
 STATE = AlertDelivery.State
 
 
@@ -55,7 +46,7 @@ def send(pk: UUID) -> bool:
     except Exception:
         logger.exception("alert_delivery_failed", delivery=str(pk))
         answer = Answer(None, "The message could not be made. The worker's log has the reason.")
-    _settle(row, answer, MAIL_BACKOFF if kind.is_mail else HOOK_BACKOFF)
+    _settle(row, answer, BACKOFF_SECONDS if kind.is_mail else HOOK_BACKOFF)
     return answer.taken
 
 

@@ -25,7 +25,7 @@ class Claim:
 
 def due() -> QuerySet[Deployment]:
     """Rows that wait for a pass and that none works on, longest waiting first."""
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
+    free = Q(lease_until__isnull=True) | Q(lease_until__lte=Now())
     return Deployment.objects.filter(free, deleted_at__isnull=True, due_at__lte=Now()).order_by("due_at")
 
 
@@ -39,8 +39,8 @@ def claim(pk: UUID) -> Claim | None:
 
 
 def release(claim: Claim) -> None:
-    """Give the lease back, if it is still ours."""
-    Deployment.objects.filter(pk=claim.deployment.pk, lease_epoch=claim.epoch).update(lease_until=None)
+    """Give the lease back, if it is still ours. It then says until when it was held, for `turns`."""
+    Deployment.objects.filter(pk=claim.deployment.pk, lease_epoch=claim.epoch).update(lease_until=Now())
 
 
 def postpone(claim: Claim, seconds: float, *, failures: int) -> None:

@@ -25,7 +25,7 @@ from deployments.dataplane.contract import DataPlaneError, Driver, Ref, Watcher
 from deployments.domain.states import Status
 from deployments.models import Cluster, Deployment
 from deployments.models.clusters import SILENT_AFTER
-from deployments.reconciler import leadership, leases, recording
+from deployments.reconciler import leadership, leases, recording, turns
 from deployments.reconciler.readings import Reader
 
 logger = structlog.get_logger(__name__)
@@ -53,6 +53,7 @@ class ClusterObserver:
     leading: bool = False
     known: dict[str, str] = field(default_factory=dict)
     refs: dict[str, Ref] = field(default_factory=dict)
+    workspaces: dict[str, UUID] = field(default_factory=dict)  # of those
     pending: dict[str, None] = field(default_factory=dict)  # to be woken, longest waiting first
     woken: dict[str, float] = field(default_factory=dict)
     watcher: Watcher | None = None
@@ -133,13 +134,16 @@ class ClusterObserver:
         if now >= self.rows_at or not self.refs:
             self.rows_at = now + ROWS_SECONDS
             rows = Deployment.objects.filter(cluster_id=self.cluster_id, deleted_at__isnull=True)
-            self.refs = {str(pk): Ref(str(pk), name) for pk, name in rows.values_list("pk", "release_name")}
+            found = list(rows.values_list("pk", "release_name", "workspace"))
+            self.refs = {str(pk): Ref(str(pk), name) for pk, name, _ in found}
+            self.workspaces = {str(pk): workspace for pk, _, workspace in found}
         assert self.watcher is not None  # noqa: S101 - `step` decides
         for pk in self.watcher.changed(self.refs, TICK_SECONDS / 2 if self.pending else TICK_SECONDS):
             self.pending.setdefault(pk)
         now = time.monotonic()
         self.woken = {pk: at for pk, at in self.woken.items() if now - at < AGAIN_SECONDS}
-        ready = [pk for pk in self.pending if pk not in self.woken][:WAKE_AT_ONCE]
+        waiting = [pk for pk in self.pending if pk not in self.woken]
+        ready = turns.one_of_each(waiting, self.workspaces.get)[:WAKE_AT_ONCE]
         if self._wake(ready):
             for pk in ready:
                 self.pending.pop(pk)

@@ -200,7 +200,8 @@ def _apply_pass(claim: Claim) -> Record:
         if deployment.code_requirements:
             release = release_of(deployment, queues)  # with packages that were resolved just now
         if waiting:
-            progress, observation = Progress(steps[0].key, Outcome.WAITING, waiting), _observed(driver, ref)
+            progress: Progress | None = Progress(steps[0].key, Outcome.WAITING, waiting)
+            observation = _observed(driver, ref)
         else:
             progress, observation = _take_a_step(claim, driver, ref, release, workers)
         if observation.signs_in:

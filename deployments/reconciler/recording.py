@@ -218,7 +218,7 @@ def _write_verdict(row: Deployment, entry: Record, now: datetime, writes: dict[s
 def _write_components(row: Deployment, components: tuple[Component, ...]) -> bool:
     """Make the component rows equal to what was observed; True when one differed."""
     existing = {c.name: c for c in row.components.all()}
-    changed = False
+    differing: list[ComponentStatus] = []
     for position, component in enumerate(components):
         values = {
             "position": position,
@@ -230,16 +230,18 @@ def _write_components(row: Deployment, components: tuple[Component, ...]) -> boo
             "restarts": component.restarts,
         }
         known = existing.pop(component.name, None)
-        if known is None:
-            ComponentStatus.objects.create(deployment=row, name=component.name, **values)
-        elif any(getattr(known, name) != value for name, value in values.items()):
-            ComponentStatus.objects.filter(pk=known.pk).update(**values)
-        else:
-            continue
-        changed = True
+        if known is None or any(getattr(known, name) != value for name, value in values.items()):
+            differing.append(ComponentStatus(deployment=row, name=component.name, **values))
+    if differing:
+        ComponentStatus.objects.bulk_create(
+            differing,
+            update_conflicts=True,
+            unique_fields=("deployment", "name"),
+            update_fields=("position", "state", "ready", "desired", "reason", "last_line", "restarts"),
+        )
     if existing:
         ComponentStatus.objects.filter(pk__in=[c.pk for c in existing.values()]).delete()
-    return changed or bool(existing)
+    return bool(differing or existing)
 
 
 def _write_queue(row: Deployment, queue: QueueRecord) -> None:

@@ -44,13 +44,17 @@ def _ensure(row: Deployment, operation: Operation, names: tuple[StepName, ...]) 
         Step.objects.filter(deployment=row, operation=operation).exclude(
             key__in=[n.key for n in names]
         ).delete()
-        for position, name in enumerate(names):
-            known[name.key], _ = Step.objects.update_or_create(
-                deployment=row,
-                operation=operation,
-                key=name.key,
-                defaults={"position": position, "title": name.title, "generation": row.generation},
-            )
+        desired = {
+            name.key: {"position": position, "title": name.title, "generation": row.generation}
+            for position, name in enumerate(names)
+        }
+        for key in known.keys() & desired.keys():
+            _save_if_different(known[key], desired[key])
+        missing = [key for key in desired if key not in known]
+        made = Step.objects.bulk_create(
+            Step(deployment=row, operation=operation, key=key, **desired[key]) for key in missing
+        )
+        known |= {step.key: step for step in made}
     return [known[name.key] for name in names]
 
 

@@ -55,6 +55,6 @@ def furnish_alerts(workspace: Workspace, path: str = "secret-path") -> dict[str,
         "alert_channel_new": "webhook",
         **dict.fromkeys(("alert_rule", "alert_rule_remove"), rule.pk),
         **{f"alert_channel{each}": channel.pk for each in ("", "_remove", "_test", "_secret")},
-        "alert_silence": alert.pk,
+        **dict.fromkeys(("alert", "alert_silence"), alert.pk),
         "alert_again": delivery.pk,
     }

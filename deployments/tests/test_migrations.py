@@ -26,9 +26,8 @@ def newest():
     MigrationExecutor(connection).migrate(leaves)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_installation_of_the_earlier_words_keeps_every_value(newest):
-    old = migrate_to(BEFORE_THE_WORDS)
+def earlier_rows(old, key):
+    """A Deployment with a queue, and its cluster, in the columns of then."""
     Workspace = old.get_model("workspaces", "Workspace")
     workspace = Workspace.objects.create(name="Acme Data")
     cluster = old.get_model("deployments", "Cluster").objects.create(
@@ -37,7 +36,6 @@ def test_an_installation_of_the_earlier_words_keeps_every_value(newest):
     runtime = old.get_model("deployments", "RuntimeRelease").objects.create(
         version="9.9-1", airflow_version="9.9.9", released_on="2026-01-01", maintained_until="2027-01-01"
     )
-    key = uuid4()
     deployment = old.get_model("deployments", "Deployment").objects.create(
         workspace=workspace,
         cluster=cluster,
@@ -64,6 +62,14 @@ def test_an_installation_of_the_earlier_words_keeps_every_value(newest):
         concurrency=16,
         wanted_workers=7,
     )
+    return deployment, cluster
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_installation_of_the_earlier_words_keeps_every_value(newest):
+    old = migrate_to(BEFORE_THE_WORDS)
+    key = uuid4()
+    deployment, cluster = earlier_rows(old, key)
     new = migrate_to(newest)
     found = new.get_model("deployments", "Deployment").objects.get(pk=deployment.pk)
     assert (found.idempotency_key, found.plane_details, found.upgrade_error) == (

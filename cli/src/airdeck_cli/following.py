@@ -57,7 +57,7 @@ def follow(client: Client, operation: dict[str, Any], seconds: float) -> dict[st
                 )
             except CliError as error:
                 if error.exit_code != UNREACHABLE:
-                    raise
+                    raise CliError(f"{error} {_goes_on(operation)}", error.exit_code) from None
                 lost_at = lost_at or time.monotonic()
                 if time.monotonic() - lost_at > min(60.0, seconds):
                     raise CliError(f"{error} {_goes_on(operation)}", UNREACHABLE) from None

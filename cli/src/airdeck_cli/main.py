@@ -15,6 +15,7 @@ from airdeck_cli.session import Globals
 # Name -> (module and object, help). Aliases are known and not listed.
 TREE: dict[str, dict[str, tuple[str, str]]] = {
     "": {
+        "alert": ("alerts:alert", "Alerts, and the rules that find them."),
         "airflow-token": ("airflow:airflow_token", "Print a token for the API of an Airflow."),
         "api": ("raw:api", "Ask the API itself: api GET /deployments"),
         "completion": ("account:completion", "Print what completes commands in your shell."),
@@ -39,6 +40,7 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "list": ("deployments:list_", "List Deployments."),
         "logs": ("logs:logs", "Print what the components write."),
         "open": ("deployments:open_", "Open a Deployment in the browser."),
+        "task-logs": ("logs:task_logs", "List the logs of tasks."),
         "update": ("deployments:update", "Change a Deployment."),
         "upgrade": ("deployments:upgrade", "Move a Deployment to a newer runtime."),
         "variable": ("variables:variable", "Environment variables of a Deployment."),

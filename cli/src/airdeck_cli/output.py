@@ -60,6 +60,11 @@ def width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
+def moment(text: str | None) -> str:
+    """A moment of the API to the minute, in UTC; "" for none."""
+    return f"{text[:16].replace('T', ' ')} UTC" if text else ""
+
+
 def note(line: str) -> None:
     """For people only: on stderr, so that stdout stays what a program reads."""
     click.echo(line, err=True)

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 import time_machine
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -21,7 +22,7 @@ from workspaces.actions import workspaces as workspace_actions
 from workspaces.actions.tokens import Scope
 from workspaces.api import auth
 from workspaces.models import ApiToken, AuditEvent, Membership, User
-from workspaces.permissions import NEVER_BY_TOKEN, Permission, Role
+from workspaces.permissions import NEVER_BY_TOKEN, ONLY_WITH_ITS_PERSON, Permission, Role
 from workspaces.token_access import NotByToken, authenticate
 
 
@@ -153,28 +154,58 @@ def test_a_token_of_a_deployment_reaches_no_other(program, alice, workspace, dep
     )
 
 
-def test_what_no_token_may_do_is_refused_with_the_rule(program, alice, workspace):
-    caller = authenticate(program(alice).value)
+NEVER, THERE, ALWAYS = "never", "while its person is there", "always"
+BY_TOKEN = {
+    Permission.VIEW: ALWAYS,
+    Permission.OPEN_AIRFLOW: ALWAYS,
+    Permission.CREATE_DEPLOYMENT: ALWAYS,
+    Permission.EDIT_DEPLOYMENT: ALWAYS,
+    Permission.DELETE_DEPLOYMENT: ALWAYS,
+    Permission.DEPLOY_CODE: ALWAYS,
+    Permission.REVEAL_CREDENTIAL: NEVER,
+    Permission.TRANSFER_DEPLOYMENT: NEVER,
+    Permission.EDIT_WORKSPACE: ALWAYS,
+    Permission.DELETE_WORKSPACE: NEVER,
+    Permission.MANAGE_MEMBERS: NEVER,
+    Permission.MANAGE_TOKENS: THERE,
+}
+
+
+def refusal(caller, membership, permission) -> str:
+    """The code with which a token is refused; "" when it may."""
+    try:
+        caller.require(membership, permission)
+    except NotByToken as refused:
+        return refused.code
+    return ""
+
+
+def test_what_a_token_may_do_is_one_table_of_all_permissions(program, alice, workspace):
+    ci = authenticate(program(alice).value)
+    signed_in = authenticate(command_lines.sign_in(by=alice, device="laptop", address="").value)
+    later = timezone.now() + timedelta(minutes=5, seconds=1)
+    found = {}
     for permission in Permission:
-        if permission in NEVER_BY_TOKEN:
-            with pytest.raises(NotByToken, match="cannot be managed with an API token"):
-                caller.require(caller.membership_in(workspace.pk), permission)
-        else:
-            caller.require(caller.membership_in(workspace.pk), permission)
+        answers = [refusal(ci, ci.membership_in(workspace.pk), permission)]
+        membership = signed_in.membership_in(workspace.pk)
+        answers.append(refusal(signed_in, membership, permission))
+        with time_machine.travel(later):
+            answers.append(refusal(signed_in, membership, permission))
+        found[permission] = {
+            ("never_by_token",) * 3: NEVER,
+            ("never_by_token", "", "sign_in_again"): THERE,
+            ("",) * 3: ALWAYS,
+        }[tuple(answers)]
+    assert found == BY_TOKEN
+    assert {each for each, may in BY_TOKEN.items() if may == NEVER} == NEVER_BY_TOKEN
+    assert {each for each, may in BY_TOKEN.items() if may == THERE} == ONLY_WITH_ITS_PERSON
 
 
-def test_a_command_line_manages_tokens_for_five_minutes_and_nothing_else_that_no_token_may(alice, workspace):
-    made = command_lines.sign_in(by=alice, device="laptop", address="")
-    caller = authenticate(made.value)
-    membership = caller.membership_in(workspace.pk)
-    for permission in NEVER_BY_TOKEN - {Permission.MANAGE_TOKENS}:
-        with pytest.raises(NotByToken, match="cannot be managed with an API token"):
-            caller.require(membership, permission)
-    caller.require(membership, Permission.MANAGE_TOKENS)
-    with time_machine.travel(timezone.now() + timedelta(minutes=5, seconds=1)):
-        with pytest.raises(NotByToken, match="Run: airdeck login"):
-            caller.require(membership, Permission.MANAGE_TOKENS)
-        caller.require(membership, Permission.EDIT_DEPLOYMENT)
+def test_the_right_is_asked_before_the_time_of_a_sign_in(vera, workspace):
+    """Who may not manage tokens at all is not sent to sign in again for nothing."""
+    caller = authenticate(command_lines.sign_in(by=vera, device="laptop", address="").value)
+    with time_machine.travel(timezone.now() + timedelta(minutes=6)), pytest.raises(PermissionDenied):
+        caller.require(caller.membership_in(workspace.pk), Permission.MANAGE_TOKENS)
 
 
 def test_tokens_are_made_rotated_and_revoked_by_a_command_line(alice, workspace, deployment):

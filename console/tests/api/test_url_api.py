@@ -64,9 +64,21 @@ URLS = {
     ("deploy_image", "post"): (EDITOR, ONE, 422),
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
     ("logs", "get"): (MEMBER, ONE, 200),
+    ("task_logs", "get"): (MEMBER, ONE, 200),
     ("activity", "get"): (MEMBER, ONE, 200),
     ("dags", "get"): (MEMBER, ONE, 200),
     ("figures", "get"): (MEMBER, ONE, 200),
+    ("workspace_alerts", "get"): (MEMBER, WHOLE, 200),
+    ("silence_alert", "post"): (EDITOR, WHOLE, 422),
+    ("alert_channels", "get"): (MEMBER, WHOLE, 200),
+    ("workspace_alert_rules", "get"): (MEMBER, WHOLE, 200),
+    ("workspace_alert_rules", "post"): (ADMIN, WHOLE, 422),
+    ("workspace_alert_rule", "delete"): (ADMIN, WHOLE, 404),  # there is none of this id
+    ("alerts", "get"): (MEMBER, ONE, 200),
+    ("silence_deployment", "post"): (EDITOR, ONE, 422),
+    ("alert_rules", "get"): (MEMBER, ONE, 200),
+    ("alert_rules", "post"): (EDITOR, ONE, 422),
+    ("alert_rule", "delete"): (EDITOR, ONE, 404),  # there is none of this id
     ("operation", "get"): (MEMBER, ONE, 200),
     ("airflow_token", "post"): (MEMBER, ONE, 201),
     ("own_token", "delete"): (ANYONE, ONE, 204),
@@ -125,6 +137,8 @@ def address(running, workspace, cluster):
             "number": 1,
             "operation_id": f"{release}.create.1",
             "token_id": uuid4(),
+            "alert_id": uuid4(),
+            "rule_id": uuid4(),
         }
         for known in (
             (),
@@ -138,6 +152,9 @@ def address(running, workspace, cluster):
             ("token_id",),
             ("workspace_id", "token_id"),
             ("release_name", "token_id"),
+            ("workspace_id", "alert_id"),
+            ("workspace_id", "rule_id"),
+            ("release_name", "rule_id"),
         ):
             try:
                 path = reverse(f"api:{name}", kwargs={each: arguments[each] for each in known})

@@ -69,8 +69,8 @@ class PlayedHub:
         self.subscriptions: list[Subscription] = []
 
     @asynccontextmanager
-    async def subscribe(self, topic):
-        subscription = Subscription(topic)
+    async def subscribe(self, topic, *, about=b""):
+        subscription = Subscription(topic, about)
         self.subscriptions.append(subscription)
         yield subscription
 

@@ -57,6 +57,54 @@ def to_end(page: Page) -> float:
     return page.locator("[data-log-lines]").evaluate("e => e.scrollHeight - e.scrollTop - e.clientHeight")
 
 
+def scrolling_up_pauses_and_the_button_or_the_key_follows_again(page: Page, write) -> None:
+    lines, resume = page.locator("[data-log-lines]"), page.locator("[data-log-resume]")
+    lines.hover()
+    page.mouse.wheel(0, -400)
+    expect(resume).to_be_visible()
+    scrolled(page)
+    before = top(page)
+    write(*(f"[warning  ] more {n}" for n in range(100)))
+    expect(resume).to_have_text("Paused, 100 new lines ↓")
+    assert top(page) == before
+    assert "more 99" not in lines.inner_text()
+    assert axe_complaints(page) == []
+
+    resume.click()
+    expect(resume).to_be_hidden()
+    expect(lines.locator(".logline").last).to_contain_text("more 99")
+    assert to_end(page) <= 32
+    assert lines.evaluate("each => each === document.activeElement")
+    page.keyboard.press("PageUp")
+    expect(resume).to_be_visible()
+    scrolled(page)
+    page.keyboard.press("End")
+    expect(resume).to_be_hidden()
+
+
+def a_silence_is_said_and_retried(page: Page, driver, write) -> None:
+    driver.silent = "The cluster is silent."
+    began = time.monotonic()
+    expect(page.locator("[data-log-problem]")).to_contain_text("The cluster is silent.", timeout=5000)
+    assert time.monotonic() - began < 5
+    driver.silent = ""
+    write("[info     ] back")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("[data-log-lines]").locator(".logline").last).to_contain_text("back")
+    expect(page.locator("[data-log-problem] .banner")).to_have_count(0)
+
+
+def a_level_is_chosen_in_place(page: Page, write) -> None:
+    lines = page.locator("[data-log-lines]")
+    page.get_by_label("Level").select_option("error")  # in place, and in the address
+    expect(lines.locator(".logline")).to_have_count(2)
+    expect(page).to_have_url(re.compile("level=error"))
+    write("[info     ] not asked for", "[error    ] Bang")
+    expect(lines.locator(".logline")).to_have_count(3)
+    page.reload()
+    expect(lines.locator(".logline")).to_have_count(3)
+
+
 def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, running, driver, write):
     write(
         *(f"[info     ] tick {n}" for n in range(300)),
@@ -73,7 +121,7 @@ def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, run
         page.on("dialog", lambda dialog: asked.append(dialog.message))
         page.on("console", lambda message: asked.append(message.text) if "Policy" in message.text else None)
         page.goto(f"/deployments/{running.release_name}/logs/?component=scheduler")
-        lines, resume = page.locator("[data-log-lines]"), page.locator("[data-log-resume]")
+        lines = page.locator("[data-log-lines]")
         expect(page.locator("[data-log-state]")).to_have_text("Following")
         expect(lines).to_contain_text("Boom <script>alert(1)</script>")
         assert to_end(page) <= 32
@@ -83,46 +131,10 @@ def test_a_log_is_followed_paused_and_followed_again(live_server, as_, vera, run
         expect(lines.locator(".logline").last).to_contain_text("fresh")
         assert to_end(page) <= 32  # it stays at the end
 
-        lines.hover()
-        page.mouse.wheel(0, -400)
-        expect(resume).to_be_visible()
-        scrolled(page)
-        before = top(page)
-        write(*(f"[warning  ] more {n}" for n in range(100)))
-        expect(resume).to_have_text("Paused, 100 new lines ↓")
-        assert top(page) == before
-        assert "more 99" not in lines.inner_text()
-        assert axe_complaints(page) == []
-
-        resume.click()
-        expect(resume).to_be_hidden()
-        expect(lines.locator(".logline").last).to_contain_text("more 99")
-        assert to_end(page) <= 32
-        assert lines.evaluate("each => each === document.activeElement")
-        page.keyboard.press("PageUp")
-        expect(resume).to_be_visible()
-        scrolled(page)
-        page.keyboard.press("End")
-        expect(resume).to_be_hidden()
-
-        driver.silent = "The cluster is silent."
-        began = time.monotonic()
-        expect(page.locator("[data-log-problem]")).to_contain_text("The cluster is silent.", timeout=5000)
-        assert time.monotonic() - began < 5
-        driver.silent = ""
-        write("[info     ] back")
-        page.get_by_role("button", name="Retry").click()
-        expect(lines.locator(".logline").last).to_contain_text("back")
-        expect(page.locator("[data-log-problem] .banner")).to_have_count(0)
-
-        page.get_by_label("Level").select_option("error")  # in place, and in the address
-        expect(lines.locator(".logline")).to_have_count(2)
-        expect(page).to_have_url(re.compile("level=error"))
-        write("[info     ] not asked for", "[error    ] Bang")
-        expect(lines.locator(".logline")).to_have_count(3)
-        page.reload()
-        expect(lines.locator(".logline")).to_have_count(3)
-        assert asked == []
+        scrolling_up_pauses_and_the_button_or_the_key_follows_again(page, write)
+        a_silence_is_said_and_retried(page, driver, write)
+        a_level_is_chosen_in_place(page, write)
+    assert asked == []
 
 
 def test_a_page_holds_five_thousand_lines_at_most(live_server, as_, vera, running, driver, write):

@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -28,14 +29,13 @@ READ_MS = 90_000  # seconds on a machine that is free
 
 
 @pytest.fixture(scope="module")
-def it(shared) -> Iterator[Installation]:
-    """That of the main job, once that is done with it; nothing that other files need runs in it."""
+def it(shared) -> Installation:
+    """That of the main job, once that is done with it."""
     with shared.database() as database:
         (people,) = database.execute("SELECT count(*) FROM workspaces_user").fetchone()
     shared.client.cookies.clear()
     shared.sign_in() if people else shared.sign_up()
-    yield shared
-    shared.close()
+    return shared
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,13 @@ def release(it) -> str:
 def dags(it: Installation, release: str) -> set[str]:
     """What Airflow itself lists, over its API."""
     return {dag["dag_id"] for dag in airflow(it, release, "/api/v2/dags")["dags"]}
+
+
+def lists(it: Installation, release: str) -> set[str]:
+    """As `dags`; nothing while the console or Airflow comes back."""
+    with suppress(httpx.HTTPError, KeyError, ValueError, AssertionError):
+        return dags(it, release)
+    return set()
 
 
 def airflow(it: Installation, release: str, path: str) -> dict[str, Any]:
@@ -118,34 +125,66 @@ def test_code_is_deployed_and_gone_back_to_in_a_browser(it, release, tmp_path):
     assert told == (0,)  # no deploy restarted anything
 
 
-def test_from_init_to_a_run_that_succeeded_out_of_a_pipeline(it, release, tmp_path):
-    """docs/cli.md, walked with what it says: a token of the Deployment, and the command line."""
-    path = f"/deployments/{release}/tokens/new/"
-    it.confirm(path)  # a sign-in alone, however fresh, makes no token
-    page = it.submit(path, {"name": "pipeline", "role": "editor"})
-    token = re.search(r"adk_d_[0-9A-Za-z]{46}", page.text)
-    assert token, page.text[-2000:]
-    pipeline = {
-        **{name: os.environ[name] for name in ("PATH", "HOME")},
-        "PYTHONPATH": str(programs.BASE / "cli" / "src"),
-        "AIRDECK_HOME": str(tmp_path),
-        "AIRDECK_URL": it.url,
-        "AIRDECK_TOKEN": token[0],
-        "AIRDECK_DEPLOYMENT": release,
-    }
+FILE = """
+deployment:
+  configuration: {name: Pipeline, description: "Made by a file: whole"}
+  worker_queues:
+    - {name: default, max_worker_count: 2, worker_concurrency: 2}
+    - {name: heavy, min_worker_count: 0, max_worker_count: 1}
+  environment_variables:
+    - {key: REGION, value: "eu=west"}
+    - {key: API_KEY, value: "${API_KEY}", is_secret: true}
+"""
 
-    def airdeck(*arguments: str) -> str:
+
+class Pipeline:
+    """The command line as a job of CI has it: a token of the Workspace in the environment, no terminal."""
+
+    def __init__(self, it: Installation, home: Path, token: str) -> None:
+        self.home = home
+        self.environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME")},
+            "PYTHONPATH": str(programs.BASE / "cli" / "src"),
+            "AIRDECK_HOME": str(home),
+            "AIRDECK_URL": it.url,
+            "AIRDECK_TOKEN": token,
+            "AIRDECK_DEPLOYMENT": "Pipeline",
+            "API_KEY": "hush-hush-4711",
+        }
+
+    def __call__(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "airdeck_cli", *arguments]
         done = subprocess.run(
-            command, env=pipeline, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False
+            command,
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
         )
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         return done.stdout
 
+
+def test_the_whole_life_of_a_deployment_out_of_a_pipeline(it, tmp_path):
+    """docs/cli.md, with what it says: by a file, a deploy whose run succeeds, variables, queues, logs, sleep, waking,
+    going back, the end."""
+    path = f"{it.home()}tokens/new/"
+    it.confirm(path)  # a sign-in alone, however fresh, makes no token
+    page = it.submit(path, {"name": "pipeline", "role": "editor"})
+    token = re.search(r"adk_w_[0-9A-Za-z]{46}", page.text)
+    assert token, page.text[-2000:]
+    airdeck = Pipeline(it, tmp_path, token[0])
+
+    (tmp_path / "d.yaml").write_text(FILE)
+    airdeck("deployment", "apply", "-f", "d.yaml", "--env", "--yes", "--wait")
+    (tmp_path / "same.yaml").write_text(airdeck("deployment", "inspect"))
+    assert "nothing to do" in airdeck("deployment", "apply", "-f", "same.yaml")
+    release = airdeck("deployment", "inspect", "-k", "metadata.release_name").strip()
+
     airdeck("init", "project")
-    (tmp_path / "d.yaml").write_text(airdeck("deployment", "inspect"))
-    assert "nothing to do" in airdeck("deployment", "apply", "-f", "d.yaml")
-    assert "is active." in airdeck("deploy", "project", "--wait")
+    assert "Deploy 1 is active." in airdeck("deploy", "project", "--wait")
     assert "There is nothing to do." in airdeck("deploy", "project", "--wait")
 
     def runs() -> list[str]:
@@ -153,8 +192,61 @@ def test_from_init_to_a_run_that_succeeded_out_of_a_pipeline(it, release, tmp_pa
         return [run["state"] for run in found.get("dag_runs", [])]
 
     wait_until(lambda: "success" in runs(), 150, lambda: f"{runs()} {it.story(release)}", every=2.0)
+    (tmp_path / "project" / "dags" / "mine.py").write_bytes(DAG)
+    assert "Deploy 2 is active." in airdeck("deploy", "project", "--wait", "-m", "Second")
+    wait_until(lambda: dags(it, release) == {"hello", "mine"}, 90, every=1.0)
+
+    # Three changes are one restart, which the last one waits for.
+    airdeck("deployment", "variable", "set", "URL=postgres://u:p@h/d?a=b")
+    airdeck("deployment", "wq", "update", "-n", "heavy", "--concurrency", "3")
+    airdeck("deployment", "wq", "create", "-n", "light", "--min-count", "0", "--max-count", "1", "--wait")
+    listed = airdeck("deployment", "variable", "list")
+    assert re.search(r"^URL +postgres://u:p@h/d\?a=b", listed, re.MULTILINE)
+    assert "hush" not in listed
+    assert "light" in airdeck("deployment", "wq", "list")
     assert airdeck("deployment", "logs", "--component", "scheduler", "-c", "20")
+
+    airdeck("deployment", "hibernate", "--wait")
+    assert it.status(release) == "Hibernating"
+    airdeck("deployment", "wake-up", "--wait")
+    assert "Deploy 3 is active." in airdeck("deploys", "rollback", "1", "--yes", "--wait")
+    wait_until(lambda: dags(it, release) == {"hello"}, 90, every=1.0)
     assert it.status(release) == "Healthy"
+    assert "is deleted." in airdeck("deployment", "delete", "--yes", "--wait")
+    assert "Pipeline" not in airdeck("deployment", "list")
+    assert it.status(release) == "Deleted"
+
+
+def test_a_deploy_arrives_whatever_process_of_the_console_dies_on_its_way(it, release):
+    """Killed one after the other, from the press of the button on; the code of before runs until the new one does."""
+    before = dags(it, release)
+    files = {"survivor.py": DAG.replace(b"mine", b"survivor")}
+    files |= {
+        f"data/{n}.py": b"X = 1\n" * n for n in range(2000)
+    }  # compiled one by one: there is time to die in
+    path = f"/deployments/{release}/deploys/new/"
+    action, fields = it.filled(path, {})
+    fields.pop("archive", None)
+    archive = {"archive": ("code.tar.gz", tar_gz(files))}
+    review = it.client.post(action, data=fields, files=archive, headers={"Origin": it.url}, timeout=120)
+    action, fields = it.filled(review.headers["location"], {})
+    assert it.client.post(action, data=fields, headers={"Origin": it.url}).status_code == 303
+    for program in ("worker", "observer", "web", "redis", "postgres", "worker"):
+        pid = it.pid(program)
+        for process in (*psutil.Process(pid).children(recursive=True), psutil.Process(pid)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait_until(lambda: it.pid(program) not in {pid, 0}, 60, it.last_words)  # noqa: B023 - waited for here
+        it.wait_answer(60)
+    wait_until(lambda: lists(it, release) - before == {"survivor"}, 180, lambda: it.story(release), every=1.0)
+    it.wait_status(release, "Healthy", 120)
+    with it.database() as database:
+        (states,) = database.execute(
+            "SELECT array_agg(y.status ORDER BY y.number DESC) FROM deployments_deploy y "
+            "JOIN deployments_deployment d ON d.id = y.deployment_id WHERE d.release_name = %s",
+            [release],
+        ).fetchone()
+    assert states[0] == "deployed", states
 
 
 def test_a_body_that_is_too_large_is_refused_by_the_server_before_it_is_sent(it):

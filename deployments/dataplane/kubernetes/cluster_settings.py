@@ -4,18 +4,50 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 from deployments.dataplane.contract import AIRFLOW_PASSWORD, CONSOLE_URLS
 from deployments.dataplane.kubernetes import names
 
 DOMAIN = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
 OBJECT = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
+BUCKET_PATH = re.compile(r"(/[A-Za-z0-9._-]+){1,8}/?")
 IMAGE = re.compile(r"^[a-z0-9][\w.:/@-]*$")
 REDIS_IMAGE = "redis:7.2-bookworm"  # runs as uid 999; the last line under the BSD licence
 # What pods may not reach on their own: private networks and the clouds' metadata services.
 PRIVATE_CIDRS = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 PRIVATE_CIDRS_6 = ("fc00::/7", "fe80::/10")
+
+
+@dataclass(frozen=True, repr=False)
+class LogBucket:
+    """A bucket of S3-compatible storage for the logs of tasks: https://HOST/BUCKET[/PREFIX]. No repr: keys."""
+
+    url: str
+    region: str
+    access_key: str
+    secret_key: str
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """What is secret."""
+        return {"access_key": self.access_key, "secret_key": self.secret_key}
+
+    @property
+    def host(self) -> str:
+        """Where it is."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The same."""
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+    def of(self, release_name: str) -> "LogBucket":
+        """The place in it of one Deployment."""
+        return replace(self, url=f"{self.url.rstrip('/')}/{release_name}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,6 +66,7 @@ class ClusterSettings:
     extra_capacity_au: room in the quota for pods that tasks start.
     task_logs_gib: room for the logs of one Deployment's tasks, on a volume of the default StorageClass where there is
         one. 0 asks for no volume.
+    log_bucket: where logs of tasks are kept as well; None for nowhere else.
     console_urls, takes_password: see `contract.ClusterConfig`.
     """
 
@@ -51,6 +84,7 @@ class ClusterSettings:
     extra_capacity_au: int = 10
     task_logs_gib: int = 10
     task_logs_volume: bool = False  # what the driver finds out: there is a default StorageClass
+    log_bucket: LogBucket | None = None
     database_cidrs: tuple[str, ...] = ()
     api_cidrs: tuple[str, ...] = ()
     egress_cidrs: tuple[str, ...] = ()
@@ -75,6 +109,7 @@ class ClusterSettings:
             worker_grace=_number(raw, "worker_grace", 600, 0, 86_400),
             extra_capacity_au=_number(raw, "extra_capacity_au", 10, 0, 400),
             task_logs_gib=_number(raw, "task_logs_gib", 10, 0, 1_000),
+            log_bucket=_bucket(raw),
             database_cidrs=_cidrs(raw, "database_cidrs"),
             api_cidrs=_cidrs(raw, "api_cidrs"),
             egress_cidrs=_cidrs(raw, "egress_cidrs"),
@@ -131,6 +166,33 @@ def _pull_secret(raw: Mapping[str, str]) -> str:
     if not isinstance(document, dict) or not isinstance(document.get("auths"), dict):
         raise ValueError("image_pull_secret: the document is no dockerconfigjson (it needs “auths”).")
     return value
+
+
+BUCKET_KEYS = ("url", "region", "access_key", "secret_key")
+
+
+def _bucket(raw: Mapping[str, str]) -> LogBucket | None:
+    """No refusal repeats what was given: it holds a secret."""
+    value = raw.get("log_bucket", "").strip()
+    if not value:
+        return None
+    try:
+        document = json.loads(value)
+    except ValueError:
+        document = None
+    known = isinstance(document, dict) and set(document) <= set(BUCKET_KEYS)
+    if not known or not all(isinstance(document.get(key), str) and document[key] for key in BUCKET_KEYS):
+        raise ValueError(f"log_bucket: give a JSON object with {', '.join(BUCKET_KEYS)}.")
+    try:
+        parts = urlsplit(document["url"])
+        fine = parts.scheme in {"https", "http"} and parts.hostname and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or not BUCKET_PATH.fullmatch(parts.path) or parts.username or parts.query or parts.fragment:
+        raise ValueError("log_bucket: give url as https://HOST/BUCKET or https://HOST/BUCKET/PREFIX.")
+    if not all(document[key].isascii() and document[key].isprintable() for key in BUCKET_KEYS):
+        raise ValueError("log_bucket: region and keys are of printable ASCII characters.")
+    return LogBucket(**document)
 
 
 def _texts(raw: Mapping[str, str], key: str) -> dict[str, str]:

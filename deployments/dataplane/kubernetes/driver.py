@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from deployments.dataplane.contract import (
     ADDRESS,
+    TASK_LOGS,
     ClusterConfig,
     DataPlaneError,
     Instance,
@@ -22,11 +23,13 @@ from deployments.dataplane.contract import (
     Ref,
     StepName,
     TaskCount,
+    TaskLogs,
     Watcher,
 )
-from deployments.dataplane.kubernetes import logs, names
+from deployments.dataplane.kubernetes import logs, names, task_logs
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.credentials import Credentials
+from deployments.dataplane.kubernetes.api.services import Services
 from deployments.dataplane.kubernetes.api.transport import Connection, Json, connection_to
 from deployments.dataplane.kubernetes.checks import verdicts
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
@@ -116,9 +119,11 @@ class KubernetesDriver:
         if progress := task.step():
             return progress
         found = seen or self._observe(target)
+        at = memo[0] if memo else time.monotonic()
         progress = task.readiness(found)
-        if progress.outcome is Outcome.WAITING:
-            self._for_observe[ref] = memo or (time.monotonic(), found)
+        if progress.outcome is Outcome.FINISHED:
+            found = found.applied(release.digest)
+        self._for_observe[ref] = (at, found)
         return progress
 
     def admit(self, ref: Ref, people: str) -> bool:
@@ -156,6 +161,13 @@ class KubernetesDriver:
 
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         return logs.read(self._target(ref, QUICK_SECONDS), component, lines=lines, after=after)
+
+    def task_logs(self, ref: Ref, *, text: str = "", most: int = 200) -> TaskLogs:
+        return task_logs.listed(self._services(), self._target(ref, QUICK_SECONDS), text, most)
+
+    def task_log(self, ref: Ref, path: str, *, lines: int = 200, after: str = "") -> LogTail:
+        target = self._target(ref, QUICK_SECONDS)
+        return task_logs.read(self._services(), target, path, lines=lines, after=after)
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
         target = self._target(ref, QUICK_SECONDS)
@@ -199,18 +211,22 @@ class KubernetesDriver:
         address = self._addresses.get(ref, "")
         return {
             "DAGs": "from deploys; before the first one, /opt/airflow/dags in its image",
-            "Task logs": self._task_logs,
+            TASK_LOGS: self._task_logs,
             "Namespace": names.namespace(self._settings.namespace_prefix, ref.release_name),
             **({ADDRESS: address} if address else {}),
         }
 
     @property
     def _task_logs(self) -> str:
-        """Where the logs of tasks are, and for how long, in words. Asks the cluster every ten minutes at the most."""
-        kept = f"in the Airflow UI; kept for {configuration.LOG_DAYS} days, at most {self._settings.task_logs_room} GiB"
+        """For how long the logs of tasks are kept, in words. Asks the cluster every ten minutes at the most."""
+        room = self._settings.task_logs_room
+        kept = f"Kept for {configuration.LOG_DAYS} days"
+        if bucket := self._settings.log_bucket:
+            return f"{kept}, in a bucket at {bucket.host}; the last {room} GiB also in the cluster"
+        kept += f", {room} GiB at most; the oldest go first"
         with suppress(DataPlaneError):
             if not self._has_log_volume(self._api(QUICK_SECONDS)):
-                return f"{kept}, and lost when the code server moves: the cluster gives no volume for them"
+                return f"{kept}, and all are lost when the code server moves: the cluster gives no volume for them"
         return kept
 
     def _observe(self, target: Target) -> Observed:
@@ -224,6 +240,9 @@ class KubernetesDriver:
 
     def _target(self, ref: Ref, budget: float | None = None) -> Target:
         return Target(self._api(budget), ref, self._settings, self._admin_url)
+
+    def _services(self) -> Services:
+        return Services(self.connection, QUICK_SECONDS)
 
     def _api(self, budget: float | None = None) -> Api:
         return Api(self.connection) if budget is None else Api(self.connection, budget)

@@ -26,6 +26,7 @@ from deployments.dataplane.contract import (
     Ref,
     StepName,
     TaskCount,
+    TaskLogs,
 )
 from deployments.dataplane.local import environment, logs, ports, sign_in, task_logs
 from deployments.dataplane.local.code.store import LocalCode
@@ -276,6 +277,13 @@ class LocalDriver:
     def logs(self, ref: Ref, component: str, *, lines: int = 200, after: str = "") -> LogTail:
         folder = self._paths.deployment(ref.release_name) / "logs"
         return logs.read(folder, component, lines=lines, after=after)
+
+    def task_logs(self, ref: Ref, *, text: str = "", most: int = 200) -> TaskLogs:
+        return task_logs.listed(self._paths.deployment(ref.release_name) / "logs", text, most)
+
+    def task_log(self, ref: Ref, path: str, *, lines: int = 200, after: str = "") -> LogTail:
+        folder = self._paths.deployment(ref.release_name) / "logs"
+        return task_logs.read(folder, path, lines=lines, after=after)
 
     def inspect(self, ref: Ref, component: str) -> tuple[Instance, ...]:
         supervisor = self._supervisor.patient_for(INSPECT_SECONDS)

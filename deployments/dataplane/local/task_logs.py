@@ -1,5 +1,6 @@
 """Airflow's own logs of tasks and of parsing on this machine, which nothing else rotates: dropped by age, and from the
-oldest on when they are more than they may be. Those of components are rotated by supervisord."""
+oldest on when they are more than they may be; and those of tasks as pages read them. Those of components are rotated by
+supervisord."""
 
 import math
 import os
@@ -7,9 +8,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-FOLDERS = ("tasks", "dags")
+from deployments.dataplane import task_log_files, task_log_lines
+from deployments.dataplane.contract import LogTail, TaskLog, TaskLogGone, TaskLogs
+
+TASKS = "tasks"
+FOLDERS = (TASKS, "dags")
 EVERY_SECONDS = 3600.0
 BUDGET_SECONDS = 2.0  # of one call; the next goes on
 YOUNG_SECONDS = 3600.0  # what was written to within this time may be a running task's
@@ -33,6 +39,24 @@ class Keeping:
     def sentence(self) -> str:
         """For people."""
         return f"Kept for {self.days} days, {self.mib:,} MiB at most; the oldest go first"
+
+
+def listed(logs: Path, text: str, most: int) -> TaskLogs:
+    """See `Driver.task_logs`. `logs` is the folder of all logs of a Deployment."""
+    found, whole = task_log_files.listed(logs / TASKS, text, min(most, task_log_files.MOST))
+    return TaskLogs(
+        tuple(TaskLog(e.path, e.size, datetime.fromtimestamp(e.changed, UTC)) for e in found), whole
+    )
+
+
+def read(logs: Path, path: str, *, lines: int, after: str) -> LogTail:
+    """See `Driver.task_log`."""
+    try:
+        return task_log_lines.read(
+            lambda start, most: task_log_files.part(logs / TASKS, path, start, most), lines=lines, after=after
+        )
+    except task_log_files.BadPath:
+        raise TaskLogGone from None
 
 
 def keep(logs: Path, keeping: Keeping, now: float | None = None) -> int:

@@ -130,8 +130,14 @@ def test_12_what_is_absent_is_the_default_and_less_than_nothing_is_refused(
     )
 
 
-def test_13_only_celery_has_worker_queues(problems):
-    wrong = problems(named(configuration={"executor": "local"}, worker_queues=[DEFAULT]))
+@pytest.mark.parametrize("executor", ["local", "KubernetesExecutor"])
+def test_13_only_celery_has_worker_queues(problems, production, executor):
+    where = (
+        {"executor": executor, "cluster_name": production.name}
+        if executor != "local"
+        else {"executor": executor}
+    )
+    wrong = problems(named(configuration=where, worker_queues=[DEFAULT]))
     assert wrong["deployment.worker_queues"].startswith("Only the Celery executor has worker queues.")
 
 

@@ -19,6 +19,8 @@ from deployments.models import Deployment
 from deployments.tests.admin.test_admin import page_url, press
 from workspaces.tests.admin.test_admin import last_event, message
 
+pytestmark = pytest.mark.django_db
+
 
 def test_a_yanked_runtime_is_offered_no_more_until_it_is_taken_back(as_, olga, cluster):
     client, today = as_(olga), timezone.now().date()

@@ -44,6 +44,19 @@ def seen(page, name: str) -> None:
     turn(page, 1280, "light")
 
 
+def a_repository_is_connected(page, address: str) -> None:
+    page.get_by_role("link", name="Connect a repository").click()
+    page.get_by_label("Address").fill("http://127.0.0.1/x")
+    page.get_by_role("button", name="Connect").click()
+    page.get_by_text("http:// is not encrypted").first.wait_for()
+    seen(page, "form")
+    page.get_by_label("Address").fill(address)
+    page.get_by_label("Subfolder").fill("dags")
+    page.get_by_label("Deploy a newer commit by itself").uncheck()
+    page.get_by_role("button", name="Connect").click()
+    page.get_by_role("heading", name="Airdeck's public key").wait_for()
+
+
 def test_connect_compare_the_fingerprint_and_deploy_on_a_click(
     live_server,
     as_,
@@ -63,16 +76,7 @@ def test_connect_compare_the_fingerprint_and_deploy_on_a_click(
         page.goto(f"/deployments/{deployment.release_name}/deploys/")
         page.get_by_role("link", name="Git", exact=True).click()
         seen(page, "empty")
-        page.get_by_role("link", name="Connect a repository").click()
-        page.get_by_label("Address").fill("http://127.0.0.1/x")
-        page.get_by_role("button", name="Connect").click()
-        page.get_by_text("http:// is not encrypted").first.wait_for()
-        seen(page, "form")
-        page.get_by_label("Address").fill(ssh.url("dags.git"))
-        page.get_by_label("Subfolder").fill("dags")
-        page.get_by_label("Deploy a newer commit by itself").uncheck()
-        page.get_by_role("button", name="Connect").click()
-        page.get_by_role("heading", name="Airdeck's public key").wait_for()
+        a_repository_is_connected(page, ssh.url("dags.git"))
         ssh.accepted.append(elsewhere(lambda: GitSource.objects.get().public_key))
         elsewhere(lambda: looking.check(deployment.pk))
         page.reload()

@@ -26,6 +26,22 @@ def elsewhere(act):
         return pool.submit(run).result(30)
 
 
+def a_schedule_is_previewed_and_saved(page) -> None:
+    page.get_by_text("Actions", exact=True).click()
+    page.get_by_role("link", name="Hibernation schedule").click()
+    page.get_by_role("link", name="Weekends", exact=True).click()
+    page.wait_for_url("**?suggest=weekends")  # the page before it has the same fields
+    page.get_by_label("Time zone").select_option("Europe/Berlin")
+    page.get_by_text("At 20:00, only on Friday, Europe/Berlin.").wait_for()
+    page.get_by_label("Wake at").fill("30 6 * *")
+    page.get_by_text("Enter five fields").wait_for()
+    page.get_by_label("Wake at").fill("30 6 * * 1")
+    page.get_by_text("At 06:30, only on Monday, Europe/Berlin.").wait_for()
+    assert axe_complaints(page) == []
+    page.get_by_role("button", name="Save schedule").click()
+    page.get_by_text("The schedule is saved.").wait_for()
+
+
 def test_a_schedule_is_previewed_and_saved_and_it_sleeps_and_wakes_by_hand(
     live_server, as_, bob, deployment, driver
 ):
@@ -41,19 +57,7 @@ def test_a_schedule_is_previewed_and_saved_and_it_sleeps_and_wakes_by_hand(
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(f"/deployments/{deployment.release_name}/")
 
-        page.get_by_text("Actions", exact=True).click()
-        page.get_by_role("link", name="Hibernation schedule").click()
-        page.get_by_role("link", name="Weekends", exact=True).click()
-        page.wait_for_url("**?suggest=weekends")  # the page before it has the same fields
-        page.get_by_label("Time zone").select_option("Europe/Berlin")
-        page.get_by_text("At 20:00, only on Friday, Europe/Berlin.").wait_for()
-        page.get_by_label("Wake at").fill("30 6 * *")
-        page.get_by_text("Enter five fields").wait_for()
-        page.get_by_label("Wake at").fill("30 6 * * 1")
-        page.get_by_text("At 06:30, only on Monday, Europe/Berlin.").wait_for()
-        assert axe_complaints(page) == []
-        page.get_by_role("button", name="Save schedule").click()
-        page.get_by_text("The schedule is saved.").wait_for()
+        a_schedule_is_previewed_and_saved(page)
         saved = elsewhere(lambda: HibernationSchedule.objects.get(deployment=deployment))
         assert (saved.wake_cron, saved.time_zone) == ("30 6 * * 1", "Europe/Berlin")
 

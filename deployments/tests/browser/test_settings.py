@@ -57,6 +57,27 @@ def keeps_the_rules(page: Page) -> None:
     assert (overflow(page), axe_complaints(page)) == (0, [])
 
 
+def a_queue_is_added_and_deleted(page) -> None:
+    page.get_by_role("link", name="Worker queues").click()
+    keeps_the_rules(page)
+    page.get_by_role("link", name="Add queue").click()
+    page.get_by_label("Name", exact=True).fill("ETL")
+    page.get_by_role("button", name="Add queue").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+    keeps_the_rules(page)
+    page.get_by_label("Name", exact=True).fill("etl")
+    page.get_by_role("button", name="Add queue").click()
+    page.get_by_role("button", name="Apply changes").click()
+    expect(page.get_by_text("Queue etl is added.")).to_be_visible()
+    in_thread(lambda: WorkerQueue.objects.filter(name="etl").update(queued=5))
+    expect(page.locator("#queues")).to_contain_text("5 tasks, ", timeout=10_000)  # by itself
+    page.get_by_role("link", name="Delete… etl").click()
+    keeps_the_rules(page)
+    page.get_by_label("Type etl to confirm").fill("etl")
+    page.get_by_role("button", name="Delete queue").click()
+    expect(page.get_by_text("Queue etl is deleted.")).to_be_visible()
+
+
 def test_edit_review_apply_and_a_queue(page, as_, alice, deployment) -> None:
     page.get_by_role("link", name="Edit the configuration").click()
     keeps_the_rules(page)
@@ -87,24 +108,7 @@ def test_edit_review_apply_and_a_queue(page, as_, alice, deployment) -> None:
     expect(page.get_by_text("Your changes are saved.")).to_be_visible()
     expect(page.locator(".page-head .badge").first).to_have_text("Deploying")
 
-    page.get_by_role("link", name="Worker queues").click()
-    keeps_the_rules(page)
-    page.get_by_role("link", name="Add queue").click()
-    page.get_by_label("Name", exact=True).fill("ETL")
-    page.get_by_role("button", name="Add queue").click()
-    expect(page.get_by_role("alert")).to_be_focused()
-    keeps_the_rules(page)
-    page.get_by_label("Name", exact=True).fill("etl")
-    page.get_by_role("button", name="Add queue").click()
-    page.get_by_role("button", name="Apply changes").click()
-    expect(page.get_by_text("Queue etl is added.")).to_be_visible()
-    in_thread(lambda: WorkerQueue.objects.filter(name="etl").update(queued=5))
-    expect(page.locator("#queues")).to_contain_text("5 tasks, ", timeout=10_000)  # by itself
-    page.get_by_role("link", name="Delete… etl").click()
-    keeps_the_rules(page)
-    page.get_by_label("Type etl to confirm").fill("etl")
-    page.get_by_role("button", name="Delete queue").click()
-    expect(page.get_by_text("Queue etl is deleted.")).to_be_visible()
+    a_queue_is_added_and_deleted(page)
     in_thread(lambda: _as_saved(deployment))
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import types
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import util
@@ -18,13 +18,15 @@ import psycopg
 
 from console.embedded import postgres
 from console.tests.services import STATE
+from deployments.dataplane.kubernetes.manifests import configuration
 from deployments.dataplane.postgres import code_schema, databases
 from deployments.dataplane.postgres.code_store import PostgresCode
 
 ADMIN = postgres.url(STATE, "postgres")
 TOKEN = "a-token-of-this-deployment"
 PASSWORD = "a password of the code server's role"
-SERVER = files("deployments.dataplane.kubernetes.in_pods").joinpath("code_server.py")
+READER_TOKEN = "a-token-of-the-console"
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"  # logs need no database
 
 
 @dataclass(frozen=True)
@@ -80,29 +82,48 @@ def owner(*, ready: bool = True) -> Iterator[Owner]:
 
 @dataclass
 class Running:
-    """A code server that runs."""
+    """A code server that runs; `reader` is where the console reads logs."""
 
     process: subprocess.Popen
     address: str
+    reader: str
+    logs: Path
 
     def get(self, path: str, token: str = TOKEN) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        try:
-            with urllib.request.urlopen(
-                urllib.request.Request(self.address + path, headers=headers), timeout=30
-            ) as a:
-                return a.status, a.read(), dict(a.headers)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read(), dict(error.headers)
+        return asked(self.address + path, {"Authorization": f"Bearer {token}"} if token else {})
+
+    def read(self, path: str, token: str = READER_TOKEN) -> tuple[int, bytes, dict[str, str]]:
+        """The same as the console."""
+        return asked(self.reader + path, {"X-Airdeck-Token": token} if token else {})
+
+
+def asked(url: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers of a GET."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), dict(error.headers)
 
 
 @contextmanager
 def code_server(
-    url: str, cache: Path, port: int = 0, *, room: int = 10**9, python: str = sys.executable
+    url: str,
+    cache: Path,
+    port: int = 0,
+    *,
+    room: int = 10**9,
+    python: str = sys.executable,
+    reader_token: str = READER_TOKEN,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """The files that are copied into clusters, as a process. `room` is that of logs, in `cache`-logs."""
+    programs = Path(f"{cache}-files")
+    programs.mkdir(parents=True, exist_ok=True)
+    for name in configuration.CODE_SERVER_FILES:
+        (programs / name).write_text(configuration.FILES[name])
     environment = {
         "PATH": os.environ["PATH"],
         "AIRDECK_CODE_DATABASE": url,
@@ -113,14 +134,18 @@ def code_server(
         "AIRDECK_LOG_FOLDER": f"{cache}-logs",
         "AIRDECK_LOG_DAYS": "30",
         "AIRDECK_LOG_BYTES": str(room),
+        "AIRDECK_LOG_READER_PORT": "0",
+        "AIRDECK_LOG_READER_TOKEN": reader_token,
         "PYTHONDONTWRITEBYTECODE": "1",
+        **(more or {}),
     }
-    command = [python, str(SERVER)]
+    command = [python, str(programs / configuration.CODE_SERVER_FILES[0])]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
-            line = process.stdout.readline()
-            assert line.startswith("Listening on port "), line
-            yield Running(process, f"http://127.0.0.1:{line.rsplit(' ', 1)[1].strip()}")
+            reader, own = process.stdout.readline(), process.stdout.readline()
+            assert own.startswith("Listening on port "), (reader, own)
+            ports = [line.rsplit(" ", 1)[1].strip() for line in (own, reader)]
+            yield Running(process, *(f"http://127.0.0.1:{port}" for port in ports), Path(f"{cache}-logs"))
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0

@@ -17,6 +17,8 @@ from deployments.tests.code.archives import DAG
 from deployments.tests.code.test_pipeline import code, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 
+pytestmark = pytest.mark.django_db
+
 # -- The folder, and going back --
 
 

@@ -117,6 +117,23 @@ def test_going_back_brings_the_image_of_then_by_its_digest_also_when_the_tag_has
     assert to_the_runtimes.steps.get(key="image").sentence == "The image of the runtime."
 
 
+def test_the_page_of_going_back_says_each_thing_once(healthy, bob, as_, checker):  # noqa: F811
+    """Other plugins and another image restart the same components."""
+    settled(healthy, deployed(healthy, bob, {"dags/a.py": DAG, "plugins/p.py": b"one = 1"}))
+    settled(healthy, deployed(healthy, bob, {"dags/a.py": DAG, "plugins/p.py": b"two = 2"}))
+    settled(healthy, asked(healthy, bob))
+    page = as_(bob).get(url(healthy, "deploy_back", 1))
+    said = page.context["consequences"]
+    assert len(said) == len(set(said))
+    assert [each for each in said if each.startswith("Restarts ")] == [
+        "Restarts the API server, the scheduler, the DAG processor and the triggerer."
+    ]
+    assert "It goes back to the image of the runtime." in said
+    assert not any("The deployed code stays active" in each for each in said)  # it goes back too
+    image_alone = as_(bob).get(url(healthy, "deploy_back", 2)).context["consequences"]
+    assert [each for each in image_alone if each.startswith("Restarts ")] == said[:1]
+
+
 def test_back_to_the_image_of_the_runtime_is_a_deploy_and_only_from_another(healthy, bob, checker):  # noqa: F811
     with pytest.raises(RuntimesImage):
         asked(healthy, bob, "")

@@ -20,6 +20,8 @@ from deployments.tests.code.archives import DAG, tar_gz
 from deployments.tests.code.test_packages import CLASH, PANDAS, POLARS, _ref, send, store, text, url  # noqa: F401 - fixtures
 from deployments.tests.code.test_pipeline import again, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
 
+pytestmark = pytest.mark.django_db
+
 
 @pytest.mark.parametrize(
     ("content", "sentence"),

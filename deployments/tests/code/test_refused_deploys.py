@@ -15,6 +15,8 @@ from deployments.models import CodeUpload
 from deployments.queries.deploys import OWN_BUNDLES_KEY
 from deployments.tests.code.test_pipeline import FILES, code, deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
 
+pytestmark = pytest.mark.django_db
+
 
 def test_while_creating_it_is_refused_and_while_deleting_too(deployment, bob, driver):
     with pytest.raises(NotNow, match="being created"):

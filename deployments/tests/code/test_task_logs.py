@@ -2,20 +2,25 @@
 
 import errno
 import io
+import json
 import os
+import socket
 import sys
 import time
 import types
 from importlib import util
 from importlib.resources import files
+from urllib import request
+from urllib.error import HTTPError
+from urllib.parse import quote
 
 import pytest
 
-from deployments.tests.code.served import TOKEN, code_server
+from deployments.dataplane import task_log_files
+from deployments.tests.code.served import NOWHERE, READER_TOKEN, TOKEN, code_server
 
 IN_PODS = files("deployments.dataplane.kubernetes.in_pods")
 PATH = "dag_id=a/run_id=manual__2026-01-01T00:00:00+00:00/task_id=t.ü/attempt=1.log"
-NOWHERE = "postgresql://nobody@127.0.0.1:1/none"  # logs need no database
 
 
 def loaded(monkeypatch, name: str, file: str) -> types.ModuleType:
@@ -28,6 +33,7 @@ def loaded(monkeypatch, name: str, file: str) -> types.ModuleType:
 
 @pytest.fixture
 def log_store(monkeypatch) -> types.ModuleType:
+    monkeypatch.setitem(sys.modules, "task_log_files", task_log_files)
     return loaded(monkeypatch, "log_store", "log_store.py")
 
 
@@ -219,3 +225,64 @@ def test_a_full_volume_makes_room_by_itself(log_store, tmp_path, monkeypatch) ->
     full = Full()
     store._put(full, b"new")
     assert full.getvalue() == b"new"
+
+
+# -- The console's side --
+
+
+def test_the_console_reads_what_tasks_sent_by_a_port_and_a_token_of_its_own(served, server, tmp_path) -> None:
+    path = PATH.replace("dag_id=a", "dag_id=read by the console")
+    written(tmp_path, path, "one\ntwo ü\n")
+    served.REMOTE_TASK_LOG.upload(path)
+    status, body, headers = server.read("/task-logs?text=CONSOLE+read&most=5")
+    document = json.loads(body)
+    assert (status, headers["X-Airdeck-Program"], document["whole"]) == (200, "code-server", True)
+    ((changed, size, found),) = document["logs"]
+    assert (found, size) == (path, 11)
+    assert abs(time.time() - changed) < 30
+    part = json.loads(server.read(f"/task-log?path={quote(path)}&from=4")[1])
+    assert part["text"].encode("latin-1").decode() == "two ü\n"
+    assert (part["start"], part["end"], part["size"]) == (4, 11, 11)
+
+
+@pytest.mark.parametrize("token", ["", TOKEN, "another", "é"])
+def test_without_the_consoles_token_nothing_is_read(server, token) -> None:
+    """That of the pods, which people's code has, is none."""
+    for path in ("/task-logs", "/task-log?path=a", "/active", "/"):
+        status, body, headers = server.read(path, token)
+        assert (status, headers["X-Airdeck-Program"]) == (403, "code-server")
+        assert b'logs"' not in body
+
+
+def test_the_consoles_port_only_reads_logs(server) -> None:
+    assert server.read("/active")[0] == server.read("/code/1-0.tar")[0] == server.read("/logs/a")[0] == 404
+    for path in ("/task-log", "/task-log?path=../x", "/task-log?path=/etc/passwd", "/task-log?path=a%00b"):
+        assert server.read(path)[0] == 404
+    for query in ("most=-1&from=-1", "most=x", "most=99999999999999999999", "text=%ff"):
+        assert server.read(f"/task-logs?{query}")[0] == 200
+    for method in ("PUT", "POST", "DELETE"):
+        asked = request.Request(
+            f"{server.reader}/task-logs", b"", {"X-Airdeck-Token": READER_TOKEN}, method=method
+        )
+        with pytest.raises(HTTPError) as refused:
+            request.urlopen(asked, timeout=10)
+        assert refused.value.code == 501
+        refused.value.close()
+
+
+def test_strangers_who_keep_its_connections_open_cost_the_pods_nothing(server) -> None:
+    host, port = server.reader.removeprefix("http://").split(":")
+    held = [socket.create_connection((host, int(port)), timeout=10) for _ in range(20)]
+    try:
+        assert server.get("/logs/none?names")[0] == 200
+    finally:
+        for each in held:
+            each.close()
+    until(lambda: _answers(server))
+
+
+def _answers(server) -> bool:
+    try:
+        return server.read("/task-logs")[0] == 200
+    except OSError:
+        return False

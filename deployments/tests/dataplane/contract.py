@@ -28,6 +28,7 @@ from deployments.dataplane.reading import Since
 from deployments.domain.spec import QueueSpec, Release, RuntimeSpec, Secrets, au_size
 from deployments.domain.states import ComponentState, Executor
 from deployments.reconciler import plan
+from deployments.tests.dataplane.task_log_contract import TaskLogContract
 
 ASKED_SECONDS = 5.0  # a person waits for it
 
@@ -74,6 +75,9 @@ class Harness(Protocol):
 
     def failing_migration(self, case: Case) -> AbstractContextManager[None]:
         """While it lasts, the metadata database of this Deployment cannot be migrated to the newer runtime."""
+
+    def write_task_log(self, case: Case, path: str, text: str) -> None:
+        """Have a task of it write this into its log, and end."""
 
     def remember(self, case: Case) -> None:
         """Put something into its metadata database."""
@@ -152,7 +156,7 @@ def assert_in_order(steps: list[str], seen: list[Progress]) -> None:
     assert places == sorted(places)
 
 
-class DriverContract:
+class DriverContract(TaskLogContract):
     """Subclass me, and define the fixture `harness`."""
 
     def test_the_steps_are_pure_and_have_keys_and_titles(self, harness: Harness) -> None:
@@ -276,7 +280,12 @@ class DriverContract:
         self, harness: Harness
     ) -> None:
         driver, ref = harness.unreachable(), harness.running().ref
-        for call in (lambda: driver.logs(ref, "scheduler"), lambda: driver.inspect(ref, "scheduler")):
+        for call in (
+            lambda: driver.logs(ref, "scheduler"),
+            lambda: driver.inspect(ref, "scheduler"),
+            lambda: driver.task_logs(ref),
+            lambda: driver.task_log(ref, "dag_id=a/attempt=1.log"),
+        ):
             began, message = time.monotonic(), "."
             try:
                 call()

@@ -41,6 +41,9 @@ class ScriptedHarness:
         yield
         self._plane.fail_migration = ""
 
+    def write_task_log(self, case: Case, path: str, text: str) -> None:
+        self._plane.worlds[case.ref.release_name].task_logs.write(path, *text.splitlines())
+
     def remember(self, case: Case) -> None:
         self._plane.worlds[case.ref.release_name].rows = ("a row",)
 

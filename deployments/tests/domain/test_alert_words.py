@@ -69,7 +69,7 @@ def test_a_digest_lists_what_it_stands_for():
     text = alert_words.mail(digest, BASE)
     assert text.count("- DAG run failed: dag_") == 50
     assert "And 10 more." in text
-    assert "as many messages as it may in an hour" in text
+    assert "as many messages as a rule may send in an hour" in text
     slack = json.loads(alert_words.slack(digest, BASE))["text"]
     assert slack.count("• ") == 10
     assert "And 50 more." in slack

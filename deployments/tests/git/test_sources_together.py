@@ -17,6 +17,8 @@ from deployments.tests.code.test_pipeline import code, healthy, run  # noqa: F40
 from deployments.tests.git.test_sources import followed, look, wish  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 
+pytestmark = pytest.mark.django_db
+
 
 def test_a_change_that_somebody_else_did_not_see_is_refused_and_the_same_again_is_nothing(followed, bob):  # noqa: F811
     source = GitSource.objects.get()

@@ -137,12 +137,14 @@ def test_bad_input_is_refused_beside_its_field_and_no_secret_comes_back(as_, olg
         "database_url": f"mysql://a:{PASSWORD}@b/c",
         "ingress_domain": "Not A Domain",
         "image_pull_secret": f'{{"auths": "{PASSWORD}"}}',
+        "log_bucket": f'{{"secret_key": "{PASSWORD}"}}',
         "other": "server=https://evil\nnonsense",
     }
     answer = as_(olga).post(add_url(), bad)
     assert answer.status_code == 422
     errors = answer.context["form"].errors
-    assert errors.keys() == {"context", "database_url", "ingress_domain", "image_pull_secret", "other"}
+    fields = {"context", "database_url", "ingress_domain", "image_pull_secret", "log_bucket", "other"}
+    assert errors.keys() == fields
     text = answer.content.decode()
     assert 'value="Production"' in text
     assert 'value="Not A Domain"' in text

@@ -3,12 +3,16 @@
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from console.tests.html_rules import complaints
 from deployments.actions.transfer import transfer_deployment
 from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, AlertSilence
 from deployments.secrets import alert_channels
+from deployments.tests.one_of_everything import furnish_alerts
 from workspaces.actions.workspaces import create_workspace
 from workspaces.models import AuditEvent
 
@@ -114,7 +118,7 @@ def test_a_deployment_sets_a_rule_differently_and_goes_back(as_, alice, bob, url
     assert "Unhealthy for 30 minutes" in page
     assert "Unhealthy for 5 minutes" not in page
     answer = as_(bob).post(deployment.url_for("own_rule_remove", own.pk), follow=True).content.decode()
-    assert "The rule of the Workspace counts again." in answer
+    assert "The rule of the Workspace applies again." in answer
     assert "Unhealthy for 5 minutes" in answer
 
 
@@ -281,6 +285,7 @@ def test_the_lists_cost_as_many_queries_however_long(
                 workspace=workspace,
                 channel=channel,
                 rule=rule,
+                alert=Alert.objects.first(),
                 event="opened",
                 address="a@x.org",
                 content=CONTENT,
@@ -289,9 +294,77 @@ def test_the_lists_cost_as_many_queries_however_long(
 
     more(1)
     client = as_(alice)
-    for name in ("workspace_alerts", "alert_rules", "alert_channels", "alert_deliveries"):
+    pages = [url(name) for name in ("workspace_alerts", "alert_rules", "alert_channels", "alert_deliveries")]
+    for page in (*pages, url("alert", Alert.objects.get().pk)):
         with django_assert_max_num_queries(40) as one:
-            client.get(url(name))
+            client.get(page)
         more(8)
         with django_assert_max_num_queries(len(one)):
-            client.get(url(name))
+            client.get(page)
+
+
+def test_every_page_says_how_many_alerts_are_open_at_no_query_more(
+    as_, vera, charlie, workspace, url, deployment
+):
+    client = as_(vera)
+    client.get("/account/")
+    with CaptureQueriesContext(connection) as before:
+        assert "Alerts</span></a>" in client.get(workspace.url).content.decode()
+    more = {"rule": None, "kind": "unhealthy", "headline": "x"}
+    for number in range(3):
+        Alert.objects.create(workspace=workspace, subject=str(number), **more)
+    Alert.objects.create(workspace=workspace, resolved_at=timezone.now(), **more)
+    other = charlie.memberships.get().workspace
+    Alert.objects.create(workspace=other, **more)
+    with CaptureQueriesContext(connection) as after:
+        page = client.get(workspace.url).content.decode()
+    assert 'Alerts</span> <span class="count push">3<span class="sr"> open</span></span>' in page
+    assert len(after) == len(before)
+    assert '<span class="count push">3<' in client.get("/account/").content.decode()
+    theirs = as_(charlie).get(other.url).content.decode()
+    assert '<span class="count push">1<' in theirs
+
+
+def test_the_page_of_an_alert_says_what_is_known_and_what_was_sent(
+    as_, alice, bob, vera, charlie, url, deployment
+):
+    found = furnish_alerts(deployment.workspace)
+    Alert.objects.update(deployment=deployment, sentence="The scheduler has crashed.")
+    here = url("alert", found["alert"])
+    assert f'href="{here}"' in as_(vera).get(url("workspace_alerts")).content.decode()
+    assert f'href="{here}"' in as_(vera).get(url("alert_deliveries")).content.decode()
+    page = as_(vera).get(here).content.decode()
+    assert complaints(page) == []
+    for words in (
+        "The scheduler has crashed.",
+        "Unhealthy for 5 minutes",
+        "Open</span>",
+        "Not sent",
+        deployment.url,
+    ):
+        assert words in page, words
+    assert "Silence" not in page  # a Member changes nothing
+    assert "Send again" not in page
+    assert f'href="{url("alert_rule", found["alert_rule"])}"' not in as_(bob).get(here).content.decode()
+    assert f'href="{url("alert_rule", found["alert_rule"])}"' in as_(alice).get(here).content.decode()
+    assert as_(charlie).get(here).status_code == 404
+    assert as_(alice).get(url("alert", uuid4())).status_code == 404
+
+
+def test_what_is_done_on_the_page_of_an_alert_leads_back_to_it(as_, bob, url, deployment):
+    found = furnish_alerts(deployment.workspace)
+    here, client = url("alert", found["alert"]), as_(bob)
+    body = {"hours": "4", "of": "alert"}
+    page = client.post(url("alert_silence", found["alert_silence"]), body, follow=True)
+    assert page.request["PATH_INFO"] == here
+    assert "by Bob" in page.content.decode()
+    assert "End silence" in page.content.decode()
+    page = client.post(url("alert_again", found["alert_again"]), {"of": "alert"}, follow=True)
+    assert page.request["PATH_INFO"] == here
+    assert "is sent again." in page.content.decode()
+    Alert.objects.update(resolved_at=timezone.now(), note="The rule was removed.", rule=None)
+    page = client.get(here).content.decode()
+    assert "Over</span>" in page
+    assert "The rule was removed." in page
+    assert "Unhealthy, which was removed" in page
+    assert "End silence" not in page

@@ -69,7 +69,7 @@ def test_the_page_says_what_the_airflow_does(as_, vera, running):
 
 
 def test_before_the_first_reading_it_says_when_there_will_be_one(as_, vera, running):
-    assert "The first figures come within two minutes." in page_of(as_, vera, running)
+    assert "The first figures appear within two minutes." in page_of(as_, vera, running)
 
 
 def test_there_are_no_figures_before_it_was_healthy_nor_while_it_goes(as_, vera, alice, deployment, driver):
@@ -122,7 +122,7 @@ def test_old_figures_say_that_they_are_old_and_why(running, as_, vera):
     assert "The metadata database did not answer in 1.5 s." in page
     assert "As of" in page
     Deployment.objects.update(hibernating=True)
-    assert "It hibernates. These figures are from before." in page_of(as_, vera, running)
+    assert "This Deployment hibernates. These figures are from before that." in page_of(as_, vera, running)
 
 
 def test_a_silent_scheduler_and_a_lost_queue_stand_out(running):

@@ -44,7 +44,7 @@ def test_a_workspace_in_which_all_is_well_says_so_and_is_quiet(home, running):
     read(running, a_reading(a_dag()))
     page = home()
     assert words(page) == []
-    assert "Nothing. The Deployment does what it should." in page.content.decode()
+    assert "Nothing. The Deployment is as it should be." in page.content.decode()
     assert "<title>Home" in page.content.decode()
     assert complaints(page.content.decode()) == []
 
@@ -90,6 +90,10 @@ def test_the_runs_of_a_day_and_those_that_failed_are_of_this_workspace(home, run
     html = home().content.decode()
     assert "4 succeeded, 1 failed" in html
     assert "<strong>nightly</strong>" in html
+    assert (
+        f"{reverse('deployments:task_logs', args=[running.release_name])}?q=dag_id%3Dnightly%2Frun_id%3Dr1%2F"
+        in html
+    )
 
 
 def test_what_was_looked_at_last_is_there(as_, vera, running, workspace):

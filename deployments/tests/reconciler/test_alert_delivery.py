@@ -1,23 +1,16 @@
 """One message of an alert: to a real SMTP server, and to a real HTTP server on loopback."""
 
-import base64
-import email
-import email.policy
-import hashlib
-import hmac
 import json
 import socket
 import threading
 import time
-from contextlib import suppress
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from aiosmtpd.controller import Controller
 from django.db import connection
 from django.utils import timezone
 
+from console.kit.mail_tries import BACKOFF_SECONDS
 from deployments.actions import alert_channels
 from deployments.actions.alert_channels import ChannelWish
 from deployments.actions.alerts import send_again
@@ -28,26 +21,9 @@ from deployments.domain.public_hosts import WEBHOOKS, Listed
 from deployments.models import AlertChannel, AlertDelivery
 from deployments.outgoing import webhook
 from deployments.reconciler import alert_delivery
+from deployments.tests.receivers import Inbox, Receiver, signature
 
 pytestmark = pytest.mark.django_db
-
-
-class Inbox:
-    """Keeps what a mail server is given; refuses the recipients that it is told to."""
-
-    def __init__(self) -> None:
-        self.letters: list[email.message.EmailMessage] = []
-        self.refuses: set[str] = set()
-
-    async def handle_RCPT(self, server, session, envelope, address, options):
-        if address in self.refuses:
-            return "550 no such mailbox"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server, session, envelope):
-        self.letters.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
-        return "250 OK"
 
 
 @pytest.fixture
@@ -64,48 +40,8 @@ def mail_port(settings) -> int:
 
 @pytest.fixture
 def inbox(mail_port):
-    inbox = Inbox()
-    controller = Controller(inbox, hostname="127.0.0.1", port=mail_port)
-    controller.start()
-    yield inbox
-    controller.stop()
-
-
-class Receiver:
-    """A server that keeps what is posted and answers as it is told to."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-        self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"ok\nmore")
-        self.drip = False
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
-                status, headers, text = receiver.answer
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                for byte in text if receiver.drip else ():
-                    try:
-                        self.wfile.write(bytes([byte]))
-                    except OSError:
-                        return
-                    time.sleep(0.05)
-                with suppress(OSError):  # who asked may have read enough
-                    self.wfile.write(b"" if receiver.drip else text)
-
-            def log_message(self, *arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook?key=s3cr3t"
+    with Inbox().at(mail_port) as inbox:
+        yield inbox
 
 
 @pytest.fixture
@@ -114,8 +50,7 @@ def receiver():
     WEBHOOKS.allow(["127.0.0.1"])
     made = Receiver()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
     WEBHOOKS.listed = before
 
 
@@ -179,7 +114,7 @@ def test_a_mail_server_that_is_silent_delays_the_mail_and_the_page_says_so(mail_
     page = as_(vera).get(f"/w/{row.workspace_id}/alerts/deliveries/").content.decode()
     assert "Retrying" in page
     assert "The mail server does not answer." in page
-    AlertDelivery.objects.update(tries=len(alert_delivery.MAIL_BACKOFF))
+    AlertDelivery.objects.update(tries=len(BACKOFF_SECONDS))
     due_again(row)
     alert_delivery.send(row.pk)
     assert state(row)[0] == "failed"
@@ -201,10 +136,7 @@ def test_a_webhook_is_json_that_its_receiver_can_check(receiver, channel):
     assert headers["content-type"] == "application/json"
     assert headers["webhook-id"] == str(row.pk)
     assert abs(int(headers["webhook-timestamp"]) - time.time()) < 30
-    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert headers["webhook-signature"] == signature(secret, headers, body)
     assert state(row) == ("sent", 200, "ok")
 
 
@@ -214,11 +146,7 @@ def test_another_secret_signs_from_then_on(receiver, channel, workspace, alice):
     assert new != old
     alert_delivery.send(queued(made).pk)
     ((headers, body),) = receiver.requests
-    key = base64.b64decode(new.removeprefix("whsec_"))
-    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    assert headers["webhook-signature"].endswith(
-        base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    )
+    assert headers["webhook-signature"] == signature(new, headers, body) != signature(old, headers, body)
 
 
 def test_slack_gets_a_text_and_no_signature(receiver, channel):

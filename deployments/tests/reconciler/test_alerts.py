@@ -286,7 +286,7 @@ def test_a_queue_that_waits_at_its_maximum_and_one_that_does_not_exist(rule, run
     running.queues.update(live_workers=9)
     read(running, a_reading(queues=queues))
     assert alerts.follow() == 1
-    assert only().headline == "Tasks wait in worker queue gpu, which Analytics lacks"
+    assert only().headline == "Tasks wait in worker queue gpu, which Analytics does not have"
     running.queues.update(live_workers=10)
     assert alerts.follow() == 1
     full = only(kind=RuleKind.QUEUE_WAITING)
@@ -308,7 +308,7 @@ def test_a_silent_scheduler(rule, running):
     assert alerts.follow() == 0
     read(running, a_reading(heartbeats={"scheduler": 700.0}))
     assert alerts.follow() == 1
-    assert only().headline == "The scheduler of Analytics is silent for 12 min"
+    assert only().headline == "The scheduler of Analytics has been silent for 12 min"
 
 
 def test_a_runtime_and_a_token_that_end_soon(rule, running, workspace, alice):

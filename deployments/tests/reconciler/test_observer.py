@@ -17,6 +17,7 @@ from deployments.reconciler import leadership
 from deployments.reconciler.deploy_rows import ref_of
 from deployments.reconciler.observer import (
     QUIET_SECONDS,
+    WAKE_AT_ONCE,
     ClusterObserver,
     DueRows,
     Watch,
@@ -25,6 +26,7 @@ from deployments.reconciler.observer import (
 )
 from deployments.reconciler.reconcile import reconcile
 from deployments.tests.reconciler.test_reconcile import settle
+from deployments.tests.reconciler.test_turns import gathered
 
 
 def eventually(holds, seconds: float = 10.0) -> None:
@@ -231,6 +233,18 @@ def test_a_row_that_changes_in_many_steps_is_woken_at_the_first_and_again_a_litt
     watcher.news.add(str(deployment.pk))
     assert watching.watch(time.monotonic()) == 0
     eventually(lambda: watching.watch(time.monotonic()) == 1)
+
+
+def test_of_many_rows_that_changed_those_of_each_workspace_are_woken_in_turns(
+    deployment, workspace, charlie, watcher, watching, enqueued
+):
+    crowd = gathered(workspace, deployment, WAKE_AT_ONCE)
+    Deployment.objects.filter(pk=deployment.pk).update(workspace=charlie.memberships.get().workspace)
+    watching.pending = dict.fromkeys([*(str(row.pk) for row in crowd), str(deployment.pk)])
+    enqueued.clear()
+    watching.step(time.monotonic(), threading.Event())
+    assert enqueued[:2] == [crowd[0].pk, deployment.pk]
+    assert len(enqueued) == WAKE_AT_ONCE
 
 
 def test_what_a_leader_could_not_write_is_not_forgotten(deployment, watcher, watching, cluster, enqueued):

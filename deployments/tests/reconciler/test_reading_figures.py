@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from django.utils import timezone
 
 from deployments.dataplane.reading import HourCount, QueueReading, Usage
@@ -9,6 +10,8 @@ from deployments.models import FailedRun, HourlyFigures, MinuteFigures
 from deployments.reconciler import reading_records
 from deployments.tests.readings import a_failure, a_reading, read
 from deployments.tests.reconciler.test_readings import latest, running  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_reading_is_kept_by_the_minute_and_the_hour(running):  # noqa: F811

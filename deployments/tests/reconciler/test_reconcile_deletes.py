@@ -8,6 +8,8 @@ from deployments.domain.states import Status
 from deployments.reconciler.reconcile import reconcile
 from deployments.tests.reconciler.test_reconcile import settle
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 def test_deleting_ends_gone_with_a_receipt(deployment, driver, alice):
     settle(deployment)

@@ -11,7 +11,7 @@ from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import follow, wait_options
-from airdeck_cli.output import clean, confirm, note, output_option, print_table, show
+from airdeck_cli.output import clean, confirm, moment, note, output_option, print_table, show
 from airdeck_cli.packing import Packed, pack
 from airdeck_cli.session import Globals
 
@@ -216,7 +216,7 @@ def deploys_list(at: Globals, /, deployment: str, named: str, output: str) -> No
             r["status"],
             r["source"],
             r["actor"],
-            _moment(r["created_at"]),
+            moment(r["created_at"]),
             r["files"],
             r["description"],
         )
@@ -241,7 +241,7 @@ def deploys_show(at: Globals, /, number: int, deployment: str, named: str, outpu
     one = client.get(f"/deployments/{found['release_name']}/deploys/{number}")
 
     def table() -> None:
-        at_ = _moment(one["created_at"])
+        at_ = moment(one["created_at"])
         click.echo(f"Deploy {one['number']} of {found['name']}: {one['status']}, by {one['actor']} at {at_}")
         for line in (one["description"], one["sentence"]):
             if line:
@@ -295,7 +295,3 @@ def deploys_rollback(
         repeatable=True,
     ).body
     _report(client, found, answer, wait=wait, seconds=wait_time, output=output)
-
-
-def _moment(text: str) -> str:
-    return str(text)[:16].replace("T", " ") + " UTC"

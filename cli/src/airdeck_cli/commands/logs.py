@@ -1,12 +1,12 @@
-"""airdeck deployment logs."""
+"""airdeck deployment logs and task-logs."""
 
 from typing import Any
 
 import click
 
-from airdeck_cli.errors import INTERRUPTED, CliError
+from airdeck_cli.errors import INTERRUPTED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment
-from airdeck_cli.output import clean
+from airdeck_cli.output import clean, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
 LEVELS = {"-e": "error", "-w": "warning", "-i": "info"}
@@ -29,6 +29,7 @@ COMPONENTS = {"webserver": "api-server", "apiserver": "api-server"}
     help="How many lines at most.",
 )
 @click.option("--component", default="", help="scheduler, worker, triggerer, dag-processor, api-server …")
+@click.option("--task", default="", help="The log of a task: its path, as `deployment task-logs` lists it.")
 @click.option("--follow", is_flag=True, help="Continue as lines are written, until Ctrl-C.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="json is one object a line."
@@ -43,14 +44,18 @@ def logs(
     keyword: str,
     count: int,
     component: str,
+    task: str,
     follow: bool,
     output: str,
 ) -> None:
-    """Print what the components of a Deployment write."""
+    """Print what the components of a Deployment write, or one of its tasks."""
+    if component and task:
+        raise CliError("Give --component or --task, not both.", USAGE)
     client = at.client()
     found = find_deployment(client, deployment, named)
     query = {
         "component": COMPONENTS.get(component, component),
+        "task": task,
         "level": level or "",
         "q": keyword,
         "lines": count,
@@ -66,6 +71,46 @@ def logs(
             click.echo(_text(line))
     except KeyboardInterrupt:
         raise CliError("No longer following.", INTERRUPTED) from None
+
+
+@click.command("task-logs")
+@deployment_argument
+@click.option("-k", "--keyword", default="", help="Words of the DAG, the run or the task.")
+@click.option(
+    "-c",
+    "--count",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="How many at most, the newest first.",
+)
+@output_option
+@click.pass_obj
+def task_logs(at: Globals, /, deployment: str, named: str, keyword: str, count: int, output: str) -> None:
+    """List the logs of tasks that are kept, also of those whose process or pod is gone."""
+    client = at.client()
+    found = find_deployment(client, deployment, named)
+    answer = client.get(f"/deployments/{found['release_name']}/task-logs", q=keyword, limit=count)
+    rows = [
+        (each["written_at"][:19], _size(each["size_bytes"]), each["attempt"], each["path"])
+        for each in answer["items"]
+    ]
+    empty = "No logs of tasks." if not keyword else "No log of a task matches."
+    show(
+        answer["items"],
+        output,
+        lambda: print_table(("WRITTEN", "SIZE", "ATTEMPT", "PATH"), rows, empty=empty),
+    )
+    if answer["more"]:
+        note(
+            f"The newest {len(answer['items'])} are listed. Choose with --keyword, or ask for more with --count."
+        )
+
+
+def _size(size: int) -> str:
+    if size < 1024:
+        return f"{size} B"
+    return f"{size / 1024:.0f} KiB" if size < 1024**2 else f"{size / 1024**2:.1f} MiB"
 
 
 def _text(line: dict[str, Any]) -> str:

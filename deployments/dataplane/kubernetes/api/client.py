@@ -117,9 +117,9 @@ class Api:
         try:
             raw: bytes = self._call(Request("GET", path, what, query, log=True), limit)
             return raw.decode(errors="replace")
-        except _Unconnected:
+        except Unconnected:
             raise
-        except _Silent:
+        except Silent:
             raise NodeSilent(
                 f"{what[:1].upper()}{what[1:]} does not come. Is the node of its pod up?"
             ) from None
@@ -135,7 +135,7 @@ class Api:
         """An answer that does not end by itself, such as a watch. `read` is the longest silence in seconds. Not
         repeated, not held to the budget; every failure leaves as a DataPlaneError."""
         self._connection.permit()
-        with _translated():
+        with translated():
             response = self._connection.send(Request("GET", path, what, query, accept=accept), read)
             try:
                 self._connection.count("GET", str(response.status))
@@ -155,7 +155,7 @@ class Api:
         for number in range(1, TRIES + 1):
             self._connection.permit()
             try:
-                with _translated():
+                with translated():
                     raw = self._once(request, limit, _patience(request))
                     return raw if request.log else _parsed(raw)
             except Refused as error:
@@ -168,11 +168,11 @@ class Api:
             except (Busy, _Lost) as error:
                 if isinstance(error, Busy):
                     self.lanes.slow_down(error.after)
-                if request.opening and isinstance(error, _Silent):
+                if request.opening and isinstance(error, Silent):
                     self._connection.hold(error, SILENT_REST)
                     raise
                 node_is_silent = (
-                    request.log and isinstance(error, _Silent) and not isinstance(error, _Unconnected)
+                    request.log and isinstance(error, Silent) and not isinstance(error, Unconnected)
                 )
                 if number == TRIES or node_is_silent:
                     raise
@@ -237,7 +237,7 @@ class Api:
         asked = getattr(error, "after", 0.0)
         seconds = max(asked, 0.2 * 2 ** (number - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         if seconds >= self.left:
-            rest = asked or (SILENT_REST if isinstance(error, _Silent) else 0.0)
+            rest = asked or (SILENT_REST if isinstance(error, Silent) else 0.0)
             if rest and is_silence and isinstance(error, DataPlaneUnreachable):
                 self._connection.hold(error, rest)
             raise error
@@ -263,11 +263,11 @@ class _Lost(DataPlaneUnreachable):
     """No answer, or not a whole one."""
 
 
-class _Silent(_Lost):
+class Silent(_Lost):
     """Nothing answered in all the time that there was."""
 
 
-class _Unconnected(_Silent):
+class Unconnected(Silent):
     """Not even to the connection."""
 
 
@@ -280,7 +280,7 @@ class NodeSilent(DataPlaneError):
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """The transport's errors as sentences."""
     try:
         yield
@@ -294,7 +294,7 @@ def _translated() -> Iterator[None]:
             f"The cluster's API server cannot be reached: {_root(error)}. Is it running, and is its address right?"
         ) from None
     except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
-        kind = _Unconnected if isinstance(error, urllib3.exceptions.ConnectTimeoutError) else _Silent
+        kind = Unconnected if isinstance(error, urllib3.exceptions.ConnectTimeoutError) else Silent
         raise kind("The cluster's API server does not answer in time. Is it running and reachable?") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _Lost(f"The answer of the cluster's API server ended too early: {_root(error)}.") from None
@@ -309,9 +309,9 @@ def _patience(request: Request) -> float:
 
 def _means_silence(error: DataPlaneError, request: Request) -> bool:
     """Whether it is about the whole API server: a write may wait for a webhook, a log for its pod's node."""
-    if isinstance(error, _Unconnected):
+    if isinstance(error, Unconnected):
         return True
-    return not request.log and (request.method == "GET" or not isinstance(error, _Silent))
+    return not request.log and (request.method == "GET" or not isinstance(error, Silent))
 
 
 def _root(error: BaseException) -> str:

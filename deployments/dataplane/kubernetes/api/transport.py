@@ -45,6 +45,7 @@ class Request:
     accept: str = ACCEPT
     opening: bool = False
     log: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # more of them; may hold a secret
 
 
 @dataclass
@@ -103,7 +104,7 @@ class Connection:
     def send(self, request: Request, read: float) -> urllib3.BaseHTTPResponse:
         """One request, and its answer with the body still to be read. `read` is the longest silence in seconds. Raises
         urllib3's and ssl's errors."""
-        headers = {"Accept": request.accept, "User-Agent": "airdeck"}
+        headers = {"Accept": request.accept, "User-Agent": "airdeck", **request.headers}
         if request.body is not None:
             headers["Content-Type"] = request.kind
         serialized = self._client.param_serialize(

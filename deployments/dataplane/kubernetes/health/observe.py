@@ -30,6 +30,14 @@ class Observed:
     observation: Observation
     inventory: Inventory
     workloads: tuple[Json, ...]
+    there: (
+        databases.Leftovers | None
+    )  # in the database server; None while the database server does not answer
+
+    def applied(self, digest: str) -> "Observed":
+        """The same once that Release is written down as applied."""
+        observation, known = replace(self.observation, digest=digest), replace(self.inventory, digest=digest)
+        return replace(self, observation=observation, inventory=known)
 
 
 def observe(target: Target) -> Observed:
@@ -52,7 +60,7 @@ def observe(target: Target) -> Observed:
         signs_in=("v1", "ConfigMap", names.SIGN_IN) in known.rendered,
         unreachable_reason=away,
     )
-    return Observed(observation, known, tuple(workloads))
+    return Observed(observation, known, tuple(workloads), None if away else there)
 
 
 def with_reasons(target: Target, facts: components.Facts) -> components.Facts:

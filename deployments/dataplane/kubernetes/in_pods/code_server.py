@@ -9,7 +9,9 @@
 What was put together once stays in its cache (`code_versions`), so that a hundred pods that start at once cost the
 database one reading.
 
-It is copied into the cluster as it stands, beside those two: only the standard library.
+The console reads logs at another port (`log_reader`), because this one is for pods of the same Deployment alone.
+
+It is copied into the cluster as it stands, beside the other files: only the standard library.
 """
 
 import hmac
@@ -28,6 +30,8 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 code_versions: Any = import_module("code_versions")  # beside this file
+log_bucket: Any = import_module("log_bucket")
+log_reader: Any = import_module("log_reader")
 log_store: Any = import_module("log_store")
 
 VERSION = re.compile(r"/code/([0-9a-z][0-9a-z.-]{0,199})\.tar")
@@ -206,10 +210,14 @@ def main() -> None:
     days, room = (int(os.environ[name]) for name in ("AIRDECK_LOG_DAYS", "AIRDECK_LOG_BYTES"))
     logs = log_store.LogStore(Path(os.environ["AIRDECK_LOG_FOLDER"]), days, room)
     threading.Thread(target=logs.tidy_for_ever, daemon=True).start()
+    logs.mirror = log_bucket.of_environment(logs.folder, days, code_versions.say)
+    log_reader.start(logs, os.environ.get("AIRDECK_CODE_HOST", ""))
     server = Server(address, os.environ["AIRDECK_CODE_TOKEN"], code_versions.Active(database), versions, logs)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     code_versions.say(f"Listening on port {server.server_address[1]}")
     server.serve_forever()
+    if logs.mirror is not None:
+        logs.mirror.finish()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Where a code server keeps the logs of tasks: files under one folder, by the paths that Airflow gives them.
 
 Logs go after so many days, and the oldest go first when all of them together outgrow their room. It is copied into the
-cluster beside `code_server.py` as it stands: only the standard library.
+cluster beside `code_server.py` as it stands, with `task_log_files.py`: only the standard library.
 """
 
 import errno
@@ -9,17 +9,17 @@ import os
 import threading
 import time
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+task_log_files: Any = import_module("task_log_files")  # beside this file, where it is copied to
+BadPath: Any = task_log_files.BadPath
 
 PART_BYTES = 8 * 1024 * 1024  # of one request
 MOST_BYTES = 256 * 1024 * 1024  # of one log; what is more stays with its pod
 LOOK_SECONDS = 600
 CHUNK = 256 * 1024
-
-
-class BadPath(Exception):
-    """No path of a log."""
 
 
 class Gap(Exception):
@@ -35,26 +35,17 @@ class TooLarge(Exception):
 
 
 class LogStore:
-    """`days` and `room` (bytes) bound what is kept."""
+    """`days` and `room` (bytes) bound what is kept; `mirror` keeps it in a bucket too (`log_bucket`)."""
 
     def __init__(self, folder: Path, days: int, room: int) -> None:
-        self._folder, self._days, self._room = folder, days, room
+        self.folder, self._days, self._room = folder, days, room
+        self.mirror: Any = None
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def _place(self, path: str) -> Path:
         """Where a log is. Raises BadPath for what leads elsewhere, or is no name of a file."""
-        parts = path.split("/")
-        if (
-            not path
-            or len(path.encode()) > 1024
-            or any(
-                part in {"", ".", ".."} or len(part.encode()) > 255 or not part.isprintable()
-                for part in parts
-            )
-        ):
-            raise BadPath
-        return self._folder.joinpath(*parts)
+        return self.folder.joinpath(*task_log_files.parts_of(path))
 
     def write(self, path: str, offset: int, stream: BinaryIO, length: int) -> int:
         """Write at an offset, which is at most the size of what is here; the size afterwards. Sent twice is once.
@@ -62,6 +53,7 @@ class LogStore:
         place = self._place(path)
         if offset + length > MOST_BYTES:
             raise TooLarge
+        self.bring(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         with place.open("r+b" if place.exists() else "w+b") as file:
             size = file.seek(0, os.SEEK_END)
@@ -74,7 +66,15 @@ class LogStore:
                     raise ConnectionError
                 self._put(file, chunk)
                 length -= len(chunk)
-            return max(size, file.seek(0, os.SEEK_CUR))
+            size = max(size, file.seek(0, os.SEEK_CUR))
+        if self.mirror is not None:
+            self.mirror.written(path)
+        return size
+
+    def bring(self, path: str) -> None:
+        """Have in the folder what is in the bucket alone. Raises OSError."""
+        if self.mirror is not None:
+            self.mirror.bring(path)
 
     def _put(self, file: BinaryIO, chunk: bytes) -> None:
         try:
@@ -92,6 +92,8 @@ class LogStore:
         by name. Raises BadPath."""
         place = self._place(path)
         with suppress(OSError):
+            self.bring(path)
+        with suppress(OSError):
             names = sorted(name for name in os.listdir(place.parent) if name.startswith(place.name))
             return [place.parent / name for name in names if (place.parent / name).is_file()]
         return []
@@ -100,7 +102,7 @@ class LogStore:
         """Drop what is too old, and the oldest while there is more than the room."""
         with self._lock:
             files = []
-            for base, _, names in os.walk(self._folder):
+            for base, _, names in os.walk(self.folder):
                 for name in names:
                     with suppress(OSError):
                         status = os.stat(os.path.join(base, name))
@@ -117,7 +119,7 @@ class LogStore:
     def _forget_folders(self, folder: Path) -> None:
         """Remove what is empty, up to the folder of all logs."""
         with suppress(OSError):
-            while folder != self._folder:
+            while folder != self.folder:
                 folder.rmdir()
                 folder = folder.parent
 

@@ -11,11 +11,13 @@ CERTIFICATE = "airflow-tls"
 def services(inputs: Inputs) -> tuple[Manifest, ...]:
     """The API server, by whose name tasks reach it, the code server and Redis."""
     found = [
-        _service(inputs, names.API_SERVER, "http", conf.API_PORT),
-        _service(inputs, names.CODE_SERVER, "code", conf.CODE_PORT),
+        _service(inputs, names.API_SERVER, http=conf.API_PORT),
+        _service(
+            inputs, names.CODE_SERVER, **{"code": conf.CODE_PORT, names.LOGS_PORT: conf.LOG_READER_PORT}
+        ),
     ]
     if inputs.release.executor is Executor.CELERY:
-        found.append(_service(inputs, names.REDIS, "redis", conf.REDIS_PORT))
+        found.append(_service(inputs, names.REDIS, redis=conf.REDIS_PORT))
     return tuple(found)
 
 
@@ -40,10 +42,13 @@ def ingress(inputs: Inputs) -> tuple[Manifest, ...]:
     return ({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": meta, "spec": spec},)
 
 
-def _service(inputs: Inputs, component: str, port_name: str, port: int) -> Manifest:
+def _service(inputs: Inputs, component: str, **ports: int) -> Manifest:
     spec = {
         "selector": names.selector(inputs.ref, component),
-        "ports": [{"name": port_name, "port": port, "targetPort": port_name, "protocol": "TCP"}],
+        "ports": [
+            {"name": name, "port": port, "targetPort": name, "protocol": "TCP"}
+            for name, port in ports.items()
+        ],
     }
     return {
         "apiVersion": "v1",

@@ -134,10 +134,13 @@ def _code_server(inputs: Inputs) -> Manifest:
     user's: no variables, no Airflow. Its archives go with its pod, and come back from Postgres. One at a time: the
     volume for logs is one pod's."""
     keys, marks = conf.keys(inputs), (conf.CODE_DATABASE, conf.CODE_TOKEN)
+    bucket = inputs.log_bucket
     read = {
         "files": [conf.FILES[name] for name in conf.CODE_SERVER_FILES],
-        "settings": conf.code_server(inputs.settings),
+        "settings": conf.code_server(inputs),
         "keys": {key: inputs.mark(keys[key]) for key in marks},
+        "log_reader": inputs.mark(conf.log_reader_token(inputs)),
+        **({"log_bucket": inputs.mark(*bucket.keys.values())} if bucket else {}),
     }
     template = {
         "metadata": {
@@ -169,9 +172,17 @@ def _code_server_container(inputs: Inputs) -> Manifest:
         {"name": key, "valueFrom": {"secretKeyRef": {"name": names.KEYS, "key": key}}}
         for key in (conf.CODE_DATABASE, conf.CODE_TOKEN)
     ]
-    plain = [
-        {"name": key, "value": value} for key, value in sorted(conf.code_server(inputs.settings).items())
-    ]
+    token = {"secretKeyRef": {"name": names.LOG_READER, "key": conf.TOKEN_KEY}}
+    secret.append({"name": conf.LOG_READER_TOKEN, "valueFrom": token})
+    if bucket := inputs.log_bucket:
+        secret += [
+            {
+                "name": f"AIRDECK_LOG_BUCKET_{key.upper()}",
+                "valueFrom": {"secretKeyRef": {"name": names.LOG_BUCKET, "key": key}},
+            }
+            for key in bucket.keys
+        ]
+    plain = [{"name": key, "value": value} for key, value in sorted(conf.code_server(inputs).items())]
     ready = {"httpGet": {"path": "/ready", "port": conf.CODE_PORT}, "timeoutSeconds": 10}
     # Alive as long as it listens: an outage of the database restarts nothing.
     alive = {"tcpSocket": {"port": conf.CODE_PORT}, "timeoutSeconds": 10}
@@ -180,7 +191,10 @@ def _code_server_container(inputs: Inputs) -> Manifest:
         "image": inputs.runtime_image,  # never one of the user's: it may read the code of the Deployment
         "command": ["python", f"{conf.OURS}/files/{conf.CODE_SERVER_FILES[0]}"],
         "env": [*secret, *plain],
-        "ports": [{"name": "code", "containerPort": conf.CODE_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "code", "containerPort": conf.CODE_PORT, "protocol": "TCP"},
+            {"name": names.LOGS_PORT, "containerPort": conf.LOG_READER_PORT, "protocol": "TCP"},
+        ],
         "resources": sizes.resources(sizes.CODE_SERVER),
         "securityContext": {**locked_down(), "readOnlyRootFilesystem": True},
         "volumeMounts": [

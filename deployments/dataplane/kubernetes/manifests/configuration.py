@@ -25,14 +25,17 @@ HOME = "/opt/airflow"
 OURS = "/opt/airdeck"  # our files in a pod
 LOGIN_FILE = "passwords.json"
 TEMPLATE_FILE = "pod_template.yaml"
-API_PORT, REDIS_PORT, WORKER_LOG_PORT, TRIGGERER_LOG_PORT, SCHEDULER_HEALTH_PORT, CODE_PORT = (
+API_PORT, REDIS_PORT, WORKER_LOG_PORT, TRIGGERER_LOG_PORT, SCHEDULER_HEALTH_PORT = (
     8080,
     6379,
     8793,
     8794,
     8974,
-    8090,
 )
+CODE_PORT, LOG_READER_PORT = (
+    8090,
+    8091,
+)  # of the code server: for pods, and for the console by way of Kubernetes
 VISIBILITY_SECONDS = 86_400  # Celery hands a task out again after this; Airflow's own default for Redis
 TOKEN_SECONDS = 3_600  # a task pod may wait this long for a node; Airflow's 600 s failed such tasks (#59637)
 # The variables that are secret, by their key in the Secret.
@@ -46,6 +49,10 @@ DATABASE_URL, FERNET_KEY, API_SECRET_KEY, JWT_SECRET, BROKER_URL, RESULT_BACKEND
 )
 # Of the code server, whose token every pod that needs code has; the first is the server's alone.
 CODE_DATABASE, CODE_TOKEN, CODE_SERVER = "AIRDECK_CODE_DATABASE", "AIRDECK_CODE_TOKEN", "AIRDECK_CODE_SERVER"
+LOG_READER_TOKEN, TOKEN_KEY = (
+    "AIRDECK_LOG_READER_TOKEN",
+    "token",
+)  # the console's, for the logs of tasks alone
 SERVER = f"http://{names.CODE_SERVER}:{CODE_PORT}"
 TASK_LOGS, LOG_DAYS = f"{OURS}/logs", 30
 CODE = f"{OURS}/code"  # the versions that a pod has
@@ -56,7 +63,14 @@ AIRFLOW_CFG = f"""# Every other setting comes from the environment.
 visibility_timeout = {VISIBILITY_SECONDS}
 """
 IN_PODS = files("deployments.dataplane.kubernetes.in_pods")
-CODE_SERVER_FILES = ("code_server.py", "code_versions.py", "log_store.py")
+CODE_SERVER_FILES = (
+    "code_server.py",
+    "code_versions.py",
+    "log_bucket.py",
+    "log_reader.py",
+    "log_store.py",
+    "task_log_files.py",
+)
 # What Airflow imports: it puts the folder `config` of its home on the path of modules itself.
 MODULES = {
     "airdeck_bundle.py": files("deployments.dataplane").joinpath("airflow_bundle.py").read_text(),
@@ -67,7 +81,8 @@ FILES = {
     "airflow.cfg": AIRFLOW_CFG,
     "probe.py": files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text(),
     "component.py": files("deployments.dataplane").joinpath("airflow_component.py").read_text(),
-    **{name: IN_PODS.joinpath(name).read_text() for name in CODE_SERVER_FILES},
+    **{name: IN_PODS.joinpath(name).read_text() for name in CODE_SERVER_FILES[:-1]},
+    "task_log_files.py": files("deployments.dataplane").joinpath("task_log_files.py").read_text(),
     **MODULES,
 }
 # The auth manager, for the API server alone: a change restarts nothing else.
@@ -85,12 +100,15 @@ def objects(inputs: Inputs, pod_template: Manifest | None) -> tuple[Manifest, ..
     found = [
         *task_logs(inputs),
         secret(inputs.meta(names.KEYS), keys(inputs)),
+        secret(inputs.meta(names.LOG_READER, names.CODE_SERVER), {TOKEN_KEY: log_reader_token(inputs)}),
         secret(inputs.meta(names.VARIABLES), secret_ones),
         _config_map(inputs, names.VARIABLES, plain),
         _config_map(inputs, names.SETTINGS, settings(inputs)),
         _config_map(inputs, names.FILES, FILES),
         _config_map(inputs, names.SIGN_IN, SIGN_IN_FILES),
     ]
+    if bucket := inputs.log_bucket:
+        found.append(secret(inputs.meta(names.LOG_BUCKET, names.CODE_SERVER), bucket.keys))
     if inputs.settings.takes_password:
         login = {LOGIN_FILE: json.dumps({"admin": secrets.admin_password}) + "\n"}
         found.append(secret(inputs.meta(names.LOGIN, names.API_SERVER), login))
@@ -121,6 +139,11 @@ def keys(inputs: Inputs) -> dict[str, str]:
         url = f"redis://:{quote(secrets.redis_password, safe='')}@{names.REDIS}:{REDIS_PORT}/0"
         found |= {BROKER_URL: url, RESULT_BACKEND: url}
     return found
+
+
+def log_reader_token(inputs: Inputs) -> str:
+    """By which the console reads the logs of tasks. A Secret of its own: who reads it gets nothing else."""
+    return derived(inputs.secrets, "log reader")
 
 
 def settings(inputs: Inputs) -> dict[str, str]:
@@ -202,15 +225,21 @@ def unless_set(inputs: Inputs, settings: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in settings.items() if key not in users}
 
 
-def code_server(settings: ClusterSettings) -> dict[str, str]:
+def code_server(inputs: Inputs) -> dict[str, str]:
     """The environment of the code server, but for its secrets. Of its volume a tenth is left for what a file system
     needs itself."""
+    bucket = inputs.log_bucket
+    named = (
+        {"AIRDECK_LOG_BUCKET_URL": bucket.url, "AIRDECK_LOG_BUCKET_REGION": bucket.region} if bucket else {}
+    )
     return {
+        **named,
         "AIRDECK_CODE_CACHE": CODE,
         "AIRDECK_CODE_PORT": str(CODE_PORT),
-        "AIRDECK_LOG_BYTES": str(settings.task_logs_room * 1024**3 * 9 // 10),
+        "AIRDECK_LOG_BYTES": str(inputs.settings.task_logs_room * 1024**3 * 9 // 10),
         "AIRDECK_LOG_DAYS": str(LOG_DAYS),
         "AIRDECK_LOG_FOLDER": f"{TASK_LOGS}/tasks",
+        "AIRDECK_LOG_READER_PORT": str(LOG_READER_PORT),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from deployments.dataplane.contract import Ref
 from deployments.dataplane.kubernetes import names
-from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings, LogBucket
 from deployments.domain.proxies import completed, uses_proxy
 from deployments.domain.spec import Release, Secrets
 
@@ -60,6 +60,12 @@ class Inputs:
     def variables(self) -> tuple[dict[str, str], dict[str, str]]:
         """The user's variables, plain and secret, under which Airflow's parts reach each other also behind a proxy."""
         return completed(self.release.environment, self.secrets.variables, names.OWN_HOSTS)
+
+    @property
+    def log_bucket(self) -> LogBucket | None:
+        """Its place in the bucket for the logs of tasks, where there is one."""
+        bucket = self.settings.log_bucket
+        return bucket.of(self.release.release_name) if bucket else None
 
     @property
     def behind_proxy(self) -> bool:

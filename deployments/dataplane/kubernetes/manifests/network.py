@@ -18,6 +18,7 @@ from deployments.domain.spec import Release
 from deployments.domain.states import Executor
 
 NODE_LOCAL_DNS = "169.254.20.10/32"
+KUBE_SYSTEM: Manifest = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
 WITHOUT_DATABASE = frozenset({names.WORKER, names.TASK, names.REDIS, names.CLEANUP})
 # Remote logs, triggers, tasks, imports of DAG files: whatever runs people's code may reach the internet.
 WITHOUT_INTERNET = frozenset({names.REDIS, names.MIGRATION, names.CLEANUP, names.CODE_SERVER})
@@ -62,9 +63,8 @@ def flows(release: Release) -> tuple[tuple[str, str, int], ...]:
 
 def _common(meta: Callable[[str], Manifest]) -> tuple[Manifest, Manifest]:
     deny = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    kube_system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
     ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
-    rule = {"to": [kube_system, {"ipBlock": {"cidr": NODE_LOCAL_DNS}}], "ports": ports}
+    rule = {"to": [KUBE_SYSTEM, {"ipBlock": {"cidr": NODE_LOCAL_DNS}}], "ports": ports}
     dns = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [rule]}
     return _object(meta("default-deny"), deny), _object(meta("dns"), dns)
 
@@ -90,7 +90,17 @@ def _ingress(inputs: Inputs, component: str) -> list[Manifest]:
         controller = inputs.settings.ingress_namespace
         match = {"matchLabels": {"kubernetes.io/metadata.name": controller}} if controller else {}
         rules.append({"from": [{"namespaceSelector": match}], "ports": _ports(conf.API_PORT)})
+    if component == names.CODE_SERVER:
+        rules.append(_from_kubernetes(inputs.settings))
     return rules
+
+
+def _from_kubernetes(settings: ClusterSettings) -> Manifest:
+    """The Kubernetes API, by way of which the console reads the logs of tasks: from its own addresses, or by a tunnel
+    that ends in kube-system. Where these addresses are not known only the port is fenced, and a token guards it."""
+    rule: Manifest = {"ports": _ports(conf.LOG_READER_PORT)}
+    blocks = [{"ipBlock": {"cidr": cidr}} for cidr in settings.api_cidrs]
+    return {"from": [*blocks, KUBE_SYSTEM], **rule} if blocks else rule
 
 
 def _egress(inputs: Inputs, component: str) -> list[Manifest]:
@@ -105,6 +115,8 @@ def _egress(inputs: Inputs, component: str) -> list[Manifest]:
     if component in roles(inputs.release):
         # After address translation the API server has its own address and port, not its Service's.
         rules.append(_to(settings.api_cidrs, 443, 6443))
+    if component == names.CODE_SERVER and settings.log_bucket:
+        rules.append(_to(_address(settings.log_bucket.host), settings.log_bucket.port))
     runs_code = component != names.SCHEDULER or inputs.release.executor is Executor.LOCAL
     if runs_code and component not in WITHOUT_INTERNET:
         rules += _to_internet(settings)

@@ -64,6 +64,13 @@ RULES = (
         "health; idle workers first; an end within half a minute; the test of network isolation",
     ),
     Rule(CORE, ("pods/log",), ("get",), "the Logs page"),
+    Rule(
+        CORE,
+        ("services/proxy",),
+        ("get",),
+        "logs of tasks, which the code server of each Deployment keeps; no other service, and nothing but reading",
+        named=(names.LOG_SERVICE,),
+    ),
     Rule(CORE, ("events",), ("list",), "why something does not start"),
     Rule(APPS, ("deployments",), OWN, "Airflow's components"),
     Rule(APPS, ("deployments/scale",), ("patch",), "the number of workers"),
@@ -114,6 +121,12 @@ def rights() -> Iterator[Right]:
                     yield Right(rule.group, resource, verb, name, rule.optional)
 
 
-def allowed(group: str, resource: str, verb: str) -> bool:
+def allowed(group: str, resource: str, verb: str, name: str = "") -> bool:
     """Whether the list has this right. Tests hold every request of the driver to it."""
-    return any(rule.group == group and resource in rule.resources and verb in rule.verbs for rule in RULES)
+    return any(
+        rule.group == group
+        and resource in rule.resources
+        and verb in rule.verbs
+        and (not rule.named or name in rule.named)
+        for rule in RULES
+    )

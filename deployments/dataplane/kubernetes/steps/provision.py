@@ -79,7 +79,7 @@ class Task:
             return Progress(SLEEP, Outcome.FINISHED, "Airflow sleeps; its database and settings stay.")
         unsettled = [c for c in found.components if c.state is not ComponentState.READY]
         if found.components and not unsettled:
-            upgrade.finish(self.target, self._job(self._rendered()))
+            upgrade.finish(self.target, self._job(self._rendered()), seen.there)
             self._record_inventory(seen.inventory)
             return Progress("address", Outcome.FINISHED, "All components are healthy.")
         step = "address" if [c.name for c in unsettled] == [names.API_SERVER] else "components"
@@ -106,10 +106,15 @@ class Task:
             return Progress("namespace", Outcome.WAITING, message)
         return None
 
+    @property
+    def _there(self) -> databases.Leftovers | None:
+        """What the database server has, as `seen`. Only for what this call has not changed since."""
+        return self.seen.there if self.seen else None
+
     def _database(self, known: Inventory) -> Progress | None:
         target = self.target
         name, own = target.ref.release_name, target.ref.deployment_id
-        found = databases.find(target.admin_url, name, own)
+        found = self._there or databases.find(target.admin_url, name, own)
         if not (found.ready or found.snapshot) and (progress := self._metadata_database(known, found)):
             return progress
         if not found.code_ready:
@@ -141,7 +146,8 @@ class Task:
             first = (*rendered.of(Phase.NAMESPACE), *rendered.of(Phase.CONFIGURATION))
             return self._converge(present, first, digest="", step=upgrade.STEP, prune=False)
 
-        return upgrade.step(self.target, self.release, known, self._job(rendered), configure)
+        there = self._there if self._there and self._there.ready else None  # else made just now
+        return upgrade.step(self.target, self.release, known, self._job(rendered), configure, there)
 
     def _asleep(self, known: Inventory, rendered: Rendered) -> Progress | None:
         """Stop what runs, in an order that loses no task. A migration that runs is not cut off."""
@@ -179,6 +185,11 @@ class Task:
         )
         if not done.sentence and not done.notices:
             return None
+        if step == "components" and done.complete and not known.applied:
+            # No pod is ready at once: a further look now would cost every create a pass that finds nothing new.
+            return Progress(
+                step, Outcome.WAITING, f"{done.sentence} Waiting for the first pods.", done.notices
+            )
         reached = "configuration" if step == "components" and not done.complete else step
         return Progress(reached, Outcome.PROGRESSED, done.sentence, done.notices)
 

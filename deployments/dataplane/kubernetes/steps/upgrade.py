@@ -26,10 +26,11 @@ def step(
     known: Inventory,
     job: Json,
     configure: Callable[[Inventory], Progress | None],
+    there: databases.Leftovers | None,
 ) -> Progress | None:
     """The next step towards a database of this Release's runtime; None when it is. `configure` applies what the Job
-    needs. Raises UpgradeFailed."""
-    there = _found(target)
+    needs; `there` is what the database server has, where that was just seen. Raises UpgradeFailed."""
+    there = there or _found(target)
     if there.snapshot and not there.database:
         _give_back(target)  # a restore that was killed half-way
         there = _found(target)
@@ -91,9 +92,9 @@ def stopped(target: Target, known: Inventory) -> str:
     return scaling.stop(target, workloads)
 
 
-def finish(target: Target, job: Json) -> None:
-    """Everything answers on the new runtime: the copy and the Job are not needed any more."""
-    if _found(target).snapshot is None:
+def finish(target: Target, job: Json, there: databases.Leftovers | None) -> None:
+    """Everything answers on the new runtime: the copy and the Job are not needed any more. `there` as in `step`."""
+    if (there or _found(target)).snapshot is None:
         return
     jobs.forget(target.api, job, jobs.look(target.api, job))
     snapshots.drop(target.admin_url, target.ref.release_name, target.ref.deployment_id)

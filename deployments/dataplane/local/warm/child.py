@@ -1,5 +1,6 @@
 """The forked child, from the fork until it is the program: nothing of another Deployment, everything of its own."""
 
+import gc
 import json
 import os
 import runpy
@@ -66,6 +67,7 @@ class Child:
         argv, environment = spec["argv"], spec["env"]
         if os.path.realpath(os.path.dirname(argv[0])) != os.path.realpath(os.path.dirname(sys.executable)):
             raise Cold("the warm parent is of another runtime")
+        _keep_memory_shared()
         os.umask(0o077)
         os.chdir(spec["cwd"])
         before, coerced = names.started_with(), dict(os.environ)
@@ -138,3 +140,10 @@ def run(spec: Mapping[str, Any]) -> NoReturn:
         sys.argv[:] = argv[1:]
         runpy.run_path(argv[1], run_name="__main__")
     sys.exit(0)
+
+
+def _keep_memory_shared() -> None:
+    """Airflow's executors freeze all objects before they fork and unfreeze all of them afterwards, the parent's too.
+    The collector's next round would then write to each of those, and the kernel would copy their pages for this
+    process alone. So what is frozen stays frozen."""
+    setattr(gc, "unfreeze", lambda: None)  # noqa: B010 - a function of a module is not assigned to by name

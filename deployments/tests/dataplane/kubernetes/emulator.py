@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.rbac import rules
+from deployments.tests.dataplane.kubernetes import proxied
 from deployments.tests.dataplane.kubernetes.pki import Authority
 from deployments.tests.dataplane.kubernetes.selecting import selected
 from deployments.tests.dataplane.kubernetes.store import Json, Place, Refusal, Store
@@ -68,6 +69,7 @@ class Emulator:
         self.scripts: list[Script] = []
         self.calls: list[tuple[float, str]] = []  # (monotonic, "METHOD path?query")
         self.logs: dict[tuple[str, str, bool], str] = {}  # (namespace, pod, previous) -> text with timestamps
+        self.programs: dict[tuple[str, str], str] = {}  # (namespace, service) -> where its pods would answer
         self.denied: set[str] = set()  # "verb resource" that access reviews deny
         self.keda = False
         self.ended = threading.Event()
@@ -191,6 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if self.headers.get("Authorization") not in (f"Bearer {TOKEN}", f"Bearer {CONSOLE_TOKEN}"):
                 raise Refusal(401, "Unauthorized", "Unauthorized")
+            if passing := proxied.ROUTE.match(unquote(parts.path)):
+                self._send(*self._passed_on(passing, parts.query))
+                return
             status, body = self._route(unquote(parts.path), dict(parse_qsl(parts.query)), raw)
         except Refusal as refusal:
             status, body = refusal.status, refusal.body
@@ -229,6 +234,11 @@ class _Handler(BaseHTTPRequestHandler):
             )
         return self._object(place, query, raw, found["sub"] or "")
 
+    def _passed_on(self, found: re.Match[str], query: str) -> tuple[int, str, dict[str, str]]:
+        self._authorize(Place("v1", "services", found["namespace"], found["service"]), "proxy", {})
+        emulator = self.server.emulator
+        return proxied.passed_on(emulator.store, emulator.programs, found, query, dict(self.headers))
+
     def _authorize(self, place: Place, sub: str, query: dict[str, str]) -> None:
         """The console's account may do what the list of its rights says."""
         if self.headers["Authorization"] != f"Bearer {CONSOLE_TOKEN}":
@@ -238,7 +248,7 @@ class _Handler(BaseHTTPRequestHandler):
             verb = "watch" if "watch" in query else "list"
         group = place.api.rpartition("/")[0]
         resource = f"{place.plural}/{sub}" if sub else place.plural
-        if not rules.allowed(group, resource, verb):
+        if not rules.allowed(group, resource, verb, place.name):
             raise Refusal(403, "Forbidden", f"User cannot {verb} resource {resource} in API group {group}")
 
     def _object(self, place: Place, query: dict[str, str], raw: bytes, sub: str) -> tuple[int, Json]:

@@ -2,9 +2,14 @@
 
 import os
 import secrets
+import socket
+from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 import psycopg
 import pytest
@@ -18,6 +23,7 @@ from deployments.dataplane.kubernetes.api.credentials import parse
 from deployments.dataplane.kubernetes.api.transport import connection_to
 from deployments.dataplane.kubernetes.driver import KEDA_PATH, STORAGE_PATH, KubernetesDriver
 from deployments.dataplane.postgres import databases
+from deployments.tests.code import served
 from deployments.tests.dataplane.contract import NEWER, OLDER, Case, converge, new_case
 from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.dataplane.kubernetes.kubelet import Kubelet
@@ -63,7 +69,10 @@ class KubernetesHarness:
             self.credentials = with_shipped_rights(self.api(), self.credentials)
             self.kubelet.node = Node()
             self.kubelet.log = self.kubelet.node.log
+            self.kubelet.addresses[names.CODE_SERVER] = own_address()
         self._running: Case | None = None
+        self._servers: dict[str, served.Running] = {}
+        self._closing = ExitStack()
         drop_templates()  # a real Airflow's, from tests of this machine in the same process
 
     def config(self, **more: str) -> ClusterConfig:
@@ -115,6 +124,30 @@ class KubernetesHarness:
     def failing_migration(self, case: Case) -> AbstractContextManager[None]:
         return self.kubelet.failing_migration(self.namespace(case))
 
+    def write_task_log(self, case: Case, path: str, text: str) -> None:
+        """By way of the code server, as a task's pod does."""
+        server = self.code_server(case)
+        body = text.encode()
+        url = f"{server.address}/logs/{quote(path)}?from=0"
+        headers = {"Authorization": f"Bearer {served.TOKEN}"}
+        with urlopen(Request(url, body, headers, method="PUT"), timeout=10) as answer:
+            assert answer.status == 200
+
+    def code_server(self, case: Case) -> served.Running:
+        """The real program, as a process of this machine, behind the Service of that Deployment."""
+        namespace = self.namespace(case)
+        if namespace not in self._servers:
+            secret = self.api().get(path_of("v1", "Secret", namespace, names.LOG_READER))
+            token = b64decode(secret["data"]["token"]).decode()
+            folder = Path(self._closing.enter_context(TemporaryDirectory()))
+            # A real API server asks the address of the pod, which is this machine's, at the port of its container.
+            more = {} if self.emulator else {"AIRDECK_CODE_HOST": "", "AIRDECK_LOG_READER_PORT": "8091"}
+            running = served.code_server(served.NOWHERE, folder / "cache", reader_token=token, more=more)
+            self._servers[namespace] = self._closing.enter_context(running)
+            if self.emulator:
+                self.emulator.programs[namespace, names.CODE_SERVER] = self._servers[namespace].reader
+        return self._servers[namespace]
+
     def remember(self, case: Case) -> None:
         with self._inside(case) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
@@ -125,6 +158,7 @@ class KubernetesHarness:
 
     def close(self) -> None:
         """Leave nothing in the cluster, nor of its templates in Postgres."""
+        self._closing.close()
         api = self.api()
         if self.kubelet.node:
             self.kubelet.node.close(api)
@@ -139,6 +173,16 @@ class KubernetesHarness:
     def _log(self, namespace: str, pod: str, text: str) -> None:
         logs, key = self.emulator.logs, (namespace, pod, False)
         logs[key] = logs.get(key, "") + stamped(text)
+
+
+def own_address() -> str:
+    """Of this machine, not on loopback: where a real API server finds what plays a pod. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(("192.0.2.1", 9))
+        except OSError:
+            return ""
+        return str(asked.getsockname()[0])
 
 
 def drop_templates() -> None:

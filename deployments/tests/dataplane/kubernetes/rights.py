@@ -1,4 +1,4 @@
-"""What docs/kubernetes.md has an operator apply first: the console's account and its rights."""
+"""What docs/kubernetes.md has an operator apply first: the console's account and its rights. And signing in as it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,15 @@ def with_shipped_rights(api: Api, credentials: Credentials) -> Credentials:
         meta = document["metadata"]
         path = path_of(document["apiVersion"], document["kind"], meta.get("namespace", ""), meta["name"])
         api.apply(path, document, "tests")
+    return account(api, credentials, "airdeck", "airdeck")
+
+
+def account(api: Api, credentials: Credentials, namespace: str, name: str) -> Credentials:
+    """As that ServiceAccount, by a token of it."""
     request = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
         "spec": {"expirationSeconds": TOKEN_SECONDS},
     }
-    answer = api.create(path_of("v1", "ServiceAccount", "airdeck", "airdeck") + "/token", request, "a token")
+    answer = api.create(path_of("v1", "ServiceAccount", namespace, name) + "/token", request, "a token")
     return replace(credentials, token=answer["status"]["token"], client_pem="")

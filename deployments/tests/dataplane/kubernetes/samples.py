@@ -34,6 +34,14 @@ SECRETS = Secrets(
     variables={"TOKEN": "marked-secret-variable", "MULTI": "marked-line one\nmarked-line two $(POD_IP)"},
 )
 REGISTRY = json.dumps({"auths": {"mirror.example": {"auth": "bWFya2VkLXJlZ2lzdHJ5"}}})
+BUCKET = json.dumps(
+    {
+        "url": "https://s3.example.com/airdeck/logs",
+        "region": "eu-central-1",
+        "access_key": "marked-access-key",
+        "secret_key": "marked-bucket-key",
+    }
+)
 RICH = {  # a cluster in which everything is set
     "kubeconfig": "not ours to read",
     "ingress_domain": "airflow.example.com",
@@ -44,6 +52,7 @@ RICH = {  # a cluster in which everything is set
     "namespace_prefix": "team-a-",
     "image_prefix": "mirror.example/hub",
     "image_pull_secret": REGISTRY,
+    "log_bucket": BUCKET,
     "keda": "true",
     "database_cidrs": "10.9.0.0/24",
     "api_cidrs": "172.20.0.1/32",

@@ -1,5 +1,7 @@
 """What an operator may say about a cluster, and what things are called in it."""
 
+import json
+
 import pytest
 
 from deployments.dataplane.contract import Ref
@@ -25,6 +27,10 @@ def test_everything_said_is_read():
     assert settings.pull_secret_name == names.REGISTRY
 
 
+def bucket(**changes: object) -> str:
+    return json.dumps({**json.loads(samples.BUCKET), **changes})
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
@@ -40,6 +46,17 @@ def test_everything_said_is_read():
         ("image_pull_secret", '{"no": "auths"}', "dockerconfigjson"),
         ("image_pull_secret", "{not json", "dockerconfigjson"),
         ("image_pull_secret", "Not A Name", "dockerconfigjson"),
+        ("log_bucket", "{not json", "JSON object"),
+        ("log_bucket", '"x"', "JSON object"),
+        ("log_bucket", '{"url": "https://s3.example/b"}', "JSON object"),
+        ("log_bucket", bucket(secret_key=3), "JSON object"),
+        ("log_bucket", bucket(more="x"), "JSON object"),
+        ("log_bucket", bucket(url="s3://b"), "https://HOST/BUCKET"),
+        ("log_bucket", bucket(url="https://s3.example/"), "https://HOST/BUCKET"),
+        ("log_bucket", bucket(url="https://a:b@s3.example/b"), "https://HOST/BUCKET"),
+        ("log_bucket", bucket(url="https://s3.example/b?x=y"), "https://HOST/BUCKET"),
+        ("log_bucket", bucket(url="https://s3.example:99999/b"), "https://HOST/BUCKET"),
+        ("log_bucket", bucket(secret_key="a\nb"), "printable"),
         ("redis_image", "redis latest", "image"),
         ("worker_grace", "90000", "0 to 86400"),
         ("worker_grace", "-1", "whole number"),
@@ -59,6 +76,35 @@ def test_a_pull_secret_is_never_repeated_in_what_is_said_about_it():
         ClusterSettings.of({"image_pull_secret": '{"auth": "c2VjcmV0"}'})
     assert "c2VjcmV0" not in str(caught.value)
     assert "bWFya2VkLXJlZ2lzdHJ5" not in repr(ClusterSettings.of(samples.RICH))
+
+
+def test_the_keys_of_a_bucket_are_never_repeated():
+    with pytest.raises(ValueError, match="HOST") as caught:
+        ClusterSettings.of({"log_bucket": bucket(url="ftp://x")})
+    assert "marked" not in str(caught.value)
+    settings = ClusterSettings.of(samples.RICH)
+    assert "marked-bucket-key" not in repr((settings, settings.log_bucket))
+
+
+def test_each_deployment_has_a_place_of_its_own_in_the_bucket():
+    found = samples.lasting(samples.inputs())
+    (server,) = found["Deployment", names.CODE_SERVER]["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each for each in server["env"]}
+    place = environment["AIRDECK_LOG_BUCKET_URL"]["value"]
+    assert place == "https://s3.example.com/airdeck/logs/calm-orbit-0012"
+    for key in ("access_key", "secret_key"):
+        reference = {"secretKeyRef": {"name": names.LOG_BUCKET, "key": key}}
+        assert environment[f"AIRDECK_LOG_BUCKET_{key.upper()}"]["valueFrom"] == reference
+    others = [key for key, each in found.items() if names.LOG_BUCKET in json.dumps(each)]
+    assert others == [
+        ("Secret", names.LOG_BUCKET),
+        ("Deployment", names.CODE_SERVER),
+    ]  # no pod with code of people
+    out = found["NetworkPolicy", names.CODE_SERVER]["spec"]["egress"]
+    assert {"ports": [{"protocol": "TCP", "port": 443}]} in out
+    bare = samples.lasting(samples.inputs(settings={}))
+    assert ("Secret", names.LOG_BUCKET) not in bare
+    assert "LOG_BUCKET" not in json.dumps(bare["Deployment", names.CODE_SERVER])
 
 
 @pytest.mark.parametrize(

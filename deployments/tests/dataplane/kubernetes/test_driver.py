@@ -239,8 +239,8 @@ def test_logs_of_tasks_get_a_volume_where_the_cluster_has_a_default_class_and_pa
     case = harness.running()
     claim = ("v1", "PersistentVolumeClaim", names.TASK_LOGS)
     assert get(harness, case, claim)["spec"]["resources"]["requests"] == {"storage": "10Gi"}
-    kept = "in the Airflow UI; kept for 30 days, at most 10 GiB"
+    kept = "Kept for 30 days, 10 GiB at most; the oldest go first"
     assert harness.bare_driver().details(case.ref)["Task logs"] == kept
     without = harness.bare_driver(task_logs_gib="0")
-    lost = "kept for 30 days, at most 1 GiB, and lost when the code server moves"
+    lost = "Kept for 30 days, 1 GiB at most; the oldest go first, and all are lost when the code server moves"
     assert lost in without.details(case.ref)["Task logs"]

@@ -141,6 +141,20 @@ def test_a_template_that_cannot_be_migrated_says_why_and_is_tried_again(harness,
     assert not left & {"jobs", "secrets"}
 
 
+def left_of_jobs(harness) -> set[str]:
+    namespace = names.template_namespace(harness.prefix)
+    there = {p.plural for p in harness.emulator.store.objects if p.namespace == namespace}
+    return there & {"jobs", "secrets"}
+
+
+def drafts() -> list:
+    """The half-made template of 3.9-1."""
+    with psycopg.connect(ADMIN, autocommit=True) as admin:
+        return admin.execute(
+            "SELECT datname FROM pg_database WHERE datname = 'airdeck_template_3_9_1_new'"
+        ).fetchall()
+
+
 def test_an_image_that_cannot_be_pulled_is_named_can_be_corrected_and_leaves_nothing(
     harness, cases, monkeypatch
 ) -> None:
@@ -153,24 +167,11 @@ def test_an_image_that_cannot_be_pulled_is_named_can_be_corrected_and_leaves_not
         harness.kubelet.play()
         return harness.new_driver().apply(case.ref, case.release, case.secrets, case.workers).sentence
 
-    def left() -> set[str]:
-        namespace = names.template_namespace(harness.prefix)
-        return {p.plural for p in harness.emulator.store.objects if p.namespace == namespace} & {
-            "jobs",
-            "secrets",
-        }
-
-    def drafts() -> list:
-        with psycopg.connect(ADMIN, autocommit=True) as admin:
-            return admin.execute(
-                "SELECT datname FROM pg_database WHERE datname = 'airdeck_template_3_9_1_new'"
-            ).fetchall()
-
     deadline = time.monotonic() + 20
     while "can't pull example.org/no:such" not in (sentence := message()):
         assert time.monotonic() < deadline, sentence
         time.sleep(0.2)
-    assert left() == {"jobs", "secrets"}
+    assert left_of_jobs(harness) == {"jobs", "secrets"}
     assert drafts() != []
     for _ in range(8):  # whichever word Kubernetes has for it just now
         time.sleep(0.3)
@@ -178,7 +179,7 @@ def test_an_image_that_cannot_be_pulled_is_named_can_be_corrected_and_leaves_not
 
     # Given up: nothing stays, whoever would never come back for it.
     remove(harness, case)
-    assert left() == set()
+    assert left_of_jobs(harness) == set()
     assert drafts() == []
 
     # Corrected: another image is another Job, and the one before goes.
@@ -192,7 +193,7 @@ def test_an_image_that_cannot_be_pulled_is_named_can_be_corrected_and_leaves_not
         again, release=replace(again.release, runtime=replace(runtime, image="example.org/is:there"))
     )
     converge(harness, good)
-    assert left() == set()
+    assert left_of_jobs(harness) == set()
     remove(harness, cases.pop())
     drop_template(ADMIN, "3.9-1")
 

@@ -1,28 +1,25 @@
 """The manifests against a real API server, when KUBECONFIG_TEST names a kubeconfig: every object is taken without
 a warning, a second apply changes nothing, and every pod is admitted under the restricted standard and its quota."""
 
-import json
 import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from deployments.dataplane.kubernetes.api import credentials
-from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, FIELD_MANAGER, path_of
-from deployments.dataplane.kubernetes.api.transport import Connection, Request
+from deployments.dataplane.kubernetes.api.client import FIELD_MANAGER, path_of
+from deployments.dataplane.kubernetes.api.transport import Connection
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.driver import KEDA_PATH
-from deployments.dataplane.kubernetes.manifests import Inputs, Manifest
+from deployments.dataplane.kubernetes.manifests import Inputs
 from deployments.domain.states import Executor
-from deployments.tests.dataplane.kubernetes import samples
+from deployments.tests.dataplane.kubernetes import samples, strict
 
 REAL = os.environ.get("KUBECONFIG_TEST", "")
 pytestmark = pytest.mark.skipif(not REAL, reason="KUBECONFIG_TEST names no kubeconfig of a real API server")
-APPLY, WHOLE = "application/apply-patch+yaml", "application/json"
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +35,13 @@ def prefix(cluster) -> Iterator[str]:
     prefix = f"t{secrets.token_hex(4)}-"
     yield prefix
     for each in ("calm-orbit-0012", "airdeck-templates"):
-        _send(cluster, "DELETE", path_of("v1", "Namespace", "", prefix + each))
+        strict.send(cluster, "DELETE", path_of("v1", "Namespace", "", prefix + each))
 
 
 @pytest.fixture
 def keda(cluster) -> str:
     """The setting: "true" where the cluster has KEDA, so that its kinds are sent as well."""
-    return "true" if _send(cluster, "GET", KEDA_PATH)[0] == 200 else ""
+    return "true" if strict.send(cluster, "GET", KEDA_PATH)[0] == 200 else ""
 
 
 @pytest.mark.parametrize("shape", samples.SHAPES)
@@ -54,13 +51,11 @@ def test_every_object_is_taken_without_a_warning_and_a_second_apply_changes_noth
 ):
     asked = _asked(executor, shape, prefix, keda)
     objects = samples.documents(asked)
-    first = [_apply(cluster, each) for each in objects]
-    again = [_apply(cluster, each) for each in objects]
+    first = [strict.apply(cluster, each, FIELD_MANAGER) for each in objects]
+    again = [strict.apply(cluster, each, FIELD_MANAGER) for each in objects]
     assert len(first) > 25
     for before, after in zip(first, again, strict=True):
-        # Controllers may write a status meanwhile; the generation counts what we state.
-        assert before["metadata"].get("generation") == after["metadata"].get("generation")
-        assert _ours(before) == _ours(after)
+        assert strict.unchanged(before, after, FIELD_MANAGER), before["kind"]
 
 
 @pytest.mark.parametrize("executor", Executor)
@@ -70,7 +65,7 @@ def test_every_pod_is_admitted_under_the_restricted_standard_and_the_quota(clust
     for each in objects[: next(n for n, o in enumerate(objects) if o["kind"] == "Job")]:
         if each["kind"] == "Namespace":
             each["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "restricted"
-        _apply(cluster, each)
+        strict.apply(cluster, each, FIELD_MANAGER)
     path = path_of("v1", "Pod", asked.namespace)
     seen = 0
     for pod, labels, spec in samples.pods(objects):
@@ -80,7 +75,7 @@ def test_every_pod_is_admitted_under_the_restricted_standard_and_the_quota(clust
             "metadata": {"generateName": "dry-", "labels": labels},
             "spec": spec,
         }
-        status, found, warnings = _send(cluster, "POST", path, body, dryRun="All")
+        status, found, warnings = strict.send(cluster, "POST", path, body, dryRun="All")
         assert (status, warnings) == (201, ""), (pod, found.get("message"))
         seen += 1
     assert seen >= 5
@@ -88,36 +83,10 @@ def test_every_pod_is_admitted_under_the_restricted_standard_and_the_quota(clust
 
 def test_the_namespace_of_template_databases_is_taken_too(cluster, prefix):
     for each in samples.templates(_asked(Executor.CELERY, "smallest", prefix, "")):
-        _apply(cluster, each)
+        strict.apply(cluster, each, FIELD_MANAGER)
 
 
 def _asked(executor: Executor, shape: str, prefix: str, keda: str) -> Inputs:
     asked = samples.inputs(executor, shape)
     settings = ClusterSettings.of({**samples.RICH, "namespace_prefix": prefix, "keda": keda})
     return replace(asked, settings=settings)
-
-
-def _apply(cluster: Connection, manifest: Manifest) -> Manifest:
-    kind, meta = manifest["kind"], manifest["metadata"]
-    namespace = "" if kind in CLUSTER_KINDS else meta["namespace"]
-    path = path_of(manifest["apiVersion"], kind, namespace, meta["name"])
-    query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
-    status, found, warnings = _send(cluster, "PATCH", path, manifest, APPLY, **query)
-    assert (status, warnings) in ((200, ""), (201, "")), (kind, meta["name"], found.get("message"), warnings)
-    return found
-
-
-def _send(
-    cluster: Connection, method: str, path: str, body: Any = None, kind: str = WHOLE, **query: str
-) -> tuple[int, Manifest, str]:
-    sent = json.dumps(body) if kind == APPLY else body  # the client writes plain JSON itself
-    response = cluster.send(Request(method, path, "it", query, sent, kind), 15.0)
-    try:
-        return response.status, json.loads(response.read()), response.headers.get("Warning", "")
-    finally:
-        response.release_conn()
-
-
-def _ours(found: Manifest) -> list[Any]:
-    managed = found["metadata"]["managedFields"]
-    return [each["fieldsV1"] for each in managed if each["manager"] == FIELD_MANAGER]

@@ -99,6 +99,27 @@ def test_the_ui_is_open_to_the_ingress_controllers_namespace_or_to_none():
 
 
 @pytest.mark.parametrize(
+    ("named", "sources"),
+    [
+        ({}, None),  # where the Kubernetes API is is not known: a token of its own guards the port
+        (
+            {"api_cidrs": "172.20.0.1/32"},
+            [
+                {"ipBlock": {"cidr": "172.20.0.1/32"}},
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}},
+            ],
+        ),
+    ],
+)
+def test_the_kubernetes_api_reaches_the_port_of_logs_and_no_other_of_the_code_server(named, sources):
+    found = samples.lasting(samples.inputs(settings=named))["NetworkPolicy", names.CODE_SERVER]
+    rules = {rule["ports"][0]["port"]: rule.get("from") for rule in found["spec"]["ingress"]}
+    assert rules.pop(8091) == sources
+    assert list(rules) == [8090]
+    assert all("podSelector" in peer for peer in rules[8090])
+
+
+@pytest.mark.parametrize(
     ("host", "message", "blocks"),
     [
         ("10.9.0.5", {}, ["10.9.0.5/32"]),

@@ -104,6 +104,22 @@ def kubelet(world) -> Iterator[threading.Event]:
     thread.join(10)
 
 
+def a_pod_that_is_not_ready_makes_the_row_unhealthy(world, namespace, scheduler, row, kubelet) -> None:
+    """The row follows without being looked for."""
+    label = f"{names.LABEL_COMPONENT}=scheduler"
+    (pod,) = world.api().items(path_of("v1", "Pod", namespace), "pods", labelSelector=label)
+    unready = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    path = path_of("v1", "Pod", namespace, pod["metadata"]["name"]) + "/status"
+    world.api().merge(path, unready, "it", "kubelet")
+    if world.emulator:  # which has no controllers while the kubelet is still
+        none = {"status": {"readyReplicas": 0, "availableReplicas": 0}}
+        world.api().merge(f"{scheduler}/status", none, "it", "kube-controller-manager")
+    eventually(lambda: row().status == Status.UNHEALTHY, 10)
+    world.api().merge(path, {"status": {"conditions": pod["status"]["conditions"]}}, "it", "kubelet")
+    kubelet.clear()
+    eventually(lambda: row().status == Status.HEALTHY)
+
+
 def test_the_cluster_tells_and_the_row_follows(
     workspace, alice, there, choices, running, kubelet, world, monkeypatch
 ):
@@ -131,19 +147,7 @@ def test_the_cluster_tells_and_the_row_follows(
         calls = [call for at, call in world.emulator.calls if at > began]
         assert [c for c in calls if "watch=true" not in c and "/version" not in c] == []
 
-    # A pod is no longer ready: the row follows, without being looked for.
-    label = f"{names.LABEL_COMPONENT}=scheduler"
-    (pod,) = world.api().items(path_of("v1", "Pod", namespace), "pods", labelSelector=label)
-    unready = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
-    path = path_of("v1", "Pod", namespace, pod["metadata"]["name"]) + "/status"
-    world.api().merge(path, unready, "it", "kubelet")
-    if world.emulator:  # which has no controllers while the kubelet is still
-        none = {"status": {"readyReplicas": 0, "availableReplicas": 0}}
-        world.api().merge(f"{scheduler}/status", none, "it", "kube-controller-manager")
-    eventually(lambda: row().status == Status.UNHEALTHY, 10)
-    world.api().merge(path, {"status": {"conditions": pod["status"]["conditions"]}}, "it", "kubelet")
-    kubelet.clear()
-    eventually(lambda: row().status == Status.HEALTHY)
+    a_pod_that_is_not_ready_makes_the_row_unhealthy(world, namespace, scheduler, row, kubelet)
 
     # Somebody edits: it is put back, and told.
     world.api().merge(scheduler, {"spec": {"replicas": 0}}, "it", "kubectl-edit")

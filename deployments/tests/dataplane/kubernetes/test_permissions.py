@@ -24,6 +24,7 @@ NOUN = re.compile(
     r"^/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)(?:/namespaces/(?P<namespace>[^/]+)(?=/[^/]+))?"
     r"/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?$"
 )
+PASSED_ON = re.compile(r"/proxy/.*")
 FREE = {"selfsubjectaccessreviews"}  # everybody may ask for their own rights
 # The server name makes these credentials others than the test's own, so that the two have a connection each.
 OURS = {"tls_server_name": "127.0.0.1"}
@@ -33,7 +34,7 @@ type Use = tuple[str, str, str]  # API group, resource, verb
 
 def uses(method: str, path: str, query: dict[str, str], status: int) -> set[Use]:
     """The rights that a request took, as the API server reckons."""
-    found = NOUN.match(urlsplit(path).path)
+    found = NOUN.match(PASSED_ON.sub("/proxy", urlsplit(path).path))
     if not found or found["resource"] in FREE:
         return set()
     resource = found["resource"] + (f"/{found['sub']}" if found["sub"] else "")
@@ -103,6 +104,8 @@ def _create_scale_and_ask(watched: Watched, case: Case, seen: set[Use]) -> None:
     driver = watched.new_driver()
     driver.logs(case.ref, "scheduler")
     driver.inspect(case.ref, "scheduler")
+    watched.harness.code_server(case)
+    driver.task_logs(case.ref)
     driver.fingerprint([case.ref])
     driver.reading(case.ref, None)
     watcher = driver.watcher(lambda: True)

@@ -159,6 +159,11 @@ class LocalHarness:
         with table_in_the_way(case, config().database_url):
             yield
 
+    def write_task_log(self, case: Case, path: str, text: str) -> None:
+        place = STATE.deployment(case.ref.release_name) / "logs" / "tasks" / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
     def remember(self, case: Case) -> None:
         """A connection, and a run of a DAG that Airflow ran."""
         execute(case, REMEMBER)

@@ -119,6 +119,22 @@ def clear(release: str) -> None:
     shutil.rmtree(STATE.sockets(release), ignore_errors=True)
 
 
+def _folders(ours: Path, theirs: Path) -> list[str]:
+    console = (STATE.root, STATE.keys, STATE.run_dir, STATE.groups, STATE.warm, STATE.deployments)
+    names = ("", "home", "dags", "code", "logs", "secrets", "tmp", "config")
+    return [
+        *map(str, console),
+        *(str(ours / name) for name in ("specs", "upgrade")),
+        *(str(theirs / name) for name in names),
+        str(STATE.sockets(THEIRS)),
+    ]
+
+
+def _files(ours: Path) -> list[str]:
+    names = ("logs/canary.log", "specs/canary.json", "config/airdeck_bundle.py", "secrets/redis.conf")
+    return [*(str(ours / name) for name in names), str(STATE.keys / "secret_key")]
+
+
 def targets(
     ours: Path, way: Isolation, *, pids: list[int], ports: list[int], warm: list[dict], **more
 ) -> dict:
@@ -137,27 +153,8 @@ def targets(
             ),
             *(str(theirs / name) for name in SECRETS),
         ],
-        "folders": [
-            *map(str, (STATE.root, STATE.keys, STATE.run_dir, STATE.groups, STATE.warm, STATE.deployments)),
-            *(str(ours / name) for name in ("specs", "upgrade")),
-            *(
-                str(theirs / name)
-                for name in ("", "home", "dags", "code", "logs", "secrets", "tmp", "config")
-            ),
-            str(STATE.sockets(THEIRS)),
-        ],
-        "files": [
-            *(
-                str(ours / name)
-                for name in (
-                    "logs/canary.log",
-                    "specs/canary.json",
-                    "config/airdeck_bundle.py",
-                    "secrets/redis.conf",
-                )
-            ),
-            str(STATE.keys / "secret_key"),
-        ],
+        "folders": _folders(ours, theirs),
+        "files": _files(ours),
         "pids": [int(STATE.supervisor_pid.read_text()), os.getpid(), *pids],
         "homes": ["/root", *map(str, Path("/home").glob("*"))]
         if way.landlock

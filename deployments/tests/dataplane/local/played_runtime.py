@@ -63,10 +63,11 @@ EARLY = conf.get("core", "early", "nothing")
 LIMIT = os.environ.get("EARLY_LIMIT")
 """,
     "airflow/__main__.py": """
-import json, multiprocessing.process, os, random, sys, threading, time
+import gc, json, multiprocessing.process, os, random, sys, threading, time
 from airflow import configuration, settings
 from airflow.utils import cli
 what = sys.argv[1]
+gc.unfreeze()  # as Airflow's executors do
 print("said by", what, flush=True)
 if what == "report":
     print(json.dumps({
@@ -77,6 +78,7 @@ if what == "report":
         "early": cli.EARLY, "made_in": configuration.conf.made_in, "secret": configuration.SECRET_KEY,
         "drawn": [multiprocessing.process.current_process().authkey.hex(), random.random()],
         "ours": [name for name in sys.modules if name.startswith("deployments")], "umask": os.umask(0o077),
+        "frozen": gc.get_freeze_count(),
     }), flush=True)
     time.sleep(1000)
 elif what == "sleep":

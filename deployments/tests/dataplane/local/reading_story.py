@@ -64,7 +64,14 @@ def story(harness: LocalHarness, case: Case, succeeded: str) -> None:
         until(all_is_so, seconds=120)
     except AssertionError:
         raise AssertionError(seen) from None
-    found = seen[0]
+    assert_all_is_read(seen[0], succeeded)
+    for name in FILES:
+        (folder / f"{name}.py").unlink()
+    execute(case, DONE)
+
+
+def assert_all_is_read(found: Reading, succeeded: str) -> None:
+    """What the DAGs of the story must show."""
     assert {"failing", "lost", "daily", succeeded} <= set(found.dags)
     assert "broken" not in found.dags
     good, bad, daily = (dag_of(name, found.dags[name]) for name in (succeeded, "failing", "daily"))
@@ -90,9 +97,6 @@ def story(harness: LocalHarness, case: Case, succeeded: str) -> None:
     assert found.usage.cores is not None
     assert 0 < found.usage.cores < 64
     assert 100 * 2**20 < (found.usage.memory_bytes or 0) < 8 * 2**30
-    for name in FILES:
-        (folder / f"{name}.py").unlink()
-    execute(case, DONE)
 
 
 def read(harness: LocalHarness, ref: Ref, since: Since | None) -> Reading:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from deployments.dataplane import task_log_files, task_log_lines
+from deployments.dataplane.contract import LOG_BEGINNING, TaskLogGone
 from deployments.dataplane.local import task_logs
 from deployments.dataplane.local.task_logs import DAY, Keeping, keep
 
@@ -101,3 +103,60 @@ def test_a_folder_that_becomes_a_link_while_it_is_walked_leads_to_nobody_else_s_
     assert keep(logs, Keeping()) == 1
     assert theirs.exists()
     assert not list((logs / "tasks" / "away").iterdir())
+
+
+def test_no_link_leads_out_of_the_logs(tmp_path) -> None:
+    """Tasks write into these folders."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("secret\n")
+    tasks = tmp_path / "logs" / "tasks"
+    (tasks / "dag_id=a").mkdir(parents=True)
+    (tasks / "dag_id=a" / "attempt=1.log").symlink_to(secret / "key")
+    (tasks / "dag_id=b").symlink_to(secret)
+    os.mkfifo(tasks / "dag_id=a" / "pipe.log")
+    (tasks / "dag_id=a" / "fine.log").write_text("fine\n")
+    found = task_logs.listed(tmp_path / "logs", "", 10)
+    assert [each.path for each in found.logs] == ["dag_id=a/fine.log"]
+    for path in ("dag_id=a/attempt=1.log", "dag_id=b/key", "dag_id=a/pipe.log", "dag_id=a"):
+        with pytest.raises(TaskLogGone):
+            task_logs.read(tmp_path / "logs", path, lines=10, after="")
+
+
+def test_a_line_that_is_being_written_is_waited_for_and_one_that_stays_so_is_shown(tmp_path) -> None:
+    place = tmp_path / "logs" / "tasks" / "a.log"
+    place.parent.mkdir(parents=True)
+    place.write_text("whole\nhal")
+    tail = task_logs.read(tmp_path / "logs", "a.log", lines=10, after="")
+    assert [line.text for line in tail.lines] == ["whole"]
+    with place.open("a") as file:
+        file.write("f\n")
+    more = task_logs.read(tmp_path / "logs", "a.log", lines=10, after=tail.cursor)
+    assert [line.text for line in more.lines] == ["half"]
+    with place.open("a") as file:
+        file.write("killed he")
+    os.utime(place, (time.time() - 5,) * 2)
+    last = task_logs.read(tmp_path / "logs", "a.log", lines=10, after=more.cursor)
+    assert [line.text for line in last.lines] == ["killed he"]
+
+
+def test_a_log_of_one_endless_line_is_read_in_parts(tmp_path) -> None:
+    place = tmp_path / "logs" / "tasks" / "a.log"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"x" * (3 * task_log_lines.PART_BYTES) + b"\nend\n")
+    seen, cursor = [], LOG_BEGINNING
+    while (tail := task_logs.read(tmp_path / "logs", "a.log", lines=10, after=cursor)).lines:
+        seen, cursor = seen + [line.text[:3] for line in tail.lines], tail.cursor
+    assert seen[-1] == "end"
+    assert set(seen[:-1]) == {"xxx"}
+
+
+def test_a_list_that_takes_too_long_says_that_it_is_not_whole(tmp_path) -> None:
+    for number in range(30):
+        place = tmp_path / f"dag_id={number}" / "attempt=1.log"
+        place.parent.mkdir()
+        place.write_text("x")
+    found, whole = task_log_files.listed(tmp_path, "", 100, seconds=-1.0)
+    assert (len(found) < 30, whole) == (True, False)
+    assert task_log_files.listed(tmp_path, "", 100)[1] is True
+    assert task_log_files.listed(tmp_path / "none", "", 100) == ((), True)

@@ -48,7 +48,7 @@ def test_a_program_started_warm_is_what_a_cold_one_is(machine) -> None:
     warm = machine.reported("scheduler-2", machine.spec("report"))
     assert "started cold" not in machine.log("scheduler-2")
     assert warm["made_in"] == warm["pid"], "its configuration is its own"
-    own = ("pid", "group", "made_in", "secret", "drawn")
+    own = ("pid", "group", "made_in", "secret", "drawn", "frozen")
     assert {k: v for k, v in warm.items() if k not in own} == {k: v for k, v in cold.items() if k not in own}
     another = machine.reported("scheduler-3", machine.spec("report"))
     assert warm["secret"] != another["secret"]
@@ -65,6 +65,13 @@ def test_a_program_started_warm_is_what_a_cold_one_is(machine) -> None:
         assert info.pid in {process.pid for process in tagged(machine.state.root, RELEASE)}
         assert not machine.processes.changed(name, info, machine.spec("report"))
         assert last_digest(machine.processes.spec_file(name)) == machine.spec("report").digest
+
+
+def test_what_the_parent_froze_stays_out_of_the_collectors_way(machine) -> None:
+    """Or its pages would not stay shared."""
+    machine.parent()
+    said = machine.reported("scheduler-1", machine.spec("report"))
+    assert said["frozen"] > 1000
 
 
 def test_its_exit_status_reaches_supervisord_which_starts_it_again_and_counts(machine) -> None:

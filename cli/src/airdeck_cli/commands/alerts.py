@@ -1,0 +1,175 @@
+"""airdeck alert list, silence; alert rule list, set, delete; alert channel list."""
+
+from typing import Any
+
+import click
+
+from airdeck_cli.client import Client
+from airdeck_cli.errors import USAGE, CliError
+from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_of, workspace_option
+from airdeck_cli.output import confirm, moment, output_option, print_table, show
+from airdeck_cli.session import Globals
+
+HOURS = ("1", "4", "24", "168", "0")
+
+
+def place_options(function: Command) -> Command:
+    """Of one Deployment, else of the Workspace."""
+    function = workspace_option(function)
+    return which_deployment("Of this Deployment alone: its release name or its name.")(function)
+
+
+def _place(client: Client, workspace: str, deployment: str) -> tuple[str, str]:
+    """Its address in the API, and its name. Raises CliError."""
+    if deployment:
+        found = find_deployment(client, deployment, "")
+        return f"/deployments/{found['release_name']}", found["name"]
+    found = workspace_of(client, named=workspace) or {}
+    return f"/workspaces/{found['id']}", found["name"]
+
+
+@click.group()
+def alert() -> None:
+    """Alerts, and the rules that find them: of the Workspace, or with --deployment of one Deployment."""
+
+
+@alert.command("list")
+@click.option("--resolved", is_flag=True, help="What was resolved within the last seven days.")
+@place_options
+@output_option
+@click.pass_obj
+def list_(at: Globals, /, resolved: bool, workspace: str, deployment: str, output: str) -> None:
+    """List what is open, newest first."""
+    client = at.client()
+    place, name = _place(client, workspace, deployment)
+    rows = list(client.pages(f"{place}/alerts", state="resolved" if resolved else "open"))
+    heads = ("OPENED", "DEPLOYMENT", "ALERT", "SILENCED UNTIL", "ID")
+
+    def line(row: dict[str, Any]) -> tuple[str, ...]:
+        where = row["release_name"] or ""
+        return (moment(row["opened_at"]), where, row["headline"], moment(row["silenced_until"]), row["id"])
+
+    empty = f"No alert of {name} was resolved lately." if resolved else f"No alert of {name} is open."
+    show(rows, output, lambda: print_table(heads, [line(row) for row in rows], empty=empty))
+
+
+@alert.command()
+@click.argument("alert", default="")
+@click.option(
+    "--hours", required=True, type=click.Choice(HOURS), help="For how many hours; 0 ends the silence."
+)
+@place_options
+@output_option
+@click.pass_obj
+def silence(at: Globals, /, alert: str, hours: str, workspace: str, deployment: str, output: str) -> None:
+    """Send nothing about one open ALERT, by its id, or with --deployment about a Deployment, for a while."""
+    if bool(alert) == bool(deployment):
+        raise CliError("Say what to silence: either the id of an alert, or a Deployment with -d.", USAGE)
+    client = at.client()
+    place, name = _place(client, workspace, deployment)
+    path = f"{place}/alerts/silence" if deployment else f"{place}/alerts/{alert}/silence"
+    answer = client.send("POST", path, {"hours": int(hours)}, repeatable=True).body
+    until = moment(answer["silenced_until"])
+    what = f"All alerts of {name}" if deployment else f"“{answer['headline']}”"
+    verb = "are" if deployment else "is"
+    done = f"{what} {verb} silenced until {until}." if until else f"{what} {verb} not silenced."
+    show(answer, output, lambda: click.echo(done))
+
+
+@alert.group()
+def rule() -> None:
+    """What is watched for."""
+
+
+@rule.command("list")
+@place_options
+@output_option
+@click.pass_obj
+def rule_list(at: Globals, /, workspace: str, deployment: str, output: str) -> None:
+    """List the rules; of a Deployment those that count there."""
+    client = at.client()
+    place, name = _place(client, workspace, deployment)
+    rows = client.get(f"{place}/alert-rules")["items"]
+    heads = ("KIND", "RULE", "ON", "SENT TO", "OF")
+
+    def line(row: dict[str, Any]) -> tuple[str, ...]:
+        of = "the Deployment" if deployment and not row["inherited"] else "the Workspace"
+        on = "yes" if row["enabled"] else "no"
+        return (row["kind"], row["title"], on, ", ".join(row["channels"]) or "nowhere", of)
+
+    empty = f"Nothing is watched for in {name}. Set a rule with: airdeck alert rule set KIND"
+    show(rows, output, lambda: print_table(heads, [line(row) for row in rows], empty=empty))
+
+
+@rule.command("set")
+@click.argument("kind")
+@click.option("--amount", type=int, help="Minutes, hours or days, as the kind has them; its default without.")
+@click.option("--dag", default="", help="The DAG, where the kind is about one.")
+@click.option("--channel", "channels", multiple=True, help="Where it is sent. May be given several times.")
+@click.option("--off", is_flag=True, help="Switch it off; in a Deployment also one of the Workspace.")
+@place_options
+@output_option
+@click.pass_obj
+def rule_set(
+    at: Globals,
+    /,
+    kind: str,
+    amount: int | None,
+    dag: str,
+    channels: tuple[str, ...],
+    off: bool,
+    workspace: str,
+    deployment: str,
+    output: str,
+) -> None:
+    """Make the rule of KIND so, such as unhealthy, run_failed or deploy_failed: a new one, or the one there is."""
+    client = at.client()
+    place, name = _place(client, workspace, deployment)
+    body: dict[str, Any] = {"kind": kind, "enabled": not off, "channels": list(channels)}
+    body |= {key: value for key, value in (("amount", amount), ("dag", dag)) if value not in {None, ""}}
+    made = client.send("POST", f"{place}/alert-rules", body, repeatable=True).body
+    state = "on" if made["enabled"] else "off"
+    sent = f", sent to {', '.join(made['channels'])}" if made["channels"] else ", shown on the pages alone"
+    done = f"{made['title']} is {state} in {name}{sent if made['enabled'] else ''}."
+    show(made, output, lambda: click.echo(done))
+
+
+@rule.command("delete")
+@click.argument("rule")
+@click.option("--dag", default="", help="The DAG, where there are several rules of the kind.")
+@click.option("-f", "--force", "-y", "--yes", "yes", is_flag=True, help="Do not ask.")
+@place_options
+@click.pass_obj
+def rule_delete(at: Globals, /, rule: str, dag: str, yes: bool, workspace: str, deployment: str) -> None:
+    """Drop a RULE, by its kind or its id. In a Deployment the Workspace's counts again."""
+    client = at.client()
+    place, name = _place(client, workspace, deployment)
+    rows = [row for row in client.get(f"{place}/alert-rules")["items"] if not row["inherited"]]
+    found = [row for row in rows if row["id"] == rule or (row["kind"] == rule and dag in {"", row["dag"]})]
+    if len(found) != 1:
+        many = "Several rules are" if found else "There is no rule"
+        more = "Name the DAG with --dag." if found else "List them with: airdeck alert rule list"
+        raise CliError(f"{many} {rule} of {name} itself. {more}", USAGE)
+    if not confirm(f"Drop {found[0]['title']} of {name}?", yes=yes, otherwise="Drop it with --yes."):
+        raise CliError("Nothing was dropped.")
+    client.send("DELETE", f"{place}/alert-rules/{found[0]['id']}")
+    click.echo(f"{found[0]['title']} of {name} is dropped.")
+
+
+@alert.group()
+def channel() -> None:
+    """Where alerts are sent."""
+
+
+@channel.command("list")
+@workspace_option
+@output_option
+@click.pass_obj
+def channel_list(at: Globals, /, workspace: str, output: str) -> None:
+    """List the channels of the Workspace. They are made in the console, on its Alerts page."""
+    client = at.client()
+    place, name = _place(client, workspace, "")
+    rows = client.get(f"{place}/alert-channels")["items"]
+    lines = [(row["name"], row["kind"], row["leads_to"]) for row in rows]
+    empty = f"{name} has no channel. Make one in the console: Alerts, then Channels."
+    show(rows, output, lambda: print_table(("NAME", "KIND", "LEADS TO"), lines, empty=empty))

@@ -1,0 +1,125 @@
+"""What stands in for nodes under a fleet: it hears of pods by a watch and sets their status, so that it costs the API
+server no more than kubelets do. Airflow's heartbeats are rows of a view that is always fresh."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+
+from console.bench.cluster import Registered
+from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.kubernetes import names
+from deployments.dataplane.kubernetes.api.client import Api, Stream, path_of
+from deployments.dataplane.postgres import databases
+from deployments.tests.dataplane.kubernetes.kubelet import JOB_TYPES, TABLES, Kubelet, address_of
+
+DAY = 24 * 3600.0
+THREADS = 4
+WATCH_SECONDS = 60.0
+ALIVE = """
+ALTER TABLE job RENAME TO beats;
+CREATE VIEW job AS SELECT id, job_type, hostname, state, start_date, now() AS latest_heartbeat FROM beats;
+"""
+BEAT = "INSERT INTO job (job_type, hostname, state, start_date) VALUES (%s, %s, 'running', now() - interval '1 second')"
+
+
+class FleetKubelet(Kubelet):
+    """Plays every pod of the bench's prefix, while `watching`."""
+
+    def __init__(self, registered: Registered) -> None:
+        super().__init__(registered.api, registered.database_url, registered.prefix, controllers=False)
+        self.node, self.log = registered.kubelet.node, lambda namespace, pod, text: None
+        self._api = Api(registered.connection, DAY)
+        self._seen: set[tuple[str, bool]] = set()  # uids, and whether it was to end
+        self._hearts: dict[
+            str, dict[str, dict[str, Any]]
+        ] = {}  # by release: pods with a heartbeat, by component
+        self._counting, self._stop = threading.Lock(), threading.Event()
+        self._stream: Stream | None = None
+
+    def play(self) -> None:
+        """The node's own sign of life; the rest comes from the watch."""
+        assert self.node is not None
+        self.node.beat(self._api)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Pods are played from now on."""
+        thread = threading.Thread(target=self._watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            if self._stream:
+                self._stream.cut()
+            thread.join()
+
+    def keep_alive(self, release: str) -> None:
+        """The heartbeats that are in its database stay fresh."""
+        with self._inside(release) as connection:
+            connection.execute(ALIVE)
+
+    def _watch(self) -> None:
+        path = path_of("v1", "Pod", "")
+        with ThreadPoolExecutor(THREADS) as pool:
+            while not self._stop.is_set():
+                with suppress(DataPlaneError):
+                    found = self._api.get(path, "pods") or {}
+                    for pod in found.get("items", ()):
+                        pool.submit(self._hear, pod)
+                    query = {"watch": "true", "resourceVersion": found["metadata"]["resourceVersion"]}
+                    with self._api.stream(path, "pods", WATCH_SECONDS, **query) as stream:
+                        self._stream = stream
+                        for event in _events(stream):
+                            if event["type"] in ("ADDED", "MODIFIED"):
+                                pool.submit(self._hear, event["object"])
+
+    def _hear(self, pod: dict[str, Any]) -> None:
+        meta = pod["metadata"]
+        mark = (meta["uid"], "deletionTimestamp" in meta)
+        with self._counting:
+            if mark in self._seen or not meta["namespace"].startswith(self._prefix):
+                return
+            self._seen.add(mark)
+        try:
+            for each in self._together(pod):
+                self._start(each)
+        except DataPlaneError:  # it is going, with its namespace
+            return
+        except Exception as error:
+            print(f"  kubelet: {type(error).__name__}: {error}", flush=True)
+
+    def _together(self, pod: dict[str, Any]) -> list[dict[str, Any]]:
+        """What starts now: a pod, or those with a heartbeat once all of its Deployment are there, so that one
+        connection to their database is enough."""
+        labels = pod["metadata"]["labels"]
+        component, release = names.component_of(labels), labels.get(names.LABEL_INSTANCE, "")
+        if labels.get(names.LABEL_MANAGED_BY) != names.MANAGER or component not in JOB_TYPES:
+            return [pod]
+        with self._counting:
+            held = self._hearts.setdefault(release, {})
+            held[component] = pod
+            if len(held) < len(JOB_TYPES):
+                return []
+            self._hearts[release] = {}
+        with self._inside(release) as connection:
+            connection.execute(TABLES)
+            beats = [(JOB_TYPES[name], address_of(each["metadata"]["uid"])) for name, each in held.items()]
+            connection.cursor().executemany(BEAT, beats)
+            connection.execute(ALIVE)
+        return list(held.values())
+
+    def _inside(self, release: str) -> psycopg.Connection:
+        return psycopg.connect(self._admin_url, dbname=databases.database_name(release), autocommit=True)
+
+
+def _events(stream: Stream) -> Iterator[dict[str, Any]]:
+    rest = b""
+    for piece in stream:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (json.loads(line) for line in lines if line)

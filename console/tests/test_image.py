@@ -1,0 +1,269 @@
+"""The image itself: built, weighed, and each of its processes run as compose.yaml runs it.
+
+Only with IMAGE_TEST=1, because it takes minutes: `IMAGE_TEST=1 make test ARGS="console/tests/test_image.py -s"`.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from console import processes
+from console.embedded import keys, postgres, redis_server
+from console.kit.files import write_private
+from console.tests import image
+from console.tests.image import Podman
+from console.tests.system.installation import free_port, wait_until
+from console.tests.test_chart import GRACES
+from console.tests.test_compose import OURS, ROOT
+from deployments.dataplane.local.state_dir import StateDir
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("IMAGE_TEST") != "1" or bool(image.missing()),
+    reason=f"IMAGE_TEST is not 1. {image.missing()}",
+)
+MOST_BYTES = 300_000_000
+COLD_START_SECONDS = 5.0
+# Names of compose's network, as addresses of this machine.
+HOSTS = {"postgres": "127.0.0.2", "valkey": "127.0.0.3"}
+FILLED_IN = {"AIRDECK_HOST": "airdeck.example.org", "EMAIL_HOST": "mail.example.org"}
+BEHIND_PROXY = {
+    "Host": FILLED_IN["AIRDECK_HOST"],
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-For": "192.0.2.1",
+}
+
+
+@pytest.fixture(scope="module")
+def podman() -> Iterator[Podman]:
+    made = image.store()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def base(podman) -> str:
+    return podman.base()
+
+
+@pytest.fixture(scope="module")
+def console(podman, base) -> str:
+    return podman.build("console", base)
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host, as docs/install.md has it made: secrets, and the servers that compose.yaml starts."""
+
+    podman: Podman
+    image: str
+    secrets: Path
+
+    def options(self, name: str, **settings: str) -> list[str]:
+        """What compose gives a service of ours."""
+        service = OURS[name]
+        mounted = [f"--volume={self.secrets / each}:/run/secrets/{each}:ro" for each in service["secrets"]]
+        return [
+            "--read-only",
+            *(f"--tmpfs={each}" for each in service["tmpfs"]),
+            *(f"--cap-drop={each}" for each in service["cap_drop"]),
+            *(f"--security-opt={each.removesuffix(':true')}" for each in service["security_opt"]),
+            *mounted,
+            *(f"--add-host={host}:{address}" for host, address in HOSTS.items()),
+            *image.environment({**interpolated(service["environment"]), **settings}),
+        ]
+
+    def running(self, name: str, cpu: int | None = None, **settings: str) -> Any:
+        """A service of compose.yaml."""
+        return self.podman.running(
+            self.image, *OURS[name]["command"], options=self.options(name, **settings), cpu=cpu
+        )
+
+
+def interpolated(environment: Mapping[str, str]) -> dict[str, str]:
+    """With FILLED_IN, and defaults."""
+
+    def value(found: re.Match[str]) -> str:
+        return FILLED_IN.get(found[1], found[2] or "")
+
+    def filled(text: str) -> str:
+        inner = re.sub(r"\$\{(\w+)\}", value_of_plain, text)
+        return re.sub(r"\$\{(\w+):[-?]([^{}]*)\}", value, inner)
+
+    def value_of_plain(found: re.Match[str]) -> str:
+        return FILLED_IN[found[1]]
+
+    return {name: filled(str(text)) for name, text in environment.items()}
+
+
+@pytest.fixture(scope="module")
+def host(podman, console, tmp_path_factory) -> Iterator[Host]:
+    folder = tmp_path_factory.mktemp("host")
+    shutil.copy(ROOT / "deploy" / "make_secrets.sh", folder)
+    manage = " ".join(podman.argv("run", "--rm", "--network=host", "--cgroups=disabled", console, "manage"))
+    done = subprocess.run(
+        ["sh", str(folder / "make_secrets.sh")],
+        env={**os.environ, "AIRDECK_MANAGE": manage},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with _servers(folder / "secrets"):
+        yield Host(podman, console, folder / "secrets")
+
+
+@contextmanager
+def _servers(secrets: Path) -> Iterator[None]:
+    """Postgres and Valkey, at the addresses and with the passwords that the secrets name."""
+    folder = Path(tempfile.mkdtemp(prefix="airdeck-servers-", dir="/tmp"))
+    folder.chmod(0o711)
+    state = StateDir(folder / "state")
+    state.create()
+    write_private(state.keys / "postgres_password", (secrets / "postgres_password").read_text())
+    keys.ensure(state, has_data=False)
+    postgres.prepare(state)
+    config = folder / "valkey.conf"
+    config.write_text((secrets / "valkey_conf").read_text())
+    database = (
+        *postgres.program(state, ()).argv,
+        "-c",
+        f"listen_addresses={HOSTS['postgres']}",
+        "-c",
+        "fsync=off",
+    )
+    messages = (str(redis_server.find_binary()), str(config), "--bind", HOSTS["valkey"], "--dir", str(folder))
+    running = [subprocess.Popen(argv, cwd="/", env={"PATH": os.defpath}) for argv in (database, messages)]
+    try:
+        wait_until(lambda: _has_database((secrets / "database_url").read_text().strip()), 30)
+        yield
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_database(url: str) -> bool:
+    server = url.replace("@postgres/airdeck", f"@{HOSTS['postgres']}/postgres")
+    try:
+        with psycopg.connect(server, autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'airdeck'").fetchone():
+                connection.execute("CREATE DATABASE airdeck")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.fixture
+def migrated(host) -> Host:
+    with host.running("migrate") as migration:
+        assert migration.ended().code == 0
+    return host
+
+
+def test_it_is_built_and_small(podman, console):
+    size, layers = podman.layers(console)
+    print(f"\nThe image has {size / 1e6:.0f} MB:")
+    for bytes_, made_by in layers:
+        print(f"  {bytes_ / 1e6:7.1f} MB  {' '.join(made_by.split())[:110]}")
+    assert size < MOST_BYTES
+
+
+def test_it_runs_as_its_own_user_without_pip_and_can_write_to_its_folder_alone(podman, console):
+    script = (
+        "import os, pathlib, importlib.util as u; print(os.getuid(), os.getgid(), u.find_spec('pip'))\n"
+        "pathlib.Path('/tmp/a').write_text('a')\n"
+        "for place in ('/airdeck/a', '/opt/airdeck/a', '/a', '/var/a'):\n"
+        "    try: pathlib.Path(place).write_text('a')\n"
+        "    except OSError as error: continue\n"
+        "    print('wrote', place)"
+    )
+    options = ("run", "--rm", "--read-only", "--tmpfs=/tmp", "--network=host", "--cgroups=disabled")
+    found = podman(*options, "--entrypoint=python", console, "-c", script)
+    assert found == "10001 10001 None\n"
+
+
+def test_the_migration_runs_twice_and_what_waits_for_it_is_told(host):
+    for _ in range(2):
+        with host.running("migrate") as migration:
+            ended = migration.ended()
+            assert ended.code == 0, ended.output
+    with host.podman.running(host.image, "migrate", "--check", options=host.options("migrate")) as asking:
+        assert asking.ended().code == 0
+
+
+def test_its_checks_find_nothing_to_say(host):
+    with host.podman.running(
+        host.image, "check", "--fail-level=WARNING", options=host.options("migrate")
+    ) as asking:
+        ended = asking.ended()
+        assert ended.code == 0, ended.output
+
+
+@pytest.mark.parametrize("role", processes.ROLES)
+def test_each_process_lives_on_a_root_that_cannot_be_written_and_ends_by_itself_within_its_grace(
+    role, migrated
+):
+    with migrated.running(role, PORT=str(free_port())) as container:
+        wait_until(container.is_alive, 60, container.logs, 0.2)
+        ended = container.stop()
+    print(f"\n{role} ended in {ended.seconds:.1f} s of {GRACES[role]}")
+    assert ended.seconds < GRACES[role]
+    assert ended.code in {0, 143}, ended.output
+    assert "Traceback" not in ended.output
+
+
+def test_a_process_that_was_killed_is_seen_and_starts_again(migrated):
+    with migrated.running("worker") as container:
+        wait_until(container.is_alive, 60, container.logs, 0.2)
+        migrated.podman("kill", "--signal=KILL", container.identity)
+        assert container.ended().code == 137
+        migrated.podman("start", container.identity)
+        wait_until(container.is_alive, 60, container.logs, 0.2)
+    assert all(OURS[name]["restart"] == "unless-stopped" for name in processes.ROLES)
+
+
+def test_a_cold_start_to_ready_takes_at_most_five_seconds_of_one_core(migrated):
+    taken = []
+    for _ in range(3):
+        port = free_port()
+        with migrated.running("web", cpu=0, PORT=str(port)) as web:
+            wait_until(partial(_is_ready, port), 60, web.logs, 0.05)
+            taken.append(time.monotonic() - web.started)
+    print(f"\nFrom `run` to ready, on one core: {', '.join(f'{each:.1f}' for each in taken)} s")
+    assert min(taken) <= COLD_START_SECONDS
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/-/ready/", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_people_reach_it_behind_a_proxy(migrated):
+    port = free_port()
+    with migrated.running("web", PORT=str(port)) as web:
+        wait_until(lambda: _is_ready(port), 60, web.logs, 0.1)
+        page = httpx.get(f"http://127.0.0.1:{port}/accounts/login/", headers=BEHIND_PROXY)
+        assert page.status_code == 200
+        (sheet, *_) = re.findall(r'href="(/static/[^"]+\.css)"', page.text)
+        assert httpx.get(f"http://127.0.0.1:{port}{sheet}", headers=BEHIND_PROXY).status_code == 200
+        made = web.run("python", "-m", "console.processes", "manage", "createsuperuser", "--help")
+        assert made.returncode == 0, made.stderr
