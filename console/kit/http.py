@@ -120,7 +120,7 @@ def posted(request: HttpRequest) -> QueryDict | None:
 class CompressPagesMiddleware(GZipMiddleware):
     """Compresses pages, with random padding as Django has it. Never a stream (an event would wait for the next one),
     never the answer to a POST or a page of an account (they may hold a secret), and never an answer to a query: what a
-    stranger can choose must not be compressed together with what a stranger must not know (BREACH). See docs/adr/0023."""
+    stranger can choose must not be compressed together with what a stranger must not know (BREACH): docs/adr/0023."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """The answer, smaller where that is safe."""
