@@ -226,7 +226,16 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
-ACCOUNT_FORMS = {"login": "workspaces.forms.LoginForm", "signup": "workspaces.forms.SignupForm"}
+ACCOUNT_FORMS = {
+    "login": "workspaces.forms.LoginForm",
+    "signup": "workspaces.forms.SignupForm",
+    "add_email": "workspaces.account_forms.AddEmailForm",
+    "change_password": "workspaces.account_forms.ChangePasswordForm",
+    "set_password": "workspaces.account_forms.SetPasswordForm",
+    "reset_password": "workspaces.account_forms.ResetPasswordForm",
+    "reset_password_from_key": "workspaces.account_forms.ResetPasswordKeyForm",
+    "reauthenticate": "workspaces.account_forms.ReauthenticateForm",
+}
 # Address, second factor, tokens and deletion ask who it is, unless that was confirmed just now.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 MFA_FORMS = {

@@ -10,6 +10,7 @@ from django import forms
 from django.conf import settings
 from django.core.cache import cache
 
+from workspaces.account_forms import InOurWords
 from workspaces.models import User
 
 PERIOD_SECONDS = 30  # RFC 6238, and allauth's default
@@ -24,7 +25,7 @@ def use(user: User, code: str) -> None:
         raise get_adapter().validation_error("incorrect_code")
 
 
-class ActivateTOTPForm(totp.ActivateTOTPForm):  # type: ignore[misc]
+class ActivateTOTPForm(InOurWords, totp.ActivateTOTPForm):  # type: ignore[misc]
     """The code that switches an authenticator app on signs no one in."""
 
     def clean_code(self) -> str:
@@ -46,7 +47,7 @@ class _UsedOnce:
         return code
 
 
-class AuthenticateForm(_UsedOnce, base.AuthenticateForm):  # type: ignore[misc]
+class AuthenticateForm(_UsedOnce, InOurWords, base.AuthenticateForm):  # type: ignore[misc]
     """At sign-in."""
 
 
@@ -60,5 +61,5 @@ class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
     )
 
 
-class ReauthenticateForm(_UsedOnce, base.ReauthenticateForm):  # type: ignore[misc]
+class ReauthenticateForm(_UsedOnce, InOurWords, base.ReauthenticateForm):  # type: ignore[misc]
     """To show who it is."""
