@@ -245,7 +245,10 @@ def test_rows_that_come_before_it_take_the_focus_from_none(window, live_server, 
         home.locator("a[href$='#import-errors']"),
         deploys.get_by_role("link", name="Deploy 1", exact=True),
     )
-    watched = ((home, need, "#home", "Failing"), (deploys, deploy, f"#deploys-{deployment.pk}", "Deploy 2"))
+    watched = (
+        (home, need, "#home", "ERROR-TO-COPY"),
+        (deploys, deploy, f"#deploys-{deployment.pk}", "Deploy 2"),
+    )
     for page, link, region, _ in watched:
         link.focus()
         for _ in range(REFRESHES):
