@@ -10,8 +10,8 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from console.checks import takes_limits
 from console.tests.pooler import refusing_pooler
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.kubernetes.checks import verdicts
-from deployments.dataplane.kubernetes.checks.verdicts import Server
+from deployments.dataplane.kubernetes.checks import postgres_verdicts
+from deployments.dataplane.kubernetes.checks.postgres_verdicts import Server
 from deployments.dataplane.postgres import databases
 from deployments.dataplane.postgres.server_url import POOLER
 
@@ -48,5 +48,5 @@ def test_a_pooler_that_refuses_them_is_told_by_the_check_and_by_a_cluster(monkey
 
 def test_a_cluster_behind_one_that_drops_them_misses_its_postgres():
     server = Server(180001, False, True, True, 300, 3, 40, pooled=True)
-    check = verdicts.database(server)[0]
+    check = postgres_verdicts.database(server)[0]
     assert (check.key, check.state, check.sentence) == ("postgres", "missing", POOLER)

@@ -114,7 +114,7 @@ def _rewritten(git: Mapping[str, object]) -> list[str]:
         return []
     return [
         f"The history of {git['branch']} was rewritten: this commit does not descend from {before}, which was deployed "
-        "before. It is deployed all the same, as the branch stands."
+        "before. It is deployed anyway, as the branch stands."
     ]
 
 

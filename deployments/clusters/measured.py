@@ -7,7 +7,7 @@ from deployments.dataplane.contract import Driver
 
 # Those that speak to the data plane.
 METHODS = frozenset(
-    ("observe", "apply", "admit", "destroy", "fingerprint", "logs", "inspect", "tasks", "reading", "upkeep")
+    "observe apply admit destroy fingerprint logs task_logs task_log inspect tasks reading upkeep".split()
 )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Sum
 from django.utils import timezone
 
 from deployments.dataplane.reading import (
@@ -53,6 +52,15 @@ ON CONFLICT (deployment_id, hour) DO UPDATE SET runs_succeeded = excluded.runs_s
 """
 
 
+# What was not counted this time stays.
+_HOUR_BEFORE = """
+UPDATE deployments_hourlyfigures SET runs_succeeded = %(runs_succeeded)s, runs_failed = %(runs_failed)s,
+  tasks_succeeded = coalesce(%(tasks_succeeded)s, tasks_succeeded),
+  tasks_failed = coalesce(%(tasks_failed)s, tasks_failed)
+WHERE deployment_id = %(pk)s AND hour = %(hour)s
+"""
+
+
 def failed(pk: UUID, tried_at: datetime, problem: str) -> None:
     """Note why an attempt found nothing. What was read before stays, with its age."""
     LatestReading.objects.filter(deployment_id=pk, tried_at=tried_at).update(problem=problem[:1000])
@@ -86,9 +94,11 @@ def keep(pk: UUID, tried_at: datetime, found: Reading) -> bool:
             ),
             ignore_conflicts=True,
         )
-        gauges = _gauges(row.deployment, found)
+        workers = _workers(row.deployment)
+        gauges = _gauges(workers, found)
         _keep_figures(pk, tried_at, found, gauges)
-        LatestReading.objects.filter(pk=pk).update(**_latest(row, found, gauges, paused, tried_at))
+        values = _latest(row, found, gauges, paused, tried_at)
+        LatestReading.objects.filter(pk=pk).update(**values, lost_queues=_lost_queues(workers, found))
     return True
 
 
@@ -107,16 +117,20 @@ def prune(cluster_id: UUID) -> None:
     FailedRun.objects.filter(deployment_id__in=ids, ended_at__lt=now - FAILED_RUNS_KEPT).delete()
 
 
-def _gauges(deployment: Deployment, found: Reading) -> dict[str, int | None]:
+def _workers(deployment: Deployment) -> dict[str, int] | None:
+    """How many workers each of its queues has; None for executors without queues. One query under Celery."""
+    if deployment.executor != Executor.CELERY:
+        return None
+    return dict(deployment.queues.values_list("name", "live_workers"))
+
+
+def _gauges(workers: dict[str, int] | None, found: Reading) -> dict[str, int | None]:
     """What is so at the moment of the reading."""
     cores, memory = found.usage.cores, found.usage.memory_bytes
-    workers = None
-    if deployment.executor == Executor.CELERY:
-        workers = deployment.queues.aggregate(n=Sum("live_workers"))["n"] or 0
     return {
         "queued": sum(queue.queued for queue in found.queues),
         "running": sum(queue.running for queue in found.queues),
-        "workers": workers,
+        "workers": None if workers is None else sum(workers.values()),
         "cpu_millis": None if cores is None else round(cores * 1000),
         "memory_mib": None if memory is None else memory // 2**20,
     }
@@ -129,9 +143,8 @@ def _keep_figures(pk: UUID, at: datetime, found: Reading, gauges: dict[str, int 
         cursor.execute(_MINUTE, {"pk": pk, "slot": slot_of(at), "at": at, **ended, **gauges})
         for count in found.hours[-1:]:
             cursor.execute(_HOUR, {"pk": pk, "hour": count.hour, **_counts(count), **gauges})
-    for count in found.hours[:-1]:
-        known = {name: value for name, value in _counts(count).items() if value is not None}
-        HourlyFigures.objects.filter(deployment_id=pk, hour=count.hour).update(**known)
+        for count in found.hours[:-1]:
+            cursor.execute(_HOUR_BEFORE, {"pk": pk, "hour": count.hour, **_counts(count)})
 
 
 def _counts(count: HourCount) -> dict[str, int | None]:
@@ -170,7 +183,6 @@ def _latest(
             }
             for queue in found.queues
         ],
-        "lost_queues": _lost_queues(row.deployment, found),
         "heartbeats": dict(found.heartbeats),
         "scheduler_heartbeat_at": _heartbeat_at(row.deployment, scheduler, at),
         "workers": gauges["workers"],
@@ -190,12 +202,11 @@ def _heartbeat_at(deployment: Deployment, age: float | None, at: datetime) -> da
     return None if is_changing else beat_at
 
 
-def _lost_queues(deployment: Deployment, found: Reading) -> list[str]:
+def _lost_queues(workers: dict[str, int] | None, found: Reading) -> list[str]:
     """Queues in which tasks wait and that do not exist. Only Celery has queues."""
-    waiting = {queue.name for queue in found.queues if queue.queued}
-    if deployment.executor != Executor.CELERY or not waiting:
+    if workers is None:
         return []
-    return sorted(waiting - set(deployment.queues.values_list("name", flat=True)))
+    return sorted({queue.name for queue in found.queues if queue.queued} - set(workers))
 
 
 def _day(kept: list[list[Any]], hours: Sequence[HourCount]) -> list[list[Any]]:

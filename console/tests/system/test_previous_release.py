@@ -219,6 +219,8 @@ def test_people_work_while_processes_of_the_release_before_and_of_this_one_share
                 updated.set()
             for one in working:
                 one.result(120)
+            for person in people:
+                person.client.close()
     seen = sum((person.answers_seen for person in people), Counter())
     assert set(seen) <= {"2xx", "3xx"}, seen
     assert seen.total() >= REQUESTS

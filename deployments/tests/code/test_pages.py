@@ -114,7 +114,7 @@ def test_what_does_not_compile_is_listed_and_can_be_deployed_all_the_same(health
     client = as_(bob)
     page = client.get(url(healthy, "deploy", 1))
     assert "bad.py , line 1 SyntaxError" in text(page)
-    assert "Deploy all the same" in text(page)
+    assert "Deploy anyway" in text(page)
     answer = client.post(url(healthy, "deploy_anyway", 1))
     assert answer["Location"] == url(healthy, "deploy", 2)
     run(healthy)
@@ -130,6 +130,9 @@ def test_going_back_says_what_it_does_not_bring_back_and_makes_a_new_deploy(heal
     client = as_(bob)
     assert url(healthy, "deploy_back", 1) in client.get(url(healthy, "deploy", 1)).content.decode()
     assert url(healthy, "deploy_back", 2) not in client.get(url(healthy, "deploy", 2)).content.decode()
+    assert "This is what runs now, so there is nothing to roll back." in text(
+        client.get(url(healthy, "deploy_back", 2))
+    )
     page = client.get(url(healthy, "deploy_back", 1))
     assert "Only code and packages go back" in text(page)
     assert "2 files added, 1 removed." in text(page)

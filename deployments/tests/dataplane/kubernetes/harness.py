@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -68,6 +69,7 @@ class KubernetesHarness:
             self.credentials = with_shipped_rights(self.api(), self.credentials)
             self.kubelet.node = Node()
             self.kubelet.log = self.kubelet.node.log
+            self.kubelet.addresses[names.CODE_SERVER] = own_address()
         self._running: Case | None = None
         self._servers: dict[str, served.Running] = {}
         self._closing = ExitStack()
@@ -138,9 +140,12 @@ class KubernetesHarness:
             secret = self.api().get(path_of("v1", "Secret", namespace, names.LOG_READER))
             token = b64decode(secret["data"]["token"]).decode()
             folder = Path(self._closing.enter_context(TemporaryDirectory()))
-            running = served.code_server(served.NOWHERE, folder / "cache", reader_token=token)
+            # A real API server asks the address of the pod, which is this machine's, at the port of its container.
+            more = {} if self.emulator else {"AIRDECK_CODE_HOST": "", "AIRDECK_LOG_READER_PORT": "8091"}
+            running = served.code_server(served.NOWHERE, folder / "cache", reader_token=token, more=more)
             self._servers[namespace] = self._closing.enter_context(running)
-            self.emulator.programs[namespace, names.CODE_SERVER] = self._servers[namespace].reader
+            if self.emulator:
+                self.emulator.programs[namespace, names.CODE_SERVER] = self._servers[namespace].reader
         return self._servers[namespace]
 
     def remember(self, case: Case) -> None:
@@ -168,6 +173,16 @@ class KubernetesHarness:
     def _log(self, namespace: str, pod: str, text: str) -> None:
         logs, key = self.emulator.logs, (namespace, pod, False)
         logs[key] = logs.get(key, "") + stamped(text)
+
+
+def own_address() -> str:
+    """Of this machine, not on loopback: where a real API server finds what plays a pod. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(("192.0.2.1", 9))
+        except OSError:
+            return ""
+        return str(asked.getsockname()[0])
 
 
 def drop_templates() -> None:

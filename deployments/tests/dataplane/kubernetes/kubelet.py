@@ -63,6 +63,7 @@ class Kubelet:
         self.failing: set[str] = set()  # namespaces whose migrations fail
         self.unpullable: set[str] = set()  # images that no registry has
         self.broken: set[str] = set()  # components whose pods do not get ready
+        self.addresses: dict[str, str] = {}  # of components whose pods are programs of this machine
         self.images: dict[str, Json] = {}  # by image: the status of the pod that looks at it
         self.log: Callable[[str, str, str], None] = lambda namespace, pod, text: None
         self.node: Node | None = None
@@ -208,7 +209,7 @@ class Kubelet:
             {"type": kind, "status": "True", "lastTransitionTime": now()}
             for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
         ]
-        address = address_of(meta["uid"])
+        address = self.addresses.get(component) or address_of(meta["uid"])
         status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "startTime": now()}
         self._set_status(pod, {**status, "conditions": conditions, "containerStatuses": [container]})
 
