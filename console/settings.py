@@ -38,9 +38,8 @@ HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
 # Random when unset and nothing can be served anyway; required otherwise.
 SECRET_KEY = secret("SECRET_KEY", env.str("SECRET_KEY")) if CONFIGURED else secrets.token_urlsafe(50)
 ENCRYPTION_KEYS = encryption_keys(secret("ENCRYPTION_KEYS", env.str("ENCRYPTION_KEYS"))) if CONFIGURED else []
-ALLOWED_HOSTS = hosts(
-    env.list("ALLOWED_HOSTS", [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"])
-)
+_here = [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"]
+ALLOWED_HOSTS = hosts(env.list("ALLOWED_HOSTS", _here))
 # The console's own address, for links in mail.
 _host = ALLOWED_HOSTS[0].lstrip(".*") if HTTPS and ALLOWED_HOSTS else ""
 BASE_URL = env.str("BASE_URL", f"https://{_host}" if _host else f"http://127.0.0.1:{PORT}").rstrip("/")
@@ -48,15 +47,14 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 # Under `make run` the first account closes it: the person who has one may run code on this machine.
 OPEN_SIGNUP = env.bool("OPEN_SIGNUP", not EMBEDDED)
 
-# Airflows take the password of last resort too, for the day on which this console cannot sign anybody in.
+# Airflows take the password of last resort too, for the day on which this console cannot sign people in.
 AIRFLOW_PASSWORD = env.bool("AIRFLOW_PASSWORD", False)
 
 # Of this machine or its links: a cluster may be there only when it is listed.
 CLUSTER_ADDRESSES: list[str] = env.list("CLUSTER_ADDRESSES", [])
 
-# Not public: a Git repository may be there only when it is listed.
+# Not public: a Git repository may be there only when it is listed. Other workers go on with passes.
 GIT_ADDRESSES: list[str] = env.list("GIT_ADDRESSES", [])
-# Of the workers' processes, which `make run` has two of; the others go on with passes.
 GIT_CHECKS_AT_ONCE = env.int("GIT_CHECKS_AT_ONCE", 1 if EMBEDDED else 2)
 
 # Not public: the webhook of an alert may lead there only when it is listed. Alerts are mailed to members, and to other
@@ -93,8 +91,8 @@ MIDDLEWARE = [
     "console.api.middleware.ProblemMiddleware",
     "console.kit.turns.TurnMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",  # before the policy: that is about pages
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "console.kit.http.CompressPagesMiddleware",
     "console.kit.http.PrivatePagesMiddleware",
     "console.kit.http.NoNulMiddleware",
@@ -226,11 +224,21 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
-ACCOUNT_FORMS = {"login": "workspaces.forms.LoginForm", "signup": "workspaces.forms.SignupForm"}
+ACCOUNT_FORMS = {
+    "login": "workspaces.forms.LoginForm",
+    "signup": "workspaces.forms.SignupForm",
+    "add_email": "workspaces.account_forms.AddEmailForm",
+    "change_password": "workspaces.account_forms.ChangePasswordForm",
+    "set_password": "workspaces.account_forms.SetPasswordForm",
+    "reset_password": "workspaces.account_forms.ResetPasswordForm",
+    "reset_password_from_key": "workspaces.account_forms.ResetPasswordKeyForm",
+    "reauthenticate": "workspaces.account_forms.ReauthenticateForm",
+}
 # Address, second factor, tokens and deletion ask who it is, unless that was confirmed just now.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 MFA_FORMS = {
     "activate_totp": "workspaces.sign_in.second_factor.ActivateTOTPForm",
+    "add_webauthn": "workspaces.sign_in.second_factor.AddPasskeyForm",
     "authenticate": "workspaces.sign_in.second_factor.AuthenticateForm",
     "reauthenticate": "workspaces.sign_in.second_factor.ReauthenticateForm",
 }
@@ -274,9 +282,8 @@ if OIDC_URL:
 
 # --- The console as an OpenID provider: of the command line by device codes, and with a key also of other tools
 # (workspaces/identity_urls.py).
-IDP_OIDC_PRIVATE_KEY = (
-    rsa_key(secret("IDENTITY_KEY", env.str("IDENTITY_KEY"))) if env.str("IDENTITY_KEY", "") else ""
-)
+_key = env.str("IDENTITY_KEY", "")
+IDP_OIDC_PRIVATE_KEY = rsa_key(secret("IDENTITY_KEY", _key)) if _key else ""
 IDP_OIDC_ADAPTER = "workspaces.adapter.ProviderAdapter"
 IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 600
 IDP_OIDC_DEVICE_CODE_INTERVAL = 2
@@ -337,6 +344,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "console.kit.static_files.PagesStorage"},
 }
 SERVESTATIC_KEEP_ONLY_HASHED_FILES = False
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
 SERVESTATIC_AUTOREFRESH = DEBUG
 MESSAGE_TAGS = {
     message_levels.SUCCESS: "ok",

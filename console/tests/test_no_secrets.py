@@ -5,12 +5,8 @@ searched, in every spelling that text takes on its way. New pages are covered by
 argument that is not in `arguments` fails the test until somebody says what stands there.
 """
 
-import base64
-import html
-import json
 import re
 from http.cookies import SimpleCookie
-from urllib.parse import quote_plus, urlencode
 from uuid import uuid4
 
 import pytest
@@ -46,25 +42,6 @@ from workspaces.permissions import Role
 
 NOT_ASKED = {"deployments:stream"}  # its frames are read where they are published
 ACCOUNTS = ("account_", "mfa_", "usersessions_")  # allauth's addresses with arguments: not about Deployments
-
-
-@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "é"])
-@pytest.mark.parametrize("after", ["", "z", "yz"])
-def test_the_search_finds_a_secret_in_every_spelling(before, after) -> None:
-    secret = SECRETS["added"]
-    text = f"{before}{secret}{after}"
-    for reported in (
-        html.escape(f"<{text}>"),
-        json.dumps([f"\n{text}\"'"]),
-        quote_plus(f"& {text}"),
-        urlencode({"a": text}),
-        repr(text.encode()),
-        base64.b64encode(text.encode()).decode(),
-        base64.urlsafe_b64encode(text.encode()).decode(),
-        text.encode().hex(),
-    ):
-        assert leaks(reported, SECRETS) == ["added"]
-    assert leaks("canary", SECRETS) == []
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The driver contract. One suite, `deployments/tests/contract.py`, holds every driver to these docstrings.
+"""The driver contract. One suite, `deployments/tests/dataplane/contract.py`, holds every driver to these docstrings.
 
 A driver is a pure client of its data plane: it knows no models, holds no state that matters in memory, and may
 be constructed for every call. Every method is bounded (at most `CALL_BUDGET_SECONDS`), so long work is

@@ -3,7 +3,7 @@ the real ones by deployments/tests/contract.py. It lives here so that its signat
 ships imports it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from deployments.dataplane.contract import (
@@ -13,7 +13,6 @@ from deployments.dataplane.contract import (
     DataPlaneError,
     DataPlaneUnreachable,
     Instance,
-    Leftover,
     LogLine,
     LogTail,
     Observation,
@@ -29,9 +28,9 @@ from deployments.dataplane.contract import (
 from deployments.dataplane.fake_code import ScriptedCode
 from deployments.dataplane.fake_images import ScriptedImages
 from deployments.dataplane.fake_packages import ScriptedPackages
-from deployments.dataplane.fake_task_logs import ScriptedTaskLogs
+from deployments.dataplane.fake_world import World
 from deployments.dataplane.reading import QueueReading, Reading, Since, Usage
-from deployments.domain.spec import QueueLoad, Release, Secrets
+from deployments.domain.spec import Release, Secrets
 from deployments.domain.states import ComponentState, Executor
 
 CREATE_STEPS = (
@@ -46,27 +45,6 @@ DELETE_STEPS = (
     StepName("database", "Database"),
     StepName("files", "Files"),
 )
-
-
-@dataclass
-class World:
-    """What exists of one Deployment in the scripted cluster."""
-
-    release: Release | None = None
-    database: bool = False
-    runtime: str = ""  # what the database was migrated to
-    snapshot: str = ""  # the runtime of the copy from before an upgrade
-    rows: tuple[str, ...] = ()  # what a test put into the database
-    kept_rows: tuple[str, ...] = ()  # and what of it is in the copy
-    people: str = ""  # who may come in, signed
-    running: bool = False
-    warm: bool = False  # the components answer
-    workers: dict[str, int] = field(default_factory=dict)
-    loads: dict[str, tuple[int, int]] = field(default_factory=dict)  # queue -> (queued, running)
-    draining: dict[str, int] = field(default_factory=dict)  # queue -> workers on their way out
-    broken: dict[str, Component] = field(default_factory=dict)  # components that a test made fail
-    lines: dict[str, list[LogLine]] = field(default_factory=dict, repr=False)  # what components wrote
-    task_logs: ScriptedTaskLogs = field(default_factory=ScriptedTaskLogs, repr=False)
 
 
 class ScriptedDriver:
@@ -109,10 +87,10 @@ class ScriptedDriver:
         if world is None:
             return Observation("")
         return Observation(
-            self._digest(world),
-            self._components(world),
-            self._leftovers(ref, world),
-            self._loads(world),
+            world.digest(),
+            world.components(),
+            world.leftovers(ref),
+            world.queues(),
             signs_in=self.signs_in and world.database,
         )
 
@@ -252,7 +230,7 @@ class ScriptedDriver:
         facts = {"Process": "4242, running", "Last probe": "asked how it is: well", "Last exit": "none"}
         return tuple(
             Instance(f"{c.name}-1", c.state, c.reason or "Runs, and answered just now.", facts)
-            for c in self._components(world)
+            for c in world.components()
             if c.name == component
         )
 
@@ -337,45 +315,6 @@ class ScriptedDriver:
     def _fail(self, step: str) -> None:
         if step in self.fail:
             raise DataPlaneError(self.fail[step])
-
-    @staticmethod
-    def _digest(world: World) -> str:
-        if world.release is None:
-            return ""
-        if world.database and (world.runtime != world.release.runtime.version or world.snapshot):
-            return "upgrading"
-        return world.release.digest if world.running or world.release.hibernating else ""
-
-    def _components(self, world: World) -> tuple[Component, ...]:
-        if not world.running:
-            return ()
-        state = ComponentState.READY if world.warm else ComponentState.STARTING
-        reason = "" if world.warm else "Scheduler: waiting for its first heartbeat."
-        whole = [
-            replace(Component(name, state, int(world.warm), 1), reason=reason)
-            for name in ("api-server", "scheduler")
-        ]
-        return tuple(world.broken.get(component.name, component) for component in whole)
-
-    def _loads(self, world: World) -> tuple[QueueLoad, ...]:
-        if not world.running or world.release is None:
-            return ()
-        return tuple(
-            QueueLoad(
-                q.name,
-                *world.loads.get(q.name, (0, 0)),
-                world.workers.get(q.name, 0),
-                world.draining.get(q.name, 0),
-            )
-            for q in world.release.queues
-        )
-
-    @staticmethod
-    def _leftovers(ref: Ref, world: World) -> tuple[Leftover, ...]:
-        processes = [Leftover("processes", "3 processes")] * world.running
-        database = [Leftover("database", f"database {ref.release_name}")] * world.database
-        database += [Leftover("database", f"database {ref.release_name} before")] * bool(world.snapshot)
-        return (*processes, *database, Leftover("files", "files"))
 
 
 def _without_code(release: Release) -> str:

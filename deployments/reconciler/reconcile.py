@@ -199,11 +199,9 @@ def _apply_pass(claim: Claim) -> Record:
         waiting = packages.follow(claim, driver)
         if deployment.code_requirements:
             release = release_of(deployment, queues)  # with packages that were resolved just now
-        if waiting:
-            progress: Progress | None = Progress(steps[0].key, Outcome.WAITING, waiting)
-            observation = _observed(driver, ref)
-        else:
-            progress, observation = _take_a_step(claim, driver, ref, release, workers)
+        progress, observation = (
+            _wait(driver, ref, steps, waiting) if waiting else _step(claim, driver, ref, release, workers)
+        )
         if observation.signs_in:
             people.write(claim, driver, ref)
     except UpgradeFailed as error:
@@ -233,7 +231,14 @@ def _apply_pass(claim: Claim) -> Record:
     )
 
 
-def _take_a_step(
+def _wait(
+    driver: Driver, ref: Ref, steps: tuple[StepName, ...], sentence: str
+) -> tuple[Progress | None, Observation]:
+    """No step, because of what the sentence says, and what is observed."""
+    return Progress(steps[0].key, Outcome.WAITING, sentence), _observed(driver, ref)
+
+
+def _step(
     claim: Claim, driver: Driver, ref: Ref, release: Release, workers: Mapping[str, int]
 ) -> tuple[Progress | None, Observation]:
     """One step towards the Release where what is observed differs, and what is observed then. Raises DataPlaneError."""

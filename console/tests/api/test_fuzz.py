@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from console.api.document import document
-from deployments.tests.one_of_everything import furnish
+from deployments.tests.one_of_everything import furnish, furnish_alerts
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.api.auth import buckets
 
@@ -43,6 +43,7 @@ def known(deployment, driver, workspace, cluster) -> dict[str, object]:
     """The parts of addresses that there are."""
     settle(deployment)
     furnish(deployment)
+    alerts = furnish_alerts(workspace)
     return {
         "workspace_id": str(workspace.pk),
         "cluster_id": str(cluster.pk),
@@ -51,6 +52,8 @@ def known(deployment, driver, workspace, cluster) -> dict[str, object]:
         "key": "REGION",
         "number": 1,
         "operation_id": f"{deployment.release_name}.create.1",
+        "alert_id": str(alerts["alert"]),
+        "rule_id": str(alerts["alert_rule"]),
     }
 
 

@@ -13,8 +13,6 @@ import pytest
 
 from deployments.dataplane.contract import (
     CALL_BUDGET_SECONDS,
-    LOG_BEGINNING,
-    UPGRADE_STEP,
     DataPlaneError,
     DataPlaneUnreachable,
     Driver,
@@ -22,16 +20,14 @@ from deployments.dataplane.contract import (
     Outcome,
     Progress,
     Ref,
-    UpgradeFailed,
 )
 from deployments.dataplane.reading import Since
 from deployments.domain.spec import QueueSpec, Release, RuntimeSpec, Secrets, au_size
 from deployments.domain.states import ComponentState, Executor
-from deployments.reconciler import plan
+from deployments.tests.dataplane.asked_contract import AskedContract
 from deployments.tests.dataplane.task_log_contract import TaskLogContract
 
-ASKED_SECONDS = 5.0  # a person waits for it
-
+OLDER, NEWER = RuntimeSpec("3.2-1", "3.2.2"), RuntimeSpec("3.3-1", "3.3.2")
 # Of one pair, the private half and the public one; as in the first test of RFC 8032.
 SIGN_IN_KEY = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
 CANARIES = Secrets(
@@ -156,7 +152,7 @@ def assert_in_order(steps: list[str], seen: list[Progress]) -> None:
     assert places == sorted(places)
 
 
-class DriverContract(TaskLogContract):
+class DriverContract(TaskLogContract, AskedContract):
     """Subclass me, and define the fixture `harness`."""
 
     def test_the_steps_are_pure_and_have_keys_and_titles(self, harness: Harness) -> None:
@@ -232,69 +228,6 @@ class DriverContract(TaskLogContract):
         ref = new_case().ref
         assert harness.new_driver().admit(ref, "one") is False
         assert harness.new_driver().observe(ref) == Observation("")
-
-    def test_logs_are_bounded_and_empty_for_a_component_that_is_not_there(self, harness: Harness) -> None:
-        case = harness.running()
-        assert len(harness.new_driver().logs(case.ref, "scheduler", lines=5).lines) <= 5
-        assert harness.new_driver().logs(case.ref, "no-such-component").lines == ()
-
-    def test_every_component_has_lines_and_a_cursor_reads_on(self, harness: Harness) -> None:
-        case = harness.running()
-        component = min(
-            harness.components
-        )  # the API server: it writes at its start, and whenever it is asked
-        tail = harness.new_driver().logs(case.ref, component, lines=3)
-        assert 0 < len(tail.lines) <= 3
-        assert tail.cursor
-        assert all(line.text and line.source for line in tail.lines)
-        seen, cursor = [], LOG_BEGINNING  # in portions of two, as in one
-        while part := harness.new_driver().logs(case.ref, component, lines=2, after=cursor):
-            if not part.lines:
-                break
-            seen, cursor = [*seen, *part.lines], part.cursor
-        whole = harness.new_driver().logs(case.ref, component, lines=5000).lines
-        assert list(whole[: len(seen)]) == seen
-
-    def test_a_cursor_that_means_nothing_reads_as_none(self, harness: Harness) -> None:
-        case, component = harness.running(), min(harness.components)
-        for cursor in ("nonsense", "../../etc/passwd", "é" * 9000, "e30="):
-            assert harness.new_driver().logs(case.ref, component, lines=1, after=cursor).lines
-
-    def test_every_component_can_be_inspected(self, harness: Harness) -> None:
-        case = harness.running()
-        for component in harness.components:
-            began = time.monotonic()
-            instances = harness.new_driver().inspect(case.ref, component)
-            assert time.monotonic() - began < ASKED_SECONDS
-            assert instances
-            for instance in instances:
-                assert instance.name
-                assert instance.state is ComponentState.READY
-                assert instance.sentence.endswith(".")
-                assert all(label and text for label, text in instance.facts.items())
-                assert "Last probe" in instance.facts
-        assert harness.new_driver().inspect(case.ref, "no-such-component") == ()
-        assert harness.new_driver().inspect(new_case().ref, "scheduler") == ()
-
-    def test_logs_and_inspect_of_an_unreachable_plane_are_a_sentence_or_an_answer_soon(
-        self, harness: Harness
-    ) -> None:
-        driver, ref = harness.unreachable(), harness.running().ref
-        for call in (
-            lambda: driver.logs(ref, "scheduler"),
-            lambda: driver.inspect(ref, "scheduler"),
-            lambda: driver.task_logs(ref),
-            lambda: driver.task_log(ref, "dag_id=a/attempt=1.log"),
-        ):
-            began, message = time.monotonic(), "."
-            try:
-                call()
-            except DataPlaneError as error:
-                message = str(error)
-            assert message.endswith((".", "?"))
-            assert time.monotonic() - began < ASKED_SECONDS
-        with pytest.raises(DataPlaneError):
-            driver.inspect(ref, "scheduler")
 
     def test_a_running_airflow_is_read(self, harness: Harness) -> None:
         ref = harness.running().ref
@@ -409,95 +342,3 @@ class DriverContract(TaskLogContract):
                 assert all(component.reason.endswith(".") for component in waiting)
         finally:
             remove(harness, case)
-
-
-OLDER, NEWER = RuntimeSpec("3.2-1", "3.2.2"), RuntimeSpec("3.3-1", "3.3.2")
-
-
-def assert_asleep(harness: Harness, case: Case) -> None:
-    """Nothing runs, the database is there, and that is what was asked for."""
-    observation = harness.new_driver().observe(case.ref)
-    assert observation.asleep
-    assert observation.digest == case.release.digest
-    assert {"database", "files"} & {item.step for item in observation.leftovers}
-    assert "processes" not in {item.step for item in observation.leftovers}
-    assert harness.new_driver().endpoint(case.ref) is None
-    assert harness.new_driver().tasks(case.ref).running == 0
-    assert apply_once(harness, case).outcome is Outcome.FINISHED  # twice is once
-
-
-class LifeContract:
-    """Subclass me beside `DriverContract`. One Deployment goes through everything: starting one takes long."""
-
-    def test_a_deployment_sleeps_wakes_fails_an_upgrade_is_upgraded_and_removed(
-        self, harness: Harness
-    ) -> None:
-        case = self.first(harness)
-        try:
-            harness.remember(case)
-            self._goes_back_half_way(harness, case)
-            self._sleeps(harness, case)
-            local = replace(case.release, executor=Executor.LOCAL, queues=())
-            case = replace(case, release=local, workers={})
-            self._wakes_into_an_upgrade_that_fails(harness, case)
-            self._is_upgraded(harness, case)
-        finally:
-            remove(harness, case)
-        assert harness.new_driver().observe(case.ref) == Observation("")
-
-    def first(self, harness: Harness) -> Case:
-        """A Deployment with Celery on the older runtime that is FINISHED, to be changed and removed."""
-        case = new_case(runtime=OLDER)
-        converge(harness, case)
-        return case
-
-    def _goes_back_half_way(self, harness: Harness, case: Case) -> None:
-        """A worker is killed after its first change, and the change is taken back: that has to be applied too."""
-        other = replace(case, release=replace(case.release, generation=2, environment={"COLOUR": "red"}))
-        assert apply_once(harness, other).outcome is Outcome.PROGRESSED
-        assert plan.needs_apply(case.release, harness.new_driver().observe(case.ref), case.workers)
-        converge(harness, case)
-        assert not plan.needs_apply(case.release, harness.new_driver().observe(case.ref), case.workers)
-
-    def _sleeps(self, harness: Harness, case: Case) -> None:
-        asleep = replace(case, release=replace(case.release, generation=2, hibernating=True))
-        assert asleep.release.digest != case.release.digest
-        converge(harness, asleep)
-        assert_asleep(harness, asleep)
-
-    def _wakes_into_an_upgrade_that_fails(self, harness: Harness, case: Case) -> None:
-        """With another executor, to which it goes back as well: nothing of Celery's is left."""
-        with harness.failing_migration(case):
-            with pytest.raises(UpgradeFailed) as caught:
-                converge(harness, replace(case, release=upgraded(case.release)))
-            assert str(caught.value)
-            assert CANARIES.database_password not in str(caught.value)
-            converge(harness, case)
-        observation = harness.new_driver().observe(case.ref)
-        assert observation.ready
-        assert observation.digest == case.release.digest
-        assert not any(c.name.startswith(("worker-", "redis")) for c in observation.components)
-        assert observation.queues == ()
-        assert harness.remembers(case)
-
-    def _is_upgraded(self, harness: Harness, case: Case) -> None:
-        later = replace(case, release=upgraded(case.release))
-        steps = [step.key for step in harness.new_driver().create_steps(later.release)]
-        before = [step.key for step in harness.new_driver().create_steps(case.release)]
-        assert len(steps) == len(before) + 1
-        assert set(steps) - set(before) == {UPGRADE_STEP}  # by which its duration is found
-        before_it = len(harness.new_driver().observe(case.ref).leftovers)
-        converge(harness, later)
-        done = harness.new_driver().observe(case.ref)
-        assert done.ready
-        assert done.digest == later.release.digest
-        assert len(done.leftovers) == before_it  # the copy of the database is gone
-        assert harness.remembers(case)
-        cleared = replace(later, release=replace(later.release, upgrade_from=None))
-        assert apply_once(harness, cleared).outcome is Outcome.FINISHED  # restarts nothing
-        assert harness.new_driver().observe(case.ref).components == done.components
-
-
-def upgraded(release: Release) -> Release:
-    """The same on the newer runtime."""
-    return replace(release, generation=3, runtime=NEWER, upgrade_from=release.runtime)

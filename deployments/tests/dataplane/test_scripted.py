@@ -6,7 +6,8 @@ import pytest
 
 from deployments.dataplane.fake import ScriptedDriver
 from deployments.tests.code.contract import CodeContract
-from deployments.tests.dataplane.contract import Case, DriverContract, LifeContract, converge, new_case
+from deployments.tests.dataplane.contract import Case, DriverContract, converge, new_case
+from deployments.tests.dataplane.life_contract import LifeContract
 
 
 class ScriptedHarness:

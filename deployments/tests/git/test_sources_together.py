@@ -14,7 +14,7 @@ from deployments.models import Deploy, Deployment, DeploymentSecret, GitSource
 from deployments.outgoing.git import ask
 from deployments.reconciler import git_sources as looking
 from deployments.tests.code.test_pipeline import code, healthy, run  # noqa: F401 - fixtures
-from deployments.tests.git.test_sources import followed, look, wish  # noqa: F401 - fixtures
+from deployments.tests.git.test_sources import apart, followed, look, wish  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db

@@ -1,21 +1,18 @@
 """What opens, reminds and ends alerts: rules over real rows, and two processes at once."""
 
-import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from deployments import tasks
 from deployments.actions import alert_rules
 from deployments.actions.alert_rules import RulePlace, RuleWish, set_rule
 from deployments.actions.alerts import silence_alert, silence_deployment
-from deployments.dataplane.reading import QueueReading
 from deployments.domain.alert_life import MOST_IN_WINDOW
 from deployments.domain.alert_rules import KINDS, RuleKind
-from deployments.domain.states import Operation, Status, StepState
+from deployments.domain.states import Status
 from deployments.models import (
     Alert,
     AlertChannel,
@@ -23,15 +20,11 @@ from deployments.models import (
     AlertRule,
     Deployment,
     LatestReading,
-    StatusChange,
-    Step,
-    StepTiming,
 )
 from deployments.reconciler import alert_outbox, alerts
 from deployments.secrets import vault
 from deployments.tests.readings import a_dag, a_failure, a_reading, a_run, broken
 from deployments.tests.readings import read as keep_reading
-from workspaces.models import ApiToken
 
 pytestmark = pytest.mark.django_db
 
@@ -166,169 +159,6 @@ def test_hibernating_ends_unhealthy_and_silences_the_rest(rule, running):
     assert sent("reminded") == 0
 
 
-def test_a_stalled_step_is_told_of(rule, deployment):
-    rule(RuleKind.STALLED)
-    be(deployment, Status.CREATING, minutes=60)
-    Deployment.objects.update(first_healthy_at=None)
-    StepTiming.objects.bulk_create(
-        StepTiming(cluster=deployment.cluster, operation=Operation.CREATE, key="database", seconds=1.0)
-        for _ in range(6)
-    )
-    Step.objects.filter(deployment=deployment).delete()
-    Step.objects.create(
-        deployment=deployment,
-        operation=Operation.CREATE,
-        position=1,
-        key="database",
-        title="Create the database",
-        state=StepState.RUNNING,
-        sentence="Waits for Postgres.",
-        started_at=timezone.now() - timedelta(minutes=5),
-    )
-    assert alerts.follow() == 1
-    assert only().headline == "Analytics is stalled: Create the database"
-    assert only().sentence == "Waits for Postgres. It usually takes 1 s."
-    Step.objects.update(state=StepState.DONE)
-    assert alerts.follow() == 1
-    assert sent("resolved") == 2
-
-
-def a_deploy(deployment: Deployment, number: int, status: str) -> None:
-    deployment.deploys.create(
-        number=number,
-        idempotency_key=uuid4(),
-        source="upload",
-        digest="0" * 64,
-        version=f"{number}-0",
-        files=1,
-        python_files=1,
-        size=1,
-        status=status,
-        sentence="No such package.",
-        finished_at=timezone.now(),
-    )
-
-
-def test_each_failed_deploy_is_news_and_a_good_one_resolves_the_last(rule, running):
-    rule(RuleKind.DEPLOY_FAILED)
-    a_deploy(running, 1, "failed")
-    assert [alerts.follow(), alerts.follow()] == [1, 0]
-    a_deploy(running, 2, "failed")
-    assert alerts.follow() == 2  # the second opens, the first is over without a message
-    assert (sent("opened"), sent("resolved")) == (4, 0)
-    assert only(resolved_at__isnull=True).headline == "Deploy 2 of Analytics failed"
-    a_deploy(running, 3, "deployed")
-    assert alerts.follow() == 1
-    assert sent("resolved") == 2
-
-
-def test_a_deploy_that_failed_before_the_rule_is_no_news(rule, running):
-    a_deploy(running, 1, "failed")
-    made = rule(RuleKind.DEPLOY_FAILED)
-    AlertRule.objects.filter(pk=made.pk).update(since=timezone.now() + timedelta(seconds=1))
-    assert alerts.follow() == 0
-
-
-def test_a_failed_run_is_one_alert_per_dag_until_the_next_success(rule, running):
-    rule(RuleKind.RUN_FAILED)
-    read(running, a_reading(a_dag("nightly", a_run("failed")), failed_runs=(a_failure("nightly"),)))
-    assert [alerts.follow(), alerts.follow()] == [1, 0]
-    alert = only()
-    assert (alert.subject, alert.headline) == ("nightly", "DAG nightly failed in Analytics")
-    assert alert.sentence == "Run r1 failed in task load. Its log in Airflow says why."
-    read(
-        running,
-        a_reading(a_dag("nightly", a_run("failed")), failed_runs=(a_failure("nightly", "r2", ago=1),)),
-    )
-    assert alerts.follow() == 0
-    read(running, a_reading(a_dag("nightly", a_run("success", ago=timedelta(seconds=1), seconds=1.5))))
-    assert alerts.follow() == 1
-    assert sent("resolved") == 2
-
-
-def test_a_dag_that_a_deploy_removed_is_over_without_a_message(rule, running):
-    rule(RuleKind.RUN_FAILED)
-    read(running, a_reading(a_dag("nightly", a_run("failed")), failed_runs=(a_failure("nightly"),)))
-    alerts.follow()
-    read(running, a_reading())
-    assert alerts.follow() == 1
-    assert sent("resolved") == 0
-
-
-def test_an_old_reading_says_nothing_of_now(rule, running):
-    rule(RuleKind.RUN_FAILED)
-    read(running, a_reading(a_dag("nightly", a_run("failed")), failed_runs=(a_failure("nightly"),)))
-    LatestReading.objects.update(at=timezone.now() - timedelta(minutes=6))
-    assert alerts.follow() == 0
-
-
-def test_a_dag_without_a_success_for_too_long(rule, running):
-    rule(RuleKind.NO_SUCCESS, 2, "nightly")
-    read(running, a_reading(a_dag("nightly", a_run("success", ago=timedelta(hours=1)))))
-    assert alerts.follow() == 0
-    running.dags.update(
-        last_success_at=timezone.now() - timedelta(hours=3), first_seen_at=timezone.now() - timedelta(days=3)
-    )
-    StatusChange.objects.create(deployment=running, old=Status.HIBERNATING, new=Status.DEPLOYING)
-    assert alerts.follow() == 0  # it was asleep
-    StatusChange.objects.update(at=timezone.now() - timedelta(hours=5))
-    running.dags.update(paused=True)
-    assert alerts.follow() == 0
-    running.dags.update(paused=False)
-    assert alerts.follow() == 1
-    assert only().headline == "DAG nightly has not succeeded for 3 h in Analytics"
-
-
-def test_a_queue_that_waits_at_its_maximum_and_one_that_does_not_exist(rule, running):
-    rule(RuleKind.QUEUE_WAITING)
-    rule(RuleKind.QUEUE_MISSING)
-    queues = (QueueReading("default", 7, 16, 700.0), QueueReading("gpu", 2, 0, 5.0))
-    running.queues.update(live_workers=9)
-    read(running, a_reading(queues=queues))
-    assert alerts.follow() == 1
-    assert only().headline == "Tasks wait in worker queue gpu, which Analytics does not have"
-    running.queues.update(live_workers=10)
-    assert alerts.follow() == 1
-    full = only(kind=RuleKind.QUEUE_WAITING)
-    assert full.headline == "Worker queue default of Analytics is full"
-    assert "7 tasks wait, the oldest for 12 min" in full.sentence
-
-
-def test_import_errors_name_files_and_never_what_they_wrote(rule, running):
-    rule(RuleKind.IMPORT_ERRORS)
-    read(running, a_reading(**broken(*(f"dag_{n}.py" for n in range(7)))))
-    alerts.follow()
-    assert only().headline == "7 files do not import in Analytics"
-    assert only().sentence == "dag_0.py, dag_1.py, dag_2.py, dag_3.py, dag_4.py and 2 more."
-
-
-def test_a_silent_scheduler(rule, running):
-    rule(RuleKind.SCHEDULER_SILENT)
-    read(running, a_reading(heartbeats={"scheduler": 590.0}))
-    assert alerts.follow() == 0
-    read(running, a_reading(heartbeats={"scheduler": 700.0}))
-    assert alerts.follow() == 1
-    assert only().headline == "The scheduler of Analytics has been silent for 12 min"
-
-
-def test_a_runtime_and_a_token_that_end_soon(rule, running, workspace, alice):
-    rule(RuleKind.RUNTIME_ENDING)
-    rule(RuleKind.TOKEN_ENDING)
-    running.runtime.__class__.objects.update(maintained_until=timezone.now().date() + timedelta(days=40))
-    token = {"workspace": workspace, "maker": alice, "name": "ci", "kind": "w", "role": "editor"}
-    ApiToken.objects.create(
-        **token, digest="1" * 64, beginning="adk_w", expires_at=timezone.now() + timedelta(days=8)
-    )
-    assert alerts.follow() == 0
-    running.runtime.__class__.objects.update(maintained_until=timezone.now().date() + timedelta(days=20))
-    ApiToken.objects.update(expires_at=timezone.now() + timedelta(days=6))
-    assert alerts.follow() == 2
-    assert only(deployment=None).headline.startswith("API token “ci” expires on ")
-    ApiToken.objects.update(revoked_at=timezone.now())
-    assert alerts.follow() == 1
-    assert sent("resolved") == 0
-
-
 def test_a_silenced_alert_rests_and_ends_without_a_message(rule, running, workspace, alice):
     rule(RuleKind.UNHEALTHY)
     be(running, Status.UNHEALTHY, minutes=6)
@@ -434,59 +264,6 @@ def test_the_beat_s_task_follows_and_hints(rule, running, enqueued_alerts):
     be(running, Status.UNHEALTHY, minutes=6)
     assert tasks.follow_alerts() == 1
     assert set(enqueued_alerts) == set(AlertDelivery.objects.values_list("pk", flat=True))
-
-
-@pytest.mark.django_db(transaction=True)
-def test_processes_that_look_at_the_same_moment_send_once(rule, running):
-    """Eight threads with a connection each, through opening, a reminder and the end."""
-    rule(RuleKind.UNHEALTHY)
-    be(running, Status.UNHEALTHY, minutes=6)
-    assert at_once(alerts.follow, 8) == 1
-    age(only(), hours=2)
-    assert at_once(alerts.follow, 8) == 1
-    be(running, Status.HEALTHY, minutes=0)
-    assert at_once(alerts.follow, 8) == 1
-    assert (sent("opened"), sent("reminded"), sent("resolved")) == (2, 2, 2)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_processes_that_make_a_digest_at_the_same_moment_make_one(rule, running, workspace, channel):
-    made = rule(RuleKind.RUN_FAILED)
-    AlertRule.objects.filter(pk=made.pk).update(window_since=datetime(2020, 1, 1, tzinfo=UTC), window_used=20)
-    for _ in range(3):
-        AlertDelivery.objects.create(
-            workspace=workspace,
-            channel=channel,
-            rule=made,
-            event="opened",
-            address="ops@example.org",
-            content={"event": "opened", "headline": "x"},
-            state="held",
-        )
-    assert at_once(alert_outbox.make_digests, 8) == 1
-    assert sent("digest") == 1
-
-
-def at_once(act, count: int) -> int:
-    """Call it in so many threads, as near to each other as can be; the sum of what they return."""
-    barrier, done, errors = threading.Barrier(count), [], []
-
-    def run():
-        try:
-            barrier.wait(timeout=20)
-            done.append(act())
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(timeout=60)
-    assert errors == []
-    return sum(done)
 
 
 def test_old_messages_and_alerts_are_dropped_and_open_ones_stay(rule, running):

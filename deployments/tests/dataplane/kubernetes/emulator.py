@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.rbac import rules
 from deployments.tests.dataplane.kubernetes import proxied
+from deployments.tests.dataplane.kubernetes.answers import Answer, Script
 from deployments.tests.dataplane.kubernetes.pki import Authority
 from deployments.tests.dataplane.kubernetes.selecting import selected
 from deployments.tests.dataplane.kubernetes.store import Json, Place, Refusal, Store
@@ -31,34 +32,6 @@ ROUTE = re.compile(
     r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))(?:/namespaces/(?P<namespace>[^/]+)(?=/[^/]+))?"
     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>status|scale|log))?$"
 )
-
-
-@dataclass
-class Answer:
-    """One scripted answer. `act` is "status" (this answer), "hang" (nothing, until the test ends), "reset" (close
-    without an answer), "truncate" (half of the right answer), "lose" (do it, then close without an answer), "huge"
-    (an answer without end)."""
-
-    act: str = "status"
-    status: int = 500
-    message: str = "scripted"
-    reason: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-    causes: list[Json] = field(default_factory=list)
-
-
-@dataclass
-class Script:
-    """Answers for the requests whose "METHOD path" matches; the last one for ever when `always`."""
-
-    pattern: re.Pattern[str]
-    answers: list[Answer]
-    always: bool = False
-
-    def take(self) -> Answer | None:
-        if not self.answers:
-            return None
-        return self.answers[0] if self.always and len(self.answers) == 1 else self.answers.pop(0)
 
 
 class Emulator:

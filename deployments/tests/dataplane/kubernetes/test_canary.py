@@ -11,7 +11,8 @@ from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.checks.canary import KEPT_OUT, LABEL, LET_IN, LISTENS, Patience, canary
 from deployments.dataplane.kubernetes.checks.examine import examine
 from deployments.dataplane.kubernetes.checks.verdicts import State
-from deployments.tests.dataplane.kubernetes.emulator import Answer, Emulator
+from deployments.tests.dataplane.kubernetes.answers import Answer
+from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.dataplane.kubernetes.pod_security import findings
 from deployments.tests.dataplane.kubernetes.test_checks import REAL, api_of, config, emulator, states  # noqa: F401 - fixtures
 

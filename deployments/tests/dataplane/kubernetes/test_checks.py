@@ -20,7 +20,8 @@ from deployments.dataplane.kubernetes.checks.verdicts import State
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.rbac import manifest, rules
 from deployments.dataplane.kubernetes.rbac.rules import Right
-from deployments.tests.dataplane.kubernetes.emulator import Answer, Emulator
+from deployments.tests.dataplane.kubernetes.answers import Answer
+from deployments.tests.dataplane.kubernetes.emulator import Emulator
 
 ADMIN = postgres.url(STATE, "postgres")
 REAL = os.environ.get("KUBECONFIG_TEST", "")

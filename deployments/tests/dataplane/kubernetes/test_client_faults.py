@@ -13,7 +13,8 @@ from deployments.dataplane.kubernetes.api.client import Api, NodeSilent, path_of
 from deployments.dataplane.kubernetes.api.errors import NamespaceEnding, Refused, SignInRefused
 from deployments.dataplane.kubernetes.api.transport import Connection
 from deployments.dataplane.kubernetes.objects import inventory
-from deployments.tests.dataplane.kubernetes.emulator import Answer, Emulator
+from deployments.tests.dataplane.kubernetes.answers import Answer
+from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.dataplane.kubernetes.pki import Authority
 
 PATH = path_of("v1", "ConfigMap", "default", "thing")

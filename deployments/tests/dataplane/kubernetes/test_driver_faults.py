@@ -16,7 +16,7 @@ from deployments.dataplane.kubernetes.steps import jobs, removal
 from deployments.dataplane.postgres import databases
 from deployments.domain.spec import QueueSpec, au_size
 from deployments.tests.dataplane.contract import converge, new_case, remove
-from deployments.tests.dataplane.kubernetes.emulator import Answer
+from deployments.tests.dataplane.kubernetes.answers import Answer
 from deployments.tests.dataplane.kubernetes.harness import ADMIN
 from deployments.tests.dataplane.kubernetes.store import Place
 from deployments.tests.dataplane.kubernetes.words import api, calls, changed, get

@@ -16,7 +16,8 @@ from deployments.dataplane.kubernetes.objects import apply
 from deployments.dataplane.kubernetes.objects import inventory as inv
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.tests.dataplane.kubernetes import samples
-from deployments.tests.dataplane.kubernetes.emulator import Answer, Emulator, _Handler
+from deployments.tests.dataplane.kubernetes.answers import Answer
+from deployments.tests.dataplane.kubernetes.emulator import Emulator, _Handler
 from deployments.tests.dataplane.kubernetes.store import Place
 
 REF = Ref("00000000-0000-4000-8000-000000000001", "calm-orbit-0012")

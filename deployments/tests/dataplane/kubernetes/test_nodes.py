@@ -18,8 +18,9 @@ from deployments.dataplane.kubernetes.api.credentials import parse
 from deployments.dataplane.kubernetes.driver import KubernetesDriver
 from deployments.domain.spec import RuntimeSpec
 from deployments.domain.states import ComponentState, Executor
-from deployments.tests.dataplane.contract import Case, LifeContract, converge, new_case, remove
+from deployments.tests.dataplane.contract import Case, converge, new_case, remove
 from deployments.tests.dataplane.kubernetes.harness import REAL, real_kubeconfig
+from deployments.tests.dataplane.life_contract import LifeContract
 from deployments.tests.dataplane.local.airflow_local import REMEMBER, execute, table_in_the_way, until
 
 NODES = REAL and os.environ.get("KUBE_NODES") == "1"

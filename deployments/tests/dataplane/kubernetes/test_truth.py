@@ -18,7 +18,7 @@ from deployments.dataplane.postgres import databases
 from deployments.domain.states import Status
 from deployments.models import Deployment, RuntimeRelease
 from deployments.reconciler import observer
-from deployments.tests.dataplane.kubernetes.emulator import Answer
+from deployments.tests.dataplane.kubernetes.answers import Answer
 from deployments.tests.dataplane.kubernetes.harness import ADMIN, REAL
 
 # Fixtures.

@@ -6,7 +6,8 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api
 from deployments.dataplane.kubernetes.api.transport import Connection, Measured
 from deployments.dataplane.kubernetes.health import usage
-from deployments.tests.dataplane.kubernetes.emulator import Answer, Emulator
+from deployments.tests.dataplane.kubernetes.answers import Answer
+from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.dataplane.kubernetes.store import Place
 
 API = "metrics.k8s.io/v1beta1"

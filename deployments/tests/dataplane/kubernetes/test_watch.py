@@ -15,7 +15,8 @@ from deployments.dataplane.kubernetes.api.transport import Connection
 from deployments.dataplane.kubernetes.objects import drift, inventory
 from deployments.dataplane.kubernetes.watch import kinds, pulse, reflector
 from deployments.dataplane.kubernetes.watch.watcher import ClusterWatcher
-from deployments.tests.dataplane.kubernetes.emulator import Answer, Emulator
+from deployments.tests.dataplane.kubernetes.answers import Answer
+from deployments.tests.dataplane.kubernetes.emulator import Emulator
 
 REF = Ref("00000000-0000-0000-0000-000000000001", "calm-orbit-0012")
 OTHER = Ref("00000000-0000-0000-0000-000000000002", "busy-comet-0034")
