@@ -125,10 +125,10 @@ def _requests(registered: Registered, like: Deployment) -> tuple[Figure, Figure]
     ref, secrets, workers = Ref(release.deployment_id, release.release_name), vault.read(like), {"default": 1}
     count, deadline = 0, time.monotonic() + 180
     while True:
-        before = driver.connection.requests.copy()
+        earlier = driver.connection.requests.copy()
         driver.observe(ref)
         progress = driver.apply(ref, release, secrets, workers)
-        spent = driver.connection.requests - before
+        spent = driver.connection.requests - earlier
         if any(name.startswith("PATCH") for name in spent):  # asking again while pods start is not creating
             count += spent.total()
         if progress.outcome is Outcome.FINISHED:
