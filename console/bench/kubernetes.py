@@ -136,7 +136,7 @@ def _requests(registered: Registered, like: Deployment) -> tuple[Figure, Figure]
         assert time.monotonic() < deadline, progress.sentence
         time.sleep(0.2)
     counted = driver.connection.requests.total()
-    driver.observe(ref)
+    KubernetesDriver(connections.config(like.cluster)).observe(ref)  # one that has not just seen it
     again = driver.connection.requests.total() - counted
     objects = len(_inventory(registered, ref))
     while driver.destroy(ref).outcome is not Outcome.FINISHED:
