@@ -10,10 +10,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - after Django is set up
+from django.urls import get_resolver  # noqa: E402
 
 from console.kit.api_body_limit import ApiBodyLimit  # noqa: E402
 from console.kit.body_limit import MIB, BodyLimit  # noqa: E402
 from console.kit.long_requests import is_long  # noqa: E402
+from console.kit.memory import collect_often  # noqa: E402
 from console.kit.threads import App, SharedThreads  # noqa: E402
 from deployments.api.uploads import upload_refusal  # noqa: E402
 from deployments.domain.upload_path import is_api_upload, is_upload  # noqa: E402
@@ -39,3 +41,7 @@ if settings.EMBEDDED:
         upstream=partial(ports.upstream, settings.STATE_DIR),
         console_url=settings.BASE_URL,
     )
+
+if settings.PROCESS_ROLE == "web":
+    get_resolver().url_patterns  # noqa: B018 - imports every page and endpoint
+    collect_often()

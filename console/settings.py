@@ -91,8 +91,8 @@ MIDDLEWARE = [
     "console.api.middleware.ProblemMiddleware",
     "console.kit.turns.TurnMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",  # before the policy: that is about pages
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "console.kit.http.CompressPagesMiddleware",
     "console.kit.http.PrivatePagesMiddleware",
     "console.kit.http.NoNulMiddleware",
@@ -224,11 +224,21 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
-ACCOUNT_FORMS = {"login": "workspaces.forms.LoginForm", "signup": "workspaces.forms.SignupForm"}
+ACCOUNT_FORMS = {
+    "login": "workspaces.forms.LoginForm",
+    "signup": "workspaces.forms.SignupForm",
+    "add_email": "workspaces.account_forms.AddEmailForm",
+    "change_password": "workspaces.account_forms.ChangePasswordForm",
+    "set_password": "workspaces.account_forms.SetPasswordForm",
+    "reset_password": "workspaces.account_forms.ResetPasswordForm",
+    "reset_password_from_key": "workspaces.account_forms.ResetPasswordKeyForm",
+    "reauthenticate": "workspaces.account_forms.ReauthenticateForm",
+}
 # Address, second factor, tokens and deletion ask who it is, unless that was confirmed just now.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 MFA_FORMS = {
     "activate_totp": "workspaces.sign_in.second_factor.ActivateTOTPForm",
+    "add_webauthn": "workspaces.sign_in.second_factor.AddPasskeyForm",
     "authenticate": "workspaces.sign_in.second_factor.AuthenticateForm",
     "reauthenticate": "workspaces.sign_in.second_factor.ReauthenticateForm",
 }
@@ -334,6 +344,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "console.kit.static_files.PagesStorage"},
 }
 SERVESTATIC_KEEP_ONLY_HASHED_FILES = False
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
 SERVESTATIC_AUTOREFRESH = DEBUG
 MESSAGE_TAGS = {
     message_levels.SUCCESS: "ok",

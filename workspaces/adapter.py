@@ -12,6 +12,7 @@ from allauth.core import context as allauth_context
 from allauth.idp.oidc.adapter import DefaultOIDCAdapter
 from allauth.idp.oidc.models import Client
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -151,6 +152,10 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     def encrypt(self, text: str) -> str:
         """Seal the secret of an authenticator app, or the seed of recovery codes."""
         return crypto.encrypt(text, context="second-factor").decode()
+
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:
+        """What a new key is called until its owner names it."""
+        return f"Key {Authenticator.objects.filter(user=user, type=type).count() + 1}"
 
     def decrypt(self, encrypted_text: str) -> str:
         """Open it again. Raises crypto.DecryptionError."""

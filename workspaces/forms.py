@@ -18,6 +18,7 @@ from django.shortcuts import render
 
 from console.kit import names
 from console.kit.text import one_line
+from workspaces.account_forms import InOurWords
 from workspaces.actions.invitations import ADDRESSES_PER_FORM
 from workspaces.actions.workspaces import SignupClosed
 from workspaces.email_addresses import normalize_email
@@ -26,15 +27,13 @@ from workspaces.models import Theme
 from workspaces.permissions import ROLES, Role
 
 
-class SignupForm(AllauthSignupForm):  # type: ignore[misc]
+class SignupForm(InOurWords, AllauthSignupForm):  # type: ignore[misc]
     """allauth's sign-up with our words. Email and one password field. Who follows an invitation signs up with the
     address that was invited."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["password1"].help_text = "At least 8 characters. Longer is better."
-        for field in self.fields.values():
-            field.widget.attrs.pop("placeholder", None)
+        self.fields["password1"].label = "Password"
         found = followed_link(context.request)
         self.invited = found.invitation.email if found else None
         if self.invited:
@@ -56,7 +55,7 @@ class SignupForm(AllauthSignupForm):  # type: ignore[misc]
             return None, render(request, "account/signup_closed.html")
 
 
-class LoginForm(AllauthLoginForm):  # type: ignore[misc]
+class LoginForm(InOurWords, AllauthLoginForm):  # type: ignore[misc]
     """allauth's sign-in, by the address as the identity that it is, however it is typed. Its page offers sign-up only
     to whom it would let in."""
 

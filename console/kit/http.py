@@ -1,16 +1,22 @@
 """HTTP helpers that know no app."""
 
+import re
+import secrets
 from collections.abc import Awaitable, Callable
 
+import brotli
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
+from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 # Second factors, recovery codes, links that sign in or join.
 HOLD_SECRETS = ("/accounts/", "/join/", "/mail/")
+TAKES_BROTLI = re.compile(r"\bbr\b")
+QUALITY = 5  # half a millisecond for a page, and a tenth smaller than gzip
 
 
 class HtmxHttpRequest(HttpRequest):
@@ -112,14 +118,27 @@ def posted(request: HttpRequest) -> QueryDict | None:
 
 
 class CompressPagesMiddleware(GZipMiddleware):
-    """Compresses pages, with Django's random padding. Never a stream (an event would wait for the next one), never the
-    answer to a POST or a page of an account (they may hold a secret), and never an answer to a query: what a stranger
-    can choose must not be compressed together with what a stranger must not know (BREACH). See docs/adr/0023."""
+    """Compresses pages, with random padding as Django has it. Never a stream (an event would wait for the next one),
+    never the answer to a POST or a page of an account (they may hold a secret), and never an answer to a query: what a
+    stranger can choose must not be compressed together with what a stranger must not know (BREACH): docs/adr/0023."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """The answer, smaller where that is safe."""
         plain = response.headers.get("Content-Type", "").startswith("text/html")
         asked = request.method not in {"GET", "HEAD"} or bool(request.META.get("QUERY_STRING"))
-        if response.streaming or not plain or asked or request.path.startswith(HOLD_SECRETS):
+        if (
+            not isinstance(response, HttpResponse)
+            or not plain
+            or asked
+            or request.path.startswith(HOLD_SECRETS)
+        ):
             return response
-        return super().process_response(request, response)
+        small, takes = len(response.content) < 200, request.META.get("HTTP_ACCEPT_ENCODING", "")
+        if small or response.has_header("Content-Encoding") or not TAKES_BROTLI.search(takes):
+            return super().process_response(request, response)
+        patch_vary_headers(response, ("Accept-Encoding",))
+        response.content = brotli.compress(response.content, mode=brotli.MODE_TEXT, quality=QUALITY)
+        response.headers["Content-Encoding"] = "br"
+        response.headers["Content-Length"] = str(len(response.content))
+        response.headers["X-Padding"] = secrets.token_hex(secrets.randbelow(self.max_random_bytes // 2))
+        return response

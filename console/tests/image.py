@@ -1,8 +1,9 @@
 """Building and running the image for real, with podman, in a folder of its own that leaves nothing behind.
 
 The Containerfile is what an operator uses. Where no registry can be reached its base is made here: an empty Debian with
-Python, by debootstrap. IMAGE_BASE names another one, such as `docker.io/library/python:3.13-slim`. The package index,
-its certificates and proxies are those of this machine, and get into no layer.
+Python, by debootstrap. IMAGE_BASE names another one, such as `docker.io/library/python:3.13-slim`, and IMAGE_STORE a
+folder that keeps everything from run to run. The package index, its certificates and proxies are those of this machine,
+and get into no layer.
 """
 
 import json
@@ -28,16 +29,24 @@ NEEDLESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/ma
 # needed here, and everything else of a container's configuration stays as it is.
 RUNTIME = """#!/usr/bin/python3
 import ctypes, json, os, sys
-bundle = sys.argv[sys.argv.index("--bundle") + 1] if "--bundle" in sys.argv else ""
-if bundle:
-    with open(bundle + "/config.json") as file:
-        config = json.load(file)
+def change(file, changed):
+    with open(file) as found:
+        document = json.load(found)
+    changed(document)
+    with open(file, "w") as written:
+        json.dump(document, written)
+
+def container(config):
     config["process"].pop("rlimits", None)
     config["mounts"] = [mount for mount in config["mounts"] if mount["type"] != "cgroup"]
     config["linux"].pop("resources", None)
     config["linux"]["namespaces"] = [each for each in config["linux"]["namespaces"] if each["type"] != "cgroup"]
-    with open(bundle + "/config.json", "w") as file:
-        json.dump(config, file)
+
+for word, value in zip(sys.argv, sys.argv[1:]):
+    if word == "--bundle":
+        change(value + "/config.json", container)
+    if word in ("--process", "-p"):
+        change(value, lambda process: process.pop("rlimits", None))
 libc = ctypes.CDLL(None)
 libc.unshare(0x20000)  # a mount namespace of its own, in which there are no control groups of the second kind
 libc.mount(b"none", b"/", None, 0x44000, None)  # private, recursively
@@ -73,7 +82,7 @@ class Podman:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         runtime = folder / "bin" / "crun"  # by this name podman knows what it can do
-        runtime.parent.mkdir()
+        runtime.parent.mkdir(parents=True, exist_ok=True)
         runtime.write_text(RUNTIME)
         runtime.chmod(0o755)
         self._argv = (
@@ -99,6 +108,8 @@ class Podman:
         """The image that ours stands on."""
         if named := os.environ.get("IMAGE_BASE"):
             return named
+        if self.has(BASE):
+            return BASE
         root = self.folder / "base"
         run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "trixie", str(root))
         for name in NEEDLESS:
@@ -109,12 +120,22 @@ class Podman:
         shutil.rmtree(root)
         return BASE
 
+    def has(self, image: str) -> bool:
+        """Whether it is in the store."""
+        return subprocess.run(self.argv("image", "exists", image), check=False).returncode == 0
+
     def build(self, target: str, base: str) -> str:
         """`docker build --target TARGET`; the image's name."""
         conf = self.folder / "pip.conf"
         conf.write_text(_pip_conf())
         self(
-            *("build", "--format=docker", "--isolation=chroot", "--network=host", "--pull=never"),
+            *(
+                "build",
+                "--format=docker",
+                "--isolation=chroot",
+                "--network=host",
+                f"--pull={'missing' if os.environ.get('IMAGE_BASE') else 'never'}",
+            ),
             *("--file", str(ROOT / "deploy/image/Containerfile"), f"--build-arg=PYTHON={base}"),
             *(f"--secret=id=pip,src={conf}", f"--volume={BUNDLE}:{BUNDLE}:ro"),
             *(f"--target={target}", f"--tag=localhost/{target}", str(ROOT)),
@@ -143,8 +164,10 @@ class Podman:
             subprocess.run(self.argv("rm", "--force", "--time=0", identity), capture_output=True, check=False)
 
     def close(self) -> None:
-        """Remove everything."""
+        """Remove everything; of a store that is kept, what runs."""
         subprocess.run(self.argv("rm", "--all", "--force", "--time=0"), capture_output=True, check=False)
+        if os.environ.get("IMAGE_STORE"):
+            return
         subprocess.run(self.argv("umount", "--all"), capture_output=True, check=False)
         subprocess.run(("umount", str(self.folder / "storage/overlay")), capture_output=True, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -217,5 +240,6 @@ def _pip_conf() -> str:
 
 
 def store() -> Podman:
-    """An empty one."""
-    return Podman(Path(tempfile.mkdtemp(prefix="airdeck-image-", dir="/tmp")))
+    """An empty one; or that of the folder IMAGE_STORE, which keeps layers from run to run."""
+    kept = os.environ.get("IMAGE_STORE")
+    return Podman(Path(kept or tempfile.mkdtemp(prefix="airdeck-image-", dir="/tmp")))

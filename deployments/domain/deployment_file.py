@@ -267,7 +267,7 @@ def _emails(reading: Reading, root: Mapping[str, object]) -> None:
         return
     for index, each in enumerate(entries):
         if not isinstance(each, str) or not _EMAIL.fullmatch(each):
-            reading.problem(f"{EMAILS}[{index}]", "This is no email address. Mend it or take it out.")
+            reading.problem(f"{EMAILS}[{index}]", "This is no email address. Fix it or take it out.")
     if reading.compat:
         reading.ignored.append(EMAILS)
     else:

@@ -70,7 +70,7 @@ def _json(text: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
-        raise FileUnreadable(f"Line {error.lineno}: this is not JSON. Mend it there.") from None
+        raise FileUnreadable(f"Line {error.lineno}: this is not JSON. Fix it there.") from None
     except (RecursionError, ValueError) as error:
         raise (
             error
@@ -86,12 +86,12 @@ def _yaml(text: str) -> object:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"Line {mark.line + 1}: this" if mark else "This"
-        raise FileUnreadable(f"{line} is not YAML. Mend it there; values with : or # need quotes.") from None
+        raise FileUnreadable(f"{line} is not YAML. Fix it there; values with : or # need quotes.") from None
     except (ValueError, TypeError) as error:  # a key that is a list, a number that is too long
         raise (
             error
             if isinstance(error, FileUnreadable)
-            else FileUnreadable("The file holds a key that is no text. Mend it.")
+            else FileUnreadable("The file holds a key that is no text. Fix it.")
         ) from None
     if len(documents) > 1:
         raise FileUnreadable("The file holds several documents. Keep one Deployment in a file.")

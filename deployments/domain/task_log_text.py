@@ -12,7 +12,26 @@ from typing import Any
 from deployments.domain.log_lines import clean, document_of
 
 LEVEL_WIDTH = 9  # as structlog pads it, so that `log_levels` reads both alike
-SHOWN_APART = {"timestamp", "event", "level", "logger", "error_detail", "filename", "lineno", "func_name"}
+SHOWN_APART = {
+    "timestamp",
+    "event",
+    "level",
+    "logger",
+    "error_detail",
+    "filename",
+    "lineno",
+    "func_name",
+    "chan",
+}
+OF_THE_LOG = {
+    "dag_id",
+    "run_id",
+    "task_id",
+    "map_index",
+    "ti_id",
+    "try_number",
+}  # the same in each of its lines
+GROUP, GROUP_ENDS = "::group::", "::endgroup::"  # Airflow's UI folds what is between them
 ITS_OWN = re.compile(r"task(\.|$)")  # the task itself and what it prints
 MOST_FRAMES, MOST_STACKS = 60, 10
 PART = re.compile(r"(dag_id|run_id|task_id|map_index|attempt)=(.*)", re.DOTALL)
@@ -62,11 +81,15 @@ def texts(raw: str) -> list[str]:
 
 
 def _of(document: Mapping[str, Any]) -> Iterator[str]:
+    if document["event"] == GROUP_ENDS:
+        return
     time, level = str(document.get("timestamp") or ""), str(document.get("level") or "info")
-    first, _, rest = str(document["event"]).partition("\n")
+    first, _, rest = str(document["event"]).removeprefix(GROUP).partition("\n")
     logger = document.get("logger")
     named = f" [{logger}]" if logger and not ITS_OWN.match(str(logger)) else ""
-    more = "".join(f" {key}={_plain(document[key])}" for key in document if key not in SHOWN_APART)
+    more = "".join(
+        f" {key}={_plain(document[key])}" for key in document if key not in SHOWN_APART | OF_THE_LOG
+    )
     yield f"{time} [{level:{LEVEL_WIDTH}}] {first}{more}{named}".lstrip()
     if rest:
         yield rest

@@ -19,6 +19,7 @@ class MenuItem:
     url: str
     post: bool = False
     primary: bool = False  # what a person most likely came for
+    is_token: bool = False  # makes something for programs, and does nothing to the Deployment
 
 
 def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
@@ -28,9 +29,6 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
 
     url = deployment.url_for
     items = []
-    if request.can(Permission.OPEN_AIRFLOW) and deployment.airflow_url:
-        message = "For calls of the Airflow API, with your role."
-        items.append(MenuItem("Airflow token…", message, "key-round", url("token")))
     if request.can(Permission.EDIT_DEPLOYMENT):
         runs = f"Runtime {deployment.runtime}."
         if deployment.upgrade_error:
@@ -48,8 +46,12 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
             items.append(MenuItem("Hibernate…", message, "moon", url("hibernate")))
         message = "Hibernate automatically on nights and weekends."
         items.append(MenuItem("Hibernation schedule", message, "clock", url("schedule")))
+    if request.can(Permission.OPEN_AIRFLOW) and deployment.airflow_url:
+        message = "For scripts that call the Airflow API, with your role."
+        items.append(MenuItem("Airflow token…", message, "key-round", url("token"), is_token=True))
     if request.can(Permission.MANAGE_TOKENS):
-        items.append(MenuItem("API tokens", "For programs that deploy here.", "key-round", url("api_tokens")))
+        message = "For programs that deploy here."
+        items.append(MenuItem("API tokens", message, "key-round", url("api_tokens"), is_token=True))
     if request.can(Permission.TRANSFER_DEPLOYMENT) and transfer_targets(request.user, deployment):
         message = f"In Workspace {deployment.workspace.name}."
         items.append(MenuItem("Transfer…", message, "layers", url("transfer")))

@@ -132,7 +132,10 @@ def settings(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     context = page_context(request, deployment, "Settings")
     items = context["whole_menu"]
     context |= {
-        "lifecycle": [*items, wake_setting(deployment)] if items else [],
+        "lifecycle": [*(each for each in items if not each.is_token), wake_setting(deployment)]
+        if items
+        else [],
+        "tokens": [each for each in items if each.is_token],
         "delete_url": deployment.url_for("delete"),
         "can_delete": request.can(Permission.DELETE_DEPLOYMENT) and not deployment.is_deleting,
     }

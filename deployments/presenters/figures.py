@@ -194,7 +194,7 @@ def _bands(series: Series, marks: Sequence[float]) -> list[Band]:
 
     def ended(title: str, name: str) -> Band:
         good, bad = f"{name}_succeeded", f"{name}_failed"
-        total = f"{series.total(good)} succeeded, {series.total(bad)} failed"
+        total = f"{series.total(good):,} succeeded, {series.total(bad):,} failed"
         return Band(title, total, bars(slots(good, bad), name=f"chart-{name}", marks=marks))
 
     found = [ended("Runs", "runs")]
@@ -209,7 +209,7 @@ def _bands(series: Series, marks: Sequence[float]) -> list[Band]:
         words=("running", "queued"),
         kinds=("good", "wait"),
     )
-    found.append(Band("Tasks at once", f"at most {busiest} running, {longest} queued", busy))
+    found.append(Band("Tasks at once", f"at most {busiest:,} running, {longest:,} queued", busy))
     return found
 
 

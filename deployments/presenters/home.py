@@ -103,7 +103,7 @@ def day_context(workspace: Workspace) -> dict[str, Any]:
     good, bad = sum(slot.good or 0 for slot in slots), sum(slot.bad or 0 for slot in slots)
     return {
         "runs_known": bool(counts),
-        "runs_total": f"{good} succeeded, {bad} failed",
+        "runs_total": f"{good:,} succeeded, {bad:,} failed",
         "runs_chart": bars(slots, name="day"),
         "runs_axis": [f"{hours[number]:%H:%M}" for number in (0, 6, 12, 18)],
         "failed_runs": [

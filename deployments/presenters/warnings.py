@@ -69,5 +69,5 @@ def consequences(deployment: Deployment) -> list[str]:
         sentences.append(
             f"All files are removed, including the DAGs in {folder}. Copy them first if you need them."
         )
-    sentences.append("This cannot be undone. Its history in this Workspace stays.")
+    sentences.append("Its history in this Workspace stays.")
     return sentences

@@ -2,6 +2,12 @@
 // copy buttons, focus on errors, no double submit, a question before unsaved changes are left.
 "use strict";
 (() => {
+  // htmx reads this once the document is there, which is after this script: nothing inline, and nothing from elsewhere
+  Object.assign(htmx.config, { includeIndicatorStyles: false, allowEval: false, allowScriptTags: false,
+    selfRequestsOnly: true, historyCacheSize: 0, historyRestoreAsHxRequest: false, timeout: 10000, responseHandling: [
+      { code: "204", swap: false }, { code: "[23]..", swap: true }, { code: "422", swap: true },
+      { code: "[45]..", swap: false, error: true }] });
+
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const ahead = Date.parse(document.documentElement.dataset.now) - Date.now(); // how far the server's clock is ahead
 

@@ -1,13 +1,16 @@
-"""allauth's forms of second factors, in which a code works once."""
+"""allauth's forms of second factors, in which a code works once, and which speak our words."""
 
 from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms as base
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as totp
+from allauth.mfa.webauthn import forms as webauthn
+from django import forms
 from django.conf import settings
 from django.core.cache import cache
 
+from workspaces.account_forms import InOurWords
 from workspaces.models import User
 
 PERIOD_SECONDS = 30  # RFC 6238, and allauth's default
@@ -22,7 +25,7 @@ def use(user: User, code: str) -> None:
         raise get_adapter().validation_error("incorrect_code")
 
 
-class ActivateTOTPForm(totp.ActivateTOTPForm):  # type: ignore[misc]
+class ActivateTOTPForm(InOurWords, totp.ActivateTOTPForm):  # type: ignore[misc]
     """The code that switches an authenticator app on signs no one in."""
 
     def clean_code(self) -> str:
@@ -44,9 +47,19 @@ class _UsedOnce:
         return code
 
 
-class AuthenticateForm(_UsedOnce, base.AuthenticateForm):  # type: ignore[misc]
+class AuthenticateForm(_UsedOnce, InOurWords, base.AuthenticateForm):  # type: ignore[misc]
     """At sign-in."""
 
 
-class ReauthenticateForm(_UsedOnce, base.ReauthenticateForm):  # type: ignore[misc]
+class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
+    """A passkey or a security key, in our words."""
+
+    passwordless = forms.BooleanField(
+        label="Sign in without a password",
+        required=False,
+        help_text="It then signs you in by itself, and asks for your fingerprint, your face or a PIN.",
+    )
+
+
+class ReauthenticateForm(_UsedOnce, InOurWords, base.ReauthenticateForm):  # type: ignore[misc]
     """To show who it is."""

@@ -33,7 +33,7 @@ def _drawing(name: str) -> str:
     inside = re.search(r"<svg[^>]*>(.*)</svg>", text, re.DOTALL)
     if inside is None:
         raise template.TemplateSyntaxError(f"The icon {name!r} is not one <svg>")
-    return " ".join(inside[1].split())
+    return " ".join(inside[1].split()).replace(" />", "/>").replace("> <", "><")
 
 
 @register.simple_tag
@@ -41,7 +41,7 @@ def icon(name: str, turns: bool = False) -> SafeString:
     """An inline SVG in the colour of the text around it, hidden from screen readers: words stand by."""
     classes = "icon icon--turns" if turns else "icon"
     return format_html(
-        '<svg class="{}" viewBox="0 0 24 24" aria-hidden="true" focusable="false" data-icon="{}">{}</svg>',
+        '<svg class="{}" viewBox="0 0 24 24" aria-hidden="true" data-icon="{}">{}</svg>',
         classes,
         name,
         mark_safe(_drawing(name)),  # noqa: S308 - our own files, see _drawing

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -11,10 +12,12 @@ from django.db import connections
 from django.test import AsyncClient
 from django.utils import timezone
 
+from console.kit import events
 from console.kit.events import RESYNC, Subscription
 from deployments.api import logs, waiting
 from deployments.dataplane.contract import LogLine, LogTail
 from deployments.models import Deployment
+from deployments.presenters import fragments
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.actions import tokens
 from workspaces.actions.tokens import Scope
@@ -46,6 +49,19 @@ def test_a_change_is_done_once_it_is_applied_and_a_later_delete_takes_its_place(
     assert made.get(f"/operations/{gone}")["status"] == "running"
     settle(deployment)
     assert made.get(f"/operations/{gone}")["status"] == "done"
+
+
+def test_of_what_is_done_no_step_runs_any_more(program, alice, deployment, driver):
+    """The pass that sees a Deployment awake writes no steps: the last one said that it runs, for ever."""
+    settle(deployment)
+    made = program(alice)
+    for verb in ("hibernate", "wake"):
+        asked = made.ask("post", f"/deployments/{deployment.release_name}/{verb}").json()["operation"]["id"]
+        settle(deployment)
+        found = made.get(f"/operations/{asked}")
+        assert found["status"] == "done"
+        assert {step["state"] for step in found["steps"]} == {"done"}, verb
+        assert all(step["finished_at"] for step in found["steps"])
 
 
 def test_an_upgrade_that_failed_is_a_failed_operation(program, alice, deployment, driver):
@@ -115,6 +131,48 @@ def test_who_waits_is_told_by_the_event_and_holds_no_thread(
     assert {answer.json()["status"] for answer in answers} == {"done"}
     assert seconds < waiting.LOOK_AGAIN  # by the event, not by looking again
     assert threads < 20
+
+
+def test_a_program_that_waits_hears_of_its_own_deployment_and_of_what_was_missed():
+    mine, other = Subscription("w:1", b"1f0e"), events.encode(events.Frame("badge-77aa", "<i>1</i>"))
+    mine.push(other)
+    assert mine.queue.empty()
+    mine.push(events.encode(events.Frame("badge-1f0e", "<i>1</i>")))
+    mine.push(RESYNC)
+    assert mine.queue.qsize() == 2
+    mine.push(None)
+    assert mine.ended
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changes_of_other_deployments_cost_who_waits_no_look(
+    program, alice, deployment, driver, played, monkeypatch
+):
+    looks = []
+    look = waiting._look
+    monkeypatch.setattr(waiting, "_look", lambda named: looks.append(named) or look(named))
+    made = program(alice)
+    path = f"/operations/{deployment.release_name}.create.1?wait=30"
+
+    async def story():
+        waiter = asyncio.create_task(get(made.value, path))
+        async with asyncio.timeout(20):
+            while not (played.subscriptions and looks):  # noqa: ASYNC110 - lists, with a deadline
+                await asyncio.sleep(0.05)
+            (mine,) = played.subscriptions
+            assert mine.about == str(deployment.pk).encode()
+            before = len(looks)
+            for _ in range(20):
+                mine.push(events.encode(events.Frame(f"badge-{uuid4()}", "<i>1</i>")))
+            assert mine.queue.empty()
+            await asyncio.sleep(0)
+            assert len(looks) == before
+            await sync_to_async(settle)(deployment)
+            for frame in await sync_to_async(fragments.frames)(deployment):
+                mine.push(events.encode(frame))
+            return await waiter
+
+    assert asyncio.run(story()).json()["status"] == "done"
 
 
 @pytest.mark.django_db(transaction=True)

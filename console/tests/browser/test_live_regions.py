@@ -4,15 +4,19 @@ of a Deployment is whole again when its stage changes. The stream is played by t
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from console.tests.browser.chromium import chromium, cookies_of, overflow
 from deployments.domain.states import ComponentState, Operation, Status, StepState
 from deployments.models import ComponentStatus, Deployment, LatestReading, Step
+from deployments.tests.one_of_everything import furnish
+from deployments.tests.readings import all_sorts, remember
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.browser
@@ -219,6 +223,42 @@ def test_worker_queues_keep_focus_and_selection(window, live_server, deployment,
     expect(page.locator("#queues")).to_contain_text("41")
     expect(edit).to_be_focused()
     assert selection(page) == "default"
+
+
+def test_rows_that_come_before_it_take_the_focus_from_none(window, live_server, deployment, beside) -> None:
+    def failing() -> None:
+        write(deployment, Status.HEALTHY, first_healthy_at=timezone.now())
+        remember(deployment, all_sorts())
+        furnish(deployment)
+
+    def more() -> None:
+        first = deployment.deploys.get()
+        first.pk, first.number, first.idempotency_key = None, 2, uuid4()
+        first.save(force_insert=True)
+        unhealthy(deployment)
+
+    beside(failing)
+    home, deploys = window.new_page(), window.new_page()
+    home.goto(live_server.url + reverse("deployments:home", args=[deployment.workspace_id]))
+    deploys.goto(f"{live_server.url}{deployment.url}deploys/")
+    need, deploy = (
+        home.locator("a[href$='#import-errors']"),
+        deploys.get_by_role("link", name="Deploy 1", exact=True),
+    )
+    watched = (
+        (home, need, "#home", "ERROR-TO-COPY"),
+        (deploys, deploy, f"#deploys-{deployment.pk}", "Deploy 2"),
+    )
+    for page, link, region, _ in watched:
+        link.focus()
+        for _ in range(REFRESHES):
+            refresh(page, region)
+        expect(link).to_be_focused()
+    beside(more)
+    for page, link, region, words in watched:
+        refresh(page, region)
+        expect(page.locator(region)).to_contain_text(words)
+        expect(link).to_be_focused()
 
 
 def created(deployment: Deployment) -> None:

@@ -1,6 +1,7 @@
 """Pages at 320 px, which is 400 % zoom of a window of 1280, with the longest names and 201 variables; and in print."""
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow, turn
@@ -22,7 +23,23 @@ PAGES = (
     "edit/",
     "schedule/",
     "delete/",
+    "dags/",
+    "alerts/",
+    "tokens/",
+    "airflow-token/",
+    "git/",
 )
+OF_WORKSPACE = (
+    "deployments/",
+    "members/",
+    "tokens/",
+    "alerts/",
+    "alerts/rules/",
+    "dags/",
+    "activity/",
+    "settings/",
+)
+OWN = ("/account/", "/account/tokens/", "/accounts/sessions/", "/device/", "/search/?q=w", "/docs/api/")
 
 
 @pytest.fixture
@@ -52,7 +69,9 @@ def crowded(deployment, alice) -> Deployment:
 def test_no_page_scrolls_sideways_and_the_printed_one_has_no_controls(live_server, as_, alice, crowded):
     cookies = cookies_of(as_(alice), live_server.url)
     workspace = crowded.workspace.url
-    addresses = [workspace, f"{workspace}new/", "/account/", *(f"{crowded.url}{page}" for page in PAGES)]
+    home = reverse("deployments:home", args=[crowded.workspace_id])
+    addresses = [workspace, f"{workspace}new/", *OWN, *(f"{home}{page}" for page in OF_WORKSPACE)]
+    addresses += [f"{crowded.url}{page}" for page in PAGES]
     sideways, complaints, printed = {}, {}, {}
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 320, "height": 900}, base_url=live_server.url)

@@ -42,9 +42,9 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(live_server, alice) 
         page.get_by_role("button", name="Sign in", exact=True).click()
         page.fill("#id_password", PASSWORD)  # who is it, before a key is added
         page.get_by_role("button", name="Continue").click()
-        page.get_by_label("Passwordless").check()
-        page.get_by_role("button", name="Add", exact=True).click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Recovery Codes")
+        page.get_by_label("Sign in without a password").check()
+        page.get_by_role("button", name="Add passkey").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Recovery codes")
 
         page.goto("/account/")
         page.get_by_role("button", name="Sign out").first.click()

@@ -24,8 +24,20 @@ def line(**document: object) -> str:
         ({"event": "hello", "logger": "task.stdout"}, "hello"),
         (
             {"event": "hello", "logger": "task", "ti_id": "7", "n": 3, "m": {"a": 1}},
-            'hello ti_id=7 n=3 m={"a": 1}',
+            'hello n=3 m={"a": 1}',
         ),
+        (
+            {
+                "event": "hello",
+                "dag_id": "a",
+                "run_id": "r",
+                "map_index": -1,
+                "try_number": 1,
+                "chan": "stdout",
+            },
+            "hello",
+        ),
+        ({"event": "::group::Pre Execute"}, "Pre Execute"),
         ({"event": "x", "filename": "a.py", "lineno": 3}, "x"),
         ({"event": None}, "None"),
         ({"event": {"a": 1}}, "{'a': 1}"),
@@ -76,6 +88,7 @@ def test_what_is_no_event_is_shown_as_it_is(raw) -> None:
 
 
 def test_empty_lines_are_none() -> None:
+    assert texts(line(event="::endgroup::")) == []
     assert texts("") == texts("\n") == texts("  \n") == []
 
 

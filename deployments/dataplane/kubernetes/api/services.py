@@ -59,6 +59,6 @@ class Services(Api):
             return response.status, raw
         if response.status >= 500 and NOT_PASSED_ON.search(raw[:2000].decode(errors="replace")):
             raise NotThere("It does not run.")
-        if response.status < 300:
-            raise NotThere("Something else answered.")
+        if response.status < 300 or response.status == 404:
+            raise NotThere("There is no such service, or something else answers in its place.")
         raise self._refusal(response, raw, request.what)

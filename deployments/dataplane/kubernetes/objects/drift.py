@@ -9,7 +9,8 @@ no one's business, and the number of replicas may belong to the scaler.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from sys import intern
 from typing import Any
 
 from deployments.dataplane.kubernetes.names import MANAGER, SCALER
@@ -124,9 +125,8 @@ class Seen:
 
 def seen(found: Raw) -> Seen:
     """Trim an object, or the metadata alone, to what shows drift."""
-    return Seen(
-        str(found["metadata"].get("uid", "")), ownership_digest(found), applied_at(found), blame(found)
-    )
+    applied, manager = intern(applied_at(found)), intern(blame(found))
+    return Seen(str(found["metadata"].get("uid", "")), ownership_digest(found), applied, manager)
 
 
 def dump(entries: Iterable[Entry]) -> str:
@@ -135,8 +135,13 @@ def dump(entries: Iterable[Entry]) -> str:
 
 
 def load(text: object) -> tuple[Entry, ...]:
-    """The entries of an inventory; none when it is not one of ours."""
-    return tuple(_read(text, Entry))
+    """The entries of an inventory; none when it is not one of ours. What repeats in every inventory is kept once: an
+    observer holds thousands."""
+    return tuple(
+        replace(one, kind=intern(one.kind), name=intern(one.name), applied=intern(one.applied))
+        for one in _read(text, Entry)
+        if isinstance(one.kind, str) and isinstance(one.name, str) and isinstance(one.applied, str)
+    )
 
 
 def annotation(drifts: Iterable[Drift]) -> str:

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 import structlog
@@ -260,19 +261,20 @@ class Feed:
 
     def _held(self, found: dict[str, Any]) -> Held:
         meta = found.get("metadata") or {}
-        owner, version = kinds.deployment_id(found), _version(found)
+        # Names repeat in every Deployment, and ids in every object of one: each is kept once.
+        owner, version = intern(kinds.deployment_id(found)), _version(found)
         if self.kind is not kinds.INVENTORIES:
-            return Held(owner, kinds.state(self.kind.kind, found), drift.seen(found), version)
+            return Held(owner, intern(kinds.state(self.kind.kind, found)), drift.seen(found), version)
         annotation = str((meta.get("annotations") or {}).get(drift.ANNOTATION) or "")
         ending = bool(meta.get("deletionTimestamp"))
         entries = drift.load((found.get("data") or {}).get(drift.INVENTORY_KEY))
-        inventory = Inventory(str(meta.get("namespace", "")), version, entries, annotation, ending)
+        inventory = Inventory(_key(found)[0], version, entries, annotation, ending)
         return Held(owner, f"{annotation} {ending}", drift.seen(found), version, inventory)
 
 
 def _key(found: dict[str, Any]) -> tuple[str, str]:
     meta = found.get("metadata") or {}
-    return str(meta.get("namespace", "")), str(meta.get("name", ""))
+    return intern(str(meta.get("namespace", ""))), intern(str(meta.get("name", "")))
 
 
 def _version(found: dict[str, Any]) -> str:

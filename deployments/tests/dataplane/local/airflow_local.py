@@ -23,6 +23,7 @@ from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Supervisor, render_main
 from deployments.dataplane.local.supervisor.processes import kill, tagged
 from deployments.dataplane.postgres import databases
+from deployments.domain.task_log_text import task_path
 from deployments.tests.dataplane.contract import OLDER, Case, converge, new_case
 
 # A connection that an upgrade must keep.
@@ -40,6 +41,7 @@ with DAG("proof", schedule="@once", start_date=datetime(2024, 1, 1), is_paused_u
     def first():
         import os
 
+        print("Forty-one it is")
         assert (os.environ["COLOUR"], os.environ["TOKEN"]) == ("blue", "canary-secret-variable")
         return 41
     @task
@@ -232,6 +234,19 @@ def assert_runs_a_dag(harness: LocalHarness, case: Case, dag: str = "proof") -> 
     assert "removed in a future" not in message
     assert "has been renamed" not in message
     assert_no_setting_is_outdated(harness, case)
+    assert_tasks_logs_are_read(harness, case, dag)
+
+
+def assert_tasks_logs_are_read(harness: LocalHarness, case: Case, dag: str) -> None:
+    """What both tasks of the DAG wrote is listed, and read as lines for people."""
+    driver = harness.new_driver()
+    found = {
+        task_path(each.path).task: each for each in driver.task_logs(case.ref, text=f"dag_id={dag}/").logs
+    }
+    assert found.keys() == {"first", "second"}
+    lines = [line.text for line in driver.task_log(case.ref, found["first"].path).lines]
+    assert any(line.endswith("] Forty-one it is") for line in lines), lines
+    assert not any(line.startswith("{") for line in lines), lines
 
 
 def assert_no_setting_is_outdated(harness: LocalHarness, case: Case) -> None:
