@@ -135,9 +135,9 @@ def _requests(registered: Registered, like: Deployment) -> tuple[Figure, Figure]
             break
         assert time.monotonic() < deadline, progress.sentence
         time.sleep(0.2)
-    before = driver.connection.requests.total()
+    counted = driver.connection.requests.total()
     driver.observe(ref)
-    again = driver.connection.requests.total() - before
+    again = driver.connection.requests.total() - counted
     objects = len(_inventory(registered, ref))
     while driver.destroy(ref).outcome is not Outcome.FINISHED:
         time.sleep(0.5)
