@@ -57,6 +57,7 @@ def a_project_is_deployed_and_the_same_code_again_is_nothing(airdeck, tmp_path) 
     first = airdeck("deploy", "project", "-d", "Analytics", "--wait", "-m", "First")
     assert "Deploy 1 is active." in first.out
     assert "✓ Built: 1 file in place." in first.err
+    assert "✓ Activated: Version 1-" in first.err  # what is done is not left at "…"
     assert "has this code already" in airdeck("deploy", "project", "-d", "Analytics", "--wait").out
     (tmp_path / "project" / "dags" / "more.py").write_text("x = 1\n")
     planned = airdeck("deploy", "project", "-d", "Analytics", "--dry-run")
@@ -101,7 +102,7 @@ def it_sleeps_wakes_goes_back_and_is_deleted(airdeck) -> None:
     assert airdeck("deployment", "logs", "Analytics", "--component", "scheduler").code == 0
     assert "hibernates." in airdeck("deployment", "hb", "Analytics", "--wait").out
     assert "nothing to do" in airdeck("deployment", "hibernate", "Analytics").out
-    airdeck("deployment", "wake-up", "Analytics", "--wait")
+    assert "✓ Airflow components" in airdeck("deployment", "wake-up", "Analytics", "--wait").err
     back = airdeck("deploys", "rollback", "1", "-d", "Analytics", "--yes", "--wait")
     assert "Deploy 3 is active." in back.out
     history = airdeck("deploys", "list", "Analytics").out

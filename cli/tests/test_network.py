@@ -186,6 +186,32 @@ def test_a_private_authority_is_trusted_when_it_is_named_and_only_then(pipeline,
         )
 
 
+def test_a_job_without_its_secret_is_told_so_and_not_to_sign_in(tmp_path):
+    at = Airdeck(tmp_path, AIRDECK_URL="http://127.0.0.1:9", AIRDECK_TOKEN="")
+    told = at("deploy", "-d", "calm-orbit-0012", code=3, cwd=_with_a_dag(tmp_path)).err
+    assert told.endswith(
+        "AIRDECK_TOKEN is empty: this job was not given the secret. Check its name, and whether a job of this branch "
+        "may have it.\n"
+    )
+
+
+def _with_a_dag(folder):
+    (folder / "one.py").write_text("x = 1\n")
+    return folder
+
+
+def test_a_command_without_a_deployment_says_where_to_name_it(pipeline):
+    at = pipeline("http://127.0.0.1:9")
+    for where, command in (
+        ("after the command", ("deployment", "hibernate")),
+        ("with -d", ("deployment", "variable", "set", "A=1")),
+        ("with -d", ("deploys", "show", "1")),
+    ):
+        assert f"Name the Deployment {where}, by its release name" in at(*command, code=2).err, command
+    for wrong in (("api", "/me"), ("api", "GET", "me"), ("api", "POST", "/me")):
+        assert "Write GET and a path that begins with a slash" in at(*wrong, code=2).err
+
+
 def test_a_token_with_a_typing_error_is_refused_without_asking_anybody(tmp_path):
     wrong = TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B")
     at = Airdeck(tmp_path, AIRDECK_URL="http://127.0.0.1:9", AIRDECK_TOKEN=wrong)

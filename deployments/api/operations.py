@@ -6,6 +6,7 @@ generation of a Deployment's desired state, or one of its deploys, and its id na
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.http import Http404
@@ -100,6 +101,9 @@ def _document(
     steps: list[Step] | list[DeployStep],
     url: str,
 ) -> OperationOut:
+    documents = step_documents(steps)
+    if status == "done" and named.kind != "deploy":  # Airflow reads a deploy after it is done
+        documents = [_done(step, deployment.status_since) for step in documents]
     return OperationOut(
         id=str(named),
         kind=named.kind,  # type: ignore[arg-type]  # one of KINDS
@@ -107,8 +111,18 @@ def _document(
         status=status,  # type: ignore[arg-type]  # the words of the schema
         sentence=sentence,
         deployment_status=deployment.shown_status.value,
-        steps=step_documents(steps),
+        steps=documents,
         url=f"{settings.BASE_URL}{url}",
+    )
+
+
+def _done(step: OperationStep, at: datetime) -> OperationStep:
+    """Of what is done each step is: the pass that finds all components ready writes no step of what was applied
+    before."""
+    if step.state == StepState.DONE.value:
+        return step
+    return step.model_copy(
+        update={"state": StepState.DONE.value, "sentence": "", "finished_at": step.finished_at or at}
     )
 
 

@@ -67,16 +67,18 @@ def note_activated(
             step(deploy, ACTIVATED, StepState.RUNNING, reason)
         return under_way
     failpoint("activation.after_activation")
-    if move(claim, deploy, status=DeployStatus.DEPLOYED, activated_at=Now(), finished_at=Now()):
-        step(deploy, ACTIVATED, StepState.DONE, _active_sentence(deploy))
-        asleep = claim.deployment.hibernating
-        step(
-            deploy, READ, StepState.PENDING, "Airflow is asleep and reads it when it wakes." if asleep else ""
-        )
-        if not deploy.version:
-            step(deploy, READ, StepState.DONE, "Airflow reads the DAGs in the image.")
-        logger.info("deployed", deploy=deploy.number, version=deploy.version)
+    with transaction.atomic():  # whoever asks sees the deploy and its steps at one moment
+        if move(claim, deploy, status=DeployStatus.DEPLOYED, activated_at=Now(), finished_at=Now()):
+            _note_steps(deploy, asleep=claim.deployment.hibernating)
     return [each for each in under_way if each is not deploy]
+
+
+def _note_steps(deploy: Deploy, *, asleep: bool) -> None:
+    step(deploy, ACTIVATED, StepState.DONE, _active_sentence(deploy))
+    step(deploy, READ, StepState.PENDING, "Airflow is asleep and reads it when it wakes." if asleep else "")
+    if not deploy.version:
+        step(deploy, READ, StepState.DONE, "Airflow reads the DAGs in the image.")
+    logger.info("deployed", deploy=deploy.number, version=deploy.version)
 
 
 def _active_sentence(deploy: Deploy) -> str:

@@ -1,14 +1,12 @@
 """Signing in by a code (RFC 8628): the terminal shows a code, a browser anywhere confirms it, and this asks until it
 was."""
 
-import os
 import socket
-import sys
 import time
 
 from airdeck_cli.client import Client
 from airdeck_cli.errors import FAILED, NOT_ALLOWED, TIMED_OUT, UNREACHABLE, CliError
-from airdeck_cli.output import clean, note
+from airdeck_cli.output import clean, has_screen, note
 
 CLIENT = "airdeck-cli"
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -87,10 +85,7 @@ def _seconds(value: object, otherwise: int) -> float:
 def _open(client: Client, address: str) -> bool:
     """Open a browser where there is a screen. The address must be the console's own: who answers decides what is shown,
     and not what is started."""
-    screen = sys.platform in {"darwin", "win32"} or any(
-        os.environ.get(each) for each in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
-    )
-    if not screen or not address.startswith(f"{client.context.url}/"):
+    if not has_screen() or not address.startswith(f"{client.context.url}/"):
         return False
     import webbrowser
 

@@ -44,11 +44,21 @@ def which_deployment(help_text: str) -> Callable[[Command], Command]:
     )
 
 
+def _where() -> str:
+    """Where this command takes it."""
+    command = click.get_current_context().command
+    takes = any(isinstance(each, click.Argument) and each.name == "deployment" for each in command.params)
+    return "after the command" if takes else "with -d"
+
+
 def find_deployment(client: Client, deployment: str, named: str) -> dict[str, Any]:
     """The Deployment that is meant. Raises CliError when it is none, or several."""
     typed = named or deployment or os.environ.get("AIRDECK_DEPLOYMENT", "")
     if not typed:
-        raise CliError("Name the Deployment: its release name or its name, or set AIRDECK_DEPLOYMENT.", USAGE)
+        raise CliError(
+            f"Name the Deployment {_where()}, by its release name or its name, or set AIRDECK_DEPLOYMENT.",
+            USAGE,
+        )
     if not named and RELEASE_NAME.fullmatch(typed):
         found: dict[str, Any] = client.get(f"/deployments/{typed}")
         return found

@@ -1,6 +1,7 @@
 """What commands print: a table for people, JSON and YAML for programs, and then nothing else on stdout."""
 
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -73,6 +74,13 @@ def note(line: str) -> None:
 def is_terminal() -> bool:
     """Whether a person can be asked. A process may have been given no stream at all."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def has_screen() -> bool:
+    """Whether a browser can be shown here. Without a screen the system's own program would complain in our place."""
+    return sys.platform in {"darwin", "win32"} or any(
+        os.environ.get(each) for each in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
 
 
 def confirm(question: str, *, yes: bool, otherwise: str) -> bool:

@@ -1,5 +1,6 @@
 """What stands before the command, for all of them."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,12 @@ class Globals:
         from airdeck_cli.client import Client
 
         found = contexts.current(self.context)
+        if not found.token and "AIRDECK_TOKEN" in os.environ:
+            raise CliError(
+                "AIRDECK_TOKEN is empty: this job was not given the secret. Check its name, and whether a job of this "
+                "branch may have it.",
+                NOT_ALLOWED,
+            )
         if not found.token:
             raise CliError(
                 f"You are not signed in to {found.url}. Run: airdeck login {found.url}", NOT_ALLOWED

@@ -51,6 +51,19 @@ def test_a_change_is_done_once_it_is_applied_and_a_later_delete_takes_its_place(
     assert made.get(f"/operations/{gone}")["status"] == "done"
 
 
+def test_of_what_is_done_no_step_runs_any_more(program, alice, deployment, driver):
+    """The pass that sees a Deployment awake writes no steps: the last one said that it runs, for ever."""
+    settle(deployment)
+    made = program(alice)
+    for verb in ("hibernate", "wake"):
+        asked = made.ask("post", f"/deployments/{deployment.release_name}/{verb}").json()["operation"]["id"]
+        settle(deployment)
+        found = made.get(f"/operations/{asked}")
+        assert found["status"] == "done"
+        assert {step["state"] for step in found["steps"]} == {"done"}, verb
+        assert all(step["finished_at"] for step in found["steps"])
+
+
 def test_an_upgrade_that_failed_is_a_failed_operation(program, alice, deployment, driver):
     settle(deployment)
     Deployment.objects.update(generation=2, upgrade_error="Upgrade to 3.3-1 failed: no room.")

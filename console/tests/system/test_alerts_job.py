@@ -151,7 +151,6 @@ def _overview(page: Page, it: Installation, release: str) -> None:
         "broken.py",
         "ModuleNotFoundError: No module named 'nothing_of_the_kind'",
         "Tasks wait in a queue that no worker serves.",
-        "cores",
         "last heartbeat",
     ):
         expect(figures).to_contain_text(words)
@@ -162,6 +161,7 @@ def _overview(page: Page, it: Installation, release: str) -> None:
     assert tiles["DAGs"].split() == ["4", "1", "paused"]
     assert tiles["Import errors"] == "1"
     assert tiles["Workers"] == "1"
+    assert re.fullmatch(r"[\d.]+ [MG]iB", tiles["Memory"]), tiles
     looks_right(page)
     for span, bars in (("1 hour", 30), ("7 days", 84), ("30 days", 90)):
         figures.get_by_role("link", name=span, exact=True).click()

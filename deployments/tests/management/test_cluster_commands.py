@@ -1,6 +1,7 @@
 """The commands and the pages by which operators register, check and deregister clusters."""
 
 import io
+from argparse import ArgumentParser
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,9 @@ from deployments.actions import create_deployment
 from deployments.clusters import checks, connections
 from deployments.clusters.options import clusters_for
 from deployments.dataplane.kubernetes.checks.verdicts import Check, State
+from deployments.management.cluster_options import add_options, settings_of
 from deployments.models import Cluster
+from deployments.tests.dataplane.kubernetes import samples
 from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.registered import ADMIN, PASSWORD, TOKEN, URL
 from workspaces.tests.admin.test_admin import last_event, message
@@ -229,3 +232,13 @@ def test_a_bracket_in_a_password_is_a_bracket(as_, olga, cluster, findings):
         )
     assert answer.status_code == 302
     assert PASSWORD not in answer.content.decode()
+
+
+def test_the_keys_of_a_bucket_come_from_a_file_and_stand_in_no_argument(tmp_path):
+    file = tmp_path / "bucket.json"
+    file.write_text(samples.BUCKET)
+    parser = ArgumentParser()
+    add_options(parser)
+    options = vars(parser.parse_args(["--log-bucket", str(file)]))
+    assert "marked" not in repr(options)
+    assert settings_of(options) == {"log_bucket": samples.BUCKET}

@@ -8,7 +8,7 @@ from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment, workspace_of, workspace_option
 from airdeck_cli.following import Command, follow, wait_options
-from airdeck_cli.output import confirm, note, output_option, print_table, show
+from airdeck_cli.output import confirm, has_screen, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
 CREATE_SECONDS, CHANGE_SECONDS = 600, 300
@@ -339,5 +339,5 @@ def open_(at: Globals, /, deployment: str, named: str, airflow: bool) -> None:
                 f"The Airflow of {found['name']} does not run now: the Deployment is {found['status']}."
             )
     click.echo(url)
-    if click.launch(url) != 0:
+    if not has_screen() or click.launch(url) != 0:
         note("No browser could be opened. Open the address yourself.")

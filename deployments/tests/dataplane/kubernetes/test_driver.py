@@ -19,6 +19,7 @@ from deployments.dataplane.postgres import databases
 from deployments.domain.spec import QueueSpec, au_size
 from deployments.domain.states import ComponentState
 from deployments.tests.dataplane.contract import CANARIES, apply_once, converge, new_case
+from deployments.tests.dataplane.kubernetes import samples
 from deployments.tests.dataplane.kubernetes.harness import ADMIN
 from deployments.tests.dataplane.kubernetes.store import Place
 from deployments.tests.dataplane.kubernetes.words import SCHEDULER, WORKER, api, calls, changed, get, objects
@@ -244,3 +245,5 @@ def test_logs_of_tasks_get_a_volume_where_the_cluster_has_a_default_class_and_pa
     without = harness.bare_driver(task_logs_gib="0")
     lost = "Kept for 30 days, 1 GiB at most; the oldest go first, and all are lost when the code server moves"
     assert lost in without.details(case.ref)["Task logs"]
+    beside = harness.bare_driver(log_bucket=samples.BUCKET).details(case.ref)["Task logs"]
+    assert beside == "Kept for 30 days, in a bucket at s3.example.com; the last 10 GiB also in the cluster"

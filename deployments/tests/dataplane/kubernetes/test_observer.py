@@ -4,6 +4,7 @@ emulator or (KUBECONFIG_TEST) a real API server."""
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from deployments.actions import QueueChoice, create_deployment
 from deployments.clusters import catalogue, connections
+from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.domain.states import Status
@@ -94,7 +96,8 @@ def kubelet(world) -> Iterator[threading.Event]:
     def play() -> None:
         while not stop.is_set():
             if not still.is_set():
-                world.kubelet.play()
+                with suppress(DataPlaneError):  # the API server is away: a kubelet tries again
+                    world.kubelet.play()
             time.sleep(0.05)
 
     thread = threading.Thread(target=play)
