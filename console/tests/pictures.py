@@ -94,8 +94,8 @@ def main() -> int:
     with Installation() as at, photographer(at) as alice:
         alice.sign_up("Alice", "alice@example.org")
         analytics = alice.create("Analytics", "Celery")
-        expect(alice.page.get_by_text("Creating").first).to_be_visible()
-        alice.page.wait_for_timeout(3000)
+        expect(alice.page.locator("#live-steps")).to_be_visible(timeout=60_000)
+        alice.page.wait_for_timeout(5000)
         alice.take("creating", height=760)
         alice.wait_healthy(analytics)
         reports = alice.create("Reports", "Local")

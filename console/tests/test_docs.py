@@ -53,6 +53,17 @@ def test_a_picture_of_ours_comes_from_us_with_its_size_and_words_and_no_other_do
     )
 
 
+def test_every_picture_that_a_document_shows_is_there() -> None:
+    files = [settings.BASE_DIR / "README.md", *(settings.BASE_DIR / "docs").glob("*.md")]
+    shown = [
+        file.parent / name
+        for file in files
+        for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", file.read_text())
+    ]
+    assert len(shown) > 8
+    assert [str(picture) for picture in shown if not picture.is_file()] == []
+
+
 def test_links_between_documents_lead_to_their_pages() -> None:
     html, headings = docs.render_markdown(
         "# T\n\n## One thing\n\n[c](configure.md#edit) [o](https://example.org/)\n"
