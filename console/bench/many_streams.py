@@ -105,6 +105,8 @@ async def _run(at: Installation, halls: list[Hall], webs: tuple[int, int]) -> Re
         for hall in halls
     ]
     opening = time.monotonic() - begun
+    refused = [one for listeners in listening for one in listeners if one.ended]
+    assert not refused, f"{len(refused)} streams were refused, such as with {refused[0].begin!r}"
     await asyncio.sleep(streams.SETTLE_SECONDS)
     opened = [_cpu(pid) for pid in webs]
     committed, late = await _change([hall.deployment for hall in halls])

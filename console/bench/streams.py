@@ -44,6 +44,7 @@ class Listener(asyncio.Protocol):
     watched: dict[int, float] = field(default_factory=dict)
     ended: bool = False
     transport: asyncio.Transport | None = None
+    begin: bytes = b""  # of what was answered
     _tail: bytes = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,6 +58,7 @@ class Listener(asyncio.Protocol):
         now = time.time()
         text = self._tail + data
         if not self.opened.is_set():
+            self.begin = text[:200]
             assert text.startswith(b"HTTP/1.1 200"), text[:200]
             self.opened.set()
         for message in CHANGE.findall(text):

@@ -251,11 +251,16 @@ def suite(system: System) -> Iterator[str]:
     """`make test`."""
     system.clone("/root/airdeck")
     begun = time.monotonic()
-    done = subprocess.run(
-        system.argv("cd /root/airdeck; exec make test"), capture_output=True, text=True, check=False
-    )
-    last = (done.stdout.strip().splitlines() or [done.stderr[-2000:]])[-1]
-    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
+    last = ""
+    script = "cd /root/airdeck; exec make test"
+    with subprocess.Popen(
+        system.argv(script), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:  # half an hour is long without a word
+            print(line, end="", flush=True)
+            last = line.strip() or last
+    assert running.returncode == 0, last
     yield f"make test: {last} ({time.monotonic() - begun:.0f} s in all)"
 
 

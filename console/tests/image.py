@@ -101,7 +101,7 @@ class Podman:
         return run(*self._argv, *arguments)
 
     def argv(self, *arguments: str) -> list[str]:
-        """For whoever runs it otherwise."""
+        """The same as an argument list."""
         return [*self._argv, *arguments]
 
     def base(self) -> str:

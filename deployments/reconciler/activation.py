@@ -67,7 +67,7 @@ def note_activated(
             step(deploy, ACTIVATED, StepState.RUNNING, reason)
         return under_way
     failpoint("activation.after_activation")
-    with transaction.atomic():  # a reader sees the deploy and its steps at one moment
+    with transaction.atomic():  # a reader sees the deploy and its steps as of one moment
         if move(claim, deploy, status=DeployStatus.DEPLOYED, activated_at=Now(), finished_at=Now()):
             _note_steps(deploy, asleep=claim.deployment.hibernating)
     return [each for each in under_way if each is not deploy]

@@ -21,7 +21,7 @@ from deployments.outgoing.git.wish import (
     RefusalKind,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "LANG", "LC_ALL")
 ANSWER_BYTES = 64 * 1024 * 1024  # 20,000 files with the longest paths are less than half of it
 
