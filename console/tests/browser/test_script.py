@@ -195,7 +195,7 @@ def test_a_key_opens_the_search_and_gives_the_focus_back(window, addresses, depl
     expect(page.get_by_role("link", name="Deploys", exact=True)).to_be_focused()
     page.keyboard.press("Meta+k")
     page.keyboard.type("nothing-like-this")
-    expect(page.get_by_text("Look for a part of a name")).to_be_visible()
+    expect(page.get_by_text("Search for a part of a name")).to_be_visible()
     expect(page.locator("#palette [data-spoken]")).to_have_text("Nothing found")
     field.fill("")
     page.keyboard.type(deployment.release_name)
