@@ -47,7 +47,10 @@ mount -t tmpfs -o mode=755 tmpfs dev
 for name in null zero full random urandom tty; do touch dev/$name; mount --bind /dev/$name dev/$name; done
 mkdir dev/shm dev/pts
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
+for each in stdin:0 stdout:1 stderr:2; do ln -s /proc/self/fd/${each#*:} dev/${each%:*}; done
 exec chroot . "$@"
 """
 # The shell is the namespace's first process, so it sees what `make run` leaves.

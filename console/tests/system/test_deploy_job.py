@@ -170,7 +170,7 @@ class Pipeline:
 def test_the_whole_life_of_a_deployment_out_of_a_pipeline(it, tmp_path):
     """docs/cli.md, with what it says: by a file, a deploy whose run succeeds, variables, queues, logs, sleep, waking,
     going back, the end."""
-    path = f"{it.home()}tokens/new/"
+    path = f"{it.home().removesuffix('deployments/')}tokens/new/"
     it.confirm(path)  # a sign-in alone, however fresh, makes no token
     page = it.submit(path, {"name": "pipeline", "role": "editor"})
     token = re.search(r"adk_w_[0-9A-Za-z]{46}", page.text)

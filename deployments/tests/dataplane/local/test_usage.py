@@ -58,7 +58,7 @@ def test_a_program_counts_with_all_that_it_started(tmp_path, family):
     before = Since(datetime.now(UTC), {"another that has ended": 3.0, usage.NOTED: time.time() - 10})
     found = usage.usage(tmp_path, before)
     assert found.memory_bytes > MEMORY
-    assert 0.05 <= found.cores < 0.5
+    assert 0.04 < found.cores < 0.5  # half a second of ten, and what passes in the meantime
     assert found.absent == ""
     assert usage.usage(tmp_path, Since(datetime.now(UTC), found.cpu)).cores is None  # too soon to say
 
