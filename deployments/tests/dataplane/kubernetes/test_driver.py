@@ -32,9 +32,9 @@ def test_creating_costs_a_request_per_object_and_ten_more_at_most(harness, cases
     cases.append(case)
     subject, since = harness.bare_driver(), len(harness.emulator.calls)
     subject.observe(case.ref)
-    subject.apply(case.ref, case.release, case.secrets, case.workers)
+    progress = subject.apply(case.ref, case.release, case.secrets, case.workers)
     made = objects(harness, case)
-    assert ("ingresses", "api-server") in made
+    assert ("ingresses", "api-server") in made, progress
     assert len(calls(harness, since)) <= len(made) + 10
 
 

@@ -88,16 +88,30 @@ def running(there, enqueued) -> Iterator[None]:
     thread.join(10)
 
 
+class Still(threading.Event):
+    """Once it is set, no round of the kubelet is under way that would write over what a test writes then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.round = threading.Lock()
+
+    def set(self) -> None:
+        super().set()
+        with self.round:
+            pass
+
+
 @pytest.fixture
-def kubelet(world) -> Iterator[threading.Event]:
+def kubelet(world) -> Iterator[Still]:
     """Plays the cluster until it is set."""
-    still, stop = threading.Event(), threading.Event()
+    still, stop = Still(), threading.Event()
 
     def play() -> None:
         while not stop.is_set():
-            if not still.is_set():
-                with suppress(DataPlaneError):  # the API server is away: a kubelet tries again
-                    world.kubelet.play()
+            with still.round:
+                if not still.is_set():
+                    with suppress(DataPlaneError):  # the API server is away: a kubelet tries again
+                        world.kubelet.play()
             time.sleep(0.05)
 
     thread = threading.Thread(target=play)
