@@ -30,10 +30,15 @@ from deployments.tests.dataplane.kubernetes.words import SCHEDULER, WORKER, api,
 def test_creating_costs_a_request_per_object_and_ten_more_at_most(harness, cases) -> None:
     case = new_case()
     cases.append(case)
-    subject, since = harness.bare_driver(), len(harness.emulator.calls)
-    subject.observe(case.ref)
-    progress = subject.apply(case.ref, case.release, case.secrets, case.workers)
-    made = objects(harness, case)
+    subject, deadline = harness.bare_driver(), time.monotonic() + 60
+    while True:  # what is made once for a runtime may have to be made first
+        since = len(harness.emulator.calls)
+        subject.observe(case.ref)
+        progress = subject.apply(case.ref, case.release, case.secrets, case.workers)
+        if made := objects(harness, case):
+            break
+        assert time.monotonic() < deadline, progress
+        time.sleep(0.1)
     assert ("ingresses", "api-server") in made, progress
     assert len(calls(harness, since)) <= len(made) + 10
 
