@@ -134,6 +134,18 @@ def mailer(env: Env, *, kept_in: Path | None) -> dict[str, Any]:
     }
 
 
+def openid(env: Env, *, provider_id: str, name: str, url: str) -> dict[str, Any]:
+    """The one OpenID Connect provider, as allauth wants it. Raises ValueError for a client without its secret."""
+    app = {
+        "provider_id": provider_id,
+        "name": name,
+        "client_id": env.str("OIDC_CLIENT_ID"),
+        "secret": secret("OIDC_CLIENT_SECRET", env.str("OIDC_CLIENT_SECRET")),
+        "settings": {"server_url": url},
+    }
+    return {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app]}}
+
+
 def rsa_key(text: str) -> str:
     """IDENTITY_KEY: an RSA key in PEM. Raises ValueError for anything else, without the text."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

@@ -13,7 +13,7 @@ from django.utils.csp import CSP
 from environs import FileAwareEnv
 
 from console import __version__
-from console.environment import database, encryption_keys, hosts, mailer, redis_url, rsa_key, secret
+from console.environment import database, encryption_keys, hosts, mailer, openid, redis_url, rsa_key, secret
 from console.kit.logs import logging_config
 
 # Each setting may also be the content of the file that NAME_FILE names.
@@ -265,20 +265,7 @@ if OIDC_URL:
     SOCIALACCOUNT_ADAPTER = "workspaces.company_account.CompanyAdapter"
     SOCIALACCOUNT_LOGIN_ON_GET = True  # the policy on forms would stop one that is led to another site
     SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
-    SOCIALACCOUNT_PROVIDERS = {
-        "openid_connect": {
-            "OAUTH_PKCE_ENABLED": True,
-            "APPS": [
-                {
-                    "provider_id": OIDC_PROVIDER,
-                    "name": OIDC_NAME,
-                    "client_id": env.str("OIDC_CLIENT_ID"),
-                    "secret": secret("OIDC_CLIENT_SECRET", env.str("OIDC_CLIENT_SECRET")),
-                    "settings": {"server_url": OIDC_URL},
-                }
-            ],
-        }
-    }
+    SOCIALACCOUNT_PROVIDERS = openid(env, provider_id=OIDC_PROVIDER, name=OIDC_NAME, url=OIDC_URL)
 
 # --- The console as an OpenID provider: of the command line by device codes, and with a key also of other tools
 # (workspaces/identity_urls.py).

@@ -12,12 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
-from console.tests.browser.chromium import chromium, cookies_of, overflow
+from console.tests.browser.chromium import chromium, cookies_of
 from deployments.domain.states import ComponentState, Operation, Status, StepState
 from deployments.models import ComponentStatus, Deployment, LatestReading, Step
 from deployments.tests.one_of_everything import furnish
 from deployments.tests.readings import all_sorts, remember
-from workspaces.models import Workspace
 
 pytestmark = pytest.mark.browser
 ERROR = "ModuleNotFoundError: No module named 'pandas'"
@@ -336,24 +335,3 @@ def test_a_deployment_that_is_gone_turns_its_open_page_into_the_receipt(
     expect(page.get_by_role("heading", name="What was removed")).to_be_visible()
     expect(page.locator("nav.tabs")).to_have_count(0)
     expect(page).to_have_title("Analytics is deleted – Acme Data – Airdeck")
-
-
-def test_the_longest_workspace_name_fits_a_narrow_window_and_the_switcher_shows_all_of_it(
-    window, live_server, deployment, beside
-) -> None:
-    name = "Machine learning platform, forecasting, Northwest"
-    beside(lambda: Workspace.objects.update(name=name.ljust(50, "x")))
-    page = window.new_page()
-    for width in (320, 390, 1280):
-        page.set_viewport_size({"width": width, "height": 800})
-        for address in (deployment.workspace.url, deployment.url, "/account/"):
-            page.goto(live_server.url + address)
-            assert overflow(page) == 0, (width, address)
-        page.locator(".side > .menu > summary").click()
-        box = page.locator(".side > .menu > .menu__list").bounding_box()
-        assert box is not None
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= width
-        inside = page.locator(".side > .menu > .menu__list").evaluate("it => it.scrollWidth - it.clientWidth")
-        side = page.locator(".side").evaluate("it => it.scrollWidth - it.clientWidth")
-        assert (inside, side) <= (0, 0), width

@@ -92,3 +92,29 @@ def test_no_page_scrolls_sideways_and_the_printed_one_has_no_controls(live_serve
     assert {address: pixels for address, pixels in sideways.items() if pixels} == {}
     assert {address: found for address, found in complaints.items() if found} == {}
     assert {address: len(found) for address, found in printed.items() if found} == {}
+
+
+def test_the_longest_workspace_name_fits_a_narrow_window_and_the_switcher_shows_all_of_it(
+    live_server, as_, alice, deployment
+) -> None:
+    name = "Machine learning platform, forecasting, Northwest"
+    Workspace.objects.update(name=name.ljust(50, "x"))
+    cookies = cookies_of(as_(alice), live_server.url)
+    with chromium() as browser:
+        window = browser.new_context()
+        window.add_cookies(cookies)
+        page = window.new_page()
+        for width in (320, 390, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            for address in (deployment.workspace.url, deployment.url, "/account/"):
+                page.goto(live_server.url + address)
+                assert overflow(page) == 0, (width, address)
+            page.locator(".side > .menu > summary").click()
+            switcher = page.locator(".side > .menu > .menu__list")
+            box = switcher.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            inside = switcher.evaluate("it => it.scrollWidth - it.clientWidth")
+            side = page.locator(".side").evaluate("it => it.scrollWidth - it.clientWidth")
+            assert (inside, side) <= (0, 0), width
