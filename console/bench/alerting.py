@@ -107,7 +107,7 @@ def _mailed(at: Installation, inbox: Inbox) -> Iterator[None]:
 
 def _switch_on(at: Installation) -> None:
     """The rules that one click switches on."""
-    alerts = f"{at.home().removesuffix('deployments/')}alerts/"
+    alerts = f"{at.workspace()}alerts/"
     answer = at.submit(alerts, {}, form=f"{alerts}usual/")
     assert answer.status_code == 303, answer.text
 

@@ -2,17 +2,14 @@
 installing it again changes nothing, the cluster's own controllers make every pod under the restricted standard, and
 the account of the chart may do all that a console does."""
 
-import os
 import secrets
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from console.tests import chart
-from deployments.dataplane.kubernetes.api import credentials
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Connection
 from deployments.dataplane.kubernetes.checks.examine import examine
@@ -20,20 +17,15 @@ from deployments.tests.dataplane.contract import converge, new_case, remove
 from deployments.tests.dataplane.kubernetes import strict
 from deployments.tests.dataplane.kubernetes.harness import KubernetesHarness, real_kubeconfig
 from deployments.tests.dataplane.kubernetes.rights import account
+from deployments.tests.dataplane.kubernetes.strict import cluster
 
-REAL = os.environ.get("KUBECONFIG_TEST", "")
-pytestmark = pytest.mark.skipif(not REAL, reason="KUBECONFIG_TEST names no kubeconfig of a real API server")
+__all__ = ["cluster"]
+
+pytestmark = strict.needs_one
 MANAGER = "helm"
 OPERATOR = "monitoring.coreos.com/v1"  # its kinds are there where the Prometheus operator is
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 DEADLINE = 60.0
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Connection]:
-    connection = Connection(credentials.parse(Path(REAL).read_text()))
-    yield connection
-    connection.close()
 
 
 @pytest.fixture

@@ -184,6 +184,13 @@ class Installation:
         assert answer.status_code == 302, answer.text
         return self.home()
 
+    def come_back(self) -> None:
+        """Sign in anew as the first person: an installation may have been left in any state, or in none."""
+        with self.database() as database:
+            people = database.execute("SELECT 1 FROM workspaces_user LIMIT 1").fetchone()
+        self.client.cookies.clear()
+        self.sign_in() if people else self.sign_up()
+
     def confirm(self, path: str, password: str = PASSWORD) -> None:
         """Go to a page that first asks who one is, and say it: the way leads back to that page."""
         asked = self.client.get(path)
@@ -195,6 +202,10 @@ class Installation:
     def home(self) -> str:
         """The path to which a signed-in person is led."""
         return self.client.get("/", follow_redirects=True).raise_for_status().url.path
+
+    def workspace(self) -> str:
+        """The path of the Home of that person's Workspace."""
+        return self.home().removesuffix("deployments/")
 
     def create_deployment(self, name: str, **values: str) -> str:
         """Press Create Deployment with the form's defaults but for `values`. Returns the release name."""

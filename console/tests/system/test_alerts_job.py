@@ -56,11 +56,9 @@ def hook() -> Iterator[Receiver]:
 @pytest.fixture(scope="module")
 def it(shared, inbox) -> Iterator[Installation]:
     """That of the main job, started again with a mail server once the other files are done with it."""
+    shared.come_back()
     with shared.database() as database:
-        (people,) = database.execute("SELECT count(*) FROM workspaces_user").fetchone()
         living = database.execute(LIVING).fetchall()
-    shared.client.cookies.clear()
-    shared.sign_in() if people else shared.sign_up()
     for release, name in living:
         shared.delete_deployment(release, name)
     for release, _ in living:
@@ -92,13 +90,9 @@ def signed_in(it: Installation) -> Iterator[Page]:
         yield context.new_page()
 
 
-def home_of(it: Installation) -> str:
-    return it.home().removesuffix("deployments/")
-
-
 def test_rules_and_a_webhook_are_set_up_by_hand(it, release, hook, secrets):
     with signed_in(it) as page:
-        page.goto(f"{it.url}{home_of(it)}")
+        page.goto(f"{it.url}{it.workspace()}")
         page.get_by_role("link", name="Alerts", exact=True).click()
         page.get_by_role("button", name="Email these to the Admins").click()
         expect(page.get_by_text("4 rules are on; alerts are emailed to the Admins.")).to_be_visible()
@@ -187,7 +181,7 @@ def _dags(page: Page, it: Installation, release: str) -> None:
 
 
 def _home_and_list(page: Page, it: Installation) -> None:
-    page.goto(f"{it.url}{home_of(it)}")
+    page.goto(f"{it.url}{it.workspace()}")
     expect(page).to_have_title(re.compile(r"^\(2\) Home"))
     needs = page.locator("#needs")
     expect(needs).to_contain_text("Import errors")
@@ -240,7 +234,7 @@ def test_mail_server_and_webhook_got_what_they_should(it, release, inbox, hook, 
 
 
 def test_an_alert_is_silenced_a_mail_sent_again_and_what_is_over_ends(it, release, inbox, hook):
-    letters, alerts = inbox[0], f"{it.url}{home_of(it)}alerts/"
+    letters, alerts = inbox[0], f"{it.url}{it.workspace()}alerts/"
     with signed_in(it) as page:
         page.goto(alerts)
         expect(page.get_by_role("link", name="Alerts 3 open")).to_be_visible()

@@ -31,10 +31,7 @@ READ_MS = 90_000  # seconds on a machine that is free
 @pytest.fixture(scope="module")
 def it(shared) -> Installation:
     """That of the main job, once that is done with it."""
-    with shared.database() as database:
-        (people,) = database.execute("SELECT count(*) FROM workspaces_user").fetchone()
-    shared.client.cookies.clear()
-    shared.sign_in() if people else shared.sign_up()
+    shared.come_back()
     return shared
 
 
@@ -170,7 +167,7 @@ class Pipeline:
 def test_the_whole_life_of_a_deployment_out_of_a_pipeline(it, tmp_path):
     """docs/cli.md, with what it says: by a file, a deploy whose run succeeds, variables, queues, logs, sleep, waking,
     going back, the end."""
-    path = f"{it.home().removesuffix('deployments/')}tokens/new/"
+    path = f"{it.workspace()}tokens/new/"
     it.confirm(path)  # a sign-in alone, however fresh, makes no token
     page = it.submit(path, {"name": "pipeline", "role": "editor"})
     token = re.search(r"adk_w_[0-9A-Za-z]{46}", page.text)

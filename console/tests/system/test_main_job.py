@@ -16,15 +16,10 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from console.embedded import postgres
 from console.tests.browser.chromium import chromium
+from console.tests.system.components import works
 from console.tests.system.installation import EMAIL, PASSWORD, Installation, wait_until
 from console.tests.system.leftovers import assert_nothing_is_left_of, tagged_state
-from deployments.dataplane.contract import Ref
-from deployments.dataplane.local.health.observe import observe
-from deployments.dataplane.local.steps.configuration import redis_socket
-from deployments.dataplane.local.supervisor.processes import Processes
-from deployments.domain.states import ComponentState
 
 pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -234,18 +229,6 @@ def component_pid(it: Installation, release: str, component: str) -> int:
         for p in it.supervisor.processes()
         if p.group.startswith(release) and component in f"{p.group}:{p.name}"
     )
-
-
-def works(it: Installation, release: str) -> bool:
-    """Whether every component does, asked of the data plane: the page may be some seconds behind."""
-    seen = observe(
-        it.state,
-        Processes(it.state, it.supervisor, release),
-        Ref("", release),
-        postgres.url(it.state, "postgres"),
-        redis_socket(it.state, release),
-    )
-    return len(seen.components) == 4 and all(c.state is ComponentState.READY for c in seen.components)
 
 
 def kill_scheduler(it: Installation, release: str) -> None:

@@ -13,13 +13,8 @@ from itertools import groupby
 import httpx
 import pytest
 
-from console.embedded import postgres
+from console.tests.system.components import states, works
 from console.tests.system.installation import Installation, wait_until
-from deployments.dataplane.contract import Ref
-from deployments.dataplane.local.health.observe import observe
-from deployments.dataplane.local.steps.configuration import redis_socket
-from deployments.dataplane.local.supervisor.processes import Processes
-from deployments.domain.states import ComponentState
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -32,10 +27,7 @@ NO_PAGE = ""  # the console itself is away: a browser says so, and no word is sh
 @pytest.fixture(scope="module")
 def it(shared) -> Installation:
     """That of the main job and of deploying code, once both are done with it."""
-    with shared.database() as database:
-        (people,) = database.execute("SELECT count(*) FROM workspaces_user").fetchone()
-    shared.client.cookies.clear()
-    shared.sign_in() if people else shared.sign_up()
+    shared.come_back()
     return shared
 
 
@@ -48,23 +40,6 @@ def release(it) -> str:
     made = found[0] if found else it.create_deployment("Truth", executor="local")
     it.wait_status(made, "Healthy", 240)
     return str(made)
-
-
-def components(it: Installation, release: str) -> dict[str, ComponentState]:
-    """What is so: every component's state, asked of the processes and of Airflow's own database."""
-    seen = observe(
-        it.state,
-        Processes(it.state, it.supervisor, release),
-        Ref("", release),
-        postgres.url(it.state, "postgres"),
-        redis_socket(it.state, release),
-    )
-    return {component.name: component.state for component in seen.components}
-
-
-def works(it: Installation, release: str) -> bool:
-    """Whether all four components do."""
-    return list(components(it, release).values()) == [ComponentState.READY] * 4
 
 
 @dataclass
@@ -151,7 +126,7 @@ def test_through_a_death_the_page_says_nothing_wrong_for_long_and_no_word_twice(
             at, word, right = sampler.samples[-1]
             return at > began + 1 and word == "Healthy" and right
 
-        wait_until(is_over, BACK_SECONDS, lambda: f"{it.story(release)} {components(it, release)}", every=0.5)
+        wait_until(is_over, BACK_SECONDS, lambda: f"{it.story(release)} {states(it, release)}", every=0.5)
         time.sleep(3)  # a word that flips would come back now
     assert sampler.wrong_seconds() <= WRONG_SECONDS, sampler.samples
     assert sampler.words() in (["Healthy"], ["Healthy", "Unhealthy", "Healthy"]), sampler.samples

@@ -1,13 +1,28 @@
 """Sending objects to a real API server as a careful operator does: an unknown field and a warning are failures."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
+from deployments.dataplane.kubernetes.api import credentials
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Connection, Json, Request
+from deployments.tests.dataplane.kubernetes.harness import REAL, real_kubeconfig
+
+needs_one = pytest.mark.skipif(not REAL, reason="KUBECONFIG_TEST names no kubeconfig of a real API server")
 
 APPLY, WHOLE = "application/apply-patch+yaml", "application/json"
 WIDE = frozenset(("Namespace", "ClusterRole", "ClusterRoleBinding"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Connection]:
+    """A connection to it."""
+    connection = Connection(credentials.parse(real_kubeconfig()))
+    yield connection
+    connection.close()
 
 
 def send(

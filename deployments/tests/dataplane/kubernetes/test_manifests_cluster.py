@@ -1,32 +1,23 @@
 """The manifests against a real API server, when KUBECONFIG_TEST names a kubeconfig: every object is taken without
 a warning, a second apply changes nothing, and every pod is admitted under the restricted standard and its quota."""
 
-import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from deployments.dataplane.kubernetes.api import credentials
 from deployments.dataplane.kubernetes.api.client import FIELD_MANAGER, path_of
-from deployments.dataplane.kubernetes.api.transport import Connection
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.driver import KEDA_PATH
 from deployments.dataplane.kubernetes.manifests import Inputs
 from deployments.domain.states import Executor
 from deployments.tests.dataplane.kubernetes import samples, strict
+from deployments.tests.dataplane.kubernetes.strict import cluster
 
-REAL = os.environ.get("KUBECONFIG_TEST", "")
-pytestmark = pytest.mark.skipif(not REAL, reason="KUBECONFIG_TEST names no kubeconfig of a real API server")
+__all__ = ["cluster"]
 
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Connection]:
-    connection = Connection(credentials.parse(Path(REAL).read_text()))
-    yield connection
-    connection.close()
+pytestmark = strict.needs_one
 
 
 @pytest.fixture
