@@ -108,13 +108,13 @@ def _shown(picture: Token) -> bool:
     if picture.attrGet("src") != f"img/{file.name}" or file.suffix != ".png" or not file.is_file():
         return False
     width, height = unpack(">II", file.read_bytes()[16:24])  # of a PNG's first chunk
-    size = {"width": width, "height": height}
     picture.attrs = {
         "src": static(f"docs/{file.name}"),
-        "alt": "",
-        **size,
+        "alt": "",  # the renderer fills it in
+        "width": width,
+        "height": height,
         "loading": "lazy",
-    }  # alt: see the renderer
+    }
     return True
 
 

@@ -53,8 +53,9 @@ AIRFLOW_PASSWORD = env.bool("AIRFLOW_PASSWORD", False)
 # Of this machine or its links: a cluster may be there only when it is listed.
 CLUSTER_ADDRESSES: list[str] = env.list("CLUSTER_ADDRESSES", [])
 
-# Not public: a Git repository may be there only when it is listed. Other workers go on with passes.
+# Not public: a Git repository may be there only when it is listed.
 GIT_ADDRESSES: list[str] = env.list("GIT_ADDRESSES", [])
+# Of the workers' processes; the others go on with passes.
 GIT_CHECKS_AT_ONCE = env.int("GIT_CHECKS_AT_ONCE", 1 if EMBEDDED else 2)
 
 # Not public: the webhook of an alert may lead there only when it is listed. Alerts are mailed to members, and to other

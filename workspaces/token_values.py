@@ -1,8 +1,8 @@
 """The value of an API token: how it is made, recognised and kept. Pure.
 
 `adk_<kind>_<40 random characters><6 characters of CRC-32>`, in base 62: 238 random bits. The checksum lets a program
-reveal a typing error without a query. Only the SHA-256 is ever stored: at this entropy a slow hash
-would gain nothing.
+recognize a typing error without a query. Only the SHA-256 is ever stored: at this entropy a slow hash would gain
+nothing.
 """
 
 import hashlib

@@ -15,8 +15,8 @@ import psycopg
 from console.bench import rows
 from console.embedded import postgres
 from console.tests.system.installation import Installation
-from deployments.actions import Choices, QueueChoice, clusters, create_deployment, delete_deployment
-from deployments.clusters.options import clusters_for, options_for
+from deployments.actions import clusters, delete_deployment
+from deployments.clusters.options import clusters_for
 from deployments.dataplane.contract import DataPlaneError, Ref
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api
@@ -93,21 +93,8 @@ class Registered:
         workspace: Workspace | None = None,
     ) -> Deployment:
         """Ask for a Deployment, as the form does."""
-        workspace = workspace or self.workspace
-        options = options_for(cluster or self.cluster)
-        queue = QueueChoice(options.worker_types[0], 1, 10, 16) if executor is Executor.CELERY else None
-        choices = Choices(
-            name=f"Bench {uuid4().hex[:8]}",
-            description="",
-            cluster=cluster or self.cluster,
-            runtime=options.runtimes[0],
-            executor=executor,
-            scheduler_au=5,
-            scheduler_replicas=1,
-            queue=queue,
-        )
-        user = workspace.members.all()[0]
-        return create_deployment(workspace=workspace, by=user, idempotency_key=uuid4(), choices=choices)
+        name = f"Bench {uuid4().hex[:8]}"
+        return rows.ask_for(workspace or self.workspace, cluster or self.cluster, name, executor)
 
     def create_healthy(self, executor: Executor = Executor.CELERY) -> Deployment:
         """One that is Healthy."""

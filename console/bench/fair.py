@@ -14,9 +14,6 @@ from console.bench import airflow, rows
 from console.bench.result import Figure, Result, each, median
 from console.bench.scripted_worker import APPLY_SECONDS, HANDS
 from console.tests.system.installation import Installation, wait_until
-from deployments.actions import Choices, QueueChoice, create_deployment
-from deployments.clusters.options import options_for
-from deployments.domain.states import Executor
 from deployments.models import Cluster, Deployment, ReleaseName
 from workspaces.models import Workspace
 
@@ -44,7 +41,7 @@ def measure(at: Installation) -> Result:
             _seconds(mine)  # the first one loads the code
             idle = [_seconds(mine) for _ in range(REPEATS)]
             for number in range(CROWD):
-                _create(crowd, f"Crowd {number}")
+                rows.ask_for(crowd, Cluster.objects.get(), f"Crowd {number}")
             before = _healthy(crowd)
             busy = [_seconds(mine) for _ in range(REPEATS)]
             done = _healthy(crowd) - before
@@ -87,27 +84,10 @@ def _is_stopped(at: Installation) -> bool:
     return all(each.state == "STOPPED" for each in at.supervisor.processes() if each.group == "worker")
 
 
-def _create(workspace: Workspace, name: str) -> Deployment:
-    cluster = Cluster.objects.get()
-    options = options_for(cluster)
-    choices = Choices(
-        name=name,
-        description="",
-        cluster=cluster,
-        runtime=options.runtimes[0],
-        executor=Executor.CELERY,
-        scheduler_au=5,
-        scheduler_replicas=1,
-        queue=QueueChoice(options.worker_types[0], 1, 10, 16),
-    )
-    by = workspace.members.all()[0]
-    return create_deployment(workspace=workspace, by=by, idempotency_key=uuid.uuid4(), choices=choices)
-
-
 def _seconds(workspace: Workspace) -> float:
     """From the click until it is Healthy."""
     begun = time.monotonic()
-    made = _create(workspace, f"Mine {uuid.uuid4().hex[:8]}")
+    made = rows.ask_for(workspace, Cluster.objects.get(), f"Mine {uuid.uuid4().hex[:8]}")
     row = Deployment.objects.filter(pk=made.pk, first_healthy_at__isnull=False)
     wait_until(row.exists, EACH_SECONDS)
     return time.monotonic() - begun

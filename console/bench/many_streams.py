@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import httpx
 import psutil
 
 from console.bench import airflow, rows, streams
 from console.bench.result import Figure, Result, percentile
-from console.tests.system.installation import Installation, free_port, wait_until
+from console.tests.system.installation import Installation, free_port, is_ready, wait_until
 from deployments.domain.states import Status
 from deployments.models import Deployment
 from workspaces.models import Workspace
@@ -81,16 +80,8 @@ def _second_web() -> Iterator[tuple[int, int]]:
     environment = {**os.environ, "PORT": str(port), "LOG_LEVEL": "WARNING"}
     argv = [sys.executable, "-m", "console.processes", "web", "--host=127.0.0.1"]
     process = subprocess.Popen(argv, env=environment)
-    url = f"http://127.0.0.1:{port}/-/ready/"
-
-    def answers() -> bool:
-        try:
-            return httpx.get(url, timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
     try:
-        wait_until(answers, 60)
+        wait_until(lambda: is_ready(f"http://127.0.0.1:{port}"), 60)
         yield port, process.pid
     finally:
         process.terminate()

@@ -9,6 +9,8 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection, transaction
 from django.utils import timezone
 
+from deployments.actions import Choices, QueueChoice, create_deployment
+from deployments.clusters.options import options_for
 from deployments.domain.names import name_key
 from deployments.domain.states import Executor, Status
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease
@@ -72,6 +74,25 @@ def make_deployments(workspace: Workspace, count: int, first: int = 0) -> list[D
     ]
     ReleaseName.objects.bulk_create(ReleaseName(name=row.release_name) for row in rows)
     return Deployment.objects.bulk_create(rows)
+
+
+def ask_for(
+    workspace: Workspace, cluster: Cluster, name: str, executor: Executor = Executor.CELERY
+) -> Deployment:
+    """Ask for a Deployment, as the form does, with its defaults."""
+    options = options_for(cluster)
+    choices = Choices(
+        name=name,
+        description="",
+        cluster=cluster,
+        runtime=options.runtimes[0],
+        executor=executor,
+        scheduler_au=5,
+        scheduler_replicas=1,
+        queue=QueueChoice(options.worker_types[0], 1, 10, 16) if executor is Executor.CELERY else None,
+    )
+    by = workspace.members.all()[0]
+    return create_deployment(workspace=workspace, by=by, idempotency_key=uuid.uuid4(), choices=choices)
 
 
 def remove_deployments() -> None:

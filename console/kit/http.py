@@ -118,7 +118,8 @@ def posted(request: HttpRequest) -> QueryDict | None:
 
 
 class CompressPagesMiddleware(GZipMiddleware):
-    """Compresses pages, with random padding as Django has it. Never a stream (an event would wait for the next one),
+    """Compresses pages, with random padding: in the body of gzip, as Django has it; of brotli in a header, which hides
+    the length only where headers and body are not seen apart. Never a stream (an event would wait for the next one),
     never the answer to a POST or a page of an account (they may hold a secret), and never an answer to a query: what a
     stranger can choose must not be compressed together with what a stranger must not know (BREACH): docs/adr/0023."""
 
@@ -140,5 +141,5 @@ class CompressPagesMiddleware(GZipMiddleware):
         response.content = brotli.compress(response.content, mode=brotli.MODE_TEXT, quality=QUALITY)
         response.headers["Content-Encoding"] = "br"
         response.headers["Content-Length"] = str(len(response.content))
-        response.headers["X-Padding"] = secrets.token_hex(secrets.randbelow(self.max_random_bytes // 2))
+        response.headers["X-Padding"] = "0" * secrets.randbelow(self.max_random_bytes)
         return response

@@ -26,7 +26,7 @@ from console.kit.files import write_private
 from console.tests import image
 from console.tests.fresh import Visit
 from console.tests.image import Podman
-from console.tests.system.installation import free_port, wait_until
+from console.tests.system.installation import free_port, is_ready, wait_until
 from console.tests.test_chart import GRACES
 from console.tests.test_compose import COMPOSE, OURS, ROOT
 from deployments.dataplane.local.state_dir import StateDir
@@ -252,10 +252,7 @@ def test_a_cold_start_to_ready_takes_at_most_five_seconds_of_one_core(migrated):
 
 
 def _is_ready(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/-/ready/", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
+    return is_ready(f"http://127.0.0.1:{port}")
 
 
 def test_people_reach_it_behind_a_proxy(migrated):

@@ -22,7 +22,7 @@ from django.test import Client
 
 from console.embedded import postgres
 from console.tests import chart, services
-from console.tests.system.installation import free_port, wait_until
+from console.tests.system.installation import free_port, is_ready, wait_until
 from deployments.domain.states import Status
 from deployments.reconciler.reconcile import reconcile
 from workspaces.actions import tokens
@@ -57,10 +57,7 @@ class Web:
         wait_until(self.is_ready, 60, self.log.read_text, 0.1)
 
     def is_ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/-/ready/", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
+        return is_ready(self.url)
 
     def end(self) -> None:
         self.process.terminate()

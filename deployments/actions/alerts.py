@@ -1,6 +1,6 @@
 """What people do about alerts: silence them, and have a message sent again."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -51,15 +51,16 @@ def silence_alert(*, workspace: Workspace, by: User, pk: UUID, hours: int) -> Al
 
 
 @transaction.atomic
-def silence_deployment(*, deployment: Deployment, by: User, hours: int) -> None:
-    """Send nothing about a Deployment for so many hours; 0 ends that. Raises InvalidInput."""
+def silence_deployment(*, deployment: Deployment, by: User, hours: int) -> datetime | None:
+    """Send nothing about a Deployment for so many hours; 0 ends that. Until when. Raises InvalidInput."""
     if not hours:
         if AlertSilence.objects.filter(deployment=deployment).delete()[0]:
             audit.record(deployment, by, "ended the silence of alerts of")
-        return
+        return None
     until = database_now() + _until(hours)
     AlertSilence.objects.update_or_create(deployment=deployment, defaults={"until": until, "by": by.label})
     audit.record(deployment, by, "silenced alerts of", new={"until": f"{until:%Y-%m-%d %H:%M} UTC"})
+    return until
 
 
 @transaction.atomic

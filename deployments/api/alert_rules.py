@@ -118,7 +118,7 @@ def _set(place: RulePlace, by: User, payload: RuleIn) -> RuleOut:
     form = RuleForm(data, kind=kind, channels=channels, rule=None)
     typed.refuse(form.errors)
     made = set_rule(place=place, by=by, wish=form.wish())
-    return _document(AlertRule.objects.prefetch_related("channels").get(pk=made.pk))
+    return _document(made)
 
 
 def _ids(asked: object, channels: list[AlertChannel]) -> list[str]:
@@ -192,7 +192,7 @@ def workspace_delete(request: ApiRequest, workspace_id: UUID, rule_id: UUID) -> 
     operation_id="list_alert_rules_of_deployment",
 )
 def deployment_list(request: DeploymentRequest, release_name: str) -> RuleList:
-    """What is watched for in one Deployment: its own rules, and those of the Workspace that count there."""
+    """What is watched for in one Deployment: its own rules, and those of the Workspace that apply there."""
     return _list(RulePlace(request.deployment.workspace, request.deployment))
 
 
@@ -204,7 +204,7 @@ def deployment_list(request: DeploymentRequest, release_name: str) -> RuleList:
     operation_id="set_alert_rule_of_deployment",
 )
 def deployment_set(request: DeploymentRequest, release_name: str, payload: RuleIn) -> RuleOut:
-    """Set a rule differently in one Deployment: it counts there in place of the Workspace's."""
+    """Give a Deployment a rule of its own: it applies there in place of the Workspace's."""
     return _set(RulePlace(request.deployment.workspace, request.deployment), request.caller.user, payload)
 
 
@@ -216,7 +216,7 @@ def deployment_set(request: DeploymentRequest, release_name: str, payload: RuleI
     operation_id="delete_alert_rule_of_deployment",
 )
 def deployment_delete(request: DeploymentRequest, release_name: str, rule_id: UUID) -> Status[None]:
-    """Drop a Deployment's own rule: the Workspace's counts there again."""
+    """Drop a Deployment's own rule: the Workspace's applies there again."""
     place = RulePlace(request.deployment.workspace, request.deployment)
     remove_rule(place=place, by=request.caller.user, pk=rule_id)
     return Status(204, None)

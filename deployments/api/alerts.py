@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.utils import timezone
 from ninja import Router, Schema
 from ninja.params.functions import Query
 
@@ -13,7 +12,7 @@ from console.kit.http_json import Input, Number, form_data
 from deployments.actions import alerts as actions
 from deployments.api.access import DeploymentRequest, OnDeployment
 from deployments.forms.alerts import SilenceForm
-from deployments.models import Alert, AlertSilence, Deployment
+from deployments.models import Alert, Deployment
 from deployments.queries import alerts as queries
 from workspaces.api.auth import ApiRequest, InWorkspace
 from workspaces.api.inputs import page_cursor, page_limit
@@ -143,12 +142,8 @@ def of_deployment(
     """What is open in one Deployment, or was resolved lately."""
     deployment = request.deployment
     items, following = _page(deployment.workspace, deployment, state, limit, cursor)
-    return DeploymentAlertPage(items=items, next=following, silenced_until=_silenced_until(deployment))
-
-
-def _silenced_until(deployment: Deployment) -> datetime | None:
-    rows = AlertSilence.objects.filter(deployment=deployment, until__gt=timezone.now())
-    return rows.values_list("until", flat=True).first()
+    silence = queries.silence_of(deployment)
+    return DeploymentAlertPage(items=items, next=following, silenced_until=silence.until if silence else None)
 
 
 def _hours(payload: SilenceIn) -> int:
@@ -184,5 +179,5 @@ def silence(request: ApiRequest, workspace_id: UUID, alert_id: UUID, payload: Si
 def silence_all(request: DeploymentRequest, release_name: str, payload: SilenceIn) -> SilenceOut:
     """Send nothing about a Deployment for so many hours: before work that you expect."""
     hours = _hours(payload)
-    actions.silence_deployment(deployment=request.deployment, by=request.caller.user, hours=hours)
-    return SilenceOut(silenced_until=_silenced_until(request.deployment))
+    until = actions.silence_deployment(deployment=request.deployment, by=request.caller.user, hours=hours)
+    return SilenceOut(silenced_until=until)

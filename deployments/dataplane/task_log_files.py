@@ -58,9 +58,9 @@ def _is_name(part: str) -> bool:
 def listed(
     folder: Path, text: str, most: int, seconds: float = LOOK_SECONDS, others: Iterable[Entry] = ()
 ) -> tuple[tuple[Entry, ...], bool]:
-    """The newest logs whose path has every word of `text` in it, whatever the case, at most `most` of them; and whether
-    these are all that match. `others` are logs that are kept elsewhere."""
-    words = text.casefold().split()
+    """The newest logs whose path has every word of `text` in it, whatever the case, at most `most` of them and
+    never more than MOST; and whether these are all that match. `others` are logs that are kept elsewhere."""
+    words, most = text.casefold().split(), min(most, MOST)
     newest: list[Entry] = []
     matching = 0
     until, in_time = time.monotonic() + seconds, True

@@ -31,6 +31,7 @@ OF_THE_LOG = {
     "ti_id",
     "try_number",
 }  # the same in each of its lines
+LEFT_OUT = SHOWN_APART | OF_THE_LOG
 GROUP, GROUP_ENDS = "::group::", "::endgroup::"  # Airflow's UI folds what is between them
 ITS_OWN = re.compile(r"task(\.|$)")  # the task itself and what it prints
 MOST_FRAMES, MOST_STACKS = 60, 10
@@ -87,9 +88,7 @@ def _of(document: Mapping[str, Any]) -> Iterator[str]:
     first, _, rest = str(document["event"]).removeprefix(GROUP).partition("\n")
     logger = document.get("logger")
     named = f" [{logger}]" if logger and not ITS_OWN.match(str(logger)) else ""
-    more = "".join(
-        f" {key}={_plain(document[key])}" for key in document if key not in SHOWN_APART | OF_THE_LOG
-    )
+    more = "".join(f" {key}={_plain(document[key])}" for key in document if key not in LEFT_OUT)
     yield f"{time} [{level:{LEVEL_WIDTH}}] {first}{more}{named}".lstrip()
     if rest:
         yield rest

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from deployments.actions.clusters import Reach
+from deployments.actions.clusters import DOCUMENTS, Reach
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api import credentials
 from deployments.dataplane.kubernetes.api.credentials import Credentials
@@ -97,10 +97,9 @@ def database_url_of(options: Mapping[str, Any]) -> str | None:
 def settings_of(options: Mapping[str, Any]) -> dict[str, str]:
     """Only what was given."""
     found = {name: options[name] for name in OPTIONS if options[name] is not None}
-    if options["image_pull_secret"]:
-        found["image_pull_secret"] = _text(options["image_pull_secret"])
-    if options["log_bucket"]:
-        found["log_bucket"] = _text(options["log_bucket"])
+    for name in DOCUMENTS:
+        if options[name]:
+            found[name] = _text(options[name])
     if options["keda"]:
         found["keda"] = "true"
     for pair in options["set"]:

@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from console.kit.http import see_other
@@ -16,7 +15,7 @@ from deployments.access import deployment_view
 from deployments.actions import alerts as actions
 from deployments.actions.alert_rules import RulePlace, switch_on_usual
 from deployments.forms.alerts import SilenceForm
-from deployments.models import Alert, AlertSilence, Deployment
+from deployments.models import Alert, Deployment
 from deployments.pages.alert_places import Place, shown_rules
 from deployments.pages.common import page_context
 from deployments.presenters import alerts as shown
@@ -93,15 +92,15 @@ def alert(request: MemberRequest, alert_id: UUID) -> HttpResponse:
     if found is None:
         raise Http404
     may_silence = found.resolved_at is None and request.can(Permission.EDIT_DEPLOYMENT)
+    url = request.workspace.url_for
     context = {
         "alert": found,
         "kind": shown.alert_kind(found),
         "state": shown.alert_state(found),
         "rule_url": _rule_url(request, found),
-        "list_url": request.workspace.url_for("deployments:workspace_alerts"),
-        "silence_url": request.path + "silence/" if may_silence else "",
+        "silence_url": url("deployments:alert_silence", found.pk) if may_silence else "",
         "silence_form": SilenceForm(),
-        "deliveries": _deliveries(request, queries.deliveries_of(found)),
+        "deliveries": _deliveries(request, queries.deliveries_of(request.workspace, found)),
     }
     return render(request, "deployments/alerts/alert.html", context)
 
@@ -209,7 +208,7 @@ def deployment_alerts(request: MemberRequest, deployment: Deployment) -> HttpRes
     """What is open in one Deployment, which rules count there, and what was sent."""
     workspace = request.workspace
     place = Place(RulePlace(workspace, deployment), may_edit=request.can(Permission.EDIT_DEPLOYMENT))
-    silence = AlertSilence.objects.filter(deployment=deployment, until__gt=timezone.now()).first()
+    silence = queries.silence_of(deployment)
     context = {
         **page_context(request, deployment, "Alerts"),
         "open": _rows(request, queries.open_alerts(workspace, deployment)[:MOST_OPEN]),

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET
 
 from console.kit.http import this_url
 from deployments.access import deployment_view
-from deployments.dataplane.contract import LOG_BEGINNING, TASK_LOGS, DataPlaneError, Driver, LogTail, Ref
+from deployments.dataplane.contract import LOG_BEGINNING, DataPlaneError, Driver, LogTail, Ref
 from deployments.domain.component_titles import heading
 from deployments.domain.states import Status
 from deployments.domain.task_log_text import task_path
@@ -187,12 +187,11 @@ def _around(request: MemberRequest, deployment: Deployment, form: LogForm, sourc
 
 
 def kinds(deployment: Deployment, *, of_tasks: bool) -> dict[str, Any]:
-    """The two kinds of logs, as links, and for how long those of tasks are kept."""
+    """The two kinds of logs, as links."""
     return {
         "of_tasks": of_tasks,
         "components_url": deployment.url_for("logs"),
         "tasks_url": deployment.url_for("task_logs"),
-        "task_logs": deployment.plane_details.get(TASK_LOGS, ""),
     }
 
 

@@ -9,7 +9,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from deployments.access import deployment_view
-from deployments.dataplane.contract import DataPlaneError, Driver, Ref, TaskLogs
+from deployments.dataplane.contract import TASK_LOGS, DataPlaneError, Driver, Ref, TaskLogs
+from deployments.dataplane.task_log_files import LONGEST_PATH
 from deployments.models import Deployment
 from deployments.pages.common import page_context
 from deployments.pages.logs import kinds
@@ -27,7 +28,7 @@ class TaskLogForm(forms.Form):
     q = forms.CharField(
         label="DAG, run or task",
         required=False,
-        max_length=200,
+        max_length=LONGEST_PATH,  # Home sends the whole folder of a run
         widget=forms.TextInput(attrs={"type": "search"}),
     )
 
@@ -37,14 +38,13 @@ class TaskLogForm(forms.Form):
 def task_log_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """The newest that match, asked now; as a fragment, the list alone."""
     form = TaskLogForm(request.GET)
-    asked = form.cleaned_data["q"].replace("\x00", "") if form.is_valid() else ""
+    asked = form.cleaned_data["q"] if form.is_valid() else ""
     context: dict[str, Any] = {
         "d": deployment,
         "filters": form,
         "filtered": bool(asked),
         "here_url": request.get_full_path(),
         "clear_url": request.path,
-        "most": SHOWN,
     }
     try:
         found = live.ask(deployment, partial(_listed, text=asked))
@@ -55,6 +55,7 @@ def task_log_list(request: MemberRequest, deployment: Deployment) -> HttpRespons
     if request.htmx and not request.htmx.boosted:
         return render(request, "deployments/logs/_task_logs.html", context)
     context |= {**page_context(request, deployment, "Logs"), **kinds(deployment, of_tasks=True)}
+    context["kept"] = deployment.plane_details.get(TASK_LOGS, "")
     return render(request, "deployments/logs/task_logs.html", context)
 
 

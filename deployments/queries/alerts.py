@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from deployments.domain.alert_rules import KINDS, Kind, RuleKind
-from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, Deployment
+from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, AlertSilence, Deployment
 from workspaces.models import Membership, Workspace
 from workspaces.permissions import Permission, roles_with
 
@@ -123,9 +123,14 @@ def deliveries(workspace: Workspace, deployment: Deployment | None = None) -> Qu
     return rows if deployment is None else rows.filter(deployment=deployment)
 
 
-def deliveries_of(alert: Alert) -> QuerySet[AlertDelivery]:
-    """What was sent about one alert, newest first."""
-    return deliveries(alert.workspace).filter(alert=alert)
+def deliveries_of(workspace: Workspace, alert: Alert) -> QuerySet[AlertDelivery]:
+    """What was sent about one alert of the Workspace, newest first."""
+    return deliveries(workspace).filter(alert=alert)
+
+
+def silence_of(deployment: Deployment) -> AlertSilence | None:
+    """The silence of all alerts of a Deployment, while it lasts."""
+    return AlertSilence.objects.filter(deployment=deployment, until__gt=timezone.now()).first()
 
 
 def channels_of(workspace: Workspace) -> QuerySet[AlertChannel]:

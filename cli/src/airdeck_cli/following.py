@@ -56,11 +56,9 @@ def follow(client: Client, operation: dict[str, Any], seconds: float) -> dict[st
                     headers={"If-None-Match": etag} if etag else {},
                 )
             except CliError as error:
-                if error.exit_code != UNREACHABLE:
-                    raise CliError(f"{error} {_goes_on(operation)}", error.exit_code) from None
                 lost_at = lost_at or time.monotonic()
-                if time.monotonic() - lost_at > min(60.0, seconds):
-                    raise CliError(f"{error} {_goes_on(operation)}", UNREACHABLE) from None
+                if error.exit_code != UNREACHABLE or time.monotonic() - lost_at > min(60.0, seconds):
+                    raise CliError(f"{error} {_goes_on(operation)}", error.exit_code) from None
                 note(f"{error} Trying again.")
                 time.sleep(2)
                 continue

@@ -276,6 +276,14 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def is_ready(url: str) -> bool:
+    """Whether the web process at this address answers that it is ready."""
+    try:
+        return httpx.get(f"{url}/-/ready/", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def wait_until(
     condition: Callable[[], bool], seconds: float, story: Callable[[], str] = str, every: float = 0.05
 ) -> None:

@@ -26,7 +26,7 @@ import pytest
 from console.celery import app
 from console.embedded import postgres
 from console.tests import services
-from console.tests.system.installation import Installation, free_port, wait_until
+from console.tests.system.installation import Installation, free_port, is_ready, wait_until
 from console.tests.test_migrations_beside import BEFORE
 from deployments import enqueue
 
@@ -106,15 +106,8 @@ class Code:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         with self.process("web", PORT=str(port)) as log:
-            wait_until(lambda: _is_ready(url), 60, log.read_text, 0.1)
+            wait_until(lambda: is_ready(url), 60, log.read_text, 0.1)
             yield url
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/-/ready/", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 class Person(Installation):

@@ -4,7 +4,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from urllib.parse import urlsplit
 
 from deployments.dataplane.contract import AIRFLOW_PASSWORD, CONSOLE_URLS
@@ -168,7 +168,7 @@ def _pull_secret(raw: Mapping[str, str]) -> str:
     return value
 
 
-BUCKET_KEYS = ("url", "region", "access_key", "secret_key")
+BUCKET_KEYS = tuple(each.name for each in fields(LogBucket))
 
 
 def _bucket(raw: Mapping[str, str]) -> LogBucket | None:

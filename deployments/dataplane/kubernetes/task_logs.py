@@ -13,15 +13,15 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.services import NotThere, Services
 from deployments.dataplane.kubernetes.manifests.configuration import LOG_READER_PORT, TOKEN_KEY
 from deployments.dataplane.kubernetes.target import Target
-from deployments.dataplane.task_log_files import MOST, BadPath, Part, parts_of
+from deployments.dataplane.task_log_files import BadPath, Part, parts_of
 
 DOES_NOT_RUN = (
     "The code server, which keeps the logs of tasks, is not running. If this Deployment is hibernating, wake it up; "
     "otherwise the page of the code server says why."
 )
 SILENT = (
-    "The cluster could not reach the code server, which keeps the logs of tasks. If this lasts, a firewall or a "
-    f"network policy keeps the Kubernetes API from port {LOG_READER_PORT} of its pod."
+    "The code server, which keeps the logs of tasks, did not answer in time. Try again. If this lasts, a firewall or a "
+    f"network policy may keep the Kubernetes API from port {LOG_READER_PORT} of its pod."
 )
 NOT_YET = (
     "The logs of tasks can be shown here after the next change of this Deployment, which updates its code server. "
@@ -35,7 +35,8 @@ NONSENSE = "The code server did not answer as expected about the logs of tasks. 
 
 def listed(services: Services, target: Target, text: str, most: int) -> TaskLogs:
     """See `Driver.task_logs`."""
-    document = _ask(services, target, "/task-logs", {"text": text, "most": str(min(most, MOST))}) or {}
+    token = _token(services, target)
+    document = _ask(services, target, token, "/task-logs", {"text": text, "most": str(most)}) or {}
     try:
         logs = tuple(
             TaskLog(str(path), int(size), datetime.fromtimestamp(float(changed), UTC))
@@ -52,12 +53,15 @@ def read(services: Services, target: Target, path: str, *, lines: int, after: st
         parts_of(path)
     except BadPath:
         raise TaskLogGone from None
-    return task_log_lines.read(partial(_part, services, target, path), lines=lines, after=after)
+    part = partial(_part, services, target, _token(services, target), path)
+    return task_log_lines.read(part, lines=lines, after=after)
 
 
-def _part(services: Services, target: Target, path: str, start: int | None, most: int) -> Part | None:
+def _part(
+    services: Services, target: Target, token: str, path: str, start: int | None, most: int
+) -> Part | None:
     query = {"path": path, "from": "" if start is None else str(start), "most": str(most)}
-    document = _ask(services, target, "/task-log", query)
+    document = _ask(services, target, token, "/task-log", query)
     if document is None:
         return None
     try:
@@ -67,9 +71,10 @@ def _part(services: Services, target: Target, path: str, start: int | None, most
         raise DataPlaneError(NONSENSE) from None
 
 
-def _ask(services: Services, target: Target, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
+def _ask(
+    services: Services, target: Target, token: str, path: str, query: Mapping[str, str]
+) -> dict[str, Any] | None:
     """The code server's answer; None when it has nothing of that name."""
-    token = _token(services, target)
     try:
         status, raw = services.ask(target.namespace, names.LOG_SERVICE, path, token, query)
     except NotThere as error:

@@ -43,7 +43,7 @@ class Keeping:
 
 def listed(logs: Path, text: str, most: int) -> TaskLogs:
     """See `Driver.task_logs`. `logs` is the folder of all logs of a Deployment."""
-    found, whole = task_log_files.listed(logs / TASKS, text, min(most, task_log_files.MOST))
+    found, whole = task_log_files.listed(logs / TASKS, text, most)
     return TaskLogs(
         tuple(TaskLog(e.path, e.size, datetime.fromtimestamp(e.changed, UTC)) for e in found), whole
     )

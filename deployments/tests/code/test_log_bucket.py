@@ -7,6 +7,7 @@ import time
 import types
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPResponse
 from pathlib import Path
 from urllib import request
 from urllib.parse import quote
@@ -113,6 +114,34 @@ def test_what_was_sent_outlives_the_pod_and_is_read_and_continued_by_the_next(po
     three = pod()
     three.mirror.take_stock()
     assert three.read(PATH)[0] == "first ü\nsecond\n"
+
+
+def cut_off() -> HTTPResponse:
+    """An answer that ends before what it promises."""
+
+    class Socket:
+        def makefile(self, mode: str) -> io.BytesIO:
+            return io.BytesIO(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nfir")
+
+    answer = HTTPResponse(Socket())
+    answer.begin()
+    return answer
+
+
+def test_a_download_that_is_cut_off_is_no_log(pod, monkeypatch) -> None:
+    """It would hide the whole one, and be sent over it."""
+    one = pod()
+    one.mirror.take_stock()
+    one.write(PATH, "first ü\n")
+    one.mirror.finish()
+    two = pod()
+    two.mirror.take_stock()
+    with monkeypatch.context() as patch:
+        patch.setattr(two.mirror._bucket, "get", lambda path: cut_off())
+        with pytest.raises(OSError, match="ended too early"):
+            two.mirror.bring(PATH)
+        assert two.read(PATH) == []
+    assert two.read(PATH) == ["first ü\n"]
 
 
 def test_a_task_that_goes_on_in_a_new_pod_finds_what_it_wrote_before(pod) -> None:

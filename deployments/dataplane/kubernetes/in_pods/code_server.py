@@ -134,6 +134,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(413, b"This log is as long as one may be.")
         except log_store.Gap as gap:
             self._answer(409, json.dumps({"size": gap.size}).encode(), "application/json")
+        except log_store.Away:
+            self._answer(503, b"The bucket that has this log is away.", retry=True)
         except ConnectionError:
             raise
         except OSError as error:

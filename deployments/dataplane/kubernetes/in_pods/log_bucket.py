@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
+from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -157,7 +158,7 @@ class Mirror:
     def __init__(self, folder: Path, bucket: Bucket, days: int, say: Any = print) -> None:
         self._folder, self._bucket, self._days, self._say = folder, bucket, days, say
         self._lock = threading.Lock()
-        self._fetching = threading.Lock()
+        self._fetching, self._sending = threading.Lock(), threading.Lock()
         self._touched: dict[
             str, float
         ] = {}  # what is to be sent, and since when; 0 before that was looked at
@@ -187,8 +188,14 @@ class Mirror:
         folder, _, name = path.rpartition("/")
         with self._lock:
             found = [entry for each, entry in self._kept.get(folder, {}).items() if each.startswith(name)]
-        for entry in found:
-            self._fetch(entry)
+        try:
+            for entry in found:
+                if not (
+                    self._folder / entry.path
+                ).exists():  # most are: without waiting for another log's download
+                    self._fetch(entry)
+        except HTTPException as error:
+            raise OSError(type(error).__name__) from None
 
     def _fetch(self, entry: Any) -> None:
         place, scratch = self._folder / entry.path, self._folder.parent / "fetched.part"
@@ -200,6 +207,8 @@ class Mirror:
                 with self._bucket.get(entry.path) as answer, scratch.open("wb") as file:
                     while chunk := answer.read(CHUNK):
                         file.write(chunk)
+                    if answer.length:  # a download that was cut off ends without an error
+                        raise ConnectionError("The bucket's answer ended too early.")
                 os.utime(scratch, (entry.changed, entry.changed))  # as old as it is
                 os.replace(scratch, place)
             except HTTPError as error:
@@ -219,7 +228,7 @@ class Mirror:
                     listed = time.monotonic()
                 self.send(quiet=QUIET_SECONDS)
                 self._report("")
-            except (OSError, ValueError, ElementTree.ParseError) as error:
+            except (OSError, HTTPException, ValueError, ElementTree.ParseError) as error:
                 self._report(f"The bucket takes or gives no logs: {_words(error)}. They wait here.")
                 rest = REST_SECONDS
             self._ended.wait(rest)
@@ -247,6 +256,10 @@ class Mirror:
 
     def send(self, quiet: float = 0.0) -> None:
         """Send what was written and has been quiet for so long, or was not sent for a minute."""
+        with self._sending:  # the last call waits for what is on its way
+            self._send_waiting(quiet)
+
+    def _send_waiting(self, quiet: float) -> None:
         with self._lock:
             waiting = list(self._touched.items())
         for path, begun in waiting:
@@ -285,7 +298,7 @@ class Mirror:
         self._ended.set()
         try:
             self.send()
-        except (OSError, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             self._report(f"The bucket did not take the last logs: {_words(error)}.")
 
     def _report(self, problem: str) -> None:

@@ -28,7 +28,7 @@ MOST_BYTES = 1024 * 1024  # of one part
 
 
 class Server(ThreadingHTTPServer):
-    """Hangs up on clients that come while it is full: the console asks again."""
+    """Hangs up on clients that come while it is full."""
 
     daemon_threads = True
 
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(404, {})
 
     def _listed(self, query: "dict[str, str]") -> None:
-        most = min(_number(query.get("most"), 200), task_log_files.MOST)
+        most = _number(query.get("most"), 200)
         store = self.server.store
         others = store.mirror.elsewhere() if store.mirror is not None else ()
         found, whole = task_log_files.listed(store.folder, query.get("text", ""), most, others=others)

@@ -34,6 +34,10 @@ class TooLarge(Exception):
     """The log is as long as one may be."""
 
 
+class Away(Exception):
+    """The bucket that has the log does not hand it out."""
+
+
 class LogStore:
     """`days` and `room` (bytes) bound what is kept; `mirror` keeps it in a bucket too (`log_bucket`)."""
 
@@ -49,11 +53,14 @@ class LogStore:
 
     def write(self, path: str, offset: int, stream: BinaryIO, length: int) -> int:
         """Write at an offset, which is at most the size of what is here; the size afterwards. Sent twice is once.
-        Raises BadPath, Gap, TooLarge and OSError."""
+        Raises BadPath, Gap, TooLarge, Away and OSError."""
         place = self._place(path)
         if offset + length > MOST_BYTES:
             raise TooLarge
-        self.bring(path)
+        try:
+            self.bring(path)
+        except OSError as error:
+            raise Away from error
         place.parent.mkdir(parents=True, exist_ok=True)
         with place.open("r+b" if place.exists() else "w+b") as file:
             size = file.seek(0, os.SEEK_END)

@@ -63,14 +63,8 @@ AIRFLOW_CFG = f"""# Every other setting comes from the environment.
 visibility_timeout = {VISIBILITY_SECONDS}
 """
 IN_PODS = files("deployments.dataplane.kubernetes.in_pods")
-CODE_SERVER_FILES = (
-    "code_server.py",
-    "code_versions.py",
-    "log_bucket.py",
-    "log_reader.py",
-    "log_store.py",
-    "task_log_files.py",
-)
+IN_POD_FILES = ("code_server.py", "code_versions.py", "log_bucket.py", "log_reader.py", "log_store.py")
+CODE_SERVER_FILES = (*IN_POD_FILES, "task_log_files.py")
 # What Airflow imports: it puts the folder `config` of its home on the path of modules itself.
 MODULES = {
     "airdeck_bundle.py": files("deployments.dataplane").joinpath("airflow_bundle.py").read_text(),
@@ -81,7 +75,7 @@ FILES = {
     "airflow.cfg": AIRFLOW_CFG,
     "probe.py": files("deployments.dataplane.kubernetes.manifests").joinpath("probe.py").read_text(),
     "component.py": files("deployments.dataplane").joinpath("airflow_component.py").read_text(),
-    **{name: IN_PODS.joinpath(name).read_text() for name in CODE_SERVER_FILES[:-1]},
+    **{name: IN_PODS.joinpath(name).read_text() for name in IN_POD_FILES},
     "task_log_files.py": files("deployments.dataplane").joinpath("task_log_files.py").read_text(),
     **MODULES,
 }
