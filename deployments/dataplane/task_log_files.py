@@ -56,15 +56,18 @@ def _is_name(part: str) -> bool:
 
 
 def listed(
-    folder: Path, text: str, most: int, seconds: float = LOOK_SECONDS, others: Iterable[Entry] = ()
+    folder: Path, text: str, most: int, seconds: float = LOOK_SECONDS, others: "Iterable[Entry | None]" = ()
 ) -> tuple[tuple[Entry, ...], bool]:
     """The newest logs whose path has every word of `text` in it, whatever the case, at most `most` of them and
-    never more than MOST; and whether these are all that match. `others` are logs that are kept elsewhere."""
+    never more than MOST; and whether these are all that match. `others` are logs that are kept elsewhere, with a
+    None after each of their folders."""
     words, most = text.casefold().split(), min(most, MOST)
     newest: list[Entry] = []
     matching = 0
     until, in_time = time.monotonic() + seconds, True
-    for found in chain(_entries(folder, words), (each for each in others if _has(each.path, words))):
+    for found in chain(
+        _entries(folder, words), (each for each in others if each is None or _has(each.path, words))
+    ):
         if found is None:  # a folder is done
             in_time = time.monotonic() <= until
             if not in_time:

@@ -171,8 +171,8 @@ def alert_again(request: MemberRequest, delivery_id: UUID) -> HttpResponse:
         messages.error(request, refused.sentence)
     else:
         messages.success(request, f"The message to {row.address} is sent again.")
-        return see_other(_back(request, "alert_deliveries", row.alert_id))
-    return see_other(_back(request, "alert_deliveries", None))
+    about = queries.deliveries(request.workspace).filter(pk=delivery_id).values_list("alert_id", flat=True)
+    return see_other(_back(request, "alert_deliveries", about.first()))
 
 
 @require_POST

@@ -30,6 +30,7 @@ NOT_YET = (
 BUCKET_AWAY = (
     "This log is only in the bucket for logs of tasks, which does not hand it out now. Try again in a moment."
 )
+CROWDED = "Too many logs of tasks of this Deployment are read at this moment. Try again in a few seconds."
 NONSENSE = "The code server did not answer as expected about the logs of tasks. Try again."
 
 
@@ -83,6 +84,8 @@ def _ask(
         return None
     if status == 503:
         raise DataPlaneError(BUCKET_AWAY)
+    if status == 429:
+        raise DataPlaneError(CROWDED)
     if status == 403:
         raise DataPlaneError(NOT_YET)  # a token that its pod does not know yet
     try:

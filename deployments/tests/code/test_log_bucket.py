@@ -57,6 +57,11 @@ def bucket(module, place):
     return module.Bucket(place, "us-east-1", *KEYS)
 
 
+def elsewhere(pod: "Pod") -> list[str]:
+    """The paths that the bucket has and the pod's folder has not."""
+    return [entry.path for entry in pod.mirror.elsewhere() if entry is not None]
+
+
 class Pod:
     """The folder of a code server, with its mirror, without its threads."""
 
@@ -106,9 +111,9 @@ def test_what_was_sent_outlives_the_pod_and_is_read_and_continued_by_the_next(po
     one.mirror.finish()
     two = pod()
     two.mirror.take_stock()
-    assert {entry.path for entry in two.mirror.elsewhere()} == {PATH, f"{PATH}.trigger.7.log"}
+    assert set(elsewhere(two)) == {PATH, f"{PATH}.trigger.7.log"}
     assert two.read(PATH) == ["first ü\n", "waited\n"]
-    assert two.mirror.elsewhere() == []
+    assert elsewhere(two) == []
     two.write(PATH, "second\n", len("first ü\n".encode()))
     two.mirror.send()
     three = pod()
@@ -198,6 +203,32 @@ def test_a_bucket_that_is_away_costs_nothing_and_gets_all_later(pod, module, buc
     assert [entry.path for entry in bucket.entries()] == [PATH]
 
 
+def test_a_log_that_was_begun_again_before_the_bucket_was_listed_leaves_the_longer_one_there(
+    pod, bucket
+) -> None:
+    one = pod()
+    one.write(PATH, "what was written before\n")
+    one.mirror.finish()
+    two = pod()
+    two.write(PATH, "after\n")
+    two.mirror.finish()  # lists the bucket first
+    sizes = {entry.path: entry.size for entry in bucket.entries()}
+    assert sizes == {PATH: len("what was written before\n"), f"{PATH}.later": len("after\n")}
+    three = pod()
+    three.mirror.take_stock()
+    assert three.read(PATH) == ["what was written before\n", "after\n"]
+
+
+def test_a_list_ends_in_time_also_in_the_middle_of_what_only_the_bucket_has(pod) -> None:
+    one = pod()
+    one.mirror._kept = {
+        f"dag_id={number}": {"a.log": task_log_files.Entry(1.0, 1, f"dag_id={number}/a.log")}
+        for number in range(50)
+    }
+    found, whole = task_log_files.listed(one.folder, "", 200, -1.0, others=one.mirror.elsewhere())
+    assert (len(found) < 50, whole) == (True, False)
+
+
 def test_what_is_older_than_it_is_kept_goes_from_the_bucket_too(pod, bucket) -> None:
     one = pod()
     one.write(PATH, "x\n")
@@ -205,7 +236,7 @@ def test_what_is_older_than_it_is_kept_goes_from_the_bucket_too(pod, bucket) -> 
     two = pod()
     two.mirror._days = -1
     two.mirror.take_stock()
-    assert two.mirror.elsewhere() == []
+    assert elsewhere(two) == []
     assert list(bucket.entries()) == []
 
 
@@ -218,7 +249,7 @@ def test_a_full_list_is_read_to_its_end_and_foreign_names_are_left_out(
     bucket.put("a//b", io.BytesIO(b"x"), 1)
     one = pod()
     one.mirror.take_stock()
-    assert len(one.mirror.elsewhere()) == 9
+    assert len(elsewhere(one)) == 9
     other = module.Bucket(place.replace("0012", "0013"), "us-east-1", *KEYS)
     assert list(other.entries()) == []  # that of another Deployment
 

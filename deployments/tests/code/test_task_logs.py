@@ -6,8 +6,10 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from importlib import util
 from importlib.resources import files
 from urllib import request
@@ -279,6 +281,44 @@ def test_strangers_who_keep_its_connections_open_cost_the_pods_nothing(server) -
         for each in held:
             each.close()
     until(lambda: _answers(server))
+
+
+def test_who_asks_while_many_logs_are_read_waits_for_a_turn_and_is_told_when_there_is_none(
+    monkeypatch, log_store, tmp_path
+) -> None:
+    reader = loaded(monkeypatch, "log_reader", "log_reader.py")
+    monkeypatch.setattr(reader, "WAIT_SECONDS", 0.5)
+    reading, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: object, **__: object) -> tuple[tuple[()], bool]:
+        reading.release()
+        go_on.wait(30)
+        return (), True
+
+    monkeypatch.setattr(reader.task_log_files, "listed", slow)
+    running = reader.Server(("127.0.0.1", 0), log_store.LogStore(tmp_path / "tasks", 30, 10**9), READER_TOKEN)
+    threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True).start()
+    url = f"http://127.0.0.1:{running.server_address[1]}/task-logs"
+
+    def asked(_: int = 0) -> int:
+        try:
+            with request.urlopen(
+                request.Request(url, headers={"X-Airdeck-Token": READER_TOKEN}), timeout=30
+            ) as answer:
+                return answer.status
+        except HTTPError as refused:
+            with refused:
+                return refused.code
+
+    with ThreadPoolExecutor(9) as pool:
+        first = [pool.submit(asked) for _ in range(reader.MOST_AT_ONCE)]
+        assert all(reading.acquire(timeout=30) for _ in first)
+        assert asked() == 429
+        last = pool.submit(asked)  # waits for a turn
+        go_on.set()
+        assert [each.result() for each in (*first, last)] == [200] * 9
+    running.shutdown()
+    running.server_close()
 
 
 def _answers(server) -> bool:

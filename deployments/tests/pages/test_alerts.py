@@ -272,6 +272,9 @@ def test_what_is_done_on_the_page_of_an_alert_leads_back_to_it(as_, bob, url, de
     page = client.post(url("alert_again", found["alert_again"]), {"of": "alert"}, follow=True)
     assert page.request["PATH_INFO"] == here
     assert "is sent again." in page.content.decode()
+    page = client.post(url("alert_again", found["alert_again"]), {"of": "alert"}, follow=True)
+    assert page.request["PATH_INFO"] == here  # refused: it is on its way
+    assert "is sent again." not in page.content.decode()
     Alert.objects.update(resolved_at=timezone.now(), note="The rule was removed.", rule=None)
     page = client.get(here).content.decode()
     assert "Over</span>" in page

@@ -35,6 +35,7 @@ REST_SECONDS = 30.0  # after an error
 ANSWER_SECONDS = 60
 CHUNK = 1024 * 1024
 PAGE = "1000"  # of one list, which is as many as there can be
+LATER = ".later"  # behind the name of what a bucket already has a longer log of
 UNSIGNED = "UNSIGNED-PAYLOAD"
 UNRESERVED = "-_.~"
 
@@ -165,22 +166,25 @@ class Mirror:
         self._kept: dict[str, dict[str, Any]] = {}  # what the bucket has, by folder and name
         self._ended = threading.Event()
         self._problem = ""
+        self._listed = False
 
     def written(self, path: str) -> None:
         """This log grew."""
         with self._lock:
             self._touched.setdefault(path, 0.0)
 
-    def elsewhere(self) -> "list[Any]":
-        """What the bucket has and the folder has not."""
+    def elsewhere(self) -> "Iterator[Any]":
+        """What the bucket has and the folder has not; None after each folder. There may be a million: none is copied
+        before it is asked for."""
         with self._lock:
-            found = [(folder, dict(names)) for folder, names in self._kept.items()]
-        return [
-            entry
-            for folder, names in found
-            for name, entry in names.items()
-            if not (self._folder / folder / name).exists()
-        ]
+            folders = list(self._kept)
+        for folder in folders:
+            with self._lock:
+                entries = list(self._kept.get(folder, {}).values())
+            for entry in entries:
+                if not (self._folder / entry.path).exists():
+                    yield entry
+            yield None
 
     def bring(self, path: str) -> None:
         """Have this log in the folder, and those of the same attempt, if the bucket has them. Raises OSError when it
@@ -244,7 +248,7 @@ class Mirror:
             else:
                 found.setdefault(folder, {})[name] = entry
         with self._lock:
-            self._kept = found
+            self._kept, self._listed = found, True
         for base, _, names in os.walk(self._folder):
             inside = os.path.relpath(base, self._folder)
             folder = "" if inside == "." else inside
@@ -279,24 +283,30 @@ class Mirror:
             self._send(path, status.st_size)
 
     def _send(self, path: str, size: int) -> None:
+        folder, _, name = path.rpartition("/")
         with self._lock:
             self._touched.pop(path, None)  # what is written from now on marks it again
+            kept = self._kept.get(folder, {}).get(name)
+        if kept is not None and kept.size > size:  # begun here before the bucket was listed: keep both
+            name += LATER
+        key = f"{folder}/{name}" if folder else name
         try:
             with (self._folder / path).open("rb") as file:
-                self._bucket.put(path, file, size)
+                self._bucket.put(key, file, size)
         except FileNotFoundError:
             return
         except BaseException:
             self.written(path)
             raise
-        folder, _, name = path.rpartition("/")
         with self._lock:
-            self._kept.setdefault(folder, {})[name] = task_log_files.Entry(time.time(), size, path)
+            self._kept.setdefault(folder, {})[name] = task_log_files.Entry(time.time(), size, key)
 
     def finish(self) -> None:
         """The pod ends: send what waits, as far as the time lasts."""
         self._ended.set()
         try:
+            if not self._listed:
+                self.take_stock()
             self.send()
         except (OSError, HTTPException, ValueError) as error:
             self._report(f"The bucket did not take the last logs: {_words(error)}.")

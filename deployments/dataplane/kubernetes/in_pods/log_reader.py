@@ -4,6 +4,8 @@
     GET /task-log?path=PATH&from=N&most=BYTES {"start": N, "end": N, "size": N, "text": "…"}; 404 without it, 503
                                               while the bucket that has it is away
 
+Either answers 429 when too many questions are before it.
+
 The Kubernetes API passes the console's questions on, so whatever network that comes from may reach this port, other
 pods too. It only reads logs, answers few at a time, and tells nothing to who has no token. Every answer names this
 program in a header, by which the console knows it from an answer of the Kubernetes API.
@@ -23,19 +25,21 @@ from urllib.parse import parse_qs, urlsplit
 task_log_files: Any = import_module("task_log_files")  # beside this file
 
 PROGRAM, TOKEN = "X-Airdeck-Program", "X-Airdeck-Token"
-MOST_AT_ONCE = 8
+MOST_AT_ONCE, MOST_WAITING = 8, 64
+WAIT_SECONDS = 3.0  # for a turn; the console waits longer than that
 MOST_BYTES = 1024 * 1024  # of one part
 
 
 class Server(ThreadingHTTPServer):
-    """Hangs up on clients that come while it is full."""
+    """Answers MOST_AT_ONCE clients; others wait for their turn. Hangs up on those beyond MOST_WAITING."""
 
     daemon_threads = True
 
     def __init__(self, address: "tuple[str, int]", store: Any, token: str) -> None:
         super().__init__(address, Handler)
         self.store, self.token = store, token.encode()
-        self.room = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self.room = threading.BoundedSemaphore(MOST_WAITING)
+        self.turns = threading.BoundedSemaphore(MOST_AT_ONCE)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """See the class."""
@@ -69,9 +73,19 @@ class Handler(BaseHTTPRequestHandler):
         query = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
         if not hmac.compare_digest(given, self.server.token):
             self._answer(403, {"problem": "The token is not that of this Deployment's logs."})
-        elif parts.path == "/task-logs":
+            return
+        if not self.server.turns.acquire(timeout=WAIT_SECONDS):
+            self._answer(429, {})
+            return
+        try:
+            self._answer_about_logs(parts.path, query)
+        finally:
+            self.server.turns.release()
+
+    def _answer_about_logs(self, path: str, query: "dict[str, str]") -> None:
+        if path == "/task-logs":
             self._listed(query)
-        elif parts.path == "/task-log":
+        elif path == "/task-log":
             self._part(query)
         else:
             self._answer(404, {})

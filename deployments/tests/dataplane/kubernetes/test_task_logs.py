@@ -74,6 +74,11 @@ def test_what_answers_nonsense_is_not_believed(harness, own, monkeypatch, body) 
     assert why_not(harness, own) == task_logs.NONSENSE
 
 
+def test_a_code_server_that_many_read_from_says_to_try_again(harness, own, monkeypatch) -> None:
+    monkeypatch.setattr(services.Services, "ask", lambda *_: (429, b"{}"))
+    assert why_not(harness, own) == task_logs.CROWDED
+
+
 def test_something_else_behind_the_name_is_not_taken_for_the_code_server(harness, own, monkeypatch) -> None:
     harness.code_server(own)
     monkeypatch.setattr(services, "PROGRAM", "X-Another-Program")
