@@ -25,6 +25,7 @@ pytestmark = strict.needs_one
 MANAGER = "helm"
 OPERATOR = "monitoring.coreos.com/v1"  # its kinds are there where the Prometheus operator is
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
+WITH_PODS = ("Deployment", "Job")
 DEADLINE = 60.0
 
 
@@ -64,7 +65,7 @@ def test_the_cluster_makes_every_pod_under_the_restricted_standard(cluster, name
             "replicas", 1
         )
         for each in objects
-        if each["kind"] in ("Deployment", "Job")
+        if each["kind"] in WITH_PODS
     }
     deadline = time.monotonic() + DEADLINE
     while (made := _made(cluster, namespace)) != desired:
@@ -97,7 +98,8 @@ def _objects(cluster: Connection, changes: chart.Values, namespace: str) -> list
     """What the chart makes of it; without the kinds of an operator that the cluster does not have."""
     has_operator = strict.send(cluster, "GET", f"/apis/{OPERATOR}")[0] == 200
     objects = chart.rendered(changes, namespace)
-    return [each for each in objects if has_operator or each["apiVersion"] != OPERATOR]
+    found = [each for each in objects if has_operator or each["apiVersion"] != OPERATOR]
+    return sorted(found, key=lambda each: each["kind"] in WITH_PODS)  # as Helm does: accounts before pods
 
 
 def _made(cluster: Connection, namespace: str) -> dict[str, int]:

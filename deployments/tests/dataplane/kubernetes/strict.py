@@ -32,7 +32,9 @@ def send(
     sent = json.dumps(body) if kind == APPLY else body  # the client writes plain JSON itself
     response = cluster.send(Request(method, path, "it", query, sent, kind), 15.0)
     try:
-        return response.status, json.loads(response.read()), response.headers.get("Warning", "")
+        raw = response.read()
+        is_json = response.headers.get("Content-Type", "").startswith("application/json")
+        return response.status, json.loads(raw) if is_json else {}, response.headers.get("Warning", "")
     finally:
         response.release_conn()
 
