@@ -11,7 +11,7 @@ from django.urls import reverse
 from console.api.v1 import api
 from console.tests.api.conftest import Program
 from console.tests.test_url_roles import every_name
-from deployments.tests.one_of_everything import furnish
+from deployments.tests.one_of_everything import furnish, furnish_git
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.actions import command_lines
 from workspaces.api.auth import buckets
@@ -63,6 +63,14 @@ URLS = {
     ("deploy", "get"): (MEMBER, ONE, 200),
     ("deploy_image", "post"): (EDITOR, ONE, 422),
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
+    ("git_source", "get"): (MEMBER, ONE, 200),
+    ("git_source", "put"): (EDITOR, ONE, 422),
+    ("git_source", "patch"): (EDITOR, ONE, 200),
+    ("git_source", "delete"): (EDITOR, ONE, 204),
+    ("git_check", "post"): (EDITOR, ONE, 202),
+    ("git_deploy", "post"): (EDITOR, ONE, 202),
+    ("git_host_key", "post"): (EDITOR, ONE, 422),
+    ("git_webhook_secret", "post"): (EDITOR, ONE, 201),
     ("logs", "get"): (MEMBER, ONE, 200),
     ("task_logs", "get"): (MEMBER, ONE, 200),
     ("activity", "get"): (MEMBER, ONE, 200),
@@ -119,6 +127,7 @@ def running(deployment, driver):
     """A Deployment that can be changed, with one of everything."""
     settle(deployment)
     furnish(deployment)
+    furnish_git(deployment)
     return deployment
 
 
