@@ -48,12 +48,12 @@ class GitSourceOut(Schema):
     """The branch that a Deployment follows, and how that stands.
 
     `state` is `confirm_host_key`, `host_key_changed`, `looking`, `unreadable`, `not_deployed`, `newer_commit` or
-    `up_to_date`, and `title` is that in words; `problem` says why the last look led to nothing. `head` is the newest
-    commit that was seen, `handled` the one that was last dealt with: `deploy` is the number of its last deploy, `note`
-    says why no deploy came of it, and `rewritten` is the commit before it when the branch was rewritten. While
-    `asked_at` is not null, someone asked for the newest commit to be deployed. Host keys are fingerprints: the key that
-    the server shows is `offered_host_key` until someone trusts it. `public_key` is for the repository's deploy keys, ""
-    without ssh. `every_minutes` is null for never."""
+    `up_to_date`, and `title` is that in words. While `looking`, a worker looks at the repository or is about to;
+    `problem` says why the last look led to nothing. `head` is the newest commit that was seen, `handled` the one that
+    was last dealt with: `deploy` is the number of its last deploy, `note` says why there is none, and `rewritten` is
+    the commit before it when the branch was rewritten. While `asked_at` is set, someone asked for the newest commit to
+    be deployed. Host keys are fingerprints: the key that the server shows is `offered_host_key` until someone trusts
+    it. `public_key` is for the repository's deploy keys, "" without ssh. `every_minutes` is null for never."""
 
     address: str
     branch: str
@@ -69,6 +69,7 @@ class GitSourceOut(Schema):
     has_webhook_secret: bool
     state: str
     title: str
+    looking: bool
     problem: str
     note: str
     head: str
@@ -149,6 +150,7 @@ def _document(deployment: Deployment, response: HttpResponse) -> GitSourceOut:
         has_webhook_secret=source.has_hook,
         state=state.value,
         title=shown.title_of(state),
+        looking=source.is_looked_at,
         problem=source.problem,
         note=source.handled_note if source.handled == source.head else "",
         head=source.head,
@@ -263,7 +265,7 @@ def disconnect(request: DeploymentRequest, release_name: str) -> Status[None]:
     operation_id="check_git_source",
 )
 def check(request: DeploymentRequest, release_name: str, response: HttpResponse) -> Status[GitSourceOut]:
-    """Have a worker look at the branch now. The look is over when `state` is no longer `looking`."""
+    """Have a worker look at the branch now. The look is over when `looking` is false."""
     actions.check_now(deployment=request.deployment, by=request.caller.user)
     return Status(202, _document(request.deployment, response))
 
