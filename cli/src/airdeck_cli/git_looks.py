@@ -11,7 +11,7 @@ from airdeck_cli.errors import FAILED, INTERRUPTED, TIMED_OUT, CliError
 from airdeck_cli.following import follow
 from airdeck_cli.output import clean, note, show
 
-PAUSE = 1.0  # seconds between two questions
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0  # seconds between two questions, half as long again each time
 Source = dict[str, Any]
 
 
@@ -67,7 +67,7 @@ def report(
 def _until_looked(client: Client, path: str, source: Source, seconds: float) -> Source:
     """The Git source once no worker looks at it or is about to. Raises CliError when time is up; the look itself goes
     on then."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, FIRST_PAUSE
     again = f"Look at {source['url']} or run: airdeck git show {path.split('/')[2]}"
     try:
         if source["looking"]:
@@ -77,7 +77,8 @@ def _until_looked(client: Client, path: str, source: Source, seconds: float) -> 
                 raise CliError(
                     f"It was not looked at within {seconds:.0f} s. The work goes on. {again}", TIMED_OUT
                 )
-            time.sleep(PAUSE)
+            time.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 1.5)
             source = client.get(path)
     except KeyboardInterrupt:
         raise CliError(f"No longer waiting. The work goes on. {again}", INTERRUPTED) from None
