@@ -6,6 +6,7 @@ from console.api import errors
 from console.kit.http_json import BodyParser
 from deployments.api import (
     activity,
+    alert_channels,
     alert_rules,
     alerts,
     clusters,
@@ -56,6 +57,7 @@ for router in (
     readings.router,
     alerts.router,
     alert_rules.router,
+    alert_channels.router,
     waiting.router,
     sign_in.router,
     files.router,

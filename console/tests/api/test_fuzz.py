@@ -55,6 +55,8 @@ def known(deployment, driver, workspace, cluster) -> dict[str, object]:
         "operation_id": f"{deployment.release_name}.create.1",
         "alert_id": str(alerts["alert"]),
         "rule_id": str(alerts["alert_rule"]),
+        "channel_id": str(alerts["alert_channel"]),
+        "delivery_id": str(alerts["alert_again"]),
     }
 
 
