@@ -91,11 +91,18 @@ def connect(
     ADDRESS is https://…, ssh://… or git@host:path. A token is read from standard input, a file or AIRDECK_GIT_TOKEN,
     never from an argument. For ssh Airdeck makes a key and prints its public half, for the repository's deploy keys.
     """
-    from airdeck_cli import git_tokens
+    from airdeck_cli import secret_input
 
     wishes = {"address": address or None, "branch": more["branch"], "subfolder": more["folder"]}
     wishes |= {"automatic": more["automatic"], "token_user": more["token_user"]}
-    wishes["token"] = git_tokens.read(stdin=token_stdin, file=token_file, none=no_token)
+    wishes["token"] = secret_input.read(
+        "token",
+        flags=("--token-stdin", "--token-file", "--no-token"),
+        variable="AIRDECK_GIT_TOKEN",
+        stdin=token_stdin,
+        file=token_file,
+        none=no_token,
+    )
     body: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
     if every is not None:
         body["every_minutes"] = _minutes(every)
