@@ -24,7 +24,12 @@ from markdown_it.token import Token
 
 # Address, file, title and what it is about. One that is not there yet is left out.
 DOCS = (
-    ("using", "using.md", "Using Airdeck", "Deployments, queues, variables, sleep and people, form by form."),
+    (
+        "using",
+        "using.md",
+        "Using Airdeck",
+        "Deployments, queues, variables, hibernation and people, form by form.",
+    ),
     ("deploying", "deploying.md", "Deploying DAGs", "How DAG files get to Airflow."),
     ("alerts", "alerts.md", "Alerts", "Who is emailed when something is wrong, webhooks, and silence."),
     ("sign-in", "sign-in.md", "Signing in to Airflow", "Roles, when a session ends, and tokens for scripts."),

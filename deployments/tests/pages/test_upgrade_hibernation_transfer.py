@@ -145,7 +145,7 @@ def test_a_failed_upgrade_is_dismissed_once_by_an_editor_and_its_activity_keeps_
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"maintained_until": date(2020, 6, 30)}, "3.2-1 is not maintained since 30 June 2020"),
+        ({"maintained_until": date(2020, 6, 30)}, "3.2-1 has not been maintained since 30 June 2020"),
         ({"yanked": True}, "3.2-1 was withdrawn"),
     ],
 )

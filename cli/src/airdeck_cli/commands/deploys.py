@@ -22,7 +22,7 @@ UNDER_WAY = {"received", "checking", "building", "activating"}  # by an earlier 
 @click.command()
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 @deployment_option
-@click.option("-m", "--description", default="", help="What it is; the commit without.")
+@click.option("-m", "--description", default="", help="What this deploy is; by default the commit.")
 @click.option("--dry-run", is_flag=True, help="Say what would be deployed, and deploy nothing.")
 @click.option("--follow-links", is_flag=True, help="Pack what links lead to, also out of the folder.")
 @click.option("--despite-syntax", is_flag=True, help="Deploy also when a file does not compile.")
@@ -32,8 +32,8 @@ UNDER_WAY = {"received", "checking", "building", "activating"}  # by an earlier 
     default=None,
     help="Deploy this image in place of the runtime's, and no folder; \"\" is the runtime's.",
 )
-@click.option("--dags", is_flag=True, help="Taken for Astro's sake: it is always the DAGs.")
-@click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
+@click.option("--dags", is_flag=True, help="Accepted as in Astro's command line; has no effect.")
+@click.option("-f", "--force", is_flag=True, help="Accepted as in Astro's command line; has no effect.")
 @wait_options(300)
 @output_option
 @click.pass_obj

@@ -15,9 +15,9 @@ from airdeck_cli.session import Globals
 def _figures(function: Command) -> Command:
     options = (
         click.option("-t", "--worker-type", help="The worker type."),
-        click.option("--min-count", "min_workers", type=int, help="Workers at least."),
-        click.option("--max-count", "max_workers", type=int, help="Workers at most."),
-        click.option("--concurrency", type=int, help="Tasks of one worker at a time."),
+        click.option("--min-count", "min_workers", type=int, help="Minimum number of workers."),
+        click.option("--max-count", "max_workers", type=int, help="Maximum number of workers."),
+        click.option("--concurrency", type=int, help="Tasks that one worker runs at once."),
     )
     for option in reversed(options):
         function = option(function)
@@ -88,7 +88,7 @@ def queue_create(
 @deployment_option
 @_name
 @_figures
-@click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
+@click.option("-f", "--force", is_flag=True, help="Accepted as in Astro's command line; has no effect.")
 @wait_options(300)
 @output_option
 @click.pass_obj

@@ -75,10 +75,10 @@ def list_(at: Globals, /, workspace: str, deployment: str, output: str) -> None:
     "--role",
     type=click.Choice(["member", "editor", "admin"], case_sensitive=False),
     default="editor",
-    help="What it may do at most; Editor without.",
+    help="What it may do at most; by default Editor.",
 )
 @click.option("--description", default="", help="What it is for.")
-@click.option("--days", type=int, default=90, help="When it expires; after 90 days without.")
+@click.option("--days", type=int, default=90, help="Days until it expires; by default 90.")
 @click.option("--never-expires", is_flag=True, help="It never expires.")
 @scope_options
 @output_option
