@@ -142,7 +142,7 @@ def context() -> None:
 @context.command("list")
 @output_option
 def context_list(output: str) -> None:
-    """List them. No token is printed."""
+    """List the consoles. No token is printed."""
     chosen, known = contexts.read_all()
     rows = [
         {"name": name, "url": each.url, "workspace": each.workspace_name, "current": name == chosen}
@@ -160,7 +160,7 @@ def context_list(output: str) -> None:
 @context.command("use")
 @click.argument("name")
 def context_use(name: str) -> None:
-    """Work with this one from now on."""
+    """Use this console from now on."""
     _, known = contexts.read_all()
     if name not in known:
         raise CliError(f"There is no context {name}. List them with: airdeck context list", USAGE)

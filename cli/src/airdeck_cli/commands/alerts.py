@@ -62,7 +62,10 @@ def list_(at: Globals, /, resolved: bool, workspace: str, deployment: str, outpu
 @output_option
 @click.pass_obj
 def silence(at: Globals, /, alert: str, hours: str, workspace: str, deployment: str, output: str) -> None:
-    """Send nothing about one open ALERT, by its id, or with --deployment about a Deployment, for a while."""
+    """Silence an alert, or a Deployment.
+
+    Nothing is sent for a while about the open ALERT with this id, or with --deployment about that Deployment.
+    """
     if bool(alert) == bool(deployment):
         raise CliError("Say what to silence: either the id of an alert, or a Deployment with -d.", USAGE)
     client = at.client()
@@ -122,7 +125,11 @@ def rule_set(
     deployment: str,
     output: str,
 ) -> None:
-    """Make the rule of KIND so, such as unhealthy, run_failed or deploy_failed: a new one, or the one there is."""
+    """Set the rule of a kind: a new one, or the one that exists.
+
+    KIND is unhealthy, stalled, deploy_failed, run_failed, no_success, queue_waiting, queue_missing, import_errors,
+    scheduler_silent, runtime_ending or token_ending.
+    """
     client = at.client()
     place, name = _place(client, workspace, deployment)
     body: dict[str, Any] = {"kind": kind, "enabled": not off, "channels": list(channels)}

@@ -38,7 +38,7 @@ def worker_queue() -> None:
 @output_option
 @click.pass_obj
 def queue_list(at: Globals, /, deployment: str, named: str, output: str) -> None:
-    """List them, with what they do now."""
+    """List worker queues, with what they do now."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     rows = client.get(f"/deployments/{found['release_name']}/worker-queues")["items"]
@@ -75,7 +75,7 @@ def queue_create(
     output: str,
     **values: Any,
 ) -> None:
-    """Add one. An option that is not given has the cluster's default."""
+    """Add a worker queue. An option that is not given has the cluster's default."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     body = {"name": name, **_given(values)}
@@ -104,7 +104,7 @@ def queue_update(
     output: str,
     **values: Any,
 ) -> None:
-    """Change one. An option that is not given changes nothing."""
+    """Change a worker queue. An option that is not given changes nothing."""
     desired = _given(values)
     if not desired:
         raise CliError(
@@ -127,7 +127,7 @@ def queue_update(
 def queue_delete(
     at: Globals, deployment: str, named: str, name: str, yes: bool, wait: bool, wait_time: int, output: str
 ) -> None:
-    """Delete one. Tasks that name it wait until a queue of this name is there again."""
+    """Delete a worker queue. Tasks that name it wait until a queue of this name is there again."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     if not confirm(
