@@ -59,7 +59,9 @@ def test_what_no_host_header_matches_is_refused_in_words(entry: str) -> None:
 
 
 def test_a_wrong_host_name_stops_the_start_with_the_sentence() -> None:
-    with pytest.raises(ValueError, match=r"ALLOWED_HOSTS holds .https://a\.example., which is not a host name"):
+    with pytest.raises(
+        ValueError, match=r"ALLOWED_HOSTS holds .https://a\.example., which is not a host name"
+    ):
         settings_of(ALLOWED_HOSTS="https://a.example")
 
 

@@ -29,11 +29,12 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
 
 @dataclass(frozen=True)
 class Packed:
-    """What goes into an archive: files by path, those left out, the folder that is the root."""
+    """What goes into an archive: files by path, how many were left out, the root, and the parts of it that went in."""
 
     root: Path
     files: dict[str, Path]
     left_out: int
+    parts: tuple[Path, ...] = ()
 
     @property
     def size(self) -> int:
@@ -121,7 +122,8 @@ def pack(folder: Path, *, follow_links: bool) -> Packed:
             f"{LARGEST // MIB} MiB can be deployed. Leave out what is not code with a {IGNORE_FILE}.",
             USAGE,
         )
-    return Packed(root, dict(sorted(walk.files.items())), walk.left_out)
+    parts = tuple(root / name for name in sorted(walk.only)) or (root,)
+    return Packed(root, dict(sorted(walk.files.items())), walk.left_out, parts)
 
 
 def _rules(root: Path) -> list[Rule]:

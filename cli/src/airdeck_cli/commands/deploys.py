@@ -70,7 +70,7 @@ def deploy(
     packed = pack(folder, follow_links=follow_links)
     client = at.client()
     found = find_deployment(client, deployment, named)
-    known = git_facts.facts(folder)
+    known = git_facts.facts(folder, packed.parts)
     _note_what_goes(packed, dirty=bool(known.get("dirty")))
     flags = {"dry_run": "true" if dry_run else "", "despite_syntax": "true" if despite_syntax else ""}
     query = {"description": description or git_facts.description(known), **flags, **git_facts.query(known)}
