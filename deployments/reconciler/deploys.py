@@ -144,9 +144,9 @@ def _check(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
 
 
 def _does_not_compile(count: int, files: int) -> str:
-    verb = "does" if count == 1 else "do"
+    verb, what = ("does", "it") if count == 1 else ("do", "them")
     return (
-        f"{count} of {files} Python files {verb} not compile, so nothing was changed. Fix them and deploy "
+        f"{count} of {files} Python files {verb} not compile, so nothing was changed. Fix {what} and deploy "
         "again, or choose Deploy anyway."
     )
 

@@ -109,7 +109,7 @@ def test_what_is_not_newer_or_not_offered_is_refused_beside_the_field(as_, bob, 
 
 def test_on_the_newest_there_is_nothing_to_upgrade_to(as_, bob, editable):
     RuntimeRelease.objects.filter(version="3.3-1").update(yanked=True)
-    assert "You are on the newest runtime." in page(as_(bob), "upgrade", editable)
+    assert "It is on the newest runtime." in page(as_(bob), "upgrade", editable)
 
 
 def test_a_failed_upgrade_stays_on_the_page(as_, vera, editable):
