@@ -15,14 +15,20 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, Stream, path_of
 from deployments.dataplane.postgres import databases
-from deployments.tests.dataplane.kubernetes.kubelet import JOB_TYPES, TABLES, Kubelet, address_of
+from deployments.tests.dataplane.kubernetes.kubelet import JOB_TYPES, Kubelet, address_of
+from deployments.tests.dataplane.postgres.airflow_tables import TABLES
 
 DAY = 24 * 3600.0
 THREADS = 4
 WATCH_SECONDS = 60.0
+# Once for each database: a pod that is replaced writes into the view.
 ALIVE = """
-ALTER TABLE job RENAME TO beats;
-CREATE VIEW job AS SELECT id, job_type, hostname, state, start_date, now() AS latest_heartbeat FROM beats;
+DO $$ BEGIN
+  IF to_regclass('beats') IS NULL THEN
+    ALTER TABLE job RENAME TO beats;
+    CREATE VIEW job AS SELECT id, job_type, hostname, state, start_date, now() AS latest_heartbeat FROM beats;
+  END IF;
+END $$
 """
 BEAT = "INSERT INTO job (job_type, hostname, state, start_date) VALUES (%s, %s, 'running', now() - interval '1 second')"
 

@@ -75,8 +75,8 @@ class NewChannel(ChannelChange):
 
 class DeliveryOut(Schema):
     """One message to one mailbox or webhook. `event` is `opened`, `reminded`, `resolved`, `digest` or `test`; `state`
-    is `queued` until it is `sent` or `failed`, `held` for a digest or `digested` in one. `answer` is the first line that
-    came back, or why none did, and `status` that of HTTP."""
+    is `queued` until it is `sent` or `failed`, `held` for a digest or `digested` in one. `answer` is the first line
+    that came back, or why none did, and `status` that of HTTP."""
 
     id: UUID
     channel: str
