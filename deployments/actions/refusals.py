@@ -81,7 +81,7 @@ class RevisionGone(ActionRefused):
     code, status = "revision_gone", 404
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"There is no revision {number} of the variables any more.")
+        super().__init__(f"There is no revision {number} of the variables.")
 
 
 class EditConflict(ActionRefused):
@@ -210,7 +210,7 @@ class CodeNotKept(ActionRefused):
     code, status = "code_not_kept", 410
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"The code of deploy {number} is not kept any more. Upload it again.")
+        super().__init__(f"The code of deploy {number} is no longer kept. Upload it again.")
 
 
 class RequirementsRefused(ActionRefused):

@@ -46,7 +46,7 @@ class RuleList(Schema):
 
 
 class RuleIn(Input):
-    """A rule as it shall be. `amount` is the kind's default and `channels` (names or ids) are none unless they are
+    """A rule as it is to be. `amount` is the kind's default and `channels` (names or ids) are none unless they are
     sent."""
 
     kind: Text
@@ -143,7 +143,7 @@ def workspace_set(request: ApiRequest, workspace_id: UUID, payload: RuleIn) -> R
     operation_id="delete_alert_rule_of_workspace",
 )
 def workspace_delete(request: ApiRequest, workspace_id: UUID, rule_id: UUID) -> Status[None]:
-    """Drop a rule. What is open of it ends without a message."""
+    """Delete a rule. Its open alerts end without a message."""
     remove_rule(place=RulePlace(request.membership.workspace), by=request.caller.user, pk=rule_id)
     return Status(204, None)
 
@@ -180,7 +180,7 @@ def deployment_set(request: DeploymentRequest, release_name: str, payload: RuleI
     operation_id="delete_alert_rule_of_deployment",
 )
 def deployment_delete(request: DeploymentRequest, release_name: str, rule_id: UUID) -> Status[None]:
-    """Drop a Deployment's own rule: the Workspace's applies there again."""
+    """Delete a Deployment's own rule: the Workspace's applies there again."""
     place = RulePlace(request.deployment.workspace, request.deployment)
     remove_rule(place=place, by=request.caller.user, pk=rule_id)
     return Status(204, None)

@@ -112,7 +112,7 @@ def settings_of(source: GitSource) -> list[dict[str, str]]:
         ("Branch", source.branch),
         ("Subfolder", source.subfolder or "The whole repository"),
         ("Looks", minutes),
-        ("A newer commit", "Is deployed by itself" if source.automatic else "Waits for a click"),
+        ("A newer commit", "Is deployed automatically" if source.automatic else "Waits for a click"),
         ("Credentials", credentials),
     ]
     return [{"label": label, "value": value} for label, value in rows]
