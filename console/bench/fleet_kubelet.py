@@ -86,7 +86,8 @@ class FleetKubelet(Kubelet):
         meta = pod["metadata"]
         mark = (meta["uid"], "deletionTimestamp" in meta)
         with self._counting:
-            if mark in self._seen or not meta["namespace"].startswith(self._prefix):
+            ran_before = pod.get("status", {}).get("phase") == "Running" and not mark[1]
+            if mark in self._seen or ran_before or not meta["namespace"].startswith(self._prefix):
                 return
             self._seen.add(mark)
         try:
