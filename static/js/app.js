@@ -224,15 +224,17 @@
   let byKey = false;
   addEventListener("keydown", () => { byKey = true; }, true);
   addEventListener("pointerdown", () => { byKey = false; }, true);
-  const goOn = (where) => { if (byKey) sessionStorage.setItem("airdeck-spot", JSON.stringify([location.pathname, where])); };
-  document.addEventListener("submit", ({ target }) => {
-    if (!target.matches("main form[role=search]")) return;
+  const goOn = (event, path, where) => {
+    if (!byKey || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    sessionStorage.setItem("airdeck-spot", JSON.stringify([path, where]));
+  };
+  document.addEventListener("submit", (event) => {
     const { id } = document.activeElement;
-    goOn(id ? `#${id}` : "main form[role=search] .btn");
+    if (event.target.matches("main form[role=search]")) goOn(event, location.pathname, id ? `#${id}` : "main form[role=search] .btn");
   });
-  document.addEventListener("click", ({ target }) => {
-    const link = target.closest("main th a[id], main .chips a");
-    if (link) goOn(link.id ? `#${link.id}` : "main .chips [aria-current]");
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("main th a[id], main .chips a");
+    if (link) goOn(event, link.pathname, link.id ? `#${link.id}` : "main .chips [aria-current]");
   });
   const [path, where] = JSON.parse(sessionStorage.getItem("airdeck-spot") ?? "[]");
   sessionStorage.removeItem("airdeck-spot");
