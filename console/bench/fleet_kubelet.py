@@ -3,6 +3,7 @@ server no more than kubelets do. Airflow's heartbeats are rows of a view that is
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -15,15 +16,17 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, Stream, path_of
 from deployments.dataplane.postgres import databases
-from deployments.tests.dataplane.kubernetes.kubelet import JOB_TYPES, TABLES, Kubelet, address_of
+from deployments.tests.dataplane.kubernetes.kubelet import JOB_TYPES, Kubelet, address_of
+from deployments.tests.dataplane.postgres.airflow_tables import TABLES
 
 DAY = 24 * 3600.0
-THREADS = 4
+THREADS, TRIES = 4, 5
 WATCH_SECONDS = 60.0
 ALIVE = """
 ALTER TABLE job RENAME TO beats;
 CREATE VIEW job AS SELECT id, job_type, hostname, state, start_date, now() AS latest_heartbeat FROM beats;
 """
+KEPT_ALIVE = "SELECT 1 WHERE to_regclass('beats') IS NOT NULL"
 BEAT = "INSERT INTO job (job_type, hostname, state, start_date) VALUES (%s, %s, 'running', now() - interval '1 second')"
 
 
@@ -88,11 +91,18 @@ class FleetKubelet(Kubelet):
             self._seen.add(mark)
         try:
             for each in self._together(pod):
-                self._start(each)
-        except DataPlaneError:  # it is going, with its namespace
-            return
+                self._start_at_last(each)
         except Exception as error:
             print(f"  kubelet: {type(error).__name__}: {error}", flush=True)
+
+    def _start_at_last(self, pod: dict[str, Any]) -> None:
+        """Also when the API server is too busy for the first tries. A pod that is going, with its namespace, is not
+        started."""
+        for _ in range(TRIES):
+            with suppress(DataPlaneError):
+                self._start(pod)
+                return
+            time.sleep(1)
 
     def _together(self, pod: dict[str, Any]) -> list[dict[str, Any]]:
         """What starts now: a pod, or those with a heartbeat once all of its Deployment are there, so that one
@@ -108,10 +118,10 @@ class FleetKubelet(Kubelet):
                 return []
             self._hearts[release] = {}
         with self._inside(release) as connection:
-            connection.execute(TABLES)
             beats = [(JOB_TYPES[name], address_of(each["metadata"]["uid"])) for name, each in held.items()]
+            if not connection.execute(KEPT_ALIVE).fetchone():  # else its pods are replaced
+                connection.execute(f"{TABLES} {ALIVE}")
             connection.cursor().executemany(BEAT, beats)
-            connection.execute(ALIVE)
         return list(held.values())
 
     def _inside(self, release: str) -> psycopg.Connection:

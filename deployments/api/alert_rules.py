@@ -1,7 +1,4 @@
-"""Rules of alerts, of a Workspace and of one Deployment in their place, and the channels that they name.
-
-A channel is made on its page: the address of a webhook and its secret pass through a browser alone.
-"""
+"""Rules of alerts, of a Workspace and of one Deployment in their place."""
 
 from typing import Any
 from uuid import UUID
@@ -59,22 +56,6 @@ class RuleIn(Input):
     channels: list[Text] = []
 
 
-class ChannelOut(Schema):
-    """Where alerts are sent: `kind` is `admins`, `email`, `webhook` or `slack`. The address of a webhook is never
-    answered whole."""
-
-    id: UUID
-    name: str
-    kind: str
-    leads_to: str
-
-
-class ChannelList(Schema):
-    """All of them, by name."""
-
-    items: list[ChannelOut]
-
-
 def _document(rule: AlertRule, *, inherited: bool = False) -> RuleOut:
     amount = rule.about.amount
     return RuleOut(
@@ -127,23 +108,6 @@ def _ids(asked: object, channels: list[AlertChannel]) -> list[str]:
         raise InvalidInput({"channels": FOREIGN})
     by_name = {each.name: str(each.pk) for each in channels}
     return [by_name.get(str(each), str(each)) for each in asked]
-
-
-@router.get(
-    "/workspaces/{uuid:workspace_id}/alert-channels",
-    auth=InWorkspace(Permission.VIEW),
-    response=ChannelList,
-    url_name="alert_channels",
-    operation_id="list_alert_channels",
-)
-def channel_list(request: ApiRequest, workspace_id: UUID) -> ChannelList:
-    """Where alerts of the Workspace may be sent. Channels are made on its Alerts page."""
-    rows = queries.channels_of(request.membership.workspace)
-    return ChannelList(
-        items=[
-            ChannelOut(id=each.pk, name=each.name, kind=each.kind, leads_to=each.leads_to) for each in rows
-        ]
-    )
 
 
 @router.get(

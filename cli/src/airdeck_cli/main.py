@@ -23,6 +23,7 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "deploy": ("deploys:deploy", "Deploy the DAGs of a folder."),
         "deployment": ("main:deployment", "Create, look at, change and delete Deployments."),
         "deploys": ("deploys:deploys", "What was deployed, and going back."),
+        "git": ("git:git", "The Git repository that a Deployment follows."),
         "init": ("project:init", "Begin a project with a DAG that runs."),
         "login": ("account:login", "Sign in to a console."),
         "logout": ("account:logout", "Sign out of a console and forget it."),

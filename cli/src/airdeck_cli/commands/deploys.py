@@ -146,7 +146,7 @@ def _report(
             operation = follow(client, operation, seconds)
         except CliError as failed:
             if failed.exit_code == FAILED:
-                failed.errors = _problems(client, found["release_name"], made["number"])
+                failed.errors = file_problems(client, found["release_name"], made["number"])
             raise
 
     def table() -> None:
@@ -161,7 +161,7 @@ def _report(
     show({**answer, "operation": operation}, output, table)
 
 
-def _problems(client: Client, release_name: str, number: int) -> dict[str, str]:
+def file_problems(client: Client, release_name: str, number: int) -> dict[str, str]:
     """What is wrong with files of a deploy, by path and line."""
     one = client.get(f"/deployments/{release_name}/deploys/{number}")
     return {
