@@ -71,5 +71,5 @@ def rotate(request: DeploymentRequest, release_name: str, token_id: UUID) -> Sta
     operation_id="revoke_deployment_token",
 )
 def revoke(request: DeploymentRequest, release_name: str, token_id: UUID) -> Status[None]:
-    """Its end."""
+    """Revoke a token of the Deployment. It stops working at once."""
     return tokens.revoke(scope_of(request.deployment), request.caller.user, token_id)

@@ -149,7 +149,7 @@ def own_rotate(request: ApiRequest, token_id: UUID) -> Status[MadeToken]:
     operation_id="revoke_own_token",
 )
 def own_revoke(request: ApiRequest, token_id: UUID) -> Status[None]:
-    """Its end."""
+    """Revoke a personal token. It stops working at once."""
     return revoke(Scope(None), request.caller.user, token_id)
 
 
@@ -205,5 +205,5 @@ def workspace_rotate(request: ApiRequest, workspace_id: UUID, token_id: UUID) ->
     operation_id="revoke_workspace_token",
 )
 def workspace_revoke(request: ApiRequest, workspace_id: UUID, token_id: UUID) -> Status[None]:
-    """Its end."""
+    """Revoke a token of the Workspace. It stops working at once."""
     return revoke(_scope(request), request.caller.user, token_id)
