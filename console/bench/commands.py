@@ -25,7 +25,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "cli" / "src"
 METHOD = (
     f"`airdeck --help`, `airdeck deployment list` of {DEPLOYMENTS} Deployments in one Workspace, and `python -c pass`, "
     f"in turn, {ROUNDS} times, each a whole process on one Python with its bytecode in place; medians of the time. "
-    "The list asks the console twice: which Workspace, and its Deployments."
+    "The list asks the console once."
 )
 
 

@@ -140,7 +140,7 @@ def _of_signing_in(alice: Photographer, path: str) -> None:
     airflow = opened.value
     airflow.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     airflow.wait_for_url(re.compile(r"localhost:\d+/$"))
-    expect(airflow.get_by_text("Welcome").first).to_be_visible(timeout=60_000)
+    expect(airflow.get_by_role("heading", name="Stats", exact=True)).to_be_visible(timeout=60_000)
     airflow.get_by_text("User", exact=True).click()  # its menu names who is signed in
     airflow.wait_for_timeout(2000)
     keep("airflow", airflow.screenshot())

@@ -76,19 +76,19 @@ def find_deployment(client: Client, deployment: str, named: str) -> dict[str, An
 
 
 def workspace_of(client: Client, *, named: str = "", required: bool = True) -> dict[str, Any] | None:
-    """The Workspace by this name, else the current one, else the only one. Raises CliError when it is `required` and
-    not clear."""
+    """The Workspace by this name, else the current one; where one is `required`, else the only one. Raises CliError
+    for a name that there is not, and when it is `required` and not clear."""
     name = named or client.context.workspace_name
+    if not name and not required:
+        return None
     if name and not named and client.context.workspace:
         return {"id": client.context.workspace, "name": name}
     rows = list(client.pages("/workspaces", **({"name": name} if name else {})))
     exact = [row for row in rows if row["name"] == name] or rows
-    if len(exact) == 1 and (name or required):
+    if len(exact) == 1:
         return exact[0]
     if name and not exact:
         raise CliError(f"There is no Workspace {name}. List them with: airdeck workspace list", USAGE)
-    if not required:
-        return None
     if not rows:
         raise CliError("This token reaches no Workspace.", USAGE)
     listed = ", ".join(row["name"] for row in exact[:20])
