@@ -220,6 +220,7 @@ def ask_everybody(as_, client, people, found, collector) -> dict[str, int]:
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_no_secret_comes_out_anywhere(
     as_, client, alice, bob, vera, charlie, olga, healthy, drive, arguments, program, monkeypatch
