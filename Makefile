@@ -42,7 +42,7 @@ check: install-dev ## lint, format, types, import rules, migrations, templates, 
 	@$(BIN)/python manage.py check_templates
 	@$(BIN)/python manage.py check_words
 
-fix: install-dev ## mend what can be mended by a machine
+fix: install-dev ## fix what a machine can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

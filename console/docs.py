@@ -24,21 +24,36 @@ from markdown_it.token import Token
 
 # Address, file, title and what it is about. One that is not there yet is left out.
 DOCS = (
-    ("using", "using.md", "Using Airdeck", "Deployments, queues, variables, sleep and people, form by form."),
-    ("deploying", "deploying.md", "Deploying DAGs", "How DAG files get to Airflow."),
+    (
+        "using",
+        "using.md",
+        "Using Airdeck",
+        "From the first Deployment on: status, figures, logs, search, people.",
+    ),
+    (
+        "configure",
+        "configure.md",
+        "Configure",
+        "Change what runs: sizes, queues, variables, runtimes, hibernation.",
+    ),
+    (
+        "deploying",
+        "deploying.md",
+        "Deploying DAGs",
+        "Archives, projects, Git, packages, images, and going back.",
+    ),
     ("alerts", "alerts.md", "Alerts", "Who is emailed when something is wrong, webhooks, and silence."),
     ("sign-in", "sign-in.md", "Signing in to Airflow", "Roles, when a session ends, and tokens for scripts."),
     ("cli", "cli.md", "Command line", "airdeck in a terminal: deploys, variables, Deployments as files."),
     ("ci", "ci.md", "CI", "Deploys out of GitHub, GitLab and others."),
     ("api", "api.md", "API", "Tokens, and everything that programs can do."),
     ("glossary", "glossary.md", "Glossary", "What each word means, here and in the code."),
-    ("configure", "configure.md", "Configure", "Settings of an installation, mail, accounts and keys."),
     ("kubernetes", "kubernetes.md", "Kubernetes", "Clusters: what they need, and how to connect one."),
     (
         "install",
         "install.md",
         "Install",
-        "A laptop, one host, a cluster: from nothing to the first Deployment.",
+        "On a laptop, one host or a cluster: from nothing to the first Deployment.",
     ),
     (
         "metrics",

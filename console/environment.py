@@ -25,7 +25,7 @@ def hosts(entries: Iterable[str]) -> list[str]:
     for host in found:
         if not _NAME.fullmatch(host) and not _is_ipv6(host):
             raise ValueError(
-                f"ALLOWED_HOSTS holds {host[:100]!r}, which is no host name. Write names by comma, without "
+                f"ALLOWED_HOSTS holds {host[:100]!r}, which is not a host name. Write names by comma, without "
                 "scheme, port, path or quotes: airdeck.example.org, or .example.org for all names below it."
             )
     return found

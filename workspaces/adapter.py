@@ -33,6 +33,11 @@ from workspaces.sign_in import known_browsers, limits
 
 logger = structlog.get_logger(__name__)
 
+LINK_SENT = "account/messages/email_confirmation_sent.txt"
+KEPT_HERE = (
+    "No mail server is set, so the link stays on this machine: a site administrator finds it at /mail/."
+)
+
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """One identity per normalised address; a new account gets its personal Workspace in the same transaction."""
@@ -103,6 +108,23 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         super().logout(request)
         if isinstance(user, User):
             hooks.signed_out(user)
+
+    def add_message(
+        self,
+        request: HttpRequest,
+        level: int,
+        message_template: str | None = None,
+        message_context: dict[str, Any] | None = None,
+        extra_tags: str = "",
+        message: str | None = None,
+    ) -> None:
+        """allauth's sentences, but no one is sent to a mailbox where mail stays on this machine: who signs up there is
+        in already, and others are led to where it is."""
+        if message_template == LINK_SENT and settings.MAIL_IS_KEPT:
+            if request.path == reverse("account_signup"):
+                return
+            message = KEPT_HERE
+        super().add_message(request, level, message_template, message_context, extra_tags, message)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send, with links to BASE_URL; a mail server that is away costs the mail and a sentence, never the page."""

@@ -98,7 +98,7 @@ class Caller:
         if timezone.now() - self.token.created_at > PRESENT:
             raise NotByToken(
                 "sign_in_again",
-                f"Managing API tokens needs a sign-in of the last {PRESENT.seconds // 60} minutes. "
+                f"Managing API tokens needs a sign-in within the last {PRESENT.seconds // 60} minutes. "
                 "Run: airdeck login",
             )
 

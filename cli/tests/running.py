@@ -125,6 +125,10 @@ class Terminal:
             self.told += more.decode()
         return self.told
 
+    def type(self, text: str) -> None:
+        """What a person types."""
+        os.write(self._ours, text.encode())
+
     def end(self, code: int) -> str:
         """Its standard output, once it ended with this code; what it told is read to its end."""
         try:

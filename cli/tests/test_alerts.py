@@ -11,7 +11,7 @@ from workspaces.permissions import Role
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 
-def test_rules_are_set_listed_and_dropped_and_alerts_are_listed_and_silenced(
+def test_rules_are_set_listed_and_deleted_and_alerts_are_listed_and_silenced(
     airdeck, token, alice, workspace, deployment
 ):
     make_channel(workspace=workspace, by=alice, wish=ChannelWish(kind=ChannelKind.ADMINS, name="Admins"))
@@ -29,8 +29,8 @@ def test_rules_are_set_listed_and_dropped_and_alerts_are_listed_and_silenced(
         "Unhealthy for 5 minutes is off in Analytics.\n"
     )
     assert "the Deployment" in airdeck("alert", "rule", "list", *one).out
-    dropped = airdeck("alert", "rule", "delete", "unhealthy", "--yes", *one).out
-    assert dropped == "Unhealthy for 5 minutes of Analytics is dropped.\n"
+    deleted = airdeck("alert", "rule", "delete", "unhealthy", "--yes", *one).out
+    assert deleted == "The rule Unhealthy for 5 minutes of Analytics is deleted.\n"
     assert (
         "There is no rule unhealthy of Analytics itself."
         in airdeck("alert", "rule", "delete", "unhealthy", "--yes", *one, code=2).err

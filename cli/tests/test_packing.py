@@ -217,6 +217,24 @@ def test_a_dirty_tree_is_noted_and_a_password_in_the_remote_is_not(tmp_path):
     assert (found["branch"], found["author"], found["dirty"]) == ("main", "Ada", False)
     assert found["remote"] == "https://example.org/x.git"
     write(tmp_path, "two.py")
+    assert (
+        git_facts.facts(tmp_path, (tmp_path / "one.py",))["dirty"] is False
+    )  # what is not sent counts for nothing
     dirty = git_facts.facts(tmp_path)
     assert "with uncommitted changes" in git_facts.description(dirty)
     assert git_facts.query(dirty)["git_dirty"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("files", "parts"),
+    [
+        (("dags/one.py", "README.md"), ["dags"]),
+        (("dags/one.py", "include/words.py", "README.md"), ["dags", "include"]),
+        (("one.py",), ["."]),
+    ],
+)
+def test_what_is_sent_is_what_a_dirty_tree_is_judged_by(tmp_path, files, parts):
+    for name in files:
+        write(tmp_path, name)
+    packed = packing.pack(tmp_path, follow_links=False)
+    assert [str(part.relative_to(tmp_path)) for part in packed.parts if part.exists()] == parts

@@ -23,7 +23,7 @@ PLAIN = "plainmark31337"  # must be found: what finds nothing proves nothing
 SECRETS = {
     way: f"canary{number}x{way}q7f3"
     for number, way in enumerate(
-        ("filled", "written", "typed", "loaded", "refused", "mistyped", "remote", "dotenv")
+        ("filled", "written", "typed", "loaded", "refused", "mistyped", "remote", "dotenv", "followed")
     )
 }
 # Notes down every process that the command line starts and every file that it opens for writing.
@@ -129,6 +129,10 @@ def test_no_secret_leaves_the_command_line_but_where_it_must(person, served, rec
         run("api", "GET", "/deployments")
         run("deploy", "project", *at, "--wait")
         run("deploys", "list", "Analytics", "-o", "json")
+        git = f"https://git.example.org/{PLAIN}.git"
+        run("git", "connect", git, "--token-stdin", *at, text=SECRETS["followed"])
+        run("git", "connect", "--branch", "a b", "--token-stdin", *at, code=2, text=SECRETS["mistyped"])
+        run("git", "show", "Analytics", "-o", "json")
         made = run("token", "create", "-n", "CI", *at, keep=False).out.strip()
         tokens["made"] = run("token", "rotate", "CI", "--yes", *at, "-o", "json", keep=False).json["value"]
         tokens["before"] = made
@@ -147,7 +151,15 @@ def test_no_secret_leaves_the_command_line_but_where_it_must(person, served, rec
     assert found == set()
     stored = {row.key: vault.open_variable(row) for row in Deployment.objects.get().variables.all()}
     assert stored == {each: SECRETS[each.lower()] for each in ("FILLED", "WRITTEN", "TYPED", "LOADED")}
-    for place in ("said by deployment", "said by deploys", "file", "log", "table deployments_deploy"):
+    assert vault.open_git(Deployment.objects.get())[vault.GIT_TOKEN] == SECRETS["followed"]
+    for place in (
+        "said by deployment",
+        "said by deploys",
+        "said by git",
+        "file",
+        "log",
+        "table deployments_deploy",
+    ):
         assert PLAIN in collector.all(place), place
     assert "'rev-parse', 'HEAD'" in collector.all("process")
     assert "git.example.org/a.git" in collector.all("table deployments_deploy")

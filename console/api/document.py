@@ -83,6 +83,7 @@ def document() -> dict[str, Any]:
     for item in found["paths"].values():
         for operation in item.values():
             operation["security"] = [{"token": []}]
+            operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
             operation["responses"] |= {"4XX": ERROR, "5XX": ERROR}
             if header := HEADERS.get(operation["operationId"]):
                 operation.setdefault("parameters", []).append(header)

@@ -87,7 +87,7 @@ class Reader:
                     f"{self._file} has format {about.get('format')}; this version reads {FORMAT}."
                 )
             return about
-        raise BackupRefused(f"{self._file} is no backup of Airdeck.")
+        raise BackupRefused(f"{self._file} is not a backup of Airdeck.")
 
     def _proven(self) -> dict[str, Any]:
         """What the last member says, after everything was compared with it."""

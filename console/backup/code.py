@@ -25,7 +25,7 @@ def pack(writer: Writer) -> int:
                 except DataPlaneError as error:
                     raise BackupRefused(
                         f"The code of {deployment.release_name} cannot be read: {error} "
-                        "Mend that, or add --without-code."
+                        "Fix that, or add --without-code."
                     ) from None
                 saved.add(file.sha256)
         count += len(saved)

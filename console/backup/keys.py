@@ -32,7 +32,7 @@ def refuse_others(saved: dict[str, list[str]]) -> list[str]:
     if missing:
         raise BackupRefused(
             f"The secrets of this backup are under keys that ENCRYPTION_KEYS does not hold (fingerprint "
-            f"{', '.join(missing)}; yours: {', '.join(here['encryption_keys'])}). Put the keys of then there first."
+            f"{', '.join(missing)}; yours: {', '.join(here['encryption_keys'])}). Add the keys from that time first."
         )
     if saved["secret_key"] != here["secret_key"]:
         return ["SECRET_KEY is another one: links in mails that are under way are void."]

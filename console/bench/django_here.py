@@ -15,5 +15,6 @@ def connect(at: Installation) -> None:
     assert redis is not None
     environment = programs.environment(Plan(at.state, at.port, redis), os.environ)
     del environment[process_table.TAG]  # what we start (a browser) is not the installation's own
-    os.environ.update(environment | {"LOG_LEVEL": "ERROR"})
+    # Clusters of the bench are on this machine, as for the installation itself.
+    os.environ.update(environment | {"LOG_LEVEL": "ERROR", "CLUSTER_ADDRESSES": "127.0.0.1"})
     django.setup()

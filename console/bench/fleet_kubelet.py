@@ -15,7 +15,8 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, Stream, path_of
 from deployments.dataplane.postgres import databases
-from deployments.tests.dataplane.kubernetes.kubelet import JOB_TYPES, TABLES, Kubelet, address_of
+from deployments.tests.dataplane.kubernetes.kubelet import JOB_TYPES, Kubelet, address_of
+from deployments.tests.dataplane.postgres.airflow_tables import TABLES
 
 DAY = 24 * 3600.0
 THREADS = 4
@@ -24,6 +25,7 @@ ALIVE = """
 ALTER TABLE job RENAME TO beats;
 CREATE VIEW job AS SELECT id, job_type, hostname, state, start_date, now() AS latest_heartbeat FROM beats;
 """
+KEPT_ALIVE = "SELECT 1 WHERE to_regclass('beats') IS NOT NULL"
 BEAT = "INSERT INTO job (job_type, hostname, state, start_date) VALUES (%s, %s, 'running', now() - interval '1 second')"
 
 
@@ -108,10 +110,10 @@ class FleetKubelet(Kubelet):
                 return []
             self._hearts[release] = {}
         with self._inside(release) as connection:
-            connection.execute(TABLES)
             beats = [(JOB_TYPES[name], address_of(each["metadata"]["uid"])) for name, each in held.items()]
+            if not connection.execute(KEPT_ALIVE).fetchone():  # else its pods are replaced
+                connection.execute(f"{TABLES} {ALIVE}")
             connection.cursor().executemany(BEAT, beats)
-            connection.execute(ALIVE)
         return list(held.values())
 
     def _inside(self, release: str) -> psycopg.Connection:

@@ -34,6 +34,6 @@ def measure(at: Installation) -> Result:
     )
     details = (
         f"Creations took {each(created, 's')}, wakes {each(woken, 's')}.",
-        f"Falling asleep took {each(slept, 's')}.",
+        f"Stopping took {each(slept, 's')}.",
     )
     return Result((figure,), METHOD, details)

@@ -80,7 +80,8 @@ def _host(text: str) -> str:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
         raise Refusal(
-            f"LISTEN_ADDRESS is {text[:60]!r}, which is no network address: write 127.0.0.1, or 0.0.0.0 in a container."
+            f"LISTEN_ADDRESS is {text[:60]!r}, which is not a network address: write 127.0.0.1, or "
+            "0.0.0.0 in a container."
         ) from None
 
 
@@ -153,7 +154,7 @@ def _version(state: StateDir) -> None:
 def _port(text: str, state: StateDir) -> int:
     """The port, when it is free or held by an orphan of this state folder, which `up` will end."""
     if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise Refusal(f"PORT is {text!r}, which is no port: choose a number from 1 to 65535.")
+        raise Refusal(f"PORT is {text!r}, which is not a port: choose a number from 1 to 65535.")
     port = int(text)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -163,7 +163,7 @@ class _Client:
             context = ssl.create_default_context(cafile=self._reach.ca_file or None)
         except OSError as error:
             raise Refusal(
-                f"the certificates in {self._reach.ca_file} cannot be read ({error.strerror}): mend SSL_CERT_FILE "
+                f"the certificates in {self._reach.ca_file} cannot be read ({error.strerror}): fix SSL_CERT_FILE "
                 "or PIP_CERT."
             ) from None
         parts = urlsplit(address)

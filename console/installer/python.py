@@ -28,7 +28,7 @@ def make_venv(uv: Path, venv: Path, environment: Mapping[str, str], asked: str) 
         found = _find(uv, environment, asked)
         if _version(Path(found)) not in SUPPORTED:
             raise Refusal(
-                f"UV_PYTHON is {asked!r}, which is no Python {' or '.join(SUPPORTED)} on this machine: unset it."
+                f"UV_PYTHON is {asked!r}, which is not a Python {' or '.join(SUPPORTED)} on this machine: unset it."
             )
     else:
         found = next(filter(None, (_find(uv, environment, version) for version in SUPPORTED)), "")

@@ -67,7 +67,7 @@ def find(asked: Asked) -> list[Group]:
 def _first(asked: Asked, memberships: list[Membership]) -> Iterable[Group]:
     by_id = {each.workspace_id: each for each in memberships}
     rows = deployment_queries.by_release_names([*by_id], asked.looked_at)
-    yield Group("Looked at last", tuple(_deployment(row, by_id) for row in rows))
+    yield Group("Viewed recently", tuple(_deployment(row, by_id) for row in rows))
     here = memberships[:1]
     yield _places(
         "Actions", [place for place in places.actions(here) if place.title in FIRST_ACTIONS], asked.most

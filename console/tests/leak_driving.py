@@ -29,6 +29,7 @@ SECRETS = {
                 "crashed",
             ),
             *("programmed", "unprogrammed", "hooked"),
+            *("followed", "connected", "mispasted"),
         )
     )
 }
@@ -123,6 +124,28 @@ def set_by_program(client, deployment, collector) -> None:
     ]
     put("", {"items": items}, 422)
     collector.add("response to a program", as_text(client.get(where)))
+
+
+def follow_a_branch(bob: Person, client, deployment) -> None:
+    """A Git source with a token: from its page, and replaced by a program."""
+    where = f"/api/v1/deployments/{deployment.release_name}/git-source"
+    address = f"https://git.example.org/{PLAIN}.git"
+    typed = {"address": address, "branch": "main", "token_user": "git", "automatic": "on"}
+    bob.post("git_edit", {**typed, "branch": "a b", "token": SECRETS["mispasted"]}, status=422)
+    bob.post("git_edit", {**typed, "token": SECRETS["followed"]})
+
+    def ask(method, path, document, status):
+        response = getattr(client, method)(f"{where}{path}", document, content_type="application/json")
+        bob.keep("a Git source by a program", response)
+        assert response.status_code == status, (path, response.content)
+
+    wrong = SECRETS["mispasted"]
+    ask("patch", "", {"branch": "a b", "token": wrong}, 422)
+    ask("patch", "", {"token": f"{wrong} {wrong}"}, 422)
+    ask("put", "", {"address": f"https://me:{wrong}@git.example.org/a", "colour": wrong}, 422)
+    ask("put", "", {"address": f"https://me:{wrong}@git.example.org/a", "token": wrong}, 422)
+    ask("put", "", {"address": address, "token": SECRETS["connected"]}, 200)
+    ask("post", "/deploy", {}, 202)
 
 
 def edit(bob: Person, deployment) -> None:

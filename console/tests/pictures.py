@@ -203,12 +203,16 @@ def _of_what_it_does(alice: Photographer, path: str) -> None:
 
     def read() -> bool:
         alice.open(f"{path}dags/")
-        return page.get_by_text("hello_airdeck").first.is_visible()
+        row = page.get_by_role("row").filter(has_text="hello_airdeck")
+        return row.is_visible() and "Succeeded" in row.inner_text()
 
-    wait_until(read, 180, lambda: page.inner_text("main")[:500], every=5)
+    wait_until(read, 240, lambda: page.inner_text("main")[:500], every=5)
     alice.take("dags", height=460)
-    alice.open(path)
-    alice.take("overview", height=900)
+    alice.open(f"{path}?span=1h")
+    page.set_viewport_size({"width": WIDTH, "height": 760})
+    page.locator("#figures").evaluate("each => each.scrollIntoView({block: 'start'})")
+    page.evaluate(SETTLE)
+    keep("overview", page.screenshot())
 
 
 def _of_rules(alice: Photographer) -> str:

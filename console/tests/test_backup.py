@@ -245,7 +245,7 @@ def test_a_database_in_use_is_refused(furnished, file):
 
 def test_other_keys_are_refused(saved, settings):
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
-    refused(saved, "keys that ENCRYPTION_KEYS does not hold .* Put the keys of then there first.")
+    refused(saved, "keys that ENCRYPTION_KEYS does not hold .* Add the keys from that time first.")
 
 
 def test_another_key_in_front_is_none_of_them(saved, settings):

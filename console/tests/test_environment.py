@@ -54,12 +54,14 @@ def test_blanks_around_host_names_are_dropped() -> None:
     ],
 )
 def test_what_no_host_header_matches_is_refused_in_words(entry: str) -> None:
-    with pytest.raises(ValueError, match=r"ALLOWED_HOSTS holds .* is no host name"):
+    with pytest.raises(ValueError, match=r"ALLOWED_HOSTS holds .* is not a host name"):
         hosts(["b.example", entry])
 
 
 def test_a_wrong_host_name_stops_the_start_with_the_sentence() -> None:
-    with pytest.raises(ValueError, match=r"ALLOWED_HOSTS holds .https://a\.example., which is no host name"):
+    with pytest.raises(
+        ValueError, match=r"ALLOWED_HOSTS holds .https://a\.example., which is not a host name"
+    ):
         settings_of(ALLOWED_HOSTS="https://a.example")
 
 

@@ -261,5 +261,5 @@ def test_no_python_and_no_download_is_one_sentence(scripted_uv, tmp_path):
 
 
 def test_another_python_than_the_console_runs_on_is_refused(scripted_uv, tmp_path):
-    with pytest.raises(Refusal, match=r"UV_PYTHON is '3\.9', which is no Python 3\.13 or 3\.12"):
+    with pytest.raises(Refusal, match=r"UV_PYTHON is '3\.9', which is not a Python 3\.13 or 3\.12"):
         python.make_venv(scripted_uv, tmp_path / "venv", {"PATH": os.defpath}, "3.9")

@@ -74,6 +74,7 @@ def configure(as_, bob, healthy, url, program):
         editor = leak_driving.Person(as_(bob), url, collector)
         waiting = leak_driving.set_variables(editor, healthy)
         leak_driving.set_by_program(program.client, healthy, collector)
+        leak_driving.follow_a_branch(editor, program.client, healthy)
         leak_driving.edit(editor, healthy)
         leak_driving.change_queues(editor, healthy)
         return editor, waiting
@@ -321,6 +322,8 @@ def assert_searched(collector, healthy, found, fine) -> None:
         "table deployments_environmentvariable",
     ):
         assert PLAIN in collector.all(where), where
+    assert PLAIN in collector.all("response to program get api:git_source")
+    assert vault.open_git(healthy)[vault.GIT_TOKEN] == SECRETS["connected"]
     assert PLAIN in collector.all("table workspaces_auditevent")
     assert "TOKEN (secret)" in collector.all("table workspaces_auditevent")
     assert tasks.reconcile_task.name in collector.all("redis")

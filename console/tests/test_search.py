@@ -112,7 +112,7 @@ def test_before_a_word_is_typed_the_last_ones_looked_at_come_first(as_, vera, al
         client.get(row.url)
     client.get(deployment.url)
     groups = found(client, "")
-    assert [title for title, _ in groups["Looked at last"]] == [
+    assert [title for title, _ in groups["Viewed recently"]] == [
         "Analytics",
         "Deployment 0001",
         "Deployment 0000",
@@ -210,4 +210,4 @@ def test_no_more_than_six_words_are_looked_for():
 def test_a_cookie_of_nonsense_is_read_as_nothing(as_, vera, deployment):
     client = as_(vera)
     client.cookies[COOKIE] = f"../x.{'a' * 99}.{deployment.release_name}.DROP TABLE"
-    assert found(client, "")["Looked at last"] == [("Analytics", deployment.url)]
+    assert found(client, "")["Viewed recently"] == [("Analytics", deployment.url)]

@@ -27,6 +27,8 @@ from workspaces.actions.locks import lock_for
 from workspaces.models import User, Workspace
 from workspaces.permissions import Permission
 
+TEST_RATE = (10, 600)  # tests of one person, in so many seconds: mailboxes of others are at stake
+
 
 @dataclass(frozen=True)
 class ChannelWish:

@@ -21,6 +21,7 @@ from workspaces import audit
 from workspaces.models import User, Workspace
 
 AGAIN_AFTER = timedelta(seconds=10)  # two people who click at once send one message
+AGAIN_RATE = (30, 600)  # messages that one person sends again, in so many seconds
 STATE = AlertDelivery.State
 
 

@@ -85,14 +85,15 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
             source.host_key = source.offered_host_key = ""
         if other:
             source.head = source.handled = source.handled_note = ""
+        same_token = wish.token is None or wish.token == _stored_token(source.deployment)
         _give_secrets(source, address, wish)
         audited = _audited(source)
-        if audited == old and wish.token is None:
+        if audited == old and same_token:
             return source
         _save(source, by, problem="", failures=0)
         changed = {name for name in audited if audited[name] != old[name]}
         new = {name: audited[name] for name in changed}
-        if wish.token and old["token"] and audited["token"]:
+        if not same_token and old["token"] and audited["token"]:
             new["token"] = "changed"  # noqa: S105 - a word for the audit
         audit.record(
             source.deployment,
@@ -231,6 +232,14 @@ def _give_secrets(source: GitSource, address: GitAddress, wish: GitWish) -> None
     elif wish.token is not None:
         vault.forget_git(row, vault.GIT_TOKEN)
         source.has_token = False
+
+
+def _stored_token(row: Deployment) -> str | None:
+    """The token there is, "" for none; None when it cannot be read."""
+    try:
+        return vault.open_git(row)[vault.GIT_TOKEN]
+    except crypto.DecryptionError:
+        return None
 
 
 def _save(source: GitSource, by: User, **values: object) -> None:

@@ -81,7 +81,7 @@ class RevisionGone(ActionRefused):
     code, status = "revision_gone", 404
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"There is no revision {number} of the variables any more.")
+        super().__init__(f"There is no revision {number} of the variables.")
 
 
 class EditConflict(ActionRefused):
@@ -115,9 +115,10 @@ class NothingToDeploy(ActionRefused):
     """The code, or the image, is what the Deployment runs already, or is about to run."""
 
     code = "nothing_to_deploy"
+    END = "There is nothing to do."  # so its sentence ends, also where it was kept
 
     def __init__(self, number: int, *, what: str = "code") -> None:
-        super().__init__(f"This is the {what} of deploy {number} already. There is nothing to do.")
+        super().__init__(f"This is the {what} of deploy {number} already. {self.END}")
         self.number = number
 
 
@@ -209,7 +210,7 @@ class CodeNotKept(ActionRefused):
     code, status = "code_not_kept", 410
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"The code of deploy {number} is not kept any more. Upload it again.")
+        super().__init__(f"The code of deploy {number} is no longer kept. Upload it again.")
 
 
 class RequirementsRefused(ActionRefused):

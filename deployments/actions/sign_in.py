@@ -75,7 +75,7 @@ def make_airflow_token(
 
     Raises InvalidInput, Http404 and PermissionDenied, and NotNow while this Airflow takes none."""
     if not 1 <= minutes <= TOKEN_MINUTES[-1]:
-        raise InvalidInput({"minutes": f"A token lives for 1 to {TOKEN_MINUTES[-1]} minutes."})
+        raise InvalidInput({"minutes": f"A token is valid for 1 to {TOKEN_MINUTES[-1]} minutes."})
     now = database_now().timestamp()
     role = _role(deployment, by, up_to)
     if not deployment.signs_in:

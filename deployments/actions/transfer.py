@@ -14,7 +14,7 @@ from workspaces.access import may
 from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Permission
 
-CLOSED = "This Workspace cannot take it any more. Choose another one."
+CLOSED = "This Workspace can no longer take it. Choose another one."
 
 
 def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> Deployment:
@@ -45,7 +45,7 @@ def transfer_deployment(*, deployment: Deployment, by: User, to: Workspace) -> D
         if "deployment_name_once_per_workspace" in str(error):
             taken = f"{to.name} has a Deployment named {deployment.name} already."
             raise NameTaken(
-                f"{taken} Rename one of both, or choose another Workspace.", field="workspace"
+                f"{taken} Rename one of them, or choose another Workspace.", field="workspace"
             ) from error
         if not Workspace.objects.filter(pk=to.pk).exists():
             raise WorkspaceGone from error

@@ -152,7 +152,7 @@ class WorkerTypeAdmin(OperatorAdmin):
         button(
             "Remove",
             lambda row, by: catalogue.remove_type(worker_type=row, by=by),
-            ask="It is offered no more. It is refused while worker queues have it.",
+            ask="It is no longer offered. It is refused while worker queues have it.",
         ),
         export_csv,
     )

@@ -1,7 +1,4 @@
-"""Rules of alerts, of a Workspace and of one Deployment in their place, and the channels that they name.
-
-A channel is made on its page: the address of a webhook and its secret pass through a browser alone.
-"""
+"""Rules of alerts, of a Workspace and of one Deployment in their place."""
 
 from typing import Any
 from uuid import UUID
@@ -49,7 +46,7 @@ class RuleList(Schema):
 
 
 class RuleIn(Input):
-    """A rule as it shall be. `amount` is the kind's default and `channels` (names or ids) are none unless they are
+    """A rule as it is to be. `amount` is the kind's default and `channels` (names or ids) are none unless they are
     sent."""
 
     kind: Text
@@ -57,22 +54,6 @@ class RuleIn(Input):
     dag: OptionalText = ""
     enabled: Flag = True
     channels: list[Text] = []
-
-
-class ChannelOut(Schema):
-    """Where alerts are sent: `kind` is `admins`, `email`, `webhook` or `slack`. The address of a webhook is never
-    answered whole."""
-
-    id: UUID
-    name: str
-    kind: str
-    leads_to: str
-
-
-class ChannelList(Schema):
-    """All of them, by name."""
-
-    items: list[ChannelOut]
 
 
 def _document(rule: AlertRule, *, inherited: bool = False) -> RuleOut:
@@ -130,23 +111,6 @@ def _ids(asked: object, channels: list[AlertChannel]) -> list[str]:
 
 
 @router.get(
-    "/workspaces/{uuid:workspace_id}/alert-channels",
-    auth=InWorkspace(Permission.VIEW),
-    response=ChannelList,
-    url_name="alert_channels",
-    operation_id="list_alert_channels",
-)
-def channel_list(request: ApiRequest, workspace_id: UUID) -> ChannelList:
-    """Where alerts of the Workspace may be sent. Channels are made on its Alerts page."""
-    rows = queries.channels_of(request.membership.workspace)
-    return ChannelList(
-        items=[
-            ChannelOut(id=each.pk, name=each.name, kind=each.kind, leads_to=each.leads_to) for each in rows
-        ]
-    )
-
-
-@router.get(
     IN_WORKSPACE,
     auth=InWorkspace(Permission.VIEW),
     response=RuleList,
@@ -179,7 +143,7 @@ def workspace_set(request: ApiRequest, workspace_id: UUID, payload: RuleIn) -> R
     operation_id="delete_alert_rule_of_workspace",
 )
 def workspace_delete(request: ApiRequest, workspace_id: UUID, rule_id: UUID) -> Status[None]:
-    """Drop a rule. What is open of it ends without a message."""
+    """Delete a rule. Its open alerts end without a message."""
     remove_rule(place=RulePlace(request.membership.workspace), by=request.caller.user, pk=rule_id)
     return Status(204, None)
 
@@ -216,7 +180,7 @@ def deployment_set(request: DeploymentRequest, release_name: str, payload: RuleI
     operation_id="delete_alert_rule_of_deployment",
 )
 def deployment_delete(request: DeploymentRequest, release_name: str, rule_id: UUID) -> Status[None]:
-    """Drop a Deployment's own rule: the Workspace's applies there again."""
+    """Delete a Deployment's own rule: the Workspace's applies there again."""
     place = RulePlace(request.deployment.workspace, request.deployment)
     remove_rule(place=place, by=request.caller.user, pk=rule_id)
     return Status(204, None)

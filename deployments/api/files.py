@@ -73,7 +73,7 @@ def file(
     release_name: str,
     template: bool = Query(False, description="For another Deployment: no name, no metadata."),
 ) -> dict[str, object]:
-    """The Deployment as a file that applying takes unchanged. Values of secrets are left out."""
+    """The Deployment as a deployment file, which apply takes unchanged. Values of secrets are left out."""
     return document_of(request.deployment, template=template)
 
 

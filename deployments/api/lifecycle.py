@@ -46,7 +46,7 @@ def hibernate(request: DeploymentRequest, release_name: str, response: HttpRespo
     operation_id="wake_deployment",
 )
 def wake(request: DeploymentRequest, release_name: str, response: HttpResponse) -> Status[Changed]:
-    """Start it again."""
+    """Wake it up: everything starts again."""
     deployment, before = request.deployment, request.deployment.generation
     hibernation.wake(deployment=deployment, by=request.caller.user)
     return answers.changed(deployment, before, "wake", response)

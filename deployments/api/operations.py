@@ -102,6 +102,8 @@ def _document(
     url: str,
 ) -> OperationOut:
     documents = step_documents(steps)
+    if named.kind != "deploy":  # as on the page: what a step waited for is over once it is done
+        documents = [_without_wait(step) for step in documents]
     if status == "done" and named.kind != "deploy":  # Airflow reads a deploy after it is done
         documents = [_done(step, deployment.status_since) for step in documents]
     return OperationOut(
@@ -114,6 +116,10 @@ def _document(
         steps=documents,
         url=f"{settings.BASE_URL}{url}",
     )
+
+
+def _without_wait(step: OperationStep) -> OperationStep:
+    return step.model_copy(update={"sentence": ""}) if step.state == StepState.DONE.value else step
 
 
 def _done(step: OperationStep, at: datetime) -> OperationStep:

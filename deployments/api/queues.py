@@ -156,7 +156,7 @@ def update(
 def delete(
     request: DeploymentRequest, release_name: str, queue_name: str, response: HttpResponse
 ) -> Status[Changed]:
-    """Drop a worker queue: its workers finish what runs. The queue default stays."""
+    """Delete a worker queue: its workers finish what runs. The queue `default` cannot be deleted."""
     deployment, before = request.deployment, request.deployment.generation
     actions.delete_queue(deployment=deployment, by=request.caller.user, name=queue_name)
     return answers.changed(deployment, before, "change", response)

@@ -84,7 +84,7 @@ class OperationStep(Schema):
 
 class OperationOut(Schema):
     """Something that was asked for and converges. `running` until it is `done`, `failed` or `superseded` by a later
-    wish; what cannot be done now is tried again, and `sentence` says why."""
+    change; what cannot be done now is tried again, and `sentence` says why."""
 
     id: str
     kind: Literal["create", "change", "hibernate", "wake", "upgrade", "delete", "deploy"]

@@ -46,7 +46,7 @@ def token_list(request: DeploymentRequest, release_name: str) -> TokenList:
     operation_id="create_deployment_token",
 )
 def create(request: DeploymentRequest, release_name: str, payload: NewToken) -> Status[MadeToken]:
-    """A new one for this Deployment alone. `value` is answered this once. Needs a command line that was signed in
+    """Make a token for this Deployment alone. `value` is in this answer alone. Needs a command line that was signed in
     within the last five minutes."""
     return tokens.make(scope_of(request.deployment), request.caller.user, payload)
 
@@ -59,7 +59,7 @@ def create(request: DeploymentRequest, release_name: str, payload: NewToken) -> 
     operation_id="rotate_deployment_token",
 )
 def rotate(request: DeploymentRequest, release_name: str, token_id: UUID) -> Status[MadeToken]:
-    """Another value for it; the old one is refused from now on."""
+    """Give it a new value; the old one is refused from the next request on."""
     return tokens.rotate(scope_of(request.deployment), request.caller.user, token_id)
 
 
@@ -71,5 +71,5 @@ def rotate(request: DeploymentRequest, release_name: str, token_id: UUID) -> Sta
     operation_id="revoke_deployment_token",
 )
 def revoke(request: DeploymentRequest, release_name: str, token_id: UUID) -> Status[None]:
-    """Revoke a token of the Deployment. It stops working at once."""
+    """Revoke it: programs that use it are refused from their next request on."""
     return tokens.revoke(scope_of(request.deployment), request.caller.user, token_id)

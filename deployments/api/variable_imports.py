@@ -19,7 +19,7 @@ router = Router(tags=["Variables"])
 
 
 class DotenvIn(Input):
-    """The text of a `.env` file. New variables are secret with `secret`; those there are keep their kind."""
+    """The text of a `.env` file. New variables are secret with `secret`; those that exist stay plain or secret."""
 
     text: Text
     secret: Flag = False
@@ -45,7 +45,7 @@ class Imported(Schema):
 def import_variables(
     request: DeploymentRequest, release_name: str, payload: DotenvIn, response: HttpResponse
 ) -> Status[Imported]:
-    """Take all variables of a file, or none: when a line is refused, each such line has its sentence."""
+    """Take all variables of a `.env` file, or none: when a line is refused, each such line has its sentence."""
     deployment, before = request.deployment, request.deployment.generation
     typed = form_data(payload, texts=("text",))
     problems = dict(typed.problems)

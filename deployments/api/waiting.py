@@ -105,8 +105,8 @@ async def operation(
     response: HttpResponse,
     wait: int = Query(0, ge=0, le=int(LONGEST_WAIT), description="Seconds to wait for its end."),
 ) -> OperationOut:
-    """How far it is. With `wait` the answer comes once it is no longer running, or that many seconds later. With the
-    ETag of an earlier answer in If-None-Match it comes as soon as anything differs from that one."""
+    """How far an operation is. With `wait` the answer comes once it is no longer running, or that many seconds
+    later. With the ETag of an earlier answer in If-None-Match it comes as soon as anything differs from that one."""
     known = request.headers.get("If-None-Match", "")
 
     def is_news(each: Seen) -> bool:

@@ -28,8 +28,8 @@ def networks(entries: Iterable[str]) -> tuple[Network, ...]:
             found.append(ipaddress.ip_network(entry, strict=False))
         except ValueError:
             raise ValueError(
-                f"CLUSTER_ADDRESSES holds {entry[:100]!r}, which is no address and no network: write 127.0.0.1 or "
-                "169.254.0.0/16, by comma."
+                f"CLUSTER_ADDRESSES holds {entry[:100]!r}, which is neither an address nor a network: write "
+                "127.0.0.1 or 169.254.0.0/16, by comma."
             ) from None
     return tuple(found)
 

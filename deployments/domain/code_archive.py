@@ -54,7 +54,7 @@ def _reader(stream: BinaryIO, size: int, budget: Budget) -> Reader:
         return code_zip.entries(stream, size, budget)
     if head[:2] == b"\x1f\x8b":
         return code_tar.entries(stream, budget)
-    raise CodeRefused("This is neither a .zip nor a .tar.gz archive. Pack the folder as one of both.")
+    raise CodeRefused("This is neither a .zip nor a .tar.gz archive. Pack the folder as one of these.")
 
 
 class _Taking:

@@ -9,7 +9,7 @@ from deployments.domain.code_errors import MIB, CodeRefused, shown
 from deployments.domain.code_ignore import IGNORE_FILE
 
 CHUNK = 64 * 1024
-LEAVE_OUT = "Leave out what is no code."
+LEAVE_OUT = "Leave out what is not code."
 RATIO_FROM = 10 * MIB  # below this much a high ratio is a file of zeros, and no harm
 
 
@@ -33,7 +33,7 @@ LIMITS = Limits()
 def too_large(limits: Limits) -> str:
     """Packed, it has too many bytes."""
     return (
-        f"The {limits.what} has more than {limits.packed // MIB} MiB. Leave out what is no code, for instance with a "
+        f"The {limits.what} has more than {limits.packed // MIB} MiB. Leave out what is not code, for instance with a "
         f"{IGNORE_FILE}."
     )
 

@@ -46,7 +46,7 @@ class Manifest:
             rows = json.loads(document)
             return cls(tuple(CodeFile(str(p), str(s), int(n), bool(x)) for p, s, n, x in rows))
         except (TypeError, ValueError) as error:
-            raise ValueError("This is no manifest.") from error
+            raise ValueError("This is not a manifest.") from error
 
     @cached_property
     def digest(self) -> str:

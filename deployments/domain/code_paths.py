@@ -54,7 +54,7 @@ class Names:
         if path in self._files:
             raise CodeRefused(f"The archive holds {shown(path)} twice. Pack again with each file once.")
         if self._spelled.get(_folded(path)) == path:
-            raise CodeRefused(f"In the archive {shown(path)} is a folder and a file. Rename one of both.")
+            raise CodeRefused(f"In the archive {shown(path)} is a folder and a file. Rename one of them.")
         self.add_folder(path.rpartition("/")[0])
         self._spell(path)
         self._files.add(path)
@@ -65,14 +65,14 @@ class Names:
             self._spell(path)
             path = path.rpartition("/")[0]
         if path in self._files:
-            raise CodeRefused(f"In the archive {shown(path)} is a file and a folder. Rename one of both.")
+            raise CodeRefused(f"In the archive {shown(path)} is a file and a folder. Rename one of them.")
 
     def _spell(self, path: str) -> None:
         other = self._spelled.setdefault(_folded(path), path)
         if other != path:
             raise CodeRefused(
                 f"{shown(other)} and {shown(path)} differ only in case or accents, so some systems store them as one. "
-                "Rename one of both."
+                "Rename one of them."
             )
 
 

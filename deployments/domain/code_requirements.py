@@ -90,7 +90,7 @@ def _why_not(body: str) -> str:
     try:
         requirement = Requirement(body)
     except InvalidRequirement:
-        return "This is no requirement such as pandas>=2,<3. Correct or remove the line."
+        return "This is not a requirement such as pandas>=2,<3. Correct or remove the line."
     if requirement.url:
         return "Addresses and paths are not taken here. Name a package of the index, as in pandas>=2."
     return ""

@@ -29,7 +29,7 @@ FOREIGN: Mapping[str, str] = {
     "ci_cd_enforcement": "Give a pipeline a token of its own.",
     "scheduler_size": "Set scheduler_au and scheduler_count.",
     "is_high_availability": "Set scheduler_count to 2 or more.",
-    "is_development_mode": "Set hibernation_schedules where a Deployment may sleep.",
+    "is_development_mode": "Set hibernation_schedules where a Deployment may hibernate.",
     "deployment_type": "cluster_name says where it runs.",
     "cloud_provider": "cluster_name says where it runs.",
     "region": "cluster_name says where it runs.",
@@ -202,7 +202,7 @@ def _queues(reading: Reading, root: Mapping[str, object]) -> tuple[FileQueue, ..
             reading.problem(f"{path}.name", "A worker queue needs a name. Enter one here.")
         elif name in found:
             reading.problem(
-                f"{path}.name", "An earlier worker queue of the file has this name. Keep one of both."
+                f"{path}.name", "An earlier worker queue of the file has this name. Keep one of them."
             )
         else:
             found[name] = queue
@@ -223,7 +223,7 @@ def _variables(reading: Reading, root: Mapping[str, object]) -> tuple[FileVariab
         if not key:
             reading.problem(f"{path}.key", "A variable needs a key. Enter one here.")
         elif key in found:
-            reading.problem(f"{path}.key", "An earlier variable of the file has this key. Keep one of both.")
+            reading.problem(f"{path}.key", "An earlier variable of the file has this key. Keep one of them.")
         else:
             found[key] = variable
     return tuple(found.values())
@@ -267,11 +267,13 @@ def _emails(reading: Reading, root: Mapping[str, object]) -> None:
         return
     for index, each in enumerate(entries):
         if not isinstance(each, str) or not _EMAIL.fullmatch(each):
-            reading.problem(f"{EMAILS}[{index}]", "This is no email address. Fix it or take it out.")
+            reading.problem(f"{EMAILS}[{index}]", "This is not an email address. Fix it or take it out.")
     if reading.compat:
         reading.ignored.append(EMAILS)
     else:
-        reading.problem(EMAILS, "Airdeck sends no alerts yet. Take this out, or ignore it with --compat.")
+        reading.problem(
+            EMAILS, "Alerts are set with airdeck alert rule set. Take this out, or ignore it with --compat."
+        )
 
 
 def write(shape: Shape, *, metadata: Mapping[str, object] | None = None) -> dict[str, object]:

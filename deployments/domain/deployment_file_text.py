@@ -91,7 +91,7 @@ def _yaml(text: str) -> object:
         raise (
             error
             if isinstance(error, FileUnreadable)
-            else FileUnreadable("The file holds a key that is no text. Fix it.")
+            else FileUnreadable("The file holds a key that is not text. Fix it.")
         ) from None
     if len(documents) > 1:
         raise FileUnreadable("The file holds several documents. Keep one Deployment in a file.")

@@ -85,7 +85,7 @@ def parse(text: str) -> GitAddress:
         return _from_url(text, scheme)
     match = _SCP.fullmatch(text)
     if match is None:
-        raise ValueError(f"This is no address of a Git repository. {SHAPES}")
+        raise ValueError(f"This is not the address of a Git repository. {SHAPES}")
     path = match["path"]
     return _checked(SSH, match["user"], match["host"], PORTS[SSH], path)
 
@@ -97,7 +97,7 @@ def _from_url(text: str, scheme: str) -> GitAddress:
         parts = urlsplit(text)
         port = parts.port or PORTS[scheme]
     except ValueError:
-        raise ValueError(f"This is no address of a Git repository. {SHAPES}") from None
+        raise ValueError(f"This is not the address of a Git repository. {SHAPES}") from None
     if parts.password or (scheme == HTTPS and parts.username):
         raise ValueError("Leave user name and password out of the address: enter a token in its own field.")
     if parts.query or parts.fragment:

@@ -68,7 +68,7 @@ def token_problems(address: GitAddress, user: str, token: str | None) -> dict[st
         }
     elif token is not None and (len(token) > TOKEN_LENGTH or not _TOKEN.fullmatch(token)):
         problems |= {
-            "token": "This is no token: it holds blanks or characters that no token has. Copy it again."
+            "token": "This is not a token: it holds blanks or characters that no token has. Copy it again."
         }
     if not _TOKEN_USER.fullmatch(user):
         problems |= {

@@ -33,7 +33,7 @@ class Listed:
             except ValueError:
                 if not _NAME.fullmatch(entry):
                     raise ValueError(
-                        f"{setting} holds {entry[:100]!r}, which is no host name, no address and no network: write "
+                        f"{setting} holds {entry[:100]!r}, which is not a host name, address or network: write "
                         "git.example.internal, *.corp.example or 10.1.0.0/16, by comma."
                     ) from None
                 names.add(entry.rstrip("."))

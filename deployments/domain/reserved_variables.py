@@ -14,7 +14,7 @@ _KEYS = "Airdeck generates this key once and keeps it encrypted, so that what Ai
 _ADDRESS = (
     "Airdeck decides at which addresses Airflow answers. Open its UI with the button on the Overview page."
 )
-_BROKER = "Airdeck runs the broker between scheduler and workers. Set the Worker queues instead."
+_BROKER = "Airdeck runs the broker between scheduler and workers. Set the worker queues instead."
 _TASK_LOGS = "Airdeck keeps logs where its Logs page and the Airflow UI read them. There is nothing to set."
 _METRICS = (
     "Airdeck reads health from Airflow itself. Use AIRFLOW__METRICS__OTEL_ON to export metrics of your own."
@@ -26,7 +26,7 @@ _AWS = "Use an Airflow connection instead: AIRFLOW_CONN_AWS_DEFAULT holds key, s
 _START = "Airdeck needs it to start Airflow. Name your own paths in a variable of another name."
 _QUEUE = "Set Concurrency of the worker queue instead."
 _UI = "The Airflow UI carries the release name, so that people see which Deployment they are in."
-_EXECUTOR = "Choose the Executor with Edit on the Overview page instead."
+_EXECUTOR = "Choose the executor with Edit on the Overview page instead."
 _NAMESPACE = "The namespace is the Deployment's release name, which never changes."
 
 # Sentence -> the names it refuses, with Airflow 2's names beside Airflow 3's, since people bring them along.

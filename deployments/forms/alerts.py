@@ -106,7 +106,7 @@ class ChannelForm(OfferedFieldsForm):
     name = forms.CharField(
         label="Name",
         strip=False,
-        help_text="Rules name it.",
+        help_text="How rules and deliveries name it.",
         widget=forms.TextInput(attrs={"maxlength": CHANNEL_NAME_LENGTH, "autocomplete": "off"}),
         error_messages={"required": "Enter a name."},
     )

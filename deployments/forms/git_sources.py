@@ -68,7 +68,7 @@ class GitSourceForm(OfferedFieldsForm):
         error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), _EVERY),
     )
     automatic = forms.BooleanField(
-        label="Deploy a newer commit by itself",
+        label="Deploy newer commits automatically",
         required=False,
         initial=True,
         help_text="Otherwise the page says that there is one, and a person deploys it with a click.",

@@ -122,5 +122,5 @@ def _text(path: str) -> str:
         return Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(
-            f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}."
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}."
         ) from None

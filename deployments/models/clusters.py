@@ -133,12 +133,10 @@ class RuntimeRelease(models.Model):
     def warning(self) -> str:
         """What the person who runs it should know; "" while it is maintained."""
         if self.yanked:
-            return f"Runtime {self.version} was withdrawn: it has a fault that newer ones have not. Upgrade soon."
+            return f"Runtime {self.version} was withdrawn: it has a fault that newer ones do not have. Upgrade soon."
         if self.deprecated:
             until = f"{self.maintained_until.day} {self.maintained_until:%B %Y}"
-            return (
-                f"Runtime {self.version} is not maintained since {until}: it gets no more fixes. Upgrade it."
-            )
+            return f"Runtime {self.version} has not been maintained since {until}: it gets no more fixes. Upgrade it."
         return ""
 
     @property

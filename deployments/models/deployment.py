@@ -91,7 +91,7 @@ class Deployment(models.Model):
 
     # For pages: how the step at work does. Not stored; put here by `stalled.attach`.
     step_progress: StepProgress | None = None
-    phase: str = ""  # "Falling asleep" or "Waking up": what Deploying means now
+    phase: str = ""  # "Stopping" or "Waking up": what Deploying means now
     failing: bool = False  # a component fails while something is under way
     strip: str = ""  # its runs of the last 24 hours, drawn; put here by `presenters.strips`
     strip_words: str = ""

@@ -23,7 +23,7 @@ def connect(host: str, port: int, *, refusal: Callable[..., str], silence: float
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise NotReached(f"The name {host} was not found. Check the address for a typing error.") from None
+        raise NotReached(f"The name {host} was not found. Check the address for typos.") from None
     for entry in found:
         if why := refusal(host, str(entry[4][0])):
             raise NotReached(why, refused=True)

@@ -43,7 +43,7 @@ class ActivityForm(forms.Form):
 
     def __init__(self, data: Any, *, people: list[tuple[str, str]], one: bool) -> None:
         super().__init__(data)
-        self.fields["person"].choices = [("", "Anybody"), *people, (SYSTEM, "Airdeck itself")]  # type: ignore[attr-defined]
+        self.fields["person"].choices = [("", "Anyone"), *people, (SYSTEM, "Airdeck itself")]  # type: ignore[attr-defined]
         if one:  # about one Deployment: everything is about it
             del self.fields["kind"], self.fields["q"]
 

@@ -130,7 +130,7 @@ def alert_channel_remove(request: MemberRequest, channel_id: UUID) -> HttpRespon
 
 
 @require_POST
-@limited("alert_test", limit=10, seconds=600)
+@limited("alert_test", limit=actions.TEST_RATE[0], seconds=actions.TEST_RATE[1])
 @workspace_view(Permission.EDIT_WORKSPACE)
 def alert_channel_test(request: MemberRequest, channel_id: UUID) -> HttpResponse:
     """Send a test, and show how it went."""

@@ -161,7 +161,7 @@ def _deliveries(request: MemberRequest, rows: Any) -> list[shown.DeliveryLine]:
 
 
 @require_POST
-@limited("alert_again", limit=30, seconds=600)
+@limited("alert_again", limit=actions.AGAIN_RATE[0], seconds=actions.AGAIN_RATE[1])
 @workspace_view(Permission.EDIT_DEPLOYMENT)
 def alert_again(request: MemberRequest, delivery_id: UUID) -> HttpResponse:
     """Send a message once more."""

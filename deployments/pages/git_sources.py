@@ -17,6 +17,7 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.forms.git_sources import FingerprintForm, GitSourceForm
 from deployments.models import Deployment, GitSource
 from deployments.pages.common import Action, page_context
+from deployments.presenters import commands
 from deployments.presenters import git_sources as shown
 from deployments.queries import deploys as queries
 from deployments.queries.editable import why_not_editable
@@ -113,7 +114,8 @@ def git_edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         else:
             return see_other(deployment.url_for("git"))
     form.ask_again()
-    context = _context(request, deployment, form=form, source=source, problem=problem)
+    command = commands.connect_git(deployment.release_name, source.address if source else "")
+    context = _context(request, deployment, form=form, source=source, problem=problem, command=command)
     status = 409 if problem else 422 if form.is_bound else 200
     return render(request, "deployments/git/edit.html", context, status=status)
 

@@ -44,6 +44,11 @@ def deploy(release_name: str) -> str:
     return _line(["airdeck", "deploy", "-d", release_name, "--wait"])
 
 
+def connect_git(release_name: str, address: str) -> str:
+    """Connecting a Git repository, or changing what is followed."""
+    return _line(["airdeck", "git", "connect", _word(address) or "ADDRESS", "-d", release_name])
+
+
 def deploy_image(release_name: str) -> str:
     """Deploying an image."""
     return _line(["airdeck", "deploy", "-d", release_name, "--image", "IMAGE", "--wait"])

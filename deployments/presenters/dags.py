@@ -66,13 +66,13 @@ def notice(deployment: Deployment, reading: LatestReading | None) -> tuple[str, 
     """The tone and the sentence that say how far what is shown can be relied on; ("", "") when it is how things are."""
     if deployment.first_healthy_at is None:
         return "busy", "Its DAGs are shown here once this Deployment has been set up."
+    if reading is None or reading.age is None:
+        return "busy", "Its DAGs have not been read yet. They are read once a minute while it runs."
     if deployment.shown_status is Status.HIBERNATING or deployment.hibernating:
         return (
             "sleep",
             "This Deployment hibernates. Its DAGs are shown as they were before that, and none of them runs.",
         )
-    if reading is None or reading.age is None:
-        return "busy", "Its DAGs have not been read yet. They are read once a minute while it runs."
     if reading.is_fresh:
         return "", ""
     why = reading.problem or "Check that the observer runs."

@@ -86,9 +86,9 @@ def groups(change: Difference | None) -> list[dict[str, Any]]:
 
 # Of the first deploy, by whether it is on Kubernetes.
 FIRST = {
-    False: "From now on code comes from deploys: what is put into the DAGs folder afterwards is not read any more. A "
+    False: "From now on code comes from deploys: what is put into the DAGs folder afterwards is no longer read. A "
     "run that is under way now goes on with the new code, because the folder has no versions.",
-    True: "From now on code comes from deploys: the DAGs in the image of the runtime are not read any more, and there "
+    True: "From now on code comes from deploys: the DAGs in the image of the runtime are no longer read, and there "
     "is no deploy to go back to them. A run that is under way now goes on with the new code, because the image has no "
     "versions. A Deployment that was last changed before deploys came to Kubernetes restarts once.",
 }
@@ -102,7 +102,7 @@ def consequences(deployment: Deployment, upload: CodeUpload, upcoming: Upcoming)
         if upload.base:
             sentences.append("What the DAGs folder holds now is kept as deploy 1, and you can go back to it.")
     if deployment.hibernating:
-        sentences.append(f"{deployment.name} is asleep. It runs the new code when it wakes.")
+        sentences.append(f"{deployment.name} is hibernating. It runs the new code when it wakes.")
     return sentences
 
 

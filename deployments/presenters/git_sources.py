@@ -1,13 +1,38 @@
-"""What the Git page shows, as plain values for the templates."""
+"""How a Git source stands, for the page and the API, and what the page shows, as plain values for the templates."""
 
+from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
 
+from deployments.actions.refusals import NothingToDeploy
 from deployments.models import Deploy, Deployment, GitSource
 from deployments.outgoing.git.keys import fingerprint
 
 SHORT = 8  # characters of a commit's hash
+
+
+class GitState(StrEnum):
+    """How a Git source stands. The values are the API's."""
+
+    CONFIRM_HOST_KEY = "confirm_host_key"
+    HOST_KEY_CHANGED = "host_key_changed"
+    LOOKING = "looking"
+    UNREADABLE = "unreadable"
+    NOT_DEPLOYED = "not_deployed"
+    NEWER_COMMIT = "newer_commit"
+    UP_TO_DATE = "up_to_date"
+
+
+_BADGES: dict[GitState, dict[str, Any]] = {
+    GitState.CONFIRM_HOST_KEY: {"tone": "warn", "icon": "key-round", "label": "Confirm the host key"},
+    GitState.HOST_KEY_CHANGED: {"tone": "warn", "icon": "key-round", "label": "Host key changed"},
+    GitState.LOOKING: {"tone": "busy", "icon": "loader-circle", "turns": True, "label": "Looking"},
+    GitState.UNREADABLE: {"tone": "bad", "icon": "octagon-x", "label": "Cannot be read"},
+    GitState.NOT_DEPLOYED: {"tone": "warn", "icon": "triangle-alert", "label": "Not deployed"},
+    GitState.NEWER_COMMIT: {"tone": "warn", "icon": "circle-dot", "label": "A newer commit is there"},
+    GitState.UP_TO_DATE: {"tone": "ok", "icon": "circle-check", "label": "Up to date"},
+}
 
 
 def short(sha: str) -> str:
@@ -20,16 +45,44 @@ def facts(git: dict[str, Any]) -> dict[str, Any]:
     return {**git, "short": short(str(git.get("sha", "")))} if git.get("sha") else {}
 
 
+def state_of(source: GitSource) -> GitState:
+    """How it stands. No query."""
+    if source.offered_host_key:
+        return GitState.HOST_KEY_CHANGED if source.host_key else GitState.CONFIRM_HOST_KEY
+    if source.is_looked_at:
+        return GitState.LOOKING
+    if source.problem:
+        return GitState.UNREADABLE
+    if source.handled_note and source.handled == source.head and not is_deployed_already(source):
+        return GitState.NOT_DEPLOYED
+    return GitState.NEWER_COMMIT if source.is_newer else GitState.UP_TO_DATE
+
+
+def is_deployed_already(source: GitSource) -> bool:
+    """Whether the note about its commit says that the Deployment has that code already. No query."""
+    return source.handled_note.endswith(NothingToDeploy.END)
+
+
+def title_of(state: GitState) -> str:
+    """The words on the badge."""
+    return str(_BADGES[state]["label"])
+
+
+def last_deploy(source: GitSource) -> Deploy | None:
+    """The newest deploy of the commit that was last dealt with. One query."""
+    if not source.handled:
+        return None
+    rows = Deploy.objects.filter(deployment=source.pk, git__sha=source.handled)
+    return rows.order_by("-number").first()
+
+
 def live(source: GitSource) -> dict[str, Any]:
     """How it stands: a badge, a sentence and what can be done. One query."""
-    deployed = (
-        Deploy.objects.filter(deployment=source.pk, git__sha=source.handled).order_by("-number").first()
-        if source.handled
-        else None
-    )
+    deployed = last_deploy(source)
     return {
         "source": source,
-        "state": _state(source),
+        "state": _BADGES[state_of(source)],
+        "already": is_deployed_already(source),
         "head": short(source.head),
         "head_link": source.parsed.commit_url(source.head) if source.head else "",
         "offered": fingerprint(source.offered_host_key),
@@ -38,21 +91,6 @@ def live(source: GitSource) -> dict[str, Any]:
         "handled": short(source.handled),
         "rewritten": short(str(deployed.git.get("rewritten", ""))) if deployed is not None else "",
     }
-
-
-def _state(source: GitSource) -> dict[str, Any]:
-    if source.offered_host_key:
-        word = "Host key changed" if source.host_key else "Confirm the host key"
-        return {"tone": "warn", "icon": "key-round", "label": word}
-    if source.is_looked_at:
-        return {"tone": "busy", "icon": "loader-circle", "turns": True, "label": "Looking"}
-    if source.problem:
-        return {"tone": "bad", "icon": "octagon-x", "label": "Cannot be read"}
-    if source.handled_note and source.handled == source.head:
-        return {"tone": "warn", "icon": "triangle-alert", "label": "Not deployed"}
-    if source.is_newer:
-        return {"tone": "warn", "icon": "circle-dot", "label": "A newer commit is there"}
-    return {"tone": "ok", "icon": "circle-check", "label": "Up to date"}
 
 
 def settings_of(source: GitSource) -> list[dict[str, str]]:
@@ -74,7 +112,7 @@ def settings_of(source: GitSource) -> list[dict[str, str]]:
         ("Branch", source.branch),
         ("Subfolder", source.subfolder or "The whole repository"),
         ("Looks", minutes),
-        ("A newer commit", "Is deployed by itself" if source.automatic else "Waits for a click"),
+        ("A newer commit", "Is deployed automatically" if source.automatic else "Waits for a click"),
         ("Credentials", credentials),
     ]
     return [{"label": label, "value": value} for label, value in rows]

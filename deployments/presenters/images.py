@@ -40,7 +40,7 @@ def consequences(deployment: Deployment, image: str | None, *, code_stays: bool 
     elif target:
         sentences.append("No code is deployed, so Airflow reads the DAGs in /opt/airflow/dags of the image.")
     if deployment.hibernating:
-        sentences.append(f"{deployment.name} is asleep. It runs the image when it wakes.")
+        sentences.append(f"{deployment.name} is hibernating. It runs the image when it wakes.")
     return sentences
 
 

@@ -11,7 +11,7 @@ from deployments.domain.durations import StepProgress, TypicalDuration, typical
 from deployments.domain.states import ComponentState, Operation, Status, StepState
 from deployments.models import Deployment, StatusChange, Step, StepTiming
 
-FALLING_ASLEEP, WAKING_UP = "Falling asleep", "Waking up"
+STOPPING, WAKING_UP = "Stopping", "Waking up"
 BUSY = frozenset({Status.CREATING, Status.DEPLOYING, Status.DELETING})
 
 type Key = tuple[UUID, str, str]  # cluster, operation, key of the step
@@ -65,7 +65,7 @@ def attach(rows: Sequence[Deployment]) -> None:
     for row in busy:
         row.failing = any(each.state == ComponentState.FAILING for each in row.components.all())
         if row.shown_status is Status.DEPLOYING:
-            row.phase = FALLING_ASLEEP if row.hibernating else WAKING_UP if row.pk in woken else ""
+            row.phase = STOPPING if row.hibernating else WAKING_UP if row.pk in woken else ""
     at_work = {row.pk: step for row in busy if (step := _step_at_work(row))}
     known = typicals(_key(row, at_work[row.pk]) for row in busy if row.pk in at_work)
     now = timezone.now()

@@ -75,7 +75,12 @@ def note_activated(
 
 def _note_steps(deploy: Deploy, *, asleep: bool) -> None:
     step(deploy, ACTIVATED, StepState.DONE, _active_sentence(deploy))
-    step(deploy, READ, StepState.PENDING, "Airflow is asleep and reads it when it wakes." if asleep else "")
+    step(
+        deploy,
+        READ,
+        StepState.PENDING,
+        "Airflow is hibernating and reads it when it wakes up." if asleep else "",
+    )
     if not deploy.version:
         step(deploy, READ, StepState.DONE, "Airflow reads the DAGs in the image.")
     logger.info("deployed", deploy=deploy.number, version=deploy.version)

@@ -115,7 +115,7 @@ def _check(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
         )
         return 0.0
     if manifest is None:
-        return fail(claim, deploy, CHECKED, "Its code is not kept any more. Upload it again.")
+        return fail(claim, deploy, CHECKED, "Its code is no longer kept. Upload it again.")
     files = [file for file in manifest.files if file.is_python]
     rest = files[deploy.checked_files :]
     done, found = code_syntax.check(rest, store.read, seconds=CHECK_SECONDS) if rest else (0, ())
@@ -144,15 +144,15 @@ def _check(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
 
 
 def _does_not_compile(count: int, files: int) -> str:
-    verb = "does" if count == 1 else "do"
+    verb, what = ("does", "it") if count == 1 else ("do", "them")
     return (
-        f"{count} of {files} Python files {verb} not compile, so nothing was changed. Mend and deploy again, or deploy "
-        "all the same."
+        f"{count} of {files} Python files {verb} not compile, so nothing was changed. Fix {what} and deploy "
+        "again, or choose Deploy anyway."
     )
 
 
 def _deployed_despite(count: int, files: int) -> str:
-    return f"{count} of {files} Python files do not compile; deployed all the same, as asked."
+    return f"{count} of {files} Python files do not compile; deployed anyway, as asked."
 
 
 def _image(claim: Claim, driver: Driver, deploy: Deploy) -> str:

@@ -25,7 +25,7 @@ logger = structlog.get_logger(__name__)
 LOOK_SECONDS = 1.0  # while something is resolved or installed
 RETRY_SECONDS = 5.0  # while it cannot be
 UPGRADE_TRIES = 8  # passes that an upgrade waits for packages that cannot be had now
-GONE = "What its requirements.txt asked for is not kept any more. Deploy its code again."
+GONE = "What its requirements.txt asked for is no longer kept. Deploy its code again."
 
 
 def prepare(

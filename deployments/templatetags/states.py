@@ -19,7 +19,7 @@ from deployments.domain.states import (
     StepState,
 )
 from deployments.models import Deployment
-from deployments.queries.durations import BUSY, FALLING_ASLEEP, WAKING_UP
+from deployments.queries.durations import BUSY, STOPPING, WAKING_UP
 
 register = template.Library()
 
@@ -65,7 +65,7 @@ SILENT = "triangle-alert"
 STALLED = Appearance("warn", "triangle-alert")
 FAILING = Appearance("bad", "octagon-x")
 PHASE_APPEARANCE = {
-    FALLING_ASLEEP: Appearance("busy", "moon"),
+    STOPPING: Appearance("busy", "moon"),
     WAKING_UP: Appearance("busy", "loader-circle"),
 }
 

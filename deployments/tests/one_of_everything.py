@@ -5,7 +5,7 @@ from uuid import uuid4
 from django.utils import timezone
 
 from deployments.domain import webhook_signature
-from deployments.models import AlertChannel, AlertRule, Deployment
+from deployments.models import AlertChannel, AlertRule, Deployment, GitSource
 from deployments.secrets import alert_channels, vault
 from workspaces.models import Workspace
 
@@ -27,6 +27,13 @@ def furnish(deployment: Deployment) -> None:
         finished_at=timezone.now(),
     )
     deployment.alert_rules.create(kind="unhealthy", amount=5)
+
+
+def furnish_git(deployment: Deployment) -> GitSource:
+    """Have it follow a branch; no look is due."""
+    return GitSource.objects.create(
+        deployment=deployment, address="https://github.com/acme/dags.git", branch="main", token_user="git"
+    )
 
 
 def furnish_alerts(workspace: Workspace, path: str = "secret-path") -> dict[str, object]:

@@ -23,7 +23,7 @@ def _member(workspace: Workspace, user_id: int) -> Membership:
         Membership.objects.select_related("user").filter(workspace=workspace, user_id=user_id).first()
     )
     if membership is None:
-        raise ActionRefused("This person is not a member any more.")
+        raise ActionRefused("This person is no longer a member.")
     return membership
 
 

@@ -82,7 +82,7 @@ def _problem(uri: str) -> str:
         parts = urlsplit(uri)
         sound = bool(parts.hostname) and not parts.fragment and "*" not in uri
     except ValueError:
-        return f"{uri} is no address."
+        return f"{uri} is not an address."
     if sound and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
         return ""
-    return f"{uri} is no redirect address. Use https, in full and without *; http only on this machine."
+    return f"{uri} is not a redirect address. Use https, in full and without *; http only on this machine."

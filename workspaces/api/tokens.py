@@ -112,7 +112,7 @@ def sign_out(request: ApiRequest) -> Status[None]:
     OWN, auth=Own(manage=False), response=TokenList, url_name="own_tokens", operation_id="list_own_tokens"
 )
 def own_list(request: ApiRequest) -> TokenList:
-    """One's own tokens and sign-ins of the command line: those that work, and those that expired within 30 days."""
+    """Your own tokens and sign-ins of the command line: those that work, and those that expired within 30 days."""
     return all_of(Scope(None), request.caller.user)
 
 
@@ -124,8 +124,8 @@ def own_list(request: ApiRequest) -> TokenList:
     operation_id="create_own_token",
 )
 def own_new(request: ApiRequest, payload: NewToken) -> Status[MadeToken]:
-    """A new one of one's own. `value` is answered this once. Needs a command line that was signed in within the last
-    five minutes."""
+    """Make a token of your own. `value` is in this answer alone. Needs a command line that was signed in
+    within the last five minutes."""
     return make(Scope(None), request.caller.user, payload)
 
 
@@ -137,7 +137,7 @@ def own_new(request: ApiRequest, payload: NewToken) -> Status[MadeToken]:
     operation_id="rotate_own_token",
 )
 def own_rotate(request: ApiRequest, token_id: UUID) -> Status[MadeToken]:
-    """Another value for it; the old one is refused from now on."""
+    """Give it a new value; the old one is refused from the next request on."""
     return rotate(Scope(None), request.caller.user, token_id)
 
 
@@ -149,7 +149,7 @@ def own_rotate(request: ApiRequest, token_id: UUID) -> Status[MadeToken]:
     operation_id="revoke_own_token",
 )
 def own_revoke(request: ApiRequest, token_id: UUID) -> Status[None]:
-    """Revoke a personal token. It stops working at once."""
+    """Revoke it: programs that use it are refused from their next request on."""
     return revoke(Scope(None), request.caller.user, token_id)
 
 
@@ -180,8 +180,8 @@ def workspace_list(request: ApiRequest, workspace_id: UUID) -> TokenList:
     operation_id="create_workspace_token",
 )
 def workspace_new(request: ApiRequest, workspace_id: UUID, payload: NewToken) -> Status[MadeToken]:
-    """A new one for the whole Workspace. `value` is answered this once. Needs a command line that was signed in within
-    the last five minutes."""
+    """Make a token for the whole Workspace. `value` is in this answer alone. Needs a command line that was signed in
+    within the last five minutes."""
     return make(_scope(request), request.caller.user, payload)
 
 
@@ -193,7 +193,7 @@ def workspace_new(request: ApiRequest, workspace_id: UUID, payload: NewToken) ->
     operation_id="rotate_workspace_token",
 )
 def workspace_rotate(request: ApiRequest, workspace_id: UUID, token_id: UUID) -> Status[MadeToken]:
-    """Another value for it; the old one is refused from now on."""
+    """Give it a new value; the old one is refused from the next request on."""
     return rotate(_scope(request), request.caller.user, token_id)
 
 
@@ -205,5 +205,5 @@ def workspace_rotate(request: ApiRequest, workspace_id: UUID, token_id: UUID) ->
     operation_id="revoke_workspace_token",
 )
 def workspace_revoke(request: ApiRequest, workspace_id: UUID, token_id: UUID) -> Status[None]:
-    """Revoke a token of the Workspace. It stops working at once."""
+    """Revoke it: programs that use it are refused from their next request on."""
     return revoke(_scope(request), request.caller.user, token_id)

@@ -111,7 +111,7 @@ def ask(request: HttpRequest, token: str) -> HttpResponse:
     if found is not None and state_for(found, request.user) is State.EXPIRED:
         invitations.ask_again(invitation=found.invitation)
         messages.success(
-            request, f"The Admins of {found.invitation.workspace.name} see that you ask for a new link."
+            request, f"The Admins of {found.invitation.workspace.name} see that you requested a new link."
         )
     return see_other(reverse("invitation", args=[token]))
 

@@ -221,8 +221,10 @@ def _resting(count: int) -> list[str]:
     if not count:
         return []
     if count == 1:
-        return ["1 API token that they made rests until an Admin takes it over by rotating it."]
-    return [f"{count} API tokens that they made rest until an Admin takes them over by rotating them."]
+        return ["1 API token that they made stops working until an Admin takes it over by rotating it."]
+    return [
+        f"{count} API tokens that they made stop working until an Admin takes them over by rotating them."
+    ]
 
 
 @require_http_methods(["GET", "POST"])

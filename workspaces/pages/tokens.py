@@ -71,9 +71,9 @@ def _row(place: Place, token: ApiToken, roles: dict[int, str]) -> Row:
         if token.kind == SIGN_IN:
             state = "Expired. Run airdeck login there again."
     elif not own:
-        state = "Made by a former member, so it rests. Rotate it to take it over."
+        state = "Made by a former member, so it does not work. Rotate it to take it over."
     elif token.maker is not None and not token.maker.is_active:
-        state = "The account of its maker is blocked, so it rests. Rotate it to take it over."
+        state = "The account of its maker is blocked, so it does not work. Rotate it to take it over."
     role = token.role_label
     if own and least(own, token.role) != token.role:
         role = f"{role}, at most {Role(own).label} like its maker"

@@ -45,7 +45,7 @@ def read_all() -> tuple[str, dict[str, Context]]:
     except FileNotFoundError:
         return "", {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise CliError(f"{path} cannot be read. Mend it, or remove it and sign in again.", FAILED) from None
+        raise CliError(f"{path} cannot be read. Fix it, or remove it and sign in again.", FAILED) from None
 
 
 def write_all(current: str, contexts: dict[str, Context]) -> None:
@@ -90,7 +90,7 @@ def clean_url(text: str) -> str:
     parts = urlsplit(text if "://" in text else f"https://{text}")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
         raise CliError(
-            f"{text} is no address of a console. Enter one like https://airdeck.example.org", USAGE
+            f"{text} is not the address of a console. Enter one like https://airdeck.example.org", USAGE
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 

@@ -88,7 +88,7 @@ def _ended(operation: dict[str, Any]) -> dict[str, Any]:
             note(sentence)
         return operation
     if operation["status"] == "superseded":
-        raise CliError(sentence or "A later wish took its place.", CONFLICT)
+        raise CliError(sentence or "A later change took its place.", CONFLICT)
     raise CliError(f"{sentence or 'It failed.'} See {operation['url']}", FAILED)
 
 

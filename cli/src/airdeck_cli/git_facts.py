@@ -1,12 +1,14 @@
 """What Git knows of a folder, for the history of deploys. A dirty tree is noted, never refused."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 
-def facts(folder: Path) -> dict[str, object]:
-    """Commit, branch, author, remote and whether files differ from the commit; {} outside of Git or without it."""
+def facts(folder: Path, parts: Sequence[Path] = ()) -> dict[str, object]:
+    """Commit, branch, author, remote and whether files in `parts` (without any, all) differ from the commit;
+    {} outside of Git or without it."""
     sha = _git(folder, "rev-parse", "HEAD")
     if not sha:
         return {}
@@ -17,7 +19,8 @@ def facts(folder: Path) -> dict[str, object]:
         "remote": _plain(_git(folder, "remote", "get-url", "origin")),
         "subject": _git(folder, "log", "-1", "--format=%s"),
     }
-    found["dirty"] = bool(_git(folder, "status", "--porcelain", "--", "."))
+    where = [f"./{part.relative_to(folder)}" for part in parts] or ["."]
+    found["dirty"] = bool(_git(folder, "status", "--porcelain", "--", *where))
     return found
 
 

@@ -18,24 +18,25 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "alert": ("alerts:alert", "Alerts, and the rules that find them."),
         "airflow-token": ("airflow:airflow_token", "Print a token for the API of an Airflow."),
         "api": ("raw:api", "Ask the API itself: api GET /deployments"),
-        "completion": ("account:completion", "Print what completes commands in your shell."),
-        "context": ("account:context", "Which consoles are known."),
+        "completion": ("account:completion", "Print the completion script for your shell."),
+        "context": ("account:context", "The consoles that are known here."),
         "deploy": ("deploys:deploy", "Deploy the DAGs of a folder."),
         "deployment": ("main:deployment", "Create, look at, change and delete Deployments."),
         "deploys": ("deploys:deploys", "What was deployed, and going back."),
+        "git": ("git:git", "The Git repository that a Deployment follows."),
         "init": ("project:init", "Begin a project with a DAG that runs."),
         "login": ("account:login", "Sign in to a console."),
         "logout": ("account:logout", "Sign out of a console and forget it."),
         "token": ("tokens:token", "API tokens: yours, of a Workspace, of a Deployment."),
         "wait": ("waiting:wait", "Follow an operation to its end."),
-        "whoami": ("account:whoami", "Who acts, with which token."),
-        "workspace": ("account:workspace", "Which Workspaces there are, and which one is meant."),
+        "whoami": ("account:whoami", "Who you are signed in as, and with which token."),
+        "workspace": ("account:workspace", "Your Workspaces, and which one commands use."),
     },
     "deployment": {
         "apply": ("files:apply", "Make a Deployment what a file says."),
         "create": ("deployments:create", "Create a Deployment."),
         "delete": ("deployments:delete", "Delete a Deployment with its database."),
-        "hibernate": ("deployments:hibernate", "Put a Deployment to sleep."),
+        "hibernate": ("deployments:hibernate", "Hibernate a Deployment."),
         "inspect": ("files:inspect", "Print a Deployment as its file."),
         "list": ("deployments:list_", "List Deployments."),
         "logs": ("logs:logs", "Print what the components write."),
@@ -87,15 +88,17 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="airdeck")
-@click.option("--context", metavar="NAME", default="", help="Another console than the current one.")
+@click.option("--context", metavar="NAME", default="", help="Use this console in place of the current one.")
 @click.option(
     "--ca",
     metavar="FILE",
     default="",
     envvar="AIRDECK_CA",
-    help="Certificates of the console's authority, in PEM.",
+    help="The certificates of the console's authority, in PEM.",
 )
-@click.option("--debug", is_flag=True, help="Say on stderr what is asked. No token, no body.")
+@click.option(
+    "--debug", is_flag=True, help="Print each request to standard error, without tokens and bodies."
+)
 @click.pass_context
 def airdeck(ctx: click.Context, context: str, ca: str, debug: bool) -> None:
     """Airdeck, the console for Apache Airflow, on the command line.
@@ -122,7 +125,7 @@ def main() -> None:
         error.show()
         _end(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. Nothing more was asked of the console.", err=True)
+        click.echo("Stopped. Nothing more was sent to the console.", err=True)
         _end(INTERRUPTED)
     except BrokenPipeError:  # `airdeck … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -29,11 +29,12 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
 
 @dataclass(frozen=True)
 class Packed:
-    """What goes into an archive: files by path, those left out, the folder that is the root."""
+    """What goes into an archive: files by path, how many were left out, the root, and the parts of it that went in."""
 
     root: Path
     files: dict[str, Path]
     left_out: int
+    parts: tuple[Path, ...] = ()
 
     @property
     def size(self) -> int:
@@ -99,7 +100,7 @@ def pack(folder: Path, *, follow_links: bool) -> Packed:
     """What `folder` holds: a project when it has a folder `dags` and something of BESIDE; the content of `dags` when it
     has that alone; else its own content. Raises CliError."""
     if not folder.is_dir():
-        raise CliError(f"{folder} is no folder. Name the folder of your project.", USAGE)
+        raise CliError(f"{folder} is not a folder. Name the folder of your project.", USAGE)
     inner = folder / "dags"
     beside = frozenset(name for name in BESIDE if (folder / name).exists()) if inner.is_dir() else frozenset()
     if beside:
@@ -118,10 +119,11 @@ def pack(folder: Path, *, follow_links: bool) -> Packed:
     if len(walk.files) > MOST_FILES or size > LARGEST:
         raise CliError(
             f"{root} has {len(walk.files):,} files of {size // MIB:,} MiB; at most {MOST_FILES:,} of "
-            f"{LARGEST // MIB} MiB can be deployed. Leave out what is no code with a {IGNORE_FILE}.",
+            f"{LARGEST // MIB} MiB can be deployed. Leave out what is not code with a {IGNORE_FILE}.",
             USAGE,
         )
-    return Packed(root, dict(sorted(walk.files.items())), walk.left_out)
+    parts = tuple(root / name for name in sorted(walk.only)) or (root,)
+    return Packed(root, dict(sorted(walk.files.items())), walk.left_out, parts)
 
 
 def _rules(root: Path) -> list[Rule]:
@@ -147,7 +149,7 @@ def _lines(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError):
-        raise CliError(f"{path} cannot be read as text. Mend it.", USAGE) from None
+        raise CliError(f"{path} cannot be read as text. Save it as UTF-8.", USAGE) from None
 
 
 def _walk(walk: _Walk, place: Path, prefix: str) -> None:

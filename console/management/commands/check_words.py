@@ -43,6 +43,9 @@ READ = {
     r"\bGo on\b": "Continue",
     r"\bInfo and worse\b": "Info and above",
     r"\bYou may not\b": "You do not have permission",
+    r"\bone of both\b": "one of them",
+    r"\b[Mm]end(?:s|ed|ing)?\b": "fix",
+    r"\b(?i:is|falling|stays) asleep\b": "hibernating",
     r"\b(?:oops|sorry|please)\b": "a plain sentence",
 }
 # No name has one of these as a word of its own.

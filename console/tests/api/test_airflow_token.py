@@ -55,7 +55,7 @@ def test_never_with_more_than_its_maker_may_at_that_moment(program, alice, bob, 
 @pytest.mark.parametrize("minutes", [0, 61, -1, 1.5, "30", True, None])
 def test_no_more_than_an_hour(program, alice, path, minutes):
     refused = program(alice).ask("post", path, {"minutes": minutes}, status=422).json()
-    assert refused["errors"] == [{"path": "minutes", "sentence": "A token lives for 1 to 60 minutes."}]
+    assert refused["errors"] == [{"path": "minutes", "sentence": "A token is valid for 1 to 60 minutes."}]
     assert not AuditEvent.objects.filter(verb="made an Airflow token for").exists()
 
 

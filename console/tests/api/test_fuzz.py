@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from console.api.document import document
-from deployments.tests.one_of_everything import furnish, furnish_alerts
+from deployments.tests.one_of_everything import furnish, furnish_alerts, furnish_git
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.api.auth import buckets
 
@@ -43,6 +43,7 @@ def known(deployment, driver, workspace, cluster) -> dict[str, object]:
     """The parts of addresses that there are."""
     settle(deployment)
     furnish(deployment)
+    furnish_git(deployment)
     alerts = furnish_alerts(workspace)
     return {
         "workspace_id": str(workspace.pk),
@@ -54,6 +55,8 @@ def known(deployment, driver, workspace, cluster) -> dict[str, object]:
         "operation_id": f"{deployment.release_name}.create.1",
         "alert_id": str(alerts["alert"]),
         "rule_id": str(alerts["alert_rule"]),
+        "channel_id": str(alerts["alert_channel"]),
+        "delivery_id": str(alerts["alert_again"]),
     }
 
 

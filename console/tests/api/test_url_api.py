@@ -11,7 +11,7 @@ from django.urls import reverse
 from console.api.v1 import api
 from console.tests.api.conftest import Program
 from console.tests.test_url_roles import every_name
-from deployments.tests.one_of_everything import furnish
+from deployments.tests.one_of_everything import furnish, furnish_alerts, furnish_git
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.actions import command_lines
 from workspaces.api.auth import buckets
@@ -63,6 +63,14 @@ URLS = {
     ("deploy", "get"): (MEMBER, ONE, 200),
     ("deploy_image", "post"): (EDITOR, ONE, 422),
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
+    ("git_source", "get"): (MEMBER, ONE, 200),
+    ("git_source", "put"): (EDITOR, ONE, 422),
+    ("git_source", "patch"): (EDITOR, ONE, 200),
+    ("git_source", "delete"): (EDITOR, ONE, 204),
+    ("git_check", "post"): (EDITOR, ONE, 202),
+    ("git_deploy", "post"): (EDITOR, ONE, 202),
+    ("git_host_key", "post"): (EDITOR, ONE, 422),
+    ("git_webhook_secret", "post"): (EDITOR, ONE, 201),
     ("logs", "get"): (MEMBER, ONE, 200),
     ("task_logs", "get"): (MEMBER, ONE, 200),
     ("activity", "get"): (MEMBER, ONE, 200),
@@ -71,6 +79,14 @@ URLS = {
     ("workspace_alerts", "get"): (MEMBER, WHOLE, 200),
     ("silence_alert", "post"): (EDITOR, WHOLE, 422),
     ("alert_channels", "get"): (MEMBER, WHOLE, 200),
+    ("alert_channels", "post"): (ADMIN, WHOLE, 422),
+    ("alert_channel", "get"): (MEMBER, WHOLE, 200),
+    ("alert_channel", "patch"): (ADMIN, WHOLE, 200),
+    ("alert_channel", "delete"): (ADMIN, WHOLE, 204),
+    ("test_alert_channel", "post"): (ADMIN, WHOLE, 202),
+    ("alert_channel_secret", "post"): (ADMIN, WHOLE, 201),
+    ("alert_deliveries", "get"): (MEMBER, WHOLE, 200),
+    ("alert_delivery_again", "post"): (EDITOR, WHOLE, 202),
     ("workspace_alert_rules", "get"): (MEMBER, WHOLE, 200),
     ("workspace_alert_rules", "post"): (ADMIN, WHOLE, 422),
     ("workspace_alert_rule", "delete"): (ADMIN, WHOLE, 404),  # there is none of this id
@@ -115,15 +131,22 @@ def test_every_method_is_listed_here():
 
 
 @pytest.fixture
-def running(deployment, driver):
+def of_alerts(workspace) -> dict[str, object]:
+    """A channel and a message to it."""
+    return furnish_alerts(workspace)
+
+
+@pytest.fixture
+def running(deployment, driver, of_alerts):
     """A Deployment that can be changed, with one of everything."""
     settle(deployment)
     furnish(deployment)
+    furnish_git(deployment)
     return deployment
 
 
 @pytest.fixture
-def address(running, workspace, cluster):
+def address(running, workspace, cluster, of_alerts):
     """The address of a name in the table; with `missing`, of something that does not exist."""
 
     def make(name: str, *, missing=False) -> str:
@@ -139,6 +162,8 @@ def address(running, workspace, cluster):
             "token_id": uuid4(),
             "alert_id": uuid4(),
             "rule_id": uuid4(),
+            "channel_id": of_alerts["alert_channel"],
+            "delivery_id": of_alerts["alert_again"],
         }
         for known in (
             (),
@@ -155,6 +180,8 @@ def address(running, workspace, cluster):
             ("workspace_id", "alert_id"),
             ("workspace_id", "rule_id"),
             ("release_name", "rule_id"),
+            ("workspace_id", "channel_id"),
+            ("workspace_id", "delivery_id"),
         ):
             try:
                 path = reverse(f"api:{name}", kwargs={each: arguments[each] for each in known})

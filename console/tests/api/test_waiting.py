@@ -31,6 +31,9 @@ def test_an_operation_tells_the_steps_of_its_page(program, alice, deployment, dr
     found = made.get(path)
     assert (found["status"], found["kind"], found["deployment_status"]) == ("done", "create", "healthy")
     assert [step["state"] for step in found["steps"]] == ["done"] * 3
+    assert {step["sentence"] for step in found["steps"]} == {
+        ""
+    }  # as on the page: nothing is waited for any more
 
 
 def test_a_change_is_done_once_it_is_applied_and_a_later_delete_takes_its_place(

@@ -59,3 +59,28 @@ def turn(page: Page, width: int, theme: str) -> None:
 def overflow(page: Page) -> int:
     """By how many pixels the page scrolls sideways."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+# What stands out of its box, unless something between them scrolls or clips it.
+SPILLED = """() => [...document.querySelectorAll(".table-box, .card")].flatMap(box => {
+  const edge = box.getBoundingClientRect().right + 1
+  const clipped = each => {
+    for (let it = each; it !== box; it = it.parentElement)
+      if (it.matches(".sr, svg") || getComputedStyle(it).overflowX !== "visible") return true
+    return false
+  }
+  const out = [...box.querySelectorAll("*")].filter(each => {
+    const place = each.getBoundingClientRect()
+    return place.width && place.right > edge && !clipped(each)
+  })
+  return out.slice(-1).map(each => {
+    const pixels = Math.round(each.getBoundingClientRect().right - edge)
+    return `${pixels} px: ${each.outerHTML.slice(0, 120)}`
+  })
+})"""
+
+
+def spilled(page: Page) -> list[str]:
+    """What stands out of its table or card to the right, innermost first."""
+    found: list[str] = page.evaluate(SPILLED)
+    return found

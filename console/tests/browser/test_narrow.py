@@ -1,17 +1,20 @@
-"""Pages at 320 px, which is 400 % zoom of a window of 1280, with the longest names and 201 variables; and in print."""
+"""Pages from 320 px, which is 400 % zoom of a window of 1280, to 1280, with the longest names and 201 variables; and in
+print."""
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow, turn
+from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow, spilled, turn
 from deployments.domain.names import NAME_LENGTH, name_key
 from deployments.domain.states import Status
-from deployments.models import Deployment, EnvironmentVariable
+from deployments.models import Alert, Deployment, EnvironmentVariable
+from deployments.tests.one_of_everything import furnish_alerts
 from workspaces.models import User, Workspace
 
 pytestmark = pytest.mark.browser
 LONGEST = "W" * NAME_LENGTH  # the widest letter, and no place to break
+WIDTHS = (320, 560, 768, 900, 1024, 1100, 1280)
 PAGES = (
     "",
     "variables/",
@@ -62,17 +65,21 @@ def crowded(deployment, alice) -> Deployment:
         EnvironmentVariable(deployment=deployment, key=f"{'KEY' * 60}_{number:03}", value="v" * 2000)
         for number in range(201)
     )
+    furnish_alerts(deployment.workspace)
+    Alert.objects.update(sentence=f"Scheduler keeps ending. Last line: [airflow.jobs.{'W' * 60}]")
     deployment.refresh_from_db()
     return deployment
 
 
-def test_no_page_scrolls_sideways_and_the_printed_one_has_no_controls(live_server, as_, alice, crowded):
+def test_no_page_scrolls_sideways_or_spills_out_of_its_boxes_and_the_printed_one_has_no_controls(
+    live_server, as_, alice, crowded
+):
     cookies = cookies_of(as_(alice), live_server.url)
     workspace = crowded.workspace.url
     home = reverse("deployments:home", args=[crowded.workspace_id])
     addresses = [workspace, f"{workspace}new/", *OWN, *(f"{home}{page}" for page in OF_WORKSPACE)]
     addresses += [f"{crowded.url}{page}" for page in PAGES]
-    sideways, complaints, printed = {}, {}, {}
+    sideways, outside, complaints, printed = {}, {}, {}, {}
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 320, "height": 900}, base_url=live_server.url)
         context.route("**/stream/**", lambda route: route.abort())
@@ -80,8 +87,10 @@ def test_no_page_scrolls_sideways_and_the_printed_one_has_no_controls(live_serve
         page = context.new_page()
         for address in addresses:
             page.goto(address)
-            turn(page, 320, "light")
-            sideways[address] = overflow(page)
+            for width in reversed(WIDTHS):
+                turn(page, width, "light")
+                sideways[address, width] = overflow(page)
+                outside[address, width] = spilled(page)
             if address in {workspace, crowded.url}:
                 complaints[address] = axe_complaints(page)
             page.emulate_media(media="print")
@@ -89,7 +98,8 @@ def test_no_page_scrolls_sideways_and_the_printed_one_has_no_controls(live_serve
             printed[address] = [each for each in controls.all() if each.is_visible()]
             page.emulate_media(media="screen")
         context.close()
-    assert {address: pixels for address, pixels in sideways.items() if pixels} == {}
+    assert {where: pixels for where, pixels in sideways.items() if pixels} == {}
+    assert {where: found for where, found in outside.items() if found} == {}
     assert {address: found for address, found in complaints.items() if found} == {}
     assert {address: len(found) for address, found in printed.items() if found} == {}
 

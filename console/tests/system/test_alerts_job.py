@@ -100,7 +100,7 @@ def test_rules_and_a_webhook_are_set_up_by_hand(it, release, hook, secrets):
         page.get_by_role("link", name="Webhook", exact=True).click()
         page.get_by_label("Name", exact=True).fill("Pager")
         page.get_by_label("Address", exact=True).fill(hook.url)
-        page.get_by_role("button", name="Make channel").click()
+        page.get_by_role("button", name="Add channel").click()
         expect(page.get_by_role("heading", name="Copy the secret now")).to_be_visible()
         secrets["webhook"] = str(page.locator("[data-copy^=whsec_]").get_attribute("data-copy"))
         page.get_by_role("link", name="I have copied it").click()

@@ -164,7 +164,7 @@ def _pull_secret(raw: Mapping[str, str]) -> str:
     except ValueError:
         document = None
     if not isinstance(document, dict) or not isinstance(document.get("auths"), dict):
-        raise ValueError("image_pull_secret: the document is no dockerconfigjson (it needs “auths”).")
+        raise ValueError("image_pull_secret: the document is not a dockerconfigjson (it needs “auths”).")
     return value
 
 

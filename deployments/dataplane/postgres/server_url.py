@@ -140,7 +140,7 @@ def _host(host: str) -> str:
     except ValueError:
         if not _HOST_NAME.fullmatch(host):
             raise UnusableUrl(
-                "The database URL's host is no name and no address. " + ESCAPE.partition(". ")[2]
+                "The database URL's host is neither a name nor an address. " + ESCAPE.partition(". ")[2]
             ) from None
         return host
     if isinstance(address, IPv6Address) and address.scope_id:
@@ -153,6 +153,6 @@ def _port(port: str) -> int | None:
         return None
     if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
         raise UnusableUrl(
-            "The database URL's port is no number from 1 to 65535. " + ESCAPE.partition(". ")[2]
+            "The database URL's port is not a number from 1 to 65535. " + ESCAPE.partition(". ")[2]
         )
     return int(port)

@@ -108,7 +108,7 @@ class HttpsClient(AbstractHttpGitClient):
                 f"{host} does not accept the token (HTTP {status}). Enter a token that may read this repository."
                 if self._has_token
                 else f"{host} asks for a sign-in (HTTP {status}). Enter a token that may read this repository, or "
-                "check the address: some hosts answer so when there is none."
+                "check the address: some hosts answer like this when there is none."
             )
         if 300 <= status < 400:
             to = answer.headers.get("Location", "").partition("/info/refs")[0][:200]

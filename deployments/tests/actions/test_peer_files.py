@@ -67,7 +67,7 @@ def test_6_an_executor_that_is_not_offered_is_refused(problems, spelled):
 
 def test_7_a_bad_email_is_told_with_its_index(problems):
     wrong = problems(named(alert_emails=["a@example.org", "not-an-email"]))
-    assert wrong["deployment.alert_emails[1]"].startswith("This is no email address.")
+    assert wrong["deployment.alert_emails[1]"].startswith("This is not an email address.")
 
 
 def test_8_all_variables_without_key_or_value_are_told_at_once(problems):

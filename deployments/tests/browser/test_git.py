@@ -52,7 +52,7 @@ def a_repository_is_connected(page, address: str) -> None:
     seen(page, "form")
     page.get_by_label("Address").fill(address)
     page.get_by_label("Subfolder").fill("dags")
-    page.get_by_label("Deploy a newer commit by itself").uncheck()
+    page.get_by_label("Deploy newer commits automatically").uncheck()
     page.get_by_role("button", name="Connect").click()
     page.get_by_role("heading", name="Airdeck's public key").wait_for()
 

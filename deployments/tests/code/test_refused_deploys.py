@@ -41,7 +41,7 @@ def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, code):  # noqa: F811
     assert healthy.status == Status.HIBERNATING
     assert deploy.status == DeployStatus.DEPLOYED
     assert code.active() == deploy.version
-    assert "asleep" in deploy.steps.get(key="read").sentence
+    assert "hibernating" in deploy.steps.get(key="read").sentence
     running.wake(deployment=healthy, by=bob)
     run(healthy)
     run(healthy)

@@ -109,7 +109,7 @@ def test_what_is_not_newer_or_not_offered_is_refused_beside_the_field(as_, bob, 
 
 def test_on_the_newest_there_is_nothing_to_upgrade_to(as_, bob, editable):
     RuntimeRelease.objects.filter(version="3.3-1").update(yanked=True)
-    assert "You are on the newest runtime." in page(as_(bob), "upgrade", editable)
+    assert "It is on the newest runtime." in page(as_(bob), "upgrade", editable)
 
 
 def test_a_failed_upgrade_stays_on_the_page(as_, vera, editable):
@@ -145,7 +145,7 @@ def test_a_failed_upgrade_is_dismissed_once_by_an_editor_and_its_activity_keeps_
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"maintained_until": date(2020, 6, 30)}, "3.2-1 is not maintained since 30 June 2020"),
+        ({"maintained_until": date(2020, 6, 30)}, "3.2-1 has not been maintained since 30 June 2020"),
         ({"yanked": True}, "3.2-1 was withdrawn"),
     ],
 )

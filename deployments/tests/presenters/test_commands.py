@@ -59,6 +59,7 @@ def test_edit_import_and_deploy_show_it(as_, alice, healthy):  # noqa: F811
         ("edit", f"airdeck deployment update {name}"),
         ("variables_import", f"airdeck deployment variable set --load --env .env -d {name}"),
         ("deploy_new", f"airdeck deploy -d {name} --wait"),
+        ("git_edit", f"airdeck git connect ADDRESS -d {name}"),
     ):
         assert (
             f'data-copy="{line}"' in client.get(reverse(f"deployments:{page}", args=[name])).content.decode()

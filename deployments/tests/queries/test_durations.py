@@ -257,7 +257,7 @@ def test_attaching_to_rows_at_rest_asks_nothing(workspace, cluster):
 @pytest.mark.parametrize(
     ("hibernating", "before", "word"),
     [
-        (True, Status.HEALTHY, "Falling asleep"),
+        (True, Status.HEALTHY, "Stopping"),
         (False, Status.HIBERNATING, "Waking up"),
         (False, Status.HEALTHY, "Deploying"),
     ],

@@ -45,6 +45,16 @@ def test_a_new_account_has_a_personal_workspace_and_lands_on_its_deployments(cli
     assert AuditEvent.objects.filter(verb="created", object_type="workspace", actor_id=user.pk).count() == 1
 
 
+def test_where_mail_stays_on_this_machine_no_one_is_sent_to_a_mailbox(client, settings):
+    settings.MAIL_IS_KEPT = True
+    home = client.get(sign_up(client)["Location"], follow=True).content.decode()
+    assert "the link" not in home
+    client.post("/accounts/reauthenticate/", {"password": STRONG})
+    changed = client.post("/accounts/email/", {"email": "eve@example.org", "action_add": ""}, follow=True)
+    assert "a site administrator finds it at /mail/" in changed.content.decode()
+    assert "Follow the link that was sent" not in changed.content.decode()
+
+
 def test_on_the_embedded_default_the_first_account_is_site_administrator(client, settings):
     settings.EMBEDDED = True
     sign_up(client)

@@ -172,7 +172,7 @@ def test_an_operator_adds_lists_and_removes_tools_by_command(provider):
     "uri", ["http://wiki.example.org/", "wiki", "https://*.example.org/", "javascript:x", "https://x/#y"]
 )
 def test_a_redirect_address_that_leaks_is_refused(uri):
-    with pytest.raises(InvalidInput, match="is no redirect address"):
+    with pytest.raises(InvalidInput, match="is not a redirect address"):
         tools.add(name="Wiki", redirect_uris=[uri])
 
 

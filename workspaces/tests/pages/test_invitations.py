@@ -270,8 +270,8 @@ def test_an_expired_link_names_whom_to_ask_and_asks(client, as_, alice, made, wo
     assert "Alice can send you a new one" in page.content.decode()
     assert client.post(link(made.token)).status_code == 410
     client.post(reverse("invitation_ask", args=[made.token]))
-    assert "A new link is asked for." in client.get(link(made.token)).content.decode()
-    assert "Asks for a new link" in as_(alice).get(reverse("members", args=[workspace.pk])).content.decode()
+    assert "A new link was requested." in client.get(link(made.token)).content.decode()
+    assert "Requested a new link" in as_(alice).get(reverse("members", args=[workspace.pk])).content.decode()
 
 
 def test_a_link_that_never_was_is_not_found(client, db):

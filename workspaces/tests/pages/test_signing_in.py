@@ -145,7 +145,7 @@ def test_limits_answer_with_a_sentence_and_a_time(client, url, body, times):
     limited = [answer for answer in answers if answer.status_code == 429]
     assert limited
     assert limited[-1]["Retry-After"] == "60"
-    assert "Too many tries" in limited[-1].content.decode()
+    assert "Too many attempts" in limited[-1].content.decode()
     assert answers[0].status_code != 429
 
 

@@ -168,9 +168,9 @@ def test_a_token_says_why_it_rests_and_what_caps_it(as_, alice, bob, workspace, 
     members.change_role(workspace=workspace, by=alice, user_id=bob.pk, role=Role.MEMBER)
     assert "Admin, at most Member like its maker" in as_(alice).get(url).content.decode()
     removing = as_(alice).get(f"/w/{workspace.pk}/members/{bob.pk}/remove/").content.decode()
-    assert "1 API token that they made rests until an Admin takes it over by rotating it." in removing
+    assert "1 API token that they made stops working until an Admin takes it over by rotating it." in removing
     members.remove(workspace=workspace, by=alice, user_id=bob.pk)
-    assert "Made by a former member, so it rests." in as_(alice).get(url).content.decode()
+    assert "Made by a former member, so it does not work." in as_(alice).get(url).content.decode()
     ApiToken.objects.update(expires_at=timezone.now() - timedelta(days=2))
     assert "Expired. Rotate it" in as_(alice).get(url).content.decode()
     ApiToken.objects.update(expires_at=timezone.now() - timedelta(days=31))

@@ -20,7 +20,7 @@ SIGN_IN = "adk_s_"  # how a token begins that a sign-in gave
 @click.argument("url", default="")
 @click.option("--no-browser", is_flag=True, help="Open no browser; only show the address and the code.")
 @click.option("--token-stdin", is_flag=True, help="Keep the API token that standard input has instead.")
-@click.option("--name", default="", help="What to call this console; its host without.")
+@click.option("--name", default="", help="What to call this console; by default its host.")
 @click.pass_obj
 def login(at: Globals, /, url: str, no_browser: bool, token_stdin: bool, name: str) -> None:
     """Sign in to a console, by confirming a code in a browser.
@@ -85,7 +85,7 @@ def warn_of_clear_text(url: str) -> None:
         and host not in {"localhost", "127.0.0.1", "[::1]"}
         and not host.endswith(".localhost")
     ):
-        note(f"Warning: {url} is not encrypted. Anybody on the network can read the token.")
+        note(f"Warning: {url} is not encrypted. Anyone on the network can read the token.")
 
 
 @click.command()
@@ -97,7 +97,9 @@ def logout(at: Globals, /, name: str, forget: bool) -> None:
     chosen, known = contexts.read_all()
     label = name or at.context or chosen
     if label not in known:
-        raise CliError(f"There is no context {label}." if label else "You are signed in nowhere.", USAGE)
+        raise CliError(
+            f"There is no context {label}." if label else "You are not signed in to any console.", USAGE
+        )
     try:
         ended = _end_sign_in(at, known[label])
     except CliError as broken:
@@ -116,7 +118,7 @@ def logout(at: Globals, /, name: str, forget: bool) -> None:
 @output_option
 @click.pass_obj
 def whoami(at: Globals, /, output: str) -> None:
-    """Who acts, with which token, and until when."""
+    """Who you are signed in as, with which token, and until when."""
     client = at.client()
     me = client.get("/me")
     token = me["token"]
@@ -134,13 +136,13 @@ def whoami(at: Globals, /, output: str) -> None:
 
 @click.group()
 def context() -> None:
-    """Which consoles are known."""
+    """The consoles that are known here."""
 
 
 @context.command("list")
 @output_option
 def context_list(output: str) -> None:
-    """List them. No token is printed."""
+    """List the consoles. No token is printed."""
     chosen, known = contexts.read_all()
     rows = [
         {"name": name, "url": each.url, "workspace": each.workspace_name, "current": name == chosen}
@@ -158,7 +160,7 @@ def context_list(output: str) -> None:
 @context.command("use")
 @click.argument("name")
 def context_use(name: str) -> None:
-    """Work with this one from now on."""
+    """Use this console from now on."""
     _, known = contexts.read_all()
     if name not in known:
         raise CliError(f"There is no context {name}. List them with: airdeck context list", USAGE)
@@ -168,7 +170,7 @@ def context_use(name: str) -> None:
 
 @click.group()
 def workspace() -> None:
-    """Which Workspaces there are, and which one is meant."""
+    """Your Workspaces, and which one commands use."""
 
 
 @workspace.command("list")
@@ -188,7 +190,7 @@ def workspace_list(at: Globals, /, output: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def workspace_switch(at: Globals, /, name: str) -> None:
-    """Mean this Workspace from now on."""
+    """Use this Workspace from now on."""
     client = at.client()
     found = workspace_of(client, named=name)
     assert found is not None  # noqa: S101 - required
@@ -198,14 +200,14 @@ def workspace_switch(at: Globals, /, name: str) -> None:
         raise CliError("The console comes from the environment: set AIRDECK_WORKSPACE there.", USAGE)
     known[label] = replace(known[label], workspace=str(found["id"]), workspace_name=str(found["name"]))
     contexts.write_all(chosen, known)
-    click.echo(f"The Workspace {found['name']} is meant from now on.")
+    click.echo(f"The Workspace {found['name']} is used from now on.")
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what completes commands in your shell. In bash: eval "$(airdeck completion bash)"."""
+    """Print the completion script for your shell. In bash: eval "$(airdeck completion bash)"."""
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)

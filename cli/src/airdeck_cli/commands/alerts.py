@@ -62,7 +62,10 @@ def list_(at: Globals, /, resolved: bool, workspace: str, deployment: str, outpu
 @output_option
 @click.pass_obj
 def silence(at: Globals, /, alert: str, hours: str, workspace: str, deployment: str, output: str) -> None:
-    """Send nothing about one open ALERT, by its id, or with --deployment about a Deployment, for a while."""
+    """Silence an alert, or a Deployment.
+
+    Nothing is sent for a while about the open ALERT with this id, or with --deployment about that Deployment.
+    """
     if bool(alert) == bool(deployment):
         raise CliError("Say what to silence: either the id of an alert, or a Deployment with -d.", USAGE)
     client = at.client()
@@ -86,7 +89,7 @@ def rule() -> None:
 @output_option
 @click.pass_obj
 def rule_list(at: Globals, /, workspace: str, deployment: str, output: str) -> None:
-    """List the rules; of a Deployment those that count there."""
+    """List the rules; of a Deployment those that apply there."""
     client = at.client()
     place, name = _place(client, workspace, deployment)
     rows = client.get(f"{place}/alert-rules")["items"]
@@ -103,7 +106,7 @@ def rule_list(at: Globals, /, workspace: str, deployment: str, output: str) -> N
 
 @rule.command("set")
 @click.argument("kind")
-@click.option("--amount", type=int, help="Minutes, hours or days, as the kind has them; its default without.")
+@click.option("--amount", type=int, help="Minutes, hours or days, as the kind has them; by default its own.")
 @click.option("--dag", default="", help="The DAG, where the kind is about one.")
 @click.option("--channel", "channels", multiple=True, help="Where it is sent. May be given several times.")
 @click.option("--off", is_flag=True, help="Switch it off; in a Deployment also one of the Workspace.")
@@ -122,7 +125,11 @@ def rule_set(
     deployment: str,
     output: str,
 ) -> None:
-    """Make the rule of KIND so, such as unhealthy, run_failed or deploy_failed: a new one, or the one there is."""
+    """Set the rule of a kind: a new one, or the one that exists.
+
+    KIND is unhealthy, stalled, deploy_failed, run_failed, no_success, queue_waiting, queue_missing, import_errors,
+    scheduler_silent, runtime_ending or token_ending.
+    """
     client = at.client()
     place, name = _place(client, workspace, deployment)
     body: dict[str, Any] = {"kind": kind, "enabled": not off, "channels": list(channels)}
@@ -141,7 +148,7 @@ def rule_set(
 @place_options
 @click.pass_obj
 def rule_delete(at: Globals, /, rule: str, dag: str, yes: bool, workspace: str, deployment: str) -> None:
-    """Drop a RULE, by its kind or its id. In a Deployment the Workspace's counts again."""
+    """Delete a RULE, by its kind or its id. In a Deployment the Workspace's rule applies again."""
     client = at.client()
     place, name = _place(client, workspace, deployment)
     rows = [row for row in client.get(f"{place}/alert-rules")["items"] if not row["inherited"]]
@@ -150,10 +157,12 @@ def rule_delete(at: Globals, /, rule: str, dag: str, yes: bool, workspace: str, 
         many = "Several rules are" if found else "There is no rule"
         more = "Name the DAG with --dag." if found else "List them with: airdeck alert rule list"
         raise CliError(f"{many} {rule} of {name} itself. {more}", USAGE)
-    if not confirm(f"Drop {found[0]['title']} of {name}?", yes=yes, otherwise="Drop it with --yes."):
-        raise CliError("Nothing was dropped.")
+    if not confirm(
+        f"Delete the rule {found[0]['title']} of {name}?", yes=yes, otherwise="Delete it with --yes."
+    ):
+        raise CliError("Nothing was deleted.")
     client.send("DELETE", f"{place}/alert-rules/{found[0]['id']}")
-    click.echo(f"{found[0]['title']} of {name} is dropped.")
+    click.echo(f"The rule {found[0]['title']} of {name} is deleted.")
 
 
 @alert.group()

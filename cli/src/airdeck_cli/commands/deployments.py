@@ -32,9 +32,15 @@ def settings_options(function: Command) -> Command:
             help="How many schedulers.",
         ),
         click.option("-t", "--worker-type", help="Worker type of the queue default."),
-        click.option("--min-count", "min_workers", type=int, help="Workers of the queue default at least."),
-        click.option("--max-count", "max_workers", type=int, help="Workers of the queue default at most."),
-        click.option("--concurrency", type=int, help="Tasks of one worker of the queue default."),
+        click.option(
+            "--min-count", "min_workers", type=int, help="Minimum number of workers of the queue default."
+        ),
+        click.option(
+            "--max-count", "max_workers", type=int, help="Maximum number of workers of the queue default."
+        ),
+        click.option(
+            "--concurrency", type=int, help="Tasks that one worker of the queue default runs at once."
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -78,7 +84,7 @@ def report(
 
 
 @click.command("list")
-@click.option("-a", "--all", "everywhere", is_flag=True, help="Of every Workspace that you reach.")
+@click.option("-a", "--all", "everywhere", is_flag=True, help="Those of every Workspace that you reach.")
 @workspace_option
 @output_option
 @click.pass_obj
@@ -116,13 +122,13 @@ def list_(at: Globals, /, everywhere: bool, workspace: str, output: str) -> None
 @click.command()
 @click.option("-n", "--name", default="", help="Its name.")
 @settings_options
-@click.option("-v", "--runtime-version", "runtime", help="Its runtime; the newest without.")
+@click.option("-v", "--runtime-version", "runtime", help="Its runtime; by default the newest.")
 @click.option(
     "-c",
     "--cluster",
     "--cluster-id",
     "cluster",
-    help="The cluster where it runs; the first open one without.",
+    help="The cluster where it runs; by default the first that is open to the Workspace.",
 )
 @click.option(
     "--deployment-file", "file", type=FILE, default="", help="Create what a file says, and nothing else."
@@ -258,20 +264,20 @@ def upgrade(
 
 @click.command()
 @deployment_argument
-@click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
+@click.option("-f", "--force", is_flag=True, help="Accepted as in Astro's command line; has no effect.")
 @wait_options(CHANGE_SECONDS)
 @output_option
 @click.pass_obj
 def hibernate(
     at: Globals, deployment: str, named: str, force: bool, wait: bool, wait_time: int, output: str
 ) -> None:
-    """Put a Deployment to sleep: everything but its database stops, and tasks that run fail."""
+    """Hibernate a Deployment: everything but its database stops, and tasks that run fail."""
     _ask(at, deployment, named, "hibernate", None, wait, wait_time, output, "hibernates")
 
 
 @click.command("wake-up")
 @deployment_argument
-@click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
+@click.option("-f", "--force", is_flag=True, help="Accepted as in Astro's command line; has no effect.")
 @wait_options(CHANGE_SECONDS)
 @output_option
 @click.pass_obj
@@ -325,7 +331,7 @@ def delete(
 
 @click.command("open")
 @deployment_argument
-@click.option("--airflow", is_flag=True, help="Its Airflow instead of its page.")
+@click.option("--airflow", is_flag=True, help="Open its Airflow in place of its page.")
 @click.pass_obj
 def open_(at: Globals, /, deployment: str, named: str, airflow: bool) -> None:
     """Open the page of a Deployment in the browser, and print its address."""

@@ -22,7 +22,7 @@ UNDER_WAY = {"received", "checking", "building", "activating"}  # by an earlier 
 @click.command()
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 @deployment_option
-@click.option("-m", "--description", default="", help="What it is; the commit without.")
+@click.option("-m", "--description", default="", help="What this deploy is; by default the commit.")
 @click.option("--dry-run", is_flag=True, help="Say what would be deployed, and deploy nothing.")
 @click.option("--follow-links", is_flag=True, help="Pack what links lead to, also out of the folder.")
 @click.option("--despite-syntax", is_flag=True, help="Deploy also when a file does not compile.")
@@ -32,8 +32,8 @@ UNDER_WAY = {"received", "checking", "building", "activating"}  # by an earlier 
     default=None,
     help="Deploy this image in place of the runtime's, and no folder; \"\" is the runtime's.",
 )
-@click.option("--dags", is_flag=True, help="Taken for Astro's sake: it is always the DAGs.")
-@click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
+@click.option("--dags", is_flag=True, help="Accepted as in Astro's command line; has no effect.")
+@click.option("-f", "--force", is_flag=True, help="Accepted as in Astro's command line; has no effect.")
 @wait_options(300)
 @output_option
 @click.pass_obj
@@ -70,7 +70,7 @@ def deploy(
     packed = pack(folder, follow_links=follow_links)
     client = at.client()
     found = find_deployment(client, deployment, named)
-    known = git_facts.facts(folder)
+    known = git_facts.facts(folder, packed.parts)
     _note_what_goes(packed, dirty=bool(known.get("dirty")))
     flags = {"dry_run": "true" if dry_run else "", "despite_syntax": "true" if despite_syntax else ""}
     query = {"description": description or git_facts.description(known), **flags, **git_facts.query(known)}
@@ -146,7 +146,7 @@ def _report(
             operation = follow(client, operation, seconds)
         except CliError as failed:
             if failed.exit_code == FAILED:
-                failed.errors = _problems(client, found["release_name"], made["number"])
+                failed.errors = file_problems(client, found["release_name"], made["number"])
             raise
 
     def table() -> None:
@@ -161,7 +161,7 @@ def _report(
     show({**answer, "operation": operation}, output, table)
 
 
-def _problems(client: Client, release_name: str, number: int) -> dict[str, str]:
+def file_problems(client: Client, release_name: str, number: int) -> dict[str, str]:
     """What is wrong with files of a deploy, by path and line."""
     one = client.get(f"/deployments/{release_name}/deploys/{number}")
     return {

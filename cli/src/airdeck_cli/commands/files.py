@@ -257,7 +257,7 @@ def _filled(text: str) -> str:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise CliError(
-            f"Line {mark.line + 1 if mark else 1}: this is not YAML. Mend it there.", USAGE
+            f"Line {mark.line + 1 if mark else 1}: this is not YAML. Fix it there.", USAGE
         ) from None
     if missing:
         raise CliError(f"These are not set in the environment: {', '.join(sorted(missing))}.", USAGE)

@@ -6,7 +6,7 @@ import click
 
 from airdeck_cli.errors import INTERRUPTED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment
-from airdeck_cli.output import clean, note, output_option, print_table, show
+from airdeck_cli.output import clean, moment, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
 LEVELS = {"-e": "error", "-w": "warning", "-i": "info"}
@@ -92,7 +92,7 @@ def task_logs(at: Globals, /, deployment: str, named: str, keyword: str, count: 
     found = find_deployment(client, deployment, named)
     answer = client.get(f"/deployments/{found['release_name']}/task-logs", q=keyword, limit=count)
     rows = [
-        (each["written_at"][:19], _size(each["size_bytes"]), each["attempt"], each["path"])
+        (moment(each["written_at"]), _size(each["size_bytes"]), each["attempt"], each["path"])
         for each in answer["items"]
     ]
     empty = "No logs of tasks." if not keyword else "No log of a task matches."
@@ -115,5 +115,5 @@ def _size(size: int) -> str:
 
 def _text(line: dict[str, Any]) -> str:
     """Time, level, component and text in columns."""
-    moment, level = str(line.get("time") or "")[:19], str(line.get("level") or "").upper()
-    return f"{moment:19}  {level:7}  {line.get('component') or ''}  {clean(line['text'])}"
+    at, level = str(line.get("time") or "")[:19], str(line.get("level") or "").upper()
+    return f"{at:19}  {level:7}  {line.get('component') or ''}  {clean(line['text'])}"

@@ -15,9 +15,9 @@ from airdeck_cli.session import Globals
 def _figures(function: Command) -> Command:
     options = (
         click.option("-t", "--worker-type", help="The worker type."),
-        click.option("--min-count", "min_workers", type=int, help="Workers at least."),
-        click.option("--max-count", "max_workers", type=int, help="Workers at most."),
-        click.option("--concurrency", type=int, help="Tasks of one worker at a time."),
+        click.option("--min-count", "min_workers", type=int, help="Minimum number of workers."),
+        click.option("--max-count", "max_workers", type=int, help="Maximum number of workers."),
+        click.option("--concurrency", type=int, help="Tasks that one worker runs at once."),
     )
     for option in reversed(options):
         function = option(function)
@@ -38,7 +38,7 @@ def worker_queue() -> None:
 @output_option
 @click.pass_obj
 def queue_list(at: Globals, /, deployment: str, named: str, output: str) -> None:
-    """List them, with what they do now."""
+    """List worker queues, with what they do now."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     rows = client.get(f"/deployments/{found['release_name']}/worker-queues")["items"]
@@ -75,7 +75,7 @@ def queue_create(
     output: str,
     **values: Any,
 ) -> None:
-    """Add one. An option that is not given has the cluster's default."""
+    """Add a worker queue. An option that is not given has the cluster's default."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     body = {"name": name, **_given(values)}
@@ -88,7 +88,7 @@ def queue_create(
 @deployment_option
 @_name
 @_figures
-@click.option("-f", "--force", is_flag=True, help="Taken for Astro's sake: nothing is asked.")
+@click.option("-f", "--force", is_flag=True, help="Accepted as in Astro's command line; has no effect.")
 @wait_options(300)
 @output_option
 @click.pass_obj
@@ -104,7 +104,7 @@ def queue_update(
     output: str,
     **values: Any,
 ) -> None:
-    """Change one. An option that is not given changes nothing."""
+    """Change a worker queue. An option that is not given changes nothing."""
     desired = _given(values)
     if not desired:
         raise CliError(
@@ -127,7 +127,7 @@ def queue_update(
 def queue_delete(
     at: Globals, deployment: str, named: str, name: str, yes: bool, wait: bool, wait_time: int, output: str
 ) -> None:
-    """Delete one. Tasks that name it wait until a queue of this name is there again."""
+    """Delete a worker queue. Tasks that name it wait until a queue of this name is there again."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     if not confirm(

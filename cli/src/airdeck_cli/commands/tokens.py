@@ -54,7 +54,7 @@ def token() -> None:
 @output_option
 @click.pass_obj
 def list_(at: Globals, /, workspace: str, deployment: str, output: str) -> None:
-    """List them. No value is printed: only the program that was given it has it."""
+    """List API tokens. No value is printed: only the program that was given it has it."""
     client = at.client()
     rows = client.get(_place(client, workspace, deployment))["items"]
     heads = ("NAME", "BEGINS WITH", "ROLE", "MADE BY", "EXPIRES", "LAST USED")
@@ -75,10 +75,10 @@ def list_(at: Globals, /, workspace: str, deployment: str, output: str) -> None:
     "--role",
     type=click.Choice(["member", "editor", "admin"], case_sensitive=False),
     default="editor",
-    help="What it may do at most; Editor without.",
+    help="What it may do at most; by default Editor.",
 )
 @click.option("--description", default="", help="What it is for.")
-@click.option("--days", type=int, default=90, help="When it expires; after 90 days without.")
+@click.option("--days", type=int, default=90, help="Days until it expires; by default 90.")
 @click.option("--never-expires", is_flag=True, help="It never expires.")
 @scope_options
 @output_option
@@ -94,7 +94,7 @@ def create(
     deployment: str,
     **more: str,
 ) -> None:
-    """Make one and print its value, this once. Nothing else is on standard output."""
+    """Make an API token and print its value, this once. Nothing else is on standard output."""
     client = at.client()
     body = {
         "name": name,
@@ -113,7 +113,10 @@ def create(
 @output_option
 @click.pass_obj
 def rotate(at: Globals, /, token: str, yes: bool, workspace: str, deployment: str, output: str) -> None:
-    """Give one (its id, name or beginning) a new value and print it, this once. The old value ends at once."""
+    """Give an API token a new value. It is printed this once; the old one ends at once.
+
+    TOKEN is its id, its name or its first characters.
+    """
     client = at.client()
     place = _place(client, workspace, deployment)
     row = _find(client, place, token)
@@ -129,7 +132,10 @@ def rotate(at: Globals, /, token: str, yes: bool, workspace: str, deployment: st
 @scope_options
 @click.pass_obj
 def revoke(at: Globals, /, token: str, yes: bool, workspace: str, deployment: str) -> None:
-    """End one (its id, name or beginning). Programs with it are refused from their next request on."""
+    """Revoke an API token. Programs with it are refused from their next request on.
+
+    TOKEN is its id, its name or its first characters.
+    """
     client = at.client()
     place = _place(client, workspace, deployment)
     row = _find(client, place, token)

@@ -51,7 +51,7 @@ def variable() -> None:
 def variable_list(
     at: Globals, deployment: str, named: str, key: str, save: bool, file: Path, output: str
 ) -> None:
-    """List them. The value of a secret is never shown."""
+    """List variables. The value of a secret is never shown."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     rows = _read(client, found)[0]

@@ -196,7 +196,7 @@ def _server(url: str) -> str:
 
 def _tls_server_name(name: str) -> str:
     if not _HOST.fullmatch(name):
-        raise KubeconfigError("The kubeconfig's tls-server-name is no host name.")
+        raise KubeconfigError("The kubeconfig's tls-server-name is not a host name.")
     return name
 
 

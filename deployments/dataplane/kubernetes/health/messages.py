@@ -62,7 +62,7 @@ def creation(subject: str, message: str) -> str:
     if found := _WEBHOOK_LOST.search(message):
         return (
             f"No pod of {subject} can be made: the cluster's admission webhook {clause(found[1])} does not answer. "
-            "Ask the cluster's administrator to mend it."
+            "Ask the cluster's administrator to fix it."
         )
     if 'serviceaccount "' in message and "not found" in message:
         return f"No pod of {subject} can be made: its service account is missing. Airdeck makes it again by itself."

@@ -76,7 +76,7 @@ class Task:
             if not found.asleep:
                 return Progress(SLEEP, Outcome.WAITING, "Waiting for the last pods to end.")
             self._record_inventory(seen.inventory)
-            return Progress(SLEEP, Outcome.FINISHED, "Airflow sleeps; its database and settings stay.")
+            return Progress(SLEEP, Outcome.FINISHED, "Airflow hibernates; its database and settings stay.")
         unsettled = [c for c in found.components if c.state is not ComponentState.READY]
         if found.components and not unsettled:
             upgrade.finish(self.target, self._job(self._rendered()), seen.there)

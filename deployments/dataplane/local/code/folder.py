@@ -14,8 +14,8 @@ from deployments.domain.code_manifest import CodeFile, Manifest
 from deployments.domain.code_paths import clean_path
 
 TOO_MUCH = (
-    "The DAGs folder holds more than one version of code may: 20,000 files, or 500 MiB. Take out of it what is no "
-    "code; its content becomes version 1 with the first deploy."
+    "The DAGs folder holds more than one version of code may: 20,000 files, or 500 MiB. Remove what is not "
+    "code from it; its content becomes version 1 with the first deploy."
 )
 
 

@@ -280,5 +280,5 @@ def _full_disk_in_words() -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise CodeFull(FULL) from error
         raise DataPlaneError(
-            f"The state folder of this machine cannot be written ({error.strerror}). Mend that; it is tried again."
+            f"The state folder of this machine cannot be written ({error.strerror}). Fix that; it is tried again."
         ) from error
