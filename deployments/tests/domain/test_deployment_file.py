@@ -142,6 +142,7 @@ def test_no_secret_is_written_and_none_is_in_a_plan(shape):
     assert told.count(MASK) >= len(secret)
 
 
+@pytest.mark.thorough
 @settings(max_examples=200, deadline=None)
 @given(
     WILD

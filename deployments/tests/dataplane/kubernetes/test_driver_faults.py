@@ -157,6 +157,7 @@ def drafts() -> list:
         ).fetchall()
 
 
+@pytest.mark.thorough
 def test_an_image_that_cannot_be_pulled_is_named_can_be_corrected_and_leaves_nothing(
     harness, cases, monkeypatch
 ) -> None:
