@@ -17,7 +17,7 @@ from deployments.secrets import vault
 from tests.running import SOURCE, Airdeck, Terminal
 from workspaces.pages import devices
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 PLAIN = "plainmark31337"  # must be found: what finds nothing proves nothing
 SECRETS = {

@@ -221,6 +221,7 @@ def ask_everybody(as_, client, people, found, collector) -> dict[str, int]:
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_no_secret_comes_out_anywhere(
     as_, client, alice, bob, vera, charlie, olga, healthy, drive, arguments, program, monkeypatch
@@ -278,6 +279,7 @@ def assert_typed_text_stays(collector) -> None:
     assert set().union(*back.values()) >= {"size", "queue", "queuename", "cron"}
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_no_secret_is_where_a_data_plane_shows_it(healthy, configure):
     """Neither on this machine, but in files that are their owner's alone, nor in Kubernetes, but in Secrets."""
