@@ -175,7 +175,7 @@ def channel() -> None:
 @output_option
 @click.pass_obj
 def channel_list(at: Globals, /, workspace: str, output: str) -> None:
-    """List the channels of the Workspace. They are made in the console, on its Alerts page."""
+    """List the channels of the Workspace. They are made on its Alerts page or with the API."""
     client = at.client()
     place, name = _place(client, workspace, "")
     rows = client.get(f"{place}/alert-channels")["items"]
