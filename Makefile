@@ -24,8 +24,9 @@ test: install-dev ## every test; ARGS="-k name" picks some, SKIP_BROWSER=1 skips
 	@$(BIN)/python -m console.tests.chromium
 	@exec $(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder --durations=10 --durations-min=30 $(ARGS)
 
-test-quick: install-dev ## the tests that start no Airflow, no browser and no console; ARGS as above
-	@exec $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not airflow and not browser and not system" $(ARGS)
+test-quick: install-dev ## the tests that start no Airflow, no browser and no console, and take a moment; ARGS as above
+	@exec $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not airflow and not browser and not system and not thorough" \
+		--durations=10 --durations-min=2 $(ARGS)
 
 smoke: install ## start everything with requirements.txt alone, and stop it
 	@exec $(BIN)/python -m console.tests.smoke

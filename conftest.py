@@ -58,7 +58,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> parallel.Scheduling:
-    """See `console.tests.parallel`."""
+    """Deals files out as `console.tests.parallel` says."""
     return parallel.Scheduling(config, log)
 
 

@@ -204,7 +204,7 @@ def sample_charts() -> dict[str, object]:
     ]
     starts = [FIXED.replace(minute=0, second=0) + timedelta(hours=number) for number in range(len(counts))]
     slots = [
-        Slot(at, *each, words=span_text(at, timedelta(hours=1), UTC))
+        Slot(*each, words=span_text(at, timedelta(hours=1), UTC))
         for at, each in zip(starts, counts, strict=True)
     ]
     changes = [

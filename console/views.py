@@ -59,7 +59,7 @@ def _request_id() -> str:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """400."""
+    """400, without saying what was wrong with the request."""
     return _static_error("400", 400)
 
 

@@ -53,5 +53,5 @@ class Deployments:
 
 
 def register() -> None:
-    """At start."""
+    """Make Deployments known to Workspaces. Called once, when Django starts."""
     hooks.register(Deployments())

@@ -25,7 +25,7 @@ class InOurWords:
 
 
 class ChangePasswordForm(InOurWords, forms.ChangePasswordForm):  # type: ignore[misc]
-    """Another password."""
+    """Change the password; asks for the present one."""
 
 
 class SetPasswordForm(InOurWords, forms.SetPasswordForm):  # type: ignore[misc]
@@ -41,7 +41,7 @@ class ResetPasswordKeyForm(InOurWords, forms.ResetPasswordKeyForm):  # type: ign
 
 
 class AddEmailForm(InOurWords, forms.AddEmailForm):  # type: ignore[misc]
-    """Another address."""
+    """Add an email address to the account."""
 
 
 class ReauthenticateForm(InOurWords, forms.ReauthenticateForm):  # type: ignore[misc]

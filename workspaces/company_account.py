@@ -108,10 +108,10 @@ def _guarded(view: Callable[..., HttpResponse], request: HttpRequest, provider_i
 
 
 def login(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """To the provider."""
+    """Send the person to the provider."""
     return _guarded(views.login, request, provider_id)
 
 
 def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """And back."""
+    """The provider sends the person back to here."""
     return _guarded(views.callback, request, provider_id)

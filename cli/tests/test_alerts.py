@@ -8,7 +8,7 @@ from deployments.domain.alert_rules import ChannelKind, RuleKind
 from deployments.models import Alert, AlertRule, AlertSilence
 from workspaces.permissions import Role
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 
 def test_rules_are_set_listed_and_deleted_and_alerts_are_listed_and_silenced(

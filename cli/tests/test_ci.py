@@ -45,6 +45,7 @@ def runner(tmp_path, airdeck):
     return run
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_github_and_gitlab_deploy_and_wait_and_a_second_time_change_nothing(
     runner, airdeck, deployment, reconciled, tmp_path

@@ -13,6 +13,7 @@ from workspaces.token_values import mint
 TRANSACTION = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.thorough
 @TRANSACTION
 def test_4_and_5_values_are_whole_quotes_are_read_and_secrets_are_kept(
     airdeck, deployment, reconciled, tmp_path
@@ -46,6 +47,7 @@ def test_4_and_5_values_are_whole_quotes_are_read_and_secrets_are_kept(
     assert "  line 3: AIRFLOW_HOME cannot be set here." in refused
 
 
+@pytest.mark.thorough
 @TRANSACTION
 def test_7_and_8_a_token_of_one_deployment_and_names_of_other_workspaces(
     airdeck, token, alice, deployment, reconciled, tmp_path

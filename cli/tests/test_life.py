@@ -13,7 +13,7 @@ from deployments.models import Deploy, Deployment
 from deployments.secrets import vault
 from deployments.tests.reconciler.test_reconcile import settle
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 FILE = """
 deployment:

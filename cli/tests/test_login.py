@@ -50,6 +50,7 @@ def signed_in(alone, console, person, **more) -> str:
     return terminal.end(0)
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_a_person_signs_in_makes_a_token_for_ci_and_signs_out(alone, console, person, workspace, deployment):
     out = signed_in(alone, console, person)
@@ -90,6 +91,7 @@ def test_a_person_signs_in_makes_a_token_for_ci_and_signs_out(alone, console, pe
     assert json.loads(kept.read_text())["contexts"] == {}
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_no_too_late_and_ctrl_c_sign_nobody_in(alone, console, person, settings):
     refused = Terminal(alone, "login", console, "--no-browser")
@@ -110,6 +112,7 @@ def test_no_too_late_and_ctrl_c_sign_nobody_in(alone, console, person, settings)
     assert not ApiToken.objects.exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_a_network_that_is_away_while_the_person_answers_is_waited_for(alone, console, person):
     cutter = Cutter(console)

@@ -24,6 +24,7 @@ def pipeline(tmp_path):
     return make
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_a_cut_at_each_step_and_the_command_run_again_does_everything_once(airdeck, reconciled, tmp_path):
     (tmp_path / "d.yaml").write_text("deployment: {configuration: {name: Analytics}}")
@@ -56,6 +57,7 @@ def test_a_cut_at_each_step_and_the_command_run_again_does_everything_once(airde
     assert VariableRevision.objects.count() == 0  # it went with the Deployment
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_waiting_outlives_a_console_that_is_away_for_a_while(airdeck, deployment, reconciled):
     reconciled.paused.set()

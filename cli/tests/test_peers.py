@@ -74,6 +74,7 @@ def test_every_input_and_every_complaint_has_its_test():
                 assert any(name.startswith(begins) for name in names_in(file)), (number, file, begins)
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_27_one_value_of_a_file_is_found_in_any_case_and_an_unknown_key_is_told(airdeck, deployment):
     Deployment.objects.update(status="healthy", first_healthy_at=timezone.now())
@@ -91,6 +92,7 @@ def test_27_one_value_of_a_file_is_found_in_any_case_and_an_unknown_key_is_told(
     assert "configuration.colour" in told
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_an_update_changes_what_is_named_and_a_wrong_value_costs_nothing(airdeck, deployment, reconciled):
     """Complaint 9: an update turned something else off without a word, and refused only after the work."""
@@ -107,6 +109,7 @@ def test_an_update_changes_what_is_named_and_a_wrong_value_costs_nothing(airdeck
     assert vault.settings(Deployment.objects.get())["A"].value == "1"
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_a_deploy_of_a_dirty_tree_is_done_and_its_exit_code_says_so(
     airdeck, deployment, reconciled, tmp_path

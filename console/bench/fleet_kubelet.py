@@ -27,7 +27,8 @@ ALTER TABLE job RENAME TO beats;
 CREATE VIEW job AS SELECT id, job_type, hostname, state, start_date, now() AS latest_heartbeat FROM beats;
 """
 KEPT_ALIVE = "SELECT 1 WHERE to_regclass('beats') IS NOT NULL"
-BEAT = "INSERT INTO job (job_type, hostname, state, start_date) VALUES (%s, %s, 'running', now() - interval '1 second')"
+# A component begins after its container, which may be started here up to a minute later.
+BEAT = "INSERT INTO job (job_type, hostname, state, start_date) VALUES (%s, %s, 'running', now() + interval '1 minute')"
 
 
 class FleetKubelet(Kubelet):
@@ -86,7 +87,8 @@ class FleetKubelet(Kubelet):
         meta = pod["metadata"]
         mark = (meta["uid"], "deletionTimestamp" in meta)
         with self._counting:
-            if mark in self._seen or not meta["namespace"].startswith(self._prefix):
+            ran_before = pod.get("status", {}).get("phase") == "Running" and not mark[1]
+            if mark in self._seen or ran_before or not meta["namespace"].startswith(self._prefix):
                 return
             self._seen.add(mark)
         try:

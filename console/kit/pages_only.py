@@ -27,11 +27,11 @@ class PagesOnly(MiddlewareMixin):
 
 
 class PageSessionMiddleware(PagesOnly, SessionMiddleware):
-    """Sessions."""
+    """Sessions, on pages only."""
 
 
 class PageAuthenticationMiddleware(PagesOnly, AuthenticationMiddleware):
-    """Who is signed in."""
+    """Who is signed in, on pages only."""
 
 
 class PageMessageMiddleware(PagesOnly, MessageMiddleware):

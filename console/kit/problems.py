@@ -84,7 +84,7 @@ def problem(
     errors: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
-    """The answer."""
+    """The answer with that problem as JSON, and `WWW-Authenticate` on 401."""
     sent = dict(headers or {})
     request_id = sent.get("X-Request-ID", "")
     body = json.dumps(document(status, code=code, detail=detail, errors=errors, request_id=request_id))

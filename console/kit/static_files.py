@@ -12,7 +12,7 @@ LOADED = ("console.", "css/", "js/", "django_htmx/htmx-2.min.")
 
 
 class PagesCompressor(Compressor):  # type: ignore[misc]
-    """See the module."""
+    """Compresses with brotli only what LOADED names, and everything with gzip."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**{**given, "use_brotli": False})

@@ -145,6 +145,7 @@ def test_rows_that_change_during_a_backup_are_seen_as_they_were_at_its_beginning
     assert b"Renamed" not in piece
 
 
+@pytest.mark.thorough
 def test_the_commands_run_as_processes_without_the_packages_of_make_run(furnished, tmp_path, file):
     """As the image has it: neither pg_dump nor the embedded servers."""
     (tmp_path / "sitecustomize.py").write_text(

@@ -12,6 +12,7 @@ from console.tests.oidc_provider import CLIENT, SECRET
 STORY = Path(__file__).with_name("company_account_story.py")
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
 def test_the_company_account_signs_in_and_says_what_is_wrong():
     named = {"OIDC_URL": "http://127.0.0.1:9", "OIDC_CLIENT_ID": CLIENT, "OIDC_CLIENT_SECRET": SECRET}

@@ -75,6 +75,7 @@ def run(folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(argv, env=clean, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.thorough
 def test_the_script_makes_secrets_that_the_console_and_the_servers_take(made, tmp_path):
     assert made.returncode == 0, made.stderr
     folder = tmp_path / "secrets"
@@ -93,6 +94,7 @@ def test_the_script_makes_secrets_that_the_console_and_the_servers_take(made, tm
     assert not any(text.strip() in made.stdout + made.stderr for text in texts.values() if text.strip())
 
 
+@pytest.mark.thorough
 def test_the_script_never_replaces_secrets(made, tmp_path):
     before = {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()}
     again = run(tmp_path)

@@ -65,6 +65,7 @@ def test_a_wrong_host_name_stops_the_start_with_the_sentence() -> None:
         settings_of(ALLOWED_HOSTS="https://a.example")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", ["web", "worker", "command"])
 def test_options_of_the_database_url_are_kept_beside_ours(role: str) -> None:
     url = "postgresql://u:p@h/d?options=-c%20search_path%3Dx%20-c%20statement_timeout%3D0&application_name=a"
@@ -77,6 +78,7 @@ def test_options_of_the_database_url_are_kept_beside_ours(role: str) -> None:
     assert found["application_name"] == "a"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("port", "starttls", "expected"),
     [
@@ -94,6 +96,7 @@ def test_port_465_is_tls_at_once(port: int, starttls: bool, expected: dict[str, 
     assert {name: options[name] for name in expected} == expected
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
@@ -113,6 +116,7 @@ def test_an_empty_or_damaged_secret_stops_the_start_and_is_not_repeated(
     assert "hush" not in str(refused.value)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "password", ["hush[hush", "hush/hush", "hush#hush", "hush?hush", "hush]hush", "@hush@:hush"]
 )
@@ -132,6 +136,7 @@ def test_an_address_with_an_odd_password_is_refused_or_taken_and_never_repeated(
         assert f"{name} cannot be read" in done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("url", ["mysql://u:hush@h/d", "postgresql://u:hush@h", "hush", "://hush"])
 def test_what_is_no_postgres_is_refused(url) -> None:
     with pytest.raises(ValueError, match="DATABASE_URL cannot be read") as refused:

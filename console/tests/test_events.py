@@ -115,6 +115,7 @@ def test_the_hub_goes_on_whatever_breaks_in_it(monkeypatch):
     asyncio.run(run())
 
 
+@pytest.mark.thorough
 def test_an_entry_that_is_no_message_does_not_end_a_worker(tmp_path):
     queue, client = f"test-{uuid4().hex}", events._redis()
     celery = (

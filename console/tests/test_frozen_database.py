@@ -64,6 +64,7 @@ def timed(client: httpx.Client, path: str) -> tuple[str, int, float]:
     return path, answer.status_code, time.monotonic() - begun
 
 
+@pytest.mark.thorough
 def test_every_page_says_so_within_three_seconds_and_works_again_at_once(
     web, stalling, as_, alice, workspace, deployment
 ):

@@ -61,6 +61,7 @@ def run_out_of_log(it: Installation) -> None:
             database.execute("SELECT pg_switch_wal()")
 
 
+@pytest.mark.thorough
 def test_a_full_disk_ends_nothing_and_is_told(small: Installation) -> None:
     it = small
     it.start()

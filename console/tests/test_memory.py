@@ -5,7 +5,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from console.kit.memory import OFTEN
+
+pytestmark = pytest.mark.thorough
 
 TOLD = "import gc, json, console.asgi; print(json.dumps([gc.get_threshold(), gc.get_freeze_count()]))"
 

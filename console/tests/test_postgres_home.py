@@ -61,6 +61,7 @@ def may(*argv: str) -> bool:
     )
 
 
+@pytest.mark.thorough
 def test_behind_a_closed_folder_data_programs_and_socket_lie_where_postgres_may_go(
     state, places, closed_programs
 ):

@@ -117,6 +117,7 @@ def handles_what_a_click_asks_for(environment: dict[str, str], log: Path) -> Non
 
 
 # The figures are the graces of the chart and of compose.yaml, which a process at rest must stay far below.
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("role", "grace"), [("web", 10), ("worker", 10), ("beat", 5), ("observer", 8)])
 def test_a_process_starts_without_the_embedded_packages_shows_life_and_ends_when_asked(
@@ -204,6 +205,7 @@ def command(environment: dict[str, str], *arguments: str) -> "subprocess.Complet
     return subprocess.run(argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_commands_run_without_the_embedded_packages_and_made_keys_pass_every_check(production):
     keys = command(production, "manage", "make_keys")
@@ -220,6 +222,7 @@ def test_commands_run_without_the_embedded_packages_and_made_keys_pass_every_che
         assert done.returncode == 0, (arguments, done.stderr)
 
 
+@pytest.mark.thorough
 def test_the_driver_of_clusters_is_loaded_without_them_too(production):
     code = (
         "import kubernetes, deployments.dataplane.kubernetes.driver, deployments.dataplane.kubernetes.watch"

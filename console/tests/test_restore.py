@@ -16,6 +16,8 @@ from console.embedded import postgres, postgres_home
 from console.tests import services
 from deployments.secrets import vault
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = postgres_home.shipped()
 READ = """

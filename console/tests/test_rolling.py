@@ -131,6 +131,7 @@ class Person:
         return str(answer.status_code)
 
 
+@pytest.mark.thorough
 def test_one_of_two_web_processes_is_replaced_and_two_hundred_clicks_see_no_error(
     webs, tmp_path, deployment, driver, alice
 ):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 # Rights are named once, for all apps.
 PERMISSIONS = ("_DEPLOYMENT", "_deployment")
@@ -33,6 +35,7 @@ def imported(**environment: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
+@pytest.mark.thorough
 def test_a_web_process_imports_no_reconciler_and_no_driver():
     modules = imported()
     assert "deployments.pages.overview" in modules

@@ -1,8 +1,11 @@
 """One word per thing: the guard of `make check` finds what was removed, and what people read holds none of it."""
 
+import pytest
+
 from console.management.commands import check_words
 
 
+@pytest.mark.thorough
 def test_what_people_read_holds_no_removed_word_and_no_second_spelling() -> None:
     assert check_words.problems() == []
 

@@ -28,7 +28,7 @@ class UnseenTextarea(forms.Textarea):
     """A text that no page ever shows again, not even to who typed it."""
 
     def format_value(self, value: Any) -> str | None:
-        """Nothing."""
+        """None, whatever is stored or was typed: the field is always shown empty."""
         return None
 
 

@@ -84,7 +84,7 @@ def _document(alert: Alert) -> AlertOut:
 
 
 def _state() -> str:
-    """Which ones."""
+    """Which alerts are listed; other words are refused."""
     found: str = Query(
         "open", pattern="^(open|resolved)$", description="`open`, or `resolved` within the last seven days."
     )

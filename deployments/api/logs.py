@@ -75,7 +75,7 @@ class LogRequest(DeploymentRequest):
 
 
 def _filters(level: str, since: str, text: str) -> Filters:
-    """Raises InvalidInput."""
+    """The three as filters. Raises InvalidInput, which names every wrong one."""
     problems = {}
     words = {Level.INFO.value, Level.WARNING.value, Level.ERROR.value}
     if level and level not in words:

@@ -72,7 +72,7 @@ def new_user(user_id: str, email: str, role: str, kind: str, since: float) -> Ai
 
 
 class AirdeckAuthManager(SimpleAuthManager):  # type: ignore[misc]
-    """See the module."""
+    """Signs in people that the console sent, and judges by the table of roles of Airflow itself."""
 
     def init(self) -> None:
         """Read what the driver set; the past of SimpleAuthManager, which makes passwords, is skipped."""

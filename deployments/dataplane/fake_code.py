@@ -82,7 +82,7 @@ class ScriptedCode:
         return CodeReport(self.current, dags, len(problems), problems, self.pinned)
 
     def keep(self, manifests: frozenset[str], versions: frozenset[str]) -> None:
-        """See the contract; nothing here is younger than an hour."""
+        """Drops at once what is not needed: nothing here counts as younger than an hour."""
         needed = {self.current, *versions}
         self.versions = {name: each for name, each in self.versions.items() if name in needed}
         self.manifests = {digest: each for digest, each in self.manifests.items() if digest in manifests}

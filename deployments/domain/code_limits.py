@@ -85,7 +85,7 @@ class Budget:
         return nothing_in(self._limits)
 
     def tick(self) -> None:
-        """Time passes."""
+        """Raises CodeRefused once the time for unpacking is used up."""
         if self._clock() > self._deadline:
             raise CodeRefused(
                 f"Taking the {self._limits.what} apart took longer than {self._limits.seconds:.0f} s. {LEAVE_OUT}"

@@ -127,7 +127,7 @@ class Deployment(models.Model):
         return f"{self.name} ({self.release_name})"
 
     def get_absolute_url(self) -> str:
-        """For Django."""
+        """The address of its page, under the name that Django and its admin look for."""
         return self.url
 
     @property

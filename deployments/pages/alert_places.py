@@ -18,7 +18,7 @@ class Place:
     """A place of rules, and whether this person may change them."""
 
     rules: RulePlace
-    may_edit: bool
+    may_change: bool
 
     def url(self, name: str, *more: object) -> str:
         """The address of "rule_new", "rule" or "rule_remove"."""
@@ -39,12 +39,12 @@ class Place:
         return f"Alerts of {self.rules.deployment.name}" if self.rules.deployment else "Alert rules"
 
 
-def shown_rules(place: Place) -> list[shown.ShownRule]:
+def rule_lines(place: Place) -> list[shown.RuleLine]:
     """Every row of the list."""
     return [_shown(place, row) for row in queries.rule_rows(place.rules.workspace, place.rules.deployment)]
 
 
-def _shown(place: Place, row: RuleRow) -> shown.ShownRule:
+def _shown(place: Place, row: RuleRow) -> shown.RuleLine:
     own = row.rule if row.rule is not None and not row.inherited else None
     if own is not None:
         url, button = place.url("rule", own.pk), "Edit"
@@ -52,9 +52,9 @@ def _shown(place: Place, row: RuleRow) -> shown.ShownRule:
         query: dict[str, Any] = {"dag": row.rule.dag} if row.rule is not None and row.rule.dag else {}
         url = place.url("rule_new", row.kind.value) + (f"?{urlencode(query)}" if query else "")
         button = "Set differently" if row.inherited else "Add" if KINDS[row.kind].of_dag else "Set up"
-    return shown.ShownRule(
+    return shown.RuleLine(
         row,
-        url if place.may_edit else "",
+        url if place.may_change else "",
         shown.channels_text(row),
         shown.rule_state(row),
         button,

@@ -15,7 +15,7 @@ from deployments.actions.alert_rules import RulePlace, remove_rule, set_rule
 from deployments.domain.alert_rules import DAG_LENGTH, KINDS, USUAL, RuleKind
 from deployments.forms.alerts import RuleForm
 from deployments.models import AlertRule, Deployment
-from deployments.pages.alert_places import Place, rule_in, shown_rules
+from deployments.pages.alert_places import Place, rule_in, rule_lines
 from deployments.pages.alerts import workspace_context
 from deployments.queries import alerts as queries
 from workspaces.access import MemberRequest, workspace_view
@@ -27,8 +27,8 @@ from workspaces.permissions import Permission
 def alert_rules(request: MemberRequest) -> HttpResponse:
     """What is watched for in every Deployment of the Workspace."""
     context = workspace_context(request, "Rules")
-    place = Place(RulePlace(request.workspace), may_edit=context["may_manage"])
-    rules = shown_rules(place)
+    place = Place(RulePlace(request.workspace), may_change=context["may_manage"])
+    rules = rule_lines(place)
     there = {each.row.kind for each in rules if each.row.rule is not None}
     context |= {
         "rules": rules,
@@ -42,42 +42,42 @@ def alert_rules(request: MemberRequest) -> HttpResponse:
 @workspace_view(Permission.EDIT_WORKSPACE)
 def alert_rule_new(request: MemberRequest, kind: str) -> HttpResponse:
     """Set up a rule of this kind."""
-    return _new(request, Place(RulePlace(request.workspace), may_edit=True), kind)
+    return _new(request, Place(RulePlace(request.workspace), may_change=True), kind)
 
 
 @require_http_methods(["GET", "POST"])
 @workspace_view(Permission.EDIT_WORKSPACE)
 def alert_rule(request: MemberRequest, rule_id: UUID) -> HttpResponse:
     """Change a rule."""
-    return _edit(request, Place(RulePlace(request.workspace), may_edit=True), rule_id)
+    return _edit(request, Place(RulePlace(request.workspace), may_change=True), rule_id)
 
 
 @require_POST
 @workspace_view(Permission.EDIT_WORKSPACE)
 def alert_rule_remove(request: MemberRequest, rule_id: UUID) -> HttpResponse:
     """Remove a rule."""
-    return _remove(request, Place(RulePlace(request.workspace), may_edit=True), rule_id)
+    return _remove(request, Place(RulePlace(request.workspace), may_change=True), rule_id)
 
 
 @require_http_methods(["GET", "POST"])
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def own_rule_new(request: MemberRequest, deployment: Deployment, kind: str) -> HttpResponse:
     """A rule of one Deployment, in place of the Workspace's."""
-    return _new(request, Place(RulePlace(request.workspace, deployment), may_edit=True), kind)
+    return _new(request, Place(RulePlace(request.workspace, deployment), may_change=True), kind)
 
 
 @require_http_methods(["GET", "POST"])
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def own_rule(request: MemberRequest, deployment: Deployment, rule_id: UUID) -> HttpResponse:
     """Change a rule of one Deployment."""
-    return _edit(request, Place(RulePlace(request.workspace, deployment), may_edit=True), rule_id)
+    return _edit(request, Place(RulePlace(request.workspace, deployment), may_change=True), rule_id)
 
 
 @require_POST
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def own_rule_remove(request: MemberRequest, deployment: Deployment, rule_id: UUID) -> HttpResponse:
     """The Workspace's rule counts again."""
-    return _remove(request, Place(RulePlace(request.workspace, deployment), may_edit=True), rule_id)
+    return _remove(request, Place(RulePlace(request.workspace, deployment), may_change=True), rule_id)
 
 
 def _new(request: MemberRequest, place: Place, word: str) -> HttpResponse:

@@ -16,7 +16,7 @@ from deployments.actions import alerts as actions
 from deployments.actions.alert_rules import RulePlace, switch_on_usual
 from deployments.forms.alerts import SilenceForm
 from deployments.models import Alert, Deployment
-from deployments.pages.alert_places import Place, shown_rules
+from deployments.pages.alert_places import Place, rule_lines
 from deployments.pages.common import page_context
 from deployments.presenters import alerts as shown
 from deployments.queries import alerts as queries
@@ -147,11 +147,11 @@ def alert_deliveries(request: MemberRequest) -> HttpResponse:
     return render(request, "deployments/alerts/deliveries.html", context)
 
 
-def _deliveries(request: MemberRequest, rows: Any) -> list[shown.ShownDelivery]:
+def _deliveries(request: MemberRequest, rows: Any) -> list[shown.DeliveryLine]:
     may = request.can(Permission.EDIT_DEPLOYMENT)
     url = request.workspace.url_for
     return [
-        shown.shown_delivery(
+        shown.delivery_line(
             row,
             again_url=url("deployments:alert_again", row.pk) if may else "",
             alert_url=url("deployments:alert", row.alert_id) if row.alert_id else "",
@@ -207,14 +207,14 @@ def _back(request: MemberRequest, name: str, alert_id: UUID | None) -> str:
 def deployment_alerts(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """What is open in one Deployment, which rules count there, and what was sent."""
     workspace = request.workspace
-    place = Place(RulePlace(workspace, deployment), may_edit=request.can(Permission.EDIT_DEPLOYMENT))
+    place = Place(RulePlace(workspace, deployment), may_change=request.can(Permission.EDIT_DEPLOYMENT))
     silence = queries.silence_of(deployment)
     context = {
         **page_context(request, deployment, "Alerts"),
         "open": _rows(request, queries.open_alerts(workspace, deployment)[:MOST_OPEN]),
         "resolved": queries.lately_resolved(workspace, deployment)[:FEW],
-        "rules": shown_rules(place),
-        "may_edit": place.may_edit,
+        "rules": rule_lines(place),
+        "may_silence": request.can(Permission.EDIT_DEPLOYMENT),
         "silence": silence,
         "all_alerts": f"all alerts of {deployment.name}",
         "silence_form": SilenceForm(),

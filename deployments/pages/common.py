@@ -84,7 +84,7 @@ class Action(Protocol):
     """An action that needs nothing but who asks."""
 
     def __call__(self, *, deployment: Deployment, by: User) -> object:
-        """Raises NotNow."""
+        """Do it. Raises NotNow with the sentence that the page shows."""
 
 
 def refused(request: HttpRequest, deployment: Deployment, refusal: ActionRefused) -> HttpResponse:

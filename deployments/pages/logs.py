@@ -98,7 +98,7 @@ class Source:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """What the page calls these logs: the task, or the component."""
         return task_path(self.task).words or self.task if self.task else heading(self.component)
 
     @property

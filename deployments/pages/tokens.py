@@ -53,7 +53,7 @@ def token_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.MANAGE_TOKENS, alive=True)
 @reauthentication_required  # type: ignore[untyped-decorator]
 def token_rotate(request: MemberRequest, deployment: Deployment, token_id: UUID) -> HttpResponse:
-    """Another value."""
+    """Give the token a new value, shown once."""
     return tokens.rotate_page(request, _place(request, deployment), token_id)
 
 

@@ -29,7 +29,7 @@ CHANNEL_SENTENCES = {
 
 
 @dataclass(frozen=True)
-class ShownRule:
+class RuleLine:
     """A row of the list of rules, and where it is changed."""
 
     row: RuleRow
@@ -50,7 +50,7 @@ class ShownRule:
 
 
 @dataclass(frozen=True)
-class ShownDelivery:
+class DeliveryLine:
     """A row of the list of deliveries."""
 
     row: AlertDelivery
@@ -75,13 +75,13 @@ def rule_state(row: RuleRow) -> str:
     return "On" if row.is_on else "Off"
 
 
-def shown_delivery(row: AlertDelivery, *, again_url: str, alert_url: str) -> ShownDelivery:
+def delivery_line(row: AlertDelivery, *, again_url: str, alert_url: str) -> DeliveryLine:
     """One delivery for the list. `again_url` is "" for those who may not send it again, `alert_url` for a message
     that is about no alert."""
     state = AlertDelivery.State(row.state)
     tone, icon = STATE_APPEARANCE[state]
     may = state in {AlertDelivery.State.SENT, AlertDelivery.State.FAILED, AlertDelivery.State.DIGESTED}
-    return ShownDelivery(
+    return DeliveryLine(
         row,
         again_url if may else "",
         alert_url,

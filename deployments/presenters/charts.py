@@ -17,19 +17,18 @@ RIBBON = 8
 class Slot:
     """What was counted in one span of time. None means that nothing is known of it, which is not zero."""
 
-    start: datetime
     good: int | None
     bad: int | None = None
     words: str = ""  # `span_text` of it
 
     @property
     def known(self) -> bool:
-        """Whether it was looked at."""
+        """Whether anything is known of it."""
         return self.good is not None
 
     @property
     def total(self) -> int:
-        """Both together."""
+        """Good and bad; 0 where nothing is known."""
         return (self.good or 0) + (self.bad or 0)
 
 

@@ -189,7 +189,7 @@ def _bands(series: Series, marks: Sequence[float]) -> list[Band]:
     words = [span_text(start, step, zone) for start in series.starts]
 
     def slots(good: str, bad: str) -> list[Slot]:
-        values = zip(series.starts, series.values(good), series.values(bad), words, strict=True)
+        values = zip(series.values(good), series.values(bad), words, strict=True)
         return [Slot(*each) for each in values]
 
     def ended(title: str, name: str) -> Band:

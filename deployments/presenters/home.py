@@ -99,7 +99,7 @@ def day_context(workspace: Workspace) -> dict[str, Any]:
     slots = []
     for hour in hours:
         ok, failed = counts.get(hour, (None, None))
-        slots.append(Slot(hour, ok, failed, span_text(hour, readings.HOUR, zone)))
+        slots.append(Slot(ok, failed, span_text(hour, readings.HOUR, zone)))
     good, bad = sum(slot.good or 0 for slot in slots), sum(slot.bad or 0 for slot in slots)
     return {
         "runs_known": bool(counts),

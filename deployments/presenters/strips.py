@@ -1,7 +1,6 @@
 """The small strip of a row in a list: its runs of the last 24 hours, from the reading that came with the row."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from django.utils import timezone
 
@@ -13,20 +12,19 @@ from deployments.queries import readings
 def draw(rows: Sequence[Deployment]) -> None:
     """Put on each row its strip and the same in words; "" where nothing was read in that time. No query for rows that
     came with their readings."""
-    hours = readings.last_hours(timezone.now())
-    keys = [hour.isoformat() for hour in hours]
+    keys = [hour.isoformat() for hour in readings.last_hours(timezone.now())]
     for row in rows:
         reading = readings.latest(row)
         if reading is None:
             continue
         known = {hour: (ok, bad) for hour, ok, bad in reading.day}
-        slots = [_slot(hour, known.get(key)) for hour, key in zip(hours, keys, strict=True)]
+        slots = [_slot(known.get(key)) for key in keys]
         row.strip = strip(slots)
         row.strip_words = _words(slots) if row.strip else ""
 
 
-def _slot(hour: datetime, counts: tuple[int, int] | None) -> Slot:
-    return Slot(hour, None) if counts is None else Slot(hour, *counts)
+def _slot(counts: tuple[int, int] | None) -> Slot:
+    return Slot(None) if counts is None else Slot(*counts)
 
 
 def _words(slots: Sequence[Slot]) -> str:

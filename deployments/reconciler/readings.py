@@ -60,7 +60,7 @@ class Claim:
 
     @property
     def pk(self) -> UUID:
-        """The Deployment's."""
+        """The primary key of the Deployment that is read."""
         return UUID(self.ref.deployment_id)
 
 

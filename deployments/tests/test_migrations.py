@@ -65,6 +65,7 @@ def earlier_rows(old, key):
     return deployment, cluster
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_an_installation_of_the_earlier_words_keeps_every_value(newest):
     old = migrate_to(BEFORE_THE_WORDS)

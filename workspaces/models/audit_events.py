@@ -38,5 +38,5 @@ class AuditEvent(models.Model):
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Refused."""
+        """Raises TypeError: audit events are append-only."""
         raise TypeError("Audit events are append-only.")

@@ -52,7 +52,7 @@ class Row:
 
 
 def _rows(place: Place, by: User) -> list[Row]:
-    """Two queries."""
+    """The tokens of the place, with the role each has now. Two queries."""
     found = list(tokens.listed(place.scope, by))
     workspace = place.scope.workspace
     roles: dict[int, str] = {}
@@ -222,7 +222,7 @@ def workspace_token_new(request: MemberRequest) -> HttpResponse:
 @workspace_view(Permission.MANAGE_TOKENS)
 @reauthentication_required  # type: ignore[untyped-decorator]
 def workspace_token_rotate(request: MemberRequest, token_id: UUID) -> HttpResponse:
-    """Another value."""
+    """Give the token a new value, shown once."""
     return rotate_page(request, _of_workspace(request), token_id)
 
 
@@ -272,7 +272,7 @@ def own_token_new(request: HttpRequest) -> HttpResponse:
 @login_required
 @reauthentication_required  # type: ignore[untyped-decorator]
 def own_token_rotate(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """Another value."""
+    """Give the token a new value, shown once."""
     return rotate_page(request, _own(), token_id)
 
 

@@ -23,7 +23,7 @@ class Tries:
     usages: tuple[ratelimit.RateLimitUsage, ...]
 
     def rollback(self) -> None:
-        """Uncount it."""
+        """Take this attempt off every count again."""
         for usage in self.usages:
             usage.rollback()
 

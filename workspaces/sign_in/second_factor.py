@@ -48,7 +48,7 @@ class _UsedOnce:
 
 
 class AuthenticateForm(_UsedOnce, InOurWords, base.AuthenticateForm):  # type: ignore[misc]
-    """At sign-in."""
+    """The code asked for at sign-in; each counts once."""
 
 
 class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]

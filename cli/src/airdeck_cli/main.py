@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
         return sorted(self.branch)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports it."""
+        """The command of this name or alias, imported now; None when there is none."""
         found = self.branch.get(ALIASES.get(cmd_name, cmd_name))
         if found is None:
             return None

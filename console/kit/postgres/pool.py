@@ -73,7 +73,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 
 class _Unanswered(Exception):
-    """Nothing came."""
+    """The server sent nothing in the time it had."""
 
 
 def _bounded(question: Generator[Any, Any, Any], seconds: float) -> Generator[Any, Any, Any]:

@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Apply pending migrations, and add the runtimes that this version brings."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """See the help."""
+        """--check, with which it only asks."""
         parser.add_argument(
             "--check", action="store_true", help="change nothing; end with 1 while a migration is pending"
         )

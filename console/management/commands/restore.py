@@ -43,7 +43,7 @@ class Command(BaseCommand):
     help = "Fill an empty database with what `manage.py backup` wrote."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Of what."""
+        """The file, or - for standard input."""
         parser.add_argument("file", help="what backup wrote; - for standard input")
 
     def handle(self, *args: Any, **options: Any) -> None:

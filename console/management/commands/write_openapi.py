@@ -11,7 +11,7 @@ from console.api.growth import narrowed
 
 
 class Command(BaseCommand):
-    """See the module."""
+    """Writes docs/openapi.json, unless that takes something away from version 1."""
 
     help = "write docs/openapi.json; refuses what removes or narrows something of it"
     requires_system_checks: list[str] = []

@@ -71,6 +71,7 @@ def _one_connection():
         signal.connect(close_old_connections)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_one_connection")
 @pytest.mark.filterwarnings("ignore")
 def test_no_input_finds_a_fault_or_an_answer_that_is_not_described(program, alice, known):

@@ -41,7 +41,7 @@ class LogBucket:
 
     @property
     def port(self) -> int:
-        """The same."""
+        """The port of the URL, or that of its scheme."""
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
 

@@ -127,7 +127,7 @@ class KubernetesDriver:
         return progress
 
     def admit(self, ref: Ref, people: str) -> bool:
-        """See the contract. A kubelet brings it to the pod within a minute and a half."""
+        """A kubelet brings it to the pod within a minute and a half."""
         target = self._target(ref)
         if target.own_namespace() is None:
             return False
@@ -184,14 +184,12 @@ class KubernetesDriver:
         return replace(found, usage=used)
 
     def code(self, ref: Ref) -> PostgresCode:
-        """See the contract."""
         return PostgresCode(self._admin_url, ref.release_name, ref.deployment_id)
 
     def packages(self, ref: Ref) -> None:
         """Packages come with the image, the runtime's or its own."""
 
     def images(self, ref: Ref) -> JobImages:
-        """See the contract."""
         return JobImages(self._target(ref))
 
     def endpoint(self, ref: Ref) -> str | None:

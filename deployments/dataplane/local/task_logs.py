@@ -37,7 +37,7 @@ class Keeping:
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """What the page says about how long logs are kept."""
         return f"Kept for {self.days} days, {self.mib:,} MiB at most; the oldest go first"
 
 

@@ -51,11 +51,9 @@ class PostgresCode:
         self._admin_url, self._release_name, self._deployment_id = admin_url, release_name, deployment_id
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """See the contract."""
         return _Scratch()
 
     def receive(self, scratch: Path, manifest: Manifest) -> None:
-        """See the contract."""
         self._ensure()
         sizes = {file.sha256: file.size for file in manifest.files}
         with self._there() as inside, _full_in_words():
@@ -91,7 +89,6 @@ class PostgresCode:
             code_schema.ensure(self._admin_url, self._release_name, self._deployment_id)
 
     def read(self, file: CodeFile) -> bytes:
-        """See the contract."""
         content = b""
         with self._opened() as inside:
             if inside is not None:
@@ -104,10 +101,9 @@ class PostgresCode:
         return content
 
     def folder(self) -> None:
-        """See the contract: before the first deploy code comes with the image, which no version can hold."""
+        """None: before the first deploy, code comes with the image, which no version can hold."""
 
     def build(self, code: CodeVersion) -> None:
-        """See the contract."""
         with self._there() as inside:
             self._build(inside, code)
 
@@ -145,16 +141,13 @@ class PostgresCode:
         return True
 
     def active(self) -> str:
-        """See the contract."""
         with self._opened() as inside:
             return _active(inside) if inside is not None else ""
 
     def report(self) -> CodeReport:
-        """See the contract."""
         return airflow_metadata.code_report(self._admin_url, self._release_name)
 
     def keep(self, manifests: frozenset[str], versions: frozenset[str]) -> None:
-        """See the contract."""
         with self._opened() as inside:
             if inside is None:
                 return

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     help = "Register a Kubernetes cluster, or with --replace change how a registered one is reached."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """See docs/kubernetes.md."""
+        """The options of docs/kubernetes.md."""
         parser.add_argument("name", help="what people see in the create form")
         add_options(parser)
         parser.add_argument(

@@ -121,6 +121,7 @@ def test_every_list_and_page_renders_within_bounds(as_, olga, one_of_each, name)
     assert escape(admin.site._registry[windows()[name]].search_help_text) in found.content.decode()
 
 
+@pytest.mark.thorough
 def test_lists_cost_the_same_at_ten_thousand_rows(as_, olga, one_of_each, cluster):
     fill(one_of_each, cluster)
     client, costs = as_(olga), {}

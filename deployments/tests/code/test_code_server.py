@@ -94,6 +94,7 @@ def test_a_version_is_put_together_once_however_many_ask(mine, server) -> None:
         assert admin.execute(question).fetchone()[0] <= 1
 
 
+@pytest.mark.thorough
 def test_a_restarted_server_comes_back_from_postgres_and_one_without_postgres_serves_what_it_has(
     mine, tmp_path
 ) -> None:

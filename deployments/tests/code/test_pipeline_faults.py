@@ -45,6 +45,7 @@ def wish_for(deployment: Deployment, by, upload: CodeUpload) -> Callable[[], Dep
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_of_20_deploys_at_once_the_newest_is_active_and_all_others_are_told(healthy, bob, code):  # noqa: F811
     uploads = [uploaded(healthy, bob, {"one.py": DAG + b"# %d\n" % n}) for n in range(20)]

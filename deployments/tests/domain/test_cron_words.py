@@ -120,6 +120,7 @@ def times_of(text: str):
                     yield moment
 
 
+@pytest.mark.thorough
 @settings(max_examples=400, deadline=None)
 @given(expressions)
 @example("0 20 * * 5/2")

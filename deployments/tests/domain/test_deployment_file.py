@@ -115,6 +115,7 @@ def shapes(draw) -> Shape:
     )
 
 
+@pytest.mark.thorough
 @settings(max_examples=250, deadline=None)
 @given(shapes(), st.sampled_from([text.dump_yaml, text.dump_json]))
 def test_what_inspect_writes_apply_takes_unchanged(shape, dump):
@@ -141,6 +142,7 @@ def test_no_secret_is_written_and_none_is_in_a_plan(shape):
     assert told.count(MASK) >= len(secret)
 
 
+@pytest.mark.thorough
 @settings(max_examples=200, deadline=None)
 @given(
     WILD

@@ -249,6 +249,7 @@ def test_a_repository_that_is_too_large_is_not_fetched_to_the_end(read, https, r
     assert (error.kind, error.head) == (RefusalKind.LASTING, sha)
 
 
+@pytest.mark.thorough
 def test_servers_that_say_nothing_or_nonsense_are_left_in_bounded_time(read):
     silent = Tcp(lambda connection: time.sleep(60))
     began = time.monotonic()
@@ -283,6 +284,7 @@ def test_a_commit_that_goes_away_while_it_is_fetched(read, https):
     assert error.kind is RefusalKind.PASSING
 
 
+@pytest.mark.thorough
 def test_the_child_ends_with_its_parent(tmp_path):
     silent = Tcp(lambda connection: time.sleep(60))
     wish = (f"https://127.0.0.1:{silent.port}/a", "main", "", "", False, str(tmp_path), "", ["127.0.0.1"])
@@ -298,6 +300,7 @@ def test_the_child_ends_with_its_parent(tmp_path):
     silent.close()
 
 
+@pytest.mark.thorough
 def test_over_ssh_the_host_key_comes_first_then_the_key_of_airdeck(read, ssh, repository):
     private, public = keys.make("airdeck test")
     mine, url = {"private_key": private}, ssh.url("dags.git")
@@ -312,6 +315,7 @@ def test_over_ssh_the_host_key_comes_first_then_the_key_of_airdeck(read, ssh, re
     assert ssh.commands == ["git-upload-pack '/dags.git'"]
 
 
+@pytest.mark.thorough
 def test_over_ssh_no_repository_no_branch_and_another_host_key(read, ssh):
     private, public = keys.make("airdeck test")
     ssh.accepted.append(public)

@@ -99,6 +99,7 @@ def test_editing_one_field_leaves_every_other_byte_as_it_was(as_, bob, healthy, 
     assert str(event.new[name]) == CHANGES[name]
 
 
+@pytest.mark.thorough
 @given(st.sets(st.sampled_from(sorted(set(CHANGES) - {"executor"})), min_size=1))
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_editing_any_fields_changes_exactly_those(as_, bob, healthy, url, names) -> None:

@@ -13,7 +13,7 @@ HOUR = timedelta(hours=1)
 
 def slots(*counts: tuple[int | None, int | None]) -> list[Slot]:
     starts = [NOON + HOUR * number for number in range(len(counts))]
-    return [Slot(at, *each, span_text(at, HOUR, UTC)) for at, each in zip(starts, counts, strict=True)]
+    return [Slot(*each, span_text(at, HOUR, UTC)) for at, each in zip(starts, counts, strict=True)]
 
 
 GOLDEN_BARS = (

@@ -125,6 +125,7 @@ def wait_for(holds, seconds: float) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.thorough
 def test_a_leader_that_is_frozen_loses_its_cluster_within_a_lease_and_a_renewal_and_stays_out(cluster):
     """Fault 7, with real processes: SIGSTOP, takeover, SIGCONT."""
     first = begin(cluster, "first")

@@ -254,7 +254,7 @@ class Stream:
         return iter(lambda: self._response.read1(65_536), b"")
 
     def cut(self) -> None:
-        """End it."""
+        """End the stream from another thread. Idempotent."""
         with suppress(OSError, ValueError):  # it has ended already
             self._response.shutdown()
 

@@ -49,7 +49,7 @@ def failed(key: str, title: str, error: Exception, state: State = State.MISSING)
 
 
 def version(found: Mapping[str, Any]) -> Check:
-    """From /version."""
+    """Judge what /version answered: MISSING for a version older than OLDEST."""
     title, message = "API server", clean(found.get("gitVersion"), 40) or "of an unknown version"
     numbers = tuple(_digits(found.get(part)) for part in ("major", "minor"))
     if numbers < OLDEST:

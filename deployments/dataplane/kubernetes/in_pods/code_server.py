@@ -66,11 +66,11 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        """See the module."""
+        """Code, logs or readiness; 503 while too many are answered."""
         self._with_room(self._get)
 
     def do_PUT(self) -> None:
-        """See the module."""
+        """Append to the log of a task; 503 while too many are answered."""
         self._with_room(self._put)
 
     def _with_room(self, answer: Callable[[], None]) -> None:

@@ -42,14 +42,14 @@ class Server(ThreadingHTTPServer):
         self.turns = threading.BoundedSemaphore(MOST_AT_ONCE)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """See the class."""
+        """Take a place among MOST_WAITING, or hang up."""
         if self.room.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """See the class."""
+        """Answer, then free the place."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        """See the module."""
+        """The two questions of the module; 403 without the token."""
         given = self.headers.get(TOKEN, "").encode("latin-1", "replace")
         parts = urlsplit(self.path)
         query = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}

@@ -44,7 +44,7 @@ class JobImages:
         return ImageLook(waiting=self._waiting(wish, found, mine))
 
     def forget(self) -> None:
-        """See the contract. Its pods go with a Job."""
+        """The cluster removes the pods of a Job with it."""
         selector = f"{names.LABEL_COMPONENT}={names.IMAGE_CHECK}"
         path = self.target.path("batch/v1", "Job")
         for found in self.target.api.items(path, "its Jobs", labelSelector=selector):

@@ -104,6 +104,7 @@ class OnKubernetes:
                 remove(harness, case)
 
 
+@pytest.mark.thorough
 class TestEmulated(DriverContract, LifeContract, CodeContract, OnKubernetes):
     @pytest.fixture(scope="class")
     @classmethod

@@ -19,7 +19,7 @@ from deployments.models import Cluster, Deployment, RuntimeRelease
 from deployments.reconciler.reconcile import reconcile
 from deployments.tests.dataplane.kubernetes.harness import ADMIN, KubernetesHarness
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 PASSES, MOST_QUERIES, MOST_CONNECTIONS = 2, 64, 11
 

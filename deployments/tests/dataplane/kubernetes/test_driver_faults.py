@@ -47,6 +47,7 @@ def test_what_holds_a_namespace_is_named_and_never_stripped(harness, own) -> Non
     api(harness).merge(path, {"metadata": {"finalizers": None}}, "it", "somebody")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [1, 3, 4, 15, 36])
 def test_whatever_request_is_the_last_the_next_call_completes_it(harness, cases, number: int) -> None:
     """As if the worker had been killed there: answers are lost, and no request follows."""
@@ -122,6 +123,7 @@ def test_a_call_without_time_left_stops_between_two_objects(harness, cases, monk
     converge(harness, case)
 
 
+@pytest.mark.thorough
 def test_a_template_that_cannot_be_migrated_says_why_and_is_tried_again(harness, cases) -> None:
     case = new_case(runtime=replace(new_case().release.runtime, version="3.9-1"))
     with (
@@ -155,6 +157,7 @@ def drafts() -> list:
         ).fetchall()
 
 
+@pytest.mark.thorough
 def test_an_image_that_cannot_be_pulled_is_named_can_be_corrected_and_leaves_nothing(
     harness, cases, monkeypatch
 ) -> None:

@@ -131,6 +131,7 @@ def test_the_scaler_is_no_stranger(harness, case) -> None:
     assert drift.judge(known, drift.seen(found)) is None
 
 
+@pytest.mark.thorough
 def test_a_removed_namespace_is_made_again_and_the_database_stays(harness, own) -> None:
     harness.remember(own)
     path = path_of("v1", "Namespace", "", harness.namespace(own))

@@ -137,6 +137,7 @@ def a_pod_that_is_not_ready_makes_the_row_unhealthy(world, namespace, scheduler,
     eventually(lambda: row().status == Status.HEALTHY)
 
 
+@pytest.mark.thorough
 def test_the_cluster_tells_and_the_row_follows(
     workspace, alice, there, choices, running, kubelet, world, monkeypatch
 ):

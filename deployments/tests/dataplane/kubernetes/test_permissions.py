@@ -77,6 +77,7 @@ def seen(harness, monkeypatch) -> set[Use]:
     return found
 
 
+@pytest.mark.thorough
 def test_no_right_is_taken_that_is_not_listed_and_none_is_listed_that_is_not_taken(
     harness, cases, seen
 ) -> None:

@@ -68,6 +68,7 @@ def test_a_missing_right_is_named(harness, own) -> None:
     assert why_not(harness, own).endswith("Grant the right.")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("body", [{}, {"logs": 3}, {"logs": [[1]]}, {"start": 1}])
 def test_what_answers_nonsense_is_not_believed(harness, own, monkeypatch, body) -> None:
     monkeypatch.setattr(services.Services, "ask", lambda *_: (200, json.dumps(body).encode()))
@@ -85,6 +86,7 @@ def test_something_else_behind_the_name_is_not_taken_for_the_code_server(harness
     assert why_not(harness, own) == task_logs.DOES_NOT_RUN
 
 
+@pytest.mark.thorough
 def test_the_token_and_our_sign_in_reach_only_whom_they_are_for(harness, own) -> None:
     """The API server gets no token in an address; the program gets no sign-in of the console."""
     harness.write_task_log(own, PATH, TASK_LOG)

@@ -30,6 +30,7 @@ __all__ = ["kubelet", "running", "there", "world"]
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(bool(REAL), reason="plays an API server's faults"),
+    pytest.mark.thorough,
 ]
 SAMPLE_SECONDS = 0.25
 WRONG_SECONDS = 10.0

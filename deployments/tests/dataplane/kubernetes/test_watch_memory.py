@@ -4,6 +4,8 @@ import json
 import tracemalloc
 from uuid import UUID
 
+import pytest
+
 from deployments.dataplane.contract import Ref
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.objects import drift
@@ -12,6 +14,8 @@ from deployments.dataplane.kubernetes.watch.pulse import Pulse
 from deployments.dataplane.kubernetes.watch.reflector import Feed
 from deployments.domain.states import Executor
 from deployments.tests.dataplane.kubernetes import samples
+
+pytestmark = pytest.mark.thorough
 
 COUNT = 100
 MOST_KIB = 34.0  # 1,000 Deployments are 34 MiB beside what the process holds anyway

@@ -66,6 +66,7 @@ def scene(machine, way):
     return machine
 
 
+@pytest.mark.thorough
 def test_hostile_code_reaches_nothing(scene, way) -> None:
     with scene.neighbour() as (pid, segment):
         found = scene.hostile(scene.targets(way, pid, segment))

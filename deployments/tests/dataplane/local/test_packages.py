@@ -32,6 +32,8 @@ from deployments.tests.dataplane.local.package_machine import (
     until,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):

@@ -74,6 +74,7 @@ def environment_of(file: Path) -> dict[bytes, bytes]:
     return {key: value for key, _, value in pairs}
 
 
+@pytest.mark.thorough
 def test_values_arrive_byte_for_byte_and_stand_nowhere_else(state, tmp_path) -> None:
     paths, supervisor = state
     seen = tmp_path / "seen"

@@ -34,6 +34,8 @@ from deployments.tests.dataplane.local.warm_machine import (
     wait_for,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def machine(tmp_path):

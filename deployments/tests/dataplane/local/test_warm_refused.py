@@ -20,6 +20,8 @@ from deployments.tests.dataplane.local.warm_machine import (
     wait_for,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize(
     ("variables", "why"),

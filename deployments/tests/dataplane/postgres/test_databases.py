@@ -164,6 +164,7 @@ def autovacuum_at_work(url: str) -> Iterator[None]:
         sql("SELECT pg_reload_conf()")
 
 
+@pytest.mark.thorough
 def test_autovacuum_at_work_keeps_no_database_from_being_dropped(admin, made) -> None:
     """A managed server lets its administrator end no process of the server's own."""
     with autovacuum_at_work(made), psycopg.connect(made, autocommit=True) as client:

@@ -13,6 +13,8 @@ from deployments.domain.spec import Release, RuntimeSpec, au_size
 from deployments.domain.states import Executor
 from deployments.tests.dataplane.postgres.test_databases import ID, NAME, RELEASE, admin, ensure, made, sql  # noqa: F401
 
+pytestmark = pytest.mark.thorough
+
 COPY = f"{NAME}_before"
 OLD, NEW = "3.2-1", "3.3-1"
 
