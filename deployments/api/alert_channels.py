@@ -255,7 +255,7 @@ def update(request: ApiRequest, workspace_id: UUID, channel_id: UUID, payload: C
     operation_id="delete_alert_channel",
 )
 def delete(request: ApiRequest, workspace_id: UUID, channel_id: UUID) -> Status[None]:
-    """Send nothing there any more. Rules that name it stay, and go without it."""
+    """Delete a channel: nothing more is sent there. Rules that name it stay without it."""
     workspace, by = request.membership.workspace, request.caller.user
     actions.remove_channel(workspace=workspace, by=by, pk=channel_id)
     return Status(204, None)

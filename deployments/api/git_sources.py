@@ -251,7 +251,7 @@ def update(
     operation_id="delete_git_source",
 )
 def disconnect(request: DeploymentRequest, release_name: str) -> Status[None]:
-    """Follow nothing any more, and delete the token or key and the secret of the webhook. What was deployed stays.
+    """Disconnect the repository, and delete the token or key and the secret of the webhook. What was deployed stays.
     Twice is once."""
     actions.disconnect(deployment=request.deployment, by=request.caller.user)
     return Status(204, None)

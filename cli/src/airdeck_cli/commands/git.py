@@ -50,15 +50,15 @@ def git() -> None:
 @git.command()
 @click.argument("address", default="", metavar="[ADDRESS]")
 @deployment_option
-@click.option("-b", "--branch", default=None, help="The branch; main without.")
+@click.option("-b", "--branch", default=None, help="The branch; by default main.")
 @click.option("--folder", default=None, metavar="PATH", help="The folder in it that holds the DAGs.")
 @click.option(
-    "--every", default=None, metavar="MINUTES", help="Look every so many minutes, or never; 5 without."
+    "--every", default=None, metavar="MINUTES", help="Look every so many minutes, or never; by default 5."
 )
 @click.option(
     "--automatic/--manual",
     default=None,
-    help="Deploy a newer commit by itself, as is usual, or only when you ask.",
+    help="Deploy newer commits automatically, which is the default, or only when you ask.",
 )
 @click.option(
     "--token-stdin", is_flag=True, help="Read the token of a private repository from standard input."
@@ -66,7 +66,7 @@ def git() -> None:
 @click.option("--token-file", metavar="FILE", default="", help="Read it from this file.")
 @click.option("--no-token", is_flag=True, help="Remove the token that is stored.")
 @click.option(
-    "--token-user", default=None, metavar="NAME", help="The user name beside the token; git without."
+    "--token-user", default=None, metavar="NAME", help="The user name beside the token; by default git."
 )
 @wait_options(WAIT)
 @output_option
@@ -208,7 +208,7 @@ def _facts(source: Source) -> list[tuple[str, str]]:
 @output_option
 @click.pass_obj
 def check(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: int, output: str) -> None:
-    """Look at the branch now. A newer commit is deployed if that is done by itself."""
+    """Look at the branch now. A newer commit is deployed unless only you do that."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     _connected(client, found)
@@ -321,7 +321,7 @@ def webhook(at: Globals, /, deployment: str, named: str, new_secret: bool, yes: 
 @click.option("-f", "--force", "-y", "--yes", "yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def disconnect(at: Globals, /, deployment: str, named: str, yes: bool) -> None:
-    """Follow nothing any more. The token or key and the secret of the webhook are deleted; what was deployed stays."""
+    """Disconnect the repository. Its token or key and the secret of the webhook are deleted; what was deployed stays."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     address = clean(_connected(client, found)["address"])
