@@ -151,7 +151,10 @@ def test_a_token_comes_from_a_file_standard_input_or_the_environment(git, settle
     )
     assert "holds no token" in git("connect", "--token-stdin", code=2, text="\n").err
     assert "open nowhere: " in git("connect", "--token-file", "nowhere", code=2).err
-    assert "Use one of" in git("connect", "--no-token", "--token-stdin", code=2, text="x").err
+    assert (
+        "Use only one of --token-stdin, --token-file, --no-token."
+        in git("connect", "--no-token", "--token-stdin", code=2, text="x").err
+    )
     git("connect", "--no-token")
     assert token_of(settled) == ""
     assert "Say what to change" in git("connect", code=2).err

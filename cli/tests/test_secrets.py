@@ -23,7 +23,18 @@ PLAIN = "plainmark31337"  # must be found: what finds nothing proves nothing
 SECRETS = {
     way: f"canary{number}x{way}q7f3"
     for number, way in enumerate(
-        ("filled", "written", "typed", "loaded", "refused", "mistyped", "remote", "dotenv", "followed")
+        (
+            "filled",
+            "written",
+            "typed",
+            "loaded",
+            "refused",
+            "mistyped",
+            "remote",
+            "dotenv",
+            "followed",
+            "posted",
+        )
     )
 }
 # Notes down every process that the command line starts and every file that it opens for writing.
@@ -133,6 +144,7 @@ def test_no_secret_leaves_the_command_line_but_where_it_must(person, served, rec
         run("git", "connect", git, "--token-stdin", *at, text=SECRETS["followed"])
         run("git", "connect", "--branch", "a b", "--token-stdin", *at, code=2, text=SECRETS["mistyped"])
         run("git", "show", "Analytics", "-o", "json")
+        tokens["webhook"] = make_a_webhook(run)
         made = run("token", "create", "-n", "CI", *at, keep=False).out.strip()
         tokens["made"] = run("token", "rotate", "CI", "--yes", *at, "-o", "json", keep=False).json["value"]
         tokens["before"] = made
@@ -156,6 +168,7 @@ def test_no_secret_leaves_the_command_line_but_where_it_must(person, served, rec
         "said by deployment",
         "said by deploys",
         "said by git",
+        "said by alert",
         "file",
         "log",
         "table deployments_deploy",
@@ -164,6 +177,17 @@ def test_no_secret_leaves_the_command_line_but_where_it_must(person, served, rec
     assert "'rev-parse', 'HEAD'" in collector.all("process")
     assert "git.example.org/a.git" in collector.all("table deployments_deploy")
     assert {"contexts.json", "saved.env"} <= {path.name for path in written}
+
+
+def make_a_webhook(run: Watched) -> str:
+    """A channel of alerts; the secret of its webhook."""
+    create = ("alert", "channel", "create", PLAIN, "--kind", "webhook", "--url-stdin")
+    made = run(*create, text=f"https://hooks.example.org/{SECRETS['posted']}\n", keep=False)
+    run(
+        "alert", "channel", "update", PLAIN, "--url-stdin", code=2, text=f"http://x.org/{SECRETS['mistyped']}"
+    )
+    run("alert", "channel", "list", "-o", "json")
+    return made.out.strip()
 
 
 def read_what_was_written(run: Watched, collector: Collector) -> set[Path]:

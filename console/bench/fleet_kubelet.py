@@ -3,6 +3,7 @@ server no more than kubelets do. Airflow's heartbeats are rows of a view that is
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,14 +20,15 @@ from deployments.tests.dataplane.kubernetes.kubelet import JOB_TYPES, Kubelet, a
 from deployments.tests.dataplane.postgres.airflow_tables import TABLES
 
 DAY = 24 * 3600.0
-THREADS = 4
+THREADS, TRIES = 4, 5
 WATCH_SECONDS = 60.0
 ALIVE = """
 ALTER TABLE job RENAME TO beats;
 CREATE VIEW job AS SELECT id, job_type, hostname, state, start_date, now() AS latest_heartbeat FROM beats;
 """
 KEPT_ALIVE = "SELECT 1 WHERE to_regclass('beats') IS NOT NULL"
-BEAT = "INSERT INTO job (job_type, hostname, state, start_date) VALUES (%s, %s, 'running', now() - interval '1 second')"
+# A component begins after its container, which may be started here up to a minute later.
+BEAT = "INSERT INTO job (job_type, hostname, state, start_date) VALUES (%s, %s, 'running', now() + interval '1 minute')"
 
 
 class FleetKubelet(Kubelet):
@@ -85,16 +87,24 @@ class FleetKubelet(Kubelet):
         meta = pod["metadata"]
         mark = (meta["uid"], "deletionTimestamp" in meta)
         with self._counting:
-            if mark in self._seen or not meta["namespace"].startswith(self._prefix):
+            ran_before = pod.get("status", {}).get("phase") == "Running" and not mark[1]
+            if mark in self._seen or ran_before or not meta["namespace"].startswith(self._prefix):
                 return
             self._seen.add(mark)
         try:
             for each in self._together(pod):
-                self._start(each)
-        except DataPlaneError:  # it is going, with its namespace
-            return
+                self._start_at_last(each)
         except Exception as error:
             print(f"  kubelet: {type(error).__name__}: {error}", flush=True)
+
+    def _start_at_last(self, pod: dict[str, Any]) -> None:
+        """Also when the API server is too busy for the first tries. A pod that is going, with its namespace, is not
+        started."""
+        for _ in range(TRIES):
+            with suppress(DataPlaneError):
+                self._start(pod)
+                return
+            time.sleep(1)
 
     def _together(self, pod: dict[str, Any]) -> list[dict[str, Any]]:
         """What starts now: a pod, or those with a heartbeat once all of its Deployment are there, so that one

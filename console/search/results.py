@@ -17,7 +17,6 @@ from workspaces.models import Membership, User
 IN_DIALOG, ON_PAGE = 6, 25  # hits of one kind
 MOST_WORDS = 6
 FIRST_ACTIONS = {"Create Deployment", "Invite people", "New Workspace"}  # offered before a word is typed
-SHORTEST_PAGE_WORD = 3  # "lo" is the beginning of too much
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,16 @@ def _deployments(asked: Asked, by_id: dict[UUID, Membership], here: UUID | None)
     for row in rows:
         text = f"{row.name} {row.release_name}".lower()
         there = page is not None and (page.name != "queues" or row.executor == Executor.CELERY)
-        if page and there and all(word in text for word in rest) and may(by_id[row.workspace_id], page.needs):
+        is_named = all(
+            word in text for word in asked.words
+        )  # "sales lo" is Sales loads, else the logs of Sales
+        if (
+            page
+            and there
+            and not is_named
+            and all(word in text for word in rest)
+            and may(by_id[row.workspace_id], page.needs)
+        ):
             hits.append(_deployment(row, by_id, page))
         else:
             hits.append(_deployment(row, by_id))
@@ -156,7 +164,7 @@ def _page_of(words: Sequence[str]) -> tuple[DeploymentPage | None, tuple[str, ..
     """The page that the last words name, and the words before them; none when nothing is left or no page is named."""
     for count in (2, 1):
         rest, last = tuple(words[:-count]), words[-count:]
-        if not rest or any(len(word) < SHORTEST_PAGE_WORD for word in last):
+        if not rest:
             continue
         for page in OF_A_DEPLOYMENT:
             if all(any(known.startswith(word) for known in page.words) for word in last):

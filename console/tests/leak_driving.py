@@ -29,7 +29,7 @@ SECRETS = {
                 "crashed",
             ),
             *("programmed", "unprogrammed", "hooked"),
-            *("followed", "connected", "mispasted"),
+            *("followed", "connected", "mispasted", "posted", "misposted"),
         )
     )
 }
@@ -146,6 +146,29 @@ def follow_a_branch(bob: Person, client, deployment) -> None:
     ask("put", "", {"address": f"https://me:{wrong}@git.example.org/a", "token": wrong}, 422)
     ask("put", "", {"address": address, "token": SECRETS["connected"]}, 200)
     ask("post", "/deploy", {}, 202)
+
+
+def make_a_channel(client, workspace, collector) -> str:
+    """A webhook for alerts, by a program; its secret, which its own answer holds on purpose."""
+    where = f"/api/v1/workspaces/{workspace.pk}/alert-channels"
+
+    def ask(method, path, document, status):
+        response = getattr(client, method)(f"{where}{path}", document, content_type="application/json")
+        assert response.status_code == status, (path, response.content)
+        return response
+
+    hook, wrong = (f"https://hooks.example/{SECRETS[way]}" for way in ("posted", "misposted"))
+    made = ask("post", "", {"kind": "webhook", "name": PLAIN, "url": wrong}, 201).json()
+    one = f"/{made['channel']['id']}"
+    for method, path, document, status in (
+        ("post", "", {"kind": "webhook", "name": "", "url": wrong}, 422),
+        ("post", "", {"kind": "slack", "name": "S", "url": wrong.replace("https", "http")}, 422),
+        ("patch", one, {"url": hook, "colour": wrong}, 422),
+        ("patch", one, {"url": hook}, 200),
+        ("post", f"{one}/test", {}, 202),
+    ):
+        collector.add("response to a program", as_text(ask(method, path, document, status)))
+    return made["secret"]
 
 
 def edit(bob: Person, deployment) -> None:

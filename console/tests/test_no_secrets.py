@@ -230,6 +230,7 @@ def test_no_secret_comes_out_anywhere(
     with everything_sent(collector, monkeypatch):
         with everything_logged(collector, sql=True):
             waiting = drive(collector)
+            posted = leak_driving.make_a_channel(program.client, healthy.workspace, collector)
         with everything_logged(collector, sql=False):
             collector.add("response to a draft", as_text(as_(bob).get(waiting)))
             found = addresses(arguments)
@@ -246,7 +247,8 @@ def test_no_secret_comes_out_anywhere(
 
     generated = {name: vault.one(healthy, name) for name in vault.GENERATORS}
     generated["api_token"] = program.value
-    generated["webhook"] = alert_channels.secret_of(AlertChannel.objects.get())
+    generated["webhook"] = alert_channels.secret_of(AlertChannel.objects.get(name="Pager"))
+    generated["posted webhook"] = posted
     shown_on_purpose = re.compile(r"response to admin post deployments:credential")
     leaked = {
         place: names
@@ -322,7 +324,8 @@ def assert_searched(collector, healthy, found, fine) -> None:
         "table deployments_environmentvariable",
     ):
         assert PLAIN in collector.all(where), where
-    assert PLAIN in collector.all("response to program get api:git_source")
+    for name in ("git_source", "alert_channels", "alert_deliveries"):
+        assert PLAIN in collector.all(f"response to program get api:{name}"), name
     assert vault.open_git(healthy)[vault.GIT_TOKEN] == SECRETS["connected"]
     assert PLAIN in collector.all("table workspaces_auditevent")
     assert "TOKEN (secret)" in collector.all("table workspaces_auditevent")

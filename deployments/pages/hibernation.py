@@ -86,7 +86,14 @@ def _page(
     context = {
         **page_context(request, deployment, "Settings"),
         "form": form,
-        "suggestions": [{"label": s.label, "url": f"{here}?suggest={s.key}"} for s in schedules.SUGGESTIONS],
+        "suggestions": [
+            {
+                "label": s.label,
+                "url": f"{here}?suggest={s.key}",
+                "current": s.key == request.GET.get("suggest"),
+            }
+            for s in schedules.SUGGESTIONS
+        ],
         "preview": preview_of(form),
         "preview_url": deployment.url_for("schedule_preview"),
         "not_now": why_not_editable(deployment),

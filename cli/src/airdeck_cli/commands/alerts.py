@@ -1,10 +1,11 @@
-"""airdeck alert list, silence; alert rule list, set, delete; alert channel list."""
+"""airdeck alert list, silence; alert rule list, set, delete. `alert channel` is in a file of its own."""
 
 from typing import Any
 
 import click
 
 from airdeck_cli.client import Client
+from airdeck_cli.commands.alert_channels import channel
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_of, workspace_option
 from airdeck_cli.output import confirm, moment, output_option, print_table, show
@@ -165,20 +166,4 @@ def rule_delete(at: Globals, /, rule: str, dag: str, yes: bool, workspace: str, 
     click.echo(f"The rule {found[0]['title']} of {name} is deleted.")
 
 
-@alert.group()
-def channel() -> None:
-    """Where alerts are sent."""
-
-
-@channel.command("list")
-@workspace_option
-@output_option
-@click.pass_obj
-def channel_list(at: Globals, /, workspace: str, output: str) -> None:
-    """List the channels of the Workspace. They are made in the console, on its Alerts page."""
-    client = at.client()
-    place, name = _place(client, workspace, "")
-    rows = client.get(f"{place}/alert-channels")["items"]
-    lines = [(row["name"], row["kind"], row["leads_to"]) for row in rows]
-    empty = f"{name} has no channel. Make one in the console: Alerts, then Channels."
-    show(rows, output, lambda: print_table(("NAME", "KIND", "LEADS TO"), lines, empty=empty))
+alert.add_command(channel)

@@ -58,7 +58,7 @@ def git() -> None:
 @click.option(
     "--automatic/--manual",
     default=None,
-    help="Deploy a newer commit by itself, as without, or only when you ask.",
+    help="Deploy a newer commit by itself, as is usual, or only when you ask.",
 )
 @click.option(
     "--token-stdin", is_flag=True, help="Read the token of a private repository from standard input."
@@ -91,11 +91,18 @@ def connect(
     ADDRESS is https://…, ssh://… or git@host:path. A token is read from standard input, a file or AIRDECK_GIT_TOKEN,
     never from an argument. For ssh Airdeck makes a key and prints its public half, for the repository's deploy keys.
     """
-    from airdeck_cli import git_tokens
+    from airdeck_cli import secret_input
 
     wishes = {"address": address or None, "branch": more["branch"], "subfolder": more["folder"]}
     wishes |= {"automatic": more["automatic"], "token_user": more["token_user"]}
-    wishes["token"] = git_tokens.read(stdin=token_stdin, file=token_file, none=no_token)
+    wishes["token"] = secret_input.read(
+        "token",
+        flags=("--token-stdin", "--token-file", "--no-token"),
+        variable="AIRDECK_GIT_TOKEN",
+        stdin=token_stdin,
+        file=token_file,
+        none=no_token,
+    )
     body: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
     if every is not None:
         body["every_minutes"] = _minutes(every)
@@ -143,7 +150,7 @@ def _print_connected(found: dict[str, Any], source: Source) -> None:
 @output_option
 @click.pass_obj
 def show_(at: Globals, /, deployment: str, named: str, output: str) -> None:
-    """How it stands: what is followed, the newest commit, and what is wrong. The token is never shown."""
+    """Show what is followed and how it stands. The token is never shown."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     source = _connected(client, found)
@@ -178,9 +185,18 @@ def _facts(source: Source) -> list[tuple[str, str]]:
         ("Credentials", access),
         ("Public key", source["public_key"]),
         ("Host key", source["host_key"]),
-        ("Webhook", source["webhook_url"] if source["has_webhook_secret"] else "none: airdeck git webhook"),
+        (
+            "Webhook",
+            source["webhook_url"]
+            if source["has_webhook_secret"]
+            else "has no secret yet: airdeck git webhook",
+        ),
         ("Newest commit", source["head"] or "not known yet"),
         ("Last deployed", deployed or "nothing yet"),
+        (
+            "History",
+            f"rewritten: it does not descend from {source['rewritten']}" if source["rewritten"] else "",
+        ),
         ("Looked", moment(source["looked_at"]) or "not yet"),
         ("Asked for", f"the newest commit, by {source['asked_by']}" if source["asked_at"] else ""),
     ]
@@ -207,7 +223,7 @@ def check(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: in
 @output_option
 @click.pass_obj
 def deploy(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: int, output: str) -> None:
-    """Deploy the newest commit of the branch, whether it was deployed before or not."""
+    """Deploy the newest commit. It need not be newer than what was deployed last."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     _connected(client, found)
@@ -242,9 +258,10 @@ def trust(
     wait_time: int,
     output: str,
 ) -> None:
-    """Trust the host key that the server shows over ssh, if it has this FINGERPRINT. Without one you are asked.
+    """Trust the host key of a server over ssh.
 
-    Compare it with the fingerprint that your Git host publishes.
+    It is trusted if it has this FINGERPRINT; without one you are shown it, and asked. Compare it with the fingerprint
+    that your Git host publishes.
     """
     client = at.client()
     found = find_deployment(client, deployment, named)
@@ -279,7 +296,7 @@ def trust(
 @output_option
 @click.pass_obj
 def webhook(at: Globals, /, deployment: str, named: str, new_secret: bool, yes: bool, output: str) -> None:
-    """Print the address to which a Git host sends its push events. With --new-secret the secret alone is on standard
+    """Print the address for push events. With --new-secret the secret alone is on standard
     output."""
     client = at.client()
     found = find_deployment(client, deployment, named)
@@ -304,7 +321,7 @@ def webhook(at: Globals, /, deployment: str, named: str, new_secret: bool, yes: 
 @click.option("-f", "--force", "-y", "--yes", "yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def disconnect(at: Globals, /, deployment: str, named: str, yes: bool) -> None:
-    """Follow nothing any more, and delete the token or key and the webhook's secret. What was deployed stays."""
+    """Follow nothing any more. The token or key and the secret of the webhook are deleted; what was deployed stays."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     address = clean(_connected(client, found)["address"])

@@ -1,0 +1,221 @@
+"""airdeck alert channel list, create, update, secret, test, delete."""
+
+import time
+from typing import Any
+
+import click
+
+from airdeck_cli.client import Client
+from airdeck_cli.errors import FAILED, TIMED_OUT, USAGE, CliError
+from airdeck_cli.finding import Command, workspace_of, workspace_option
+from airdeck_cli.following import wait_options
+from airdeck_cli.output import clean, confirm, note, output_option, print_table, show
+from airdeck_cli.session import Globals
+
+KINDS = ("admins", "email", "slack", "webhook")
+PAUSE = 1.0  # seconds between two questions
+Channel = dict[str, Any]
+
+
+def where_options(function: Command) -> Command:
+    """Where it leads: mailboxes, or the address of a webhook, which is a secret."""
+    function = click.option(
+        "--url-file", metavar="FILE", default="", help="Read the address from this file."
+    )(function)
+    function = click.option(
+        "--url-stdin", is_flag=True, help="Read the address of a webhook from standard input."
+    )(function)
+    return click.option(
+        "--email", "emails", multiple=True, metavar="ADDRESS", help="A mailbox. May be given several times."
+    )(function)
+
+
+def _url(*, stdin: bool, file: str) -> str | None:
+    from airdeck_cli import secret_input
+
+    flags = ("--url-stdin", "--url-file")
+    return secret_input.read("address", flags=flags, variable="AIRDECK_CHANNEL_URL", stdin=stdin, file=file)
+
+
+def _place(client: Client, workspace: str) -> tuple[str, str]:
+    """The address of the Workspace in the API, and its name. Raises CliError."""
+    found = workspace_of(client, named=workspace) or {}
+    return f"/workspaces/{found['id']}", found["name"]
+
+
+def _find(client: Client, place: str, typed: str) -> Channel:
+    """The channel with this name or id. Raises CliError."""
+    rows: list[Channel] = client.get(f"{place}/alert-channels")["items"]
+    for row in rows:
+        if typed in {row["name"], row["id"]}:
+            return row
+    raise CliError(f"There is no channel {typed}. List them with: airdeck alert channel list", USAGE)
+
+
+@click.group()
+def channel() -> None:
+    """Where alerts of a Workspace are sent."""
+
+
+@channel.command("list")
+@workspace_option
+@output_option
+@click.pass_obj
+def channel_list(at: Globals, /, workspace: str, output: str) -> None:
+    """List the channels of the Workspace."""
+    client = at.client()
+    place, name = _place(client, workspace)
+    rows = client.get(f"{place}/alert-channels")["items"]
+    lines = [(row["name"], row["kind"], row["leads_to"], len(row["rules"]) or "none") for row in rows]
+    empty = f"{name} has no channel. Make one with: airdeck alert channel create NAME --kind admins"
+    heads = ("NAME", "KIND", "LEADS TO", "RULES")
+    show(rows, output, lambda: print_table(heads, lines, empty=empty))
+
+
+@channel.command()
+@click.argument("name")
+@click.option("--kind", required=True, type=click.Choice(KINDS), help="Where it leads.")
+@where_options
+@workspace_option
+@output_option
+@click.pass_obj
+def create(
+    at: Globals,
+    /,
+    name: str,
+    kind: str,
+    emails: tuple[str, ...],
+    url_stdin: bool,
+    url_file: str,
+    workspace: str,
+    output: str,
+) -> None:
+    """Make a channel. The secret of a webhook is printed this once, alone on standard output.
+
+    The address of a webhook is read from standard input, a file or AIRDECK_CHANNEL_URL, never from an argument.
+    """
+    body: dict[str, Any] = {"kind": kind, "name": name}
+    if emails:
+        body["addresses"] = list(emails)
+    if kind in {"slack", "webhook"} or url_stdin or url_file:
+        body["url"] = _url(stdin=url_stdin, file=url_file)
+    client = at.client()
+    place, _ = _place(client, workspace)
+    made = client.send("POST", f"{place}/alert-channels", body).body
+    _print_made(made, output)
+
+
+def _print_made(made: dict[str, Any], output: str) -> None:
+    row = made["channel"]
+    what = f"{clean(row['name'])} leads to {clean(row['leads_to'])}."
+    show(made, output, lambda: click.echo(made["secret"] or what))
+    if made["secret"] and output == "table":
+        note(f"{what} The secret that signs its messages is shown this once.")
+
+
+@channel.command()
+@click.argument("channel")
+@click.option("--name", default=None, help="Another name.")
+@where_options
+@workspace_option
+@output_option
+@click.pass_obj
+def update(
+    at: Globals,
+    /,
+    channel: str,
+    name: str | None,
+    emails: tuple[str, ...],
+    url_stdin: bool,
+    url_file: str,
+    workspace: str,
+    output: str,
+) -> None:
+    """Change a CHANNEL, by its name or its id: only what you name. Mailboxes take the place of those there are."""
+    body: dict[str, Any] = {} if name is None else {"name": name}
+    if emails:
+        body["addresses"] = list(emails)
+    client = at.client()
+    place, _ = _place(client, workspace)
+    row = _find(client, place, channel)
+    if row["kind"] in {"slack", "webhook"} or url_stdin or url_file:
+        url = _url(stdin=url_stdin, file=url_file)
+        body |= {} if url is None else {"url": url}
+    if not body:
+        raise CliError("Say what to change, for instance --name.", USAGE)
+    changed = client.send("PATCH", f"{place}/alert-channels/{row['id']}", body).body
+    done = f"{clean(changed['name'])} leads to {clean(changed['leads_to'])}."
+    show(changed, output, lambda: click.echo(done))
+
+
+@channel.command()
+@click.argument("channel")
+@click.option("-f", "--force", "-y", "--yes", "yes", is_flag=True, help="Do not ask.")
+@workspace_option
+@output_option
+@click.pass_obj
+def secret(at: Globals, /, channel: str, yes: bool, workspace: str, output: str) -> None:
+    """Give a webhook (its name or id) another secret and print it, this once. The one before ends at once."""
+    client = at.client()
+    place, _ = _place(client, workspace)
+    row = _find(client, place, channel)
+    if not confirm(f"Replace the secret of {row['name']}?", yes=yes, otherwise="Say --yes to replace it."):
+        raise CliError("Nothing was replaced.", FAILED)
+    _print_made(client.send("POST", f"{place}/alert-channels/{row['id']}/secret").body, output)
+
+
+@channel.command("test")
+@click.argument("channel")
+@wait_options(60)
+@workspace_option
+@output_option
+@click.pass_obj
+def try_out(at: Globals, /, channel: str, wait: bool, wait_time: int, workspace: str, output: str) -> None:
+    """Send a message that says that it is a test. With --wait it ends with what came back."""
+    client = at.client()
+    place, _ = _place(client, workspace)
+    row = _find(client, place, channel)
+    sent = client.send("POST", f"{place}/alert-channels/{row['id']}/test").body["items"]
+    if wait:
+        sent = _until_sent(client, place, row, sent, wait_time)
+    lines = [(each["address"], each["state"], each["status"] or "", each["answer"]) for each in sent]
+    empty = "It leads to no one now."
+    show(sent, output, lambda: print_table(("TO", "STATE", "STATUS", "ANSWER"), lines, empty=empty))
+    if any(each["state"] == "failed" for each in sent):
+        raise CliError(f"Not every test to {row['name']} was sent.", FAILED)
+
+
+def _until_sent(
+    client: Client, place: str, row: Channel, sent: list[dict[str, Any]], seconds: int
+) -> list[dict[str, Any]]:
+    """The messages once none is on its way. Raises CliError when time is up."""
+    deadline, asked_for = time.monotonic() + seconds, {each["id"] for each in sent}
+    while any(each["state"] == "queued" for each in sent):
+        if time.monotonic() >= deadline:
+            why = "; ".join(dict.fromkeys(clean(each["answer"]) for each in sent if each["answer"]))
+            raise CliError(
+                f"The test to {row['name']} is not sent after {seconds} s. Airdeck goes on trying. {why}".rstrip(),
+                TIMED_OUT,
+            )
+        time.sleep(PAUSE)
+        rows = client.get(f"{place}/alert-deliveries", channel=row["id"], limit=100)["items"]
+        sent = [each for each in rows if each["id"] in asked_for]
+    return sent
+
+
+@channel.command()
+@click.argument("channel")
+@click.option("-f", "--force", "-y", "--yes", "yes", is_flag=True, help="Do not ask.")
+@workspace_option
+@click.pass_obj
+def delete(at: Globals, /, channel: str, yes: bool, workspace: str) -> None:
+    """Delete a CHANNEL, by its name or its id. Rules that name it stay, and go without it."""
+    client = at.client()
+    place, _ = _place(client, workspace)
+    row = _find(client, place, channel)
+    rules = f" {len(row['rules'])} rules name it." if len(row["rules"]) > 1 else ""
+    rules = " One rule names it." if len(row["rules"]) == 1 else rules
+    if not confirm(f"Delete {row['name']}?{rules}", yes=yes, otherwise="Delete it with --yes."):
+        raise CliError("Nothing was deleted.", FAILED)
+    client.send("DELETE", f"{place}/alert-channels/{row['id']}")
+    click.echo(f"{clean(row['name'])} is deleted. Nothing is sent there any more.")
