@@ -219,29 +219,6 @@
   // The error summary, else the safe button of a page that asks before it removes something
   const first = document.querySelector("[data-focus]");
   first?.focus({ preventScroll: first.dataset.focus === "still" });
-
-  // A filtered or sorted list is a page of its own: who asked for it by keyboard goes on where they were
-  let byKey = false;
-  addEventListener("keydown", () => { byKey = true; }, true);
-  addEventListener("pointerdown", () => { byKey = false; }, true);
-  const goOn = (event, path, where) => {
-    if (!byKey || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    sessionStorage.setItem("airdeck-spot", JSON.stringify([path, where]));
-  };
-  document.addEventListener("submit", (event) => {
-    const { id } = document.activeElement;
-    if (event.target.matches("main form[role=search]")) goOn(event, location.pathname, id ? `#${id}` : "main form[role=search] .btn");
-  });
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest("main th a[id], main .chips a");
-    if (link) goOn(event, link.pathname, link.id ? `#${link.id}` : "main .chips [aria-current]");
-  });
-  const [path, where] = JSON.parse(sessionStorage.getItem("airdeck-spot") ?? "[]");
-  sessionStorage.removeItem("airdeck-spot");
-  const spot = path === location.pathname && !first ? document.querySelector(where) : null;
-  spot?.focus({ preventScroll: true });
-  if (spot?.type === "search") spot.setSelectionRange(spot.value.length, spot.value.length);
-
   // In a row that scrolls sideways the current page is in view
   all(".tabs [aria-current], .side__nav [aria-current]").forEach((each) => {
     const row = each.closest(".tabs, .side__nav");

@@ -245,21 +245,3 @@ def test_the_tab_follows_the_status(window, addresses) -> None:
 
 def icon_of(page: Page) -> str:
     return str(page.locator("link[rel=icon]").get_attribute("href"))
-
-
-def test_who_filters_or_sorts_by_keyboard_goes_on_where_they_were(window, addresses) -> None:
-    page = opened(window, addresses["list"])
-    page.keyboard.press("/")
-    page.keyboard.type("ana")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**q=ana**")
-    expect(page.locator("#id_q")).to_be_focused()
-    page.keyboard.type("lytics")
-    expect(page.locator("#id_q")).to_have_value("analytics")
-    page.locator("#sort-status").focus()
-    page.keyboard.press("Enter")
-    page.wait_for_url("**sort=**")
-    expect(page.locator("#sort-status")).to_be_focused()
-    page.locator("#sort-status").click()
-    page.wait_for_url("**sort=-status**")
-    expect(page.locator("#sort-status")).not_to_be_focused()

@@ -321,7 +321,7 @@ def webhook(at: Globals, /, deployment: str, named: str, new_secret: bool, yes: 
 @click.option("-f", "--force", "-y", "--yes", "yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def disconnect(at: Globals, /, deployment: str, named: str, yes: bool) -> None:
-    """Disconnect the repository. Its token or key and the secret of the webhook are deleted; what was deployed stays."""
+    """Disconnect the repository. Its token or key and the webhook's secret are deleted; what was deployed stays."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     address = clean(_connected(client, found)["address"])
