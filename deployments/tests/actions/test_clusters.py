@@ -70,7 +70,7 @@ def test_a_new_cluster_offers_the_usual_worker_types_every_executor_and_every_ru
         ("P", reach(ingress_domain="Not A Domain"), "ingress_domain"),
         ("P", reach(namespace_prefix="UPPER"), "namespace_prefix"),
         ("P", reach(server="https://evil"), "There is no setting server"),
-        ("P", reach(image_pull_secret="{broken"), "no dockerconfigjson"),
+        ("P", reach(image_pull_secret="{broken"), "not a dockerconfigjson"),
         ("P", reach(worker_grace="-1"), "worker_grace"),
     ],
 )
