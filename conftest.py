@@ -22,6 +22,7 @@ if parallel.is_controller():  # its workers inherit the environment, and must fi
 from collections.abc import Callable, Iterator
 from uuid import UUID, uuid4
 
+import hypothesis
 import pytest
 from django.test import Client, TransactionTestCase
 
@@ -37,6 +38,10 @@ from workspaces.models import Membership, User, Workspace
 from workspaces.permissions import Role
 
 PASSWORD = "correct horse battery"
+
+# How long an example takes says something of the machine, and nothing of the code.
+hypothesis.settings.register_profile("airdeck", deadline=None)
+hypothesis.settings.load_profile("airdeck")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,11 +24,11 @@ THREADS, TRIES = 4, 5
 WATCH_SECONDS = 60.0
 ALIVE = """
 ALTER TABLE job RENAME TO beats;
-CREATE VIEW job AS SELECT id, job_type, hostname, state, start_date, now() AS latest_heartbeat FROM beats;
+CREATE VIEW job AS SELECT id, job_type, hostname, state, now() - interval '1 second' AS start_date,
+  now() AS latest_heartbeat FROM beats;
 """
 KEPT_ALIVE = "SELECT 1 WHERE to_regclass('beats') IS NOT NULL"
-# A component begins after its container, which may be started here up to a minute later.
-BEAT = "INSERT INTO job (job_type, hostname, state, start_date) VALUES (%s, %s, 'running', now() + interval '1 minute')"
+BEAT = "INSERT INTO job (job_type, hostname, state) VALUES (%s, %s, 'running')"
 
 
 class FleetKubelet(Kubelet):

@@ -10,6 +10,7 @@ from django.utils import timezone
 from console.tests.html_rules import complaints
 from deployments.actions import git_sources as actions
 from deployments.actions.git_sources import GitWish
+from deployments.actions.refusals import NothingToDeploy
 from deployments.domain.deploy_states import DeploySource
 from deployments.models import Deploy, GitSource
 from deployments.outgoing.git import keys
@@ -154,6 +155,17 @@ def test_a_problem_is_said_with_when_it_is_tried_again(followed, as_, vera):
     assert "Cannot be read" in page
     assert "The host is away." in page
     assert "Airdeck looks again" in page
+
+
+def test_a_commit_whose_code_runs_already_is_up_to_date_and_one_that_cannot_be_deployed_is_not(
+    followed, as_, vera
+):
+    sha = "ef" * 20
+    for note, word in ((str(NothingToDeploy(1)), "Up to date"), ("lib is a submodule.", "Not deployed")):
+        GitSource.objects.update(head=sha, handled=sha, handled_note=note)
+        page = text(as_(vera).get(url(followed)))
+        assert word in page
+        assert note in page
 
 
 def test_disconnecting_says_what_stays(followed, as_, bob):

@@ -97,7 +97,7 @@ def test_a_variable_is_added_and_its_value_trimmed_at_the_end(as_, bob, healthy)
     [
         ({"key": "", "value": "kept-text"}, "Enter a key."),
         ({"key": "A-B", "value": "kept-text"}, "A key is made of letters"),
-        ({"key": "AIRFLOW__CORE__EXECUTOR", "value": "kept-text"}, "Choose the executor"),
+        ({"key": "AIRFLOW__CORE__EXECUTOR", "value": "kept-text"}, "Choose the executor with Edit"),
         ({"key": "REGION", "value": "kept-text"}, "REGION exists already"),
         ({"key": "A", "value": "kept-text\x00"}, "NUL"),
         ({"key": "A", "value": "kept-text\x07"}, "control character"),
