@@ -278,7 +278,7 @@ def test_a_file_in_which_a_row_was_changed_is_refused(saved, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a tar", b"\x1f\x8b\x08\x00"])
 def test_what_is_no_backup_is_refused(content, file, cluster):
     Path(file).write_bytes(content)
-    refused(file, "no backup|damaged")
+    refused(file, "not a backup|damaged")
 
 
 def test_a_file_that_is_not_there_is_refused(file, cluster):

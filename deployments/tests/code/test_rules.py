@@ -81,7 +81,7 @@ def test_a_manifest_reads_back_and_equal_content_has_an_equal_digest():
     assert (one.size, one.python_files) == (3, 2)
     for wrong in ("", "{}", "[[1]]", "[1]", "null"):
         if wrong != "{}":
-            with pytest.raises(ValueError, match="no manifest"):
+            with pytest.raises(ValueError, match="not a manifest"):
                 Manifest.read(wrong)
 
 
@@ -128,9 +128,9 @@ def test_plain_requirements_are_read():
         ("/etc/passwd", "Addresses"),
         ("file:x.whl", "Addresses"),
         ("pandas>=2 \\", "one line"),
-        ("pandas >=2 --hash=sha256:00", "no requirement"),
-        ("not a requirement", "no requirement"),
-        ("${EVIL}", "no requirement"),
+        ("pandas >=2 --hash=sha256:00", "not a requirement"),
+        ("not a requirement", "not a requirement"),
+        ("${EVIL}", "not a requirement"),
         ("pandas\npandas>2", "stands in two lines"),
     ],
 )

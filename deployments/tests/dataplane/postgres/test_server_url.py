@@ -73,7 +73,7 @@ def test_an_escaped_password_is_always_accepted_and_no_message_repeats_it(passwo
         ("postgresql://admin:ss-tail@h:99999/postgres", "port is not a number"),
         ("postgresql://admin:ss-tail@[fe80::1%25eth0]/postgres", "one machine only"),
         ("postgresql://admin:ss-tail@h h/postgres", "cannot be read"),
-        ("postgresql://admin:ss-tail@hé/postgres", "no name and no address"),
+        ("postgresql://admin:ss-tail@hé/postgres", "neither a name nor an address"),
         ("postgresql://admin:ss-tail@[2001:db8::5/postgres", "cannot be read"),
     ],
 )
