@@ -148,7 +148,7 @@ def test_a_certificate_is_read_however_yaml_folds_it_and_whatever_stands_around_
 def test_an_address_with_a_blank_or_a_line_break_is_refused(name):
     with pytest.raises(KubeconfigError, match="blank or a line break"):
         parse(yaml.safe_dump(document({"server": name})))
-    with pytest.raises(KubeconfigError, match="no host name"):
+    with pytest.raises(KubeconfigError, match="not a host name"):
         parse(yaml.safe_dump(document({"tls-server-name": name})))
 
 
