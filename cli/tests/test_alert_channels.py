@@ -69,7 +69,7 @@ def test_a_test_is_followed_until_it_arrived_or_did_not(channel, monkeypatch, ma
     made = channel("create", "Us", "--kind", "email", "--email", "alice@example.org")
     assert made.out == "Us leads to alice@example.org.\n"
     waiting = channel("test", "Us", "--wait", "--wait-time", "0", code=5)
-    assert "The test to Us is not sent after 0 s. Airdeck goes on trying." in waiting.err
+    assert "The test to Us was not sent within 0 s. Airdeck keeps trying." in waiting.err
     monkeypatch.setattr("deployments.enqueue.send_alert", alert_delivery.send)
     assert "sent" in channel("test", "Us", "-w").out
     assert [each.to for each in mailoutbox] == [["alice@example.org"]]

@@ -106,10 +106,11 @@ def remove_channel(*, workspace: Workspace, by: User, pk: UUID) -> AlertChannel:
 
 @transaction.atomic
 def new_channel_secret(*, workspace: Workspace, by: User, pk: UUID) -> MadeChannel:
-    """Another secret for a webhook; the one before ends at once. Raises AlertChannelGone, or as `locks.lock_for`."""
+    """Another secret for a webhook; the one before ends at once. Raises AlertChannelGone, InvalidInput for another
+    kind of channel, or as `locks.lock_for`."""
     channel = _locked(workspace, by, pk)
     if channel.word is not ChannelKind.WEBHOOK:
-        raise AlertChannelGone
+        raise InvalidInput({"kind": "Only a webhook has a secret."})
     secret = webhook_signature.new_secret()
     sealed.seal_secret(channel, secret)
     channel.save(update_fields=["sealed_secret"])

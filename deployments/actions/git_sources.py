@@ -88,7 +88,9 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
         same_token = wish.token is None or wish.token == _stored_token(source.deployment)
         _give_secrets(source, address, wish)
         audited = _audited(source)
-        if audited == old and same_token:
+        if audited == old and same_token:  # nothing to write, but the repository may let us in by now
+            GitSource.objects.filter(pk=source.pk).update(due_at=Now())
+            _look(source.deployment)
             return source
         _save(source, by, problem="", failures=0)
         changed = {name for name in audited if audited[name] != old[name]}

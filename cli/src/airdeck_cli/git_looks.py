@@ -55,6 +55,8 @@ def report(
     looked = _until_looked(client, path_of(found), source, seconds)
     left = max(0.0, seconds - (time.monotonic() - begun))
     number = looked["deploy"]
+    if looked["state"] == "up_to_date" and looked["note"]:  # the newest deploy has that code, or is about to
+        number = newest_deploy(client, found)
     operation = _follow_deploy(client, found["release_name"], number, since, left)
     show({**looked, "operation": operation}, output, lambda: table(found, looked))
     failed = _failure(found, looked)
@@ -88,9 +90,11 @@ def _until_looked(client: Client, path: str, source: Source, seconds: float) -> 
 def _follow_deploy(
     client: Client, release_name: str, number: int | None, since: int, seconds: float
 ) -> dict[str, Any] | None:
-    """The operation of the deploy of this number, at its end; None when it is no newer than `since`. Raises
-    CliError as `follow`, with what is wrong in files."""
-    if number is None or number <= since:
+    """The operation of the deploy of this number, at its end; None when it is older than `since`, or was over before.
+    Raises CliError as `follow`, with what is wrong in files."""
+    if number is None or number < since:
+        return None
+    if number == since and not _is_under_way(client, release_name, number):
         return None
     try:
         return follow(client, client.get(f"/operations/{release_name}.deploy.{number}"), seconds)
@@ -100,6 +104,12 @@ def _follow_deploy(
 
             failed.errors = file_problems(client, release_name, number)
         raise
+
+
+def _is_under_way(client: Client, release_name: str, number: int) -> bool:
+    from airdeck_cli.commands.deploys import UNDER_WAY
+
+    return number > 0 and client.get(f"/deployments/{release_name}/deploys/{number}")["status"] in UNDER_WAY
 
 
 def _failure(found: dict[str, Any], source: Source) -> CliError | None:

@@ -66,7 +66,8 @@ def test_what_is_sent_is_changed_and_the_rest_stays(admin, vera, path):
     assert sealed.url_of(AlertChannel.objects.get()) == HOOK
     moved = admin.ask("patch", one, {"url": "https://other.example/x"}, status=200).json()
     assert (moved["name"], moved["leads_to"]) == ("Team A", "https://other.example/…")
-    admin.ask("post", f"{one}/secret", status=404)  # Slack signs nothing
+    refused = admin.ask("post", f"{one}/secret", status=422)  # Slack signs nothing
+    assert "Only a webhook has a secret." in refused.content.decode()
 
     mail = {"kind": "email", "name": "Us", "addresses": ["alice@example.org", "vera@example.org"]}
     channel = admin.ask("post", path, mail, status=201).json()["channel"]

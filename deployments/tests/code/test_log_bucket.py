@@ -214,9 +214,11 @@ def test_a_log_that_was_begun_again_before_the_bucket_was_listed_leaves_the_long
     two.mirror.finish()  # lists the bucket first
     sizes = {entry.path: entry.size for entry in bucket.entries()}
     assert sizes == {PATH: len("what was written before\n"), f"{PATH}.later": len("after\n")}
+    two.write(PATH, "and much more than before\n", len("after\n"))
+    two.mirror.send()  # longer than the first one now, and still apart from it
     three = pod()
     three.mirror.take_stock()
-    assert three.read(PATH) == ["what was written before\n", "after\n"]
+    assert three.read(PATH) == ["what was written before\n", "after\nand much more than before\n"]
 
 
 def test_a_list_ends_in_time_also_in_the_middle_of_what_only_the_bucket_has(pod) -> None:

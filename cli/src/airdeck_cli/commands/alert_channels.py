@@ -138,7 +138,7 @@ def update(
     client = at.client()
     place, _ = _place(client, workspace)
     row = _find(client, place, channel)
-    if row["kind"] in {"slack", "webhook"} or url_stdin or url_file:
+    if url_stdin or url_file or (row["kind"] in {"slack", "webhook"} and not body):
         url = _url(stdin=url_stdin, file=url_file)
         body |= {} if url is None else {"url": url}
     if not body:
@@ -159,6 +159,8 @@ def secret(at: Globals, /, channel: str, yes: bool, workspace: str, output: str)
     client = at.client()
     place, _ = _place(client, workspace)
     row = _find(client, place, channel)
+    if row["kind"] != "webhook":
+        raise CliError(f"{row['name']} is not a webhook, so it has no secret.", USAGE)
     if not confirm(f"Replace the secret of {row['name']}?", yes=yes, otherwise="Say --yes to replace it."):
         raise CliError("Nothing was replaced.", FAILED)
     _print_made(client.send("POST", f"{place}/alert-channels/{row['id']}/secret").body, output)
@@ -179,7 +181,7 @@ def try_out(at: Globals, /, channel: str, wait: bool, wait_time: int, workspace:
     if wait:
         sent = _until_sent(client, place, row, sent, wait_time)
     lines = [(each["address"], each["state"], each["status"] or "", each["answer"]) for each in sent]
-    empty = "It leads to no one now."
+    empty = "It leads to no one at the moment, so nothing was sent."
     show(sent, output, lambda: print_table(("TO", "STATE", "STATUS", "ANSWER"), lines, empty=empty))
     if any(each["state"] == "failed" for each in sent):
         raise CliError(f"Not every test to {row['name']} was sent.", FAILED)
@@ -194,7 +196,7 @@ def _until_sent(
         if time.monotonic() >= deadline:
             why = "; ".join(dict.fromkeys(clean(each["answer"]) for each in sent if each["answer"]))
             raise CliError(
-                f"The test to {row['name']} is not sent after {seconds} s. Airdeck goes on trying. {why}".rstrip(),
+                f"The test to {row['name']} was not sent within {seconds} s. Airdeck keeps trying. {why}".rstrip(),
                 TIMED_OUT,
             )
         time.sleep(PAUSE)

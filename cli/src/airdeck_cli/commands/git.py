@@ -180,7 +180,7 @@ def _facts(source: Source) -> list[tuple[str, str]]:
         ("Looks", "never by itself" if every is None else f"every {every} min"),
         (
             "A newer commit",
-            "is deployed by itself" if source["automatic"] else "waits for: airdeck git deploy",
+            "is deployed automatically" if source["automatic"] else "waits for: airdeck git deploy",
         ),
         ("Credentials", access),
         ("Public key", source["public_key"]),
@@ -208,7 +208,7 @@ def _facts(source: Source) -> list[tuple[str, str]]:
 @output_option
 @click.pass_obj
 def check(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: int, output: str) -> None:
-    """Look at the branch now. A newer commit is deployed unless only you do that."""
+    """Look at the branch now. A newer commit is deployed, unless the source was connected with --manual."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     _connected(client, found)
@@ -272,7 +272,8 @@ def trust(
         raise CliError(f"The server has shown no host key that waits to be trusted. {how}", CONFLICT)
     if offered and fingerprint and fingerprint != offered:
         raise CliError(f"The server shows {offered}, not {fingerprint}. Nothing was trusted.", CONFLICT)
-    how = f"Compare {offered} with what your Git host publishes, then name it: airdeck git trust {offered}"
+    named_so = f"airdeck git trust {offered} -d {found['release_name']}"
+    how = f"Compare {offered} with what your Git host publishes, then name it: {named_so}"
     if not fingerprint and not confirm(
         f"The server shows the host key {offered}. Is this the one that your Git host publishes?",
         yes=False,

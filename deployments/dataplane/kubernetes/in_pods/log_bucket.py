@@ -167,6 +167,7 @@ class Mirror:
         self._ended = threading.Event()
         self._problem = ""
         self._listed = False
+        self._apart: set[str] = set()  # begun here without what the bucket has of them
 
     def written(self, path: str) -> None:
         """This log grew."""
@@ -215,6 +216,7 @@ class Mirror:
                         raise ConnectionError("The bucket's answer ended too early.")
                 os.utime(scratch, (entry.changed, entry.changed))  # as old as it is
                 os.replace(scratch, place)
+                self._apart.discard(entry.path)  # what is written from now on continues it
             except HTTPError as error:
                 if error.code != 404:
                     raise
@@ -287,7 +289,8 @@ class Mirror:
         with self._lock:
             self._touched.pop(path, None)  # what is written from now on marks it again
             kept = self._kept.get(folder, {}).get(name)
-        if kept is not None and kept.size > size:  # begun here before the bucket was listed: keep both
+        if kept is not None and (kept.size > size or path in self._apart):  # begun here before it was listed
+            self._apart.add(path)
             name += LATER
         key = f"{folder}/{name}" if folder else name
         try:
@@ -308,7 +311,7 @@ class Mirror:
             if not self._listed:
                 self.take_stock()
             self.send()
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError, ElementTree.ParseError) as error:
             self._report(f"The bucket did not take the last logs: {_words(error)}.")
 
     def _report(self, problem: str) -> None:
