@@ -70,7 +70,8 @@ def measure(at: Installation) -> Result:
         kubelet.keep_alive(first.release_name)
         other, _ = rows.make_workspace(1)
         with kubelet.watching():
-            idle = [_one(registered, other)[1] for _ in range(IDLE_ROUNDS)]
+            before = [_one(registered, other) for _ in range(IDLE_ROUNDS)]
+            idle = [seconds for _, seconds in before]
             script, sent = _script(registered, first)
             made, created, busy = _all_healthy(registered, other)
             speed = _speed(created, script, busy, idle)
@@ -79,7 +80,7 @@ def measure(at: Installation) -> Result:
             ]
             quiet = _quiet(registered, [first, *made], details) if STEADY_SECONDS else ()
             memory = _memory(at.pid("observer"), len(made) + 1)
-            _forget(registered, [first, *made])
+            _forget(registered, [first, *made, *(one for one, _ in before)])
     return Result((*speed, *quiet, memory), METHOD, tuple(details))
 
 
