@@ -33,3 +33,12 @@ class CliError(Exception):
             str(self) if len(self.errors) > 1 or str(self) not in self.errors.values() else "This is wrong:",
             *listed,
         ]
+
+
+def not_given(variable: str) -> CliError:
+    """The error for a variable of the environment that is to hold a secret, and is empty."""
+    return CliError(
+        f"{variable} is empty: this job was not given the secret. Check its name, and whether a job of this branch may "
+        "have it.",
+        NOT_ALLOWED,
+    )

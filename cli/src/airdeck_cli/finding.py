@@ -62,7 +62,7 @@ def find_deployment(client: Client, deployment: str, named: str) -> dict[str, An
     if not named and RELEASE_NAME.fullmatch(typed):
         found: dict[str, Any] = client.get(f"/deployments/{typed}")
         return found
-    place = workspace_of(client, required=False)
+    place = chosen_workspace(client)
     rows = list(
         client.pages(f"/workspaces/{place['id']}/deployments" if place else "/deployments", name=typed)
     )
@@ -75,26 +75,45 @@ def find_deployment(client: Client, deployment: str, named: str) -> dict[str, An
     raise CliError(f"There is no Deployment {typed}{where}. List them with: airdeck deployment list", USAGE)
 
 
-def workspace_of(client: Client, *, named: str = "", required: bool = True) -> dict[str, Any] | None:
-    """The Workspace by this name, else the current one; where one is `required`, else the only one. Raises CliError
-    for a name that there is not, and when it is `required` and not clear."""
+def chosen_workspace(client: Client, *, named: str = "") -> dict[str, Any] | None:
+    """The Workspace by this name, else the current one; None when no name is given and none is current. Raises CliError
+    when there is none of that name, or several."""
     name = named or client.context.workspace_name
-    if not name and not required:
+    if not name:
         return None
-    if name and not named and client.context.workspace:
+    if not named and client.context.workspace:
         return {"id": client.context.workspace, "name": name}
-    rows = list(client.pages("/workspaces", **({"name": name} if name else {})))
+    rows = list(client.pages("/workspaces", name=name))
     exact = [row for row in rows if row["name"] == name] or rows
-    if len(exact) == 1:
-        return exact[0]
-    if name and not exact:
+    if not exact:
         raise CliError(f"There is no Workspace {name}. List them with: airdeck workspace list", USAGE)
+    return _only(exact)
+
+
+def workspace_of(client: Client, *, named: str = "") -> dict[str, Any]:
+    """The Workspace by this name, else the current one, else the only one. Raises CliError when it is not clear."""
+    chosen = chosen_workspace(client, named=named)
+    if chosen is not None:
+        return chosen
+    rows = list(client.pages("/workspaces"))
     if not rows:
         raise CliError("This token reaches no Workspace.", USAGE)
-    listed = ", ".join(row["name"] for row in exact[:20])
+    return _only(rows)
+
+
+def _only(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    if len(rows) == 1:
+        return rows[0]
+    listed = ", ".join(row["name"] for row in rows[:20])
     raise CliError(
         f"Which Workspace? There are {listed}. Use --workspace, or: airdeck workspace switch NAME", USAGE
     )
+
+
+def workspace_place(client: Client, workspace: str) -> tuple[str, str]:
+    """The address of `workspace_of` in the API, and its name. Raises CliError."""
+    found = workspace_of(client, named=workspace)
+    return f"/workspaces/{found['id']}", found["name"]
 
 
 workspace_option = click.option(

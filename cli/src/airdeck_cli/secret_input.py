@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from airdeck_cli.errors import NOT_ALLOWED, USAGE, CliError
+from airdeck_cli.errors import USAGE, CliError, not_given
 from airdeck_cli.output import is_terminal
 
 
@@ -31,10 +31,7 @@ def read(
         return None
     found = os.environ[variable].strip()
     if not found:
-        why = (
-            "this job was not given the secret. Check its name, and whether a job of this branch may have it."
-        )
-        raise CliError(f"{variable} is empty: {why}", NOT_ALLOWED)
+        raise not_given(variable)
     return found
 
 

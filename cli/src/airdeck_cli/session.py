@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airdeck_cli.errors import NOT_ALLOWED, CliError
+from airdeck_cli.errors import NOT_ALLOWED, CliError, not_given
 
 if TYPE_CHECKING:
     from airdeck_cli.client import Client
@@ -25,11 +25,7 @@ class Globals:
 
         found = contexts.current(self.context)
         if not found.token and "AIRDECK_TOKEN" in os.environ:
-            raise CliError(
-                "AIRDECK_TOKEN is empty: this job was not given the secret. Check its name, and whether a job of this "
-                "branch may have it.",
-                NOT_ALLOWED,
-            )
+            raise not_given("AIRDECK_TOKEN")
         if not found.token:
             raise CliError(
                 f"You are not signed in to {found.url}. Run: airdeck login {found.url}", NOT_ALLOWED

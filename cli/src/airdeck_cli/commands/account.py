@@ -193,7 +193,6 @@ def workspace_switch(at: Globals, /, name: str) -> None:
     """Use this Workspace from now on."""
     client = at.client()
     found = workspace_of(client, named=name)
-    assert found is not None  # noqa: S101 - required
     chosen, known = contexts.read_all()
     label = at.context or chosen
     if label not in known or known[label].url != client.context.url:

@@ -7,7 +7,7 @@ import click
 
 from airdeck_cli.client import Client
 from airdeck_cli.errors import FAILED, TIMED_OUT, USAGE, CliError
-from airdeck_cli.finding import Command, workspace_of, workspace_option
+from airdeck_cli.finding import Command, workspace_option, workspace_place
 from airdeck_cli.following import wait_options
 from airdeck_cli.output import clean, confirm, note, output_option, print_table, show
 from airdeck_cli.session import Globals
@@ -37,12 +37,6 @@ def _url(*, stdin: bool, file: str) -> str | None:
     return secret_input.read("address", flags=flags, variable="AIRDECK_CHANNEL_URL", stdin=stdin, file=file)
 
 
-def _place(client: Client, workspace: str) -> tuple[str, str]:
-    """The address of the Workspace in the API, and its name. Raises CliError."""
-    found = workspace_of(client, named=workspace) or {}
-    return f"/workspaces/{found['id']}", found["name"]
-
-
 def _find(client: Client, place: str, typed: str) -> Channel:
     """The channel with this name or id. Raises CliError."""
     rows: list[Channel] = client.get(f"{place}/alert-channels")["items"]
@@ -64,7 +58,7 @@ def channel() -> None:
 def channel_list(at: Globals, /, workspace: str, output: str) -> None:
     """List the channels of the Workspace."""
     client = at.client()
-    place, name = _place(client, workspace)
+    place, name = workspace_place(client, workspace)
     rows = client.get(f"{place}/alert-channels")["items"]
     lines = [(row["name"], row["kind"], row["leads_to"], len(row["rules"]) or "none") for row in rows]
     empty = f"{name} has no channel. Make one with: airdeck alert channel create NAME --kind admins"
@@ -100,14 +94,17 @@ def create(
     if kind in {"slack", "webhook"} or url_stdin or url_file:
         body["url"] = _url(stdin=url_stdin, file=url_file)
     client = at.client()
-    place, _ = _place(client, workspace)
+    place, _ = workspace_place(client, workspace)
     made = client.send("POST", f"{place}/alert-channels", body).body
     _print_made(made, output)
 
 
+def _where(row: Channel) -> str:
+    return f"{clean(row['name'])} leads to {clean(row['leads_to'])}."
+
+
 def _print_made(made: dict[str, Any], output: str) -> None:
-    row = made["channel"]
-    what = f"{clean(row['name'])} leads to {clean(row['leads_to'])}."
+    what = _where(made["channel"])
     show(made, output, lambda: click.echo(made["secret"] or what))
     if made["secret"] and output == "table":
         note(f"{what} The secret that signs its messages is shown this once.")
@@ -136,7 +133,7 @@ def update(
     if emails:
         body["addresses"] = list(emails)
     client = at.client()
-    place, _ = _place(client, workspace)
+    place, _ = workspace_place(client, workspace)
     row = _find(client, place, channel)
     if url_stdin or url_file or (row["kind"] in {"slack", "webhook"} and not body):
         url = _url(stdin=url_stdin, file=url_file)
@@ -144,8 +141,7 @@ def update(
     if not body:
         raise CliError("Say what to change, for instance --name.", USAGE)
     changed = client.send("PATCH", f"{place}/alert-channels/{row['id']}", body).body
-    done = f"{clean(changed['name'])} leads to {clean(changed['leads_to'])}."
-    show(changed, output, lambda: click.echo(done))
+    show(changed, output, lambda: click.echo(_where(changed)))
 
 
 @channel.command()
@@ -157,7 +153,7 @@ def update(
 def secret(at: Globals, /, channel: str, yes: bool, workspace: str, output: str) -> None:
     """Give a webhook (its name or id) another secret and print it, this once. The one before ends at once."""
     client = at.client()
-    place, _ = _place(client, workspace)
+    place, _ = workspace_place(client, workspace)
     row = _find(client, place, channel)
     if row["kind"] != "webhook":
         raise CliError(f"{row['name']} is not a webhook, so it has no secret.", USAGE)
@@ -175,7 +171,7 @@ def secret(at: Globals, /, channel: str, yes: bool, workspace: str, output: str)
 def try_out(at: Globals, /, channel: str, wait: bool, wait_time: int, workspace: str, output: str) -> None:
     """Send a message that says that it is a test. With --wait it ends with what came back."""
     client = at.client()
-    place, _ = _place(client, workspace)
+    place, _ = workspace_place(client, workspace)
     row = _find(client, place, channel)
     sent = client.send("POST", f"{place}/alert-channels/{row['id']}/test").body["items"]
     if wait:
@@ -213,7 +209,7 @@ def _until_sent(
 def delete(at: Globals, /, channel: str, yes: bool, workspace: str) -> None:
     """Delete a CHANNEL, by its name or its id. Rules that name it stay, and go without it."""
     client = at.client()
-    place, _ = _place(client, workspace)
+    place, _ = workspace_place(client, workspace)
     row = _find(client, place, channel)
     rules = f" {len(row['rules'])} rules name it." if len(row["rules"]) > 1 else ""
     rules = " One rule names it." if len(row["rules"]) == 1 else rules

@@ -7,7 +7,7 @@ import click
 from airdeck_cli.client import Client
 from airdeck_cli.commands.alert_channels import channel
 from airdeck_cli.errors import USAGE, CliError
-from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_of, workspace_option
+from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_option, workspace_place
 from airdeck_cli.output import confirm, moment, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -25,8 +25,7 @@ def _place(client: Client, workspace: str, deployment: str) -> tuple[str, str]:
     if deployment:
         found = find_deployment(client, deployment, "")
         return f"/deployments/{found['release_name']}", found["name"]
-    found = workspace_of(client, named=workspace) or {}
-    return f"/workspaces/{found['id']}", found["name"]
+    return workspace_place(client, workspace)
 
 
 @click.group()

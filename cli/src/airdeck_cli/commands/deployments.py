@@ -6,7 +6,13 @@ import click
 
 from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import USAGE, CliError
-from airdeck_cli.finding import deployment_argument, find_deployment, workspace_of, workspace_option
+from airdeck_cli.finding import (
+    chosen_workspace,
+    deployment_argument,
+    find_deployment,
+    workspace_option,
+    workspace_place,
+)
 from airdeck_cli.following import Command, follow, wait_options
 from airdeck_cli.output import confirm, has_screen, note, output_option, print_table, show
 from airdeck_cli.session import Globals
@@ -91,7 +97,7 @@ def report(
 def list_(at: Globals, /, everywhere: bool, workspace: str, output: str) -> None:
     """List Deployments, all of them, however many there are."""
     client = at.client()
-    place = None if everywhere else workspace_of(client, named=workspace, required=False)
+    place = None if everywhere else chosen_workspace(client, named=workspace)
     rows = list(client.pages(f"/workspaces/{place['id']}/deployments" if place else "/deployments"))
     heads = ("NAME", "RELEASE NAME", "WORKSPACE", "CLUSTER", "EXECUTOR", "RUNTIME", "STATUS")
 
@@ -171,11 +177,11 @@ def create(
     if not name:
         raise CliError("Name it: airdeck deployment create -n NAME", USAGE)
     client = at.client()
-    place = workspace_of(client, named=workspace)
-    assert place is not None  # noqa: S101 - required
-    path = f"/workspaces/{place['id']}/deployments"
+    place, _ = workspace_place(client, workspace)
     key = {"Idempotency-Key": new_key()}
-    answer = client.send("POST", path, {"name": name, **settings}, headers=key, repeatable=True).body
+    answer = client.send(
+        "POST", f"{place}/deployments", {"name": name, **settings}, headers=key, repeatable=True
+    ).body
     made = answer["deployment"]
     done = f"Deployment {made['name']} is {'created' if wait else 'being created'} as {made['release_name']}."
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)

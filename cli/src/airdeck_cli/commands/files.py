@@ -10,7 +10,7 @@ import click
 
 from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
-from airdeck_cli.finding import deployment_argument, find_deployment, workspace_of, workspace_option
+from airdeck_cli.finding import deployment_argument, find_deployment, workspace_option, workspace_place
 from airdeck_cli.following import follow, follow_newest, wait_options
 from airdeck_cli.output import clean, confirm, note, show, to_yaml
 from airdeck_cli.session import Globals
@@ -126,9 +126,7 @@ def run(
     text = _read(file)
     if fill:
         text = _filled(text)
-    place = workspace_of(client, named=workspace)
-    assert place is not None  # noqa: S101 - required
-    path = f"/workspaces/{place['id']}/deployment-file"
+    path = f"{workspace_place(client, workspace)[0]}/deployment-file"
     asked = {"text": text, "mode": mode, "compat": compat}
     plan = _planned(client, path, asked, file, output)
     if not plan["lines"] and wait and not dry_run:

@@ -77,10 +77,6 @@ def connect(
     address: str,
     deployment: str,
     named: str,
-    every: str | None,
-    token_stdin: bool,
-    token_file: str,
-    no_token: bool,
     wait: bool,
     wait_time: int,
     output: str,
@@ -91,21 +87,7 @@ def connect(
     ADDRESS is https://…, ssh://… or git@host:path. A token is read from standard input, a file or AIRDECK_GIT_TOKEN,
     never from an argument. For ssh Airdeck makes a key and prints its public half, for the repository's deploy keys.
     """
-    from airdeck_cli import secret_input
-
-    wishes = {"address": address or None, "branch": more["branch"], "subfolder": more["folder"]}
-    wishes |= {"automatic": more["automatic"], "token_user": more["token_user"]}
-    wishes["token"] = secret_input.read(
-        "token",
-        flags=("--token-stdin", "--token-file", "--no-token"),
-        variable="AIRDECK_GIT_TOKEN",
-        stdin=token_stdin,
-        file=token_file,
-        none=no_token,
-    )
-    body: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
-    if every is not None:
-        body["every_minutes"] = _minutes(every)
+    body = _wish(address, **more)
     client = at.client()
     found = find_deployment(client, deployment, named)
     before = _find(client, found)
@@ -125,6 +107,35 @@ def connect(
         table=_print_connected,
         trusts_later=True,
     )
+
+
+def _wish(
+    address: str,
+    *,
+    branch: str | None,
+    folder: str | None,
+    every: str | None,
+    automatic: bool | None,
+    token_stdin: bool,
+    token_file: str,
+    no_token: bool,
+    token_user: str | None,
+) -> dict[str, Any]:
+    """What was named of a Git source, as the API has it. Raises CliError."""
+    from airdeck_cli import secret_input
+
+    token = secret_input.read(
+        "token",
+        flags=("--token-stdin", "--token-file", "--no-token"),
+        variable="AIRDECK_GIT_TOKEN",
+        stdin=token_stdin,
+        file=token_file,
+        none=no_token,
+    )
+    wishes = {"address": address or None, "branch": branch, "subfolder": folder, "automatic": automatic}
+    wishes |= {"token": token, "token_user": token_user}
+    found: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
+    return found if every is None else {**found, "every_minutes": _minutes(every)}
 
 
 def _minutes(text: str) -> int | None:
@@ -209,12 +220,7 @@ def _facts(source: Source) -> list[tuple[str, str]]:
 @click.pass_obj
 def check(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: int, output: str) -> None:
     """Look at the branch now. A newer commit is deployed, unless the source was connected with --manual."""
-    client = at.client()
-    found = find_deployment(client, deployment, named)
-    _connected(client, found)
-    since = newest_deploy(client, found) if wait else None
-    source = _ask(client, found, "check")
-    report(client, found, source, since=since, seconds=wait_time, output=output, table=_print_looking)
+    _look(at, deployment, named, "check", wait, wait_time, output)
 
 
 @git.command()
@@ -224,12 +230,18 @@ def check(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: in
 @click.pass_obj
 def deploy(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: int, output: str) -> None:
     """Deploy the newest commit. It need not be newer than what was deployed last."""
+    _look(at, deployment, named, "deploy", wait, wait_time, output)
+
+
+def _look(
+    at: Globals, /, deployment: str, named: str, verb: str, wait: bool, seconds: int, output: str
+) -> None:
     client = at.client()
     found = find_deployment(client, deployment, named)
     _connected(client, found)
     since = newest_deploy(client, found) if wait else None
-    source = _ask(client, found, "deploy")
-    report(client, found, source, since=since, seconds=wait_time, output=output, table=_print_looking)
+    source = _ask(client, found, verb)
+    report(client, found, source, since=since, seconds=seconds, output=output, table=_print_looking)
 
 
 def _print_looking(found: dict[str, Any], source: Source) -> None:

@@ -6,7 +6,7 @@ import click
 
 from airdeck_cli.client import Client
 from airdeck_cli.errors import USAGE, CliError
-from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_of
+from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_place
 from airdeck_cli.output import confirm, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -24,9 +24,7 @@ def _place(client: Client, workspace: str, deployment: str) -> str:
     if deployment:
         return f"/deployments/{find_deployment(client, deployment, '')['release_name']}/tokens"
     if workspace:
-        found = workspace_of(client, named=workspace)
-        assert found is not None  # noqa: S101 - required
-        return f"/workspaces/{found['id']}/tokens"
+        return f"{workspace_place(client, workspace)[0]}/tokens"
     return "/me/tokens"
 
 
