@@ -132,10 +132,14 @@ def _rules(root: Path) -> list[Rule]:
 
 
 def _rule(lines: list[str]) -> Rule:
+    """Whether a path is left out; that of a folder ends with a slash. To pathspec "a/**" is the folder a, too, and to
+    Git only what is in it, which a later "!" may take back: so such a line leaves out files, and no folder."""
     import pathspec
 
-    spec = pathspec.GitIgnoreSpec.from_lines(lines)
-    return lambda name: bool(spec.match_file(name))
+    of_files = pathspec.GitIgnoreSpec.from_lines(lines)
+    kept = [line for line in lines if line.startswith("!") or not line.rstrip().endswith("/**")]
+    of_folders = pathspec.GitIgnoreSpec.from_lines(kept)
+    return lambda name: bool((of_folders if name.endswith("/") else of_files).match_file(name))
 
 
 def _within(prefix: str, rule: Rule) -> Rule:
