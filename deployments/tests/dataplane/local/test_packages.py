@@ -1,5 +1,4 @@
-"""Packages beyond those of a runtime, on this machine: a real uv, a real supervisord, an index of tiny wheels, and a
-played Airflow. That the real one runs with them is told by test_code.py."""
+"""Packages beyond those of a runtime: a real uv and supervisord, a played Airflow (`test_code.py`: real)."""
 
 import json
 import os

@@ -1,5 +1,4 @@
-"""The local data plane's upgrade, without Airflow: real supervisord, real Postgres, and a runtime whose `airflow db
-migrate` does what a test says."""
+"""The local data plane's upgrade, without Airflow: real supervisord and Postgres, a played migration."""
 
 import os
 import signal
@@ -28,7 +27,6 @@ from deployments.tests.dataplane.local.airflow_local import config, start_superv
 from deployments.tests.templates import drop_template
 
 pytestmark = pytest.mark.thorough
-
 OLD, NEW = RuntimeSpec("0.1-1", "0.1"), RuntimeSpec("0.2-1", "0.2")
 REF = Ref("33333333-0000-0000-0000-000000000003", "quiet-valley-0003")
 RELEASE = Release(*vars(REF).values(), 2, NEW, Executor.LOCAL, au_size(5), 1, upgrade_from=OLD)
