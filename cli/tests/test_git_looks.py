@@ -1,7 +1,7 @@
 """What `airdeck git deploy --wait` waits for: also a deploy that was under way when it was asked for."""
 
 import pytest
-from airdeck_cli import git_looks
+from airdeck_cli import deploy_progress, git_looks
 from airdeck_cli.errors import FAILED, CliError
 
 FOUND = {"release_name": "calm-orbit-0012"}
@@ -37,15 +37,15 @@ def test_a_deploy_of_the_same_code_that_is_under_way_is_waited_for(status, monke
     def fails(_: object, operation: dict[str, object], __: float) -> None:
         raise CliError(f"{operation['id']} failed.", FAILED)
 
-    monkeypatch.setattr(git_looks, "follow", fails)
-    monkeypatch.setattr("airdeck_cli.commands.deploys.file_problems", lambda *_: {})
+    monkeypatch.setattr(deploy_progress, "follow", fails)
+    monkeypatch.setattr("airdeck_cli.deploy_progress.file_problems", lambda *_: {})
     with pytest.raises(CliError, match=r"deploy\.8 failed"):
         report(console)
 
 
 @pytest.mark.parametrize("status", ["active", "superseded", "failed"])
 def test_one_that_was_over_before_is_nothing_to_wait_for(status, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(git_looks, "follow", lambda *_: pytest.fail("it is over"))
+    monkeypatch.setattr(deploy_progress, "follow", lambda *_: pytest.fail("it is over"))
     report(Console(status, "succeeded"))
     assert capsys.readouterr().out == "shown\n"
 

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from airdeck_cli.client import Client
+from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy
 from airdeck_cli.errors import FAILED, INTERRUPTED, TIMED_OUT, CliError
-from airdeck_cli.following import follow
 from airdeck_cli.output import clean, note, show
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0  # seconds between two questions, half as long again each time
@@ -96,19 +96,11 @@ def _follow_deploy(
         return None
     if number == since and not _is_under_way(client, release_name, number):
         return None
-    try:
-        return follow(client, client.get(f"/operations/{release_name}.deploy.{number}"), seconds)
-    except CliError as failed:
-        if failed.exit_code == FAILED:
-            from airdeck_cli.commands.deploys import file_problems
-
-            failed.errors = file_problems(client, release_name, number)
-        raise
+    operation = client.get(f"/operations/{release_name}.deploy.{number}")
+    return follow_deploy(client, release_name, number, operation, seconds)
 
 
 def _is_under_way(client: Client, release_name: str, number: int) -> bool:
-    from airdeck_cli.commands.deploys import UNDER_WAY
-
     return number > 0 and client.get(f"/deployments/{release_name}/deploys/{number}")["status"] in UNDER_WAY
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from airdeck_cli.client import Client, new_key
+from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
-from airdeck_cli.following import follow, wait_options
+from airdeck_cli.following import wait_options
 from airdeck_cli.output import clean, confirm, moment, note, output_option, print_table, show
 from airdeck_cli.packing import Packed, pack
 from airdeck_cli.session import Globals
 
 UPLOAD_SECONDS = 300.0
-UNDER_WAY = {"received", "checking", "building", "activating"}  # by an earlier command
 
 
 @click.command()
@@ -139,15 +139,10 @@ def _report(
     operation, made, plan = answer["operation"], answer["deploy"], answer["plan"] or {}
     for line in plan.get("notes", []):
         note(f"Note: {clean(line)}")
-    if made and not answer["changed"] and wait and made["status"] in UNDER_WAY:
+    if made and not answer["changed"] and wait and made["status"] in UNDER_WAY:  # by an earlier command
         operation = client.get(f"/operations/{found['release_name']}.deploy.{made['number']}")
     if operation and wait:
-        try:
-            operation = follow(client, operation, seconds)
-        except CliError as failed:
-            if failed.exit_code == FAILED:
-                failed.errors = file_problems(client, found["release_name"], made["number"])
-            raise
+        operation = follow_deploy(client, found["release_name"], made["number"], operation, seconds)
 
     def table() -> None:
         if not answer["changed"]:
@@ -159,15 +154,6 @@ def _report(
         click.echo(made["url"])
 
     show({**answer, "operation": operation}, output, table)
-
-
-def file_problems(client: Client, release_name: str, number: int) -> dict[str, str]:
-    """What is wrong with files of a deploy, by path and line."""
-    one = client.get(f"/deployments/{release_name}/deploys/{number}")
-    return {
-        f"{each['path']}:{each['line']}" if each["line"] else each["path"]: each["error"]
-        for each in [*one["syntax_problems"], *one["import_problems"]]
-    }
 
 
 def _print_difference(packed: Packed, answer: dict[str, Any]) -> None:
