@@ -7,7 +7,7 @@ from deployments.reconciler import alert_delivery
 from deployments.secrets import alert_channels as sealed
 from workspaces.permissions import Role
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 HOOK = "https://hooks.example.com/services/hush-hush-4711"
 

@@ -18,7 +18,7 @@ from deployments.tests.git.repositories import SUBMODULE
 from deployments.tests.git.test_reading import in_this_process
 from tests.running import Terminal
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 
 loopback, repository = served_repositories.loopback, served_repositories.repository
 https, ssh = served_repositories.https, served_repositories.ssh

@@ -248,6 +248,7 @@ FEW = {
 }
 
 
+@pytest.mark.thorough
 def test_which_token_may_do_what_by_one_token_of_each_kind(programs, address):
     cross_with_the_table({label: programs[label] for label in FEW}, address)
 

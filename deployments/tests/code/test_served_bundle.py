@@ -100,6 +100,7 @@ def test_a_version_that_is_not_kept_any_more_is_told_in_words(pod) -> None:
         pod("99-aaaaaaaaaaaa").initialize()
 
 
+@pytest.mark.thorough
 def test_until_the_first_deploy_the_folder_of_the_image_is_read(tmp_path, served, monkeypatch) -> None:
     with owner() as other, code_server(other.url, tmp_path / "cache") as running:
         bundle = served.ServedBundle(

@@ -272,6 +272,7 @@ def test_the_consoles_port_only_reads_logs(server) -> None:
         refused.value.close()
 
 
+@pytest.mark.thorough
 def test_strangers_who_keep_its_connections_open_cost_the_pods_nothing(server) -> None:
     host, port = server.reader.removeprefix("http://").split(":")
     held = [socket.create_connection((host, int(port)), timeout=10) for _ in range(20)]

@@ -208,6 +208,7 @@ def test_what_is_not_an_object_is_not_believed(emulator, api) -> None:
     assert api.text("/version", "it", 100).startswith("{")
 
 
+@pytest.mark.thorough
 def test_a_server_that_forbids_everything_has_just_begun_and_is_not_taken_at_its_word(emulator, api) -> None:
     """Its rules are loaded a few seconds after it answers: until then all is forbidden alike."""
     forbidden = Answer(status=403, message='configmaps "thing" is forbidden: User cannot get resource')

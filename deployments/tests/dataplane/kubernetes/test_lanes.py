@@ -190,6 +190,7 @@ def test_a_refused_object_is_told_and_the_next_call_sends_it_again(emulator):
     connection.close()
 
 
+@pytest.mark.thorough
 def test_a_slow_server_gets_a_deployment_in_a_fraction_of_the_time_of_one_after_the_other(
     emulator, monkeypatch
 ):

@@ -229,6 +229,7 @@ def test_a_silent_watch_is_begun_again(cluster, monkeypatch):
         eventually(lambda: sum(c.startswith(watches) and "watch" in c for c in since(cluster, began)) >= 2)
 
 
+@pytest.mark.thorough
 def test_rejected_credentials_are_said_at_once_and_hardly_knocked_with(cluster):
     with cluster.watched() as watcher:
         cluster.emulator.script("GET ", Answer("status", 401, "Unauthorized"), always=True)
@@ -312,6 +313,7 @@ def test_what_was_put_back_is_no_drift_any_more(cluster):
         assert cluster.annotated(REF) == ()
 
 
+@pytest.mark.thorough
 def test_scaling_status_and_our_own_applies_are_no_drift(cluster):
     cluster.keep(REF, cluster.apply(REF))
     with cluster.watched():
