@@ -27,7 +27,7 @@ from workspaces.models import User
 # The columns that a change writes.
 CHANGED_COLUMNS = (
     "address branch subfolder every_minutes automatic token_user has_token public_key host_key revision updated_by "
-    "updated_at due_at head handled handled_note problem failures offered_host_key"
+    "updated_at due_at head handled handled_note same_code problem failures offered_host_key"
 ).split()
 HOOK_SECONDS = 10.0  # however many events come, one look in so many seconds
 
@@ -85,6 +85,7 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
             source.host_key = source.offered_host_key = ""
         if other:
             source.head = source.handled = source.handled_note = ""
+            source.same_code = False
         same_token = wish.token is None or wish.token == _stored_token(source.deployment)
         _give_secrets(source, address, wish)
         audited = _audited(source)

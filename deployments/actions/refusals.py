@@ -115,10 +115,9 @@ class NothingToDeploy(ActionRefused):
     """The code, or the image, is what the Deployment runs already, or is about to run."""
 
     code = "nothing_to_deploy"
-    END = "There is nothing to do."  # so its sentence ends, also where it was kept
 
     def __init__(self, number: int, *, what: str = "code") -> None:
-        super().__init__(f"This is the {what} of deploy {number} already. {self.END}")
+        super().__init__(f"This is the {what} of deploy {number} already. There is nothing to do.")
         self.number = number
 
 

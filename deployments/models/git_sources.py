@@ -40,11 +40,12 @@ class GitSource(models.Model):
 
     # What was found.
     tried_at = models.DateTimeField(null=True)  # the last look began
-    checked_at = models.DateTimeField(null=True)  # the last look that audited where the branch stands
+    checked_at = models.DateTimeField(null=True)  # the last look that learned where the branch stands
     head = models.CharField(max_length=64, blank=True)  # the newest commit that was seen
     handled = models.CharField(max_length=64, blank=True)  # the commit that was last deployed, or found unfit
     handled_at = models.DateTimeField(null=True)
     handled_note = models.CharField(max_length=1000, blank=True)  # why no deploy came of that commit
+    same_code = models.BooleanField(default=False, db_default=False)  # the note: the Deployment has it already
     failures = models.PositiveSmallIntegerField(default=0)  # looks in a row
     problem = models.CharField(max_length=1000, blank=True)  # why the last look led to nothing
     offered_host_key = models.CharField(max_length=2000, blank=True)  # what the server shows, not confirmed

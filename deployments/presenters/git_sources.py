@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings
 
-from deployments.actions.refusals import NothingToDeploy
 from deployments.models import Deploy, Deployment, GitSource
 from deployments.outgoing.git.keys import fingerprint
 
@@ -53,14 +52,9 @@ def state_of(source: GitSource) -> GitState:
         return GitState.LOOKING
     if source.problem:
         return GitState.UNREADABLE
-    if source.handled_note and source.handled == source.head and not is_deployed_already(source):
+    if source.handled_note and source.handled == source.head and not source.same_code:
         return GitState.NOT_DEPLOYED
     return GitState.NEWER_COMMIT if source.is_newer else GitState.UP_TO_DATE
-
-
-def is_deployed_already(source: GitSource) -> bool:
-    """Whether the note about its commit says that the Deployment has that code already. No query."""
-    return source.handled_note.endswith(NothingToDeploy.END)
 
 
 def title_of(state: GitState) -> str:
@@ -82,7 +76,6 @@ def live(source: GitSource) -> dict[str, Any]:
     return {
         "source": source,
         "state": _BADGES[state_of(source)],
-        "already": is_deployed_already(source),
         "head": short(source.head),
         "head_link": source.parsed.commit_url(source.head) if source.head else "",
         "offered": fingerprint(source.offered_host_key),

@@ -64,13 +64,15 @@ class Look:
 @dataclass(frozen=True)
 class Found:
     """What a look came to. `head` is "" where it did not get so far; `handled` means that nothing more is to be done
-    about that commit; `retry`, that it is looked at again before long although no one asked."""
+    about that commit; `retry`, that it is looked at again before long although no one asked; `same_code`, that the
+    Deployment has its code already."""
 
     head: str = ""
     problem: str = ""
     handled: bool = False
     retry: bool = False
     host_key: str = ""
+    same_code: bool = False
 
 
 def due() -> QuerySet[GitSource]:
@@ -218,7 +220,7 @@ def _deploy(look: Look, answer: ask.Answer, before: str) -> Found:
             idempotency_key=key,
         )
     except NothingToDeploy as error:
-        return Found(head=commit.sha, handled=True, problem=str(error) if source.asked_at else "")
+        return Found(head=commit.sha, handled=True, problem=str(error) if source.asked_at else "", same_code=True)
     logger.info("commit_deployed", deploy=deploy.number, sha=commit.sha)
     failpoint("git.after_deploy")
     return Found(head=commit.sha, handled=True)
@@ -240,6 +242,7 @@ def _record(look: Look, found: Found) -> None:
         values |= {"head": found.head, "checked_at": Now()}
     if found.handled:
         values |= {"handled": found.head, "handled_at": Now(), "handled_note": found.problem[:1000]}
+        values["same_code"] = found.same_code
     if source.asked_at is not None and (found.handled or not found.retry):
         same_wish = When(asked_at=source.asked_at, then=Value(None))
         values["asked_at"] = Case(same_wish, default=F("asked_at"))

@@ -206,7 +206,7 @@ def test_what_became_of_the_newest_commit_is_told(editor, deployment, path, bob,
     found = editor.get(path)
     assert (found["state"], found["note"]) == ("not_deployed", "lib is a submodule.")
     same = str(NothingToDeploy(1))
-    GitSource.objects.update(handled_note=same)
+    GitSource.objects.update(handled_note=same, same_code=True)
     found = editor.get(path)
     assert (found["state"], found["note"]) == ("up_to_date", same)  # what was asked for is so
     GitSource.objects.update(problem="The host is gone.", failures=3)

@@ -161,8 +161,9 @@ def test_a_commit_whose_code_runs_already_is_up_to_date_and_one_that_cannot_be_d
     followed, as_, vera
 ):
     sha = "ef" * 20
-    for note, word in ((str(NothingToDeploy(1)), "Up to date"), ("lib is a submodule.", "Not deployed")):
-        GitSource.objects.update(head=sha, handled=sha, handled_note=note)
+    notes = ((str(NothingToDeploy(1)), True, "Up to date"), ("lib is a submodule.", False, "Not deployed"))
+    for note, same_code, word in notes:
+        GitSource.objects.update(head=sha, handled=sha, handled_note=note, same_code=same_code)
         page = text(as_(vera).get(url(followed)))
         assert word in page
         assert note in page

@@ -145,6 +145,7 @@ def test_on_a_click_alone(followed, repository, bob):
     actions.deploy_newest(deployment=followed, by=bob)
     source = look(followed, due=False)
     assert "deploy 1 already" in source.handled_note
+    assert source.same_code
 
 
 @pytest.mark.parametrize(
