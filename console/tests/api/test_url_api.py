@@ -42,6 +42,8 @@ URLS = {
     ("hibernate", "post"): (EDITOR, ONE, 202),
     ("wake", "post"): (EDITOR, ONE, 200),
     ("upgrade", "post"): (EDITOR, ONE, 422),
+    ("upgrade_dismiss", "post"): (EDITOR, ONE, 200),
+    ("retry", "post"): (EDITOR, ONE, 200),  # nothing of it is under way
     ("deployment_file", "get"): (MEMBER, ONE, 200),
     ("deployment_file_plan", "post"): (EDITOR, ONE, 422),
     ("deployment_file_apply", "post"): (EDITOR, ONE, 422),
