@@ -29,6 +29,7 @@ URLS = {
     ("workspaces", "get"): (ANYONE, ONE, 200),
     ("deployments", "get"): (ANYONE, ONE, 200),
     ("workspace", "get"): (MEMBER, ONE, 200),
+    ("workspace", "patch"): (ADMIN, WHOLE, 200),
     ("members", "get"): (MEMBER, WHOLE, 200),
     ("invitations", "get"): (MEMBER, WHOLE, 200),
     ("workspace_activity", "get"): (MEMBER, WHOLE, 200),
