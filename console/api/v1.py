@@ -24,6 +24,7 @@ from deployments.api import (
     task_logs,
     tokens,
     variable_imports,
+    variable_revisions,
     variables,
     waiting,
 )
@@ -62,6 +63,7 @@ for router in (
     sign_in.router,
     files.router,
     variable_imports.router,
+    variable_revisions.router,
     workspace_tokens.router,
     tokens.router,
 ):

@@ -59,6 +59,8 @@ URLS = {
     ("variable", "get"): (MEMBER, ONE, 200),
     ("variable", "put"): (EDITOR, ONE, 422),
     ("variable", "delete"): (EDITOR, ONE, 202),
+    ("variable_revisions", "get"): (MEMBER, ONE, 200),
+    ("variable_rollback", "post"): (EDITOR, ONE, 202),  # to none
     ("schedule", "get"): (MEMBER, ONE, 200),
     ("schedule", "put"): (EDITOR, ONE, 422),
     ("deploys", "get"): (MEMBER, ONE, 200),
