@@ -42,6 +42,7 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "list": ("deployments:list_", "List Deployments."),
         "logs": ("logs:logs", "Print what the components write."),
         "open": ("deployments:open_", "Open a Deployment in the browser."),
+        "registry": ("registry:registry", "The login with which images of your own are pulled."),
         "retry": ("failures:retry", "Try again now what failed."),
         "task-logs": ("logs:task_logs", "List the logs of tasks."),
         "update": ("deployments:update", "Change a Deployment."),

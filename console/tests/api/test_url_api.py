@@ -67,6 +67,9 @@ URLS = {
     ("deploys", "post"): (EDITOR, ONE, 422),
     ("deploy", "get"): (MEMBER, ONE, 200),
     ("deploy_image", "post"): (EDITOR, ONE, 422),
+    ("registry_login", "get"): (EDITOR, ONE, 200),
+    ("registry_login", "put"): (EDITOR, ONE, 422),
+    ("registry_login", "delete"): (EDITOR, ONE, 200),
     ("rollback", "post"): (EDITOR, ONE, 410),  # its code is not kept
     ("git_source", "get"): (MEMBER, ONE, 200),
     ("git_source", "put"): (EDITOR, ONE, 422),
