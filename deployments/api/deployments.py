@@ -24,10 +24,11 @@ from console.kit.http_json import (
     require_match,
     retry_key,
 )
-from console.kit.refusals import ActionRefused, InvalidInput
+from console.kit.refusals import InvalidInput
 from deployments import actions
 from deployments.actions.furnishing import Furnishing
 from deployments.actions.hibernation import set_wakes_on_open
+from deployments.actions.refusals import KeyReused
 from deployments.actions.settings import settings_of
 from deployments.api import answers, documents
 from deployments.api.access import DeploymentRequest, OnDeployment
@@ -70,15 +71,6 @@ class NewDeployment(Settings):
     name: Text
     runtime: Text = None
     cluster: Text = None
-
-
-class KeyReused(ActionRefused):
-    """The Idempotency-Key was sent before with something else."""
-
-    code, status = "idempotency_key_reused", 409
-
-    def __init__(self) -> None:
-        super().__init__("This Idempotency-Key made another Deployment already. Send a new key.")
 
 
 def _page(rows: QuerySet[Deployment], limit: int, cursor: str) -> HttpResponse:
@@ -215,7 +207,7 @@ def _refuse_other(workspace: Workspace, key: UUID, name: str) -> None:
     """On the page another name with the same key means a further Deployment; a program did not mean that."""
     earlier = Deployment.objects.filter(workspace=workspace, idempotency_key=key).first()
     if earlier is not None and earlier.name_key != name_key(name):
-        raise KeyReused
+        raise KeyReused("Deployment")
 
 
 def _cluster_id(workspace: Workspace, named: object) -> str:
