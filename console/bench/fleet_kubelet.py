@@ -4,6 +4,7 @@ server no more than kubelets do. Airflow's heartbeats are rows of a view that is
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -42,6 +43,7 @@ class FleetKubelet(Kubelet):
         self._hearts: dict[
             str, dict[str, dict[str, Any]]
         ] = {}  # by release: pods with a heartbeat, by component
+        self.started: Counter[str] = Counter()  # pods, by who manages them
         self._counting, self._stop = threading.Lock(), threading.Event()
         self._stream: Stream | None = None
 
@@ -103,6 +105,8 @@ class FleetKubelet(Kubelet):
         for _ in range(TRIES):
             with suppress(DataPlaneError):
                 self._start(pod)
+                with self._counting:
+                    self.started[pod["metadata"]["labels"].get(names.LABEL_MANAGED_BY, "")] += 1
                 return
             time.sleep(1)
 

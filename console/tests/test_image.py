@@ -3,6 +3,7 @@
 Only with IMAGE_TEST=1, because it takes minutes: `IMAGE_TEST=1 make test ARGS="console/tests/test_image.py -s"`.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ from console import processes
 from console.embedded import keys, postgres, redis_server
 from console.kit.files import write_private
 from console.tests import image
-from console.tests.fresh import Visit
+from console.tests.fresh import HEALTHY_SECONDS, Visit
 from console.tests.image import Podman
 from console.tests.system.installation import free_port, is_ready, wait_until
 from console.tests.test_chart import GRACES
@@ -295,7 +296,7 @@ def test_people_reach_it_through_the_proxy_of_compose(migrated, tmp_path):
             caddy.wait(20)
 
 
-def test_all_in_one_container_keeps_what_people_made_in_its_volume(podman, base):
+def test_all_in_one_container_gets_an_airflow_healthy_and_keeps_what_people_made_in_its_volume(podman, base):
     name = podman.build("embedded", base)
     size, _ = podman.layers(name)
     port = free_port()
@@ -306,19 +307,34 @@ def test_all_in_one_container_keeps_what_people_made_in_its_volume(podman, base)
         *image.environment({"PORT": str(port), **image.network()}),
     ]
     visitor = Visit(f"http://127.0.0.1:{port}")
-    taken = []
+    ready, healthy = [], []
+    place = ""
     for sign in (visitor.sign_up, visitor.sign_in):
         with podman.running(name, options=options) as everything:
             wait_until(visitor.answers, 180, everything.logs, 0.2)
-            taken.append(time.monotonic() - everything.started)
+            ready.append(time.monotonic() - everything.started)
             wait_until(everything.is_alive, 30, everything.logs)
-            home = sign()
-            assert visitor.client.get(f"{home}new/").status_code == 200
+            sign()
+            began = time.monotonic()
+            place = place or visitor.create_deployment("First")
+            visitor.wait_status(place, "Healthy", HEALTHY_SECONDS)
+            wait_until(partial(_airflow_answers, port, place), 120, everything.logs)
+            healthy.append(time.monotonic() - began)
             ended = everything.stop()
             assert ended.code == 0, ended.output
             assert ended.seconds < 30
         visitor.client.cookies.clear()
     visitor.client.close()
     print(
-        f"\nEmbedded: {size / 1e6:.0f} MB; ready after {taken[0]:.1f} s, and {taken[1]:.1f} s the second time"
+        f"\nEmbedded: {size / 1e6:.0f} MB; ready after {ready[0]:.1f} s, and {ready[1]:.1f} s the second time; "
+        f"Create to Healthy {healthy[0]:.1f} s, and Healthy again {healthy[1]:.1f} s after the sign-in"
     )
+
+
+def _airflow_answers(port: int, release: str) -> bool:
+    """Whether its own API server answers under its own name, with a scheduler that it has heard of lately."""
+    host = {"Host": f"{release}.localhost:{port}"}
+    with contextlib.suppress(httpx.HTTPError, KeyError, ValueError):
+        found = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", headers=host, timeout=10).json()
+        return bool(found["scheduler"]["status"] == "healthy")
+    return False
