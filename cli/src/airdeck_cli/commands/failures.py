@@ -21,6 +21,8 @@ def retry(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: in
     answer = client.send("POST", f"/deployments/{found['release_name']}/retry", repeatable=True).body
     name = answer["deployment"]["name"]
     done = f"Airdeck tries again now to finish what {name} was asked for."
+    if wait:
+        done = f"What {name} was asked for is done."
     if answer["operation"] is None:
         done = f"{name} is {answer['deployment']['status']}, and nothing of it is under way."
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from airdeck_cli.client import Answer
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import follow, wait_options
@@ -71,8 +72,7 @@ def rollback(
         question = f"Make the variables of {found['name']} what revision {number} left?"
         if not confirm(question, yes=yes, otherwise="Go back with --yes."):
             raise CliError("Nothing was changed.", FAILED)
-    etag = plan.headers.get("ETag") or plan.headers.get("Etag", "")
-    answer = client.send("POST", path, headers={"If-Match": etag} if etag else {}).body
+    answer = client.send("POST", path, headers=_unchanged_since(plan)).body
     operation = answer["operation"]
     if operation and wait:
         operation = follow(client, operation, wait_time)
@@ -86,6 +86,12 @@ def rollback(
             click.echo(f"Airflow restarts with them. Follow it with: airdeck wait {operation['id']}")
 
     show({**answer, "operation": operation}, output, table)
+
+
+def _unchanged_since(plan: Answer) -> dict[str, str]:
+    """The header by which nothing is done when another person changed the variables since."""
+    etag = plan.headers.get("ETag") or plan.headers.get("Etag", "")
+    return {"If-Match": etag} if etag else {}
 
 
 def _print(would: dict[str, Any], *, nothing: str) -> None:
