@@ -1,10 +1,13 @@
 """Channels of alerts from a terminal: the address of a webhook comes in by every way but an argument."""
 
+import time
+
 import pytest
 
 from deployments.models import AlertChannel, AlertDelivery
 from deployments.reconciler import alert_delivery
 from deployments.secrets import alert_channels as sealed
+from tests.played_servers import Cutter
 from workspaces.permissions import Role
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
@@ -81,3 +84,26 @@ def test_a_test_is_followed_until_it_arrived_or_did_not(channel, monkeypatch, ma
     failed = channel("test", "Us", "-w", code=1)
     assert "550 no such mailbox" in failed.out
     assert "Not every test to Us was sent." in failed.err
+
+
+def test_a_secret_whose_answer_was_lost_is_answered_again_and_is_the_same(channel, airdeck, token, alice):
+    cutter = Cutter(airdeck.environment["AIRDECK_URL"])
+    environment = {"AIRDECK_URL": cutter.server.url, "AIRDECK_TOKEN": token(alice, Role.ADMIN)}
+    with cutter.server:
+        for words in (("create", "Pager", "--kind", "webhook"), ("secret", "Pager", "--yes")):
+            before, cutter.cut = seals(), "POST .*/alert-channels"
+            environment["AIRDECK_CHANNEL_URL"] = HOOK
+            running = airdeck.start("alert", "channel", *words, environment=environment)
+            deadline = time.monotonic() + 60
+            while seals() == before and time.monotonic() < deadline:
+                time.sleep(0.02)
+            cutter.cut = ""
+            out, err = running.communicate(timeout=60)
+            assert running.returncode == 0, err
+            assert sealed.secret_of(AlertChannel.objects.get()) == out.strip()
+    asked = [path for method, path, _ in cutter.server.seen if method == "POST"]
+    assert len(asked) >= 4
+
+
+def seals() -> list[bytes]:
+    return [bytes(each) for each in AlertChannel.objects.values_list("sealed_secret", flat=True)]
