@@ -137,6 +137,8 @@ def test_create_update_and_what_is_refused(airdeck, reconciled):
     airdeck("deployment", "update", "Analytics", "--description", "New", "--wait")
     row.refresh_from_db()
     assert (row.description, row.scheduler_au) == ("New", 6)  # what is not said stays
+    airdeck("deployment", "update", "Analytics", "--wake-when-opened")
+    assert "wake_when_opened: true" in airdeck("deployment", "inspect", "Analytics").out
     assert "Say what to change" in airdeck("deployment", "update", "Analytics", code=2).err
     assert airdeck("deployment", "update", "Nobody", "-d", "x", code=2).err.startswith(
         "There is no Deployment"

@@ -67,8 +67,11 @@ NONE_MATCH = {
 }
 HEADERS = {
     **dict.fromkeys(("apply_deployment_file", "create_deployment", "create_deploy", "roll_back"), KEY),
-    **dict.fromkeys(("update_deployment", "update_worker_queue"), MATCH),
-    **dict.fromkeys(("replace_variables", "set_variable", "set_schedule"), MATCH),
+    **dict.fromkeys(("deploy_image", "create_git_webhook_secret"), KEY),
+    **dict.fromkeys(("create_alert_channel", "create_alert_channel_secret"), KEY),
+    **dict.fromkeys(("update_workspace", "update_deployment", "update_worker_queue"), MATCH),
+    **dict.fromkeys(("replace_variables", "set_variable", "roll_back_variables", "set_schedule"), MATCH),
+    **dict.fromkeys(("set_git_source", "update_git_source", "set_registry_login"), MATCH),
     "get_operation": NONE_MATCH,
 }
 

@@ -29,7 +29,7 @@ SECRETS = {
                 "crashed",
             ),
             *("programmed", "unprogrammed", "hooked"),
-            *("followed", "connected", "mispasted", "posted", "misposted"),
+            *("followed", "connected", "mispasted", "posted", "misposted", "pulled", "mispulled"),
         )
     )
 }
@@ -146,6 +146,24 @@ def follow_a_branch(bob: Person, client, deployment) -> None:
     ask("put", "", {"address": f"https://me:{wrong}@git.example.org/a", "token": wrong}, 422)
     ask("put", "", {"address": address, "token": SECRETS["connected"]}, 200)
     ask("post", "/deploy", {}, 202)
+
+
+def log_in_to_a_registry(client, deployment, driver, collector) -> None:
+    """The login with which images are pulled, by a program; first where there are none."""
+    where = f"/api/v1/deployments/{deployment.release_name}/registry-login"
+    right = {"host": "registry.example.org", "user": PLAIN, "password": SECRETS["pulled"]}
+    wrong = {**right, "password": SECRETS["mispulled"]}
+    for takes_images, document, status in (
+        (False, wrong, 409),
+        (True, {**wrong, "host": "no host!", "colour": wrong["password"]}, 422),
+        (True, {**wrong, "password": f"{wrong['password']}\x07"}, 422),
+        (True, right, 200),
+    ):
+        driver.takes_images = takes_images
+        response = client.put(where, document, content_type="application/json")
+        collector.add("response to a program", as_text(response))
+        assert response.status_code == status, (document["host"], response.content)
+    driver.takes_images = False
 
 
 def make_a_channel(client, workspace, collector) -> str:

@@ -31,6 +31,8 @@ PROGRAM = """#!/bin/sh
 case "$*" in *"db migrate"*) exit 0 ;; esac
 sleep 600
 """
+APART = {"variables", "sign_in_key", "registry_login"}  # searched for in parts, or not in a manifest
+OWN_IMAGE = f"registry.example.org/team/airflow@sha256:{'a' * 64}"
 REGISTRY, TEMPLATE = "canaryxregistryq7f3", "canaryxtemplateq7f3"
 PATIENCE = 60.0
 
@@ -129,7 +131,8 @@ def read_files(collector, state: StateDir) -> None:
 
 
 def render_manifests(collector, release: Release, secrets: Secrets) -> None:
-    """Under every executor, awake and asleep, in a cluster in which everything is set, with a registry's password."""
+    """Under every executor, awake and asleep, in a cluster in which everything is set, with a registry's password, and
+    with an image of its own that is pulled by a login of its own."""
     registry = json.dumps({"auths": {"mirror.example": {"auth": REGISTRY}}})
     settings = ClusterSettings.of({**RICH, "image_pull_secret": registry})
     admin = "postgresql://admin@10.9.0.5/postgres"
@@ -140,7 +143,9 @@ def render_manifests(collector, release: Release, secrets: Secrets) -> None:
     for executor in Executor:
         queues = release.queues if executor is Executor.CELERY else ()
         for hibernating in (False, True):
-            asked = replace(release, executor=executor, queues=queues, hibernating=hibernating)
+            asked = replace(
+                release, executor=executor, queues=queues, hibernating=hibernating, image=OWN_IMAGE
+            )
             inputs = Inputs(asked, secrets, settings, url, url)
             rendered = render(inputs)
             collector.add("repr", repr((asked, secrets, settings, inputs, rendered)))
@@ -149,9 +154,11 @@ def render_manifests(collector, release: Release, secrets: Secrets) -> None:
         if each["kind"] != "Secret":
             collector.add(f"manifest {each['kind']}", json.dumps(each))
     inside = {
-        **{name: value for name, value in vars(secrets).items() if name not in ("variables", "sign_in_key")},
+        **{name: value for name, value in vars(secrets).items() if name not in APART},
         **secrets.variables,
     }
+    (login,) = json.loads(secrets.registry_login)["auths"].values()
+    inside["login"] = login["password"]
     inside |= {"registry": REGISTRY, "template": TEMPLATE}
     stored = json.dumps([each for each in found if each["kind"] == "Secret"])
     assert set(leaks(stored, inside)) == set(inside)  # the search finds what is there

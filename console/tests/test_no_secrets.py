@@ -67,7 +67,7 @@ def program(workspace, alice, healthy, monkeypatch) -> Program:
 
 
 @pytest.fixture
-def configure(as_, bob, healthy, url, program):
+def configure(as_, bob, healthy, driver, url, program):
     """Sets variables, settings and worker queues; the Editor who did, and the address of the import that waits."""
 
     def do(collector) -> tuple[leak_driving.Person, str]:
@@ -75,6 +75,7 @@ def configure(as_, bob, healthy, url, program):
         waiting = leak_driving.set_variables(editor, healthy)
         leak_driving.set_by_program(program.client, healthy, collector)
         leak_driving.follow_a_branch(editor, program.client, healthy)
+        leak_driving.log_in_to_a_registry(program.client, healthy, driver, collector)
         leak_driving.edit(editor, healthy)
         leak_driving.change_queues(editor, healthy)
         return editor, waiting

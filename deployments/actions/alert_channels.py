@@ -2,16 +2,24 @@
 known to the call that makes it, and nowhere later."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from console.kit import names
+from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments.actions.alerts import queue_test
-from deployments.actions.refusals import AlertChannelExists, AlertChannelGone, TooManyAlertChannels
+from deployments.actions.refusals import (
+    AlertChannelExists,
+    AlertChannelGone,
+    KeyReused,
+    TooManyAlertChannels,
+)
 from deployments.domain import webhook_signature, webhook_url
 from deployments.domain.alert_rules import (
     CHANNEL_NAME_LENGTH,
@@ -27,6 +35,7 @@ from workspaces.actions.locks import lock_for
 from workspaces.models import User, Workspace
 from workspaces.permissions import Permission
 
+SECRET_AGAIN = timedelta(hours=1)  # for how long the request that made a secret is answered it again
 TEST_RATE = (10, 600)  # tests of one person, in so many seconds: mailboxes of others are at stake
 
 
@@ -49,10 +58,17 @@ class MadeChannel:
 
 
 @transaction.atomic
-def make_channel(*, workspace: Workspace, by: User, wish: ChannelWish) -> MadeChannel:
-    """A new one. Raises InvalidInput, AlertChannelExists, TooManyAlertChannels, or as `locks.lock_for`."""
+def make_channel(
+    *, workspace: Workspace, by: User, wish: ChannelWish, key: UUID | None = None
+) -> MadeChannel:
+    """A new one. The same `key` twice gives the first one again, with its secret for SECRET_AGAIN. Raises InvalidInput,
+    AlertChannelExists, TooManyAlertChannels, KeyReused, or as `locks.lock_for`."""
     lock_for(workspace.pk, by, Permission.EDIT_WORKSPACE)
     values = _judged(workspace, wish, has_url=False)
+    if earlier := _made_by(key, AlertChannel.objects.filter(workspace=workspace)):
+        if (earlier.kind, earlier.name) != (wish.kind, values["name"]):
+            raise KeyReused("channel")
+        return MadeChannel(earlier, sealed.secret_of(earlier) if _is_known(earlier) else "")
     if AlertChannel.objects.filter(workspace=workspace).count() >= MOST_CHANNELS:
         raise TooManyAlertChannels
     if (
@@ -67,6 +83,7 @@ def make_channel(*, workspace: Workspace, by: User, wish: ChannelWish) -> MadeCh
     if wish.kind is ChannelKind.WEBHOOK:
         secret = webhook_signature.new_secret()
         sealed.seal_secret(channel, secret)
+    channel.retry_key, channel.retry_until = key, database_now() + SECRET_AGAIN
     _save(channel, insert=True)
     audit.record(channel, by, "made", new=_audited(channel))
     return MadeChannel(channel, secret)
@@ -105,15 +122,18 @@ def remove_channel(*, workspace: Workspace, by: User, pk: UUID) -> AlertChannel:
 
 
 @transaction.atomic
-def new_channel_secret(*, workspace: Workspace, by: User, pk: UUID) -> MadeChannel:
-    """Another secret for a webhook; the one before ends at once. Raises AlertChannelGone, InvalidInput for another
-    kind of channel, or as `locks.lock_for`."""
+def new_channel_secret(*, workspace: Workspace, by: User, pk: UUID, key: UUID | None = None) -> MadeChannel:
+    """Another secret for a webhook; the one before ends at once. The same `key` again within SECRET_AGAIN gives the one
+    that it made. Raises AlertChannelGone, InvalidInput for another kind of channel, or as `locks.lock_for`."""
     channel = _locked(workspace, by, pk)
     if channel.word is not ChannelKind.WEBHOOK:
         raise InvalidInput({"kind": "Only a webhook has a secret."})
+    if key is not None and channel.retry_key == key and _is_known(channel):
+        return MadeChannel(channel, sealed.secret_of(channel))
     secret = webhook_signature.new_secret()
     sealed.seal_secret(channel, secret)
-    channel.save(update_fields=["sealed_secret"])
+    channel.retry_key, channel.retry_until = key, database_now() + SECRET_AGAIN
+    channel.save(update_fields=["sealed_secret", "retry_key", "retry_until"])
     audit.record(channel, by, "made a new secret for")
     return MadeChannel(channel, secret)
 
@@ -125,6 +145,16 @@ def test_channel(*, workspace: Workspace, by: User, pk: UUID) -> int:
     count = queue_test(channel, workspace)
     audit.record(channel, by, "tried")
     return count
+
+
+def _made_by(key: UUID | None, rows: QuerySet[AlertChannel]) -> AlertChannel | None:
+    """The channel that a request with this key made."""
+    return None if key is None else rows.filter(retry_key=key).first()
+
+
+def _is_known(channel: AlertChannel) -> bool:
+    """Whether the request that made its secret may be answered it again."""
+    return channel.retry_until is not None and channel.retry_until > database_now()
 
 
 def _locked(workspace: Workspace, by: User, pk: UUID) -> AlertChannel:

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from deployments.actions.furnishing import Furnishing
-from deployments.actions.hibernation import schedule_settings, set_schedule
+from deployments.actions.hibernation import schedule_settings, set_schedule, set_wakes_on_open
 from deployments.actions.lifecycle import Choices, QueueChoice, create_deployment
 from deployments.actions.queues import add_queue, delete_queue, edit_queue
 from deployments.actions.refusals import FileRefused, PlanStale
@@ -79,7 +79,7 @@ def _make(workspace: Workspace, by: User, planned: Planned, idempotency_key: UUI
         by=by,
         idempotency_key=idempotency_key,
         choices=choices,
-        furnishing=Furnishing(others, desired.variables, schedule),
+        furnishing=Furnishing(others, desired.variables, schedule, desired.wakes_on_open),
     )
 
 
@@ -95,6 +95,7 @@ def _change(deployment: Deployment, by: User, planned: Planned) -> None:
         replace_variables(deployment=deployment, by=by, desired=desired.variables)
     if desired.schedule != current.schedule:
         _change_schedule(deployment, by, desired.schedule)
+    set_wakes_on_open(deployment=deployment, by=by, on=desired.wakes_on_open)
     if desired.runtime != current.runtime:
         assert planned.options is not None  # noqa: S101 - there is a cluster
         to = next(each for each in planned.options.runtimes if each.version == desired.runtime)

@@ -1,5 +1,6 @@
 """What a new Deployment has from its first moment besides what the create form asks: further worker queues, variables,
-and a schedule. Written in the transaction that creates it, before anything runs."""
+a schedule, and whether opening its Airflow wakes it. Written in the transaction that creates it, before anything
+runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class Furnishing:
     queues: Mapping[str, FieldValues] = field(default_factory=dict)
     variables: Mapping[str, Setting] = field(default_factory=dict)
     schedule: FieldValues | None = None
+    wakes_on_open: bool = False
 
     def problems(self, options: Options) -> dict[str, str]:
         """What breaks a limit, by section, name and field."""
@@ -52,3 +54,6 @@ def furnish(row: Deployment, by: User, given: Furnishing) -> None:
         first_variables(row, by, given.variables)
     if given.schedule is not None:
         store_schedule(row, given.schedule)
+    if given.wakes_on_open:
+        row.wakes_on_open = True
+        row.save(update_fields=["wakes_on_open"])

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -12,6 +13,7 @@ from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from console.kit import crypto
+from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments import enqueue
 from deployments.actions.common import changing
@@ -29,6 +31,7 @@ CHANGED_COLUMNS = (
     "address branch subfolder every_minutes automatic token_user has_token public_key host_key revision updated_by "
     "updated_at due_at head handled handled_note same_code problem failures offered_host_key"
 ).split()
+SECRET_AGAIN = timedelta(hours=1)  # for how long the request that made a secret is answered it again
 HOOK_SECONDS = 10.0  # however many events come, one look in so many seconds
 
 
@@ -160,13 +163,18 @@ def deploy_newest(*, deployment: Deployment, by: User) -> None:
         _look(source.deployment)
 
 
-def new_hook_secret(*, deployment: Deployment, by: User) -> str:
-    """Make the webhook's secret, in place of the one before. It is shown this once. Raises GitNotConnected and
-    NotNow."""
+def new_hook_secret(*, deployment: Deployment, by: User, key: UUID | None = None) -> str:
+    """Make the webhook's secret, in place of the one before. It is shown this once; the same `key` again within
+    SECRET_AGAIN gives the one that it made. Raises GitNotConnected and NotNow."""
     secret = crypto.random_token(24)
     with _changing(deployment, by) as source:
+        until, now = source.hook_key_until, database_now()
+        if key is not None and source.hook_key == key and until is not None and until > now:
+            return vault.one(source.deployment, vault.GIT_HOOK)
         vault.keep_git(source.deployment, vault.GIT_HOOK, secret)
-        GitSource.objects.filter(pk=source.pk).update(has_hook=True)
+        GitSource.objects.filter(pk=source.pk).update(
+            has_hook=True, hook_key=key, hook_key_until=now + SECRET_AGAIN
+        )
         audit.record(source.deployment, by, "made a new webhook secret for")
     return secret
 

@@ -13,6 +13,15 @@ class NotNow(ActionRefused):
     code = "not_now"
 
 
+class KeyReused(ActionRefused):
+    """The Idempotency-Key was sent before with something else."""
+
+    code, status = "idempotency_key_reused", 409
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"This Idempotency-Key made another {what} already. Send a new key.")
+
+
 class WorkspaceGone(ActionRefused):
     """The Workspace was deleted while something was created in it."""
 

@@ -10,7 +10,7 @@ from ninja import Router, Schema, Status
 from ninja.params.functions import Query
 
 from console.kit import cursors, limits
-from console.kit.http_json import Input, OptionalText, Text, Typed, form_data
+from console.kit.http_json import Input, OptionalText, Text, Typed, form_data, retry_key
 from console.kit.refusals import InvalidInput
 from deployments.actions import alert_channels as actions
 from deployments.actions import alerts as alert_actions
@@ -207,7 +207,8 @@ def channel_list(request: ApiRequest, workspace_id: UUID) -> ChannelList:
     operation_id="create_alert_channel",
 )
 def create(request: ApiRequest, workspace_id: UUID, payload: NewChannel) -> Status[MadeChannel]:
-    """A new channel. Rules name it before anything is sent there. The secret of a webhook is answered this once."""
+    """A new channel. Rules name it before anything is sent there. The secret of a webhook is answered this once, and
+    for an hour to the same Idempotency-Key, which makes one channel of however many tries."""
     workspace = request.membership.workspace
     typed = form_data(payload, texts=("kind", "name", "url"))
     word = str(typed.data.get("kind", ""))
@@ -215,7 +216,8 @@ def create(request: ApiRequest, workspace_id: UUID, payload: NewChannel) -> Stat
         typed.problems.setdefault("kind", ANY_KIND)
         typed.refuse({})
     form = _filled(payload, ChannelKind(word), None, typed)
-    made = actions.make_channel(workspace=workspace, by=request.caller.user, wish=form.wish())
+    key = retry_key(request, request.caller.token.pk)
+    made = actions.make_channel(workspace=workspace, by=request.caller.user, wish=form.wish(), key=key)
     return Status(201, MadeChannel(channel=_document(_one(workspace, made.channel.pk)), secret=made.secret))
 
 
@@ -286,9 +288,11 @@ def try_out(request: ApiRequest, workspace_id: UUID, channel_id: UUID) -> Status
     operation_id="create_alert_channel_secret",
 )
 def new_secret(request: ApiRequest, workspace_id: UUID, channel_id: UUID) -> Status[MadeChannel]:
-    """Another secret for a webhook, answered this once; the one before ends at once."""
+    """Another secret for a webhook; the one before ends at once. It is answered this once, and for an hour to the same
+    Idempotency-Key."""
     workspace, by = request.membership.workspace, request.caller.user
-    made = actions.new_channel_secret(workspace=workspace, by=by, pk=channel_id)
+    key = retry_key(request, channel_id, request.caller.token.pk)
+    made = actions.new_channel_secret(workspace=workspace, by=by, pk=channel_id, key=key)
     return Status(201, MadeChannel(channel=_document(_one(workspace, channel_id)), secret=made.secret))
 
 

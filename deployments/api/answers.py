@@ -5,6 +5,7 @@ from ninja import Status
 
 from deployments.api import documents, operations
 from deployments.api.schemas import Changed
+from deployments.domain.states import Status as DeploymentStatus
 from deployments.models import Deployment
 
 
@@ -18,6 +19,21 @@ def changed(row: Deployment, before: int, kind: str, response: HttpResponse) -> 
     """202 with the operation when the change made a new generation, other than the one `before`; else 200."""
     found = again(row)
     return answer(found, kind if found.generation != before else "", response)
+
+
+def under_way(row: Deployment, response: HttpResponse) -> Status[Changed]:
+    """202 with the operation that it is busy with, whatever began that; 200 when it is busy with nothing."""
+    found = again(row)
+    kind = ""
+    if found.is_deleting:
+        kind = "delete"
+    elif found.first_healthy_at is None:
+        kind = "create"
+    elif (
+        found.observed_generation < found.generation or DeploymentStatus(found.status) not in operations.RESTS
+    ):
+        kind = "change"
+    return answer(found, kind, response)
 
 
 def answer(found: Deployment, kind: str, response: HttpResponse) -> Status[Changed]:

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
 from django.http import HttpResponse
@@ -11,17 +12,23 @@ from ninja.params.functions import Query
 
 from console.kit import cursors
 from console.kit.http_json import (
+    NOT_FLAG,
+    Flag,
     Input,
     Number,
     OptionalText,
     Stale,
     Text,
+    Typed,
     form_data,
     require_match,
     retry_key,
 )
-from console.kit.refusals import ActionRefused, InvalidInput
+from console.kit.refusals import InvalidInput
 from deployments import actions
+from deployments.actions.furnishing import Furnishing
+from deployments.actions.hibernation import set_wakes_on_open
+from deployments.actions.refusals import KeyReused
 from deployments.actions.settings import settings_of
 from deployments.api import answers, documents
 from deployments.api.access import DeploymentRequest, OnDeployment
@@ -43,7 +50,8 @@ TEXTS = ("name", "description", "executor", "worker_type", "runtime", "cluster")
 
 
 class Settings(Input):
-    """What can be changed of a Deployment. What is left out stays; the worker fields are those of the queue default."""
+    """What can be changed of a Deployment. What is left out stays; the worker fields are those of the queue default.
+    With `wake_when_opened` any member who opens its Airflow while it hibernates wakes it up."""
 
     name: Text = None
     description: OptionalText = None
@@ -54,6 +62,7 @@ class Settings(Input):
     min_workers: Number = None
     max_workers: Number = None
     concurrency: Number = None
+    wake_when_opened: Flag = False
 
 
 class NewDeployment(Settings):
@@ -62,15 +71,6 @@ class NewDeployment(Settings):
     name: Text
     runtime: Text = None
     cluster: Text = None
-
-
-class KeyReused(ActionRefused):
-    """The Idempotency-Key was sent before with something else."""
-
-    code, status = "idempotency_key_reused", 409
-
-    def __init__(self) -> None:
-        super().__init__("This Idempotency-Key made another Deployment already. Send a new key.")
 
 
 def _page(rows: QuerySet[Deployment], limit: int, cursor: str) -> HttpResponse:
@@ -170,6 +170,7 @@ def create(
     workspace = request.membership.workspace
     key = retry_key(request, request.caller.token.pk)
     typed = form_data(payload, texts=TEXTS, numbers=tuple(NUMBERS))
+    wakes = _wakes(typed, otherwise=False)
     form = sections.form_for(workspace, None)
     if form is None:
         raise actions.ClusterClosed("No cluster is open to this Workspace. Ask a site administrator.")
@@ -183,17 +184,30 @@ def create(
     typed.refuse(form.errors)
     _refuse_other(workspace, key, form.cleaned_data["name"])
     made = actions.create_deployment(
-        workspace=workspace, by=request.caller.user, idempotency_key=key, choices=form.choices()
+        workspace=workspace,
+        by=request.caller.user,
+        idempotency_key=key,
+        choices=form.choices(),
+        furnishing=Furnishing(wakes_on_open=wakes),
     )
     response["Location"] = f"/api/v1/deployments/{made.release_name}"
     return answers.answer(answers.again(made), "create", response)
+
+
+def _wakes(typed: Typed, *, otherwise: bool) -> bool:
+    """Whether opening its Airflow is to wake it, taken out of what the form gets."""
+    given = typed.data.pop("wake_when_opened", otherwise)
+    if not isinstance(given, bool):
+        typed.problems["wake_when_opened"] = NOT_FLAG
+        return otherwise
+    return given
 
 
 def _refuse_other(workspace: Workspace, key: UUID, name: str) -> None:
     """On the page another name with the same key means a further Deployment; a program did not mean that."""
     earlier = Deployment.objects.filter(workspace=workspace, idempotency_key=key).first()
     if earlier is not None and earlier.name_key != name_key(name):
-        raise KeyReused
+        raise KeyReused("Deployment")
 
 
 def _cluster_id(workspace: Workspace, named: object) -> str:
@@ -234,17 +248,20 @@ def update(
     now = settings_of(deployment, queues)
     require_match(request, documents.settings_etag(deployment, queues))
     typed = form_data(payload, texts=TEXTS, numbers=tuple(NUMBERS))
+    wakes = _wakes(typed, otherwise=deployment.wakes_on_open)
     options = options_for(deployment.cluster)
     blank = EditForm(None, options=options, deployment=deployment, settings=now, queues=queues)
     shown = {name: blank[name].value() for name in blank.fields}
     data: Any = {**shown, **typed.data}
     form = EditForm(data, options=options, deployment=deployment, settings=now, queues=queues)
     typed.refuse(form.errors)
-    generation = deployment.generation
+    generation, was = deployment.generation, deployment.wakes_on_open
+    by = request.caller.user
     try:
-        actions.edit_deployment(
-            deployment=deployment, by=request.caller.user, shown=form.shown, desired=form.desired
-        )
+        with transaction.atomic():
+            actions.edit_deployment(deployment=deployment, by=by, shown=form.shown, desired=form.desired)
+            if wakes != was:  # else it stays what another person made of it since
+                set_wakes_on_open(deployment=deployment, by=by, on=wakes)
     except actions.EditConflict:
         if "If-Match" in request.headers:
             raise Stale from None

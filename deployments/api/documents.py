@@ -63,6 +63,7 @@ def deployment(found: Deployment, queues: list[WorkerQueue]) -> DeploymentOut:
             "description": found.description,
             "scheduler_au": found.scheduler_au,
             "scheduler_replicas": found.scheduler_replicas,
+            "wake_when_opened": found.wakes_on_open,
             "worker_queues": [queue(each) for each in queues],
             "airflow_url": found.airflow_url or None,
             "status_since": found.status_since,
@@ -78,8 +79,10 @@ def deployment(found: Deployment, queues: list[WorkerQueue]) -> DeploymentOut:
 
 
 def settings_etag(found: Deployment, queues: list[WorkerQueue]) -> str:
-    """The ETag of what PATCH changes: the settings that the edit form shows."""
-    return etag(str(found.pk), settings_of(found, queues) if found.deleted_at is None else "deleted")
+    """The ETag of what PATCH changes: the settings that the edit form shows, and whether opening it wakes it."""
+    if found.deleted_at is not None:
+        return etag(str(found.pk), "deleted")
+    return etag(str(found.pk), settings_of(found, queues), found.wakes_on_open)
 
 
 def moment(value: datetime | None) -> str | None:

@@ -19,6 +19,7 @@ from console.kit.http_json import (
     etag,
     form_data,
     require_match,
+    retry_key,
 )
 from deployments.actions import git_sources as actions
 from deployments.actions.refusals import GitChanged, GitNotConnected
@@ -313,7 +314,9 @@ def trust(
     operation_id="create_git_webhook_secret",
 )
 def make_webhook_secret(request: DeploymentRequest, release_name: str) -> Status[WebhookSecret]:
-    """Make the secret of the webhook, in place of the one before, which ends at once. It is answered this once."""
+    """Make the secret of the webhook, in place of the one before, which ends at once. It is answered this once, and for
+    an hour to the same Idempotency-Key."""
     deployment = request.deployment
-    secret = actions.new_hook_secret(deployment=deployment, by=request.caller.user)
+    key = retry_key(request, deployment.pk, request.caller.token.pk)
+    secret = actions.new_hook_secret(deployment=deployment, by=request.caller.user, key=key)
     return Status(201, WebhookSecret(webhook_url=shown.hook_url(deployment), secret=secret))

@@ -1,4 +1,5 @@
-"""What a whole Deployment is asked: sleep, wake, a newer runtime. Asking for what is so already changes nothing."""
+"""What a whole Deployment is asked: sleep, wake, a newer runtime, another try. Asking for what is so already changes
+nothing."""
 
 from typing import Any
 
@@ -73,3 +74,33 @@ def upgrade_runtime(
     typed.refuse(form.errors)
     upgrade.upgrade_runtime(deployment=deployment, by=request.caller.user, to=form.release())
     return answers.changed(deployment, before, "upgrade", response)
+
+
+@router.post(
+    "/deployments/{slug:release_name}/upgrade/dismiss",
+    auth=OnDeployment(Permission.EDIT_DEPLOYMENT),
+    response=Changed,
+    url_name="upgrade_dismiss",
+    operation_id="dismiss_failed_upgrade",
+)
+def dismiss_failed_upgrade(
+    request: DeploymentRequest, release_name: str, response: HttpResponse
+) -> Status[Changed]:
+    """Dismiss the notice of a failed upgrade, which `upgrade_error` holds. The Activity keeps it."""
+    deployment = request.deployment
+    upgrade.dismiss_failed_upgrade(deployment=deployment, by=request.caller.user)
+    return answers.answer(answers.again(deployment), "", response)
+
+
+@router.post(
+    "/deployments/{slug:release_name}/retry",
+    auth=OnDeployment(Permission.EDIT_DEPLOYMENT),
+    response={200: Changed, 202: Changed},
+    url_name="retry",
+    operation_id="retry_deployment",
+)
+def retry(request: DeploymentRequest, release_name: str, response: HttpResponse) -> Status[Changed]:
+    """Try again at once what failed, in place of waiting for the next try. 202 with the operation that it is busy with,
+    200 when it is busy with nothing."""
+    actions.retry_now(deployment=request.deployment, by=request.caller.user)
+    return answers.under_way(request.deployment, response)

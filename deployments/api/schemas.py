@@ -52,6 +52,7 @@ class DeploymentOut(DeploymentRow):
     description: str
     scheduler_au: int
     scheduler_replicas: int
+    wake_when_opened: bool
     worker_queues: list[Queue]
     airflow_url: str | None
     status_since: datetime

@@ -75,8 +75,8 @@ def _document(row: EnvironmentVariable) -> Variable:
     )
 
 
-def _etag(deployment: Deployment) -> tuple[str, int]:
-    """Of all variables, and the revision that it stands for."""
+def variables_etag(deployment: Deployment) -> tuple[str, int]:
+    """The ETag of all variables, and the revision that it stands for."""
     revision = actions.latest_revision(deployment)
     return etag(str(deployment.pk), "variables", revision), revision
 
@@ -106,7 +106,7 @@ def _desired_variable(
 )
 def variable_list(request: DeploymentRequest, release_name: str, response: HttpResponse) -> Variables:
     """Every variable, by key: at most 500. The ETag is for If-Match of PUT."""
-    response["ETag"] = _etag(request.deployment)[0]
+    response["ETag"] = variables_etag(request.deployment)[0]
     return Variables(items=[_document(row) for row in request.deployment.variables.order_by("key")])
 
 
@@ -169,7 +169,7 @@ def _put(
     deployment, before = request.deployment, request.deployment.generation
     if problems:
         raise InvalidInput(problems)
-    tag, revision = _etag(deployment)
+    tag, revision = variables_etag(deployment)
     require_match(request, tag)
     base = revision if "If-Match" in request.headers else None
     try:

@@ -90,6 +90,7 @@ class DeploymentFile:
     executor: Executor | None = None
     scheduler_au: int | None = None
     scheduler_replicas: int | None = None
+    wakes_on_open: bool | None = None
     queues: tuple[FileQueue, ...] | None = None
     variables: tuple[FileVariable, ...] | None = None
     schedules: tuple[FileSchedule, ...] | None = None
@@ -113,6 +114,7 @@ class Shape:
     queues: Mapping[str, FileQueue]
     variables: Mapping[str, Setting]
     schedule: FileSchedule | None
+    wakes_on_open: bool = False
 
 
 def read(document: object, *, compat: bool = False) -> tuple[DeploymentFile, dict[str, str]]:
@@ -145,7 +147,8 @@ def without_release_name(content: DeploymentFile) -> DeploymentFile:
 def _configuration(reading: Reading, root: Mapping[str, object]) -> DeploymentFile:
     given = reading.mapping(root, "configuration", ROOT)
     fields = (
-        "name description workspace_name cluster_name runtime_version executor scheduler_au scheduler_count"
+        "name description workspace_name cluster_name runtime_version executor scheduler_au scheduler_count "
+        "wake_when_opened"
     )
     if given is None:
         reading.problem(f"{CONFIGURATION}.name", "A Deployment needs a name. Enter one here.")
@@ -163,6 +166,7 @@ def _configuration(reading: Reading, root: Mapping[str, object]) -> DeploymentFi
         executor=_executor(reading, given),
         scheduler_au=reading.number(given, "scheduler_au", CONFIGURATION),
         scheduler_replicas=reading.number(given, "scheduler_count", CONFIGURATION),
+        wakes_on_open=reading.flag(given, "wake_when_opened", CONFIGURATION),
     )
 
 
@@ -290,6 +294,7 @@ def write(shape: Shape, *, metadata: Mapping[str, object] | None = None) -> dict
             "executor": shape.executor.value,
             "scheduler_au": shape.scheduler_au,
             "scheduler_count": shape.scheduler_replicas,
+            "wake_when_opened": shape.wakes_on_open,
         }
     }
     if shape.executor is Executor.CELERY:

@@ -28,6 +28,7 @@ KEYS = {
     "executor": "executor",
     "scheduler_au": "scheduler_au",
     "scheduler_replicas": "scheduler_count",
+    "wakes_on_open": "wake_when_opened",
 }
 QUEUE_KEYS = {
     "worker_type": "worker_type",
@@ -80,11 +81,7 @@ def complete(
         variables={},
         schedule=None,
     )
-    values = {
-        name: value
-        for name in ("description", "runtime", "executor", "scheduler_au", "scheduler_replicas")
-        if (value := getattr(file, name)) is not None
-    }
+    values = {name: value for name in KEYS if name != "name" and (value := getattr(file, name)) is not None}
     desired = replace(base, name=_cleaned(file.name), **values)
     queues, wrong = _queues(file.queues, desired.executor, base.queues, defaults)
     problems |= wrong

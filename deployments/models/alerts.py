@@ -29,6 +29,8 @@ class AlertChannel(models.Model):
     sealed_url = models.BinaryField(null=True)
     shown_url = models.CharField(max_length=300, blank=True)  # what pages show of it
     sealed_secret = models.BinaryField(null=True)  # with which a webhook is signed
+    retry_key = models.UUIDField(null=True)  # of the request that made it, or its secret
+    retry_until = models.DateTimeField(null=True)  # until then the same key is answered the secret again
     created_at = models.DateTimeField(db_default=Now())
     updated_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
 

@@ -27,6 +27,8 @@ class GitSource(models.Model):
     public_key = models.CharField(max_length=300, blank=True)  # of the pair that Airdeck made, for ssh
     host_key = models.CharField(max_length=2000, blank=True)  # the server's, once a person confirmed it
     has_hook = models.BooleanField(default=False)
+    hook_key = models.UUIDField(null=True)  # of the request that made the secret of the webhook
+    hook_key_until = models.DateTimeField(null=True)  # until then the same key is answered that secret again
     asked_at = models.DateTimeField(null=True)  # a person asked for the newest commit to be deployed
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     revision = models.PositiveIntegerField(default=1)  # grows with every change of the above but `asked_…`

@@ -113,6 +113,7 @@ def _shape(deployment: Deployment, settings: Mapping[str, Setting]) -> Shape:
         queues={name: queues[name] for name in first} if executor is Executor.CELERY else {},
         variables=dict(sorted(settings.items())),
         schedule=_schedule(deployment),
+        wakes_on_open=deployment.wakes_on_open,
     )
 
 
@@ -176,6 +177,7 @@ def _judged(
     changed = {
         key: getattr(desired, key) for key in KEYS if getattr(desired, key) != getattr(current, key, None)
     }
+    changed.pop("wakes_on_open", None)  # anything goes
     runtime = changed.pop("runtime", None)
     found = {f"{CONFIGURATION}.{KEYS[key]}": sentence for key, sentence in options.problems(changed).items()}
     if runtime is not None and (sentence := _runtime_problem(options, str(runtime), deployment)):

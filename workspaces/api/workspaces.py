@@ -3,11 +3,16 @@
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models.functions import Lower
+from django.http import HttpResponse
 from ninja import Router
 from ninja.params.functions import Query
 
 from console.kit import cursors
+from console.kit.http_json import Input, Text, etag, form_data, require_match
+from workspaces.actions.locks import lock
+from workspaces.actions.workspaces import rename_workspace
 from workspaces.api.auth import Anyone, ApiRequest, InWorkspace
 from workspaces.api.inputs import page_cursor, page_limit
 from workspaces.api.schemas import (
@@ -22,11 +27,18 @@ from workspaces.api.schemas import (
     WorkspacePage,
 )
 from workspaces.api.tokens import KINDS
-from workspaces.models import Invitation, Membership
+from workspaces.forms import WorkspaceForm
+from workspaces.models import Invitation, Membership, Workspace
 from workspaces.permissions import Permission, least
 from workspaces.token_access import Caller
 
 router = Router(tags=["Workspaces"])
+
+
+class WorkspaceChange(Input):
+    """What is to be another: its name, of at most 50 characters."""
+
+    name: Text = None
 
 
 @router.get("/me", auth=Anyone(), response=MeOut, url_name="me", operation_id="me")
@@ -97,9 +109,37 @@ def workspace_list(
     url_name="workspace",
     operation_id="get_workspace",
 )
-def workspace(request: ApiRequest, workspace_id: UUID) -> WorkspaceOut:
-    """One Workspace."""
+def workspace(request: ApiRequest, workspace_id: UUID, response: HttpResponse) -> WorkspaceOut:
+    """One Workspace. Its ETag is for If-Match of PATCH."""
+    response["ETag"] = _etag(request.membership.workspace)
     return _document(request.membership, request.caller)
+
+
+@router.patch(
+    "/workspaces/{uuid:workspace_id}",
+    auth=InWorkspace(Permission.EDIT_WORKSPACE),
+    response=WorkspaceOut,
+    url_name="workspace",
+    operation_id="update_workspace",
+)
+def update(
+    request: ApiRequest, workspace_id: UUID, payload: WorkspaceChange, response: HttpResponse
+) -> WorkspaceOut:
+    """Rename the Workspace."""
+    typed = form_data(payload, texts=("name",))
+    with transaction.atomic():
+        locked = lock(workspace_id)
+        require_match(request, _etag(locked))
+        form = WorkspaceForm({"name": locked.name, **typed.data})
+        typed.refuse(form.errors)
+        renamed = rename_workspace(workspace=locked, by=request.caller.user, name=form.cleaned_data["name"])
+    request.membership.workspace = renamed
+    response["ETag"] = _etag(renamed)
+    return _document(request.membership, request.caller)
+
+
+def _etag(row: Workspace) -> str:
+    return etag(str(row.pk), row.name)
 
 
 @router.get(

@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from deployments.actions.alert_channels import TEST_RATE
 from deployments.models import AlertChannel, AlertDelivery, AlertRule
@@ -54,6 +55,36 @@ def test_a_webhook_is_made_and_its_address_and_secret_never_come_back(admin, pro
     events = str(list(AuditEvent.objects.values("old", "new")))
     assert "hush-hush" not in str(member.get(path)) + events
     assert another not in str(member.get(path)) + events
+
+
+def test_a_key_makes_one_channel_and_one_secret_and_that_is_answered_again_for_an_hour(
+    admin, path, program, alice
+):
+    wish = {"kind": "webhook", "name": " Pager", "url": HOOK}
+    first = admin.ask("post", path, wish, status=201, Idempotency_Key="k1").json()
+    assert admin.ask("post", path, wish, status=201, Idempotency_Key="k1").json() == first
+    other = admin.ask("post", path, {**wish, "name": "Two"}, status=409, Idempotency_Key="k1").json()
+    assert other["code"] == "idempotency_key_reused"
+    theirs = program(alice, Role.ADMIN, name="another")  # the key counts for a token
+    theirs.ask("post", path, wish, status=409, Idempotency_Key="k1")
+    assert AlertChannel.objects.count() == 1
+
+    secret = f"{path}/{first['channel']['id']}/secret"
+    new = admin.ask("post", secret, status=201, Idempotency_Key="k1").json()["secret"]
+    assert new != first["secret"]
+    assert admin.ask("post", secret, status=201, Idempotency_Key="k1").json()["secret"] == new
+    late = admin.ask("post", path, wish, status=409, Idempotency_Key="k1").json()
+    assert late["code"] == "alert_channel_exists"  # not the secret that another request made
+    AlertChannel.objects.update(retry_until=timezone.now())
+    newest = admin.ask("post", secret, status=201, Idempotency_Key="k1").json()["secret"]
+    assert newest != new
+    assert admin.ask("post", secret, status=201).json()["secret"] != newest
+
+    wish["name"] = "Late"
+    made = admin.ask("post", path, wish, status=201, Idempotency_Key="k2").json()
+    AlertChannel.objects.update(retry_until=timezone.now())
+    again = admin.ask("post", path, wish, status=201, Idempotency_Key="k2").json()
+    assert again == {"channel": made["channel"], "secret": ""}
 
 
 def test_what_is_sent_is_changed_and_the_rest_stays(admin, vera, path):

@@ -29,6 +29,19 @@ def test_every_endpoint_says_what_it_does_and_answers_errors_of_one_shape():
                 assert list(operation["responses"][status]["content"]) == ["application/problem+json"]
 
 
+def test_a_header_of_which_an_endpoint_speaks_is_among_its_parameters():
+    """Idempotency-Key, and the If-Match for which an answer has its ETag."""
+    for path, item in document.document()["paths"].items():
+        for method, operation in item.items():
+            named = {each["name"] for each in operation.get("parameters", [])}
+            if method == "post" and "Idempotency-Key" in operation["description"]:
+                assert "Idempotency-Key" in named, (method, path)
+            for taken in ("PUT", "PATCH"):
+                if method == "get" and f"If-Match of {taken}" in operation["description"]:
+                    other = item.get(taken.lower()) or {"parameters": []}
+                    assert "If-Match" in {each["name"] for each in other["parameters"]}, (taken, path)
+
+
 def changed(change) -> list[str]:
     old = document.document()
     new = copy.deepcopy(old)

@@ -248,6 +248,24 @@ def test_the_secret_of_the_webhook_is_answered_once(editor, deployment, path):
     assert made[1]["secret"] not in str(found)
 
 
+def test_a_key_makes_one_secret_of_the_webhook_and_that_is_answered_again_for_an_hour(
+    editor, program, alice, path
+):
+    editor.ask("put", path, {"address": ADDRESS}, status=201)
+
+    def secret(by, key: str) -> str:
+        return by.ask("post", f"{path}/webhook-secret", status=201, Idempotency_Key=key).json()["secret"]
+
+    first = secret(editor, "k1")
+    assert secret(editor, "k1") == first
+    second = secret(program(alice), "k1")  # the key counts for a token
+    assert second != first
+    third = secret(editor, "k1")  # another one was made since
+    assert third not in {first, second}
+    GitSource.objects.update(hook_key_until=timezone.now())
+    assert secret(editor, "k1") != third
+
+
 def test_nothing_is_connected_before_it_was_healthy_and_a_read_costs_few_queries(
     editor,
     deployment,

@@ -100,6 +100,10 @@ def local(rich):
     Deployment.objects.filter(pk=rich.pk).update(executor=Executor.LOCAL)
 
 
+def woken_by_opening(rich):
+    Deployment.objects.filter(pk=rich.pk).update(wakes_on_open=True)
+
+
 def no_schedule(rich):
     HibernationSchedule.objects.filter(deployment=rich).update(hibernate_cron="", wake_cron="", enabled=False)
 
@@ -108,7 +112,10 @@ def being_created(rich):
     Deployment.objects.filter(pk=rich.pk).update(first_healthy_at=None)
 
 
-ODDITIES = [odd_runtime, odd_limits, odd_cluster, odd_variable, odd_words, local, no_schedule, being_created]
+ODDITIES = [
+    *(odd_runtime, odd_limits, odd_cluster, odd_variable, odd_words),
+    *(local, woken_by_opening, no_schedule, being_created),
+]
 
 
 @pytest.mark.parametrize("oddity", [None, *ODDITIES], ids=lambda each: getattr(each, "__name__", "rich"))
@@ -125,16 +132,18 @@ def test_applying_what_inspect_wrote_changes_nothing(rich, alice, workspace, odd
 
 
 def test_a_template_makes_a_second_one_that_differs_in_name_and_secrets_alone(rich, alice, workspace):
-    document = document_of(rich, template=True)
+    woken_by_opening(rich)
+    document = document_of(Deployment.objects.get(pk=rich.pk), template=True)
     inner = document["deployment"]
     assert "metadata" not in inner
+    assert inner["configuration"]["wake_when_opened"] is True
     inner["configuration"]["name"] = "Copy"
     planned = plan(workspace, read(document), None)
     assert set(planned.problems) == {"deployment.environment_variables[2].value"}
     inner["environment_variables"][2]["value"] = "another"
     made, _ = apply(workspace, alice, document)
-    original, copy = document_of(rich, template=True), document_of(made, template=True)
-    assert original == copy
+    original = document_of(Deployment.objects.get(pk=rich.pk), template=True)
+    assert original == document_of(Deployment.objects.get(pk=made.pk), template=True)
     assert vault.settings(made)["TOKEN"] == Setting("another", True)
     assert made.schedule.next_hibernate_at is not None
     assert (latest_revision(made), made.generation, made.status) == (1, 1, "creating")
@@ -144,6 +153,7 @@ def test_a_file_changes_everything_in_one_go_and_keeps_the_secret(rich, alice, w
     document = document_of(rich)
     inner = document["deployment"]
     inner["configuration"] |= {"name": "Reports", "scheduler_au": 7, "description": "Nightly"}
+    inner["configuration"]["wake_when_opened"] = True
     default, first, _ = inner["worker_queues"]
     inner["worker_queues"] = [{**default, "max_worker_count": 4}, first, {"name": "new"}]
     inner["environment_variables"] = [{"key": "TOKEN"}, {"key": "MORE", "value": "x"}]
@@ -154,6 +164,7 @@ def test_a_file_changes_everything_in_one_go_and_keeps_the_secret(rich, alice, w
         ("~", "configuration.name"),
         ("~", "configuration.description"),
         ("~", "configuration.scheduler_au"),
+        ("~", "configuration.wake_when_opened"),
         ("~", "worker_queues.default.max_worker_count"),
         ("-", "worker_queues.heavy"),
         ("+", "worker_queues.new"),
@@ -164,6 +175,7 @@ def test_a_file_changes_everything_in_one_go_and_keeps_the_secret(rich, alice, w
     ]
     made, _ = apply(workspace, alice, document)
     assert (made.name, made.scheduler_au, made.status) == ("Reports", 7, "deploying")
+    assert made.wakes_on_open
     assert set(made.queues.values_list("name", flat=True)) == {"default", "a-first", "new"}
     assert vault.settings(made) == {"TOKEN": Setting("hush-hush", True), "MORE": Setting("x", False)}
     assert enqueued == [] or set(enqueued) == {made.pk}

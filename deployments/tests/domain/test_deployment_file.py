@@ -112,6 +112,7 @@ def shapes(draw) -> Shape:
         queues=queues,
         variables=dict(sorted(variables.items())),
         schedule=schedule if schedule.hibernate_cron or schedule.wake_cron else None,
+        wakes_on_open=draw(st.booleans()),
     )
 
 

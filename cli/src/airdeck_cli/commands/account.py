@@ -9,7 +9,7 @@ from airdeck_cli import contexts
 from airdeck_cli.client import Client
 from airdeck_cli.contexts import Context
 from airdeck_cli.errors import NOT_ALLOWED, USAGE, CliError
-from airdeck_cli.finding import workspace_of
+from airdeck_cli.finding import workspace_of, workspace_option
 from airdeck_cli.output import is_terminal, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -200,6 +200,25 @@ def workspace_switch(at: Globals, /, name: str) -> None:
     known[label] = replace(known[label], workspace=str(found["id"]), workspace_name=str(found["name"]))
     contexts.write_all(chosen, known)
     click.echo(f"The Workspace {found['name']} is used from now on.")
+
+
+@workspace.command("rename")
+@click.argument("name")
+@workspace_option
+@output_option
+@click.pass_obj
+def workspace_rename(at: Globals, /, name: str, workspace: str, output: str) -> None:
+    """Give the Workspace another NAME; that takes an Admin."""
+    client = at.client()
+    found = workspace_of(client, named=workspace)
+    renamed = client.send("PATCH", f"/workspaces/{found['id']}", {"name": name}).body
+    chosen, known = contexts.read_all()
+    if any(each.workspace == renamed["id"] for each in known.values()):
+        for label, each in known.items():
+            if each.workspace == renamed["id"]:
+                known[label] = replace(each, workspace_name=str(renamed["name"]))
+        contexts.write_all(chosen, known)
+    show(renamed, output, lambda: click.echo(f"{found['name']} is {renamed['name']} from now on."))
 
 
 @click.command()

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Client
+from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import FAILED, TIMED_OUT, USAGE, CliError
 from airdeck_cli.finding import Command, workspace_option, workspace_place
 from airdeck_cli.following import wait_options
@@ -95,8 +95,15 @@ def create(
         body["url"] = _url(stdin=url_stdin, file=url_file)
     client = at.client()
     place, _ = workspace_place(client, workspace)
-    made = client.send("POST", f"{place}/alert-channels", body).body
+    made = _post(client, f"{place}/alert-channels", body)
     _print_made(made, output)
+
+
+def _post(client: Client, path: str, body: object = None) -> dict[str, Any]:
+    """What makes a secret: when the answer is lost the same request is sent again, and makes no other one."""
+    key = {"Idempotency-Key": new_key()}
+    made: dict[str, Any] = client.send("POST", path, body, headers=key, repeatable=True).body
+    return made
 
 
 def _where(row: Channel) -> str:
@@ -159,7 +166,7 @@ def secret(at: Globals, /, channel: str, yes: bool, workspace: str, output: str)
         raise CliError(f"{row['name']} is not a webhook, so it has no secret.", USAGE)
     if not confirm(f"Replace the secret of {row['name']}?", yes=yes, otherwise="Say --yes to replace it."):
         raise CliError("Nothing was replaced.", FAILED)
-    _print_made(client.send("POST", f"{place}/alert-channels/{row['id']}/secret").body, output)
+    _print_made(_post(client, f"{place}/alert-channels/{row['id']}/secret"), output)
 
 
 @channel.command("test")

@@ -1,4 +1,5 @@
-"""airdeck alert list, silence; alert rule list, set, delete. `alert channel` is in a file of its own."""
+"""airdeck alert list, silence; alert rule list, set, delete. `alert channel`, `deliveries` and `resend` are in files of
+their own."""
 
 from typing import Any
 
@@ -6,6 +7,7 @@ import click
 
 from airdeck_cli.client import Client
 from airdeck_cli.commands.alert_channels import channel
+from airdeck_cli.commands.alert_deliveries import deliveries, resend
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_option, workspace_place
 from airdeck_cli.output import confirm, moment, output_option, print_table, show
@@ -165,4 +167,5 @@ def rule_delete(at: Globals, /, rule: str, dag: str, yes: bool, workspace: str, 
     click.echo(f"The rule {found[0]['title']} of {name} is deleted.")
 
 
-alert.add_command(channel)
+for each in (channel, deliveries, resend):
+    alert.add_command(each)

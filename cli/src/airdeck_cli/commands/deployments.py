@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from airdeck_cli.client import Client, new_key
+from airdeck_cli.commands.settings_options import given, settings_options
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import (
     chosen_workspace,
@@ -13,52 +14,12 @@ from airdeck_cli.finding import (
     workspace_option,
     workspace_place,
 )
-from airdeck_cli.following import Command, follow, wait_options
+from airdeck_cli.following import follow, wait_options
 from airdeck_cli.output import confirm, has_screen, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
 CREATE_SECONDS, CHANGE_SECONDS = 600, 300
 FILE = click.Path(dir_okay=False, allow_dash=True)
-
-
-def settings_options(function: Command) -> Command:
-    """What a Deployment is, with Astro's names."""
-    options = (
-        click.option("--description", "-d", "description", help="What it is for."),
-        click.option(
-            "-e", "--executor", help="celery, kubernetes or local, as far as the cluster offers it."
-        ),
-        click.option("-s", "--scheduler-au", type=int, help="Size of a scheduler in AU."),
-        click.option(
-            "-r",
-            "--scheduler-count",
-            "--scheduler-replicas",
-            "scheduler_replicas",
-            type=int,
-            help="How many schedulers.",
-        ),
-        click.option("-t", "--worker-type", help="Worker type of the queue default."),
-        click.option(
-            "--min-count", "min_workers", type=int, help="Minimum number of workers of the queue default."
-        ),
-        click.option(
-            "--max-count", "max_workers", type=int, help="Maximum number of workers of the queue default."
-        ),
-        click.option(
-            "--concurrency", type=int, help="Tasks that one worker of the queue default runs at once."
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def given(values: dict[str, Any]) -> dict[str, Any]:
-    """What was given of it, as the API has it."""
-    found = {name: value for name, value in values.items() if value is not None}
-    if "executor" in found:
-        found["executor"] = str(found["executor"]).lower().removesuffix("executor")
-    return found
 
 
 def _run_file(client: Client, file: str, *, is_alone: bool, **options: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Client
+from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import wait_options
@@ -323,7 +323,8 @@ def webhook(at: Globals, /, deployment: str, named: str, new_secret: bool, yes: 
     question = "Replace the secret of the webhook? The one that the Git host has now stops working at once."
     if source["has_webhook_secret"] and not confirm(question, yes=yes, otherwise="Say --yes to replace it."):
         raise CliError("Nothing was replaced.", FAILED)
-    made = client.send("POST", f"{path_of(found)}/webhook-secret").body
+    key = {"Idempotency-Key": new_key()}  # when the answer is lost, the same secret is answered again
+    made = client.send("POST", f"{path_of(found)}/webhook-secret", headers=key, repeatable=True).body
     show(made, output, lambda: click.echo(made["secret"]))
     if output == "table":
         note(f"It is shown this once. Push events go as JSON to {made['webhook_url']}")

@@ -1,4 +1,4 @@
-"""airdeck deployment variable list, set, delete."""
+"""airdeck deployment variable list, set, delete. `revisions` and `rollback` are in a file of their own."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from airdeck_cli.client import Client
+from airdeck_cli.commands.variable_revisions import revisions, rollback
 from airdeck_cli.dotenv import written
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_option, find_deployment
@@ -268,3 +269,7 @@ def _sent(row: dict[str, Any]) -> dict[str, Any]:
     """A row for the API: a secret that is not set here keeps its value."""
     found = {"key": row["key"], "secret": row["secret"]}
     return found if row["value"] is None else {**found, "value": row["value"]}
+
+
+variable.add_command(revisions)
+variable.add_command(rollback)
