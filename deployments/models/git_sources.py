@@ -47,7 +47,9 @@ class GitSource(models.Model):
     handled = models.CharField(max_length=64, blank=True)  # the commit that was last deployed, or found unfit
     handled_at = models.DateTimeField(null=True)
     handled_note = models.CharField(max_length=1000, blank=True)  # why no deploy came of that commit
-    same_code = models.BooleanField(default=False, db_default=False)  # the note: the Deployment has it already
+    same_code = models.BooleanField(
+        default=False, db_default=False
+    )  # the note: the Deployment has it already
     failures = models.PositiveSmallIntegerField(default=0)  # looks in a row
     problem = models.CharField(max_length=1000, blank=True)  # why the last look led to nothing
     offered_host_key = models.CharField(max_length=2000, blank=True)  # what the server shows, not confirmed

@@ -220,7 +220,9 @@ def _deploy(look: Look, answer: ask.Answer, before: str) -> Found:
             idempotency_key=key,
         )
     except NothingToDeploy as error:
-        return Found(head=commit.sha, handled=True, problem=str(error) if source.asked_at else "", same_code=True)
+        return Found(
+            head=commit.sha, handled=True, problem=str(error) if source.asked_at else "", same_code=True
+        )
     logger.info("commit_deployed", deploy=deploy.number, sha=commit.sha)
     failpoint("git.after_deploy")
     return Found(head=commit.sha, handled=True)
