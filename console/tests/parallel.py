@@ -6,8 +6,8 @@ The tests of data planes that start real Airflows run one after the other in one
 runtimes are shared and two cores are hardly ever asked for more than two Airflows at once. They take as long as all the
 rest together, so nothing else that heavy runs beside their first half: the main job, which has a console and Airflows
 of its own, comes after the larger files, and the other consoles after it: they are held to seconds, and by then most of
-the rest is done. The main job takes about eleven minutes, so as much of the rest as three processes do in that time comes
-after it: many small files, which fill the end.
+the rest is done. The main job takes about eleven minutes, so as much as three processes do in that time comes after it:
+many small files, which fill the end.
 """
 
 import os
