@@ -26,7 +26,7 @@ def test_what_failed_is_tried_again_and_a_failed_upgrade_is_dismissed(
     assert "✓ Airflow components" in err
     assert out.startswith("What Analytics was asked for is done.\n")
     again = airdeck("deployment", "retry", name, "--wait").out
-    assert again.startswith("Analytics is healthy, and nothing of it is under way.\n")
+    assert again.startswith("Analytics is healthy. Nothing is under way.\n")
     assert "shows no failed upgrade" in airdeck("deployment", "dismiss-upgrade", "Analytics").out
     Deployment.objects.filter(pk=deployment.pk).update(upgrade_error="Upgrade to 3.3-1 failed: no disk.")
     dismissed = airdeck("deployment", "dismiss-upgrade", "Analytics", "-o", "json").json

@@ -1,4 +1,4 @@
-"""The login of a registry from a terminal: the password comes in by every way but an argument."""
+"""A registry login from a terminal: the password comes in by every way but an argument."""
 
 import pytest
 
@@ -43,4 +43,4 @@ def test_a_login_is_kept_shown_and_removed(airdeck, deployment, driver, tmp_path
     assert "hush" not in done.out + done.err + shown.out
     assert "Remove it with --yes." in airdeck("deployment", "registry", "logout", "Analytics", code=2).err
     airdeck("deployment", "registry", "logout", "Analytics", "--yes")
-    assert "has no login of a registry" in airdeck("deployment", "registry", "show", "Analytics").out
+    assert "has no registry login" in airdeck("deployment", "registry", "show", "Analytics").out

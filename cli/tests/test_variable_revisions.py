@@ -27,5 +27,5 @@ def test_variables_go_back_to_a_revision_after_a_yes(airdeck, deployment, driver
     done = airdeck(*back, "--yes").out
     assert done.startswith("Revision 3 of the variables of Analytics is saved.\n")
     assert {key: each.value for key, each in vault.settings(deployment).items()} == {"REGION": "eu"}
-    assert "are so already. There was nothing to do." in airdeck(*back, "--yes").out
+    assert "has these variables already. There is nothing to do." in airdeck(*back, "--yes").out
     assert "There is no revision 9" in airdeck(*variable, "rollback", "9", *at, "--yes", code=2).err

@@ -44,7 +44,7 @@ def deploy_image(
 
 
 def set_registry_login(*, deployment: Deployment, by: User, host: str, user: str, password: str) -> None:
-    """Keep the login by which images of this Deployment are pulled, in place of the one before. It is sent to that
+    """Save the login by which images of this Deployment are pulled, in place of the one before. It is sent to that
     registry alone, and never shown again. Restarts nothing. Raises InvalidInput, NoImagesHere and NotNow."""
     refuse_unless_editable(deployment)
     if not images.takes_images(deployment):
@@ -64,7 +64,7 @@ def set_registry_login(*, deployment: Deployment, by: User, host: str, user: str
 
 
 def remove_registry_login(*, deployment: Deployment, by: User) -> bool:
-    """Forget the login; whether there was one. What runs goes on; a node that has not the image cannot pull it then.
+    """Forget the login; whether there was one. What runs goes on; a node that does not have the image can no longer pull it.
     Raises NotNow."""
     with changing(deployment, by=by) as row:
         if not row.registry_host:

@@ -108,7 +108,7 @@ def runtimes_image(request: MemberRequest, deployment: Deployment) -> HttpRespon
 @require_POST
 @deployment_view(Permission.DEPLOY_CODE, alive=True)
 def registry_login(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """Keep the login of the registry."""
+    """Save the login of the registry."""
     form = RegistryLoginForm(posted(request))
     if not form.is_valid():
         return _page(request, deployment, login=form)

@@ -24,7 +24,7 @@ def retry(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: in
     if wait:
         done = f"What {name} was asked for is done."
     if answer["operation"] is None:
-        done = f"{name} is {answer['deployment']['status']}, and nothing of it is under way."
+        done = f"{name} is {answer['deployment']['status']}. Nothing is under way."
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
 
 

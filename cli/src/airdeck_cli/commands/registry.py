@@ -14,7 +14,7 @@ PASSWORD = "AIRDECK_REGISTRY_PASSWORD"  # noqa: S105 - the variable's name
 
 @click.group()
 def registry() -> None:
-    """The login of the registry from which a Deployment's own images are pulled."""
+    """The login with which a Deployment's own images are pulled from a registry."""
 
 
 @registry.command()
@@ -69,7 +69,7 @@ def show_(at: Globals, /, deployment: str, named: str, output: str) -> None:
     found = find_deployment(client, deployment, named)
     kept = client.get(f"/deployments/{found['release_name']}/registry-login")
     text = f"Images of {found['name']} at {clean(kept['host'])} are pulled as {clean(kept['user'])}."
-    none = f"{found['name']} has no login of a registry."
+    none = f"{found['name']} has no registry login."
     show(kept, output, lambda: click.echo(text if kept["host"] else none))
 
 
@@ -82,13 +82,13 @@ def show_(at: Globals, /, deployment: str, named: str, output: str) -> None:
 def logout(
     at: Globals, /, deployment: str, named: str, yes: bool, wait: bool, wait_time: int, output: str
 ) -> None:
-    """Remove the login with its password. A node that has not the image cannot pull it then."""
+    """Remove the login with its password. A node that does not have the image can no longer pull it."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     if not confirm(
-        f"Remove the login of the registry from {found['name']}?", yes=yes, otherwise="Remove it with --yes."
+        f"Remove the registry login of {found['name']}?", yes=yes, otherwise="Remove it with --yes."
     ):
         raise CliError("Nothing was removed.", FAILED)
     answer = client.send("DELETE", f"/deployments/{found['release_name']}/registry-login").body
-    done = f"{found['name']} has no login of a registry any more."
+    done = f"{found['name']} no longer has a registry login."
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)

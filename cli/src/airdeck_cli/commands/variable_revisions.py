@@ -62,9 +62,7 @@ def rollback(
     plan = client.send("POST", path, query={"dry_run": "true"}, repeatable=True)
     would = plan.body
     if dry_run:
-        show(
-            would, output, lambda: _print(would, nothing=f"The variables of {found['name']} are so already.")
-        )
+        show(would, output, lambda: _print(would, nothing=f"{found['name']} has these variables already."))
         return
     if any(would[kind] for kind, _ in KINDS):
         for line in _lines(would):
@@ -79,7 +77,7 @@ def rollback(
 
     def table() -> None:
         if answer["revision"] is None:
-            click.echo(f"The variables of {found['name']} are so already. There was nothing to do.")
+            click.echo(f"{found['name']} has these variables already. There is nothing to do.")
             return
         click.echo(f"Revision {answer['revision']} of the variables of {found['name']} is saved.")
         if operation and not wait:
