@@ -64,7 +64,7 @@ def set_registry_login(*, deployment: Deployment, by: User, host: str, user: str
 
 
 def remove_registry_login(*, deployment: Deployment, by: User) -> bool:
-    """Forget the login; whether there was one. What runs goes on; a node that does not have the image can no longer pull it.
+    """Forget the login; whether there was one. What runs goes on; a node without the image can no longer pull it.
     Raises NotNow."""
     with changing(deployment, by=by) as row:
         if not row.registry_host:

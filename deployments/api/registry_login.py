@@ -86,7 +86,7 @@ def replace(
     operation_id="delete_registry_login",
 )
 def delete(request: DeploymentRequest, release_name: str, response: HttpResponse) -> Status[Changed]:
-    """Remove the login with its password. What runs goes on; a node that does not have the image can no longer pull it."""
+    """Remove the login with its password. What runs goes on; a node without the image can no longer pull it."""
     deployment, before = request.deployment, request.deployment.generation
     actions.remove_registry_login(deployment=deployment, by=request.caller.user)
     return _changed(deployment, before, response)

@@ -82,7 +82,7 @@ def show_(at: Globals, /, deployment: str, named: str, output: str) -> None:
 def logout(
     at: Globals, /, deployment: str, named: str, yes: bool, wait: bool, wait_time: int, output: str
 ) -> None:
-    """Remove the login with its password. A node that does not have the image can no longer pull it."""
+    """Remove the login with its password. A node without the image can no longer pull it."""
     client = at.client()
     found = find_deployment(client, deployment, named)
     if not confirm(

@@ -170,15 +170,25 @@ class Feed:
             self._compare(known.get(key), fresh.get(key))
 
     def _check(self) -> None:
-        """Find out whether the watch has missed something: then everything is listed again."""
+        """Find out whether the watch has missed something: then everything is listed again. In a busy cluster something
+        changes between the end of a watch and this list, each time; of that the next watch tells."""
         there: dict[tuple[str, str], str] = {}
         version = ""
         for page in self._pages(kinds.METADATA_LIST):
             version = _version(page)
             there.update({_key(found): _version(found) for found in page.get("items") or []})
         self._alive()
-        known = {key: held.version for key, held in self.objects.items()}
-        self._version = version if there == known else ""
+        for key in self.objects.keys() - there.keys():  # no list is older than the watch before it
+            self._compare(self.objects.pop(key), None)
+        others = [
+            each
+            for key, each in there.items()
+            if key not in self.objects or self.objects[key].version != each
+        ]
+        if not others:
+            self._version = version
+        elif not all(_is_newer(each, self._version) for each in others):
+            self._version = ""
 
     def _pages(self, accept: str) -> Iterator[dict[str, Any]]:
         """Every page of a list; all are of one version."""
@@ -279,6 +289,12 @@ def _key(found: dict[str, Any]) -> tuple[str, str]:
 
 def _version(found: dict[str, Any]) -> str:
     return str((found.get("metadata") or {}).get("resourceVersion") or "")
+
+
+def _is_newer(version: str, than: str) -> bool:
+    """Whether a change came after another. Versions of one kind are numbers that grow (KEP-5504; with etcd they always
+    did); of others nothing is known."""
+    return version.isdecimal() and than.isdecimal() and int(version) > int(than)
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[bytes]:

@@ -211,16 +211,6 @@ def test_a_watch_that_is_cut_goes_on_and_has_missed_nothing(cluster):
         assert watcher.unreachable_reason() == ""
 
 
-def test_a_lost_delete_is_found_by_the_next_check(cluster, monkeypatch):
-    monkeypatch.setattr(reflector, "CHECK_SECONDS", 1.3)
-    with cluster.watched() as watcher:
-        cluster.emulator.script("EVENT DELETED deployments", Answer("lose"))
-        cluster.delete(REF)
-        held = feed_of(watcher, "Deployment")
-        eventually(lambda: (REF.release_name, "scheduler") not in held.objects)
-        watched(watcher)
-
-
 def test_a_silent_watch_is_begun_again(cluster, monkeypatch):
     monkeypatch.setattr(reflector, "SILENCE_SECONDS", 0.4)
     with cluster.watched():
