@@ -40,8 +40,7 @@ ROWS_SECONDS = 2.0  # until a new row's changes are watched
 WAKE_AT_ONCE = (
     20  # rows, four times a second: a cluster that comes back must not push aside what people ask for
 )
-# A row that changes in many steps is looked at between them, not at each; the more rows do so, the less often.
-AGAIN_SECONDS, AGAIN_SECONDS_PER_ROW, MOST_AGAIN_SECONDS = 0.3, 0.04, 2.0
+AGAIN_SECONDS = 0.3  # a row that changes in many steps is looked at between them, not at each
 
 
 @dataclass
@@ -142,9 +141,8 @@ class ClusterObserver:
         for pk in self.watcher.changed(self.refs, TICK_SECONDS / 2 if self.pending else TICK_SECONDS):
             self.pending.setdefault(pk)
         now = time.monotonic()
-        self.woken = {pk: at for pk, at in self.woken.items() if now - at < MOST_AGAIN_SECONDS}
-        again = min(MOST_AGAIN_SECONDS, AGAIN_SECONDS + AGAIN_SECONDS_PER_ROW * len(self.woken))
-        waiting = [pk for pk in self.pending if pk not in self.woken or now - self.woken[pk] >= again]
+        self.woken = {pk: at for pk, at in self.woken.items() if now - at < AGAIN_SECONDS}
+        waiting = [pk for pk in self.pending if pk not in self.woken]
         ready = turns.one_of_each(waiting, self.workspaces.get)[:WAKE_AT_ONCE]
         if self._wake(ready):
             for pk in ready:

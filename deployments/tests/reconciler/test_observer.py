@@ -235,17 +235,6 @@ def test_a_row_that_changes_in_many_steps_is_woken_at_the_first_and_again_a_litt
     eventually(lambda: watching.watch(time.monotonic()) == 1)
 
 
-def test_the_more_rows_change_in_many_steps_the_less_often_each_is_woken(deployment, watcher, watching):
-    watching.step(time.monotonic(), threading.Event())
-    crowd = {str(number): time.monotonic() + 60 for number in range(100)}
-    watching.woken = {**crowd, str(deployment.pk): time.monotonic() - 1.0}
-    watcher.news.add(str(deployment.pk))
-    assert watching.watch(time.monotonic()) == 0
-    for pk in crowd:
-        del watching.woken[pk]
-    assert watching.watch(time.monotonic()) == 1
-
-
 def test_of_many_rows_that_changed_those_of_each_workspace_are_woken_in_turns(
     deployment, workspace, charlie, watcher, watching, enqueued
 ):
