@@ -33,7 +33,7 @@ from deployments import enqueue
 NOW = Path(__file__).resolve().parents[3]
 # The release before this one. Raise it with BEFORE, whose migrations are its last. Until 0.1.0 is released there is
 # none; this commit of main stands in for it.
-PREVIOUS = "a57f16d12db09b2f6c01f27ebbe424ce72714b61"
+PREVIOUS = "655a7df774f711673fb86432fbe338f0faaaf070"
 DATABASE = "previous_release"
 REQUESTS, PEOPLE = 200, 3
 KUBECONFIG = """
