@@ -114,9 +114,10 @@ class Podman:
         run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "trixie", str(root))
         for name in NEEDLESS:
             shutil.rmtree(root / name, ignore_errors=True)
-        tar = subprocess.Popen(("tar", "--directory", str(root), "--create", "."), stdout=subprocess.PIPE)
-        subprocess.run(self.argv("import", "--quiet", "-", BASE), stdin=tar.stdout, check=True)
-        assert tar.wait() == 0
+        packed = ("tar", "--directory", str(root), "--create", ".")
+        with subprocess.Popen(packed, stdout=subprocess.PIPE) as tar:
+            subprocess.run(self.argv("import", "--quiet", "-", BASE), stdin=tar.stdout, check=True)
+        assert tar.returncode == 0
         shutil.rmtree(root)
         return BASE
 
