@@ -311,7 +311,7 @@ def test_all_in_one_container_gets_an_airflow_healthy_and_keeps_what_people_made
     place = ""
     for sign in (visitor.sign_up, visitor.sign_in):
         with podman.running(name, options=options) as everything:
-            wait_until(visitor.answers, 180, everything.logs, 0.2)
+            wait_until(lambda: "Airdeck is ready" in everything.logs(), 180, everything.logs, 0.2)
             ready.append(time.monotonic() - everything.started)
             wait_until(everything.is_alive, 30, everything.logs)
             sign()
