@@ -1,16 +1,11 @@
 """One create by another Workspace in the middle of a thousand, against one on a quiet console."""
 
-import subprocess
-import sys
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from django.db import connection
 
-from console.bench import airflow, rows
+from console.bench import airflow, rows, worker_process
 from console.bench.result import Figure, Result, each, median
 from console.bench.scripted_worker import APPLY_SECONDS, HANDS
 from console.tests.system.installation import Installation, wait_until
@@ -37,8 +32,8 @@ def measure(at: Installation) -> Result:
     at.supervisor.stop("worker:worker")
     wait_until(lambda: _is_stopped(at), 60)
     try:
-        with _worker():
-            _seconds(mine)  # the first one loads the code
+        with worker_process.running("console.bench.scripted_worker"):
+            _seconds(mine)  # it takes messages after that, and has loaded the code
             idle = [_seconds(mine) for _ in range(REPEATS)]
             for number in range(CROWD):
                 rows.ask_for(crowd, Cluster.objects.get(), f"Crowd {number}")
@@ -61,22 +56,6 @@ def measure(at: Installation) -> Result:
         f"Of the crowd {done} became Healthy in those {sum(busy):.0f} s, and {before} before.",
     )
     return Result((figure,), METHOD, details)
-
-
-@contextmanager
-def _worker() -> Iterator[None]:
-    """The scripted one; it takes messages when the block begins, for the first create would wait for it."""
-    with tempfile.TemporaryFile() as log:
-        argv = [sys.executable, "-m", "console.bench.scripted_worker"]
-        process = subprocess.Popen(argv, stdout=log, stderr=log)
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
 
 def _is_stopped(at: Installation) -> bool:

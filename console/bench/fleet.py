@@ -13,15 +13,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 from django.db import connection
 from django.db.models.functions import Now
 
-from console.bench import airflow, cluster, rows
+from console.bench import airflow, cluster, rows, worker_process
 from console.bench.cluster import Registered
 from console.bench.fleet_kubelet import FleetKubelet
 from console.bench.result import Figure, Result, each, median
@@ -42,7 +40,6 @@ COUNT = int(os.environ.get("BENCH_FLEET", "0"))
 AT_ONCE = 40  # Deployments on their way
 PATIENCE = 300.0  # without one more of them Healthy
 IDLE_ROUNDS = 3
-WORKER_ENDS_SECONDS = 60
 SETTLE_SECONDS, STEADY_SECONDS = 60.0, float(os.environ.get("BENCH_FLEET_STEADY", "300"))
 MUST_RATIO, MUST_OTHER, MUST_LOOKS, MUST_MIB = 1.5, 3.0, 1.0, 300.0
 LOOK, LOOK_REQUESTS = "GET configmaps", 2  # a look reads the inventory and lists the workloads
@@ -75,7 +72,10 @@ def measure(at: Installation) -> Result:
         registered.kubelet = kubelet = FleetKubelet(registered)
         kubelet.keep_alive(first.release_name)
         other, _ = rows.make_workspace(1)
-        with kubelet.watching(), _second_worker():
+        with (
+            kubelet.watching(),
+            worker_process.running("console.processes", "worker"),
+        ):  # as many as the chart
             before = [_one(registered, other) for _ in range(IDLE_ROUNDS)]
             idle = [seconds for _, seconds in before]
             chunk = _objects(registered, first)
@@ -126,20 +126,6 @@ def _memory(pid: int, count: int) -> Figure:
         f"{peak:.0f} MiB ({now:.0f} MiB at the end)",
         peak <= MUST_MIB,
     )
-
-
-@contextmanager
-def _second_worker() -> Iterator[None]:
-    """As many workers as the Helm chart starts by default."""
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "console.processes", "worker"], stdout=log, stderr=log
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(WORKER_ENDS_SECONDS)
 
 
 # -- The script --
