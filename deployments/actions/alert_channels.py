@@ -2,7 +2,6 @@
 known to the call that makes it, and nowhere later."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +10,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from console.kit import names
-from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments.actions.alerts import queue_test
+from deployments.actions.common import is_answered_again, secret_until
 from deployments.actions.refusals import (
     AlertChannelExists,
     AlertChannelGone,
@@ -35,7 +34,6 @@ from workspaces.actions.locks import lock_for
 from workspaces.models import User, Workspace
 from workspaces.permissions import Permission
 
-SECRET_AGAIN = timedelta(hours=1)  # for how long the request that made a secret is answered it again
 TEST_RATE = (10, 600)  # tests of one person, in so many seconds: mailboxes of others are at stake
 
 
@@ -68,7 +66,9 @@ def make_channel(
     if earlier := _made_by(key, AlertChannel.objects.filter(workspace=workspace)):
         if (earlier.kind, earlier.name) != (wish.kind, values["name"]):
             raise KeyReused("channel")
-        return MadeChannel(earlier, sealed.secret_of(earlier) if _is_known(earlier) else "")
+        return MadeChannel(
+            earlier, sealed.secret_of(earlier) if is_answered_again(earlier.retry_until) else ""
+        )
     if AlertChannel.objects.filter(workspace=workspace).count() >= MOST_CHANNELS:
         raise TooManyAlertChannels
     if (
@@ -83,7 +83,7 @@ def make_channel(
     if wish.kind is ChannelKind.WEBHOOK:
         secret = webhook_signature.new_secret()
         sealed.seal_secret(channel, secret)
-    channel.retry_key, channel.retry_until = key, database_now() + SECRET_AGAIN
+    channel.retry_key, channel.retry_until = key, secret_until()
     _save(channel, insert=True)
     audit.record(channel, by, "made", new=_audited(channel))
     return MadeChannel(channel, secret)
@@ -128,11 +128,11 @@ def new_channel_secret(*, workspace: Workspace, by: User, pk: UUID, key: UUID | 
     channel = _locked(workspace, by, pk)
     if channel.word is not ChannelKind.WEBHOOK:
         raise InvalidInput({"kind": "Only a webhook has a secret."})
-    if key is not None and channel.retry_key == key and _is_known(channel):
+    if key is not None and channel.retry_key == key and is_answered_again(channel.retry_until):
         return MadeChannel(channel, sealed.secret_of(channel))
     secret = webhook_signature.new_secret()
     sealed.seal_secret(channel, secret)
-    channel.retry_key, channel.retry_until = key, database_now() + SECRET_AGAIN
+    channel.retry_key, channel.retry_until = key, secret_until()
     channel.save(update_fields=["sealed_secret", "retry_key", "retry_until"])
     audit.record(channel, by, "made a new secret for")
     return MadeChannel(channel, secret)
@@ -150,11 +150,6 @@ def test_channel(*, workspace: Workspace, by: User, pk: UUID) -> int:
 def _made_by(key: UUID | None, rows: QuerySet[AlertChannel]) -> AlertChannel | None:
     """The channel that a request with this key made."""
     return None if key is None else rows.filter(retry_key=key).first()
-
-
-def _is_known(channel: AlertChannel) -> bool:
-    """Whether the request that made its secret may be answered it again."""
-    return channel.retry_until is not None and channel.retry_until > database_now()
 
 
 def _locked(workspace: Workspace, by: User, pk: UUID) -> AlertChannel:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
@@ -9,6 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from console.kit import events
+from console.kit.database_clock import database_now
 from deployments import enqueue
 from deployments.actions.refusals import NotNow
 from deployments.domain.states import Status
@@ -17,6 +19,7 @@ from deployments.queries.editable import why_not_editable
 from deployments.queries.releases import release_of
 from workspaces.models import User, Workspace
 
+SECRET_AGAIN = timedelta(hours=1)  # for how long the request that made a secret is answered it again
 MOVED = "This Deployment was transferred to another Workspace. Open it there to change it."
 
 
@@ -83,3 +86,13 @@ def show_again(*workspaces: Workspace) -> None:
     """Open pages of these Workspaces fetch what they show again."""
     for workspace in workspaces:
         events.publish(f"w:{workspace.pk}", [events.Frame("resync")])
+
+
+def secret_until() -> datetime:
+    """Until when the request that makes a secret now is answered it again. One query."""
+    return database_now() + SECRET_AGAIN
+
+
+def is_answered_again(until: datetime | None) -> bool:
+    """Whether that moment, None for never, is not over. One query unless it is None."""
+    return until is not None and until > database_now()

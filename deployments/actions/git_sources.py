@@ -13,10 +13,9 @@ from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from console.kit import crypto
-from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments import enqueue
-from deployments.actions.common import changing
+from deployments.actions.common import changing, is_answered_again, secret_until
 from deployments.actions.refusals import GitChanged, GitConnected, GitNotConnected
 from deployments.domain import git_rules
 from deployments.domain.git_address import SSH, GitAddress, parse
@@ -31,7 +30,6 @@ CHANGED_COLUMNS = (
     "address branch subfolder every_minutes automatic token_user has_token public_key host_key revision updated_by "
     "updated_at due_at head handled handled_note same_code problem failures offered_host_key"
 ).split()
-SECRET_AGAIN = timedelta(hours=1)  # for how long the request that made a secret is answered it again
 HOOK_SECONDS = 10.0  # however many events come, one look in so many seconds
 
 
@@ -87,8 +85,7 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
         if moved:
             source.host_key = source.offered_host_key = ""
         if other:
-            source.head = source.handled = source.handled_note = ""
-            source.same_code = False
+            source.forget_findings()
         same_token = wish.token is None or wish.token == _stored_token(source.deployment)
         _give_secrets(source, address, wish)
         audited = _audited(source)
@@ -168,12 +165,11 @@ def new_hook_secret(*, deployment: Deployment, by: User, key: UUID | None = None
     SECRET_AGAIN gives the one that it made. Raises GitNotConnected and NotNow."""
     secret = crypto.random_token(24)
     with _changing(deployment, by) as source:
-        until, now = source.hook_key_until, database_now()
-        if key is not None and source.hook_key == key and until is not None and until > now:
+        if key is not None and source.hook_key == key and is_answered_again(source.hook_key_until):
             return vault.one(source.deployment, vault.GIT_HOOK)
         vault.keep_git(source.deployment, vault.GIT_HOOK, secret)
         GitSource.objects.filter(pk=source.pk).update(
-            has_hook=True, hook_key=key, hook_key_until=now + SECRET_AGAIN
+            has_hook=True, hook_key=key, hook_key_until=secret_until()
         )
         audit.record(source.deployment, by, "made a new webhook secret for")
     return secret

@@ -174,6 +174,12 @@ def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int
         return _write(row, by, current, desired, base=base)
 
 
+def revision_difference(deployment: Deployment, revision: VariableRevision) -> Difference:
+    """What `reapply_revision` would change. Raises DecryptionError."""
+    current = vault.settings(deployment)
+    return difference(current, *restored(current, vault.open_revision(deployment, revision)))
+
+
 def _write(
     row: Deployment,
     by: User,

@@ -8,14 +8,13 @@ from ninja.params.functions import Query
 
 from console.kit.http_json import Stale, require_match
 from deployments.actions.refusals import RevisionGone, VariableRefused, VariablesChanged
-from deployments.actions.variables import reapply_revision
+from deployments.actions.variables import reapply_revision, revision_difference
 from deployments.api import answers
 from deployments.api.access import DeploymentRequest, OnDeployment
 from deployments.api.schemas import OperationOut
 from deployments.api.variables import variables_etag
-from deployments.domain.variables import Difference, difference, restored
+from deployments.domain.variables import Difference
 from deployments.models import Deployment, VariableRevision
-from deployments.secrets import vault
 from workspaces.permissions import Permission
 
 router = Router(tags=["Variables"])
@@ -74,8 +73,7 @@ def _difference(deployment: Deployment, number: int) -> Difference:
     revision = kept.first() if kept is not None else None
     if revision is None:
         raise RevisionGone(number)
-    current = vault.settings(deployment)
-    found = difference(current, *restored(current, vault.open_revision(deployment, revision)))
+    found = revision_difference(deployment, revision)
     if found.problem:
         raise VariableRefused(found.problem)
     return found

@@ -60,6 +60,11 @@ class GitSource(models.Model):
     def __str__(self) -> str:
         return f"Git source of {self.deployment_id}"
 
+    def forget_findings(self) -> None:
+        """What was found of another repository or branch says nothing of this one. Not saved."""
+        self.head = self.handled = self.handled_note = ""
+        self.same_code = False
+
     @property
     def parsed(self) -> GitAddress:
         """The address in its parts."""

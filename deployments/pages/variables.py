@@ -23,12 +23,13 @@ from deployments.actions.variables import (
     delete_variables,
     latest_revision,
     reapply_revision,
+    revision_difference,
     set_variable,
 )
 from deployments.domain import dotenv
 from deployments.domain.proxies import uses_proxy
 from deployments.domain.reserved_variables import reserved
-from deployments.domain.variables import Difference, difference, merged, restored
+from deployments.domain.variables import Difference, difference, merged
 from deployments.forms.variables import (
     BaseRevisionForm,
     EditVariableForm,
@@ -257,8 +258,7 @@ def variables_revision(request: MemberRequest, deployment: Deployment, number: i
     revision = get_object_or_404(deployment.variable_revisions, number=number)
 
     def compare() -> Difference:
-        current = vault.settings(deployment)
-        return difference(current, *restored(current, vault.open_revision(deployment, revision)))
+        return revision_difference(deployment, revision)
 
     def apply(base: int) -> VariableRevision | None:
         return reapply_revision(deployment=deployment, by=request.user, number=number, base=base)
