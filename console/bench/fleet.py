@@ -44,6 +44,7 @@ SETTLE_SECONDS, STEADY_SECONDS = 60.0, float(os.environ.get("BENCH_FLEET_STEADY"
 MUST_RATIO, MUST_OTHER, MUST_LOOKS, MUST_MIB = 1.5, 3.0, 1.0, 300.0
 LOOK, LOOK_REQUESTS = "GET configmaps", 2  # a look reads the inventory and lists the workloads
 SCRIPT = "script"  # who manages its objects, as their labels say
+SCRIPT_DEPLOYMENT = "script/deployment-id"  # in place of the label by which an observer follows objects
 SERVED = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$")
 METHOD = (
     "The script first: the objects of BENCH_FLEET Deployments (Celery, one queue) under other names, made before, are "
@@ -172,7 +173,12 @@ def _objects(registered: Registered, like: Deployment) -> str:
     sent.sort(key=lambda pair: pair[0] != path_of("v1", "Namespace", "", namespace))
     ours = json.dumps({names.LABEL_MANAGED_BY: names.MANAGER})[1:-1]
     others = json.dumps({names.LABEL_MANAGED_BY: SCRIPT})[1:-1]
-    return json.dumps([[path, body.replace(ours, others)] for path, body in sent])
+    return json.dumps(
+        [
+            [path, body.replace(ours, others).replace(names.LABEL_DEPLOYMENT, SCRIPT_DEPLOYMENT)]
+            for path, body in sent
+        ]
+    )
 
 
 # -- All of them --

@@ -258,6 +258,7 @@ def test_the_receipt_of_a_deleted_deployment_keeps_the_rules(as_, alice, deploym
     assert b"database d_1 dropped" in response.content
 
 
+@pytest.mark.thorough
 def test_user_text_is_never_markup(as_, alice, deployment) -> None:
     evil = "<script>alert(1)</script>\"'{{7*7}}"
     Deployment.objects.filter(pk=deployment.pk).update(name=evil, status_reason=evil, description=evil)

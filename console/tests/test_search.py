@@ -1,5 +1,6 @@
 """The search: what a person finds, and that nothing else is ever found."""
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -87,6 +88,7 @@ def test_members_lead_to_the_list_that_shows_them(as_, vera, bob, workspace):
     assert "Bob" in as_(vera).get(url).content.decode()
 
 
+@pytest.mark.thorough
 def test_pages_and_actions_are_those_that_the_role_allows(as_, alice, bob, vera, workspace):
     def titles(user, text):
         groups = found(as_(user), text)

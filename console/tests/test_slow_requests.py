@@ -79,6 +79,7 @@ async def test_a_body_that_stops_is_ended(port) -> None:
         assert await asyncio.wait_for(reader.read(), 10 * SECONDS) == b""
 
 
+@pytest.mark.thorough
 async def test_a_body_that_keeps_coming_and_an_answer_that_takes_long_are_let_be(port) -> None:
     async with connected(port) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")

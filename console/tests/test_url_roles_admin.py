@@ -88,6 +88,7 @@ def test_only_operators_get_in(request, as_, workspace, who, method):
             assert answer.status_code == 403, url
 
 
+@pytest.mark.thorough
 def test_operators_get_what_the_table_says(as_, olga, cluster):
     client = as_(olga)
     found = {url: (client.get(url).status_code, client.post(url).status_code) for url in table()}

@@ -113,14 +113,21 @@ def _migrate() -> bool:
 
 def _collect_static() -> bool:
     """Collect, which takes seconds, when a file changed since the last time; whether one did."""
-    digest = hashlib.sha256()
-    for finder in get_finders():
-        for path, storage in finder.list([]):
-            found = Path(storage.path(path)).stat()
-            digest.update(f"{path} {found.st_mtime_ns} {found.st_size}\n".encode())
+    files = [
+        (path, Path(storage.path(path)).stat())
+        for finder in get_finders()
+        for path, storage in finder.list([])
+    ]
+    digest = _fingerprint(files)
     stamp = Path(settings.STATIC_ROOT) / ".collected"
-    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+    if stamp.exists() and stamp.read_text() == digest:
         return False
     call_command("collectstatic", interactive=False, clear=True, verbosity=0)
-    stamp.write_text(digest.hexdigest())
+    stamp.write_text(digest)
     return True
+
+
+def _fingerprint(files: list[tuple[str, os.stat_result]]) -> str:
+    """Of paths, times and sizes, in whatever order the folders list them: a copy of an image lists them anew."""
+    lines = sorted(f"{path} {found.st_mtime_ns} {found.st_size}\n" for path, found in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

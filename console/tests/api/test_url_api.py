@@ -283,6 +283,7 @@ def cross_with_the_table(programs, address) -> None:
     assert wrong == {}
 
 
+@pytest.mark.thorough
 def test_a_stranger_s_token_cannot_tell_what_exists(program, charlie, address):
     stranger = program(charlie, personal=True)
     stranger.get("/me")  # what is done once: the use is noted down

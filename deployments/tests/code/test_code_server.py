@@ -53,6 +53,7 @@ def test_it_hands_out_exactly_the_files_with_a_digest(mine, server) -> None:
     assert found == {f"files/{path}": content for path, content in files.items()}
 
 
+@pytest.mark.thorough
 def test_it_says_which_version_is_active_within_seconds_of_its_activation(mine, server) -> None:
     for number, files in ((1, ONE), (2, TWO)):
         code = received(mine.store, files, number)

@@ -290,6 +290,7 @@ def test_an_upgrade_to_a_runtime_that_clashes_is_given_up_before_anything_change
     assert packages_of(healthy) == was
 
 
+@pytest.mark.thorough
 def test_after_an_upgrade_an_older_deploy_is_gone_back_to_with_packages_for_the_new_runtime(
     healthy,  # noqa: F811
     bob,

@@ -147,6 +147,7 @@ def test_the_same_content_received_by_many_at_once_is_whole(fresh) -> None:
     fresh.store.build(received(fresh.store, files, 1))
 
 
+@pytest.mark.thorough
 def test_more_files_than_one_statement_takes_are_built(fresh, tmp_path) -> None:
     sums = {}
     for number in range(4_001):

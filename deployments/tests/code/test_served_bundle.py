@@ -124,6 +124,7 @@ def test_until_the_first_deploy_the_folder_of_the_image_is_read(tmp_path, served
         assert contents(bundle.path) == ONE
 
 
+@pytest.mark.thorough
 def test_the_dag_processor_follows_the_active_version_under_one_path(mine, pod, served, monkeypatch) -> None:  # noqa: F811
     one, two = received(mine.store, ONE, 21), received(mine.store, TWO, 22)
     mine.store.activate(one)
@@ -149,6 +150,7 @@ def test_the_dag_processor_follows_the_active_version_under_one_path(mine, pod, 
     assert min(after["one.py"], after["two.py"]) > time.time() + 4  # parsed at once, and again
 
 
+@pytest.mark.thorough
 def test_without_the_server_what_was_heard_last_counts_and_nothing_heard_is_not_no_version(
     mine,  # noqa: F811
     pod,

@@ -187,6 +187,7 @@ def test_what_a_commit_cannot_be_is_said_until_there_is_another(followed, reposi
     assert Deploy.objects.count() == 1
 
 
+@pytest.mark.thorough
 def test_the_host_key_is_shown_pinned_and_its_change_stops_everything(healthy, ssh, bob, code, repository):  # noqa: F811
     source = actions.connect(deployment=healthy, by=bob, wish=wish(ssh.url("dags.git")))
     assert source.public_key.endswith(f" airdeck {healthy.release_name}")

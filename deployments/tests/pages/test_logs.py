@@ -207,6 +207,7 @@ def test_a_silent_cluster_is_a_sentence_with_a_way_to_retry(as_, vera, url, driv
     assert complaints(now) == []
 
 
+@pytest.mark.thorough
 def test_a_cluster_that_hangs_costs_a_few_seconds_and_no_other_page(as_, vera, url, driver, monkeypatch):
     monkeypatch.setattr(live, "SECONDS", 0.3)
     ends = threading.Event()

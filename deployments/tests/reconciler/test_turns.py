@@ -72,6 +72,7 @@ def test_one_row_of_another_workspace_is_healthy_after_a_few_of_a_thousand_messa
     assert taken <= 2 * passes + 2, "each of its passes waits for one of the crowd's at most"
 
 
+@pytest.mark.thorough
 def test_the_crowd_goes_on_beside_it_and_every_turn_is_used(crowd, other, driver):
     for row in crowd[:20]:
         tasks.reconcile_task(str(row.pk))

@@ -184,6 +184,7 @@ def test_another_site_cannot_say_yes_in_the_person_s_browser(fresh, alice):
     assert client.post(terminal.page, sent).status_code == 303
 
 
+@pytest.mark.thorough
 def test_codes_are_not_guessed_and_not_flooded(fresh, alice):
     client = fresh(alice)
     answers = [client.get(PAGE, {"code": "XXXX-XXXX"}).status_code for _ in range(21)]

@@ -179,6 +179,7 @@ def test_a_call_that_opens_in_silence_is_over_at_once(emulator, connection, monk
     assert count(emulator) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", ["GET .*/log", "PATCH"])
 def test_one_node_or_one_webhook_that_hangs_silences_nobody_else(emulator, connection, path: str) -> None:
     emulator.script(path, Answer("hang"), always=True)

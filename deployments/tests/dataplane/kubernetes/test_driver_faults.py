@@ -91,6 +91,7 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one(harnes
     converge(harness, own)
 
 
+@pytest.mark.thorough
 def test_a_node_that_does_not_answer_is_waited_for_once_in_a_look(harness) -> None:
     case = harness.running()
     target, since = harness.bare_driver()._target(case.ref), len(harness.emulator.calls)

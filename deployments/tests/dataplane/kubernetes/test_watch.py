@@ -211,6 +211,7 @@ def test_a_watch_that_is_cut_goes_on_and_has_missed_nothing(cluster):
         assert watcher.unreachable_reason() == ""
 
 
+@pytest.mark.thorough
 def test_a_silent_watch_is_begun_again(cluster, monkeypatch):
     monkeypatch.setattr(reflector, "SILENCE_SECONDS", 0.4)
     with cluster.watched():
@@ -262,6 +263,7 @@ def test_a_server_that_hangs_is_called_silent_and_heals_by_itself(cluster, monke
         eventually(lambda: not watcher.unreachable_reason())
 
 
+@pytest.mark.thorough
 def test_half_a_document_is_no_news(cluster):
     with cluster.watched() as watcher:
         cluster.emulator.script("EVENT MODIFIED deployments", Answer("status", 410))
@@ -274,6 +276,7 @@ def test_half_a_document_is_no_news(cluster):
 # -- Drift --
 
 
+@pytest.mark.thorough
 def test_what_somebody_changes_is_written_on_the_inventory_with_their_manager(cluster):
     cluster.keep(REF, cluster.apply(REF))
     with cluster.watched() as watcher:
@@ -283,6 +286,7 @@ def test_what_somebody_changes_is_written_on_the_inventory_with_their_manager(cl
         eventually(lambda: watcher.changed(REFS, 0.1) == {REF.deployment_id})
 
 
+@pytest.mark.thorough
 def test_what_somebody_removes_is_noticed(cluster):
     cluster.keep(REF, cluster.apply(REF))
     with cluster.watched():
@@ -291,6 +295,7 @@ def test_what_somebody_removes_is_noticed(cluster):
         assert found == (drift.Drift("Deployment", "scheduler", removed=True),)
 
 
+@pytest.mark.thorough
 def test_what_was_put_back_is_no_drift_any_more(cluster):
     cluster.keep(REF, cluster.apply(REF))
     with cluster.watched():
