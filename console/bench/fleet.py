@@ -158,7 +158,7 @@ def _until_ready(kubelet: FleetKubelet, chunk: str) -> float:
 
 
 def _objects(registered: Registered, like: Deployment) -> str:
-    """The objects of a Deployment, as a line of the script's. No observer follows them."""
+    """The objects of a Deployment, as a line of the script's."""
     config = connections.config(like.cluster)
     url = databases.url(config.database_url, database="d", user="d", password="d")
     release = release_of(like, list(like.queues.select_related("worker_type")))
@@ -171,14 +171,14 @@ def _objects(registered: Registered, like: Deployment) -> str:
             [path_of(one["apiVersion"], one["kind"], place, one["metadata"]["name"]), json.dumps(one)]
         )
     sent.sort(key=lambda pair: pair[0] != path_of("v1", "Namespace", "", namespace))
+    return json.dumps([[path, of_the_script(body)] for path, body in sent])
+
+
+def of_the_script(body: str) -> str:
+    """That object with the script as its manager, and without the label by which an observer follows objects."""
     ours = json.dumps({names.LABEL_MANAGED_BY: names.MANAGER})[1:-1]
     others = json.dumps({names.LABEL_MANAGED_BY: SCRIPT})[1:-1]
-    return json.dumps(
-        [
-            [path, body.replace(ours, others).replace(names.LABEL_DEPLOYMENT, SCRIPT_DEPLOYMENT)]
-            for path, body in sent
-        ]
-    )
+    return body.replace(ours, others).replace(names.LABEL_DEPLOYMENT, SCRIPT_DEPLOYMENT)
 
 
 # -- All of them --

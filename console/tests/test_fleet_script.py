@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from console.bench import fleet_script
+from console.bench import fleet, fleet_script
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
+from deployments.tests.dataplane.kubernetes import samples
 from deployments.tests.dataplane.kubernetes.emulator import Answer, Emulator
 
 FLEET = [f"script-{number:05d}" for number in range(20)]
@@ -51,3 +53,13 @@ def test_a_refusal_ends_it_with_what_the_server_said(emulator, file) -> None:
     emulator.script(f"PATCH .*/{FLEET[7]}/configmaps", Answer(status=403, message="no room"), always=True)
     with pytest.raises(RuntimeError, match=r"script-00007/configmaps/one.*403.*no room"):
         fleet_script.main(file)
+
+
+def test_no_observer_follows_what_the_script_sends() -> None:
+    _, asked = next(samples.every())
+    for one in samples.documents(asked):
+        text = json.dumps(one)
+        assert names.LABEL_DEPLOYMENT in text
+        sent = fleet.of_the_script(text)
+        assert names.LABEL_DEPLOYMENT not in sent
+        assert json.loads(sent)["metadata"]["labels"][names.LABEL_MANAGED_BY] == fleet.SCRIPT
