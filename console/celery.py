@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun
+from celery.signals import setup_logging, task_postrun, task_prerun
+from django.db import close_old_connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 from console.kit import broker, metrics
@@ -22,6 +23,13 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 @setup_logging.connect
 def _keep_logging(**_: Any) -> None:
     """Logs are as the settings have them: without a receiver Celery would set the level of all loggers to WARNING."""
+
+
+@task_prerun.connect
+def _check_connection(**_: Any) -> None:
+    """The connection to the database is kept from task to task (`CELERY_DB_REUSE_MAX`), and made again when it is old
+    or broken, as between the requests of a web process."""
+    close_old_connections()
 
 
 @task_postrun.connect

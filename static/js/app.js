@@ -216,9 +216,20 @@
     if (document.querySelector("form[data-touched]:not([data-sent])")) event.preventDefault();
   });
 
+  // Sorting and filtering load the same page again: the keyboard goes on where it was
+  const [left, place] = JSON.parse(sessionStorage.getItem("airdeck-focus") ?? "[]");
+  const kept = left === location.pathname && document.querySelector(place);
+  sessionStorage.removeItem("airdeck-focus");
+  addEventListener("pagehide", () => {
+    const held = document.activeElement;
+    if (!held.matches(":focus-visible") || !held.matches(".table thead a, .chips a, [role=search] :is(button, input, select)")) return;
+    const again = held.id ? `#${CSS.escape(held.id)}` : held.closest(".chips") ? ".chips [aria-current]" : "[role=search] button";
+    sessionStorage.setItem("airdeck-focus", JSON.stringify([location.pathname, again]));
+  });
   // The error summary, else the safe button of a page that asks before it removes something
   const first = document.querySelector("[data-focus]");
-  first?.focus({ preventScroll: first.dataset.focus === "still" });
+  if (first) first.focus({ preventScroll: first.dataset.focus === "still" });
+  else if (kept) { kept.focus(); kept.select?.(); }
   // In a row that scrolls sideways the current page is in view
   all(".tabs [aria-current], .side__nav [aria-current]").forEach((each) => {
     const row = each.closest(".tabs, .side__nav");

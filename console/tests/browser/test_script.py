@@ -141,6 +141,25 @@ def test_the_first_tab_stop_leads_past_the_navigation(window, addresses) -> None
     expect(page.locator("main")).to_be_focused()
 
 
+def test_the_keyboard_stays_where_it_sorted_or_filtered_a_list(window, addresses) -> None:
+    page = opened(window, addresses["list"])
+    page.get_by_role("link", name="Updated").focus()
+    page.keyboard.press("Tab")  # so that the focus is the keyboard's
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**sort=**")
+    expect(page.get_by_role("link", name="Updated")).to_be_focused()
+    search = page.get_by_role("searchbox")
+    search.press_sequentially("ana")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=ana**")
+    expect(search).to_be_focused()
+    page.goto(addresses["detail"])  # and no other page is begun in its middle
+    expect(page.locator("body")).to_be_focused()
+    page.goto(addresses["list"])
+    expect(page.locator("body")).to_be_focused()
+
+
 def test_values_can_be_copied_and_passwords_shown(window, addresses, deployment: Deployment) -> None:
     page = opened(window, addresses["detail"])
     page.get_by_role("button", name="Copy Release name").click()
