@@ -35,13 +35,14 @@ def reconcile_task(pk: str) -> None:
 
 @shared_task(name="deployments.tasks.sweep", ignore_result=True)
 def sweep() -> int:
-    """The guarantee: hint every due row that no pass works on, and every cluster that is to be looked at."""
+    """The guarantee: hint the due rows that no pass works on, and every cluster that is to be looked at."""
     people.mark_changed()
     for pk in checks.due().values_list("pk", flat=True):
         enqueue.check_cluster(pk)
     for key in git_sources.due_keys():
         enqueue.check_git(key)
     rows = due_rows()
+    rows = rows[: enqueue.turns_left()] if rows else []
     for pk, _ in rows:
         enqueue.reconcile(pk)
     return len(rows)

@@ -170,7 +170,7 @@ def _usable(token: ApiToken) -> User:
 def _maker_left() -> NotByToken:
     return NotByToken(
         "maker_left",
-        "The person who made this API token has left the Workspace. An Admin can take it over by rotating it.",
+        "The person who created this API token has left the Workspace. An Admin can take it over by rotating it.",
     )
 
 
@@ -185,7 +185,7 @@ def content_gone(token: ApiToken) -> NotAuthenticated:
     label = hooks.content_of(token.content_kind).label
     return NotAuthenticated(
         "content_gone",
-        f"The {label} of this API token was deleted, or moved to another Workspace. Make a token for what there is.",
+        f"The {label} of this API token was deleted, or moved to another Workspace. Create a token for what there is.",
     )
 
 

@@ -2,11 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from typing import Any
 from uuid import UUID
 
 import structlog
 from celery import current_app
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
+from redis.exceptions import RedisError
 
 from console.kit import metrics
 from console.kit.events import TIMEOUT_SECONDS, breaker
@@ -35,6 +37,32 @@ def send(task: str, pk: UUID) -> bool:
         logger.warning("hint_dropped", kind=task, row=str(pk), error=type(error).__name__)
         return False
     return True
+
+
+def waiting(queue: str) -> int:
+    """How many messages wait in a queue. Never raises, never waits longer than TIMEOUT_SECONDS; 0 when the broker does
+    not say."""
+    if breaker.open:
+        return 0
+    try:
+        return _sender.submit(_waiting, queue).result(timeout=TIMEOUT_SECONDS)
+    except (
+        OperationalError,
+        OSError,
+        TimeoutError,
+        RedisError,
+    ):  # what kombu itself raises, and what it lets through
+        breaker.trip()
+        return 0
+
+
+def _waiting(queue: str) -> int:
+    with current_app.producer_pool.acquire(block=True) as producer:
+        channel: Any = producer.channel
+        try:
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+        except ChannelError:  # there is no such queue while it is empty
+            return 0
 
 
 def _send(task: str, pk: str) -> None:

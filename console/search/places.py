@@ -70,7 +70,7 @@ _WORKSPACE_PAGES = (
 _WORKSPACE_ACTIONS = (
     ("Create Deployment", "deployments:new", "plus", "new add airflow", Permission.CREATE_DEPLOYMENT),
     ("Invite people", "members_invite", "mail", "new add member", Permission.MANAGE_MEMBERS),
-    ("Make an API token", "workspace_token_new", "key-round", "new create add", Permission.MANAGE_TOKENS),
+    ("Create an API token", "workspace_token_new", "key-round", "new make add", Permission.MANAGE_TOKENS),
     ("Delete Workspace", "workspace_delete", "trash-2", "remove", Permission.DELETE_WORKSPACE),
     ("Leave Workspace", "workspace_leave", "log-out", "quit", Permission.VIEW),
 )

@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django.urls import reverse
 
 from console.celery import app
-from console.kit import events
+from console.kit import enqueue, events
 from console.tests import services
 from console.tests.real_events import real_events, until_subscribed  # noqa: F401 - a fixture
 from console.tests.system.installation import wait_until
@@ -227,6 +227,15 @@ def test_with_redis_frozen_a_submit_succeeds_within_a_second_and_a_half(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_with_redis_gone_nothing_is_known_to_wait(redis_again):
+    queue = f"waits-{uuid4().hex}"
+    app.send_task("a.pass", queue=queue)
+    assert enqueue.waiting(queue) == 1
+    services.stop_redis()  # under a connection that was made
+    assert enqueue.waiting(queue) == 0
+    assert enqueue.waiting(queue) == 0  # nobody waits again
+
+
 def test_with_redis_gone_a_submit_succeeds(as_, bob, deployment, redis_again):
     services.stop_redis()
     start = time.monotonic()

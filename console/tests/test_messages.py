@@ -6,6 +6,8 @@ from kombu import Consumer, Queue
 
 from console import processes
 from console.celery import app
+from console.kit import enqueue
+from deployments import enqueue as of_deployments
 
 (TAKEN,) = (
     argument.partition("=")[2].split(",") for argument in processes.WORKER if argument.startswith("--queues=")
@@ -46,3 +48,19 @@ def test_one_sweep_behind_a_crowd_of_passes_is_among_the_first_that_a_worker_tak
             for name in names:
                 channel.client.delete(name)
     assert "a.sweep" in taken
+
+
+def test_what_waits_in_a_queue_is_counted():
+    name = f"counted-{uuid4().hex}"
+    assert enqueue.waiting(name) == 0
+    try:
+        for number in (1, 2):
+            app.send_task("a.pass", queue=name)
+            assert enqueue.waiting(name) == number
+    finally:
+        with app.connection_for_write() as connection:
+            connection.channel().client.delete(name)
+
+
+def test_messages_about_deployments_wait_where_they_are_counted():
+    assert app.conf.task_routes[of_deployments.RECONCILE] == {"queue": of_deployments.PASSES}

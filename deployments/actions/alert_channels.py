@@ -85,7 +85,7 @@ def make_channel(
         sealed.seal_secret(channel, secret)
     channel.retry_key, channel.retry_until = key, secret_until()
     _save(channel, insert=True)
-    audit.record(channel, by, "made", new=_audited(channel))
+    audit.record(channel, by, "created", new=_audited(channel))
     return MadeChannel(channel, secret)
 
 

@@ -83,7 +83,7 @@ def make_airflow_token(
     audit.record(
         deployment,
         by,
-        "made an Airflow token for",
+        "created an Airflow token for",
         new={"role in Airflow": role, "minutes": minutes},
     )
     value = assertions.airflow_token(

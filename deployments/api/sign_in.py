@@ -38,8 +38,8 @@ class AirflowTokenOut(Schema):
 def create(
     request: DeploymentRequest, release_name: str, payload: NewAirflowToken
 ) -> Status[AirflowTokenOut]:
-    """A token for the API of this Airflow, for an hour at most. It acts as the person who made the API token, with the
-    role of the API token, and ends early when that person may no longer open this Airflow."""
+    """A token for the API of this Airflow, for an hour at most. It acts as the person who created the API token, with
+    the role of the API token, and ends early when that person may no longer open this Airflow."""
     deployment = request.deployment
     typed = form_data(payload, numbers=("minutes",))
     asked = typed.data.get("minutes", USUAL_MINUTES)

@@ -46,8 +46,8 @@ def token_list(request: DeploymentRequest, release_name: str) -> TokenList:
     operation_id="create_deployment_token",
 )
 def create(request: DeploymentRequest, release_name: str, payload: NewToken) -> Status[MadeToken]:
-    """Make a token for this Deployment alone. `value` is in this answer alone. Needs a command line that was signed in
-    within the last five minutes."""
+    """Create a token for this Deployment alone. `value` is in this answer alone. Needs a command line that was
+    signed in within the last five minutes."""
     return tokens.make(scope_of(request.deployment), request.caller.user, payload)
 
 

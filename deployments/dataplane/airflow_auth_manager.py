@@ -40,7 +40,7 @@ CALLBACK = f"{PREFIX}/callback"
 LAST_RESORT = "admin"  # the name under which an operator's password signs in
 BODY_BYTES = 16 * 1024
 NO_PASSWORDS = (
-    "This Airflow takes no passwords. Make a token for scripts on the Deployment's page in Airdeck, and send it as "
+    "This Airflow takes no passwords. Create a token for scripts on the Deployment's page in Airdeck, and send it as "
     "`Authorization: Bearer`."
 )
 SIGN_IN_FORM = (

@@ -110,6 +110,9 @@ class Observation:
     # Why nothing of it can work or be changed now, whatever its components say (its database server is away): one
     # sentence. The data plane's watcher reports when that begins and when it is over.
     unreachable_reason: str = ""
+    # In how many seconds this may read otherwise although nothing changes there (a wait that has lasted too long is a
+    # failure): no watcher reports that. None when it will not.
+    changes_in: float | None = None
 
     @property
     def ready(self) -> bool:

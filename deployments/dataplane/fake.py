@@ -70,6 +70,7 @@ class ScriptedDriver:
         self.signs_in = True  # False: it was started by an Airdeck that signed no one in
         self.takes_code = True  # False: code comes with the image
         self.readings: dict[str, Reading] = {}  # by release name; else what `worlds` says
+        self.changes_in: float | None = None  # as observations say
         self.slow_start = 0  # how many calls wait for the components to answer
 
     def create_steps(self, release: Release) -> tuple[StepName, ...]:
@@ -92,6 +93,7 @@ class ScriptedDriver:
             world.leftovers(ref),
             world.queues(),
             signs_in=self.signs_in and world.database,
+            changes_in=self.changes_in,
         )
 
     def admit(self, ref: Ref, people: str) -> bool:

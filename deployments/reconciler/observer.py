@@ -223,8 +223,8 @@ class ClusterObserver:
 
 
 class DueRows:
-    """Hints due rows at every tick, but one that is still due since the same moment only every five seconds: while no
-    worker takes messages they must not pile up."""
+    """Hints due rows at every tick, but one that is still due since the same moment only every five seconds, and no
+    more than are of use: while workers are busy, or none takes messages, they must not pile up."""
 
     def __init__(self) -> None:
         self._hinted: dict[tuple[UUID, datetime], float] = {}
@@ -233,6 +233,7 @@ class DueRows:
         """Hint those that were not hinted just now; how many."""
         self._hinted = {row: at for row, at in self._hinted.items() if now - at < ENQUEUE_AGAIN_SECONDS}
         fresh = [row for row in leases.due_rows() if row not in self._hinted]
+        fresh = fresh[: enqueue.turns_left()] if fresh else []
         for row in fresh:
             self._hinted[row] = now
             enqueue.reconcile(row[0])

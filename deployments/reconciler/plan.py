@@ -18,7 +18,6 @@ BACKOFF_CAP = 60.0
 REST_WAITING = 1.0
 REST_WATCHED = 3.0  # while waiting for what the data plane reports by itself
 REST_UNREACHABLE = 10.0  # while nothing of it can work; a watcher reports when that is over
-REST_ADDRESS = 30.0  # while it has no address: no watch reports that none came
 REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
 
 

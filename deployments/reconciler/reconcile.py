@@ -17,7 +17,6 @@ from console.kit import disk
 from console.kit.failpoints import failpoint
 from deployments.clusters import connections
 from deployments.dataplane.contract import (
-    ADDRESS,
     DataPlaneError,
     DataPlaneUnreachable,
     Driver,
@@ -219,7 +218,7 @@ def _apply_pass(claim: Claim) -> Record:
     scaled = _scale(queues, observation)
     return Record(
         verdict,
-        min(soon, _next_look(driver, ref, release, observation, verdict, progress, scaled, workers)),
+        min(soon, _next_look(driver, release, observation, verdict, progress, scaled, workers)),
         operation=attempt.operation,
         step_names=steps,
         progress=None if observation.unreachable_reason else _shown_progress(progress, steps, verdict),
@@ -258,7 +257,6 @@ def _observed(driver: Driver, ref: Ref) -> Observation:
 
 def _next_look(
     driver: Driver,
-    ref: Ref,
     release: Release,
     observation: Observation,
     verdict: Verdict,
@@ -270,11 +268,10 @@ def _next_look(
     if observation.unreachable_reason:
         return plan.REST_UNREACHABLE
     more = any(record.desired_workers != workers.get(record.name) for record in scaled)
-    if ADDRESS in driver.details(ref) and not more:
-        return min(
-            plan.REST_ADDRESS, _rest(driver, release, verdict, progress, scaled, editable=observation.ready)
-        )
-    return 0.0 if more else _rest(driver, release, verdict, progress, scaled, editable=observation.ready)
+    if more:
+        return 0.0
+    seconds = _rest(driver, release, verdict, progress, scaled, editable=observation.ready)
+    return seconds if observation.changes_in is None else min(seconds, observation.changes_in)
 
 
 def _rest(

@@ -158,7 +158,7 @@ def record_token(
         expires_at=expires_at,
         **_secret(value),
     )
-    audit.record(token, by, "made", new={"role": token.role, "expires": _day(token.expires_at)})
+    audit.record(token, by, "created", new={"role": token.role, "expires": _day(token.expires_at)})
     return Made(token, value)
 
 

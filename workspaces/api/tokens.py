@@ -124,7 +124,7 @@ def own_list(request: ApiRequest) -> TokenList:
     operation_id="create_own_token",
 )
 def own_new(request: ApiRequest, payload: NewToken) -> Status[MadeToken]:
-    """Make a token of your own. `value` is in this answer alone. Needs a command line that was signed in
+    """Create a token of your own. `value` is in this answer alone. Needs a command line that was signed in
     within the last five minutes."""
     return make(Scope(None), request.caller.user, payload)
 
@@ -180,7 +180,7 @@ def workspace_list(request: ApiRequest, workspace_id: UUID) -> TokenList:
     operation_id="create_workspace_token",
 )
 def workspace_new(request: ApiRequest, workspace_id: UUID, payload: NewToken) -> Status[MadeToken]:
-    """Make a token for the whole Workspace. `value` is in this answer alone. Needs a command line that was signed in
+    """Create a token for the whole Workspace. `value` is in this answer alone. Needs a command line that was signed in
     within the last five minutes."""
     return make(_scope(request), request.caller.user, payload)
 

@@ -221,9 +221,9 @@ def _resting(count: int) -> list[str]:
     if not count:
         return []
     if count == 1:
-        return ["1 API token that they made stops working until an Admin takes it over by rotating it."]
+        return ["1 API token that they created stops working until an Admin takes it over by rotating it."]
     return [
-        f"{count} API tokens that they made stop working until an Admin takes them over by rotating them."
+        f"{count} API tokens that they created stop working until an Admin takes them over by rotating them."
     ]
 
 

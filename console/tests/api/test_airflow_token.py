@@ -40,7 +40,7 @@ def test_it_acts_as_the_maker_with_the_role_of_the_api_token(program, alice, hea
     assert (found["role"], found["url"]) == (airflow, f"{healthy.airflow_url}api/v2")
     assert claims["exp"] <= (timezone.now() + timedelta(minutes=30)).timestamp()
     assert "no-store" in answer["Cache-Control"]
-    event = AuditEvent.objects.get(verb="made an Airflow token for")
+    event = AuditEvent.objects.get(verb="created an Airflow token for")
     assert (event.actor_id, event.token_id) == (alice.pk, asking.token.pk)
     assert found["token"] not in str(event.new)
 
@@ -56,7 +56,7 @@ def test_never_with_more_than_its_maker_may_at_that_moment(program, alice, bob, 
 def test_no_more_than_an_hour(program, alice, path, minutes):
     refused = program(alice).ask("post", path, {"minutes": minutes}, status=422).json()
     assert refused["errors"] == [{"path": "minutes", "sentence": "A token is valid for 1 to 60 minutes."}]
-    assert not AuditEvent.objects.filter(verb="made an Airflow token for").exists()
+    assert not AuditEvent.objects.filter(verb="created an Airflow token for").exists()
 
 
 def test_there_is_none_while_the_workspace_is_suspended(program, alice, workspace, path):

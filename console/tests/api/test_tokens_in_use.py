@@ -231,7 +231,7 @@ def test_tokens_are_made_rotated_and_revoked_by_a_command_line(alice, workspace,
         assert code(mine.ask("delete", one)) == (404, "token_gone")
     refused = mine.ask("post", "/me/tokens", {"name": "", "role": "king", "days": 0, "day": 1}, status=422)
     assert {each["path"] for each in refused.json()["errors"]} == {"name", "role", "days", "day"}
-    event = AuditEvent.objects.filter(verb="made").latest("pk")
+    event = AuditEvent.objects.filter(verb="created", object_type="token").latest("pk")
     assert event.actor_label == "alice@example.org's token airdeck on laptop"
 
 

@@ -230,7 +230,8 @@ class KubernetesDriver:
     def _observe(self, target: Target) -> Observed:
         found = observe(target)
         if self._settings.ingress_domain and found.observation.ready:
-            self._addresses[target.ref] = address(target)
+            self._addresses[target.ref], seconds = address(target)
+            found = replace(found, observation=replace(found.observation, changes_in=seconds))
         api_servers = [c for c in found.observation.components if c.name == names.API_SERVER]
         ready = any(c.ready and c.state is not ComponentState.ABSENT for c in api_servers)
         self._answering[target.ref] = (time.monotonic(), ready)

@@ -131,13 +131,13 @@ def test_while_it_does_not_answer_a_page_waits_for_it(as_, vera, deployment):
 def test_a_token_for_scripts_is_shown_once_has_the_own_role_and_is_audited(as_, vera, healthy):
     client = as_(vera)
     page = client.get(reverse("deployments:token", args=[healthy.release_name])).content.decode()
-    assert "Every token that is made is recorded" in page
+    assert "Every token is recorded" in page
     answer = client.post(reverse("deployments:token_new", args=[healthy.release_name]), {"minutes": 30})
     token = re.findall(r'data-copy="(eyJ[^"]+)"', answer.content.decode())[0]
     secret = vault.one(healthy, "jwt_secret")
     claims = jwt.decode(token, secret, algorithms=["HS512"], audience="apache-airflow")
     assert (claims["sub"], claims["role"], claims["kind"]) == (str(vera.pk), "VIEWER", "script")
-    event = AuditEvent.objects.get(verb="made an Airflow token for")
+    event = AuditEvent.objects.get(verb="created an Airflow token for")
     assert event.new == {"role in Airflow": "VIEWER", "minutes": 30}
     assert token not in str(event.new)
     assert answer.headers.get("Content-Encoding") is None
@@ -148,7 +148,7 @@ def test_a_token_for_scripts_is_shown_once_has_the_own_role_and_is_audited(as_, 
 def test_no_token_outlives_an_hour(as_, vera, healthy, minutes):
     url = reverse("deployments:token_new", args=[healthy.release_name])
     assert as_(vera).post(url, {"minutes": minutes}).status_code == 422
-    assert not AuditEvent.objects.filter(verb="made an Airflow token for").exists()
+    assert not AuditEvent.objects.filter(verb="created an Airflow token for").exists()
 
 
 def test_signing_out_is_written_down_for_airflow(as_, vera, healthy):

@@ -25,6 +25,7 @@ from deployments.reconciler.observer import (
     run_forever,
 )
 from deployments.reconciler.reconcile import reconcile
+from deployments.tasks import sweep
 from deployments.tests.reconciler.test_reconcile import settle
 from deployments.tests.reconciler.test_turns import gathered
 
@@ -179,6 +180,17 @@ def test_a_due_row_is_hinted_at_once_and_then_every_five_seconds(deployment, dri
     Deployment.objects.update(due_at=timezone.now())  # due anew: it waited a second, or something changed
     assert due.enqueue(5.5) == 1
     assert len(enqueued) == 3
+
+
+def test_no_more_is_hinted_than_workers_can_take_soon(deployment, driver, enqueued, monkeypatch):
+    enqueued.clear()
+    monkeypatch.setattr("console.kit.enqueue.waiting", lambda queue: 50)
+    assert DueRows().enqueue(0.0) == 0
+    assert sweep() == 0
+    monkeypatch.setattr("console.kit.enqueue.waiting", lambda queue: 49)
+    assert DueRows().enqueue(0.0) == 1
+    assert sweep() == 1
+    assert len(enqueued) == 2
 
 
 # -- A data plane that tells of changes --

@@ -53,6 +53,18 @@ def test_progress_makes_the_next_pass_due_at_once_and_waiting_does_not(deploymen
     assert deployment.reason == "Scheduler: waiting for its first heartbeat."
 
 
+@pytest.mark.parametrize(("changes_in", "at_most"), [(None, 1500.0), (40.0, 40.0), (9000.0, 1500.0)])
+def test_a_healthy_one_is_looked_at_when_something_of_it_may_read_otherwise(
+    deployment, driver, monkeypatch, changes_in, at_most
+):
+    monkeypatch.setattr(driver, "healthy_rest", 1500.0)
+    monkeypatch.setattr(driver, "load_wakes", True)
+    driver.changes_in = changes_in
+    settle(deployment)
+    rest = (deployment.due_at - timezone.now()).total_seconds()
+    assert at_most - 15 < rest <= at_most
+
+
 def test_the_airflow_link_stays_away_while_creating(deployment, driver):
     reconcile(deployment.pk)
     reconcile(deployment.pk)

@@ -100,7 +100,7 @@ def test_a_person_confirms_and_the_terminal_is_signed_in_as_that_person(fresh, a
     listed = client.get("/account/tokens/").content.decode()
     assert "airdeck on laptop" in listed
     assert "Rotate" not in listed
-    assert AuditEvent.objects.get(object_type="token").verb == "made"
+    assert AuditEvent.objects.get(object_type="token").verb == "created"
 
 
 def test_a_person_refuses_and_the_terminal_is_told(fresh, alice):

@@ -70,7 +70,7 @@ def test_a_token_is_shown_once_and_listed_by_its_first_characters(fresh, alice, 
         assert words in page
     assert value not in page
     event = AuditEvent.objects.get(object_type="token")
-    assert (event.verb, event.object_label) == ("made", "GitHub Actions")
+    assert (event.verb, event.object_label) == ("created", "GitHub Actions")
     assert value not in str(event.__dict__)
 
 
@@ -168,7 +168,9 @@ def test_a_token_says_why_it_rests_and_what_caps_it(as_, alice, bob, workspace, 
     members.change_role(workspace=workspace, by=alice, user_id=bob.pk, role=Role.MEMBER)
     assert "Admin, at most Member like its maker" in as_(alice).get(url).content.decode()
     removing = as_(alice).get(f"/w/{workspace.pk}/members/{bob.pk}/remove/").content.decode()
-    assert "1 API token that they made stops working until an Admin takes it over by rotating it." in removing
+    assert (
+        "1 API token that they created stops working until an Admin takes it over by rotating it." in removing
+    )
     members.remove(workspace=workspace, by=alice, user_id=bob.pk)
     assert "Made by a former member, so it does not work." in as_(alice).get(url).content.decode()
     ApiToken.objects.update(expires_at=timezone.now() - timedelta(days=2))

@@ -26,7 +26,7 @@ def login(at: Globals, /, url: str, no_browser: bool, token_stdin: bool, name: s
     """Sign in to a console, by confirming a code in a browser.
 
     The browser may be on another device. What signs you in is kept for 30 days, in a file that only you can read. With
-    --token-stdin an API token that was made in the console is kept instead.
+    --token-stdin an API token that was created in the console is kept instead.
     """
     chosen, known = contexts.read_all()
     address = contexts.clean_url(url) if url else known[chosen].url if chosen in known else ""
@@ -64,8 +64,8 @@ def login(at: Globals, /, url: str, no_browser: bool, token_stdin: bool, name: s
 
 
 def _end_sign_in(at: Globals, context: Context) -> str:
-    """Revoke what a sign-in gave; a token that was made in the console stays. What became of it, as a sentence. Raises
-    CliError when the console cannot be asked."""
+    """Revoke what a sign-in gave; a token that was created in the console stays. What became of it, as a sentence.
+    Raises CliError when the console cannot be asked."""
     if not context.token.startswith(SIGN_IN):
         return "Its API token stays valid until you revoke it in the console."
     try:
@@ -93,7 +93,7 @@ def warn_of_clear_text(url: str) -> None:
 @click.option("--forget", is_flag=True, help="Forget it even if the console cannot be reached.")
 @click.pass_obj
 def logout(at: Globals, /, name: str, forget: bool) -> None:
-    """Sign out of a console and forget it. An API token that was made there stays valid."""
+    """Sign out of a console and forget it. An API token that was created there stays valid."""
     chosen, known = contexts.read_all()
     label = name or at.context or chosen
     if label not in known:

@@ -62,7 +62,7 @@ def list_(at: Globals, /, workspace: str, deployment: str, output: str) -> None:
         used = (row["last_used_at"] or "never")[:10]
         return (row["name"], row["beginning"], row["role"].capitalize(), row["made_by"], ends, used)
 
-    empty = "No API tokens. Make one with: airdeck token create -n NAME"
+    empty = "No API tokens. Create one with: airdeck token create -n NAME"
     show(rows, output, lambda: print_table(heads, [line(row) for row in rows], empty=empty))
 
 
@@ -92,7 +92,7 @@ def create(
     deployment: str,
     **more: str,
 ) -> None:
-    """Make an API token and print its value, this once. Nothing else is on standard output."""
+    """Create an API token and print its value, this once. Nothing else is on standard output."""
     client = at.client()
     body = {
         "name": name,

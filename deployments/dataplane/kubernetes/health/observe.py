@@ -18,6 +18,7 @@ from deployments.dataplane.kubernetes.target import Target, component_of, queue_
 from deployments.dataplane.postgres import airflow_metadata, code_schema, databases
 from deployments.domain.log_lines import LAST_LINES, clean, why_ended
 from deployments.domain.spec import QueueLoad
+from deployments.domain.states import ComponentState
 
 CRASH_LOGS = 3  # pods whose last line is read in one look
 LOG_BYTES = 256 * 1024  # the API server counts them from the first of the last lines: room for long ones
@@ -74,11 +75,17 @@ def with_reasons(target: Target, facts: components.Facts) -> components.Facts:
     )
 
 
-def address(target: Target) -> str:
-    """What keeps browsers from the Airflow UI, as its Ingress says; "" when nothing does."""
+def address(target: Target) -> tuple[str, float | None]:
+    """What keeps browsers from the Airflow UI, as its Ingress says; "" when nothing does. And in how many seconds the
+    wait for it has lasted too long; None when nothing is waited for, or it has."""
     found = target.api.get(target.path("networking.k8s.io/v1", "Ingress", names.API_SERVER), "its Ingress")
-    reported = signals.of_address(found, datetime.now(UTC)) if found else None
-    return reported.sentence if reported else ""
+    now = datetime.now(UTC)
+    reported = signals.of_address(found, now) if found else None
+    if reported is None:
+        return "", None
+    if reported.state is ComponentState.FAILING or reported.at is None:
+        return reported.sentence, None
+    return reported.sentence, max(1.0, signals.ADDRESS_SECONDS - (now - reported.at).total_seconds())
 
 
 def airflows_word(target: Target) -> tuple[airflow_metadata.Vitals | None, str]:

@@ -49,17 +49,22 @@ def test_an_ingress_without_an_address_is_told(harness) -> None:
     path = path_of("networking.k8s.io/v1", "Ingress", harness.namespace(case), names.API_SERVER)
     target = Place("networking.k8s.io/v1", "ingresses", harness.namespace(case), names.API_SERVER)
 
-    def reported(minutes: int, status: dict) -> str:
+    def reported(minutes: int, status: dict) -> tuple[str, float | None]:
         made = (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
         harness.emulator.store.objects[target]["metadata"]["creationTimestamp"] = made
         api(harness).merge(f"{path}/status", {"status": {"loadBalancer": status}}, "it", "controller")
         subject = harness.new_driver()
-        assert subject.observe(case.ref).ready
-        return subject.details(case.ref).get("Address", "")
+        found = subject.observe(case.ref)
+        assert found.ready
+        return subject.details(case.ref).get("Address", ""), found.changes_in
 
-    assert reported(0, {}) == "Waiting for the address of the Ingress."
-    assert "has had no address since" in reported(10, {})
-    assert reported(10, {"ingress": [{"ip": "10.0.0.9"}]}) == ""
+    sentence, seconds = reported(1, {})
+    assert sentence == "Waiting for the address of the Ingress."
+    assert 0 < seconds <= 60  # then the wait has lasted too long, which no watch reports
+    sentence, seconds = reported(10, {})
+    assert "has had no address since" in sentence
+    assert seconds is None  # an address that comes is reported by the watch: nothing else is to be looked for
+    assert reported(10, {"ingress": [{"ip": "10.0.0.9"}]}) == ("", None)
 
 
 def test_a_healthy_deployment_is_observed_with_four_requests(harness) -> None:
