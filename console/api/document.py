@@ -51,6 +51,16 @@ KEY = {
     "description": "The same key again gives the first result.",
     "schema": {"type": "string", "maxLength": 64},
 }
+DEPLOY_KEY = {
+    **KEY,
+    "description": "The same key again gives the first result, unless that deploy failed; with something else, 409. "
+    "Use one for each run of a pipeline.",
+}
+FILE_KEY = {
+    **KEY,
+    "description": "The same key again gives the Deployment that the file made. A change needs none: its `base` makes "
+    "it happen once.",
+}
 MATCH = {
     "in": "header",
     "name": "If-Match",
@@ -66,9 +76,10 @@ NONE_MATCH = {
     "schema": {"type": "string"},
 }
 HEADERS = {
-    **dict.fromkeys(("apply_deployment_file", "create_deployment", "create_deploy", "roll_back"), KEY),
-    **dict.fromkeys(("deploy_image", "create_git_webhook_secret"), KEY),
+    **dict.fromkeys(("create_deploy", "roll_back", "deploy_image"), DEPLOY_KEY),
+    **dict.fromkeys(("create_deployment", "create_git_webhook_secret"), KEY),
     **dict.fromkeys(("create_alert_channel", "create_alert_channel_secret"), KEY),
+    "apply_deployment_file": FILE_KEY,
     **dict.fromkeys(("update_workspace", "update_deployment", "update_worker_queue"), MATCH),
     **dict.fromkeys(("replace_variables", "set_variable", "roll_back_variables", "set_schedule"), MATCH),
     **dict.fromkeys(("set_git_source", "update_git_source", "set_registry_login"), MATCH),

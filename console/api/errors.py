@@ -9,14 +9,15 @@ from ninja.errors import HttpError, ValidationError
 
 from console.kit.problems import problem
 from console.kit.refusals import ActionRefused
+from console.kit.text import NotStorable
 from deployments.dataplane.contract import DataPlaneError
 from deployments.domain.code_errors import CodeRefused
 from workspaces.api.auth import TooManyRequests
 from workspaces.token_access import denial
 
 NOT_JSON = "The body is not JSON. Send a JSON object in UTF-8."
+NOT_TEXT = "A text in the body holds a NUL character, or half a surrogate pair. Leave that out."
 NO_OBJECT = "Send a JSON object."
-PARAMETERS = {"limit": "Enter a whole number from 1 to 100.", "wait": "Enter whole seconds from 0 to 30."}
 
 
 def register(api: NinjaAPI) -> None:
@@ -51,7 +52,9 @@ def _plane(request: HttpRequest, error: Any) -> HttpResponse:
 
 
 def _unreadable(request: HttpRequest, error: Any) -> HttpResponse:
-    """A body that is no JSON: nothing else is left to ninja."""
+    """A body that is no JSON, or holds what is no text: nothing else is left to ninja."""
+    if isinstance(error.__cause__, NotStorable):
+        return problem(400, detail=NOT_TEXT)
     return problem(error.status_code, detail=NOT_JSON if error.status_code == 400 else "")
 
 
@@ -70,10 +73,12 @@ def _sentence(error: dict[str, Any], path: str) -> str:
     kind, context = str(error["type"]), error.get("ctx", {})
     if not path:
         return NO_OBJECT
-    if path in PARAMETERS:
-        return PARAMETERS[path]
     if kind == "missing":
-        return f"Enter a {path}."
+        return f"“{path}” is missing. Send it."
+    if kind == "less_than_equal":
+        return f"Enter a whole number of at most {context['le']:,}."
+    if kind == "greater_than_equal":
+        return f"Enter a whole number of at least {context['ge']:,}."
     if kind == "string_too_long":
         return f"Enter at most {context['max_length']} characters."
     if kind.startswith("int"):

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from console.kit.refusals import InvalidInput
+from console.kit.text import is_storable
 
 LIMIT, DEFAULT = 100, 50
 WRONG = "Take the cursor from the answer before, as it is."
@@ -46,7 +47,7 @@ def unpack(cursor: str, *kinds: type) -> tuple[Any, ...]:
 
 
 def _is_storable(each: object) -> bool:
-    return "\0" not in each if isinstance(each, str) else not isinstance(each, int) or abs(each) < 2**63
+    return is_storable(each) if isinstance(each, str) else not isinstance(each, int) or abs(each) < 2**63
 
 
 def after(cursor: str, *fields: tuple[str, type]) -> Q:

@@ -10,6 +10,7 @@ from ninja.parser import Parser
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
 from console.kit.refusals import ActionRefused, InvalidInput
+from console.kit.text import refuse_unstorable
 
 # What a client sends is judged by the same forms and actions as on the pages, which say what is wrong in their own
 # words. So these take anything, and only the document says what is meant.
@@ -48,7 +49,7 @@ class BodyParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         """The body. Raises ValueError and RecursionError, which ninja makes a 400 of."""
         data = json.loads(request.body, parse_constant=_refuse)
-        json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        refuse_unstorable(data)
         return data
 
 

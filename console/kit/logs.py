@@ -12,9 +12,10 @@ _TOKENS = re.compile(r"(adk_[a-z]_)[0-9A-Za-z]+")  # an API token, wherever a pr
 
 
 def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """The address of a request without the secret in it."""
+    """The address of a request without the secret in it, and without its query: what a person looks for, or a program
+    says of a deploy, is not for the log."""
     if isinstance(event.get("request"), str):
-        event["request"] = _LINKS.sub(r"\1…", event["request"])
+        event["request"] = _LINKS.sub(r"\1…", event["request"].partition("?")[0])
     for name, value in event.items():
         if isinstance(value, str) and "adk_" in value:
             event[name] = _TOKENS.sub(r"\1…", value)

@@ -64,7 +64,8 @@ def make_channel(
     lock_for(workspace.pk, by, Permission.EDIT_WORKSPACE)
     values = _judged(workspace, wish, has_url=False)
     if earlier := _made_by(key, AlertChannel.objects.filter(workspace=workspace)):
-        if (earlier.kind, earlier.name) != (wish.kind, values["name"]):
+        same = all(getattr(earlier, name) == value for name, value in values.items())
+        if earlier.kind != wish.kind or not same or (wish.url and sealed.url_of(earlier) != wish.url):
             raise KeyReused("channel")
         return MadeChannel(
             earlier, sealed.secret_of(earlier) if is_answered_again(earlier.retry_until) else ""

@@ -13,9 +13,16 @@ from django.utils import timezone
 
 from deployments.actions import packages
 from deployments.actions.common import changing, enqueue_on_commit, refuse_unless_editable
-from deployments.actions.refusals import CodeChanged, GitChanged, NothingToDeploy, NotNow, PackagesInCode
+from deployments.actions.refusals import (
+    CodeChanged,
+    GitChanged,
+    KeyReused,
+    NothingToDeploy,
+    NotNow,
+    PackagesInCode,
+)
 from deployments.dataplane.code import CodeStore
-from deployments.domain import image_reference
+from deployments.domain import git_address, image_reference
 from deployments.domain.code_manifest import Manifest, version_name
 from deployments.domain.code_packages import requirements_digest
 from deployments.domain.deploy_states import IMAGE, PACKAGES, STEPS, WAITING, DeploySource, DeployStatus
@@ -77,9 +84,27 @@ def image_again(deploy: Deploy) -> str:
     return f"{deploy.image}@{deploy.image_pinned.partition('@')[2]}"
 
 
+def made_before(deployment: Deployment, wish: Wish) -> Deploy | None:
+    """The deploy that the key of the wish made. None also when that failed: asking again is another try. Raises
+    KeyReused when the key asked for something else. The keys of commits are made by Airdeck, of what they ask for: one
+    of them is one deploy, however it ended."""
+    earlier = Deploy.objects.filter(deployment=deployment, idempotency_key=wish.idempotency_key).first()
+    if earlier is None or wish.source is DeploySource.GIT:
+        return earlier
+    same = (
+        earlier.source == wish.source
+        and earlier.origin_id == (wish.origin.pk if wish.origin else None)
+        and (wish.manifest is None or earlier.digest == wish.manifest.digest)
+        and (wish.source is not DeploySource.IMAGE or earlier.image == wish.image)
+    )
+    if not same:
+        raise KeyReused("deploy")
+    return None if earlier.status == DeployStatus.FAILED else earlier
+
+
 def ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None = None) -> Deploy:
-    """Make a deploy of the wish; the one that its key made before. Raises CodeChanged, GitChanged, NothingToDeploy,
-    NotNow, RequirementsRefused and DataPlaneError."""
+    """Make a deploy of the wish; the one that its key made before, see `made_before`. Raises CodeChanged, GitChanged,
+    KeyReused, NothingToDeploy, NotNow, RequirementsRefused and DataPlaneError."""
     folder: Manifest | None = None
     lines: tuple[str, ...] = ()
     if wish.manifest is not None:
@@ -92,8 +117,7 @@ def ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None
             refuse_unless_installed(deployment, lines)
             wish = replace(wish, requirements=requirements_digest(lines))
     with changing(deployment, by=by) as row:
-        earlier = Deploy.objects.filter(deployment=row, idempotency_key=wish.idempotency_key).first()
-        if earlier is not None:
+        if (earlier := made_before(row, wish)) is not None:
             return earlier
         _refuse_unless_same_source(row, wish)
         newest = desired_deploy(row)
@@ -155,6 +179,10 @@ def _create(row: Deployment, by: User | None, wish: Wish, newest: Deploy | None)
         sentence=f"Deploy {number} came before it was active.",
         finished_at=Now(),
     )
+    # What the key made before has failed, and leaves it to this one.
+    Deploy.objects.filter(deployment=row, idempotency_key=wish.idempotency_key).update(
+        idempotency_key=uuid4()
+    )
     made = Deploy.objects.create(
         **_values(row, by, wish, number, newest), description=wish.description, origin=wish.origin
     )
@@ -197,7 +225,7 @@ def _values(
         "source": wish.source,
         "by": by,
         "actor": acting.named(by.label)[:254] if by else AIRDECK,
-        "git": dict(wish.git),
+        "git": git_address.without_passwords(wish.git),
         **(
             _code_kept(newest, number)
             if wish.manifest is None

@@ -9,16 +9,33 @@ from deployments.actions.furnishing import Furnishing
 from deployments.actions.hibernation import schedule_settings, set_schedule, set_wakes_on_open
 from deployments.actions.lifecycle import Choices, QueueChoice, create_deployment
 from deployments.actions.queues import add_queue, delete_queue, edit_queue
-from deployments.actions.refusals import FileRefused, PlanStale
+from deployments.actions.refusals import FileRefused, KeyReused, PlanStale
 from deployments.actions.settings import DEFAULT_QUEUE, edit_deployment, queue_settings, settings_of
 from deployments.actions.upgrade import upgrade_runtime
 from deployments.actions.variables import replace_variables
 from deployments.domain.deployment_file import DeploymentFile, FileQueue, FileSchedule, Shape
 from deployments.domain.field_values import FieldValues
+from deployments.domain.names import name_key
 from deployments.domain.states import Executor
 from deployments.models import Deployment, HibernationSchedule
 from deployments.queries.deployment_files import Planned, plan
 from workspaces.models import User, Workspace
+
+
+def made_before(workspace: Workspace, file: DeploymentFile, idempotency_key: UUID) -> Deployment | None:
+    """The Deployment that applying this file made with this key; None when the key made none. To be asked before
+    anything is judged by what there is now, as that is what the first try made. Raises KeyReused when it is not what
+    the file says: another file made it, or it was changed since. Nothing is known of keys that changed a
+    Deployment: the `base` of their plan is that of a state that is no more."""
+    rows = Deployment.objects.select_related("workspace", "cluster", "runtime", "updated_by")
+    made = rows.filter(workspace=workspace, idempotency_key=idempotency_key).first()
+    if made is None:
+        return None
+    if made.deleted_at is not None or made.name_key != name_key(file.name):
+        raise KeyReused("Deployment")
+    if plan(workspace, file, made).lines:
+        raise KeyReused("Deployment")
+    return made
 
 
 @transaction.atomic
@@ -32,7 +49,8 @@ def apply_file(
     idempotency_key: UUID,
 ) -> tuple[Deployment, Planned]:
     """Make the Deployment what the file says, or a new one. All of it or nothing: `base` is that of the plan that was
-    shown. Gives the Deployment, and what was done. A file that changes nothing writes nothing.
+    shown. Gives the Deployment, and what was done. A file that changes nothing writes nothing. For the key see
+    `made_before`.
 
     Raises FileRefused, PlanStale, and what `create_deployment` and the actions on a Deployment raise.
     """

@@ -129,7 +129,8 @@ def deploy_upload(
     git: Mapping[str, object] | None = None,
 ) -> Deploy:
     """Ask for an upload to become active. `seen` is the digest of what its difference was shown to, None when nothing
-    was shown. Idempotent. Raises CodeChanged, NothingToDeploy, RequirementsRefused, NotNow and DataPlaneError."""
+    was shown. The same upload twice is one deploy, unless that failed. Raises CodeChanged, KeyReused, NothingToDeploy,
+    RequirementsRefused, NotNow and DataPlaneError."""
     wish = Wish(
         upload.manifest.opened(),
         DeploySource.UPLOAD,
@@ -161,8 +162,8 @@ def roll_back(
     *, deployment: Deployment, by: User, to: Deploy, idempotency_key: UUID, description: str
 ) -> Deploy:
     """Ask for the code and the image of an earlier deploy again, as a new deploy. Code stays as it is where that
-    one had none. The same `idempotency_key` twice is one deploy. Raises CodeNotKept, NothingToDeploy, NotNow and
-    DataPlaneError."""
+    one had none. The same `idempotency_key` twice is one deploy, unless that failed. Raises CodeNotKept, KeyReused,
+    NothingToDeploy, NotNow and DataPlaneError."""
     if not to.is_kept:
         raise CodeNotKept(to.number)
     wish = Wish(

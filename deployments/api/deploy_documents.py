@@ -8,6 +8,7 @@ from ninja import Schema
 
 from deployments.api.operations import step_documents
 from deployments.api.schemas import OperationOut, OperationStep
+from deployments.domain import git_address
 from deployments.domain.code_manifest import Difference
 from deployments.models import CodeUpload, Deploy, Deployment
 from deployments.presenters.deploys import consequences
@@ -118,7 +119,7 @@ def row(found: Deploy, deployment: Deployment, *, detailed: bool = False) -> Dep
         size_bytes=found.size,
         image=found.image,
         image_pinned=found.image_pinned,
-        git=found.git,
+        git=git_address.without_passwords(found.git),  # those of long ago are kept as they came
         created_at=found.created_at,
         activated_at=found.activated_at,
         finished_at=found.finished_at,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
-from uuid import UUID
 
 from django.http import Http404, HttpRequest
 from ninja import Router, Status
@@ -38,14 +37,13 @@ ARCHIVE = {"type": "string", "format": "binary"}
 BODY = {
     "requestBody": {
         "required": True,
-        "description": "The archive itself: tar.gz, tar.zst or zip. Its root is the content of the DAGs folder.",
+        "description": "The archive itself: tar.gz or zip. Its root is the content of the DAGs folder.",
         "content": {
             name: {"schema": ARCHIVE}
             for name in (
                 "application/octet-stream",
                 "application/gzip",
                 "application/zip",
-                "application/zstd",
             )
         },
     }
@@ -110,13 +108,14 @@ def create(
     git_dirty: bool = Query(False, description="Whether the tree had changes."),
 ) -> Status[DeployAnswer]:
     """Deploy an archive, which is the body. 202 with an operation; 200 when the Deployment has this code already, or
-    with `dry_run`. An Idempotency-Key makes one deploy of however many tries."""
+    with `dry_run`. An Idempotency-Key makes one deploy of however many tries; once that failed, another one."""
     deployment, by = request.deployment, request.caller.user
     if len(description) > DESCRIPTION_LENGTH:
         raise InvalidInput({"description": TOO_LONG})
     key = retry_key(request, deployment.pk, request.caller.token.pk)
-    if "Idempotency-Key" in request.headers and (earlier := _by_key(deployment, key)) is not None:
-        return answer(deployment, earlier, None)
+    earlier = (
+        Deploy.objects.filter(deployment=deployment, idempotency_key=key).values_list("pk", flat=True).first()
+    )
     with _received(request) as (file, size):
         upload = actions.receive_upload(
             deployment=deployment, by=by, stream=file, name="archive", size=size, key=key
@@ -135,17 +134,15 @@ def create(
         )
     except NothingToDeploy as same:
         return Status(200, documents.unchanged(deploy_of(deployment, same.number), deployment))
-    return answer(deployment, deploy_of(deployment, made.number), upload)
+    shown = (
+        None if made.pk == earlier else upload
+    )  # compared with what the first try deployed, nothing differs
+    return answer(deployment, deploy_of(deployment, made.number), shown)
 
 
 def _given(**facts: str | bool) -> dict[str, str | bool]:
     """Those facts about where the code came from that are known."""
     return {name: value for name, value in facts.items() if value}
-
-
-def _by_key(deployment: Deployment, key: UUID) -> Deploy | None:
-    rows = Deploy.objects.select_related("deployment", "manifest", "origin")
-    return rows.filter(deployment=deployment, idempotency_key=key).first()
 
 
 def answer(deployment: Deployment, made: Deploy, upload: CodeUpload | None) -> Status[DeployAnswer]:

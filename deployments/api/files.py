@@ -10,7 +10,7 @@ from ninja.params.functions import Query
 
 from console.kit.http_json import NOT_FLAG, NOT_TEXT, Flag, Input, Text, form_data, retry_key
 from console.kit.refusals import InvalidInput
-from deployments.actions.deployment_files import apply_file
+from deployments.actions.deployment_files import apply_file, made_before
 from deployments.actions.refusals import AlreadyThere, FileRefused, NotThere
 from deployments.api import answers
 from deployments.api.access import DeploymentRequest, OnDeployment
@@ -104,18 +104,25 @@ def plan_file(request: ApiRequest, workspace_id: UUID, payload: FileIn) -> PlanO
 def apply(
     request: ApiRequest, workspace_id: UUID, payload: ApplyIn, response: HttpResponse
 ) -> Status[Changed]:
-    """Make a Deployment what a file says, or a new one: all of it or nothing, in one transaction."""
+    """Make a Deployment what a file says, or a new one: all of it or nothing, in one transaction. An Idempotency-Key
+    makes one Deployment of however many tries. A change is made once by its `base`: sent again it gets 409 `changed`,
+    and a new plan says that there is nothing to do."""
     content, mode = _read(payload)
     base = _text(payload, "base")
+    workspace = request.membership.workspace
+    key = retry_key(request, request.caller.token.pk)
+    if (made := made_before(workspace, content, key)) is not None:
+        request.caller.require(request.membership, Permission.CREATE_DEPLOYMENT)
+        return answers.answer(answers.again(made), "create", response)
     target = _target(request, content, mode)
     before = target.generation if target else 0
     found, planned = apply_file(
-        workspace=request.membership.workspace,
+        workspace=workspace,
         by=request.caller.user,
         deployment=target,
         file=content,
         base=base,
-        idempotency_key=retry_key(request, request.caller.token.pk),
+        idempotency_key=key,
     )
     upgraded = any(line.path.endswith(".runtime_version") for line in planned.lines)
     kind = "create" if target is None else "upgrade" if upgraded else "change"

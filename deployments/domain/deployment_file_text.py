@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from console.kit.text import NotStorable, refuse_unstorable
+
 BYTES = 1024 * 1024
 DEPTH = 12  # of lists and mappings in each other; a file of ours has four
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -55,7 +57,14 @@ def load(text: str) -> object:
         raise FileUnreadable(f"The file has more than {BYTES // 1024} KiB. Put less into it.")
     if not text.strip():
         raise FileUnreadable(f"The file has no content. {_FILE}")
-    return _json(text) if text.lstrip().startswith(("{", "[")) else _yaml(text)
+    document = _json(text) if text.lstrip().startswith(("{", "[")) else _yaml(text)
+    try:
+        refuse_unstorable(document)
+    except NotStorable:
+        raise FileUnreadable(
+            "A text in the file holds a NUL character (\\0), or half a surrogate pair. Take that out."
+        ) from None
+    return document
 
 
 def _json(text: str) -> object:

@@ -1,6 +1,7 @@
 """The address of a Git repository, as people copy it from their Git host. Pure."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
@@ -12,6 +13,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)(?P<host>\[[^\]]+\]|[^:/]+):(?P<path>[^:].*)")
+_NO_URL = re.compile(r"[^/@]*:[^/]*@")  # a user name and password, where no scheme is before them
 _PATH = re.compile(r"[^\x00-\x1f\x7f'\"\\`$;&|<>?#*]{1,400}")
 
 SHAPES = "Enter it as https://host/path.git, ssh://git@host/path.git or git@host:path.git."
@@ -128,3 +130,23 @@ def _checked(
     if any(part.startswith("-") or part in {".", ".."} for part in path.split("/")):
         raise ValueError("No part of the repository's path may be “..” or begin with “-”.")
     return GitAddress(scheme, user, host.lower(), port, path)
+
+
+def without_passwords(facts: Mapping[str, object]) -> dict[str, object]:
+    """What is known of where code came from, its `remote` as `without_password` gives it."""
+    found = dict(facts)
+    if "remote" in found:
+        found["remote"] = without_password(str(found["remote"]))
+    return found
+
+
+def without_password(remote: str) -> str:
+    """A remote without what lets its reader in: no password, no token in the place of a user name, no query. CI clones
+    with one (https://gitlab-ci-token:…@host/…). The user name of SSH stays: it is no secret, and says where it is."""
+    scheme, there, rest = remote.partition("://")
+    if not there:
+        return _NO_URL.sub("", remote, count=1) if _NO_URL.match(remote) else remote
+    authority, slash, path = rest.partition("/")
+    who, at, place = authority.rpartition("@")
+    user = who.partition(":")[0] if scheme.lower().endswith(SSH) else ""
+    return re.split("[?#]", f"{scheme}://{user}{at if user else ''}{place}{slash}{path}", maxsplit=1)[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from django.contrib import messages
 from django.forms import Form
@@ -14,10 +15,10 @@ from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused, InvalidInput
 from deployments.access import deployment_view
 from deployments.actions import images as actions
-from deployments.actions.refusals import NoImagesHere, NothingToDeploy
+from deployments.actions.refusals import KeyReused, NoImagesHere, NothingToDeploy
 from deployments.dataplane.contract import DataPlaneError
 from deployments.forms.images import ImageForm, RegistryLoginForm, RuntimesImageForm
-from deployments.models import Deployment
+from deployments.models import Deploy, Deployment
 from deployments.pages.common import page_context
 from deployments.presenters import commands
 from deployments.presenters import images as shown
@@ -70,7 +71,7 @@ def deploy_image(request: MemberRequest, deployment: Deployment) -> HttpResponse
     if form.is_bound and form.is_valid():
         wish = {name: form.cleaned_data[name] for name in ("image", "description", "idempotency_key")}
         try:
-            made = actions.deploy_image(deployment=deployment, by=request.user, **wish)
+            made = _deployed(request, deployment, wish)
         except InvalidInput as refusal:
             form.refuse(refusal)
         except NothingToDeploy as refusal:
@@ -81,6 +82,15 @@ def deploy_image(request: MemberRequest, deployment: Deployment) -> HttpResponse
         else:
             return see_other(deployment.url_for("deploy", made.number))
     return _page(request, deployment, image=form)
+
+
+def _deployed(request: MemberRequest, deployment: Deployment, wish: dict[str, Any]) -> Deploy:
+    """Back in the browser and another image: a further deploy is meant, which no program would mean."""
+    try:
+        return actions.deploy_image(deployment=deployment, by=request.user, **wish)
+    except KeyReused:
+        wish["idempotency_key"] = uuid4()
+        return actions.deploy_image(deployment=deployment, by=request.user, **wish)
 
 
 @require_POST

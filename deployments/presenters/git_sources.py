@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
+from deployments.domain.git_address import without_passwords
 from deployments.models import Deploy, Deployment, GitSource
 from deployments.outgoing.git.keys import fingerprint
 
@@ -41,7 +42,7 @@ def short(sha: str) -> str:
 
 def facts(git: dict[str, Any]) -> dict[str, Any]:
     """The Git facts of a deploy; empty when its code came from elsewhere."""
-    return {**git, "short": short(str(git.get("sha", "")))} if git.get("sha") else {}
+    return {**without_passwords(git), "short": short(str(git.get("sha", "")))} if git.get("sha") else {}
 
 
 def state_of(source: GitSource) -> GitState:

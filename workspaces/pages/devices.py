@@ -24,6 +24,7 @@ from oauthlib.oauth2.rfc6749.errors import OAuth2Error
 from console.kit import limits
 from console.kit.http import posted, see_other
 from console.kit.rates import Buckets, Rate
+from console.kit.text import is_storable
 from workspaces.actions import command_lines
 from workspaces.actions.command_lines import LASTS
 from workspaces.limits import too_many
@@ -34,6 +35,7 @@ from workspaces.sign_in.devices import CLIENT, NoSuchCode
 CODES = {"limit": 30, "seconds": 600}  # that one network address may ask for
 TRIES = {"limit": 20, "seconds": 300}  # codes that one person may look up; there are 25,600 million
 POLLS = Rate(10, 200)  # of one network address: an office of people who sign in at once
+NOT_TEXT = "A value holds a NUL character. Leave that out."
 buckets = Buckets()
 
 
@@ -48,6 +50,11 @@ def _oauth_error(error: str, sentence: str, status: int, *, retry_after: int = 0
     return response
 
 
+def _is_storable(request: HttpRequest) -> bool:
+    """Whether what was posted can be looked up at all; allauth looks without asking."""
+    return all(is_storable(value) for _, values in request.POST.lists() for value in values)
+
+
 @csrf_exempt  # a program without cookies
 @require_POST
 def device_code(request: HttpRequest) -> HttpResponse:
@@ -55,6 +62,8 @@ def device_code(request: HttpRequest) -> HttpResponse:
     address = _address(request)
     if wait := limits.hit("device_code", address, **CODES):
         return _oauth_error("temporarily_unavailable", "Too many codes. Wait.", 429, retry_after=wait)
+    if not _is_storable(request):
+        return _oauth_error("invalid_request", NOT_TEXT, 400)
     if request.POST.get("client_id") == CLIENT:
         command_lines.known()
     response: HttpResponse = views.device_code(request)
@@ -70,6 +79,8 @@ def device_code(request: HttpRequest) -> HttpResponse:
 def token(request: HttpRequest) -> HttpResponse:
     """What the program polls for: an API token of the person's own, once that person agreed. Other tools get theirs
     from django-allauth."""
+    if not _is_storable(request):
+        return _oauth_error("invalid_grant", NOT_TEXT, 400)
     if request.POST.get("grant_type") != Client.GrantType.DEVICE_CODE:
         response: HttpResponse = views.token(request)
         return response
