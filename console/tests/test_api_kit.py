@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from console.kit import cursors, rates
 from console.kit.api_body_limit import ApiBodyLimit
+from console.kit.logs import hide_links
 from console.kit.long_requests import is_long
 from console.kit.rates import Buckets, Rate
 from console.kit.refusals import InvalidInput
@@ -45,7 +46,8 @@ def test_a_cursor_comes_back_as_it_was_packed(text, number, key):
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "é", "WzFd", "W10", "bnVsbA", cursors.pack(2**70), cursors.pack("\0")]
+    "cursor",
+    ["x", "é", "WzFd", "W10", "bnVsbA", cursors.pack(2**70), cursors.pack("\0"), cursors.pack("\ud800")],
 )
 def test_a_cursor_that_is_none_is_refused(cursor):
     with pytest.raises(InvalidInput, match="Take the cursor"):
@@ -149,3 +151,15 @@ def test_requests_that_wait_are_known_by_their_address():
     assert is_long("/api/v1/deployments/calm-orbit-0012/logs")
     assert not is_long("/api/v1/deployments/calm-orbit-0012")
     assert not is_long("/deployments/calm-orbit-0012/logs/")
+
+
+def test_a_line_of_the_log_has_neither_the_query_nor_the_secret_of_an_address():
+    for asked, logged in (
+        (
+            "POST /api/v1/deployments/x/deploys?git_remote=https://u:hush@h/a",
+            "POST /api/v1/deployments/x/deploys",
+        ),
+        ("GET /join/hush-hush/?next=/", "GET /join/…/"),
+        ("GET /", "GET /"),
+    ):
+        assert hide_links(None, "info", {"request": asked})["request"] == logged

@@ -173,7 +173,8 @@ def test_a_test_is_sent_seen_sent_again_and_limited(
     assert editor.get(f"{deliveries}?channel=Us")["items"] == [seen]
     editor.get(f"{deliveries}?channel=They", status=422)
     assert editor.ask("post", f"{deliveries}/{sent['id']}/again", status=202).json()["state"] == "queued"
-    editor.ask("post", f"{deliveries}/{uuid4()}/again", status=404)
+    gone = editor.ask("post", f"{deliveries}/{uuid4()}/again", status=404).json()
+    assert gone["detail"].startswith("There is no such message")
 
     for _ in range(TEST_RATE[0] - 1):
         admin.ask("post", f"{one}/test", status=202)

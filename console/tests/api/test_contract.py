@@ -9,7 +9,7 @@ from django.test import Client
 
 from deployments.actions import create_deployment
 from deployments.actions.variables import latest_revision
-from deployments.models import Deployment
+from deployments.models import Deploy, Deployment
 from deployments.tests.code.archives import tar_gz
 from deployments.tests.code.test_pipeline import run
 from deployments.tests.reconciler.test_reconcile import settle
@@ -85,6 +85,14 @@ def test_every_field_is_told_at_once_and_what_there_is_not_by_name(program, alic
         "min_workers": "Min workers: enter a whole number from 0 to 30.",
         "colour": "There is no field colour here.",
         "runtime": "This field is required.",
+    }
+
+
+def test_a_field_that_is_missing_is_named(program, alice, workspace):
+    refused = program(alice).ask("post", f"/workspaces/{workspace.pk}/deployment-file/apply", {}, status=422)
+    assert sentences(refused) == {
+        "text": "“text” is missing. Send it.",
+        "base": "“base” is missing. Send it.",
     }
 
 
@@ -248,11 +256,13 @@ def test_an_archive_becomes_a_deploy_in_one_request(program, alice, path):
     assert made.get(f"{path}/deploys")["items"] == []
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
     headers = {"Idempotency_Key": "commit-1", "Content_Digest": f"sha-256=:{digest}:"}
-    first = upload(made, path, content, "?description=First&git_sha=abc&git_dirty=true", **headers)
+    remote = "git_remote=https://ci:hush-hush@git.example.org/a"
+    first = upload(made, path, content, f"?description=First&git_sha=abc&git_dirty=true&{remote}", **headers)
     assert first.status_code == 202
     deploy = first.json()["deploy"]
     assert (deploy["number"], deploy["actor"]) == (1, "Alice's token ci")
-    assert (deploy["description"], deploy["git"]) == ("First", {"sha": "abc", "dirty": True})
+    git = {"remote": "https://git.example.org/a", "sha": "abc", "dirty": True}
+    assert (deploy["description"], deploy["git"], Deploy.objects.get().git) == ("First", git, git)
     again = upload(made, path, content, **headers)
     assert (again.status_code, again.json()["deploy"]["number"]) == (202, 1)
     same = upload(made, path, content)

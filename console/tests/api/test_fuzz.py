@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from console.api.document import document
+from console.kit import cursors
 from deployments.tests.one_of_everything import furnish, furnish_alerts, furnish_git
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.api.auth import buckets
@@ -106,3 +107,61 @@ def _ask(strategy, app, headers, known) -> None:
             raise Undone
 
     test()
+
+
+ODD = {"a NUL": r"a\u0000", "half a surrogate pair": r"\ud800"}  # as JSON writes them
+WRITES = [
+    (method, path)
+    for method, path in OPERATIONS
+    if "application/json" in document()["paths"][path][method].get("requestBody", {}).get("content", {})
+]
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_text_that_cannot_be_stored_is_refused_wherever_it_stands(program, alice, known, odd):
+    client, kinds = program(alice).client, document()["components"]["schemas"]
+    assert len(WRITES) > 25
+    for method, path in WRITES:
+        (schema,) = _named(document()["paths"][path][method]["requestBody"])
+        texts = ", ".join(f'"{name}": "{odd}"' for name in kinds[schema]["properties"])
+        for body in (f"{{{texts}}}", f'{{"{odd}": 1}}'):
+            buckets.clear()
+            answer = client.generic(method.upper(), path.format(**known), body, "application/json")
+            if "/tokens" in path:  # by no token, whatever the body is
+                assert answer.status_code == 403
+                continue
+            assert answer.status_code == 400, (method, path, body, answer.content)
+            assert answer.json()["detail"].startswith("A text in the body holds a NUL")
+
+
+def test_a_cursor_of_text_that_cannot_be_stored_is_refused(program, alice, known):
+    cursor = cursors.pack("\ud800", str(known["alert_id"]))
+    for method, path in OPERATIONS:
+        parameters = document()["paths"][path][method].get("parameters", [])
+        if "cursor" in {each["name"] for each in parameters}:
+            buckets.clear()
+            answer = program(alice, name=path).client.get(path.format(**known), {"cursor": cursor})
+            assert answer.status_code == 422, (path, answer.content)
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize(
+    "where", ["configuration.cluster_name", "metadata.release_name", "configuration.description"]
+)
+def test_a_file_of_text_that_cannot_be_stored_is_refused(program, alice, workspace, cluster, where, odd):
+    section, key = where.split(".")
+    text = f'{{"deployment": {{"configuration": {{"name": "A"}}, "{section}": {{"name": "A", "{key}": "{odd}"}}}}}}'
+    text = text.replace('"configuration": {"name": "A"}, "configuration"', '"configuration"')
+    for verb in ("plan", "apply"):
+        wish = {"text": text, "base": ""} if verb == "apply" else {"text": text}
+        refused = program(alice, name=verb).ask(
+            "post", f"/workspaces/{workspace.pk}/deployment-file/{verb}", wish, status=422
+        )
+        assert refused.json()["detail"].startswith("A text in the file holds a NUL character")
+
+
+def _named(body) -> set[str]:
+    """The schemas of which a JSON body is."""
+    schema = body["content"]["application/json"]["schema"]
+    found = [schema, *schema.get("anyOf", ())]
+    return {each["$ref"].rpartition("/")[2] for each in found if "$ref" in each}

@@ -43,6 +43,8 @@ def test_logs_of_tasks_are_listed_with_what_their_path_says(program, alice, depl
     assert program(alice).get(f"{path}?q=nothing")["items"] == []
     for query in ("limit=0", "limit=1001", f"q={'x' * 201}"):
         program(alice).ask("get", f"{path}?{query}", status=422)
+    many = program(alice).ask("get", f"{path}?limit=2000", status=422).json()
+    assert many["detail"] == "Enter a whole number of at most 1,000."
 
 
 def test_what_keeps_them_being_away_is_one_problem(program, alice, deployment, kept, driver):

@@ -3,7 +3,7 @@
 import pytest
 
 from deployments.domain import git_rules
-from deployments.domain.git_address import parse
+from deployments.domain.git_address import parse, without_password
 from deployments.domain.git_hooks import is_signed, signature
 from deployments.domain.public_hosts import REPOSITORIES, Listed
 
@@ -219,3 +219,24 @@ def test_nothing_proves_nothing(headers):
 
 def test_an_empty_secret_s_signature_is_no_proof():
     assert not is_signed({"X-Gitea-Signature": signature(BODY, "")}, BODY, "")
+
+
+@pytest.mark.parametrize(
+    ("remote", "kept"),
+    [
+        ("https://gitlab-ci-token:hush@git.example.org/a/b.git", "https://git.example.org/a/b.git"),
+        ("https://hush@github.com/a/b", "https://github.com/a/b"),
+        ("HTTP://me:h@ush#1?@host:8443/a@b", "HTTP://host:8443/a@b"),
+        ("https://host/a.git?private_token=hush", "https://host/a.git"),
+        ("https://host/@scope/a.git", "https://host/@scope/a.git"),
+        ("https://u:hush@[::1", "https://[::1"),
+        ("oauth2:hush@git.example.org/a", "git.example.org/a"),
+        ("ssh://git:hush@host:2222/a", "ssh://git@host:2222/a"),
+        ("ssh://git@host/a", "ssh://git@host/a"),
+        ("git@github.com:acme/dags.git", "git@github.com:acme/dags.git"),
+        ("/srv/git/a", "/srv/git/a"),
+        ("", ""),
+    ],
+)
+def test_a_remote_is_kept_without_what_lets_its_reader_in(remote, kept):
+    assert without_password(remote) == kept

@@ -212,6 +212,22 @@ def test_no_other_client_gets_a_code_or_a_token_here(fresh, alice):
     assert terminal.poll()[0] == 200
 
 
+@pytest.mark.parametrize("field", ["device_code", "client_id"])
+def test_a_nul_in_what_a_program_sends_is_no_grant(field, db):
+    assert Terminal().poll(**{field: "a\0"})[1]["error"] == "invalid_grant"
+    refused = send(Client(), TOKEN, {"grant_type": "authorization_code", field: "\0", "code": "\0"})
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+    refused = send(Client(), CODE, {"client_id": "a\0"})
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+    odd = "multipart/form-data; charset=unicode_escape; boundary=b"
+    body = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in (("grant_type", GRANT), ("client_id", "airdeck-cli"), ("device_code", "\\ud800"))
+    )
+    refused = Client().generic("POST", TOKEN, f"{body}--b--\r\n", content_type=odd)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+
+
 def test_the_command_line_gets_no_authorization_code(fresh, alice, settings):
     settings.IDP_OIDC_PRIVATE_KEY = "a key"
     command_lines.known()
