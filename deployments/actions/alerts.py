@@ -12,7 +12,7 @@ from django.urls import reverse
 from console.kit.database_clock import database_now
 from console.kit.refusals import InvalidInput
 from deployments import enqueue
-from deployments.actions.refusals import AlertGone, DeliveryGone, DeliveryUnderWay
+from deployments.actions.refusals import AlertGone, DeliveryUnderWay
 from deployments.domain.alert_rules import SILENCE_HOURS
 from deployments.domain.alert_words import Message
 from deployments.models import Alert, AlertChannel, AlertDelivery, AlertSilence, Deployment
@@ -68,14 +68,16 @@ def silence_deployment(*, deployment: Deployment, by: User, hours: int) -> datet
 def send_again(
     *, workspace: Workspace, by: User, pk: UUID, deployment: Deployment | None = None
 ) -> AlertDelivery:
-    """Send a message once more, also one that arrived. Raises DeliveryGone for none, and DeliveryUnderWay when it is on
+    """Send a message once more, also one that arrived. Raises AlertGone for none, and DeliveryUnderWay when it is on
     its way or was sent a moment ago."""
     rows = AlertDelivery.objects.filter(pk=pk, workspace=workspace)
     if deployment is not None:
         rows = rows.filter(deployment=deployment)
     row = rows.select_related("channel").first()
     if row is None:
-        raise DeliveryGone
+        raise AlertGone(
+            "There is no such message, or it is no longer kept. Look at the list of what was sent."
+        )
     rested = Q(tried_at__isnull=True) | Q(tried_at__lte=Now() - AGAIN_AFTER)
     over = rows.filter(rested).exclude(state__in=[STATE.QUEUED, STATE.HELD])
     if not over.update(state=STATE.QUEUED, tries=0, due_at=Now(), tried_at=Now()):

@@ -319,21 +319,12 @@ class TooManyAlertChannels(ActionRefused):
 
 
 class AlertGone(ActionRefused):
-    """The alert was resolved in the meantime."""
+    """The alert was resolved in the meantime, or what was sent of it is no longer kept."""
 
     code, status = "alert_gone", 404
 
-    def __init__(self) -> None:
-        super().__init__("This alert is over. Reload the page.")
-
-
-class DeliveryGone(AlertGone):
-    """There is no such message. Its code is that of the alert, which programs know."""
-
-    def __init__(self) -> None:
-        ActionRefused.__init__(
-            self, "There is no such message, or it is no longer kept. Look at the list of what was sent."
-        )
+    def __init__(self, sentence: str = "This alert is over. Reload the page.") -> None:
+        super().__init__(sentence)
 
 
 class DeliveryUnderWay(ActionRefused):
