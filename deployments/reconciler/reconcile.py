@@ -57,11 +57,12 @@ SILENT_AFTER = timedelta(seconds=60)
 TRIED_BY_ANOTHER = "The cluster did not answer just now; it is being tried again."
 
 
-def reconcile(pk: UUID) -> bool:
-    """Run one pass over the row if it is due and free; whether it is worth running another at once."""
+def reconcile(pk: UUID) -> bool | None:
+    """Run one pass over the row if it is due and free; whether it is worth running another at once. None when it was
+    not: it is not due, gone, or another worker has just taken it."""
     claim = leases.claim(pk)
     if claim is None:
-        return False
+        return None
     with structlog.contextvars.bound_contextvars(deployment=str(pk), lease_epoch=claim.epoch):
         try:
             with measures.of_pass(_purpose(claim.deployment)) as measured:
