@@ -59,8 +59,8 @@ def next_due(claim: Claim, seconds: float) -> Case:
 
 def mark_due(pks: list[UUID], condition: Q | None = None) -> int:
     """Make rows due now (of those, the ones that meet the `condition`): something of them may have changed. One that
-    waits for a pass keeps the moment since which it waits: the pass will see what changed, and how long nobody has
-    looked is not forgotten."""
+    waits for a pass keeps the moment since which it waits: the pass will see what changed, and how long it was not
+    looked at is not forgotten."""
     waits_not = Q(due_at__gt=Now()) | Q(lease_until__gt=Now())
     rows = Deployment.objects.filter(condition or Q(), waits_not, pk__in=pks, deleted_at__isnull=True)
     return rows.update(due_at=Now())
