@@ -16,7 +16,7 @@ import structlog
 
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
 from deployments.dataplane.kubernetes.api.client import Api, Stream, path_of
-from deployments.dataplane.kubernetes.api.errors import Refused, SignInRefused
+from deployments.dataplane.kubernetes.api.errors import Busy, Refused, SignInRefused
 from deployments.dataplane.kubernetes.objects import drift
 from deployments.dataplane.kubernetes.watch import kinds
 from deployments.dataplane.kubernetes.watch.kinds import WatchedKind
@@ -142,7 +142,8 @@ class Feed:
         if status == 403:
             self._forbidden.add(self.kind.kind)
             return FORBIDDEN_REST * max(1, len(self._forbidden))
-        return _backoff(failures)
+        asked = min(error.after, BACKOFF_CAP) if isinstance(error, Busy) else 0.0
+        return max(_backoff(failures), asked)
 
     def _dead(self, why: str) -> None:
         if self.live or self.error != why:

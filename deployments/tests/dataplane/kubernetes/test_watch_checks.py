@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from deployments.dataplane.kubernetes import names
-from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.errors import Busy, Refused
 from deployments.dataplane.kubernetes.watch import kinds, reflector
 from deployments.dataplane.kubernetes.watch.reflector import Feed
 from deployments.tests.dataplane.kubernetes import test_watch
@@ -52,6 +52,23 @@ def test_an_api_server_that_forgets_at_once_is_asked_less_and_less_often() -> No
     feed.run()
     assert api.lists <= 8
     assert rests[-1] > rests[0]
+
+
+def test_an_api_server_that_asks_for_time_gets_it() -> None:
+    def busy() -> Iterator[bytes]:
+        raise Busy("Come back later.", 7.0)
+
+    rests: list[float] = []
+    pulse = SimpleNamespace(stopped=False)
+
+    def wait(seconds: float) -> None:
+        rests.append(seconds)
+        pulse.stopped = True
+
+    pulse.wait = wait
+    kind = next(each for each in kinds.KINDS if each.kind == "Deployment")
+    Feed(kind, lambda: Always(busy), lambda owner, seen: None, pulse, set()).run()
+    assert rests == [7.0]
 
 
 @pytest.mark.parametrize(("kind", "wakes"), [("ConfigMap", False), ("Secret", False), ("Pod", True)])
