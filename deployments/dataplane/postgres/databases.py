@@ -254,7 +254,7 @@ def connect(
         database=database or "",
         options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
         application_name="airdeck",
-        **{"connect_timeout": CONNECT_SECONDS, **server.silence, **settings},
+        **{"connect_timeout": CONNECT_SECONDS, **server.keepalives, **settings},
     )
     try:
         connection = psycopg.connect(conninfo, autocommit=True)

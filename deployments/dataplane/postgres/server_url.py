@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from console.kit.keepalives import KEEPALIVES
+
 DEFAULT_PORT = 5432
 SCHEMES = ("postgresql://", "postgres://")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -24,8 +26,6 @@ PARAMETERS = (
     "keepalives_interval",
     "keepalives_count",
 )
-# A server whose machine is gone closes no connection, and no timeout of its own counts any more.
-SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 _OURS = ("connect_timeout", "application_name")  # each program says its own; accepted, and never passed on
 _READ = ("host", "port", "user", "password", "dbname", *PARAMETERS, *_OURS)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
@@ -111,9 +111,9 @@ class ServerUrl:
         return make_conninfo("", **{**parts, **settings})
 
     @property
-    def silence(self) -> dict[str, int]:
-        """When a connection of ours gives up a server that has fallen silent, where the URL does not say."""
-        return {key: value for key, value in SILENCE.items() if key not in dict(self.parameters)}
+    def keepalives(self) -> dict[str, int]:
+        """Those of our own connections, where the URL does not say."""
+        return {key: value for key, value in KEEPALIVES.items() if key not in dict(self.parameters)}
 
     def for_role(self, *, database: str, user: str, password: str) -> str:
         """The URL of another database and user on the same server, as SQLAlchemy and libpq both read it."""
