@@ -1,5 +1,5 @@
-"""When a connection to Postgres gives up a server that has fallen silent, as one does whose machine is gone: it closes no
-connection, and no timeout of its own counts any more. Settings of libpq: seconds, a number, and milliseconds."""
+"""When a connection to Postgres gives up a server that has fallen silent. One whose machine is gone closes no
+connection, and no timeout of its own counts any more. Settings of libpq: seconds, seconds, tries, milliseconds."""
 
 KEEPALIVES = {
     "keepalives_idle": 10,
