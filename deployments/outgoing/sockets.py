@@ -2,9 +2,11 @@
 very addresses is connected to."""
 
 import socket
+import time
 from collections.abc import Callable
 
 CONNECT_SECONDS = 5.0  # to one address
+MOST_TRIED = 3  # addresses: who owns a name can give it hundreds that do not answer
 
 
 class NotReached(Exception):
@@ -15,9 +17,11 @@ class NotReached(Exception):
         self.refused = refused
 
 
-def connect(host: str, port: int, *, refusal: Callable[..., str], silence: float) -> socket.socket:
+def connect(
+    host: str, port: int, *, refusal: Callable[..., str], silence: float, until: float | None = None
+) -> socket.socket:
     """A connected socket on which silence ends after so many seconds. `refusal(host)` and `refusal(host, address)` say
-    why not, or "". Raises NotReached."""
+    why not, or "". No address is tried after `until`, of `time.monotonic()`. Raises NotReached."""
     if why := refusal(host):
         raise NotReached(why, refused=True)
     try:
@@ -27,10 +31,13 @@ def connect(host: str, port: int, *, refusal: Callable[..., str], silence: float
     for entry in found:
         if why := refusal(host, str(entry[4][0])):
             raise NotReached(why, refused=True)
-    for family, kind, protocol, _, place in found:
+    for family, kind, protocol, _, place in found[:MOST_TRIED]:
+        left = CONNECT_SECONDS if until is None else min(CONNECT_SECONDS, until - time.monotonic())
+        if left <= 0:
+            break
         made = socket.socket(family, kind, protocol)
         try:
-            made.settimeout(CONNECT_SECONDS)
+            made.settimeout(left)
             made.connect(place)
         except OSError:
             made.close()

@@ -4,11 +4,13 @@ import json
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
+from urllib3.connection import HTTPConnection
 
 from console.kit.mail_tries import BACKOFF_SECONDS
 from deployments.actions import alert_channels
@@ -19,7 +21,7 @@ from deployments.domain import webhook_url
 from deployments.domain.alert_rules import ChannelKind
 from deployments.domain.public_hosts import WEBHOOKS, Listed
 from deployments.models import AlertChannel, AlertDelivery
-from deployments.outgoing import webhook
+from deployments.outgoing import sockets, webhook
 from deployments.reconciler import alert_delivery
 from deployments.tests.receivers import Inbox, Receiver, signature
 
@@ -216,6 +218,47 @@ def test_a_server_that_says_nothing_costs_a_bounded_time(receiver, monkeypatch):
         answer = webhook.post(target, b"{}", {}, listed=WEBHOOKS.listed)
     assert time.monotonic() - began < 4
     assert (answer.status, answer.final) == (None, False)
+
+
+@pytest.fixture
+def many_silent(monkeypatch):
+    """Names have this many addresses, none of which answers a connection: the queue of the one behind them is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as queue:
+        for _ in range(4):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", full.getsockname())
+        yield lambda count: monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: [place] * count)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "total", "each"), [(3, 0.4, 5.0), (30, 10.0, 0.1)], ids=["deadline", "tries"]
+)
+def test_a_name_with_many_silent_addresses_costs_a_bounded_time(
+    receiver, monkeypatch, many_silent, addresses, total, each
+):
+    monkeypatch.setattr(webhook, "TOTAL_SECONDS", total)
+    monkeypatch.setattr(sockets, "CONNECT_SECONDS", each)
+    many_silent(addresses)
+    began = time.monotonic()
+    target = webhook_url.Target("http", "many.example", 80, "/")
+    answer = webhook.post(target, b"{}", {}, listed=WEBHOOKS.listed)
+    assert 0.25 < time.monotonic() - began < 1.5
+    assert (answer.status, answer.final) == (None, False)
+    assert "No connection to many.example, port 80, could be made." in answer.line
+
+
+def test_a_server_may_think_for_as_long_as_the_documentation_says(receiver, monkeypatch):
+    real, waits = HTTPConnection.getresponse, []
+
+    def noted(self):
+        waits.append(self.timeout)
+        return real(self)
+
+    monkeypatch.setattr(HTTPConnection, "getresponse", noted)
+    assert webhook.post(webhook_url.read(receiver.url), b"{}", {}, listed=WEBHOOKS.listed).taken
+    assert 9 < waits[0] <= 10
 
 
 def test_only_the_beginning_of_an_answer_is_read(receiver):
