@@ -129,6 +129,22 @@ def test_a_refused_mailbox_is_not_tried_again(inbox, channel):
     assert state(row) == ("failed", None, "The mail server refused the address.")
 
 
+def test_who_is_no_member_any_more_gets_no_mail_and_the_others_do(inbox, channel, workspace, vera, settings):
+    settings.ALERT_EMAIL_DOMAINS = ["ops.example"]
+    addresses = ["alice@example.org", "vera@example.org", "oncall@ops.example"]
+    made, _ = channel(ChannelKind.EMAIL, None, *addresses)
+    admins, _ = channel(ChannelKind.ADMINS)
+    rows = [queued(made, address) for address in addresses]
+    rows += [queued(admins, address) for address in ("vera@example.org", "oncall@ops.example")]
+    workspace.memberships.filter(user=vera).delete()
+    assert [alert_delivery.send(row.pk) for row in rows] == [True, False, True, False, False]
+    assert [letter["To"] for letter in inbox.letters] == ["alice@example.org", "oncall@ops.example"]
+    gone = "No active member of the Workspace has this address."
+    remedy = "Remove it from the channel, or invite that person."
+    assert state(rows[1]) == ("failed", None, f"{gone} {remedy}")
+    assert state(rows[3]) == ("failed", None, gone)
+
+
 def test_a_webhook_is_json_that_its_receiver_can_check(receiver, channel):
     made, secret = channel(ChannelKind.WEBHOOK, receiver.url)
     row = queued(made)
