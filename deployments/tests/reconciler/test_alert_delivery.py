@@ -265,6 +265,27 @@ def test_a_name_with_many_silent_addresses_costs_a_bounded_time(
     assert "No connection to many.example, port 80, could be made." in answer.line
 
 
+def test_a_name_whose_servers_are_silent_costs_a_bounded_time(monkeypatch):
+    monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.3)
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: over.wait(10) and [])
+    began = time.monotonic()
+    answer = webhook.post(webhook_url.Target("https", "slow.example", 443, "/"), b"{}", {}, listed=Listed())
+    assert time.monotonic() - began < 3
+    over.set()
+    assert (answer.status, answer.final) == (None, False)
+    assert answer.line.startswith("The name servers of slow.example did not answer in time.")
+
+
+def test_a_name_that_is_not_found_is_said_to_be(monkeypatch):
+    def unknown(*arguments, **more):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    answer = webhook.post(webhook_url.Target("https", "typo.example", 443, "/"), b"{}", {}, listed=Listed())
+    assert answer.line == "The name typo.example was not found. Check the address for typos."
+
+
 def test_a_server_may_think_for_as_long_as_the_documentation_says(receiver, monkeypatch):
     real, waits = HTTPConnection.getresponse, []
 
