@@ -13,6 +13,8 @@ from environs import Env
 from console.kit.postgres.pool import pool_options
 
 STATEMENT_TIMEOUT_MS = 5000
+# A server whose machine is gone closes no connection, and no timeout of its own counts any more.
+SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 WEB_STATEMENT_TIMEOUT_MS = 2100  # a page is answered within 3 s: console/kit/postgres
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _NAME = re.compile(r"\*|\.?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
@@ -84,6 +86,8 @@ def database(url: str, *, role: str, pool: int) -> dict[str, Any]:
     ours = f"-c statement_timeout={milliseconds} -c lock_timeout=2000"
     options["options"] = f"{options.get('options', '')} {ours}".strip()
     options.setdefault("connect_timeout", 2 if web else 5)
+    for name, value in SILENCE.items():
+        options.setdefault(name, value)
     if web:
         config["ENGINE"] = "console.kit.postgres"
         options["pool"] = pool_options(pool)

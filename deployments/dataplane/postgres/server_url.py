@@ -24,6 +24,8 @@ PARAMETERS = (
     "keepalives_interval",
     "keepalives_count",
 )
+# A server whose machine is gone closes no connection, and no timeout of its own counts any more.
+SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 _OURS = ("connect_timeout", "application_name")  # each program says its own; accepted, and never passed on
 _READ = ("host", "port", "user", "password", "dbname", *PARAMETERS, *_OURS)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
@@ -107,6 +109,11 @@ class ServerUrl:
         optional = {"password": self.password, "port": self.port, "dbname": database or self.database}
         parts |= {key: value for key, value in optional.items() if value}
         return make_conninfo("", **{**parts, **settings})
+
+    @property
+    def silence(self) -> dict[str, int]:
+        """When a connection of ours gives up a server that has fallen silent, where the URL does not say."""
+        return {key: value for key, value in SILENCE.items() if key not in dict(self.parameters)}
 
     def for_role(self, *, database: str, user: str, password: str) -> str:
         """The URL of another database and user on the same server, as SQLAlchemy and libpq both read it."""
