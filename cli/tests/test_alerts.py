@@ -57,7 +57,7 @@ def test_a_change_of_a_rule_keeps_what_is_not_named(airdeck, token, alice, works
         make_channel(workspace=workspace, by=alice, wish=ChannelWish(kind=kind, name=name, url=url))
     one, admin = ("-d", deployment.release_name), {"AIRDECK_TOKEN": token(alice, Role.ADMIN)}
 
-    def set_rule(*asked: str) -> str:
+    def set_rule(*asked):
         return airdeck("alert", "rule", "set", *asked, environment=admin).out
 
     set_rule("unhealthy", "--amount", "7", "--channel", "Admins", "--channel", "Team")
