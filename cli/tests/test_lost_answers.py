@@ -1,7 +1,6 @@
 """Answers that are lost: what the command line repeats by itself ends as if nothing was lost, and what it says of the
 rest is true."""
 
-
 import pytest
 
 from deployments.models import AlertChannel, Deployment, VariableRevision

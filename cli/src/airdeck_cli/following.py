@@ -87,7 +87,7 @@ def follow_newest(client: Client, release_name: str, seconds: float) -> dict[str
     return follow(client, operation, seconds) if operation else None
 
 
-def settle(
+def follow_change(
     client: Client, answer: Answer, release_name: str, *, wait: bool, seconds: float
 ) -> dict[str, Any]:
     """What a change of a Deployment was answered with, its operation followed to its end with `wait`. Where the change

@@ -14,7 +14,7 @@ from airdeck_cli.finding import (
     workspace_option,
     workspace_place,
 )
-from airdeck_cli.following import settle, wait_options
+from airdeck_cli.following import follow_change, wait_options
 from airdeck_cli.output import confirm, has_screen, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -45,8 +45,8 @@ def report(
     """What came of a change: followed to its end when asked, printed, with the address of its page. `release_name` is
     for a DELETE, which may have been answered with nothing."""
     name = release_name or answer.body["deployment"]["release_name"]
-    settled = settle(client, answer, name, wait=wait, seconds=seconds)
-    found, operation = settled["deployment"], settled["operation"]
+    outcome = follow_change(client, answer, name, wait=wait, seconds=seconds)
+    found, operation = outcome["deployment"], outcome["operation"]
 
     def table() -> None:
         click.echo(done)

@@ -7,7 +7,7 @@ import click
 from airdeck_cli.client import Answer, Client, new_key
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_option, find_deployment
-from airdeck_cli.following import Command, settle, wait_options
+from airdeck_cli.following import Command, follow_change, wait_options
 from airdeck_cli.output import confirm, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -158,12 +158,12 @@ def _report(
     seconds: int,
     output: str,
 ) -> None:
-    settled = settle(client, answer, found["release_name"], wait=wait, seconds=seconds)
-    operation = settled["operation"]
+    outcome = follow_change(client, answer, found["release_name"], wait=wait, seconds=seconds)
+    operation = outcome["operation"]
 
     def table() -> None:
         click.echo(done)
         if operation and not wait:
             click.echo(f"It is under way. Follow it with: airdeck wait {operation['id']}")
 
-    show(settled, output, table)
+    show(outcome, output, table)

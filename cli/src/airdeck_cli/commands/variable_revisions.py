@@ -7,7 +7,7 @@ import click
 from airdeck_cli.client import Answer, look
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
-from airdeck_cli.following import settle, wait_options
+from airdeck_cli.following import follow_change, wait_options
 from airdeck_cli.output import clean, confirm, moment, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -72,7 +72,7 @@ def rollback(
             raise CliError("Nothing was changed.", FAILED)
     shows = look(f"airdeck deployment variable revisions {found['release_name']}")
     made = client.send("POST", path, headers=_unchanged_since(plan), lost=shows)
-    answer = settle(client, made, found["release_name"], wait=wait, seconds=wait_time)
+    answer = follow_change(client, made, found["release_name"], wait=wait, seconds=wait_time)
     operation = answer["operation"]
 
     def table() -> None:

@@ -13,7 +13,7 @@ from airdeck_cli.commands.variable_revisions import revisions, rollback
 from airdeck_cli.dotenv import written
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_option, find_deployment
-from airdeck_cli.following import settle, wait_options
+from airdeck_cli.following import follow_change, wait_options
 from airdeck_cli.output import confirm, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -270,7 +270,7 @@ def _report(
     client: Client, found: dict[str, Any], answer: Answer, *, wait: bool, seconds: int, output: str
 ) -> None:
     changed = answer.body["operation"] is not None or answer.repeated
-    operation = settle(client, answer, found["release_name"], wait=wait, seconds=seconds)["operation"]
+    operation = follow_change(client, answer, found["release_name"], wait=wait, seconds=seconds)["operation"]
 
     def table() -> None:
         click.echo(
