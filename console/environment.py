@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from environs import Env
 
+from console.kit.keepalives import KEEPALIVES
 from console.kit.postgres.pool import pool_options
 
 STATEMENT_TIMEOUT_MS = 5000
@@ -84,6 +85,8 @@ def database(url: str, *, role: str, pool: int) -> dict[str, Any]:
     ours = f"-c statement_timeout={milliseconds} -c lock_timeout=2000"
     options["options"] = f"{options.get('options', '')} {ours}".strip()
     options.setdefault("connect_timeout", 2 if web else 5)
+    for name, value in KEEPALIVES.items():
+        options.setdefault(name, value)
     if web:
         config["ENGINE"] = "console.kit.postgres"
         options["pool"] = pool_options(pool)

@@ -18,6 +18,7 @@ from deployments.reconciler.reconcile import reconcile
 
 logger = structlog.get_logger(__name__)
 
+TURN_TRIES = 3  # rows that another worker may take first, before a message is given up
 TASK_BUDGET_SECONDS = 20.0  # one Deployment's passes in a row, before others get their turn
 
 
@@ -26,11 +27,25 @@ def reconcile_task(pk: str) -> None:
     """Run passes over one row for as long as each makes progress, the budget lasts and no other Workspace has the turn.
     It need not be the row of the message (`turns`)."""
     deadline = time.monotonic() + TASK_BUDGET_SECONDS
-    row = turns.next_row(UUID(pk))
-    while row is not None and reconcile(row):
+    row = _first_pass(UUID(pk))
+    while row is not None:
         if time.monotonic() > deadline or turns.next_row(row) != row:
             enqueue.reconcile(row)
             return
+        row = row if reconcile(row) else None
+
+
+def _first_pass(hinted: UUID) -> UUID | None:
+    """One pass over the row whose turn it is; that row if another is worth running at once. Where another worker was
+    given the same row and took it, the turn is good for the next one."""
+    for _ in range(TURN_TRIES):
+        row = turns.next_row(hinted)
+        if row is None:
+            return None
+        again = reconcile(row)
+        if again is not None:
+            return row if again else None
+    return None
 
 
 @shared_task(name="deployments.tasks.sweep", ignore_result=True)

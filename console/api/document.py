@@ -72,6 +72,7 @@ HEADERS = {
     **dict.fromkeys(("update_workspace", "update_deployment", "update_worker_queue"), MATCH),
     **dict.fromkeys(("replace_variables", "set_variable", "roll_back_variables", "set_schedule"), MATCH),
     **dict.fromkeys(("set_git_source", "update_git_source", "set_registry_login"), MATCH),
+    "update_alert_channel": MATCH,
     "get_operation": NONE_MATCH,
 }
 

@@ -1,6 +1,7 @@
 """Where alerts are sent: mailboxes, webhooks, Slack. The address of a webhook and its secret are sealed; the secret is
 known to the call that makes it, and nowhere later."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -91,13 +92,20 @@ def make_channel(
 
 @transaction.atomic
 def change_channel(*, workspace: Workspace, by: User, pk: UUID, wish: ChannelWish) -> AlertChannel:
-    """Send elsewhere from now on, or by another name. Raises AlertChannelGone, and as `make_channel`."""
-    channel = _locked(workspace, by, pk)
+    """Send elsewhere from now on, or by another name; of the addresses those that are new in it are judged. Raises
+    AlertChannelGone, and as `make_channel`."""
+    channel = lock_channel(workspace=workspace, by=by, pk=pk)
     old = _audited(channel)
     kind = channel.word
     if wish.kind is not kind:
         raise InvalidInput({"name": "The kind of a channel cannot be changed. Make another channel."})
-    for name, value in _judged(workspace, wish, has_url=channel.sealed_url is not None).items():
+    values = _judged(
+        workspace,
+        wish,
+        has_url=channel.sealed_url is not None,
+        kept=[str(each) for each in channel.addresses],
+    )
+    for name, value in values.items():
         setattr(channel, name, value)
     if wish.url:
         sealed.seal_url(channel, wish.url)
@@ -115,7 +123,7 @@ def change_channel(*, workspace: Workspace, by: User, pk: UUID, wish: ChannelWis
 def remove_channel(*, workspace: Workspace, by: User, pk: UUID) -> AlertChannel:
     """Nothing is sent there any more; rules that named it go on without it. Raises AlertChannelGone, or as
     `locks.lock_for`."""
-    channel = _locked(workspace, by, pk)
+    channel = lock_channel(workspace=workspace, by=by, pk=pk)
     audit.record(channel, by, "removed", old=_audited(channel))
     channel.delete()
     return channel
@@ -125,7 +133,7 @@ def remove_channel(*, workspace: Workspace, by: User, pk: UUID) -> AlertChannel:
 def new_channel_secret(*, workspace: Workspace, by: User, pk: UUID, key: UUID | None = None) -> MadeChannel:
     """Another secret for a webhook; the one before ends at once. The same `key` again within SECRET_AGAIN gives the one
     that it made. Raises AlertChannelGone, InvalidInput for another kind of channel, or as `locks.lock_for`."""
-    channel = _locked(workspace, by, pk)
+    channel = lock_channel(workspace=workspace, by=by, pk=pk)
     if channel.word is not ChannelKind.WEBHOOK:
         raise InvalidInput({"kind": "Only a webhook has a secret."})
     if key is not None and channel.retry_key == key and is_answered_again(channel.retry_until):
@@ -141,7 +149,7 @@ def new_channel_secret(*, workspace: Workspace, by: User, pk: UUID, key: UUID | 
 @transaction.atomic
 def test_channel(*, workspace: Workspace, by: User, pk: UUID) -> int:
     """Queue a message that says that it is a test; how many. Raises AlertChannelGone, or as `locks.lock_for`."""
-    channel = _locked(workspace, by, pk)
+    channel = lock_channel(workspace=workspace, by=by, pk=pk)
     count = queue_test(channel, workspace)
     audit.record(channel, by, "tried")
     return count
@@ -152,7 +160,8 @@ def _made_by(key: UUID | None, rows: QuerySet[AlertChannel]) -> AlertChannel | N
     return None if key is None else rows.filter(retry_key=key).first()
 
 
-def _locked(workspace: Workspace, by: User, pk: UUID) -> AlertChannel:
+def lock_channel(*, workspace: Workspace, by: User, pk: UUID) -> AlertChannel:
+    """The channel as it is until the transaction ends. Raises AlertChannelGone, or as `locks.lock_for`."""
     lock_for(workspace.pk, by, Permission.EDIT_WORKSPACE)
     channel = AlertChannel.objects.select_for_update().filter(pk=pk, workspace=workspace).first()
     if channel is None:
@@ -161,8 +170,11 @@ def _locked(workspace: Workspace, by: User, pk: UUID) -> AlertChannel:
     return channel
 
 
-def _judged(workspace: Workspace, wish: ChannelWish, *, has_url: bool) -> dict[str, Any]:
-    """The columns of what is asked for. Raises InvalidInput with every sentence at once."""
+def _judged(
+    workspace: Workspace, wish: ChannelWish, *, has_url: bool, kept: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The columns of what is asked for; `kept` are addresses that it has now. Raises InvalidInput with every sentence
+    at once."""
     values: dict[str, Any] = {}
     problems = {}
     try:
@@ -171,8 +183,8 @@ def _judged(workspace: Workspace, wish: ChannelWish, *, has_url: bool) -> dict[s
         problems["name"] = str(error)
     if wish.kind is ChannelKind.EMAIL:
         values["addresses"] = list(wish.addresses)
-        members = member_addresses(workspace)
-        if problem := address_problem(wish.addresses, members, settings.ALERT_EMAIL_DOMAINS):
+        members, domains = member_addresses(workspace.pk), settings.ALERT_EMAIL_DOMAINS
+        if problem := address_problem(wish.addresses, members, domains, kept=kept):
             problems["addresses"] = problem
     elif not wish.kind.is_mail and (wish.url or not has_url):
         try:

@@ -5,17 +5,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Prefetch, QuerySet
+from django.http import HttpResponse
 from ninja import Router, Schema, Status
 from ninja.params.functions import Query
 
 from console.kit import cursors, limits
-from console.kit.http_json import Input, OptionalText, Text, Typed, form_data, retry_key
+from console.kit.http_json import Input, OptionalText, Text, Typed, form_data, require_match, retry_key
 from console.kit.refusals import InvalidInput
 from deployments.actions import alert_channels as actions
 from deployments.actions import alerts as alert_actions
 from deployments.actions.alert_rules import FOREIGN
 from deployments.actions.refusals import AlertChannelGone
+from deployments.api.documents import channel_etag
 from deployments.domain.alert_rules import ChannelKind
 from deployments.forms.alerts import ChannelForm
 from deployments.models import AlertChannel, AlertDelivery, AlertRule
@@ -145,9 +148,7 @@ def _delivery(row: AlertDelivery) -> DeliveryOut:
     )
 
 
-def _filled(
-    payload: ChannelChange, kind: ChannelKind, channel: AlertChannel | None, typed: Typed
-) -> ChannelForm:
+def _filled(kind: ChannelKind, channel: AlertChannel | None, typed: Typed) -> ChannelForm:
     """The page's form with what was sent over what there is. Raises InvalidInput."""
     blank = ChannelForm(None, kind=kind, channel=channel)
     data: Any = {name: blank[name].value() or "" for name in blank.fields if name != "url"}
@@ -215,7 +216,7 @@ def create(request: ApiRequest, workspace_id: UUID, payload: NewChannel) -> Stat
     if word not in list(ChannelKind):
         typed.problems.setdefault("kind", ANY_KIND)
         typed.refuse({})
-    form = _filled(payload, ChannelKind(word), None, typed)
+    form = _filled(ChannelKind(word), None, typed)
     key = retry_key(request, request.caller.token.pk)
     made = actions.make_channel(workspace=workspace, by=request.caller.user, wish=form.wish(), key=key)
     return Status(201, MadeChannel(channel=_document(_one(workspace, made.channel.pk)), secret=made.secret))
@@ -228,9 +229,11 @@ def create(request: ApiRequest, workspace_id: UUID, payload: NewChannel) -> Stat
     url_name="alert_channel",
     operation_id="get_alert_channel",
 )
-def read(request: ApiRequest, workspace_id: UUID, channel_id: UUID) -> ChannelOut:
-    """One channel."""
-    return _document(_one(request.membership.workspace, channel_id))
+def read(request: ApiRequest, workspace_id: UUID, channel_id: UUID, response: HttpResponse) -> ChannelOut:
+    """One channel. Its ETag is for If-Match of PATCH."""
+    channel = _one(request.membership.workspace, channel_id)
+    response["ETag"] = channel_etag(channel)
+    return _document(channel)
 
 
 @router.patch(
@@ -240,13 +243,20 @@ def read(request: ApiRequest, workspace_id: UUID, channel_id: UUID) -> ChannelOu
     url_name="alert_channel",
     operation_id="update_alert_channel",
 )
-def update(request: ApiRequest, workspace_id: UUID, channel_id: UUID, payload: ChannelChange) -> ChannelOut:
+def update(
+    request: ApiRequest, workspace_id: UUID, channel_id: UUID, payload: ChannelChange, response: HttpResponse
+) -> ChannelOut:
     """Change what is sent. The kind of a channel stays, and so does the secret of a webhook."""
-    workspace = request.membership.workspace
-    channel = _one(workspace, channel_id)
-    form = _filled(payload, channel.word, channel, form_data(payload, texts=("name", "url")))
-    actions.change_channel(workspace=workspace, by=request.caller.user, pk=channel_id, wish=form.wish())
-    return _document(_one(workspace, channel_id))
+    workspace, by = request.membership.workspace, request.caller.user
+    typed = form_data(payload, texts=("name", "url"))
+    with transaction.atomic():
+        channel = actions.lock_channel(workspace=workspace, by=by, pk=channel_id)
+        require_match(request, channel_etag(channel))
+        form = _filled(channel.word, channel, typed)
+        actions.change_channel(workspace=workspace, by=by, pk=channel_id, wish=form.wish())
+        changed = _one(workspace, channel_id)
+    response["ETag"] = channel_etag(changed)
+    return _document(changed)
 
 
 @router.delete(

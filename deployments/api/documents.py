@@ -8,7 +8,7 @@ from django.conf import settings
 from console.kit.http_json import etag
 from deployments.actions.settings import settings_of
 from deployments.api.schemas import DeploymentOut, DeploymentRow, Queue
-from deployments.models import Deployment, WorkerQueue
+from deployments.models import AlertChannel, Deployment, WorkerQueue
 from workspaces.api.schemas import Named
 
 
@@ -88,3 +88,9 @@ def settings_etag(found: Deployment, queues: list[WorkerQueue]) -> str:
 def moment(value: datetime | None) -> str | None:
     """RFC 3339, in UTC."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None
+
+
+def channel_etag(channel: AlertChannel) -> str:
+    """The ETag of what PATCH of an alert channel changes; its url counts as it is sealed."""
+    url = bytes(channel.sealed_url or b"").hex()
+    return etag("channel", str(channel.pk), channel.name, channel.addresses, url)

@@ -1,5 +1,6 @@
 """What an alert rule may watch for: kinds, amounts, limits, and the sentences about them. Pure."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -181,23 +182,46 @@ def read_addresses(text: str) -> list[str]:
     return list(dict.fromkeys(filter(None, text.replace(",", " ").replace(";", " ").split())))
 
 
-def address_problem(addresses: Iterable[str], known: Iterable[str], domains: Iterable[str]) -> str:
-    """Why alerts may not be mailed there, or "". `known` are the members' addresses; others count when their domain is
-    in `domains`, which the operator lists: an installation mails strangers only what its operator wants."""
-    every = list(addresses)
+# What Django's validator takes, less names in quotes: mail servers read those, comments and a second @ in ways of their
+# own, and so may deliver to another domain than the one that is judged here.
+_WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"
+_MAILBOX = re.compile(
+    rf"{_WORD}(?:\.{_WORD})*@(?:localhost|(?:{_LABEL}\.)+(?:xn--[a-z0-9]{{1,59}}|[^\W\d_]{{2,63}}))",
+    re.IGNORECASE,
+)
+
+
+def may_be_mailed(address: str, members: Iterable[str], domains: Iterable[str]) -> bool:
+    """Whether alerts may be mailed there: to an address of `members`, or of one of `domains`, which the operator
+    lists: an installation mails strangers only what its operator wants."""
+    if address.lower() in {each.lower() for each in members}:
+        return True
+    domain = address.rpartition("@")[2].lower()
+    return _is_mailbox(address) and domain in {each.lower().lstrip("@") for each in domains}
+
+
+def _is_mailbox(address: str) -> bool:
+    return len(address) <= 254 and _MAILBOX.fullmatch(address) is not None
+
+
+def address_problem(
+    addresses: Iterable[str], members: Iterable[str], domains: Iterable[str], *, kept: Iterable[str] = ()
+) -> str:
+    """Why alerts may not be mailed to these, as `may_be_mailed` judges, or "". Those in `kept` stood in the channel
+    before, and are judged when something is sent."""
+    every, known = list(addresses), [*members, *kept]
     if not every:
         return "Enter at least one email address."
     if len(every) > MOST_ADDRESSES:
         return f"Enter at most {MOST_ADDRESSES} email addresses. Use another channel for more."
-    members, allowed = {each.lower() for each in known}, {each.lower().lstrip("@") for each in domains}
     for each in every:
-        local, _, domain = each.rpartition("@")
-        dotted = "." in domain or domain == "localhost"
-        if not local or not dotted or not each.isprintable() or len(each) > 254:
+        if may_be_mailed(each, known, domains):
+            continue
+        if not _is_mailbox(each):
             return f"“{each[:100]}” is not an email address."
-        if each.lower() not in members and domain.lower() not in allowed:
-            return (
-                f"{each[:100]} is not a member of this Workspace. Enter addresses of members, or ask a site "
-                f"administrator to list {domain[:100]} in ALERT_EMAIL_DOMAINS."
-            )
+        return (
+            f"{each[:100]} is not a member of this Workspace. Enter addresses of members, or ask a site "
+            f"administrator to list {each.rpartition('@')[2][:100]} in ALERT_EMAIL_DOMAINS."
+        )
     return ""

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, SSLError
+from urllib3.util import Timeout
 
 from deployments.domain.public_hosts import WEBHOOKS, Listed
 from deployments.domain.webhook_url import Target
 from deployments.outgoing import sockets
 
-SILENCE_SECONDS = 5.0
-TOTAL_SECONDS = 10.0  # from the connection to the last byte that is read
+TOTAL_SECONDS = 10.0  # from the look-up of the name to the last byte that is read
 MOST_BYTES = 4096  # of the answer
 LINE_LENGTH = 200
 
@@ -40,7 +41,7 @@ class Answer:
 def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Listed) -> Answer:
     """Send `body`, which is JSON, once. Never raises for what a network or a server does."""
     every = {"Content-Type": "application/json", "User-Agent": "airdeck", "Connection": "close", **headers}
-    pool, ends = _pool(target, listed)
+    pool, ends = _pool(target, listed, until=time.monotonic() + TOTAL_SECONDS)
     try:
         answer = pool.urlopen(
             "POST",
@@ -49,6 +50,7 @@ def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Lis
             headers=every,
             redirect=False,
             retries=False,
+            timeout=Timeout(total=TOTAL_SECONDS),
             preload_content=False,
         )
         return _judged(target, answer)
@@ -90,15 +92,16 @@ def _not_trusted(target: Target, error: SSLError) -> str:
 type Ends = list[tuple[Timer, socket.socket]]
 
 
-def _pool(target: Target, listed: Listed) -> tuple[HTTPConnectionPool, Ends]:
-    """A pool of one connection, and what ends it when the time is over."""
+def _pool(target: Target, listed: Listed, *, until: float) -> tuple[HTTPConnectionPool, Ends]:
+    """A pool of one connection, and what ends it at `until`, of `time.monotonic()`."""
     ends: Ends = []
 
     def connect() -> socket.socket:
         may = partial(WEBHOOKS.refusal, by=listed)
-        made = sockets.connect(target.host, target.port, refusal=may, silence=SILENCE_SECONDS)
+        silence = TOTAL_SECONDS  # the timer ends it earlier, when connecting took a while
+        made = sockets.connect(target.host, target.port, refusal=may, silence=silence, until=until)
         other = made.dup()  # TLS takes the first one over
-        timer = Timer(TOTAL_SECONDS, _end, [other])
+        timer = Timer(max(0, until - time.monotonic()), _end, [other])
         timer.daemon = True
         timer.start()
         ends.append((timer, other))
@@ -128,9 +131,9 @@ def _pool(target: Target, listed: Listed) -> tuple[HTTPConnectionPool, Ends]:
 
     host = f"[{target.host}]" if ":" in target.host else target.host
     if target.scheme == "http":
-        return PlainPool(host, target.port, maxsize=1, timeout=SILENCE_SECONDS), ends
+        return PlainPool(host, target.port, maxsize=1), ends
     context = ssl.create_default_context()
-    return SecurePool(host, target.port, maxsize=1, timeout=SILENCE_SECONDS, ssl_context=context), ends
+    return SecurePool(host, target.port, maxsize=1, ssl_context=context), ends
 
 
 def _end(made: socket.socket) -> None:

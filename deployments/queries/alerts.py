@@ -139,7 +139,7 @@ def channels_of(workspace: Workspace) -> QuerySet[AlertChannel]:
 
 
 def mailboxes(channel: AlertChannel) -> list[str]:
-    """Where a channel leads now: one entry per message."""
+    """Where a channel leads: one entry per message. Whether a mailbox may still be mailed is judged as it is sent."""
     if not channel.word.is_mail:
         return [channel.shown_url]
     if channel.addresses:
@@ -150,7 +150,7 @@ def mailboxes(channel: AlertChannel) -> list[str]:
     return list(admins.order_by("created_at").values_list("user__email", flat=True)[:MOST_ADMINS])
 
 
-def member_addresses(workspace: Workspace) -> list[str]:
+def member_addresses(workspace_id: UUID) -> list[str]:
     """The addresses of everybody in the Workspace."""
-    members = Membership.objects.filter(workspace=workspace, user__is_active=True)
+    members = Membership.objects.filter(workspace=workspace_id, user__is_active=True)
     return list(members.values_list("user__email", flat=True))

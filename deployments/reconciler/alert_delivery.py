@@ -16,16 +16,18 @@ from django.db.models.functions import Now
 from console.kit.crypto import DecryptionError
 from console.kit.mail_tries import BACKOFF_SECONDS
 from deployments.domain import alert_words, webhook_signature, webhook_url
-from deployments.domain.alert_rules import ChannelKind
+from deployments.domain.alert_rules import ChannelKind, may_be_mailed
 from deployments.domain.public_hosts import WEBHOOKS
 from deployments.models import AlertDelivery
 from deployments.outgoing import webhook
 from deployments.outgoing.webhook import Answer
+from deployments.queries.alerts import member_addresses
 from deployments.secrets import alert_channels
 
 logger = structlog.get_logger(__name__)
 
 CLAIM = timedelta(seconds=60)  # longer than a task may run (45 s)
+STRANGER = "No active member of the Workspace has this address."
 HOOK_BACKOFF = (10, 60)  # seconds; three tries in all
 STATE = AlertDelivery.State
 
@@ -63,6 +65,8 @@ def _settle(row: AlertDelivery, answer: Answer, backoff: tuple[int, ...]) -> Non
 
 
 def _mailed(row: AlertDelivery) -> Answer:
+    if why := _stranger(row):
+        return Answer(None, why, final=True)
     message = row.message
     mail = EmailMessage(
         subject=alert_words.subject(message),
@@ -78,6 +82,16 @@ def _mailed(row: AlertDelivery) -> Answer:
         logger.warning("alert_mail_failed", delivery=str(row.pk), error=type(error).__name__)
         return Answer(None, "The mail server does not answer.")
     return Answer(250, "The mail server took it.")
+
+
+def _stranger(row: AlertDelivery) -> str:
+    """Why the mailbox is sent nothing any more: its owner left after the channel was saved, or after this message was
+    queued. "" when it may be mailed. One query."""
+    named = row.channel.word is ChannelKind.EMAIL
+    domains = settings.ALERT_EMAIL_DOMAINS if named else ()
+    if may_be_mailed(row.address, member_addresses(row.workspace_id), domains):
+        return ""
+    return f"{STRANGER} Remove it from the channel, or invite that person." if named else STRANGER
 
 
 def _mail_headers(row: AlertDelivery) -> dict[str, str]:

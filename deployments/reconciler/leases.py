@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from deployments.models import Cluster, Deployment, GitSource
 
@@ -16,11 +17,13 @@ SWEEP_BATCH = 200
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on one row until the lease ends. `epoch` grows with every claim and fences writes."""
+    """The right to work on one row until the lease ends. `epoch` grows with every claim and fences writes; `waited` is
+    for how many seconds the row was due before."""
 
     deployment: Deployment
     epoch: int
     due_at: datetime
+    waited: float = 0.0
 
 
 def due() -> QuerySet[Deployment]:
@@ -35,7 +38,8 @@ def claim(pk: UUID) -> Claim | None:
     if not due().filter(pk=pk).order_by().update(lease_until=Now() + lease, lease_epoch=F("lease_epoch") + 1):
         return None
     row = Deployment.objects.select_related("cluster", "runtime", "workspace").get(pk=pk)
-    return Claim(row, row.lease_epoch, row.due_at)
+    waited = (timezone.now() - row.due_at).total_seconds()
+    return Claim(row, row.lease_epoch, row.due_at, max(0.0, waited))
 
 
 def release(claim: Claim) -> None:
@@ -58,8 +62,11 @@ def next_due(claim: Claim, seconds: float) -> Case:
 
 
 def mark_due(pks: list[UUID], condition: Q | None = None) -> int:
-    """Make rows due now (of those, the ones that meet the `condition`): something of them may have changed."""
-    rows = Deployment.objects.filter(condition or Q(), pk__in=pks, deleted_at__isnull=True)
+    """Make rows due now (of those, the ones that meet the `condition`): something of them may have changed. One that
+    waits for a pass keeps the moment since which it waits: the pass will see what changed, and how long it was not
+    looked at is not forgotten."""
+    waits_not = Q(due_at__gt=Now()) | Q(lease_until__gt=Now())
+    rows = Deployment.objects.filter(condition or Q(), waits_not, pk__in=pks, deleted_at__isnull=True)
     return rows.update(due_at=Now())
 
 

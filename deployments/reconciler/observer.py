@@ -187,14 +187,13 @@ class ClusterObserver:
     def _wake(self, ids: list[str]) -> bool:
         """Make rows due and hint them; False when this process does not lead any more, and so wrote nothing."""
         pks = [UUID(pk) for pk in ids]
-        if pks and not leases.mark_due(pks, leadership.leads(self.holder, "cluster__")):
-            if not leadership.is_leading(self.cluster_id, self.holder):
-                self.renew_at = 0.0
-                self.known.clear()
-                return False
-            return True  # they are gone
+        marked = leases.mark_due(pks, leadership.leads(self.holder, "cluster__")) if pks else 0
+        if pks and not marked and not leadership.is_leading(self.cluster_id, self.holder):
+            self.renew_at = 0.0  # else they wait already, or are gone
+            self.known.clear()
+            return False
         metrics.WOKEN.add(self.name, amount=len(pks))
-        for pk in pks:
+        for pk in pks[: enqueue.turns_left()] if pks else []:
             enqueue.reconcile(pk)
         return True
 

@@ -27,6 +27,7 @@ logger = structlog.get_logger(__name__)
 
 READERS = 6  # readings of one cluster at once, in one process
 TICK_SECONDS = 1.0
+NEW_SECONDS = 5.0  # how late the first reading of a Deployment may be
 PRUNE_SECONDS = 3600.0
 BROKE_OFF = "The reading broke off. The log of the observer says why."
 READ_STATUSES = (Status.HEALTHY, Status.UNHEALTHY, Status.DEPLOYING)
@@ -64,15 +65,18 @@ class Claim:
         return UUID(self.ref.deployment_id)
 
 
-def claim(cluster_id: UUID, n: int) -> list[Claim]:
-    """At most `n` readings of the cluster that are due, longest first. Two queries, one more for what is new."""
+def claim(cluster_id: UUID, n: int, *, new: bool = True) -> list[Claim]:
+    """At most `n` readings of the cluster that are due, longest first; with `new` also of Deployments that were never
+    read, to find which every row is looked at. One query; with `new` two, and a third for what is new."""
     statuses = [each.value for each in READ_STATUSES]
-    unread = Deployment.objects.filter(
-        cluster_id=cluster_id, status__in=statuses, reading__isnull=True, deleted_at__isnull=True
-    )
-    LatestReading.objects.bulk_create(
-        (LatestReading(deployment_id=pk) for pk in unread.values_list("pk", flat=True)), ignore_conflicts=True
-    )
+    if new:
+        unread = Deployment.objects.filter(
+            cluster_id=cluster_id, status__in=statuses, reading__isnull=True, deleted_at__isnull=True
+        )
+        LatestReading.objects.bulk_create(
+            (LatestReading(deployment_id=pk) for pk in unread.values_list("pk", flat=True)),
+            ignore_conflicts=True,
+        )
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, {"cluster": cluster_id, "statuses": statuses, "n": n})
         rows = cursor.fetchall()
@@ -90,6 +94,7 @@ class Reader:
     cluster_id: UUID
     driver: Driver
     under_way: dict[Future[Reading], Claim] = field(default_factory=dict)
+    new_at: float = 0.0
     prune_at: float = field(default_factory=lambda: time.monotonic() + PRUNE_SECONDS / 10)
 
     def run(self, stop: threading.Event) -> None:
@@ -117,7 +122,10 @@ class Reader:
         for future in [each for each in self.under_way if each.done()]:
             self._keep(self.under_way.pop(future), future)
         free = READERS - len(self.under_way)
-        begun = claim(self.cluster_id, free) if free else []
+        new = now >= self.new_at
+        begun = claim(self.cluster_id, free, new=new) if free else []
+        if free and new:
+            self.new_at = now + NEW_SECONDS
         for each in begun:
             self.under_way[pool.submit(self.driver.reading, each.ref, each.since)] = each
         if now >= self.prune_at:

@@ -57,11 +57,12 @@ SILENT_AFTER = timedelta(seconds=60)
 TRIED_BY_ANOTHER = "The cluster did not answer just now; it is being tried again."
 
 
-def reconcile(pk: UUID) -> bool:
-    """Run one pass over the row if it is due and free; whether it is worth running another at once."""
+def reconcile(pk: UUID) -> bool | None:
+    """Run one pass over the row if it is due and free; whether it is worth running another at once. None when it was
+    not: it is not due, gone, or another worker has just taken it."""
     claim = leases.claim(pk)
     if claim is None:
-        return False
+        return None
     with structlog.contextvars.bound_contextvars(deployment=str(pk), lease_epoch=claim.epoch):
         try:
             with measures.of_pass(_purpose(claim.deployment)) as measured:
@@ -218,7 +219,7 @@ def _apply_pass(claim: Claim) -> Record:
     scaled = _scale(queues, observation)
     return Record(
         verdict,
-        min(soon, _next_look(driver, release, observation, verdict, progress, scaled, workers)),
+        min(soon, _next_look(claim, driver, release, observation, verdict, progress, scaled, workers)),
         operation=attempt.operation,
         step_names=steps,
         progress=None if observation.unreachable_reason else _shown_progress(progress, steps, verdict),
@@ -256,6 +257,7 @@ def _observed(driver: Driver, ref: Ref) -> Observation:
 
 
 def _next_look(
+    claim: Claim,
     driver: Driver,
     release: Release,
     observation: Observation,
@@ -270,11 +272,12 @@ def _next_look(
     more = any(record.desired_workers != workers.get(record.name) for record in scaled)
     if more:
         return 0.0
-    seconds = _rest(driver, release, verdict, progress, scaled, editable=observation.ready)
+    seconds = _rest(claim, driver, release, verdict, progress, scaled, editable=observation.ready)
     return seconds if observation.changes_in is None else min(seconds, observation.changes_in)
 
 
 def _rest(
+    claim: Claim,
     driver: Driver,
     release: Release,
     verdict: Verdict,
@@ -291,6 +294,7 @@ def _rest(
         healthy=driver.healthy_rest,
         scaled=bool(release.queues) and not driver.load_wakes,
         watched=driver.load_wakes,
+        waited=claim.waited,
         editable=editable,
     )
     return min(seconds, plan.until_fewer((queue.scale_down_since for queue in scaled), timezone.now()))

@@ -128,6 +128,6 @@ def _collect_static() -> bool:
 
 
 def _fingerprint(files: list[tuple[str, os.stat_result]]) -> str:
-    """Of paths, times and sizes, in whatever order the folders list them: a copy of an image lists them anew."""
+    """Of paths, times and sizes, in whatever order the folders list them: that of a copy may differ."""
     lines = sorted(f"{path} {found.st_mtime_ns} {found.st_size}\n" for path, found in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

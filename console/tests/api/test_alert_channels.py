@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from deployments.actions import alert_channels as actions
 from deployments.actions.alert_channels import TEST_RATE
 from deployments.models import AlertChannel, AlertDelivery, AlertRule
 from deployments.secrets import alert_channels as sealed
@@ -111,6 +112,45 @@ def test_what_is_sent_is_changed_and_the_rest_stays(admin, vera, path):
     admin.ask("delete", one, status=204)
     for method in ("get", "patch", "delete"):
         assert admin.ask(method, one, {}, status=404).json()["code"] == "alert_channel_gone"
+
+
+def test_what_another_person_changed_a_moment_before_stays(admin, vera, path, monkeypatch):
+    mail = {"kind": "email", "name": "Us", "addresses": ["alice@example.org", "vera@example.org"]}
+    one = f"{path}/{admin.ask('post', path, mail, status=201).json()['channel']['id']}"
+    real = actions.lock_for
+
+    def overtaken(*arguments):
+        """Another request had the lock before, and wrote."""
+        AlertChannel.objects.filter(name="Us").update(addresses=["vera@example.org"])
+        return real(*arguments)
+
+    monkeypatch.setattr(actions, "lock_for", overtaken)
+    changed = admin.ask("patch", one, {"name": "We"}, status=200).json()
+    assert (changed["name"], changed["addresses"]) == ("We", ["vera@example.org"])
+
+
+def test_if_match_keeps_what_another_person_saved(admin, path):
+    made = admin.ask("post", path, {"kind": "slack", "name": "Team", "url": HOOK}, status=201).json()
+    one = f"{path}/{made['channel']['id']}"
+    tag = admin.ask("get", one, status=200)["ETag"]
+    moved = admin.ask("patch", one, {"url": f"{HOOK}-2"}, status=200, If_Match=tag)["ETag"]  # looks the same
+    stale = admin.ask("patch", one, {"name": "x"}, status=412, If_Match=tag).json()
+    assert stale["code"] == "stale"
+    assert admin.get(one)["name"] == "Team"
+    named = admin.ask("patch", one, {"name": "Team A"}, status=200, If_Match=moved)["ETag"]
+    assert named == admin.ask("get", one, status=200)["ETag"] != moved
+
+
+def test_an_address_of_a_former_member_does_not_hinder_another_name(admin, path, vera, workspace):
+    mail = {"kind": "email", "name": "Us", "addresses": ["alice@example.org", "vera@example.org"]}
+    one = f"{path}/{admin.ask('post', path, mail, status=201).json()['channel']['id']}"
+    workspace.memberships.filter(user=vera).delete()
+    admin.ask("patch", one, {"name": "We"}, status=200)
+    admin.ask("patch", one, {"addresses": mail["addresses"]}, status=200)
+    more = {"addresses": [*mail["addresses"], "eve@evil.example"]}
+    assert errors_of(admin.ask("patch", one, more, status=422))["addresses"].startswith("eve@evil.example is")
+    admin.ask("patch", one, {"addresses": ["alice@example.org"]}, status=200)
+    admin.ask("patch", one, {"addresses": mail["addresses"]}, status=422)  # new in it once more
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from console.kit.keepalives import KEEPALIVES
+
 DEFAULT_PORT = 5432
 SCHEMES = ("postgresql://", "postgres://")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -107,6 +109,11 @@ class ServerUrl:
         optional = {"password": self.password, "port": self.port, "dbname": database or self.database}
         parts |= {key: value for key, value in optional.items() if value}
         return make_conninfo("", **{**parts, **settings})
+
+    @property
+    def keepalives(self) -> dict[str, int]:
+        """Those of our own connections, where the URL does not say."""
+        return {key: value for key, value in KEEPALIVES.items() if key not in dict(self.parameters)}
 
     def for_role(self, *, database: str, user: str, password: str) -> str:
         """The URL of another database and user on the same server, as SQLAlchemy and libpq both read it."""

@@ -284,3 +284,12 @@ def test_the_pages_of_one_that_is_gone_are_gone(healthy, as_, bob, code):  # noq
     assert healthy.deleted_at
     assert as_(bob).get(url(healthy)).status_code == 404
     assert as_(bob).get(url(healthy, "deploy", 1)).status_code == 404
+
+
+def test_who_may_not_deploy_is_told_who_does(as_, vera, bob, deployment):
+    page = as_(vera).get(deployment.url_for("deploys")).content.decode()
+    assert "An Editor or Admin of the Workspace deploys the code." in page
+    assert "you can only delete it" not in page
+    assert (
+        "Pack the content of your DAGs folder" in as_(bob).get(deployment.url_for("deploys")).content.decode()
+    )

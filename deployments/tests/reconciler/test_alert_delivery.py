@@ -4,11 +4,13 @@ import json
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
+from urllib3.connection import HTTPConnection
 
 from console.kit.mail_tries import BACKOFF_SECONDS
 from deployments.actions import alert_channels
@@ -19,7 +21,7 @@ from deployments.domain import webhook_url
 from deployments.domain.alert_rules import ChannelKind
 from deployments.domain.public_hosts import WEBHOOKS, Listed
 from deployments.models import AlertChannel, AlertDelivery
-from deployments.outgoing import webhook
+from deployments.outgoing import sockets, webhook
 from deployments.reconciler import alert_delivery
 from deployments.tests.receivers import Inbox, Receiver, signature
 
@@ -127,6 +129,22 @@ def test_a_refused_mailbox_is_not_tried_again(inbox, channel):
     assert state(row) == ("failed", None, "The mail server refused the address.")
 
 
+def test_who_is_no_member_any_more_gets_no_mail_and_the_others_do(inbox, channel, workspace, vera, settings):
+    settings.ALERT_EMAIL_DOMAINS = ["ops.example"]
+    addresses = ["alice@example.org", "vera@example.org", "oncall@ops.example"]
+    made, _ = channel(ChannelKind.EMAIL, None, *addresses)
+    admins, _ = channel(ChannelKind.ADMINS)
+    rows = [queued(made, address) for address in addresses]
+    rows += [queued(admins, address) for address in ("vera@example.org", "oncall@ops.example")]
+    workspace.memberships.filter(user=vera).delete()
+    assert [alert_delivery.send(row.pk) for row in rows] == [True, False, True, False, False]
+    assert [letter["To"] for letter in inbox.letters] == ["alice@example.org", "oncall@ops.example"]
+    gone = "No active member of the Workspace has this address."
+    remedy = "Remove it from the channel, or invite that person."
+    assert state(rows[1]) == ("failed", None, f"{gone} {remedy}")
+    assert state(rows[3]) == ("failed", None, gone)
+
+
 def test_a_webhook_is_json_that_its_receiver_can_check(receiver, channel):
     made, secret = channel(ChannelKind.WEBHOOK, receiver.url)
     row = queued(made)
@@ -216,6 +234,68 @@ def test_a_server_that_says_nothing_costs_a_bounded_time(receiver, monkeypatch):
         answer = webhook.post(target, b"{}", {}, listed=WEBHOOKS.listed)
     assert time.monotonic() - began < 4
     assert (answer.status, answer.final) == (None, False)
+
+
+@pytest.fixture
+def many_silent(monkeypatch):
+    """Names have this many addresses, none of which answers a connection: the queue of the one behind them is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as queue:
+        for _ in range(4):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", full.getsockname())
+        yield lambda count: monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: [place] * count)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "total", "each"), [(3, 0.4, 5.0), (30, 10.0, 0.1)], ids=["deadline", "tries"]
+)
+def test_a_name_with_many_silent_addresses_costs_a_bounded_time(
+    receiver, monkeypatch, many_silent, addresses, total, each
+):
+    monkeypatch.setattr(webhook, "TOTAL_SECONDS", total)
+    monkeypatch.setattr(sockets, "CONNECT_SECONDS", each)
+    many_silent(addresses)
+    began = time.monotonic()
+    target = webhook_url.Target("http", "many.example", 80, "/")
+    answer = webhook.post(target, b"{}", {}, listed=WEBHOOKS.listed)
+    assert 0.25 < time.monotonic() - began < 1.5
+    assert (answer.status, answer.final) == (None, False)
+    assert "No connection to many.example, port 80, could be made." in answer.line
+
+
+def test_a_name_whose_servers_are_silent_costs_a_bounded_time(monkeypatch):
+    monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.3)
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: over.wait(10) and [])
+    began = time.monotonic()
+    answer = webhook.post(webhook_url.Target("https", "slow.example", 443, "/"), b"{}", {}, listed=Listed())
+    assert time.monotonic() - began < 3
+    over.set()
+    assert (answer.status, answer.final) == (None, False)
+    assert answer.line.startswith("The name servers of slow.example did not answer in time.")
+
+
+def test_a_name_that_is_not_found_is_said_to_be(monkeypatch):
+    def unknown(*arguments, **more):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    answer = webhook.post(webhook_url.Target("https", "typo.example", 443, "/"), b"{}", {}, listed=Listed())
+    assert answer.line == "The name typo.example was not found. Check the address for typos."
+
+
+def test_a_server_may_think_for_as_long_as_the_documentation_says(receiver, monkeypatch):
+    real, waits = HTTPConnection.getresponse, []
+
+    def noted(self):
+        waits.append(self.timeout)
+        return real(self)
+
+    monkeypatch.setattr(HTTPConnection, "getresponse", noted)
+    assert webhook.post(webhook_url.read(receiver.url), b"{}", {}, listed=WEBHOOKS.listed).taken
+    assert 9 < waits[0] <= 10
 
 
 def test_only_the_beginning_of_an_answer_is_read(receiver):

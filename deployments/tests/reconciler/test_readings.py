@@ -57,6 +57,16 @@ def test_a_running_deployment_is_read_once_a_minute(running, driver, pool):
     assert [call for call in driver.calls if call[0] == "reading"] == [("reading", running.release_name)]
 
 
+def test_those_that_were_never_read_are_looked_for_every_few_seconds_and_not_at_each_step(
+    running, driver, pool
+):
+    reader = Reader(running.cluster_id, driver)
+    Deployment.objects.update(deleted_at=Now())
+    assert reader.step(pool, 100.0) == 0
+    Deployment.objects.update(deleted_at=None)
+    assert [reader.step(pool, now) for now in (100.5, 104.9, 105.0)] == [0, 0, 1]
+
+
 def test_each_minute_gets_one_reading_at_the_same_second(running):
     assert readings.claim(running.cluster_id, 10)
     first = latest(running).due_at

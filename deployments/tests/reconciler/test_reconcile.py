@@ -76,7 +76,7 @@ def test_the_airflow_link_stays_away_while_creating(deployment, driver):
 def test_a_healthy_row_is_left_alone_until_it_is_due(deployment, driver):
     settle(deployment)
     driver.calls.clear()
-    assert reconcile(deployment.pk) is False
+    assert reconcile(deployment.pk) is None
     assert driver.calls == []
 
 
@@ -98,8 +98,23 @@ def test_two_workers_never_work_on_one_row(deployment, driver):
     claim = leases.claim(deployment.pk)
     assert claim is not None
     assert leases.claim(deployment.pk) is None
-    assert reconcile(deployment.pk) is False
+    assert reconcile(deployment.pk) is None
     assert driver.calls == []
+
+
+def test_one_that_waits_keeps_the_moment_since_which_it_waits(deployment, driver):
+    since = timezone.now() - timedelta(hours=3)
+    Deployment.objects.filter(pk=deployment.pk).update(due_at=since)
+    assert leases.mark_due([deployment.pk]) == 0  # its pass will see whatever changed
+    deployment.refresh_from_db()
+    assert deployment.due_at == since
+    leases.claim(deployment.pk)
+    assert leases.mark_due([deployment.pk]) == 1  # the pass that runs may have looked already
+
+
+def test_a_claim_tells_how_long_its_row_waited(deployment, driver):
+    Deployment.objects.filter(pk=deployment.pk).update(due_at=timezone.now() - timedelta(seconds=40))
+    assert 40 <= leases.claim(deployment.pk).waited < 50
 
 
 def test_a_dead_workers_lease_ends_and_the_next_pass_goes_on(deployment, driver):

@@ -102,6 +102,21 @@ def test_the_workspace_with_a_pass_under_way_comes_after_the_one_without(crowd, 
     leases.release(taken)
 
 
+def test_a_row_that_another_worker_takes_first_leaves_the_turn_to_the_next_one(crowd, driver, monkeypatch):
+    claim = leases.claim
+
+    def claimed(pk):
+        monkeypatch.setattr(leases, "claim", claim)  # once
+        assert claim(pk)  # by another worker
+        return claim(pk)
+
+    monkeypatch.setattr(leases, "claim", claimed)
+    tasks.reconcile_task(str(crowd[0].pk))
+    done = Deployment.objects.filter(status_reason__isnull=False, lease_epoch__gt=0)
+    assert set(done.values_list("pk", flat=True)) == {crowd[0].pk, crowd[1].pk}
+    assert driver.calls[0][1] == crowd[1].release_name
+
+
 def test_when_nothing_waits_a_message_is_good_for_nothing(deployment, driver):
     settle(deployment)
     assert turns.next_row(deployment.pk) is None

@@ -108,10 +108,20 @@ def rule_list(at: Globals, /, workspace: str, deployment: str, output: str) -> N
 
 @rule.command("set")
 @click.argument("kind")
-@click.option("--amount", type=int, help="Minutes, hours or days, as the kind has them; by default its own.")
+@click.option("--amount", type=int, help="Minutes, hours or days, as the kind has them.")
 @click.option("--dag", default="", help="The DAG, where the kind is about one.")
-@click.option("--channel", "channels", multiple=True, help="Where it is sent. May be given several times.")
-@click.option("--off", is_flag=True, help="Switch it off; in a Deployment also one of the Workspace.")
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    help='Where it is sent, in place of where it was. May be given several times; "" for nowhere.',
+)
+@click.option(
+    "--on/--off",
+    "enabled",
+    default=None,
+    help="Switch it on or off; in a Deployment also one of the Workspace.",
+)
 @place_options
 @output_option
 @click.pass_obj
@@ -122,25 +132,40 @@ def rule_set(
     amount: int | None,
     dag: str,
     channels: tuple[str, ...],
-    off: bool,
+    enabled: bool | None,
     workspace: str,
     deployment: str,
     output: str,
 ) -> None:
-    """Set the rule of a kind: a new one, or the one that exists.
+    """Set the rule of a kind: a new one, or the one that exists, of which the rest stays.
 
-    KIND is unhealthy, stalled, deploy_failed, run_failed, no_success, queue_waiting, queue_missing, import_errors,
-    scheduler_silent, runtime_ending or token_ending.
+    A new one is on; one of a Deployment begins as the Workspace's. KIND is unhealthy, stalled, deploy_failed,
+    run_failed, no_success, queue_waiting, queue_missing, import_errors, scheduler_silent, runtime_ending or
+    token_ending.
     """
     client = at.client()
     place, name = _place(client, workspace, deployment)
-    body: dict[str, Any] = {"kind": kind, "enabled": not off, "channels": list(channels)}
-    body |= {key: value for key, value in (("amount", amount), ("dag", dag)) if value not in {None, ""}}
+    body = {"kind": kind, "enabled": True, **_rule_there(client, place, kind, dag)}
+    named = {"enabled": enabled, "amount": amount, "dag": dag or None}
+    body |= {key: value for key, value in named.items() if value is not None}
+    if channels:
+        body["channels"] = [each for each in channels if each]
     made = client.send("POST", f"{place}/alert-rules", body, repeatable=True).body
     state = "on" if made["enabled"] else "off"
     sent = f", sent to {', '.join(made['channels'])}" if made["channels"] else ", shown on the pages alone"
     done = f"{made['title']} is {state} in {name}{sent if made['enabled'] else ''}."
     show(made, output, lambda: click.echo(done))
+
+
+def _rule_there(client: Client, place: str, kind: str, dag: str) -> dict[str, Any]:
+    """What a change of the rule keeps of the one that applies there; nothing without one. Whether the Workspace's is
+    on says nothing about one that a Deployment is to have of its own."""
+    for row in client.get(f"{place}/alert-rules")["items"]:
+        if (row["kind"], row["dag"]) == (kind, dag.strip()):
+            kept = ("channels",) if row["inherited"] else ("channels", "enabled")
+            amount = {} if row["amount"] is None else {"amount": row["amount"]}
+            return amount | {key: row[key] for key in kept}
+    return {}
 
 
 @rule.command("delete")

@@ -65,7 +65,12 @@ class Judge:
             inventory = held.inventory
             if held.owner not in doubted or inventory is None or inventory.ending:
                 continue
-            if not self._judge(held.owner, inventory, now):
+            try:
+                beyond_doubt = self._judge(held.owner, inventory, now)
+            except Exception:
+                logger.exception("drift_not_judged", deployment=held.owner)
+                beyond_doubt = False
+            if not beyond_doubt:
                 self.doubt(held.owner)
 
     def _judge(self, owner: str, inventory: Inventory, now: float) -> bool:
@@ -137,6 +142,7 @@ class Judge:
             return False
         logger.info("drift_found", deployment=owner, objects=len(lasting))
         for one in lasting:
-            known = self._suspicions[owner, one.kind, one.name]
+            # None where the leader before reported it.
+            known = self._suspicions.setdefault((owner, one.kind, one.name), _Suspicion())
             known.reported, known.reported_at, known.since = known.reported + 1, now, None
         return True

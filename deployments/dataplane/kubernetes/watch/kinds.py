@@ -20,12 +20,14 @@ METADATA_LIST = _METADATA.format("PartialObjectMetadataList")
 @dataclass(frozen=True)
 class WatchedKind:
     """One kind. `whole` objects are asked for when their status says something; of the others the metadata alone
-    shows who changed what. `optional` kinds may be unknown to a cluster."""
+    shows who changed what. `optional` kinds may be unknown to a cluster. That one comes or goes wakes the Deployment
+    when a look at it reads the kind (`seen`); of the others only a drift is reported."""
 
     kind: str
     api_version: str
     whole: bool = False
     optional: bool = False
+    seen: bool = True
     query: Mapping[str, str] = field(default_factory=lambda: {"labelSelector": names.LABEL_DEPLOYMENT})
 
     @property
@@ -51,18 +53,18 @@ KINDS = (
     WatchedKind("Job", "batch/v1", whole=True),
     WatchedKind("Ingress", "networking.k8s.io/v1", whole=True),
     WatchedKind("Pod", "v1", query={"labelSelector": f"{names.LABEL_DEPLOYMENT},{_NO_TASKS}"}),
-    WatchedKind("ConfigMap", "v1"),
-    WatchedKind("Secret", "v1"),
-    WatchedKind("Service", "v1"),
-    WatchedKind("ServiceAccount", "v1"),
-    WatchedKind("ResourceQuota", "v1"),
-    WatchedKind("LimitRange", "v1"),
-    WatchedKind("PersistentVolumeClaim", "v1"),
+    WatchedKind("ConfigMap", "v1", seen=False),
+    WatchedKind("Secret", "v1", seen=False),
+    WatchedKind("Service", "v1", seen=False),
+    WatchedKind("ServiceAccount", "v1", seen=False),
+    WatchedKind("ResourceQuota", "v1", seen=False),
+    WatchedKind("LimitRange", "v1", seen=False),
+    WatchedKind("PersistentVolumeClaim", "v1", seen=False),
     WatchedKind("Namespace", "v1"),
-    WatchedKind("NetworkPolicy", "networking.k8s.io/v1"),
-    WatchedKind("RoleBinding", "rbac.authorization.k8s.io/v1"),
-    WatchedKind("PodDisruptionBudget", "policy/v1"),
-    WatchedKind("CronJob", "batch/v1"),
+    WatchedKind("NetworkPolicy", "networking.k8s.io/v1", seen=False),
+    WatchedKind("RoleBinding", "rbac.authorization.k8s.io/v1", seen=False),
+    WatchedKind("PodDisruptionBudget", "policy/v1", seen=False),
+    WatchedKind("CronJob", "batch/v1", seen=False),
     WatchedKind("ScaledObject", "keda.sh/v1alpha1", optional=True),
     WatchedKind("TriggerAuthentication", "keda.sh/v1alpha1", optional=True),
 )

@@ -16,7 +16,7 @@ import structlog
 
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
 from deployments.dataplane.kubernetes.api.client import Api, Stream, path_of
-from deployments.dataplane.kubernetes.api.errors import Refused, SignInRefused
+from deployments.dataplane.kubernetes.api.errors import Busy, Refused, SignInRefused
 from deployments.dataplane.kubernetes.objects import drift
 from deployments.dataplane.kubernetes.watch import kinds
 from deployments.dataplane.kubernetes.watch.kinds import WatchedKind
@@ -34,6 +34,7 @@ WINDOW_SECONDS = 300
 CHECK_SECONDS = 50
 SILENCE_SECONDS = 90.0  # the API server sends a bookmark about once a minute, or it is gone
 BACKOFF_CAP = 30.0
+STEADY_SECONDS = 5.0  # a watch that lasted so long worked: what failed before it counts no more
 FORBIDDEN_REST = 30.0  # a right that is missing is asked for once in this long, whatever the number of kinds
 UNKNOWN_KIND_REST = 600.0  # until an optional kind that the cluster does not know is asked for again
 
@@ -94,19 +95,21 @@ class Feed:
         failures = 0
         while not self._pulse.stopped:
             self._stream = None
+            began = time.monotonic()
             try:
-                began = time.monotonic()
                 if self._version:
                     self._watch()
+                    failures = 0
                 else:
-                    self._list()
-                failures = 0
+                    self._list()  # which says nothing about the watch after it
                 rest = 0.0 if self._version or time.monotonic() - began > 1.0 else 1.0
             except Gone:
                 self._version = ""
+                failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures
                 rest = _backoff(failures) if failures else 0.0
                 failures += 1
             except DataPlaneError as error:
+                failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures
                 rest = self._fail(error, failures)
                 failures += 1
             except Exception as error:
@@ -139,7 +142,8 @@ class Feed:
         if status == 403:
             self._forbidden.add(self.kind.kind)
             return FORBIDDEN_REST * max(1, len(self._forbidden))
-        return _backoff(failures)
+        asked = min(error.after, BACKOFF_CAP) if isinstance(error, Busy) else 0.0
+        return max(_backoff(failures), asked)
 
     def _dead(self, why: str) -> None:
         if self.live or self.error != why:
@@ -265,7 +269,7 @@ class Feed:
         """Report what became of one object, when a person should look."""
         for one in {held.owner if held else "", known.owner if known else ""} - {""}:
             if known is None or held is None or known.state != held.state or known.owner != held.owner:
-                self._report(one, True)
+                self._report(one, self.kind.seen)
             elif known.seen != held.seen or known.inventory != held.inventory:
                 self._report(one, False)
 

@@ -214,6 +214,7 @@ def test_a_watch_that_is_cut_goes_on_and_has_missed_nothing(cluster):
 @pytest.mark.thorough
 def test_a_silent_watch_is_begun_again(cluster, monkeypatch):
     monkeypatch.setattr(reflector, "SILENCE_SECONDS", 0.4)
+    monkeypatch.setattr(reflector, "STEADY_SECONDS", 0.2)
     with cluster.watched():
         began = time.monotonic()
         watches = "GET /apis/apps/v1/deployments"

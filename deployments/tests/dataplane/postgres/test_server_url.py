@@ -87,6 +87,13 @@ def test_what_is_not_understood_is_refused_before_anything_is_sent(url, words, m
     assert "ss-tail" not in str(failed.value)
 
 
+def test_a_server_that_falls_silent_is_given_up_unless_the_url_says_otherwise() -> None:
+    ours = ServerUrl.of("postgresql://u:p@db.example/d").keepalives
+    assert set(ours) == {"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
+    said = ServerUrl.of("postgresql://u:p@db.example/d?keepalives_idle=300").keepalives
+    assert said == {key: value for key, value in ours.items() if key != "keepalives_idle"}
+
+
 # -- Who reads it --
 
 
