@@ -78,16 +78,20 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: object, **headers:
 
 class Cutter:
     """Between the command line and a console. Of requests whose method and path match `cut` the answers are lost (with
-    `status`, those of that status alone); with `before` the requests themselves."""
+    `status`, those of that status alone); with `before` the requests themselves. `times`: the first so many alone."""
 
     def __init__(self, url: str) -> None:
         self.cut, self.before = "", False
         self.status: int | None = None
+        self.times: int | None = None
         self._target = urlsplit(url).netloc
         self.server = Server(self._pass)
 
     def _pass(self, handler: BaseHTTPRequestHandler) -> None:
-        lose = bool(self.cut) and re.search(self.cut, f"{handler.command} {handler.path}") is not None
+        lose = self.times != 0 and bool(self.cut)
+        lose = lose and re.search(self.cut, f"{handler.command} {handler.path}") is not None
+        if lose and self.times is not None:
+            self.times -= 1
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         if not (lose and self.before):
             web = http.client.HTTPConnection(self._target, timeout=60)

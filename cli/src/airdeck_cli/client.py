@@ -6,13 +6,14 @@
 import http.client
 import json
 import os
+import shlex
 import socket
 import ssl
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 from urllib import error as urllib_error
 from urllib import request as urllib_request
@@ -25,6 +26,7 @@ from airdeck_cli.errors import CONFLICT, FAILED, NOT_ALLOWED, UNREACHABLE, USAGE
 TIMEOUT = 40.0  # of one answer; a long poll takes 25 s
 TRIES = 4
 BACK_OFF = 0.25  # seconds before the second try, doubled each time
+SECRET_LOST = "Run the command again: it makes another secret and prints it. The lost one ends then."  # noqa: S105 - a sentence
 VERSION_HEADER = "Airdeck-Version"
 EXIT_CODES = {
     400: FAILED,
@@ -36,16 +38,19 @@ EXIT_CODES = {
     412: CONFLICT,
 }
 EXIT_CODES |= {413: USAGE, 422: USAGE, 429: UNREACHABLE, 502: UNREACHABLE, 503: UNREACHABLE, 504: UNREACHABLE}
-AGAIN = {429, 502, 503, 504}  # nothing was done; asked again
+AGAIN = {429, 502, 503, 504}
+LOST = {502, 504}  # of these from a proxy: it may be done. Of the other two nothing was done
 
 
 @dataclass
 class Answer:
-    """What came back. `body` is parsed JSON, None for none."""
+    """What came back. `body` is parsed JSON, None for none. `repeated`: an earlier answer to the same request was lost:
+    what was asked for may have been done then."""
 
     status: int
     headers: Mapping[str, str]
     body: Any = field(default=None)
+    repeated: bool = False
 
 
 class _NoRedirects(urllib_request.HTTPRedirectHandler):
@@ -94,33 +99,36 @@ class Client:
         content_type: str = "application/json",
         repeatable: bool | None = None,
         timeout: float = TIMEOUT,
+        lost: str = "",
     ) -> Answer:
-        """One request and its answer. `file` is sent as the body, whole again at each try. What may be asked twice
-        (a GET, or `repeatable`) is, when the connection breaks. Raises CliError."""
-        if repeatable is None:
-            repeatable = method in {"GET", "DELETE", "PUT", "PATCH"}
-        data = json.dumps(body).encode() if body is not None else None
-        sent = dict(headers or {})
-        if data is not None or file is not None:
-            sent["Content-Type"] = content_type
+        """One request and its answer. `file` is the body, whole again at each try. What is `repeatable` is asked again
+        when its answer is lost; a DELETE that then finds nothing worked, and has no body. `lost` says what to do
+        without an answer where the command run again does it twice. Raises CliError."""
+        repeatable = method in {"GET", "DELETE", "PUT", "PATCH"} if repeatable is None else repeatable
+        data: Any = json.dumps(body).encode() if body is not None else file
+        sent = {**(headers or {}), **({"Content-Type": content_type} if data is not None else {})}
+        lost = "" if method == "GET" else lost or _what_to_do(repeatable or "Idempotency-Key" in sent)
+        repeated = False
         for attempt in range(TRIES):
             last = attempt == TRIES - 1
             if file is not None:
                 sent["Content-Length"] = str(file.seek(0, os.SEEK_END))
                 file.seek(0)
             try:
-                with self._open(
-                    method, path, query, sent, file if file is not None else data, timeout
-                ) as response:
-                    return self._read(response)
+                with self._open(method, path, query, sent, data, timeout) as response:
+                    return replace(self._read(response), repeated=repeated)
             except CliError as refused:
-                if refused.status not in AGAIN or last:
-                    raise
+                if repeated and method == "DELETE" and refused.status == 404 and refused.code:
+                    return Answer(404, {}, repeated=True)
+                refused.repeated, repeated = repeated, repeated or refused.status in LOST
+                if last or refused.status not in (AGAIN if repeatable else AGAIN - LOST):
+                    raise _perhaps(refused, lost if repeated and refused.status in AGAIN else "") from None
                 time.sleep(min(getattr(refused, "retry_after", 0) or BACK_OFF * 2**attempt, 10))
             except (OSError, http.client.HTTPException) as broken:
                 never_sent = isinstance(_reason(broken), ConnectionRefusedError | socket.gaierror)
                 if last or not (repeatable or never_sent) or isinstance(_reason(broken), ssl.SSLError):
-                    raise self._unreachable(broken, done=not never_sent and method != "GET") from None
+                    raise self._unreachable(broken, "" if never_sent and not repeated else lost) from None
+                repeated = repeated or not never_sent
                 time.sleep(BACK_OFF * 2**attempt)
         raise AssertionError("not reached")
 
@@ -132,7 +140,7 @@ class Client:
                     if line.strip():
                         yield json.loads(line)
         except (OSError, http.client.HTTPException) as broken:
-            raise self._unreachable(broken, done=False) from None
+            raise self._unreachable(broken) from None
 
     def form(self, path: str, fields: Mapping[str, str]) -> Answer:
         """A form to an address beside the API, asked once and without a token. Its JSON, whatever the status; `body` is
@@ -145,7 +153,7 @@ class Client:
         except urllib_error.HTTPError as refused:
             answer = refused
         except (OSError, http.client.HTTPException) as broken:
-            raise self._unreachable(broken, done=False) from None
+            raise self._unreachable(broken) from None
         with answer:
             self._say(f"POST {path} {answer.status}")
             try:
@@ -229,7 +237,8 @@ class Client:
             "know this yet: upgrade it, or install the command line of its version."
         )
 
-    def _unreachable(self, broken: Exception, *, done: bool) -> CliError:
+    def _unreachable(self, broken: Exception, lost: str = "") -> CliError:
+        """`lost` is what to do about a request that may have been done."""
         reason = _reason(broken)
         if isinstance(reason, ssl.SSLCertVerificationError):
             sentence = f"The certificate of {self.context.url} is not trusted: {reason.verify_message}."
@@ -237,12 +246,9 @@ class Client:
                 f"{sentence} Name the file of its authority with --ca or SSL_CERT_FILE.", UNREACHABLE
             )
         what = str(getattr(reason, "strerror", "") or reason or type(reason).__name__)
-        if done:
+        if lost:
             sentence = f"The connection to {self.context.url} broke before the answer came ({what})."
-            return CliError(
-                f"{sentence} It may be done: run the command again, nothing is done twice.",
-                UNREACHABLE,
-            )
+            return _perhaps(CliError(sentence, UNREACHABLE), lost)
         return CliError(
             f"{self.context.url} cannot be reached: {what}. Check the address and the network.", UNREACHABLE
         )
@@ -255,6 +261,26 @@ class Client:
 def new_key() -> str:
     """An Idempotency-Key: whatever is asked again with it is done once."""
     return uuid.uuid4().hex
+
+
+def look(command: str, **options: str) -> str:
+    """What to do when the answer is lost of what the same command would do once more: `command`, with those of its
+    `options` that have a value, shows whether it was done."""
+    given = [f"--{name} {shlex.quote(value)}" for name, value in options.items() if value]
+    return f"Look before you run the command again: {' '.join((command, *given))}"
+
+
+def _what_to_do(once: bool) -> str:
+    return (
+        "Run the command again, nothing is done twice." if once else "Look before you run the command again."
+    )
+
+
+def _perhaps(error: CliError, lost: str) -> CliError:
+    """The error of a request that may have been done all the same, with what to do about it; without that as it is."""
+    if lost:
+        error.args = (f"{error} It may be done. {lost}",)
+    return error
 
 
 def _trust(ca: str) -> ssl.SSLContext:

@@ -22,6 +22,7 @@ class CliError(Exception):
         self.errors = dict(errors or {})
         self.code = code
         self.status = status
+        self.repeated = False  # of a request whose earlier answer was lost: it may have been done then
 
     @property
     def lines(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from airdeck_cli.client import Client
+from airdeck_cli.client import Answer, Client
 from airdeck_cli.errors import CONFLICT, FAILED, INTERRUPTED, TIMED_OUT, UNREACHABLE, CliError
 from airdeck_cli.output import clean, note
 
@@ -68,13 +68,41 @@ def follow(client: Client, operation: dict[str, Any], seconds: float) -> dict[st
         raise CliError(f"No longer waiting. {_goes_on(operation)}", INTERRUPTED) from None
 
 
-def follow_newest(client: Client, release_name: str, seconds: float) -> None:
-    """What a Deployment is busy with already, begun by an earlier command, to its end. Raises CliError as `follow`."""
-    found = client.get(f"/deployments/{release_name}")
+def newest(client: Client, found: dict[str, Any]) -> dict[str, Any] | None:
+    """The operation that a Deployment (its document) is busy with, begun by an earlier command or by a request whose
+    answer was lost. Raises CliError."""
     creating = found["status"] == "creating"
-    if creating or found["applied_generation"] < found["generation"]:
-        kind = "create" if creating else "change"
-        follow(client, client.get(f"/operations/{release_name}.{kind}.{found['generation']}"), seconds)
+    if not creating and found["applied_generation"] >= found["generation"]:
+        return None
+    kind = "create" if creating else "change"
+    operation: dict[str, Any] = client.get(
+        f"/operations/{found['release_name']}.{kind}.{found['generation']}"
+    )
+    return operation
+
+
+def follow_newest(client: Client, release_name: str, seconds: float) -> dict[str, Any] | None:
+    """What a Deployment is busy with already, to its end. Raises CliError as `follow`."""
+    operation = newest(client, client.get(f"/deployments/{release_name}"))
+    return follow(client, operation, seconds) if operation else None
+
+
+def follow_change(
+    client: Client, answer: Answer, release_name: str, *, wait: bool, seconds: float
+) -> dict[str, Any]:
+    """What a change of a Deployment was answered with, its operation followed to its end with `wait`. Where the change
+    was made before, by an earlier command or by a request whose answer was lost, that operation is followed. Raises
+    CliError as `follow`."""
+    body: dict[str, Any] = answer.body or {"operation": None}
+    if answer.body is None or (answer.repeated and body["operation"] is None):
+        found = client.get(f"/deployments/{release_name}")
+        body = {**body, "deployment": found, "operation": newest(client, found)}
+    operation = body["operation"]
+    if wait:
+        operation = (
+            follow(client, operation, seconds) if operation else follow_newest(client, release_name, seconds)
+        )
+    return {**body, "operation": operation}
 
 
 def _goes_on(operation: dict[str, Any]) -> str:

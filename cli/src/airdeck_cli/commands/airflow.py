@@ -23,7 +23,8 @@ def airflow_token(at: Globals, /, deployment: str, named: str, minutes: int, out
     Nothing else is on standard output."""
     client = at.client()
     release = find_deployment(client, deployment, named)["release_name"]
-    made = client.send("POST", f"/deployments/{release}/airflow-token", {"minutes": minutes}).body
+    lost = f"Run the command again: it prints another token. The lost one ends within {minutes} minutes."
+    made = client.send("POST", f"/deployments/{release}/airflow-token", {"minutes": minutes}, lost=lost).body
     show(made, output, lambda: click.echo(made["token"]))
     if output == "table":
         note(f"For {minutes} minutes, as {made['role']}, at {made['url'] or 'its Airflow, once that runs'}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Client, new_key
+from airdeck_cli.client import SECRET_LOST, Client, look, new_key
 from airdeck_cli.errors import FAILED, TIMED_OUT, USAGE, CliError
 from airdeck_cli.finding import Command, workspace_option, workspace_place
 from airdeck_cli.following import wait_options
@@ -95,14 +95,16 @@ def create(
         body["url"] = _url(stdin=url_stdin, file=url_file)
     client = at.client()
     place, _ = workspace_place(client, workspace)
-    made = _post(client, f"{place}/alert-channels", body)
+    made = _post(
+        client, f"{place}/alert-channels", body, look("airdeck alert channel list", workspace=workspace)
+    )
     _print_made(made, output)
 
 
-def _post(client: Client, path: str, body: object = None) -> dict[str, Any]:
+def _post(client: Client, path: str, body: object, lost: str) -> dict[str, Any]:
     """What makes a secret: when the answer is lost the same request is sent again, and makes no other one."""
     key = {"Idempotency-Key": new_key()}
-    made: dict[str, Any] = client.send("POST", path, body, headers=key, repeatable=True).body
+    made: dict[str, Any] = client.send("POST", path, body, headers=key, repeatable=True, lost=lost).body
     return made
 
 
@@ -166,7 +168,7 @@ def secret(at: Globals, /, channel: str, yes: bool, workspace: str, output: str)
         raise CliError(f"{row['name']} is not a webhook, so it has no secret.", USAGE)
     if not confirm(f"Replace the secret of {row['name']}?", yes=yes, otherwise="Say --yes to replace it."):
         raise CliError("Nothing was replaced.", FAILED)
-    _print_made(_post(client, f"{place}/alert-channels/{row['id']}/secret"), output)
+    _print_made(_post(client, f"{place}/alert-channels/{row['id']}/secret", None, SECRET_LOST), output)
 
 
 @channel.command("test")
@@ -180,7 +182,8 @@ def try_out(at: Globals, /, channel: str, wait: bool, wait_time: int, workspace:
     client = at.client()
     place, _ = workspace_place(client, workspace)
     row = _find(client, place, channel)
-    sent = client.send("POST", f"{place}/alert-channels/{row['id']}/test").body["items"]
+    shows = look("airdeck alert deliveries", channel=row["id"], workspace=workspace)
+    sent = client.send("POST", f"{place}/alert-channels/{row['id']}/test", lost=shows).body["items"]
     if wait:
         sent = _until_sent(client, place, row, sent, wait_time)
     lines = [(each["address"], each["state"], each["status"] or "", each["answer"]) for each in sent]

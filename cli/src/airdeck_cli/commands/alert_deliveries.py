@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Client
+from airdeck_cli.client import Client, look
 from airdeck_cli.errors import FAILED, TIMED_OUT, USAGE, CliError
 from airdeck_cli.finding import workspace_option, workspace_place
 from airdeck_cli.following import wait_options
@@ -57,8 +57,9 @@ def resend(at: Globals, /, delivery: str, wait: bool, wait_time: int, workspace:
     """
     client = at.client()
     place, _ = workspace_place(client, workspace)
+    shows = look("airdeck alert deliveries", workspace=workspace)
     try:
-        sent = client.send("POST", f"{place}/alert-deliveries/{delivery}/again").body
+        sent = client.send("POST", f"{place}/alert-deliveries/{delivery}/again", lost=shows).body
     except CliError as refused:
         if refused.status != 404:
             raise

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Client, new_key
+from airdeck_cli.client import Answer, Client, new_key
 from airdeck_cli.commands.settings_options import given, settings_options
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import (
@@ -14,7 +14,7 @@ from airdeck_cli.finding import (
     workspace_option,
     workspace_place,
 )
-from airdeck_cli.following import follow, wait_options
+from airdeck_cli.following import follow_change, wait_options
 from airdeck_cli.output import confirm, has_screen, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -33,13 +33,20 @@ def _run_file(client: Client, file: str, *, is_alone: bool, **options: Any) -> N
 
 
 def report(
-    client: Client, answer: dict[str, Any], *, wait: bool, seconds: int, output: str, done: str
+    client: Client,
+    answer: Answer,
+    *,
+    wait: bool,
+    seconds: int,
+    output: str,
+    done: str,
+    release_name: str = "",
 ) -> None:
-    """What came of a change: followed to its end when asked, printed, with the address of its page."""
-    operation = answer.get("operation")
-    if operation and wait:
-        operation = follow(client, operation, seconds)
-    found = answer["deployment"]
+    """What came of a change: followed to its end when asked, printed, with the address of its page. `release_name` is
+    for a DELETE, which may have been answered with nothing."""
+    name = release_name or answer.body["deployment"]["release_name"]
+    outcome = follow_change(client, answer, name, wait=wait, seconds=seconds)
+    found, operation = outcome["deployment"], outcome["operation"]
 
     def table() -> None:
         click.echo(done)
@@ -142,8 +149,8 @@ def create(
     key = {"Idempotency-Key": new_key()}
     answer = client.send(
         "POST", f"{place}/deployments", {"name": name, **settings}, headers=key, repeatable=True
-    ).body
-    made = answer["deployment"]
+    )
+    made = answer.body["deployment"]
     done = f"Deployment {made['name']} is {'created' if wait else 'being created'} as {made['release_name']}."
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
 
@@ -195,14 +202,14 @@ def update(
             "Say what to change, as in: airdeck deployment update DEPLOYMENT --scheduler-au 6", USAGE
         )
     found = find_deployment(client, deployment, named)
-    answer = client.send("PATCH", f"/deployments/{found['release_name']}", settings).body
+    answer = client.send("PATCH", f"/deployments/{found['release_name']}", settings)
     report(
         client,
         answer,
         wait=wait,
         seconds=wait_time,
         output=output,
-        done=f"Deployment {answer['deployment']['name']} is changed.",
+        done=f"Deployment {answer.body['deployment']['name']} is changed.",
     )
 
 
@@ -270,8 +277,8 @@ def _ask(
     client = at.client()
     found = find_deployment(client, deployment, named)
     path = f"/deployments/{found['release_name']}/{verb}"
-    answer = client.send("POST", path, body, repeatable=True).body  # asking twice is asking once
-    nothing = answer["operation"] is None
+    answer = client.send("POST", path, body, repeatable=True)  # asking twice is asking once
+    nothing = answer.body["operation"] is None and not answer.repeated
     done = f"Deployment {found['name']} {what}{', as it did before. There was nothing to do' if nothing else ''}."
     report(client, answer, wait=wait, seconds=seconds, output=output, done=done)
 
@@ -291,8 +298,10 @@ def delete(
     question = f"Delete {found['name']} ({found['release_name']}) with its database?"
     if not confirm(question, yes=yes, otherwise="Delete it with --yes."):
         raise CliError("Nothing was deleted.")
-    answer = client.send("DELETE", f"/deployments/{found['release_name']}").body
-    done = f"Deployment {found['name']} is {'deleted' if wait else 'being deleted'}."
+    answer = client.send("DELETE", f"/deployments/{found['release_name']}")
+    done = f"Deployment {found['name']} is {'deleted' if wait or answer.body is None else 'being deleted'}."
+    if answer.body is None:  # the answer before was lost, and it is gone since: there is nothing to follow
+        answer, wait = Answer(200, {}, {"deployment": found, "operation": None}), False
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
 
 

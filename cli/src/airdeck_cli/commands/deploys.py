@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Client, new_key
+from airdeck_cli.client import Client, look, new_key
 from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
@@ -106,6 +106,7 @@ def _deploy_image(
         {"image": image, "description": description},
         headers={"Idempotency-Key": new_key()},
         repeatable=True,
+        lost=look(f"airdeck deploys list {found['release_name']}"),  # its tag may be another image by then
     ).body
     _report(client, found, answer, wait=wait, seconds=seconds, output=output, what="image")
 

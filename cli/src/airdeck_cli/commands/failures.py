@@ -18,13 +18,13 @@ def retry(at: Globals, /, deployment: str, named: str, wait: bool, wait_time: in
     """Try again now what failed, instead of waiting for the next try."""
     client = at.client()
     found = find_deployment(client, deployment, named)
-    answer = client.send("POST", f"/deployments/{found['release_name']}/retry", repeatable=True).body
-    name = answer["deployment"]["name"]
+    answer = client.send("POST", f"/deployments/{found['release_name']}/retry", repeatable=True)
+    name = answer.body["deployment"]["name"]
     done = f"Airdeck tries again now to finish what {name} was asked for."
     if wait:
         done = f"What {name} was asked for is done."
-    if answer["operation"] is None:
-        done = f"{name} is {answer['deployment']['status']}. Nothing is under way."
+    if answer.body["operation"] is None:
+        done = f"{name} is {answer.body['deployment']['status']}. Nothing is under way."
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
 
 
@@ -38,7 +38,7 @@ def dismiss_upgrade(at: Globals, /, deployment: str, named: str, output: str) ->
     found = find_deployment(client, deployment, named)
     path = f"/deployments/{found['release_name']}"
     failed = client.get(path)["upgrade_error"]
-    answer = client.send("POST", f"{path}/upgrade/dismiss", repeatable=True).body
-    name = answer["deployment"]["name"]
+    answer = client.send("POST", f"{path}/upgrade/dismiss", repeatable=True)
+    name = answer.body["deployment"]["name"]
     done = f"The failed upgrade of {name} is dismissed." if failed else f"{name} shows no failed upgrade."
     report(client, answer, wait=False, seconds=0, output=output, done=done)

@@ -125,7 +125,10 @@ def run(
     """Plan, print, ask, apply, follow. Raises CliError."""
     text = _read(file)
     if fill:
-        text = _filled(text)
+        try:
+            text = _filled(text)
+        except CliError as refused:
+            raise _named(refused, file) from None
     path = f"{workspace_place(client, workspace)[0]}/deployment-file"
     asked = {"text": text, "mode": mode, "compat": compat}
     plan = _planned(client, path, asked, file, output)
@@ -232,7 +235,7 @@ def _filled(text: str) -> str:
     something else than a value. Raises CliError."""
     import json
 
-    import yaml
+    from airdeck_cli import deployment_text
 
     missing: set[str] = set()
 
@@ -248,32 +251,7 @@ def _filled(text: str) -> str:
             return {key: fill(each) for key, each in value.items()}
         return [fill(each) for each in value] if isinstance(value, list) else value
 
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise CliError("The file uses YAML anchors, which it does not need. Write it out.", USAGE)
-        filled = fill(yaml.load(text, Loader=_plain_loader()))  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise CliError(
-            f"Line {mark.line + 1 if mark else 1}: this is not YAML. Fix it there.", USAGE
-        ) from None
+    filled = fill(deployment_text.read(text))
     if missing:
         raise CliError(f"These are not set in the environment: {', '.join(sorted(missing))}.", USAGE)
     return json.dumps(filled, ensure_ascii=False)
-
-
-def _plain_loader() -> Any:
-    """As the console reads it: no dates, no octal numbers, and `on` is a word."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Of YAML's words only null, true, false and whole numbers."""
-
-    Loader.yaml_implicit_resolvers = {}
-    for tag, pattern, first in (
-        ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-        ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-        ("int", r"^(?:0|-?[1-9][0-9]{0,17})$", list("-0123456789")),
-    ):
-        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), first)
-    return Loader

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Client, new_key
+from airdeck_cli.client import SECRET_LOST, Client, new_key
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import wait_options
@@ -324,7 +324,9 @@ def webhook(at: Globals, /, deployment: str, named: str, new_secret: bool, yes: 
     if source["has_webhook_secret"] and not confirm(question, yes=yes, otherwise="Say --yes to replace it."):
         raise CliError("Nothing was replaced.", FAILED)
     key = {"Idempotency-Key": new_key()}  # when the answer is lost, the same secret is answered again
-    made = client.send("POST", f"{path_of(found)}/webhook-secret", headers=key, repeatable=True).body
+    made = client.send(
+        "POST", f"{path_of(found)}/webhook-secret", headers=key, repeatable=True, lost=SECRET_LOST
+    ).body
     show(made, output, lambda: click.echo(made["secret"]))
     if output == "table":
         note(f"It is shown this once. Push events go as JSON to {made['webhook_url']}")

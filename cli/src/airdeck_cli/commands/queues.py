@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Client, new_key
+from airdeck_cli.client import Answer, Client, new_key
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_option, find_deployment
-from airdeck_cli.following import Command, follow, wait_options
+from airdeck_cli.following import Command, follow_change, wait_options
 from airdeck_cli.output import confirm, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -80,8 +80,10 @@ def queue_create(
     found = find_deployment(client, deployment, named)
     body = {"name": name, **_given(values)}
     path = f"/deployments/{found['release_name']}/worker-queues"
-    answer = client.send("POST", path, body, headers={"Idempotency-Key": new_key()}).body
-    _report(client, answer, f"Worker queue {name} is added.", wait=wait, seconds=wait_time, output=output)
+    answer = client.send("POST", path, body, headers={"Idempotency-Key": new_key()})
+    _report(
+        client, found, answer, f"Worker queue {name} is added.", wait=wait, seconds=wait_time, output=output
+    )
 
 
 @worker_queue.command("update")
@@ -113,8 +115,10 @@ def queue_update(
         )
     client = at.client()
     found = find_deployment(client, deployment, named)
-    answer = client.send("PATCH", f"/deployments/{found['release_name']}/worker-queues/{name}", desired).body
-    _report(client, answer, f"Worker queue {name} is changed.", wait=wait, seconds=wait_time, output=output)
+    answer = client.send("PATCH", f"/deployments/{found['release_name']}/worker-queues/{name}", desired)
+    _report(
+        client, found, answer, f"Worker queue {name} is changed.", wait=wait, seconds=wait_time, output=output
+    )
 
 
 @worker_queue.command("delete")
@@ -134,8 +138,10 @@ def queue_delete(
         f"Delete the worker queue {name} of {found['name']}?", yes=yes, otherwise="Delete it with --yes."
     ):
         raise CliError("Nothing was deleted.", FAILED)
-    answer = client.send("DELETE", f"/deployments/{found['release_name']}/worker-queues/{name}").body
-    _report(client, answer, f"Worker queue {name} is deleted.", wait=wait, seconds=wait_time, output=output)
+    answer = client.send("DELETE", f"/deployments/{found['release_name']}/worker-queues/{name}")
+    _report(
+        client, found, answer, f"Worker queue {name} is deleted.", wait=wait, seconds=wait_time, output=output
+    )
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -143,15 +149,21 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report(
-    client: Client, answer: dict[str, Any], done: str, *, wait: bool, seconds: int, output: str
+    client: Client,
+    found: dict[str, Any],
+    answer: Answer,
+    done: str,
+    *,
+    wait: bool,
+    seconds: int,
+    output: str,
 ) -> None:
-    operation = answer.get("operation")
-    if operation and wait:
-        operation = follow(client, operation, seconds)
+    outcome = follow_change(client, answer, found["release_name"], wait=wait, seconds=seconds)
+    operation = outcome["operation"]
 
     def table() -> None:
         click.echo(done)
         if operation and not wait:
             click.echo(f"It is under way. Follow it with: airdeck wait {operation['id']}")
 
-    show({**answer, "operation": operation}, output, table)
+    show(outcome, output, table)

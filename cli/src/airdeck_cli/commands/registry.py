@@ -54,7 +54,7 @@ def login(
     client = at.client()
     found = find_deployment(client, deployment, named)
     body = {"host": host, "user": user, "password": password}
-    answer = client.send("PUT", f"/deployments/{found['release_name']}/registry-login", body).body
+    answer = client.send("PUT", f"/deployments/{found['release_name']}/registry-login", body)
     done = f"Images of {found['name']} at {host} are pulled as {user}."
     report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
 
@@ -89,6 +89,7 @@ def logout(
         f"Remove the registry login of {found['name']}?", yes=yes, otherwise="Remove it with --yes."
     ):
         raise CliError("Nothing was removed.", FAILED)
-    answer = client.send("DELETE", f"/deployments/{found['release_name']}/registry-login").body
+    answer = client.send("DELETE", f"/deployments/{found['release_name']}/registry-login")
     done = f"{found['name']} no longer has a registry login."
-    report(client, answer, wait=wait, seconds=wait_time, output=output, done=done)
+    name = found["release_name"]
+    report(client, answer, wait=wait, seconds=wait_time, output=output, done=done, release_name=name)

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Client
+from airdeck_cli.client import Client, look
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_place
 from airdeck_cli.output import confirm, note, output_option, print_table, show
@@ -100,7 +100,9 @@ def create(
         "description": more["description"],
         "days": None if never_expires else days,
     }
-    made = client.send("POST", _place(client, workspace, deployment), body).body
+    shows = look("airdeck token list", workspace=workspace, deployment=deployment)
+    lost = f"If it is there, revoke it, because its value is lost. {shows}"
+    made = client.send("POST", _place(client, workspace, deployment), body, lost=lost).body
     _print(made, more["output"])
 
 
@@ -121,7 +123,10 @@ def rotate(at: Globals, /, token: str, yes: bool, workspace: str, deployment: st
     question = f"Rotate {row['name']}? The value that programs have now stops working at once."
     if not confirm(question, yes=yes, otherwise="Say --yes to rotate it."):
         raise CliError("Nothing was rotated.")
-    _print(client.send("POST", f"{place}/{row['id']}/rotate").body, output)
+    lost = (
+        f"The value before may have ended, and the new one is lost. Rotate it again, by its id: {row['id']}"
+    )
+    _print(client.send("POST", f"{place}/{row['id']}/rotate", lost=lost).body, output)
 
 
 @token.command()

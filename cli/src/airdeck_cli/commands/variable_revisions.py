@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from airdeck_cli.client import Answer
+from airdeck_cli.client import Answer, look
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
-from airdeck_cli.following import follow, wait_options
+from airdeck_cli.following import follow_change, wait_options
 from airdeck_cli.output import clean, confirm, moment, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -70,10 +70,10 @@ def rollback(
         question = f"Make the variables of {found['name']} what revision {number} left?"
         if not confirm(question, yes=yes, otherwise="Go back with --yes."):
             raise CliError("Nothing was changed.", FAILED)
-    answer = client.send("POST", path, headers=_unchanged_since(plan)).body
+    shows = look(f"airdeck deployment variable revisions {found['release_name']}")
+    made = client.send("POST", path, headers=_unchanged_since(plan), lost=shows)
+    answer = follow_change(client, made, found["release_name"], wait=wait, seconds=wait_time)
     operation = answer["operation"]
-    if operation and wait:
-        operation = follow(client, operation, wait_time)
 
     def table() -> None:
         if answer["revision"] is None:
@@ -83,7 +83,7 @@ def rollback(
         if operation and not wait:
             click.echo(f"Airflow restarts with them. Follow it with: airdeck wait {operation['id']}")
 
-    show({**answer, "operation": operation}, output, table)
+    show(answer, output, table)
 
 
 def _unchanged_since(plan: Answer) -> dict[str, str]:

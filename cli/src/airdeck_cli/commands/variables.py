@@ -2,17 +2,18 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from airdeck_cli.client import Client
+from airdeck_cli.client import Answer, Client
 from airdeck_cli.commands.variable_revisions import revisions, rollback
 from airdeck_cli.dotenv import written
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_option, find_deployment
-from airdeck_cli.following import follow, wait_options
+from airdeck_cli.following import follow_change, wait_options
 from airdeck_cli.output import confirm, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -128,7 +129,7 @@ def variable_set(
         _import(client, found, text, file, secret=secret, wait=wait, seconds=wait_time, output=output)
         return
 
-    def change(rows: dict[str, dict[str, Any]]) -> None:
+    def change(rows: dict[str, dict[str, Any]], _repeated: bool) -> None:
         for key, value in given.items():
             old = rows.get(key)
             rows[key] = {"key": key, "value": value, "secret": secret or bool(old and old["secret"])}
@@ -162,19 +163,26 @@ def variable_delete(
     ):
         raise CliError("Nothing was deleted.", FAILED)
 
-    def change(rows: dict[str, dict[str, Any]]) -> None:
-        if missing := [key for key in keys if key not in rows]:
+    def change(rows: dict[str, dict[str, Any]], repeated: bool) -> None:
+        if not repeated and (missing := [key for key in keys if key not in rows]):
             raise CliError(
                 f"{found['name']} has no variable {', '.join(missing)}. Nothing was deleted.", USAGE
             )
         for key in keys:
-            del rows[key]
+            rows.pop(key, None)
 
     _change(client, found, change, wait=wait, seconds=wait_time, output=output)
 
 
 def _given(settings: tuple[str, ...]) -> dict[str, str]:
     """Keys and values, split at the first =. Raises CliError."""
+    bare = [each for each in settings if "=" not in each]
+    if len(bare) > 1 and not sys.stdin.isatty():
+        raise CliError(
+            f"Standard input holds one value, and {', '.join(bare)} want one each. Give one KEY in a command, or "
+            "lines KEY=VALUE with: --load --env -",
+            USAGE,
+        )
     found: dict[str, str] = {}
     for each in settings:
         key, equals, value = each.partition("=")
@@ -212,12 +220,12 @@ def _import(
     """All variables of a file, as the console reads it, or none."""
     path = f"/deployments/{found['release_name']}/variable-import"
     try:
-        answer = client.send("POST", path, {"text": text, "secret": secret}, repeatable=True).body
+        answer = client.send("POST", path, {"text": text, "secret": secret}, repeatable=True)
     except CliError as refused:
         if refused.code == "file_refused":
             refused.args = (f"{file} cannot be loaded, and nothing was changed:",)
         raise
-    for word, keys in (("Added", answer["added"]), ("Changed", answer["changed"])):
+    for word, keys in (("Added", answer.body["added"]), ("Changed", answer.body["changed"])):
         if keys:
             note(f"{word}: {', '.join(keys)}")
     _report(client, found, answer, wait=wait, seconds=seconds, output=output)
@@ -230,39 +238,48 @@ def _read(client: Client, found: dict[str, Any]) -> tuple[list[dict[str, Any]], 
 
 
 def _change(
-    client: Client, found: dict[str, Any], change: Any, *, wait: bool, seconds: int, output: str
+    client: Client,
+    found: dict[str, Any],
+    change: Callable[[dict[str, dict[str, Any]], bool], None],
+    *,
+    wait: bool,
+    seconds: int,
+    output: str,
 ) -> None:
-    """Read all, change some, and write all as one revision; what others changed in between is read again."""
+    """Read all, change some, and write all as one revision; what others changed in between is read again. `change` gets
+    the rows, and whether a request was repeated after its answer was lost: they may be as wanted by then."""
     path = f"/deployments/{found['release_name']}/variables"
+    repeated = False
     for attempt in range(TRIES):
         items, etag = _read(client, found)
         rows = {row["key"]: dict(row) for row in items}
-        change(rows)
+        change(rows, repeated)
         body = {"items": [_sent(row) for row in rows.values()]}
         try:
-            answer = client.send("PUT", path, body, headers={"If-Match": etag} if etag else {}).body
+            answer = client.send("PUT", path, body, headers={"If-Match": etag} if etag else {})
             break
         except CliError as refused:
             if refused.exit_code != CONFLICT or refused.status != 412 or attempt == TRIES - 1:
                 raise
+            repeated = repeated or refused.repeated
+    answer.repeated = answer.repeated or repeated
     _report(client, found, answer, wait=wait, seconds=seconds, output=output)
 
 
 def _report(
-    client: Client, found: dict[str, Any], answer: dict[str, Any], *, wait: bool, seconds: int, output: str
+    client: Client, found: dict[str, Any], answer: Answer, *, wait: bool, seconds: int, output: str
 ) -> None:
-    operation = answer.get("operation")
-    if operation and wait:
-        operation = follow(client, operation, seconds)
+    changed = answer.body["operation"] is not None or answer.repeated
+    operation = follow_change(client, answer, found["release_name"], wait=wait, seconds=seconds)["operation"]
 
     def table() -> None:
         click.echo(
-            f"The variables of {found['name']} are {'saved' if operation else 'as they were. There was nothing to do'}."
+            f"The variables of {found['name']} are {'saved' if changed else 'as they were. There was nothing to do'}."
         )
         if operation and not wait:
             click.echo(f"Airflow restarts with them. Follow it with: airdeck wait {operation['id']}")
 
-    show({"changed": operation is not None, "operation": operation}, output, table)
+    show({"changed": changed, "operation": operation}, output, table)
 
 
 def _sent(row: dict[str, Any]) -> dict[str, Any]:
