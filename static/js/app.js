@@ -217,14 +217,12 @@
   });
 
   // Sorting and filtering load the same page again: the keyboard goes on where it was
-  const [left, place] = JSON.parse(sessionStorage.getItem("airdeck-focus") ?? "[]");
+  const [left, place] = (sessionStorage.focused ?? "").split(" ");
   const kept = left === location.pathname && document.querySelector(place);
-  sessionStorage.removeItem("airdeck-focus");
+  delete sessionStorage.focused;
   addEventListener("pagehide", () => {
-    const held = document.activeElement;
-    if (!held.matches(":focus-visible") || !held.matches(".table thead a, .chips a, [role=search] :is(button, input, select)")) return;
-    const again = held.id ? `#${CSS.escape(held.id)}` : held.closest(".chips") ? ".chips [aria-current]" : "[role=search] button";
-    sessionStorage.setItem("airdeck-focus", JSON.stringify([location.pathname, again]));
+    const held = document.querySelector(":is(thead, .chips, [role=search]) :focus-visible");
+    if (held) sessionStorage.focused = `${location.pathname} ${held.id ? `#${held.id}` : ".chips>*>[aria-current]"}`;
   });
   // The error summary, else the safe button of a page that asks before it removes something
   const first = document.querySelector("[data-focus]");
