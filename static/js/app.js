@@ -52,8 +52,10 @@
   addEventListener("offline", () => { if (stream) show("offline"); });
   document.addEventListener("visibilitychange", wake);
 
-  // Nothing waits for ever: a part that could not be fetched says so
+  // Nothing waits for ever: a part that could not be fetched says so, and a page that asked for itself may ask again
+  let asked = "";
   ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((name) => addEventListener(name, (event) => {
+    asked = "";
     all("[data-waits]", event.target).forEach((each) => { each.textContent = each.dataset.waits; });
   }));
 
@@ -68,7 +70,6 @@
 
   // A pushed badge names the stage its Deployment is at. What may be done changes with it, so a page that was drawn for
   // another one asks for itself again.
-  let asked = "";
   const restage = () => {
     const page = document.querySelector("[data-stage]"), now = document.querySelector("[data-stage-now]")?.dataset.stageNow;
     if (!page || !now || page.dataset.stage === now || asked === now) return;
@@ -76,7 +77,6 @@
     htmx.trigger(page, "stage");
   };
   addEventListener("htmx:afterSettle", restage);
-  ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((name) => addEventListener(name, () => { asked = ""; }));
 
   // The tab says what the badges say: of the Deployment, or of how many in the list a person should look at.
   const tab = document.getElementById("tab");
@@ -216,18 +216,15 @@
     if (document.querySelector("form[data-touched]:not([data-sent])")) event.preventDefault();
   });
 
-  // Sorting and filtering load the same page again: the keyboard goes on where it was
-  const [left, place] = (sessionStorage.focused ?? "").split(" ");
-  const kept = left === location.pathname && document.querySelector(place);
-  delete sessionStorage.focused;
-  addEventListener("pagehide", () => {
-    const held = document.querySelector(":is(thead, .chips, [role=search]) :focus-visible");
-    if (held) sessionStorage.focused = `${location.pathname} ${held.id ? `#${held.id}` : ".chips>*>[aria-current]"}`;
-  });
   // The error summary, else the safe button of a page that asks before it removes something
   const first = document.querySelector("[data-focus]");
-  if (first) first.focus({ preventScroll: first.dataset.focus === "still" });
-  else if (kept) { kept.focus(); kept.select?.(); }
+  first?.focus({ preventScroll: first.dataset.focus === "still" });
+  // A list that was sorted or filtered: the keyboard goes on where it was
+  if (!first && sessionStorage.at) document.querySelector(sessionStorage.at)?.focus();
+  addEventListener("pagehide", () => {
+    const held = document.querySelector(":is(thead, .chips, [role=search]) :focus-visible");
+    sessionStorage.at = held ? held.id ? `#${held.id}` : ".chips [aria-current]" : "";
+  });
   // In a row that scrolls sideways the current page is in view
   all(".tabs [aria-current], .side__nav [aria-current]").forEach((each) => {
     const row = each.closest(".tabs, .side__nav");
