@@ -170,10 +170,10 @@ def test_no_secret_leaves_the_command_line_but_where_it_must(person, served, rec
         "said by git",
         "said by alert",
         "file",
-        "log",
         "table deployments_deploy",
     ):
         assert PLAIN in collector.all(place), place
+    assert "POST /api/v1/deployments/" in collector.all("log")
     assert "'rev-parse', 'HEAD'" in collector.all("process")
     assert "git.example.org/a.git" in collector.all("table deployments_deploy")
     assert {"contexts.json", "saved.env"} <= {path.name for path in written}
