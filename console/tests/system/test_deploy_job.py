@@ -115,11 +115,11 @@ def test_code_is_deployed_and_gone_back_to_in_a_browser(it, release, tmp_path):
     assert it.status(release) == "Healthy"
     with it.database() as database:
         told = database.execute(
-            "SELECT count(*) FROM deployments_statuschange JOIN deployments_deployment d ON d.id = deployment_id "
-            "WHERE new = 'deploying' AND release_name = %s",
+            "SELECT old, new, reason FROM deployments_statuschange JOIN deployments_deployment d "
+            "ON d.id = deployment_id WHERE new = 'deploying' AND release_name = %s",
             [release],
-        ).fetchone()
-    assert told == (0,)  # no deploy restarted anything
+        ).fetchall()
+    assert told == []  # no deploy restarted anything
 
 
 FILE = """
