@@ -78,8 +78,10 @@ def upload(page: Page, folder: Path, files: dict[str, bytes], description: str) 
 
 
 def processes(it: Installation, release: str) -> dict[str, int]:
-    """The ids of an Airflow's processes, by their names."""
-    return {each.name: each.pid for each in it.supervisor.processes() if each.group == release}
+    """The ids of an Airflow's processes, by the names of their groups."""
+    return {
+        each.group: each.pid for each in it.supervisor.processes() if each.group.startswith(f"{release}.")
+    }
 
 
 def test_code_is_deployed_and_gone_back_to_in_a_browser(it, release, tmp_path):
