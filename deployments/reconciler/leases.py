@@ -8,7 +8,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from deployments.models import Cluster, Deployment, GitSource
 
@@ -17,13 +16,11 @@ SWEEP_BATCH = 200
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on one row until the lease ends. `epoch` grows with every claim and fences writes; `waited` is
-    for how many seconds the row was due before."""
+    """The right to work on one row until the lease ends. `epoch` grows with every claim and fences writes."""
 
     deployment: Deployment
     epoch: int
     due_at: datetime
-    waited: float = 0.0
 
 
 def due() -> QuerySet[Deployment]:
@@ -38,8 +35,7 @@ def claim(pk: UUID) -> Claim | None:
     if not due().filter(pk=pk).order_by().update(lease_until=Now() + lease, lease_epoch=F("lease_epoch") + 1):
         return None
     row = Deployment.objects.select_related("cluster", "runtime", "workspace").get(pk=pk)
-    waited = (timezone.now() - row.due_at).total_seconds()
-    return Claim(row, row.lease_epoch, row.due_at, max(0.0, waited))
+    return Claim(row, row.lease_epoch, row.due_at)
 
 
 def release(claim: Claim) -> None:

@@ -17,7 +17,6 @@ BACKOFF_CAP = 60.0
 # How soon a row is looked at again when no hint comes first, in seconds.
 REST_WAITING = 1.0
 REST_WATCHED = 3.0  # while waiting for what the data plane reports by itself
-REST_BUSY = 15.0  # the same, at most, when workers are so busy that a row waits for its passes
 REST_UNREACHABLE = 10.0  # while nothing of it can work; a watcher reports when that is over
 REST_SCALED = 10.0  # a Celery Deployment's queues are evaluated every 10 s
 
@@ -118,20 +117,17 @@ def next_delay(
     healthy: float,
     scaled: bool,
     watched: bool = False,
-    waited: float = 0.0,
     editable: bool = True,
 ) -> float:
     """Seconds until the next look when nothing happens: `healthy` is the data plane's `healthy_rest`; `watched` when it
-    reports changes by itself; `waited` is for how many seconds the row waited for this pass; not `editable` while
-    workers start. 0 after progress: the next step starts at once."""
+    reports changes by itself; not `editable` while workers start. 0 after progress: the next step starts at once."""
     if progress and progress.outcome is Outcome.PROGRESSED:
         return 0.0
     if status is Status.HIBERNATING:
         return healthy
     if status is Status.HEALTHY and editable:
         return REST_SCALED if scaled else healthy
-    # While workers are busy, rows of which something was reported go before those that are only looked at again.
-    return max(REST_WATCHED, min(waited, REST_BUSY)) if watched else REST_WAITING
+    return REST_WATCHED if watched else REST_WAITING
 
 
 def until_fewer(scale_down_since: Iterable[datetime | None], now: datetime) -> float:

@@ -219,7 +219,7 @@ def _apply_pass(claim: Claim) -> Record:
     scaled = _scale(queues, observation)
     return Record(
         verdict,
-        min(soon, _next_look(claim, driver, release, observation, verdict, progress, scaled, workers)),
+        min(soon, _next_look(driver, release, observation, verdict, progress, scaled, workers)),
         operation=attempt.operation,
         step_names=steps,
         progress=None if observation.unreachable_reason else _shown_progress(progress, steps, verdict),
@@ -257,7 +257,6 @@ def _observed(driver: Driver, ref: Ref) -> Observation:
 
 
 def _next_look(
-    claim: Claim,
     driver: Driver,
     release: Release,
     observation: Observation,
@@ -272,12 +271,11 @@ def _next_look(
     more = any(record.desired_workers != workers.get(record.name) for record in scaled)
     if more:
         return 0.0
-    seconds = _rest(claim, driver, release, verdict, progress, scaled, editable=observation.ready)
+    seconds = _rest(driver, release, verdict, progress, scaled, editable=observation.ready)
     return seconds if observation.changes_in is None else min(seconds, observation.changes_in)
 
 
 def _rest(
-    claim: Claim,
     driver: Driver,
     release: Release,
     verdict: Verdict,
@@ -294,7 +292,6 @@ def _rest(
         healthy=driver.healthy_rest,
         scaled=bool(release.queues) and not driver.load_wakes,
         watched=driver.load_wakes,
-        waited=claim.waited,
         editable=editable,
     )
     return min(seconds, plan.until_fewer((queue.scale_down_since for queue in scaled), timezone.now()))
