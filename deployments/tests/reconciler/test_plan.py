@@ -167,11 +167,6 @@ def test_rests():
     assert next_delay(Status.HEALTHY, WAITING, healthy=30, scaled=True, editable=False) == 1
     assert next_delay(Status.HEALTHY, WAITING, healthy=30, scaled=False, watched=True, editable=False) == 3
     assert next_delay(Status.HEALTHY, None, healthy=30, scaled=False) == 30
-    for waited, rest in ((1, 3), (8, 8), (90, 15)):  # busy workers
-        assert (
-            next_delay(Status.CREATING, WAITING, healthy=30, scaled=False, watched=True, waited=waited)
-            == rest
-        )
 
 
 def test_backoff_grows_to_a_minute_and_no_further():
