@@ -5,7 +5,6 @@ Without DATABASE_URL only commands that touch no database run (`up`, `check`, `m
 
 import logging
 import secrets
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +163,7 @@ CELERY_TASK_SOFT_TIME_LIMIT = 40
 # (console/processes.py), so that a crowd of rows delays no sweep until it has expired.
 CELERY_TASK_ROUTES = {"deployments.tasks.reconcile": {"queue": "passes"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# Celery would connect to the database for every task, which costs Postgres more than most tasks do: a process of its
-# own each time. `console/celery.py` ends a connection that is old or broken.
-CELERY_DB_REUSE_MAX = sys.maxsize
+CELERY_DB_REUSE_MAX = 10**9  # tasks; Celery would connect for each. console/celery.py ends broken connections
 CELERY_WORKER_CONSUMER = "console.kit.worker:Consumer"  # with a sign of life
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False

@@ -1,6 +1,7 @@
 """Messages to workers about Deployments and clusters, sent by the tasks' names: what asks for work imports nothing
 of what does it. Each is a hint; see `console.kit.enqueue`."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from console.kit import enqueue
@@ -18,10 +19,13 @@ def reconcile(pk: UUID) -> bool:
     return enqueue.send(RECONCILE, pk)
 
 
-def turns_left() -> int:
-    """How many more messages about Deployments are of use now. Each is a turn, good for whatever row is next: beyond
-    what workers take in a few seconds they would only expire."""
-    return max(0, WAITING_TURNS - enqueue.waiting(PASSES))
+def reconcile_first(pks: Sequence[UUID]) -> int:
+    """Ask for passes over the first of these, as many as messages are of use now; how many that were. A message is a
+    turn, good for whatever row is next: beyond what workers take in a few seconds they would only expire."""
+    asked = pks[: max(0, WAITING_TURNS - enqueue.waiting(PASSES))] if pks else ()
+    for pk in asked:
+        reconcile(pk)
+    return len(asked)
 
 
 def check_cluster(pk: UUID) -> bool:

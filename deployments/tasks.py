@@ -56,11 +56,7 @@ def sweep() -> int:
         enqueue.check_cluster(pk)
     for key in git_sources.due_keys():
         enqueue.check_git(key)
-    rows = due_rows()
-    rows = rows[: enqueue.turns_left()] if rows else []
-    for pk, _ in rows:
-        enqueue.reconcile(pk)
-    return len(rows)
+    return enqueue.reconcile_first([pk for pk, _ in due_rows()])
 
 
 @shared_task(name="deployments.tasks.check_cluster", ignore_result=True, time_limit=240, soft_time_limit=230)

@@ -73,10 +73,8 @@ def measure(at: Installation) -> Result:
         registered.kubelet = kubelet = FleetKubelet(registered)
         kubelet.keep_alive(first.release_name)
         other, _ = rows.make_workspace(1)
-        with (
-            kubelet.watching(),
-            worker_process.running("console.processes", "worker"),
-        ):  # as many as the chart
+        # Two workers, as the chart starts them.
+        with kubelet.watching(), worker_process.running("console.processes", "worker"):
             before = [_one(registered, other) for _ in range(IDLE_ROUNDS)]
             idle = [seconds for _, seconds in before]
             chunk = _objects(registered, first)

@@ -46,12 +46,7 @@ def waiting(queue: str) -> int:
         return 0
     try:
         return _sender.submit(_waiting, queue).result(timeout=TIMEOUT_SECONDS)
-    except (
-        OperationalError,
-        OSError,
-        TimeoutError,
-        RedisError,
-    ):  # what kombu itself raises, and what it lets through
+    except (OperationalError, OSError, TimeoutError, RedisError):  # of kombu, and what it lets through
         breaker.trip()
         return 0
 

@@ -31,9 +31,8 @@ def made_before(workspace: Workspace, file: DeploymentFile, idempotency_key: UUI
     made = rows.filter(workspace=workspace, idempotency_key=idempotency_key).first()
     if made is None:
         return None
-    if made.deleted_at is not None or made.name_key != name_key(file.name):
-        raise KeyReused("Deployment")
-    if plan(workspace, file, made).lines:
+    other = made.deleted_at is not None or made.name_key != name_key(file.name)
+    if other or plan(workspace, file, made).lines:
         raise KeyReused("Deployment")
     return made
 

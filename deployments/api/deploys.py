@@ -134,9 +134,8 @@ def create(
         )
     except NothingToDeploy as same:
         return Status(200, documents.unchanged(deploy_of(deployment, same.number), deployment))
-    shown = (
-        None if made.pk == earlier else upload
-    )  # compared with what the first try deployed, nothing differs
+    # Compared with what the first try deployed nothing would differ.
+    shown = None if made.pk == earlier else upload
     return answer(deployment, deploy_of(deployment, made.number), shown)
 
 

@@ -193,8 +193,7 @@ class ClusterObserver:
             self.known.clear()
             return False
         metrics.WOKEN.add(self.name, amount=len(pks))
-        for pk in pks[: enqueue.turns_left()] if pks else []:
-            enqueue.reconcile(pk)
+        enqueue.reconcile_first(pks)
         return True
 
     def _heartbeat(self, now: float, unreachable_reason: str) -> None:
@@ -232,11 +231,9 @@ class DueRows:
         """Hint those that were not hinted just now; how many."""
         self._hinted = {row: at for row, at in self._hinted.items() if now - at < ENQUEUE_AGAIN_SECONDS}
         fresh = [row for row in leases.due_rows() if row not in self._hinted]
-        fresh = fresh[: enqueue.turns_left()] if fresh else []
-        for row in fresh:
-            self._hinted[row] = now
-            enqueue.reconcile(row[0])
-        return len(fresh)
+        asked = enqueue.reconcile_first([pk for pk, _ in fresh])
+        self._hinted |= dict.fromkeys(fresh[:asked], now)
+        return asked
 
 
 class Watch:

@@ -249,8 +249,7 @@ def connect(
 ) -> Iterator[Connection]:
     """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it. `options`
     are further settings of the session, as the server's command line takes them, and `settings` are libpq's."""
-    server = _server(admin_url)
-    conninfo = server.conninfo(
+    conninfo = (server := _server(admin_url)).conninfo(
         database=database or "",
         options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
         application_name="airdeck",

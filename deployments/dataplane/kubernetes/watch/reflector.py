@@ -103,12 +103,7 @@ class Feed:
                 else:
                     self._list()  # which says nothing about the watch after it
                 rest = 0.0 if self._version or time.monotonic() - began > 1.0 else 1.0
-            except Gone:
-                self._version = ""
-                failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures
-                rest = _backoff(failures) if failures else 0.0
-                failures += 1
-            except DataPlaneError as error:
+            except (Gone, DataPlaneError) as error:
                 failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures
                 rest = self._fail(error, failures)
                 failures += 1
@@ -125,8 +120,11 @@ class Feed:
         if self._stream is not None:
             self._stream.cut()
 
-    def _fail(self, error: DataPlaneError, failures: int) -> float:
+    def _fail(self, error: Gone | DataPlaneError, failures: int) -> float:
         """Note why; how long to wait. A watch that was cut is resumed once, and listed again after that."""
+        if isinstance(error, Gone):
+            self._version = ""
+            return _backoff(failures) if failures else 0.0
         status = error.status if isinstance(error, Refused) else 0
         if (
             status in (403, 404) and self.kind.optional

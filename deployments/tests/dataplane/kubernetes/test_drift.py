@@ -253,32 +253,34 @@ def test_two_controllers_at_war_are_told_of_less_and_less_often(court):
     assert gaps == sorted(gaps)
 
 
-def test_a_new_leader_goes_on_from_what_the_one_before_has_written(court):
+def look_again(court, *owners: str) -> None:
+    """As a leader that remembers nothing, until a drift has lasted."""
     _, objects, inventories, api = court
+    leader = Judge({"Deployment": objects}, inventories, lambda: api, lambda: True)
+    for owner in owners:
+        leader.doubt(owner)
+    for now in (0.0, 3.1):
+        leader.look(now)
+
+
+def test_a_new_leader_goes_on_from_what_the_one_before_has_written(court):
+    _, _, inventories, api = court
     two = Inventory(drift.annotation([Drift("Deployment", "gone", removed=True)]))
     two.entries = (replace(two.entries[0], name="gone"), *two.entries)
     inventories.objects["n", "airdeck-inventory"] = Held(inventory=two)
     other = Inventory()
     other.namespace = "m"
     inventories.objects["m", "airdeck-inventory"] = Held("d2", inventory=other)
-    leader = Judge({"Deployment": objects}, inventories, lambda: api, lambda: True)  # which remembers nothing
-    leader.doubt("d1")
-    leader.doubt("d2")
-    for now in (0.0, 3.1):
-        leader.look(now)
+    look_again(court, "d1", "d2")
     assert len(api.written) == 2
 
 
 def test_one_deployment_that_cannot_be_judged_keeps_no_other_from_it(court):
-    _, objects, inventories, api = court
+    _, _, inventories, api = court
     broken = Inventory()
     broken.entries = None  # type: ignore[assignment]
     inventories.objects = {("b", "airdeck-inventory"): Held("d0", inventory=broken), **inventories.objects}
-    judge_ = Judge({"Deployment": objects}, inventories, lambda: api, lambda: True)
-    judge_.doubt("d0")
-    judge_.doubt("d1")
-    for now in (0.0, 3.1):
-        judge_.look(now)
+    look_again(court, "d0", "d1")
     assert len(api.written) == 1
 
 
