@@ -55,22 +55,22 @@ def receive_upload(
     base = _base(deployment, store)
     old = CodeUpload.objects.filter(deployment=deployment, created_at__lt=timezone.now() - UPLOAD_LIFE)
     old.delete()
-    if key is not None:
-        CodeUpload.objects.filter(deployment=deployment, pk=key).delete()
     if lines and has_packages:
         packages.ask(deployment, lines)
-    return CodeUpload.objects.create(
-        pk=key or uuid4(),
-        deployment=deployment,
-        requirements=requirements_digest(lines) if has_packages else "",
-        by=by,
-        manifest=kept(deployment, unpacked.manifest),
-        base=base,
-        name=one_line(name)[:200],
-        packed_size=size,
-        left_out=unpacked.left_out,
-        notes=_notes(unpacked),
-    )
+    facts = {
+        "requirements": requirements_digest(lines) if has_packages else "",
+        "by": by,
+        "manifest": kept(deployment, unpacked.manifest),
+        "base": base,
+        "name": one_line(name)[:200],
+        "packed_size": size,
+        "left_out": unpacked.left_out,
+        "notes": _notes(unpacked),
+        "created_at": timezone.now(),
+    }
+    # Two tries with one key may be received at the same moment.
+    upload, _ = CodeUpload.objects.update_or_create(pk=key or uuid4(), deployment=deployment, defaults=facts)
+    return upload
 
 
 def compare_again(*, deployment: Deployment, upload: CodeUpload) -> CodeUpload:

@@ -58,10 +58,10 @@ class _Ref:
         self.deployment_id, self.release_name = str(deployment.pk), deployment.release_name
 
 
-def uploaded(deployment, by, files=FILES, pack=tar_gz) -> CodeUpload:
+def uploaded(deployment, by, files=FILES, pack=tar_gz, key=None) -> CodeUpload:
     data = pack(files)
     return deploying.receive_upload(
-        deployment=deployment, by=by, stream=io.BytesIO(data), name="code.tar.gz", size=len(data)
+        deployment=deployment, by=by, stream=io.BytesIO(data), name="code.tar.gz", size=len(data), key=key
     )
 
 
@@ -126,6 +126,23 @@ def test_equal_content_is_nothing_to_do_however_it_is_packed(healthy, bob, code)
         )
     assert Deploy.objects.count() == 1
     assert CodeManifest.objects.count() == 1
+
+
+def test_two_tries_with_one_key_that_are_received_at_the_same_moment_are_one_upload(
+    healthy, bob, code, monkeypatch
+):
+    key, keep, others = uuid4(), deploying.kept, []
+
+    def keep_while_the_other_is_received(deployment, manifest):
+        if not others:
+            others.append(None)
+            others[0] = uploaded(deployment, bob, key=key)
+        return keep(deployment, manifest)
+
+    monkeypatch.setattr(deploying, "kept", keep_while_the_other_is_received)
+    mine = uploaded(healthy, bob, key=key)
+    assert others == [mine]
+    assert CodeUpload.objects.get() == mine
 
 
 def test_the_same_form_posted_twice_is_one_deploy(healthy, bob, code):
