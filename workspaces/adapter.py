@@ -25,7 +25,7 @@ from console.kit import crypto
 from console.kit.http import see_other
 from console.kit.turns import outside
 from workspaces import hooks
-from workspaces.actions import workspaces
+from workspaces.actions import sessions, workspaces
 from workspaces.email_addresses import normalize_email
 from workspaces.invitation_lookup import followed_link
 from workspaces.models import User
@@ -108,6 +108,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         super().logout(request)
         if isinstance(user, User):
             hooks.signed_out(user)
+
+    def set_password(self, user: User, password: str) -> None:
+        """Whoever knew the one before is out, here and in every Airflow; the browser that sets the new one stays in."""
+        session = getattr(allauth_context.request, "session", None)
+        with transaction.atomic():
+            super().set_password(user, password)
+            sessions.end_all(user=user, but=(session and session.session_key) or "")
 
     def add_message(
         self,

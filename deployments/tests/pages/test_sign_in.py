@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 from django.http import Http404
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,6 +19,7 @@ from deployments.secrets import assertions, vault
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.models import AuditEvent, Membership, User
 
+PASSWORD = "correct horse battery"
 STATE = rules.digest("s" * 43)
 
 
@@ -156,6 +158,16 @@ def test_signing_out_is_written_down_for_airflow(as_, vera, healthy):
     before = timezone.now()
     assert not AirflowSignOut.objects.exists()
     client.post("/accounts/logout/")
+    assert AirflowSignOut.objects.get(user=vera).at >= before
+
+
+def test_a_new_password_ends_what_was_opened_with_the_old_one_in_airflow_too(vera, healthy):
+    client, new = Client(), "quite another phrase"
+    client.post("/accounts/login/", {"login": vera.email, "password": PASSWORD})
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    before = timezone.now()
+    fields = {"oldpassword": PASSWORD, "password1": new, "password2": new}
+    assert client.post("/accounts/password/change/", fields).status_code == 302
     assert AirflowSignOut.objects.get(user=vera).at >= before
 
 
