@@ -86,6 +86,16 @@ def test_the_assertion_goes_to_that_airflow_alone_and_stands_in_no_address(as_, 
     assert "onload" not in text
 
 
+def test_who_signs_in_on_the_way_goes_on_from_a_page_of_ours(vera, healthy):
+    stranger, here = Client(), f"{healthy.url}open/"
+    form = stranger.get(here)["Location"]
+    answer = stranger.post(form, {"login": vera.email, "password": PASSWORD})
+    assert (answer.status_code, answer["Refresh"]) == (200, f"0; url={here}")
+    assert stranger.get(here)["Location"].startswith(healthy.airflow_url)
+    to_us = Client().post(f"/accounts/login/?next={healthy.url}", {"login": vera.email, "password": PASSWORD})
+    assert (to_us.status_code, to_us["Location"]) == (302, healthy.url)
+
+
 @pytest.mark.parametrize("state", ["", "short", "Z" * 64, "0" * 65])
 def test_without_airflow_s_state_nothing_is_signed(as_, vera, healthy, state):
     answer = opened(as_(vera), healthy, state=state)
