@@ -12,10 +12,12 @@ from typing import NoReturn
 
 BASE = Path(__file__).resolve().parent.parent
 MANAGE = str(BASE / "manage.py")
-# uvicorn would else trust X-Forwarded-* from every local process, and wait for ever for a request that never ends.
+# uvicorn would else trust X-Forwarded-* from every local process, wait for ever for a request that never ends, and let
+# a request that was sent before the answer to another one find what that one knew: by which API token it acted.
 WEB = (
     "--timeout-graceful-shutdown=5",
     "--no-proxy-headers",
+    "--reset-contextvars",
     "--no-server-header",
     "--http=console.kit.slow_requests:Protocol",
     "--no-access-log",

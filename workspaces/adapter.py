@@ -25,11 +25,12 @@ from console.kit import crypto
 from console.kit.http import see_other
 from console.kit.turns import outside
 from workspaces import hooks
-from workspaces.actions import workspaces
+from workspaces.actions import sessions, workspaces
 from workspaces.email_addresses import normalize_email
 from workspaces.invitation_lookup import followed_link
 from workspaces.models import User
 from workspaces.sign_in import known_browsers, limits
+from workspaces.sign_in.onward import onward
 
 logger = structlog.get_logger(__name__)
 
@@ -98,7 +99,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse:
         """Signed in: this browser is known from now on."""
-        response: HttpResponse = super().post_login(request, user, **more)
+        response = onward(request, super().post_login(request, user, **more))
         known_browsers.remember(request, response, user)
         return response
 
@@ -108,6 +109,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         super().logout(request)
         if isinstance(user, User):
             hooks.signed_out(user)
+
+    def set_password(self, user: User, password: str) -> None:
+        """A person who knew the one before is out, here and in every Airflow; the browser that sets the new is not."""
+        session = getattr(allauth_context.request, "session", None)
+        with transaction.atomic():
+            super().set_password(user, password)
+            sessions.end_all(user=user, but=(session and session.session_key) or "")
 
     def add_message(
         self,

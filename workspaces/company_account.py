@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
+from allauth.account.models import EmailAddress
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
+from allauth.socialaccount.providers.base import AuthProcess
 from allauth.socialaccount.providers.openid_connect import views
 from django.conf import settings
 from django.db import transaction
@@ -15,7 +17,7 @@ from requests import RequestException
 
 from console.kit.refusals import ActionRefused
 from console.kit.turns import outside
-from workspaces.actions import operators, workspaces
+from workspaces.actions import operators, sessions, workspaces
 from workspaces.email_addresses import normalize_email
 from workspaces.models import User
 
@@ -49,6 +51,8 @@ class CompanyAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         if blocked.exists() or (sociallogin.is_existing and not sociallogin.user.is_active):
             raise CompanyAccountRefused("This account is blocked. Ask the site administrator.")
         request.by_company_account = True  # type: ignore[attr-defined]  # for `AccountAdapter.pre_login`
+        if _joins_unconfirmed(sociallogin):  # allauth ends its password and its sessions
+            sessions.forget_ways_in(user=sociallogin.user)
         if sociallogin.is_existing:
             _follow_group(sociallogin.user, sociallogin)
 
@@ -80,6 +84,14 @@ class CompanyAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         if isinstance(exception, RequestException):
             raise _away()
         raise CompanyAccountRefused(f"The sign-in with {settings.OIDC_NAME} was not finished. Try again.")
+
+
+def _joins_unconfirmed(sociallogin: SocialLogin) -> bool:
+    """Whether this sign-in is about to join an account that was found by an address which it never confirmed."""
+    email = sociallogin._did_authenticate_by_email
+    if not email or sociallogin.state.get("process") != AuthProcess.LOGIN:
+        return False
+    return not EmailAddress.objects.filter(user=sociallogin.user, email__iexact=email, verified=True).exists()
 
 
 def _follow_group(user: User, sociallogin: SocialLogin) -> None:

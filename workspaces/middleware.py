@@ -25,7 +25,7 @@ def _is_locked(form: BaseForm) -> bool:
 
 
 class TimeZoneMiddleware(MiddlewareMixin):
-    """Activates the user's time zone; binds the peer's address for audit rows."""
+    """Activates the user's time zone; binds the address that a request comes from for audit rows."""
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], args: object, kwargs: object

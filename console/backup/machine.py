@@ -87,14 +87,15 @@ def _admin_url(cluster: Cluster) -> str:
 
 
 def _put_database(deployment: Deployment, admin_url: str, runtime: str, stream: IO[bytes]) -> None:
-    """Its role and an empty database, then what was in it, as its role's own; last the mark that it is whole."""
-    release = deployment.release_name
+    """Its role and an empty database, then what was in it, as its role's own; last the mark that it is whole. The role
+    itself puts it there: functions that its owner wrote into tables run while their rows come back."""
+    release, password = deployment.release_name, vault.read(deployment).database_password
     ensure = partial(
         databases.ensure_database,
         admin_url,
         release,
         str(deployment.pk),
-        password=vault.read(deployment).database_password,
+        password=password,
         template="",
         connection_limit=CONNECTION_LIMIT,
     )
@@ -103,14 +104,15 @@ def _put_database(deployment: Deployment, admin_url: str, runtime: str, stream: 
     with tempfile.NamedTemporaryFile(prefix="airdeck-restore-") as file:
         shutil.copyfileobj(stream, file)
         file.flush()
-        options = ("--no-owner", f"--role={name}", "--exit-on-error", "--single-transaction", file.name)
-        _run("pg_restore", admin_url, name, (f"--dbname={name}", *options))
+        options = ("--no-owner", "--exit-on-error", "--single-transaction", file.name)
+        own = databases.url(admin_url, database=name, user=name, password=password)
+        _run("pg_restore", own, name, (f"--dbname={name}", *options))
     ensure(runtime=runtime)
 
 
-def _run(program: str, admin_url: str, database: str, arguments: tuple[str, ...]) -> None:
+def _run(program: str, url: str, database: str, arguments: tuple[str, ...]) -> None:
     """One of Postgres's programs on a database. How it signs in stands in its environment, never in its arguments."""
-    found = conninfo_to_dict(admin_url)
+    found = conninfo_to_dict(url)
     sign_in = {
         VARIABLES[key]: str(value) for key, value in found.items() if key in VARIABLES and value is not None
     }

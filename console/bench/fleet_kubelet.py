@@ -131,7 +131,10 @@ class FleetKubelet(Kubelet):
         return list(held.values())
 
     def _inside(self, release: str) -> psycopg.Connection:
-        return psycopg.connect(self._admin_url, dbname=databases.database_name(release), autocommit=True)
+        name = databases.database_name(release)
+        connection = psycopg.connect(self._admin_url, dbname=name, autocommit=True)
+        connection.execute(f"SET ROLE {name}")  # as that Airflow: what it makes is its own
+        return connection
 
 
 def _events(stream: Stream) -> Iterator[dict[str, Any]]:

@@ -110,12 +110,18 @@ def _metadata(at: Installation, made: list[Deployment]) -> Iterator[None]:
             inside.execute(FILL)
             inside.execute("ANALYZE")
         try:
-            for name in names:
-                admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            for each, name in zip(made, names, strict=True):
+                admin.execute(f"CREATE ROLE {name}")
+                admin.execute(f"COMMENT ON ROLE {name} IS '{databases.tag(str(each.pk))}'")
+                admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {name}")
+                with psycopg.connect(postgres.url(at.state, name), autocommit=True) as inside:
+                    inside.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
             yield
         finally:
             for name in (TEMPLATE, *names):
                 admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            for each in made:
+                databases.drop_role(postgres.url(at.state, "postgres"), each.release_name, str(each.pk))
 
 
 class _Health(http.server.BaseHTTPRequestHandler):

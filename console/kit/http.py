@@ -5,8 +5,9 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 import brotli
+from allauth.core.internal.httpkit import get_client_ip
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
@@ -86,8 +87,13 @@ class NoNulMiddleware(HybridMiddleware):
 
 
 def client_ip(request: HttpRequest) -> str:
-    """The peer's address. Forwarded headers are read by allauth alone, which knows how many proxies to trust."""
-    return str(request.META.get("REMOTE_ADDR", ""))[:45]
+    """Where the request comes from: the peer's address, or behind proxies that are trusted (TRUSTED_PROXY_COUNT) what
+    the first of those saw. Forwarded headers are read by allauth alone, which knows how many there are."""
+    try:
+        found = get_client_ip(request)
+    except ImproperlyConfigured:  # it names fewer than there are: it came past them
+        found = None
+    return str(found or request.META.get("REMOTE_ADDR", ""))[:45]
 
 
 class HttpResponseSeeOther(HttpResponseRedirect):

@@ -12,13 +12,14 @@ _TOKENS = re.compile(r"(adk_[a-z]_)[0-9A-Za-z]+")  # an API token, wherever a pr
 
 
 def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """The address of a request without the secret in it, and without its query: what a person looks for, or a program
-    says of a deploy, is not for the log."""
+    """The address of a request without its query: what a person looks for, or a program says of a deploy, is not for
+    the log. And every text without the secrets that may stand in it: Django's own lines name addresses, too ("Forbidden
+    …: /join/…"), and so does what an exception says."""
     if isinstance(event.get("request"), str):
-        event["request"] = _LINKS.sub(r"\1…", event["request"].partition("?")[0])
+        event["request"] = event["request"].partition("?")[0]
     for name, value in event.items():
-        if isinstance(value, str) and "adk_" in value:
-            event[name] = _TOKENS.sub(r"\1…", value)
+        if isinstance(value, str):
+            event[name] = _TOKENS.sub(r"\1…", _LINKS.sub(r"\1…", value))
     return event
 
 
@@ -46,7 +47,7 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
     )
     render: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
-        render += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        render += [structlog.processors.format_exc_info, hide_links, structlog.processors.JSONRenderer()]
     else:
         render += [structlog.dev.ConsoleRenderer(colors=False)]
     return {

@@ -5,12 +5,18 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.http import HttpResponse
 from django.test import Client
 
 from conftest import PASSWORD
 from console.tests.oidc_provider import Provider
+from workspaces.actions import command_lines, tokens
+from workspaces.actions.tokens import Scope, Wish
 from workspaces.models import User
+from workspaces.permissions import Role
+from workspaces.token_access import NotAuthenticated, authenticate
 
 OWNER, NORA = "owner@example.org", "nora@example.org"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,6 +82,32 @@ def test_an_account_with_an_address_that_was_never_confirmed_loses_its_password(
     client, answer = comes(provider, email=OWNER)
     assert (answer.status_code, signed_in(client)) == (302, True)
     assert not User.objects.get(email=OWNER).has_usable_password()
+
+
+def test_nor_does_who_made_it_keep_another_way_in(provider):
+    owner = User.objects.get(email=OWNER)
+    EmailAddress.objects.create(user=owner, email=OWNER, primary=True, verified=False)
+    Authenticator.objects.create(user=owner, type="totp", data={"secret": "x"})
+    personal = tokens.make(scope=Scope(None), by=owner, wish=Wish("later", "", Role.ADMIN, None))
+    line = command_lines.sign_in(by=owner, device="elsewhere", address="")
+    client, answer = comes(provider, email=OWNER)
+    assert (answer.status_code, signed_in(client)) == (302, True)
+    for made in (personal, line):
+        with pytest.raises(NotAuthenticated, match="before the address of its account was confirmed"):
+            authenticate(made.value)
+    mine = tokens.make(scope=Scope(None), by=owner, wish=Wish("mine", "", Role.ADMIN, None))
+    comes(provider, email=OWNER)  # known by now
+    assert authenticate(mine.value).user == owner
+
+
+def test_an_account_whose_address_was_confirmed_keeps_what_it_has(provider):
+    owner = User.objects.get(email=OWNER)
+    EmailAddress.objects.create(user=owner, email=OWNER, primary=True, verified=True)
+    made = tokens.make(scope=Scope(None), by=owner, wish=Wish("mine", "", Role.ADMIN, None))
+    client, _ = comes(provider, email=OWNER)
+    assert signed_in(client)
+    assert authenticate(made.value).user == owner
+    assert User.objects.get(email=OWNER).has_usable_password()
 
 
 def test_a_blocked_account_stays_blocked(provider):

@@ -1,11 +1,13 @@
 """The small parts of the API: values of tokens, rates, cursors, and what is refused before a body is read."""
 
 import json
+import logging
 from datetime import datetime
 from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +17,7 @@ from console.kit.logs import hide_links
 from console.kit.long_requests import is_long
 from console.kit.rates import Buckets, Rate
 from console.kit.refusals import InvalidInput
+from console.tests.leaks import Collector, everything_logged
 from deployments.domain.upload_path import is_api_upload
 from workspaces import token_values
 
@@ -163,3 +166,18 @@ def test_a_line_of_the_log_has_neither_the_query_nor_the_secret_of_an_address():
         ("GET /", "GET /"),
     ):
         assert hide_links(None, "info", {"request": asked})["request"] == logged
+
+
+@pytest.mark.parametrize(
+    "path", ["/join/hush-hush-hush/", "/accounts/confirm-email/hush-hush-hush/", "/join/hush-hush-hush/ask/"]
+)
+def test_no_line_of_the_log_has_the_secret_of_an_address_that_was_refused(db, path):
+    """Django writes the address of what it refuses, or what failed, into a line of its own."""
+    found = Collector()
+    with everything_logged(found, sql=False):
+        assert Client(enforce_csrf_checks=True).post(path).status_code == 403
+        logging.getLogger("anywhere").error("A request failed", exc_info=ValueError(f"at {path}?a=b"))
+    lines = [line for line in found.found["log"] if line.startswith("{")]
+    assert any("Forbidden" in line for line in lines)
+    assert any("ValueError" in line for line in lines)
+    assert "hush" not in "".join(lines)

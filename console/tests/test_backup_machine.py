@@ -125,6 +125,25 @@ def test_a_database_that_a_restore_left_half_is_made_again(on_this_machine, file
         assert own.execute("SELECT count(*) FROM dag_run").fetchone() == (2,)
 
 
+def test_what_a_deployment_wrote_into_its_tables_gets_no_right_of_the_server_while_it_is_put_back(
+    on_this_machine, file
+):
+    with inside(on_this_machine) as own:
+        own.execute(
+            "CREATE FUNCTION takes(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN "
+            "PERFORM set_config('role', 'none', false); "
+            "RETURN NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user); END $$"
+        )
+        own.execute("ALTER TABLE dag_run ADD CHECK (takes(state))")
+    backup(file)
+    databases.drop_database(admin(), on_this_machine.release_name, str(on_this_machine.pk))
+    services.flush()
+    connections.ensure_embedded(database_url=admin(), settings={})
+    call_command("restore", file)
+    with inside(Deployment.objects.get()) as own:
+        assert own.execute("SELECT count(*) FROM dag_run").fetchone() == (2,)
+
+
 def test_no_program_gets_a_password_as_an_argument(on_this_machine, file, monkeypatch):
     started: list[list[str]] = []
     run = subprocess.run

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 import uvicorn
+from uvicorn.main import main as uvicorn_command
 
 from console import processes
 from console.kit import slow_requests
 from console.kit.threads import SharedThreads
+from workspaces import acting
 
 SECONDS = 0.5
 
@@ -103,3 +106,29 @@ async def test_a_websocket_is_refused_and_not_broken_off(port) -> None:
 def test_the_console_is_started_so() -> None:
     assert "--http=console.kit.slow_requests:Protocol" in processes.ROLES["web"]
     assert slow_requests.SECONDS == 30
+
+
+async def names_its_token(scope, receive, send) -> None:
+    """Answers with the token that it finds in use, and uses one of its own, as the API does."""
+    found = acting.current()
+    acting.begin(acting.ActingToken(uuid4(), "ci"))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": found.name.encode() if found else b"none"})
+
+
+async def test_a_request_that_does_not_wait_for_its_turn_knows_nothing_of_the_one_before() -> None:
+    """Started as production starts it. Two requests in one packet: the second begins as the first ends."""
+    told = uvicorn_command.make_context("uvicorn", ["x:y", *processes.WEB]).params["reset_contextvars"]
+    config = uvicorn.Config(names_its_token, port=0, http=Patient, lifespan="off", reset_contextvars=told)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event
+        await asyncio.sleep(0.01)
+    async with connected(server.servers[0].sockets[0].getsockname()[1]) as (reader, writer):
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        answers = await asyncio.wait_for(reader.read(), 10 * SECONDS)
+    server.should_exit = True
+    await task
+    assert (answers.count(b"none"), answers.count(b"ci")) == (2, 0)

@@ -6,6 +6,7 @@ What a component writes is foreign text: it is only ever shown escaped, as text.
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
+from asgiref.sync import sync_to_async
 from django import forms
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -32,6 +35,7 @@ from deployments.queries.components import component_names, first_to_read
 from deployments.queries.log_levels import SINCE, Filters, Level
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
+from workspaces.stream import Right, still_allowed
 
 logger = structlog.get_logger(__name__)
 
@@ -39,6 +43,7 @@ SHOWN_LINES = 500
 READ_LINES = 5000  # what is searched for those that match, and what a page holds at most
 NEW_LINES = 1000  # in one answer to a page that follows: soon there also on a busy machine
 DOWNLOAD_BYTES = 200 * 1024 * 1024
+CHECK_SECONDS = 12.0  # a download ends this soon after its reader's right ended
 LONGEST_PATH = 2000  # characters of the path of a task's log in an address
 SINCE_WORDS = {"15m": "Last 15 minutes", "1h": "Last hour", "6h": "Last 6 hours", "24h": "Last 24 hours"}
 
@@ -225,8 +230,10 @@ def log_lines(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 def log_download(request: MemberRequest, deployment: Deployment) -> StreamingHttpResponse:
     """Everything that is kept and matches, as a text file, read and sent in portions."""
     form, source = _form(request, deployment)
+    member = request.membership
+    right = (request.user.pk, member.workspace_id, str(member.role), request.session.session_key or "")
     response = StreamingHttpResponse(
-        _portions(deployment, source, form.filters()), content_type="text/plain; charset=utf-8"
+        _portions(deployment, source, form.filters(), right), content_type="text/plain; charset=utf-8"
     )
     name = f"{deployment.release_name}-{source.file_name}.log"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -234,11 +241,26 @@ def log_download(request: MemberRequest, deployment: Deployment) -> StreamingHtt
     return response
 
 
-async def _portions(deployment: Deployment, source: Source, filters: Filters) -> AsyncIterator[bytes]:
-    """The file. What ends it early stands in its last line."""
-    after, sent = LOG_BEGINNING, 0
+def _may_go_on(right: Right) -> bool:
+    """Whether the person may still read this. Not when that cannot be found out."""
+    try:
+        return bool(still_allowed({right}))
+    except DatabaseError:
+        return False
+
+
+async def _portions(
+    deployment: Deployment, source: Source, filters: Filters, right: Right
+) -> AsyncIterator[bytes]:
+    """The file. What ends it early stands in its last line. A reader who takes hours is asked for the right again."""
+    after, sent, checked = LOG_BEGINNING, 0, time.monotonic()
     carry: dict[str, Level] = {}
     while sent < DOWNLOAD_BYTES:
+        if time.monotonic() - checked > CHECK_SECONDS:
+            if not await sync_to_async(_may_go_on, thread_sensitive=False)(right):
+                yield b"(The file ends here: you may not read it any more.)\n"
+                return
+            checked = time.monotonic()
         question = partial(_portion, source=source, after=after, filters=filters, carry=carry)
         try:
             asked = live.begin(deployment, question)

@@ -71,7 +71,8 @@ def _context(request: MemberRequest, deployment: Deployment, since: datetime) ->
         path = "/"
     query = urlencode({"to": path, "since": since.isoformat()})
     asleep = deployment.hibernating
-    may_wake = asleep and (deployment.wakes_on_open or request.can(Permission.EDIT_DEPLOYMENT))
+    may_open = request.can(Permission.OPEN_AIRFLOW)
+    may_wake = asleep and may_open and (deployment.wakes_on_open or request.can(Permission.EDIT_DEPLOYMENT))
     return {
         **live_context(deployment),
         "airflow_url": f"{deployment.url_for('open')}?{urlencode({'next': path})}"
@@ -81,12 +82,12 @@ def _context(request: MemberRequest, deployment: Deployment, since: datetime) ->
         "again_url": f"{deployment.url_for('opening')}?{query}",
         "wake_url": f"{deployment.url_for('opening_wake')}?{urlencode({'to': path})}" if may_wake else "",
         "wakes_by_itself": asleep and deployment.wakes_on_open,
-        "asleep": asleep,
+        "asleep": asleep and may_open,
     }
 
 
 @require_POST
-@deployment_view(Permission.VIEW, alive=True)
+@deployment_view(Permission.OPEN_AIRFLOW, alive=True)
 def wake(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Wake it for the person who opened it, where that is switched on; else for those who may wake it anyway."""
     by_opening = deployment.wakes_on_open or not request.can(Permission.EDIT_DEPLOYMENT)

@@ -50,6 +50,9 @@ def open_airflow(request: MemberRequest, deployment: Deployment) -> HttpResponse
     return response
 
 
+open_airflow.leads_elsewhere = True  # type: ignore[attr-defined]  # see workspaces.sign_in.onward
+
+
 @require_GET
 @deployment_view(Permission.OPEN_AIRFLOW, alive=True)
 def token_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:

@@ -6,6 +6,7 @@ the rows due in which that differs. So whatever changes who may (a role, a membe
 Workspace, a transfer, a sign-out) needs to call nothing here.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 
 from django.db.models import Q
@@ -13,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit.database_clock import database_now
-from deployments.dataplane.contract import Driver, Ref
+from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, Driver, Ref
 from deployments.models import Deployment
 from deployments.queries.people import NO_PEOPLE, digest, people_of
 from deployments.reconciler import leases
@@ -42,6 +43,14 @@ def write(claim: Claim, driver: Driver, ref: Ref) -> None:
         Deployment.objects.filter(pk=deployment.pk, lease_epoch=claim.epoch).update(
             people_digest=mark, people_written_at=Now()
         )
+
+
+def write_all_the_same(claim: Claim, driver: Driver, ref: Ref, error: DataPlaneError) -> None:
+    """Write the list although a step failed with this error: what cannot be applied, which an Editor may ask for, keeps
+    no one in an Airflow that goes on. Nothing where the data plane did not answer; never raises."""
+    if claim.deployment.signs_in and not isinstance(error, DataPlaneUnreachable):
+        with suppress(DataPlaneError):
+            write(claim, driver, ref)
 
 
 def mark_changed() -> int:

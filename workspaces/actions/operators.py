@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 
 from console.kit.refusals import ActionRefused
 from workspaces import audit
+from workspaces.actions import sessions
 from workspaces.audited import Subject
 from workspaces.models import User, Workspace
 
@@ -42,10 +43,12 @@ def _lock_two(user: User, by: User, refusal: str) -> User:
 
 @transaction.atomic
 def block_user(*, user: User, by: User) -> str:
-    """Keep a person out: sessions end with their next request, memberships stay. Raises Refused for oneself."""
+    """Keep a person out: sessions end, and stay so when the account is unblocked; memberships stay. Raises
+    ActionRefused for oneself."""
     if not _lock_two(user, by, "You cannot block your own account.").is_active:
         return f"{user.label} was blocked already."
     User.objects.filter(pk=user.pk).update(is_active=False)
+    sessions.end_all(user=user)
     audit.record(user, by, "blocked")
     return f"{user.label} is blocked and can no longer sign in."
 

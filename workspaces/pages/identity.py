@@ -28,6 +28,7 @@ configuration = require_GET(_with_key(views.configuration))
 jwks = require_GET(_with_key(views.jwks))
 # Nothing is asked of the person here: the tools are those that an operator named (manage.py tools).
 authorization = require_GET(_with_key(views.authorization))
+authorization.leads_elsewhere = True  # type: ignore[attr-defined]  # see workspaces.sign_in.onward
 user_info = csrf_exempt(_with_key(views.user_info))
 revoke = csrf_exempt(_with_key(views.revoke))
 

@@ -333,3 +333,29 @@ def test_a_deleted_deployment_is_read_by_tokens_of_its_workspace(program, alice,
     Deployment.objects.update(deleted_at=timezone.now(), status="deleted")
     assert made.get(path)["status"] == "deleted"
     assert made.ask("patch", path, {"name": "X"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "noted"),
+    [
+        (0, "198.51.100.7", "127.0.0.1"),  # anybody may claim it
+        (1, "198.51.100.7", "198.51.100.7"),
+        (1, "203.0.113.9, 198.51.100.7", "198.51.100.7"),
+        (2, "203.0.113.9, 198.51.100.7, 10.0.0.1", "198.51.100.7"),
+        (1, "", "127.0.0.1"),
+        (2, "198.51.100.7", "127.0.0.1"),  # it came past one of them
+        (1, "no address", "127.0.0.1"),
+    ],
+)
+def test_acts_and_uses_name_the_address_that_the_trusted_proxies_saw(
+    program, alice, workspace, settings, proxies, forwarded, noted
+):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
+    made = program(alice)
+    seen = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {}
+    answer = made.client.patch(
+        f"/api/v1/workspaces/{workspace.pk}", {"name": "Else"}, content_type="application/json", **seen
+    )
+    assert answer.status_code == 200
+    assert AuditEvent.objects.get(verb="renamed").ip == noted
+    assert ApiToken.objects.get(pk=made.token.pk).last_used_ip == noted

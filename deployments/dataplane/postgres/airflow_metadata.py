@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from deployments.dataplane.code import BUNDLE, ERRORS_REPORTED, CodeReport, ImportProblem
 from deployments.dataplane.contract import TaskCount
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import visits
 
 STATEMENT_MS = 1500  # a person waits for the answer
 
@@ -39,7 +39,7 @@ class Vitals:
 
 def vitals(admin_url: str, release_name: str) -> Vitals:
     """Look once. Raises DataPlaneError, also for a database that holds no Airflow yet."""
-    with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
+    with visits.visit(admin_url, release_name) as connection:
         connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
         rows = connection.execute(
             "SELECT job_type, hostname, start_date, latest_heartbeat, now() FROM job "
@@ -65,7 +65,7 @@ def vitals(admin_url: str, release_name: str) -> Vitals:
 
 def tasks(admin_url: str, release_name: str) -> TaskCount:
     """Task instances of the whole Deployment that run, and that are queued. Raises DataPlaneError."""
-    with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
+    with visits.visit(admin_url, release_name) as connection:
         connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
         rows = connection.execute(
             "SELECT state, count(*) FROM task_instance WHERE state IN ('queued', 'running') GROUP BY 1"
@@ -77,7 +77,7 @@ def tasks(admin_url: str, release_name: str) -> TaskCount:
 def code_report(admin_url: str, release_name: str) -> CodeReport:
     """What Airflow has read of the code, what it could not import, and which versions unfinished runs belong to.
     Raises DataPlaneError, also for a database that holds no Airflow yet."""
-    with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
+    with visits.visit(admin_url, release_name) as connection:
         connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
         head = connection.execute(
             "SELECT (SELECT version FROM dag_bundle WHERE name = %(bundle)s), "
@@ -106,7 +106,7 @@ def code_report(admin_url: str, release_name: str) -> CodeReport:
 
 def revision(admin_url: str, release_name: str) -> str:
     """The migration that its tables are at; "" when it does not say. Raises DataPlaneError."""
-    with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
+    with visits.visit(admin_url, release_name) as connection:
         connection.execute(f"SET statement_timeout = {STATEMENT_MS}")
         row = connection.execute("SELECT version_num FROM alembic_version LIMIT 1").fetchone()
     return str(row[0]) if row else ""

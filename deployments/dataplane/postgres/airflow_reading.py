@@ -12,7 +12,7 @@ from typing import Any, cast
 import psycopg
 
 from deployments.dataplane import reading
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import databases, visits
 from deployments.dataplane.postgres.airflow_metadata import last_line
 from deployments.dataplane.reading import (
     FailedRunReading,
@@ -144,12 +144,7 @@ def read(admin_url: str, release_name: str, since: Since | None) -> Reading:
     """Look once. Raises DataPlaneError, also for a database that holds no Airflow yet. Counts of tasks are None when
     there was no time left for them."""
     until = time.monotonic() + reading.READING_SECONDS
-    with databases.connect(
-        admin_url,
-        database=databases.database_name(release_name),
-        options=SETTINGS,
-        **QUICK,
-    ) as connection:
+    with visits.visit(admin_url, release_name, options=SETTINGS, **QUICK) as connection:
         asked = _Asked(connection, until)
         at, heartbeats, loads, error_count, errors = asked.row(
             NOW, {"jobs": list(JOBS), "errors": reading.ERRORS_REPORTED}

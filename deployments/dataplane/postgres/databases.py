@@ -20,6 +20,7 @@ from deployments.domain.spec import Release
 
 CONNECT_SECONDS = 3
 STATEMENT_MS = 10_000
+VISITOR = " visitor"  # after the mark of a role: that of its visitor
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -58,6 +59,11 @@ def snapshot_name(release_name: str) -> str:
 def code_role(release_name: str) -> str:
     """The role by which a code server reads the Deployment's code. No release name ends so."""
     return f"{database_name(release_name)}_code"
+
+
+def visitor_role(release_name: str) -> str:
+    """The role by which the console asks the Deployment's database (`visits`). No release name ends so."""
+    return f"{database_name(release_name)}_visitor"
 
 
 def code_mark(deployment_id: str, *, ready: bool) -> str:
@@ -221,11 +227,14 @@ def drop_database(admin_url: str, release_name: str, deployment_id: str) -> bool
 
 
 def drop_role(admin_url: str, release_name: str, deployment_id: str) -> bool:
-    """Drop the Deployment's role, after its database. Returns whether there was one."""
-    name = database_name(release_name)
-    with connect(admin_url) as admin, locked(admin, name):
+    """Drop the Deployment's role and its visitor, after its database. Returns whether there was one."""
+    name, visitor = database_name(release_name), visitor_role(release_name)
+    with connect(admin_url) as admin, locked(admin, name), locked(admin, visitor):
         if not find(admin_url, release_name, deployment_id).role:
             return False
+        ours = "SELECT 1 FROM pg_roles WHERE rolname = %s AND shobj_description(oid, 'pg_authid') = %s"
+        if admin.execute(ours, (visitor, tag(deployment_id) + VISITOR)).fetchone():
+            run(admin, "DROP ROLE {}", sql.Identifier(visitor))
         run(admin, "DROP ROLE {}", sql.Identifier(name))
     return True
 
@@ -258,7 +267,9 @@ def connect(
     try:
         connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
-        if is_pooler(error):
+        if "unsupported startup parameter" in str(
+            error
+        ):  # a PgBouncer refuses our settings; a server takes them
             raise DataPlaneError(POOLER) from None
         raise DataPlaneUnreachable(
             f"The database server does not answer: {reason_of(error)}. Is it running, and is the URL right?"
@@ -270,18 +281,6 @@ def connect(
         raise DataPlaneUnreachable(f"The database server did not finish: {reason_of(error)}.") from None
     except psycopg.Error as error:
         raise DataPlaneError(f"The database server refused: {reason_of(error)}.") from None
-
-
-def is_pooler(error: psycopg.Error) -> bool:
-    """Whether a PgBouncer refused the settings of our connection; a server takes them."""
-    return "unsupported startup parameter" in str(error)
-
-
-def drops_settings(connection: Connection) -> bool:
-    """Whether something between us and the server swallowed the settings of our connection: a pooler that is set to
-    ignore them, which may well give every transaction to another connection of the server."""
-    row = connection.execute("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'").fetchone()
-    return row is None or row[0] != str(STATEMENT_MS)
 
 
 def reason_of(error: psycopg.Error) -> str:

@@ -14,10 +14,12 @@ from django.urls import reverse
 from console.tests.html_rules import complaints
 from deployments.domain.states import ComponentState
 from deployments.models import ComponentStatus
+from deployments.pages import logs as pages
 from deployments.queries import live
 from deployments.queries.log_levels import Filters
 from deployments.reconciler.deploy_rows import ref_of
 from deployments.tests.reconciler.test_reconcile import settle
+from workspaces.models import Membership
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -184,6 +186,32 @@ def test_a_download_works_outside_the_event_loop(as_, vera, url, write, running,
 
 async def _whole(answer) -> bytes:
     return b"".join([part async for part in answer.streaming_content])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_download_ends_with_the_right_to_read_it(as_, vera, url, write, running, monkeypatch):
+    """A person who reads slowly would else read what is written long after."""
+    monkeypatch.setattr(pages, "CHECK_SECONDS", 0.0)
+    write(*(f"[error    ] line {n}" for n in range(pages.READ_LINES + 1)))
+
+    last = f"line {pages.READ_LINES}".encode()
+
+    def removed() -> None:
+        Membership.objects.filter(user=vera).delete()
+        connections.close_all()  # of a thread of its own
+
+    async def read(answer, between) -> bytes:
+        found = b""
+        async for part in answer.streaming_content:
+            found += part
+            await sync_to_async(between)()
+        return found
+
+    assert last in asyncio.run(read(as_(vera).get(url("log_download")), lambda: None))
+    cut = asyncio.run(read(as_(vera).get(url("log_download")), removed))
+    assert b"line 1000" in cut
+    assert last not in cut
+    assert cut.endswith(b"(The file ends here: you may not read it any more.)\n")
 
 
 def test_a_download_that_breaks_off_says_so_in_its_last_line(as_, vera, url, driver):

@@ -13,6 +13,7 @@ from deployments.actions import hibernation
 from deployments.domain.states import Status
 from deployments.models import Deployment
 from deployments.tests.pages.test_upgrade_hibernation_transfer import editable, url  # noqa: F401
+from workspaces.actions import operators
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +54,17 @@ def test_a_member_who_opens_it_wakes_it_where_that_is_switched_on(as_, vera, bob
     assert not asleep.hibernating
     event = AuditEvent.objects.filter(verb="woke").latest("at")
     assert (event.actor_id, event.new) == (vera.pk, {"because": "a member opened its Airflow"})
+
+
+@pytest.mark.parametrize("who", ["vera", "bob", "alice"])
+def test_no_one_wakes_it_while_the_workspace_is_suspended(as_, who, bob, olga, asleep, request):
+    switch_on(asleep, bob)
+    operators.suspend_workspace(workspace=asleep.workspace, by=olga)
+    client = as_(request.getfixturevalue(who))
+    assert "opening-wake" not in opened(client, asleep)
+    assert client.post(url("opening_wake", asleep)).status_code == 403
+    asleep.refresh_from_db()
+    assert asleep.hibernating
 
 
 def test_where_it_is_off_a_member_is_told_whom_to_ask_and_cannot_wake_it(as_, vera, asleep):

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 from django.http import Http404
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,6 +19,7 @@ from deployments.secrets import assertions, vault
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.models import AuditEvent, Membership, User
 
+PASSWORD = "correct horse battery"
 STATE = rules.digest("s" * 43)
 
 
@@ -82,6 +84,16 @@ def test_the_assertion_goes_to_that_airflow_alone_and_stands_in_no_address(as_, 
     assert "no-store" in answer["Cache-Control"]
     assert "<script>" not in text
     assert "onload" not in text
+
+
+def test_who_signs_in_on_the_way_goes_on_from_a_page_of_ours(vera, healthy):
+    stranger, here = Client(), f"{healthy.url}open/"
+    form = stranger.get(here)["Location"]
+    answer = stranger.post(form, {"login": vera.email, "password": PASSWORD})
+    assert (answer.status_code, answer["Refresh"]) == (200, f"0; url={here}")
+    assert stranger.get(here)["Location"].startswith(healthy.airflow_url)
+    to_us = Client().post(f"/accounts/login/?next={healthy.url}", {"login": vera.email, "password": PASSWORD})
+    assert (to_us.status_code, to_us["Location"]) == (302, healthy.url)
 
 
 @pytest.mark.parametrize("state", ["", "short", "Z" * 64, "0" * 65])
@@ -156,6 +168,16 @@ def test_signing_out_is_written_down_for_airflow(as_, vera, healthy):
     before = timezone.now()
     assert not AirflowSignOut.objects.exists()
     client.post("/accounts/logout/")
+    assert AirflowSignOut.objects.get(user=vera).at >= before
+
+
+def test_a_new_password_ends_what_was_opened_with_the_old_one_in_airflow_too(vera, healthy):
+    client, new = Client(), "quite another phrase"
+    client.post("/accounts/login/", {"login": vera.email, "password": PASSWORD})
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    before = timezone.now()
+    fields = {"oldpassword": PASSWORD, "password1": new, "password2": new}
+    assert client.post("/accounts/password/change/", fields).status_code == 302
     assert AirflowSignOut.objects.get(user=vera).at >= before
 
 

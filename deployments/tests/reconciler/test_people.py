@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -109,6 +110,19 @@ def test_what_cannot_be_told_is_tried_again_at_its_own_pace(healthy, driver, ver
     assert healthy.due_at == due
     driver.fail.clear()
     Deployment.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    reconcile(healthy.pk)
+    assert str(vera.pk) not in told(driver, healthy)
+
+
+def test_a_wish_that_cannot_be_fulfilled_keeps_no_one_in(healthy, driver, vera):
+    """Whoever may edit could ask for one, and stay in Airflow for as long as it fails."""
+    driver.fail["components"] = "The quota of the namespace is used up."
+    Deployment.objects.update(generation=F("generation") + 1, scheduler_au=7, due_at=Now())
+    reconcile(healthy.pk)
+    healthy.refresh_from_db()
+    assert "The quota" in healthy.reason
+    Membership.objects.filter(user=vera).delete()
+    Deployment.objects.update(due_at=Now())
     reconcile(healthy.pk)
     assert str(vera.pk) not in told(driver, healthy)
 

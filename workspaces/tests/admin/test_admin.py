@@ -183,7 +183,16 @@ def test_blocking_ends_sessions_and_is_audited(as_, olga, alice, workspace):
     )
     press(client, "unblock", alice)
     assert last_event().verb == "unblocked"
+    assert as_(alice).get(workspace.url).status_code == 200
+
+
+def test_a_session_that_a_block_ended_does_not_come_back_with_the_account(as_, olga, alice, workspace):
+    theirs, client = Client(), as_(olga)
+    theirs.post("/accounts/login/", {"login": alice.email, "password": "correct horse battery"})
     assert theirs.get(workspace.url).status_code == 200
+    press(client, "block", alice)
+    press(client, "unblock", alice)
+    assert theirs.get(workspace.url).status_code == 302
 
 
 def test_nobody_takes_the_right_from_themselves(as_, olga):

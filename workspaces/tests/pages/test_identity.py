@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from console.environment import rsa_key
 from console.kit.refusals import InvalidInput
+from console.tests.html_rules import complaints
 from workspaces import tasks
 from workspaces.actions import tools
 from workspaces.models import AuditEvent
@@ -108,6 +109,19 @@ def test_a_person_signs_in_to_another_tool_with_the_account_here(wiki, as_, alic
     alice.is_active = False
     alice.save(update_fields=["is_active"])
     assert tool.who(got["access_token"]).status_code == 401
+
+
+def test_who_signs_in_on_the_way_goes_on_from_a_page_of_ours(wiki, alice):
+    """The policy on forms would stop a redirect to another site that follows one."""
+    way, stranger = Tool(wiki).way_in(), Client()
+    form = stranger.get(way)["Location"]
+    answer = stranger.post(form, {"login": alice.email, "password": "correct horse battery"})
+    assert answer.status_code == 200
+    assert complaints(answer.content.decode()) == []
+    wait, _, on = answer["Refresh"].partition("; url=")
+    assert wait == "0"
+    assert f'href="{on.replace("&", "&amp;")}"' in answer.content.decode()
+    assert code_of(stranger.get(on))
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
 
 from console.kit import crypto
 from workspaces.models import User
+from workspaces.stream import still_allowed
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"
@@ -116,6 +118,26 @@ def test_a_new_password_ends_the_other_sessions(alice):
     here.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": new, "password2": new})
     assert here.get("/account/").status_code == 200
     assert there.get("/account/").status_code == 302
+
+
+def test_a_new_password_ends_the_streams_of_the_other_sessions(alice, workspace):
+    here, there = confirmed(sign_in(alice)), sign_in(alice)
+    key = there.session.session_key
+    new = "quite another phrase"
+    here.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": new, "password2": new})
+    rights = [(alice.pk, workspace.pk, "admin", each) for each in (here.session.session_key, key)]
+    assert still_allowed(set(rights)) == {rights[0]}
+
+
+def test_a_password_by_mail_ends_every_session(alice, mailoutbox):
+    thief, key = (client := sign_in(alice)), client.session.session_key
+    owner = Client()
+    owner.post("/accounts/password/reset/", {"email": alice.email})
+    path = re.search(r"/accounts/password/reset/key/\S+", mailoutbox[-1].body)[0]
+    form = owner.get(path, follow=True).redirect_chain[-1][0]
+    owner.post(form, {"password1": "quite another phrase", "password2": "quite another phrase"})
+    assert not Session.objects.filter(session_key=key).exists()
+    assert thief.get("/account/").status_code == 302
 
 
 def test_a_new_address_counts_once_it_is_confirmed(alice, mailoutbox):

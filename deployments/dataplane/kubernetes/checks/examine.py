@@ -120,7 +120,7 @@ def _postgres(url: str) -> list[Check]:
     try:
         with databases.connect(url) as connection:
             row: tuple[Any, ...] | None = connection.execute(_CAPABILITIES).fetchone()
-            pooled = databases.drops_settings(connection)
+            pooled = _drops_settings(connection)
     except DataPlaneError as error:
         return [verdicts.failed("postgres", "Postgres", error), *postgres_verdicts.database_address(url)]
     assert row is not None  # noqa: S101 - current_user is a role
@@ -128,3 +128,10 @@ def _postgres(url: str) -> list[Check]:
         *postgres_verdicts.database(replace(Server(*row), pooled=pooled)),
         *postgres_verdicts.database_address(url),
     ]
+
+
+def _drops_settings(connection: databases.Connection) -> bool:
+    """Whether something between us and the server swallowed the settings of our connection: a pooler that is set to
+    ignore them, which may well give every transaction to another connection of the server."""
+    row = connection.execute("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'").fetchone()
+    return row is None or row[0] != str(databases.STATEMENT_MS)

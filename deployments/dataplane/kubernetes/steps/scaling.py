@@ -10,7 +10,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.target import Target, component_of, queue_of, replicas
 from deployments.dataplane.kubernetes.text import title
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import visits
 
 COST = "controller.kubernetes.io/pod-deletion-cost"
 # While tasks finish, workers need the API server to report to, Redis to send heartbeats, and the code server for code.
@@ -47,9 +47,8 @@ def _idle_first(target: Target, queue: str) -> None:
 
 def _running_by_host(target: Target, queue: str) -> dict[str, int]:
     """Running tasks by the host that they run on. Nothing when that is unknown: Kubernetes then ends the newest."""
-    name = databases.database_name(target.ref.release_name)
     try:
-        with databases.connect(target.admin_url, database=name) as connection:
+        with visits.visit(target.admin_url, target.ref.release_name) as connection:
             rows = connection.execute(
                 "SELECT hostname, count(*) FROM task_instance WHERE state = 'running' AND queue = %s GROUP BY 1",
                 (queue,),

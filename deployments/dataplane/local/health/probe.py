@@ -13,7 +13,7 @@ from redis.retry import Retry
 
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.health.components import ApiAnswer, Heartbeat
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import visits
 from deployments.domain.log_lines import LAST_LINES, clean, why_ended
 
 HTTP_SECONDS = 2.0
@@ -83,7 +83,7 @@ def metadata(
     (None, {}) when the database does not answer or holds no Airflow yet.
     """
     try:
-        with databases.connect(admin_url, database=databases.database_name(release_name)) as connection:
+        with visits.visit(admin_url, release_name) as connection:
             rows = connection.execute(
                 "SELECT job_type, start_date, latest_heartbeat FROM job "
                 "WHERE state = 'running' AND latest_heartbeat > now() - interval '2 minutes'"

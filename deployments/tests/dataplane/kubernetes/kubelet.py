@@ -257,6 +257,7 @@ class Kubelet:
                 suppress(psycopg.OperationalError),  # it was dropped, or is just being
                 psycopg.connect(self._admin_url, dbname=name, autocommit=True) as connection,
             ):
+                connection.execute(f"SET ROLE {name}")  # as that Airflow: what it makes is its own
                 if connection.execute("SELECT to_regclass('one_job')").fetchone() == (None,):
                     connection.execute(TABLES)
                 connection.execute("DELETE FROM job WHERE NOT hostname = ANY(%s)", ([ip for _, ip in beats],))

@@ -10,7 +10,8 @@ from console.tests.services import STATE
 from deployments.dataplane.contract import DataPlaneError, Ref
 from deployments.dataplane.kubernetes.watch import queue_loads
 from deployments.dataplane.kubernetes.watch.queue_loads import LoadReader
-from deployments.dataplane.postgres import airflow_metadata, databases
+from deployments.dataplane.postgres import airflow_metadata
+from deployments.tests.dataplane.postgres.airflow_tables import owned_database
 
 ADMIN = postgres.url(STATE, "postgres")
 REF = Ref("d1", "loads-comet-0001")
@@ -26,14 +27,9 @@ INSERT INTO job (job_type, hostname, state, start_date, latest_heartbeat)
 @pytest.fixture
 def inside():
     """A connection into the metadata database of one Deployment."""
-    name = databases.database_name(REF.release_name)
-    with psycopg.connect(ADMIN, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        admin.execute(f"CREATE DATABASE {name}")
-        with psycopg.connect(postgres.url(STATE, name), autocommit=True) as connection:
-            connection.execute(TABLES)
-            yield connection
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with owned_database(ADMIN, REF.release_name) as connection:
+        connection.execute(TABLES)
+        yield connection
 
 
 @pytest.fixture

@@ -95,8 +95,8 @@ def away(monkeypatch) -> Iterator[None]:
     """The primary Postgres refuses connections, to us; the kubelet's heartbeats go on."""
     real = databases.connect
 
-    def refused(admin_url, database=None):
-        return real("postgresql://a:b@127.0.0.1:1/x", database)
+    def refused(admin_url, database=None, **settings):
+        return real("postgresql://a:b@127.0.0.1:1/x", database, **settings)
 
     with monkeypatch.context() as patch:
         patch.setattr(databases, "connect", refused)

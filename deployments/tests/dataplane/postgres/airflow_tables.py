@@ -42,16 +42,26 @@ NAMES = ["dag", "dag_run", "task_instance", "import_error", "job"]
 @contextmanager
 def metadata_database(admin_url: str, release_name: str) -> Iterator[psycopg.Connection]:
     """A connection into a metadata database with these tables, which is gone afterwards."""
+    with owned_database(admin_url, release_name) as inside:
+        inside.execute(TABLES)
+        yield inside
+
+
+@contextmanager
+def owned_database(admin_url: str, release_name: str) -> Iterator[psycopg.Connection]:
+    """A connection, as its owner, into an empty database of a Deployment, which is gone afterwards."""
     name = databases.database_name(release_name)
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        admin.execute(f"CREATE DATABASE {name}")
-        try:
-            with databases.connect(admin_url, database=name) as inside:
-                inside.execute(TABLES)
-                yield inside
-        finally:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    databases.drop_database(admin_url, release_name, release_name)
+    databases.ensure_database(
+        admin_url, release_name, release_name, password="own", template="", connection_limit=20
+    )
+    try:
+        url = databases.url(admin_url, database=name, user=name, password="own")
+        with databases.connect(url) as inside:
+            yield inside
+    finally:
+        databases.drop_database(admin_url, release_name, release_name)
+        databases.drop_role(admin_url, release_name, release_name)
 
 
 def assert_same(real: psycopg.Connection, ours: psycopg.Connection) -> None:
