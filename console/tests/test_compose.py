@@ -12,10 +12,12 @@ import pytest
 import yaml
 
 from console import environment, processes
+from console.tests import chart
 from console.tests.test_chart import GRACES, SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+EXAMPLE = (ROOT / "deploy" / "airdeck.env.example").read_text()
 OURS = {name: service for name, service in COMPOSE["services"].items() if "AIRDECK_IMAGE" in service["image"]}
 
 
@@ -32,6 +34,27 @@ def test_the_console_is_told_settings_that_exist_and_no_secret():
         names = set(service["environment"])
         assert {name.removesuffix("_FILE") for name in names} <= SETTINGS
         assert not names & {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "EMAIL_PASSWORD"}
+
+
+def test_every_setting_that_the_proxy_does_not_decide_can_be_a_line_of_the_one_file():
+    """What stands in `environment` counts before the file; of that only what repeats the file's own line may."""
+    for service in OURS.values():
+        assert service["env_file"] == ["airdeck.env"]
+        told = {name: str(value) for name, value in service["environment"].items()}
+        fixed = {name for name, value in told.items() if f"${{{name}:" not in value}
+        decided = {"ALLOWED_HOSTS", "TRUSTED_PROXY_COUNT", "METRICS_ADDRESS", "PORT"}
+        assert {name for name in fixed if not name.endswith("_FILE")} == decided
+        assert all(name in EXAMPLE.partition("AIRDECK_HOST=")[0] for name in decided)
+
+
+def test_no_log_grows_for_ever_and_each_process_of_ours_has_the_memory_that_the_chart_gives_it():
+    for service in COMPOSE["services"].values():
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+    values = yaml.safe_load((chart.CHART / "values.yaml").read_text()) 
+    values["migrate"] = values["migration"]
+    for name, service in OURS.items():
+        limit = values[name]["resources"]["limits"]["memory"]
+        assert service["mem_limit"] == limit.removesuffix("i").lower()
 
 
 def test_every_secret_is_declared_handed_over_and_no_other_one():
@@ -57,9 +80,8 @@ def test_what_waits_for_a_service_waits_for_one_that_is_there():
 
 def test_every_variable_that_is_filled_in_has_a_line_in_the_example():
     text = (ROOT / "deploy" / "compose.yaml").read_text()
-    named = set(re.findall(r"\$\{([A-Z_]+)", text)) - {"EMAIL_FROM"}  # which follows from the host's name
-    example = (ROOT / "deploy" / "airdeck.env.example").read_text()
-    assert named == set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
+    named = set(re.findall(r"\$\{([A-Z_]+)", text)) - {"EMAIL_FROM", "BASE_URL"}  # which follow from the host's name
+    assert named == set(re.findall(r"^([A-Z_]+)=", EXAMPLE, re.MULTILINE))
 
 
 @pytest.fixture
@@ -80,6 +102,7 @@ def test_the_script_makes_secrets_that_the_console_and_the_servers_take(made, tm
     assert made.returncode == 0, made.stderr
     folder = tmp_path / "secrets"
     assert folder.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}
     texts = {file.name: file.read_text() for file in folder.iterdir()}
     assert set(texts) == {Path(each["file"]).name for each in COMPOSE["secrets"].values()}
     assert len(environment.secret("SECRET_KEY", texts["secret_key"])) >= 50
@@ -95,8 +118,18 @@ def test_the_script_makes_secrets_that_the_console_and_the_servers_take(made, tm
 
 
 @pytest.mark.thorough
+def test_what_a_run_left_that_was_cut_short_is_not_in_the_way_of_the_next(tmp_path):
+    (tmp_path / "secrets.new").mkdir()
+    shutil.copy(ROOT / "deploy" / "make_secrets.sh", tmp_path)
+    assert run(tmp_path).returncode == 0
+    assert (tmp_path / "secrets" / "secret_key").read_text().strip()
+    assert not (tmp_path / "secrets.new").exists()
+
+
+@pytest.mark.thorough
 def test_the_script_never_replaces_secrets(made, tmp_path):
     before = {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()}
+    (tmp_path / "secrets" / "identity_key").unlink()  # as a version made them that knew of none
     again = run(tmp_path)
     assert again.returncode == 1
     assert "Keep it" in again.stderr
