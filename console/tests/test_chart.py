@@ -183,7 +183,9 @@ def test_no_setting_is_said_twice_and_none_that_the_chart_says_is_taken_as_a_fur
 
 
 def test_an_address_with_a_port_of_its_own_is_said_in_place_of_the_one_that_follows_from_the_host():
-    (web,) = pods(chart.rendered({"env": {"BASE_URL": "https://airdeck.example.org:8443"}}))["web"]["containers"]
+    (web,) = pods(chart.rendered({"env": {"BASE_URL": "https://airdeck.example.org:8443"}}))["web"][
+        "containers"
+    ]
     assert [each["value"] for each in web["env"] if each["name"] == "BASE_URL"] == [
         "https://airdeck.example.org:8443"
     ]

@@ -50,7 +50,7 @@ def test_every_setting_that_the_proxy_does_not_decide_can_be_a_line_of_the_one_f
 def test_no_log_grows_for_ever_and_each_process_of_ours_has_the_memory_that_the_chart_gives_it():
     for service in COMPOSE["services"].values():
         assert set(service["logging"]["options"]) == {"max-size", "max-file"}
-    values = yaml.safe_load((chart.CHART / "values.yaml").read_text()) 
+    values = yaml.safe_load((chart.CHART / "values.yaml").read_text())
     values["migrate"] = values["migration"]
     for name, service in OURS.items():
         limit = values[name]["resources"]["limits"]["memory"]
@@ -80,7 +80,10 @@ def test_what_waits_for_a_service_waits_for_one_that_is_there():
 
 def test_every_variable_that_is_filled_in_has_a_line_in_the_example():
     text = (ROOT / "deploy" / "compose.yaml").read_text()
-    named = set(re.findall(r"\$\{([A-Z_]+)", text)) - {"EMAIL_FROM", "BASE_URL"}  # which follow from the host's name
+    named = set(re.findall(r"\$\{([A-Z_]+)", text)) - {
+        "EMAIL_FROM",
+        "BASE_URL",
+    }  # which follow from the host's name
     assert named == set(re.findall(r"^([A-Z_]+)=", EXAMPLE, re.MULTILINE))
 
 
