@@ -32,8 +32,11 @@ def _on_disk(name: str) -> Iterator[Path]:
         yield Path(name)
         return
     with tempfile.NamedTemporaryFile(prefix="airdeck-restore-") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-        kept.flush()
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, kept)
+            kept.flush()
+        except OSError as error:
+            raise CommandError(f"{tempfile.gettempdir()} does not take the file: {error.strerror}.") from None
         yield Path(kept.name)
 
 
@@ -84,7 +87,7 @@ class Command(BaseCommand):
     def _judge(reader: Reader) -> None:
         """The version, and that this database is not in use."""
         about, here = reader.about, tables.schema()
-        if about["migrations"] != here:
+        if tables.of_another_version(about["migrations"], here):
             raise BackupRefused(
                 f"This backup is of Airdeck {about['airdeck']} (tables {tables.describe(about['migrations'])}); this "
                 f"is {settings.VERSION} ({tables.describe(here)}). Restore it with that version, then update."
@@ -96,6 +99,7 @@ class Command(BaseCommand):
                 "empty one."
             )
         call_command("prepare", verbosity=0, stdout=io.StringIO())
+        tables.refuse_without_room(reader)
 
     @staticmethod
     def _data_planes(reader: Reader) -> list[str]:
