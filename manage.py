@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Django's command line. `manage.py up` starts the embedded default."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -28,6 +29,10 @@ def main() -> None:
 
 
 def _execute() -> None:
+    try:
+        importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"])
+    except ValueError as error:  # a setting that is missing or cannot be; the sentence says which
+        sys.exit(str(error))
     from django.conf import settings
     from django.core.management import execute_from_command_line
     from django.db import OperationalError

@@ -215,6 +215,8 @@ def test_commands_run_without_the_embedded_packages_and_made_keys_pass_every_che
     production |= {
         "EMAIL_HOST": "mail.example.org",
         "HTTPS": "true",
+        "TRUSTED_PROXY_COUNT": "1",
+        "ALLOWED_HOSTS": "airdeck.example.org",
         "BASE_URL": "https://airdeck.example.org",
     }
     for arguments in (("migrate", "--check"), ("check", "--fail-level=WARNING")):
