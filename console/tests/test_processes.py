@@ -160,9 +160,32 @@ def test_a_process_starts_without_the_embedded_packages_shows_life_and_ends_when
     assert code in {0, -signal.SIGTERM}, lines
     assert list(Path("/tmp").glob(f"{metrics_server.FOLDER}{process.pid}-*")) == []
     assert "Traceback" not in lines
-    if role != "beat":  # it loads no Django, and so no logs of ours
-        first = next(json.loads(line) for line in lines.splitlines() if "process_starts" in line)
-        assert (first["role"], first["version"]) == (role, "0.1.0")
+    first = next(json.loads(line) for line in lines.splitlines() if "process_starts" in line)
+    assert (first["role"], first["version"]) == (role, "0.1.0")
+
+
+SAYS = """
+import logging, logging.config
+{before}
+logging.getLogger("{logger}").error("It failed", exc_info=ValueError("one\\ntwo"))
+"""
+BEFORE = {
+    "uvicorn.error": "import uvicorn.config as c, django; logging.config.dictConfig(c.LOGGING_CONFIG); django.setup()",
+    "celery.beat": "from console.beat import app; app.log.setup()",
+}
+
+
+@pytest.mark.parametrize("logger", BEFORE)
+def test_what_the_programs_that_carry_us_say_is_one_json_object_a_line_too(logger):
+    code = SAYS.format(before=BEFORE[logger], logger=logger)
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "console.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    (line,) = done.stderr.splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["logger"], said["level"]) == ("It failed", logger, "error")
+    assert "ValueError: one" in said["exception"]
 
 
 def test_a_sign_of_life_of_more_than_a_minute_ago_is_none(production, tmp_path):
