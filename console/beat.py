@@ -37,6 +37,11 @@ class Scheduler(CelerysScheduler):
                 port=settings.METRICS_PORT,
             )
 
+    def _ensure_connected(self) -> Any:
+        """Until there is a connection. What waits for Redis lives, and a probe that ended it would make it later."""
+        with heartbeat.kept_up():
+            return super()._ensure_connected()  # type: ignore[misc]  # celery's types leave it out
+
     def apply_async(self, entry: Any, *arguments: Any, **options: Any) -> Any:
         """Send one message."""
         sent = super().apply_async(entry, *arguments, **options)

@@ -9,16 +9,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import structlog
+from celery.beat import Scheduler as CelerysScheduler
 from celery.worker.consumer import Consumer as CelerysConsumer
 from django.core.management import call_command
 from django.db import connection
 
-from console import processes
+from console import beat, processes
 from console.embedded import postgres
 from console.kit import enqueue, heartbeat, metrics_server, worker
 from console.tests import services
@@ -206,20 +208,29 @@ def test_a_probe_imports_no_django(production):
     assert done.stdout == "False\n"
 
 
-def test_waiting_for_the_broker_is_a_sign_of_life(tmp_path, monkeypatch):
+def waits_for_the_broker(role: str, wait: Callable[..., str], monkeypatch) -> str:
+    """What the process does at its start, with `wait` in place of what Celery does until there is a broker."""
+    if role == "worker":
+        monkeypatch.setattr(CelerysConsumer, "ensure_connected", wait)
+        return str(worker.Consumer.ensure_connected(object.__new__(worker.Consumer), "connected"))
+    monkeypatch.setattr(CelerysScheduler, "_ensure_connected", wait)
+    return str(beat.Scheduler._ensure_connected(object.__new__(beat.Scheduler)))
+
+
+@pytest.mark.parametrize("role", ["worker", "beat"])
+def test_waiting_for_the_broker_is_a_sign_of_life(role, tmp_path, monkeypatch):
     file = tmp_path / "heartbeat"
     monkeypatch.setenv("HEARTBEAT_FILE", str(file))
     monkeypatch.setattr(heartbeat, "_last", 0.0)
 
-    def wait(_consumer: object, conn: str) -> str:
+    def wait(_self: object, conn: str = "connected") -> str:
         deadline = time.monotonic() + 10
         while not file.exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
         return conn
 
-    monkeypatch.setattr(CelerysConsumer, "ensure_connected", wait)
-    assert worker.Consumer.ensure_connected(object.__new__(worker.Consumer), "connected") == "connected"
+    assert waits_for_the_broker(role, wait, monkeypatch) == "connected"
 
 
 def command(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
