@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
@@ -17,7 +18,7 @@ from django.utils import timezone
 from console.backup import archive, keys, tables
 from console.embedded import postgres
 from console.tests import services
-from console.tests.test_backup import backup, file, furnished, members  # noqa: F401 - fixtures
+from console.tests.test_backup import backup, file, furnished, members, rows  # noqa: F401 - fixtures
 from deployments.models import Deployment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,3 +121,21 @@ def test_a_deployment_that_is_being_deleted_and_whose_code_is_gone_stops_no_back
     services.flush()
     call_command("restore", file)
     assert Deployment.objects.get().is_deleting
+
+
+def test_a_check_reads_the_whole_file_beside_what_runs_and_changes_nothing(
+    furnished, file, settings, tmp_path, capsys
+):
+    backup(file)
+    before = rows()
+    call_command("restore", file, "--check")
+    said = capsys.readouterr().out
+    assert f"{sum(archive.Reader(Path(file)).contents['rows'].values()):,} rows, 2 files of code." in said
+    cut = tmp_path / "cut"
+    cut.write_bytes(Path(file).read_bytes()[:-2000])
+    with pytest.raises(CommandError, match=r"is damaged|was cut short"):
+        call_command("restore", str(cut), "--check")
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    with pytest.raises(CommandError, match="keys that ENCRYPTION_KEYS does not hold"):
+        call_command("restore", file, "--check")
+    assert rows() == before
