@@ -35,10 +35,14 @@ def _execute() -> None:
         sys.exit(str(error))
     from django.conf import settings
     from django.core.management import execute_from_command_line
-    from django.db import OperationalError
+    from django.db import NotSupportedError, OperationalError
 
     try:
         execute_from_command_line(sys.argv)
+    except (
+        NotSupportedError
+    ) as error:  # an older Postgres than Django takes; the sentence names both versions
+        sys.exit(f"DATABASE_URL leads to another Postgres than Airdeck can use. {error}")
     except OperationalError:
         if settings.CONFIGURED:
             raise

@@ -73,6 +73,14 @@ def test_only_the_proxy_is_reached_from_outside_and_the_servers_reach_nothing():
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
+def test_no_terminal_stands_between_a_container_and_a_file():
+    """compose gives a command one unless -T says otherwise, and a terminal changes the bytes that pass."""
+    text = (ROOT / "docs" / "operations.md").read_text().replace("\\\n", "")
+    piped = [line for line in text.splitlines() if re.match(r" +docker compose .* exec .* [<>] \S+$", line)]
+    assert len(piped) >= 2
+    assert all(" exec -T " in line for line in piped)
+
+
 def test_what_waits_for_a_service_waits_for_one_that_is_there():
     for service in COMPOSE["services"].values():
         assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
