@@ -14,9 +14,11 @@ import yaml
 from console import environment, processes
 from console.tests import chart
 from console.tests.test_chart import GRACES, SETTINGS
+from console.tests.test_environment import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+YOURS = {"email_password", "oidc_client_secret", "identity_key"}  # which the script leaves empty
 EXAMPLE = (ROOT / "deploy" / "airdeck.env.example").read_text()
 OURS = {name: service for name, service in COMPOSE["services"].items() if "AIRDECK_IMAGE" in service["image"]}
 
@@ -108,11 +110,20 @@ def run(folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(argv, env=clean, capture_output=True, text=True, check=False)
 
 
+def test_a_secret_that_was_not_filled_in_is_one_that_is_not_set(tmp_path):
+    (tmp_path / "empty").touch()
+    empty = {f"{name.upper()}_FILE": str(tmp_path / "empty") for name in YOURS}
+    found = settings_of("IDP_OIDC_PRIVATE_KEY", "OIDC_URL", "MAILERS", EMAIL_HOST="mail.example", **empty)
+    assert (found["IDP_OIDC_PRIVATE_KEY"], found["OIDC_URL"]) == ("", "")
+    assert found["MAILERS"]["default"]["OPTIONS"]["password"] == ""
+
+
 @pytest.mark.thorough
 def test_the_script_makes_secrets_that_the_console_and_the_servers_take(made, tmp_path):
     assert made.returncode == 0, made.stderr
     folder = tmp_path / "secrets"
     assert folder.stat().st_mode & 0o777 == 0o700
+    assert {name for name in YOURS if not (folder / name).read_text()} == YOURS
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}
     texts = {file.name: file.read_text() for file in folder.iterdir()}
     assert set(texts) == {Path(each["file"]).name for each in COMPOSE["secrets"].values()}
