@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Django's command line. `manage.py up` starts the embedded default."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -28,12 +29,20 @@ def main() -> None:
 
 
 def _execute() -> None:
+    try:
+        importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"])
+    except ValueError as error:  # a setting that is missing or cannot be; the sentence says which
+        sys.exit(str(error))
     from django.conf import settings
     from django.core.management import execute_from_command_line
-    from django.db import OperationalError
+    from django.db import NotSupportedError, OperationalError
 
     try:
         execute_from_command_line(sys.argv)
+    except (
+        NotSupportedError
+    ) as error:  # an older Postgres than Django takes; the sentence names both versions
+        sys.exit(f"DATABASE_URL leads to another Postgres than Airdeck can use. {error}")
     except OperationalError:
         if settings.CONFIGURED:
             raise

@@ -1,11 +1,14 @@
-"""What must hold of the console's database before anything is done with it. `migrate` asks, and `check --database
-default`."""
+"""What must hold of the console's database before anything is done with it (`migrate` asks, and `check --database
+default`), and of settings that each are sound but together serve no one (`check --deploy`)."""
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core import checks
 from django.db import OperationalError, connections
+from django.http.request import validate_host
 
 from console.environment import STATEMENT_TIMEOUT_MS
 
@@ -34,4 +37,29 @@ def takes_limits(*, databases: Sequence[str] | None = None, **_: Any) -> list[ch
             refused = "unsupported startup parameter" in str(error)
         if refused:
             found.append(checks.Error(POOLER, hint=HINT, id="console.E001"))
+    return found
+
+
+@checks.register(checks.Tags.security, deploy=True)
+def is_reached(**_: Any) -> list[checks.CheckMessage]:
+    """Whether people come further than to a redirect or a refusal."""
+    found: list[checks.CheckMessage] = []
+    if settings.SECURE_SSL_REDIRECT and not settings.SECURE_PROXY_SSL_HEADER:
+        found.append(
+            checks.Error(
+                "HTTPS is on and TRUSTED_PROXY_COUNT is 0: every page leads to itself, without end.",
+                hint="The console speaks plain HTTP and learns from a proxy in front that the browser used HTTPS. Set "
+                "TRUSTED_PROXY_COUNT to the number of proxies.",
+                id="console.E002",
+            )
+        )
+    host = urlsplit(settings.BASE_URL).hostname or ""
+    if host in {"127.0.0.1", "::1", "localhost"} or not validate_host(host, settings.ALLOWED_HOSTS):
+        found.append(
+            checks.Error(
+                f"BASE_URL is {settings.BASE_URL}, where people do not reach the console: links in mail lead there.",
+                hint="Set it to the address at which they do, whose host ALLOWED_HOSTS names.",
+                id="console.E003",
+            )
+        )
     return found

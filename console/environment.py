@@ -39,6 +39,67 @@ def _is_ipv6(host: str) -> bool:
         return False
 
 
+def number[N: (int, float)](
+    env: Env, name: str, default: N, *, least: float, most: float, why: str = ""
+) -> N:
+    """A number with which the console works. Raises ValueError for another one; `why` says what it would break."""
+    read: Any = env.float if isinstance(default, float) else env.int
+    value: N = read(name, default)
+    if not least <= value <= most:
+        because = f" {why}" if why else ""
+        raise ValueError(f"{name} is {value}: write a number from {least:g} to {most:g}.{because}")
+    return value
+
+
+def lease(env: Env, *, task_limit: int) -> float:
+    """LEASE_SECONDS. Raises ValueError for one that ends before a task does."""
+    why = f"A task may take {task_limit} s, and no other one may claim its Deployment before it is dead."
+    return number(env, "LEASE_SECONDS", 60.0, least=task_limit + 1, most=3600, why=why)
+
+
+def log_options(env: Env) -> dict[str, Any]:
+    """LOG_FORMAT and LOG_LEVEL, as `logs.logging_config` takes them. Raises ValueError."""
+    form = one_of("LOG_FORMAT", env.str("LOG_FORMAT", "json"), "json", "plain")
+    level = env.str("LOG_LEVEL", "INFO").upper()
+    return {"json": form == "json", "level": one_of("LOG_LEVEL", level, "DEBUG", "INFO", "WARNING", "ERROR")}
+
+
+def one_of(name: str, value: str, *known: str) -> str:
+    """One of the words that are known. Raises ValueError for another one."""
+    if value not in known:
+        raise ValueError(f"{name} is {value[:60]!r}: write one of {', '.join(known)}.")
+    return value
+
+
+def base_url(env: Env, *, hosts: list[str], port: int) -> str:
+    """BASE_URL: scheme and host, and a port if it is not the usual one; by default that of the first of the hosts, over
+    HTTPS, and without any that of this machine. Raises ValueError."""
+    host = hosts[0].lstrip(".*") if hosts else ""
+    text: str = env.str("BASE_URL", f"https://{host}" if host else f"http://127.0.0.1:{port}")
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound or "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(
+            f"BASE_URL is {text[:100]!r}: write the address at which people reach the console, such as "
+            "https://airdeck.example.org, without a path."
+        )
+    return text.rstrip("/")
+
+
+def oidc_only(env: Env, *, url: str) -> bool:
+    """OIDC_ONLY. Raises ValueError where there is no provider: what was to be closed would stay open."""
+    only: bool = env.bool("OIDC_ONLY", False)
+    if only and not url:
+        raise ValueError(
+            "OIDC_ONLY closes every way in but the company account, and OIDC_URL names none. Set it, or leave "
+            "OIDC_ONLY out."
+        )
+    return only
+
+
 def secret(name: str, text: str) -> str:
     """A secret that must be there, stripped. Raises ValueError when it is empty."""
     if not text.strip():
@@ -123,14 +184,20 @@ def mailer(env: Env, *, kept_in: Path | None) -> dict[str, Any]:
         if kept_in is None:
             return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
         return {"BACKEND": "console.mailbox.EmailBackend", "OPTIONS": {"folder": kept_in}}
-    port = env.int("EMAIL_PORT", 587)
+    port = number(env, "EMAIL_PORT", 587, least=1, most=65535)
+    user, password = env.str("EMAIL_USER", ""), env.str("EMAIL_PASSWORD", "").strip()
+    if bool(user) != bool(password):
+        raise ValueError(
+            "EMAIL_USER and EMAIL_PASSWORD are the login at the mail server, and one of them is empty: without both "
+            "there would be none. Set both, or neither."
+        )
     return {
         "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "OPTIONS": {
             "host": env.str("EMAIL_HOST"),
             "port": port,
-            "username": env.str("EMAIL_USER", ""),
-            "password": env.str("EMAIL_PASSWORD", "").strip(),
+            "username": user,
+            "password": password,
             **mail_encryption(port, starttls=env.bool("EMAIL_TLS", True)),
             "timeout": 5,  # seconds; account mail is sent while its page waits
         },

@@ -12,8 +12,8 @@ from django.contrib.messages import constants as message_levels
 from django.utils.csp import CSP
 from environs import FileAwareEnv
 
-from console import __version__
-from console.environment import database, encryption_keys, hosts, mailer, openid, redis_url, rsa_key, secret
+from console import __version__, environment
+from console.environment import encryption_keys, number, secret
 from console.kit.logs import logging_config
 
 # Each setting may also be the content of the file that NAME_FILE names.
@@ -25,10 +25,10 @@ CONFIGURED = bool(env.str("DATABASE_URL", "") or env.str("DATABASE_URL_FILE", ""
 DEBUG = env.bool("DEBUG", False)
 EMBEDDED = env.bool("EMBEDDED", False)
 STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".local"))).absolute()
-PORT = env.int("PORT", 8000)
+PORT = number(env, "PORT", 8000, least=1, most=65535)
 WARM_STARTS = env.bool("WARM_STARTS", True)
-TASK_LOG_DAYS = env.int("TASK_LOG_DAYS", 30)
-TASK_LOG_MIB = env.int("TASK_LOG_MIB", 2048)
+TASK_LOG_DAYS = number(env, "TASK_LOG_DAYS", 30, least=1, most=36_500)
+TASK_LOG_MIB = number(env, "TASK_LOG_MIB", 2048, least=1, most=2**30)
 # Whether the code of a Deployment on this machine is kept to its own files, and what else it may read and write.
 FENCE = env.bool("FENCE", True)
 FENCE_FOLDERS: list[str] = env.list("FENCE_FOLDERS", [])
@@ -39,10 +39,9 @@ HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
 SECRET_KEY = secret("SECRET_KEY", env.str("SECRET_KEY")) if CONFIGURED else secrets.token_urlsafe(50)
 ENCRYPTION_KEYS = encryption_keys(secret("ENCRYPTION_KEYS", env.str("ENCRYPTION_KEYS"))) if CONFIGURED else []
 _here = [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"]
-ALLOWED_HOSTS = hosts(env.list("ALLOWED_HOSTS", _here))
+ALLOWED_HOSTS = environment.hosts(env.list("ALLOWED_HOSTS", _here))
 # The console's own address, for links in mail.
-_host = ALLOWED_HOSTS[0].lstrip(".*") if HTTPS and ALLOWED_HOSTS else ""
-BASE_URL = env.str("BASE_URL", f"https://{_host}" if _host else f"http://127.0.0.1:{PORT}").rstrip("/")
+BASE_URL = environment.base_url(env, hosts=ALLOWED_HOSTS if HTTPS else [], port=PORT)
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 # Under `make run` the first account closes it: the person who has one may run code on this machine.
 OPEN_SIGNUP = env.bool("OPEN_SIGNUP", not EMBEDDED)
@@ -56,7 +55,7 @@ CLUSTER_ADDRESSES: list[str] = env.list("CLUSTER_ADDRESSES", [])
 # Not public: a Git repository may be there only when it is listed.
 GIT_ADDRESSES: list[str] = env.list("GIT_ADDRESSES", [])
 # Of the workers' processes; the others go on with passes.
-GIT_CHECKS_AT_ONCE = env.int("GIT_CHECKS_AT_ONCE", 1 if EMBEDDED else 2)
+GIT_CHECKS_AT_ONCE = number(env, "GIT_CHECKS_AT_ONCE", 1 if EMBEDDED else 2, least=1, most=64)
 
 # Not public: the webhook of an alert may lead there only when it is listed. Alerts are mailed to members, and to other
 # addresses of these domains.
@@ -136,15 +135,15 @@ TEMPLATES = [
 
 # --- Database. Under ASGI every request has a thread of its own, so the web process needs a pool; Celery and the
 # observer keep one connection, checked before use.
-DATABASE_POOL = env.int("DATABASE_POOL", 12)
+DATABASE_POOL = number(env, "DATABASE_POOL", 12, least=2, most=1000)
 # Half of the pool: streams that are opened, and their check, need connections beside the pages (console/kit/turns.py).
 PAGES_AT_ONCE = max(1, DATABASE_POOL // 2)
 _url = secret("DATABASE_URL", env.str("DATABASE_URL")) if CONFIGURED else "postgresql://localhost/unset"
-DATABASES = {"default": database(_url, role=PROCESS_ROLE, pool=DATABASE_POOL)}
+DATABASES = {"default": environment.database(_url, role=PROCESS_ROLE, pool=DATABASE_POOL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis carries only hints and badges; a call to it may cost a second at most.
-REDIS_URL = redis_url(env.str("REDIS_URL", "redis://127.0.0.1:6379/0").strip())
+REDIS_URL = environment.redis_url(env.str("REDIS_URL", "redis://127.0.0.1:6379/0").strip())
 CACHES = {
     # Rate limits of accounts. In Postgres, so that a frozen Redis never blocks a sign-in; with room for many
     # entries, or a flood of strangers would push a locked account's counter out.
@@ -182,8 +181,8 @@ def _every(seconds: float, task: str, *, expires: float = 0.0) -> dict[str, Any]
     return {"task": task, "schedule": seconds, "options": {"expires": expires or seconds}}
 
 
-SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
-LEASE_SECONDS = env.float("LEASE_SECONDS", 60.0)
+SWEEP_SECONDS = number(env, "SWEEP_SECONDS", 5.0, least=1, most=600)
+LEASE_SECONDS = environment.lease(env, task_limit=CELERY_TASK_TIME_LIMIT)
 MAIL_SWEEP_SECONDS = 15.0  # how late a mail may be whose hint was lost, and the first pause after a failure
 ALERT_SECONDS = 15.0  # how late an alert may be after what it reports was seen
 SCHEDULE_SECONDS = 10.0  # how late a Deployment may fall asleep or wake by its schedule
@@ -196,7 +195,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # --- Metrics for Prometheus: each process on a port of its own; none without METRICS_PORT.
-METRICS_PORT = env.int("METRICS_PORT", 0)
+METRICS_PORT = number(env, "METRICS_PORT", 0, least=0, most=65535)
 METRICS_ADDRESS = env.str("METRICS_ADDRESS", "127.0.0.1")
 
 # --- Accounts: email is the identity, one password field.
@@ -252,13 +251,13 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True  # without SMTP no one could verify, and a sec
 MFA_TOTP_ISSUER = "Airdeck"
 MFA_TOTP_TOLERANCE = 1  # half minutes early or late, for people who type (RFC 6238, 5.2)
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # plain HTTP is for one's own machine only
-ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+ALLAUTH_TRUSTED_PROXY_COUNT = number(env, "TRUSTED_PROXY_COUNT", 0, least=0, most=10)
 
 # --- The company account: one OpenID Connect provider. allauth keeps its accounts in tables of their own, which are
 # there once a provider is named.
 OIDC_URL = env.str("OIDC_URL", "").rstrip("/")
 OIDC_NAME = env.str("OIDC_NAME", "Company account")
-OIDC_ONLY = bool(OIDC_URL) and env.bool("OIDC_ONLY", False)
+OIDC_ONLY = environment.oidc_only(env, url=OIDC_URL)
 OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", "groups")
 OIDC_ADMIN_GROUP = env.str("OIDC_ADMIN_GROUP", "")
 OIDC_PROVIDER = "company"  # in addresses and rows
@@ -267,12 +266,12 @@ if OIDC_URL:
     SOCIALACCOUNT_ADAPTER = "workspaces.company_account.CompanyAdapter"
     SOCIALACCOUNT_LOGIN_ON_GET = True  # the policy on forms would stop one that is led to another site
     SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
-    SOCIALACCOUNT_PROVIDERS = openid(env, provider_id=OIDC_PROVIDER, name=OIDC_NAME, url=OIDC_URL)
+    SOCIALACCOUNT_PROVIDERS = environment.openid(env, provider_id=OIDC_PROVIDER, name=OIDC_NAME, url=OIDC_URL)
 
 # --- The console as an OpenID provider: of the command line by device codes, and with a key also of other tools
 # (workspaces/identity_urls.py).
 _key = env.str("IDENTITY_KEY", "")
-IDP_OIDC_PRIVATE_KEY = rsa_key(secret("IDENTITY_KEY", _key)) if _key else ""
+IDP_OIDC_PRIVATE_KEY = environment.rsa_key(secret("IDENTITY_KEY", _key)) if _key else ""
 IDP_OIDC_ADAPTER = "workspaces.adapter.ProviderAdapter"
 IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 600
 IDP_OIDC_DEVICE_CODE_INTERVAL = 2
@@ -282,7 +281,7 @@ IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 30 * 86_400
 MAIL_FOLDER = STATE_DIR / "mail"
 # Without a mail server: under `make run` and DEBUG mail stays on this machine, readable on /mail/; else it is logged.
 MAIL_IS_KEPT = (DEBUG or EMBEDDED) and not env.str("EMAIL_HOST", "")
-MAILERS = {"default": mailer(env, kept_in=MAIL_FOLDER if MAIL_IS_KEPT else None)}
+MAILERS = {"default": environment.mailer(env, kept_in=MAIL_FOLDER if MAIL_IS_KEPT else None)}
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "Airdeck <airdeck@localhost>")
 
 # --- Security. Fragments and pages alike: nothing inline, nothing from elsewhere.
@@ -304,7 +303,7 @@ SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.int("TRUSTED_PROXY_COUNT", 0) else None
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-airdeck-session" if HTTPS else "airdeck-session"
 CSRF_COOKIE_NAME = "__Host-airdeck-csrf" if HTTPS else "airdeck-csrf"
@@ -343,7 +342,7 @@ MESSAGE_TAGS = {
 }
 
 # --- Logs
-LOGGING = logging_config(json=env.str("LOG_FORMAT", "json") == "json", level=env.str("LOG_LEVEL", "INFO"))
+LOGGING = logging_config(**environment.log_options(env))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 # The sweep alone sends a message every few seconds; what a pass did is a line of its own.
 DJANGO_STRUCTLOG_CELERY_TASK_START_LOG_LEVEL = DJANGO_STRUCTLOG_CELERY_TASK_SUCCESS_LOG_LEVEL = logging.DEBUG

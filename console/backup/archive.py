@@ -125,7 +125,15 @@ class Reader:
             yield
         except FileNotFoundError:
             raise BackupRefused(f"There is no file {self._file}.") from None
-        except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        except (
+            tarfile.TarError,
+            EOFError,
+            zlib.error,
+            OSError,
+            ValueError,
+            KeyError,
+            AttributeError,
+        ) as error:
             raise BackupRefused(
                 f"{self._file} cannot be read ({type(error).__name__}): it is damaged."
             ) from None

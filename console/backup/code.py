@@ -1,6 +1,7 @@
 """Deployed code: each content once for each Deployment, from its data plane and back into it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from django.db.models import QuerySet
 
@@ -8,6 +9,7 @@ from console.backup.archive import BackupRefused, Reader, Writer
 from deployments.clusters import connections
 from deployments.dataplane.code import CodeStore
 from deployments.dataplane.contract import DataPlaneError, Ref
+from deployments.domain.code_manifest import Manifest
 from deployments.models import CodeManifest, Deployment
 
 
@@ -48,6 +50,7 @@ def _held(reader: Reader) -> set[str]:
 
 
 def _receive(reader: Reader, deployment: Deployment, manifests: list[CodeManifest]) -> str:
+    """A sentence when not all of it is back; "" when it is."""
     prefix = f"code/{deployment.release_name}/"
     try:
         store, opened = _store(deployment), [row.opened() for row in manifests]
@@ -56,15 +59,34 @@ def _receive(reader: Reader, deployment: Deployment, manifests: list[CodeManifes
             for name, stream in reader.members():
                 if name.startswith(prefix) and (sha256 := name.removeprefix(prefix)) in digests:
                     (scratch / sha256).write_bytes(stream.read())
-            for manifest in opened:  # what a store has of an earlier one it takes no second time
-                store.receive(scratch, manifest)
+            return _stored(store, scratch, opened, held=reader.contents_of(prefix.rstrip("/")), prefix=prefix)
     except DataPlaneError as error:
         return str(error)
-    return ""
+
+
+def _stored(
+    store: CodeStore, scratch: Path, manifests: list[Manifest], *, held: set[str], prefix: str
+) -> str:
+    """What a store has of an earlier manifest it takes no second time. Of one that was dropped after the backup's rows
+    were read, the contents may be missing; the others are taken all the same."""
+    lost = 0
+    for manifest in manifests:
+        try:
+            store.receive(scratch, manifest)
+        except (DataPlaneError, FileNotFoundError):
+            if all(prefix + file.sha256 in held for file in manifest.files):
+                raise
+            lost += 1
+    return (
+        f"{lost} of {len(manifests)} kept versions were dropped while the backup was taken." if lost else ""
+    )
 
 
 def _with_code() -> Iterator[tuple[Deployment, QuerySet[CodeManifest]]]:
-    rows = Deployment.objects.filter(deleted_at__isnull=True, code_manifests__isnull=False).distinct()
+    """Those whose code counts. While one is being deleted its data plane drops the code before the row."""
+    rows = Deployment.objects.filter(
+        delete_requested_at__isnull=True, code_manifests__isnull=False
+    ).distinct()
     for deployment in rows.select_related("cluster"):
         yield deployment, CodeManifest.objects.filter(deployment=deployment)
 

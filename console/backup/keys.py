@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -39,12 +41,26 @@ def refuse_others(saved: dict[str, list[str]]) -> list[str]:
     return []
 
 
-def write(file: Path) -> None:
-    """The keys as lines of an env file of mode 0600. Raises BackupRefused when there is such a file."""
+@contextmanager
+def beside(file: Path | None) -> Iterator[None]:
+    """The keys as lines of an env file of mode 0600, if one is named; gone again when the block fails, so that the
+    next try finds no file in its way. Raises BackupRefused when it is there already or cannot be written."""
+    if file is None:
+        yield
+        return
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise BackupRefused(f"{file} is there already. Name another file for the keys.") from None
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(f"SECRET_KEY={settings.SECRET_KEY}\n")
-        stream.write(f"ENCRYPTION_KEYS={','.join(settings.ENCRYPTION_KEYS)}\n")
+    except OSError as error:
+        raise BackupRefused(f"{file} cannot be written: {error.strerror}.") from None
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(f"SECRET_KEY={settings.SECRET_KEY}\n")
+            stream.write(f"ENCRYPTION_KEYS={','.join(settings.ENCRYPTION_KEYS)}\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise

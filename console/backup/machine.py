@@ -76,8 +76,8 @@ def make_folders() -> None:
 
 
 def _here() -> Iterator[tuple[Deployment, str]]:
-    """The Deployments of this machine, each with the URL of their server's administrator."""
-    rows = Deployment.objects.filter(deleted_at__isnull=True, cluster__kind=Cluster.Kind.LOCAL)
+    """The Deployments of this machine that are to stay, each with the URL of their server's administrator."""
+    rows = Deployment.objects.filter(delete_requested_at__isnull=True, cluster__kind=Cluster.Kind.LOCAL)
     for deployment in rows.select_related("cluster"):
         yield deployment, _admin_url(deployment.cluster)
 

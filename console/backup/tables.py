@@ -16,6 +16,8 @@ READ_BYTES = 1024 * 1024
 # Not taken along: what migrations were applied is compared instead; sessions are keys to accounts, and people sign in
 # again; the cache counts attempts.
 LEFT_OUT = frozenset(("django_migrations", "django_session", "usersessions_usersession", "console_cache"))
+# Of the company account, which is an app only where one is configured. Its tables stay when it no longer is.
+OPTIONAL = "socialaccount"
 # Rows in one of these mean that the installation is in use.
 IN_USE = ("workspaces_user", "workspaces_workspace", "deployments_deployment")
 
@@ -41,6 +43,29 @@ def applied() -> list[str]:
     loader = MigrationLoader(connection)
     there = set(loader.applied_migrations)
     return sorted(f"{app} {name}" for app, name in loader.graph.leaf_nodes() if (app, name) in there)
+
+
+def of_another_version(saved: list[str], here: list[str]) -> bool:
+    """Whether the tables of a backup (`schema`) are other ones than these. That one side has a company account and the
+    other has none makes no difference."""
+    optional = [any(each.split()[0] == OPTIONAL for each in side) for side in (saved, here)]
+    differing = {each for each in set(saved) ^ set(here) if each.split()[0] != OPTIONAL or all(optional)}
+    return bool(differing)
+
+
+def refuse_without_room(reader: Reader) -> None:
+    """Raise BackupRefused when the backup holds rows of tables that are not here. Tables of which it holds none may be
+    missing."""
+    rows: dict[str, int] = reader.contents["rows"]
+    missing = [name for name in sorted(rows.keys() - set(_tables())) if rows[name]]
+    if any(name.startswith(f"{OPTIONAL}_") for name in missing):
+        raise BackupRefused(
+            "This backup holds who signs in by a company account, and none is configured here. Set OIDC_URL, "
+            "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET for this command as they were then, or to anything if you have no "
+            "company account any more."
+        )
+    if missing:
+        raise BackupRefused(f"This backup holds rows of tables that are not here: {', '.join(missing)}.")
 
 
 def rows_in_use() -> int:
@@ -80,8 +105,9 @@ def load(reader: Reader) -> int:
                 table = rest.partition("/")[0]
                 _fill(table, columns[table], stream)
         for sequence, value in reader.contents["sequences"].items():
-            cursor.execute("SELECT setval(%s::regclass, %s)", [sequence, value])
-        found = {table: _count(cursor, table) for table in columns}
+            cursor.execute("SELECT setval(to_regclass(%s), %s)", [connection.ops.quote_name(sequence), value])
+        here = set(_tables())
+        found = {table: _count(cursor, table) if table in here else 0 for table in columns}
         if found != reader.contents["rows"]:
             raise BackupRefused("The database did not take all rows. Nothing was changed.")
     return sum(found.values())

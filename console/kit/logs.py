@@ -67,6 +67,8 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
             "django.server": {"handlers": [], "propagate": True},
             "django.request": {"level": "ERROR"},
             "celery": {"level": "WARNING"},
+            # Which sets up lines of its own before it loads us: an exception would be a page of them.
+            "uvicorn": {"handlers": [], "propagate": True, "level": "WARNING"},
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
         },

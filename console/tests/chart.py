@@ -44,7 +44,10 @@ SETS: dict[str, Values] = {
         "podAnnotations": {"example.org/team": "platform: 'one'"},
         "worker": {"replicas": 5, "concurrency": 8},
         "mail": {"user": "airdeck", "tls": False, "port": 465, "from": "Data <data@example.org>"},
-        "env": {"OPEN_SIGNUP": "false", "LOG_LEVEL": "WARNING"},
+        "env": {
+            "OPEN_SIGNUP": "false", "LOG_LEVEL": "WARNING", "BASE_URL": "https://airdeck.example.org:8443",
+            "OIDC_CLIENT_SECRET_FILE": "/etc/airdeck/OIDC_CLIENT_SECRET",
+        },
         "trustedProxyCount": 2,
     },
     "watched": {

@@ -1,11 +1,10 @@
 """The drill of docs/operations.md: everything there, a backup, an empty database, a restore, and the same again."""
 
-import json
 import os
-import stat
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from console.backup import archive, keys, tables
+from console.backup import archive, tables
 from console.embedded import postgres
 from console.tests import services
 from deployments.dataplane.code import CodeDamaged
 from deployments.domain.states import Status
-from deployments.models import CodeManifest, Deployment
+from deployments.models import CodeManifest, Deploy, Deployment
 from deployments.reconciler import leases
 from deployments.reconciler.reconcile import reconcile
 from deployments.secrets import vault
@@ -169,56 +168,9 @@ def test_the_commands_run_as_processes_without_the_packages_of_make_run(furnishe
     assert Deployment.objects.get().pk == furnished.pk
 
 
-# -- The file --
-
-
 def members(file: str) -> dict[str, bytes]:
     with tarfile.open(file) as tar:
         return {member.name: tar.extractfile(member).read() for member in tar}
-
-
-def test_the_file_is_its_owner_s_alone_and_says_what_it_is(furnished, file):
-    backup(file)
-    assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
-    about = json.loads(members(file)["airdeck.json"])
-    assert (about["format"], about["airdeck"]) == (1, "0.1.0")
-    assert any(each.startswith("deployments ") for each in about["migrations"])
-    assert about["keys"] == keys.fingerprints()
-
-
-def test_it_holds_no_session_and_no_key(furnished, file, settings, as_, alice):
-    as_(alice)
-    backup(file)
-    found = members(file)
-    assert not {name for name in found if "session" in name}
-    everything = b"".join(found.values())
-    for key in (*settings.ENCRYPTION_KEYS, settings.SECRET_KEY):
-        assert key.encode() not in everything
-
-
-def test_keys_leave_only_when_asked_for_to_a_new_file_of_their_owner(furnished, file, tmp_path, settings):
-    backup(file, "--keys", str(tmp_path / "keys"))
-    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o600
-    lines = dict(line.split("=", 1) for line in (tmp_path / "keys").read_text().splitlines())
-    assert lines == {"SECRET_KEY": settings.SECRET_KEY, "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS)}
-    with pytest.raises(CommandError, match=r"is there already\. Name another file for the keys"):
-        backup(f"{file}.2", "--keys", str(tmp_path / "keys"))
-    assert not Path(f"{file}.2").exists()
-
-
-def test_a_file_that_is_there_is_not_overwritten(furnished, file):
-    Path(file).write_text("mine")
-    with pytest.raises(CommandError, match=r"is there already\. Name a new file"):
-        backup(file)
-    assert Path(file).read_text() == "mine"
-
-
-def test_a_backup_whose_code_cannot_be_read_leaves_no_half_file(furnished, driver, file):
-    driver.codes[furnished.release_name].contents.clear()
-    with pytest.raises(CommandError, match=r"cannot be read: .* add --without-code"):
-        backup(file)
-    assert not Path(file).exists()
-    backup(file, "--without-code")
 
 
 # -- Refusals: each says what to do, and changes nothing --
@@ -275,6 +227,16 @@ def test_a_file_in_which_a_row_was_changed_is_refused(saved, tmp_path):
     refused(str(changed), "damaged: its contents are not what was written")
 
 
+def test_a_file_whose_first_member_says_something_else_is_refused(file, tmp_path, cluster):
+    for number, content in enumerate((b"not JSON", b"[]", b'{"format": 1}')):
+        (tmp_path / "member").write_bytes(content)
+        changed = str(tmp_path / f"changed{number}")
+        with tarfile.open(changed, "w:gz") as tar:
+            tar.add(tmp_path / "member", "airdeck.json")
+            tar.add(tmp_path / "member", "contents.json")
+        refused(changed, "is damaged")
+
+
 @pytest.mark.parametrize("content", [b"", b"not a tar", b"\x1f\x8b\x08\x00"])
 def test_what_is_no_backup_is_refused(content, file, cluster):
     Path(file).write_bytes(content)
@@ -296,6 +258,72 @@ def test_a_restore_that_ends_in_the_middle_leaves_the_database_empty_and_can_be_
     assert not User.objects.exists()
     call_command("restore", saved)
     assert User.objects.count() == 2
+
+
+def test_a_version_that_was_dropped_during_the_backup_is_a_note_and_the_rest_is_back(
+    furnished, driver, file, alice, monkeypatch, capsys
+):
+    """Retention drops code when it likes: the rows may name what is gone when its contents are read."""
+    deployed(furnished, alice, {"two.py": b"TWO = 2\n"})
+    settle(furnished, at_least=8)
+    pack = tables.pack
+
+    def then_retention(writer: archive.Writer) -> int:
+        rows = pack(writer)
+        Deploy.objects.filter(number=1).update(manifest=None)
+        CodeManifest.objects.filter(deploys__isnull=True).delete()
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "pack", then_retention)
+        backup(file)
+    services.flush()
+    driver.codes.clear()
+    call_command("restore", file)
+    assert "1 of 2 kept versions were dropped while the backup was taken." in capsys.readouterr().out
+    assert CodeManifest.objects.count() == 2
+    assert list(driver.codes[furnished.release_name].contents.values()) == [b"TWO = 2\n"]
+
+
+# -- The company account, whose tables are there only once one was configured --
+
+
+@pytest.fixture
+def links() -> Iterator[None]:
+    """Its table, as a console made it that had one."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE socialaccount_socialaccount (id serial PRIMARY KEY, uid text)")
+        yield
+        cursor.execute("DROP TABLE IF EXISTS socialaccount_socialaccount")
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_without_a_company_account_only_a_backup_that_holds_sign_ins_by_one_is_refused(
+    used, furnished, file, links
+):
+    with connection.cursor() as cursor:
+        if used:
+            cursor.execute("INSERT INTO socialaccount_socialaccount (uid) VALUES ('alice')")
+        backup(file)
+        services.flush()
+        cursor.execute("DROP TABLE socialaccount_socialaccount")
+    if used:
+        refused(file, "who signs in by a company account, and none is configured here. Set OIDC_URL")
+    else:
+        call_command("restore", file)
+        assert Deployment.objects.get().pk == furnished.pk
+
+
+def test_a_backup_of_a_console_with_a_company_account_is_of_the_same_version(furnished, file, monkeypatch):
+    both = sorted([*tables.schema(), "socialaccount 0006_alter"])
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "schema", lambda: both)
+        patch.setattr(tables, "applied", lambda: both)
+        backup(file)
+    services.flush()
+    call_command("restore", file)
+    assert Deployment.objects.get().pk == furnished.pk
+    assert tables.of_another_version(both, [*tables.schema(), "socialaccount 0007_later"])
 
 
 def test_code_whose_data_plane_is_away_is_a_note_and_the_rest_is_back(saved, driver, monkeypatch, capsys):

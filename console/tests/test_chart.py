@@ -148,6 +148,10 @@ REFUSED: list[chart.Values] = [
     {"env": {"SECRET_KEY": "x"}},
     {"replicas": 3},
     {"metrics": {"port": 8000}},
+    {"env": {"OIDC_CLIENT_SECRET": "x"}},
+    {"env": {"PORT": "9000"}},
+    {"env": {"ALLOWED_HOSTS": "other.example.org"}},
+    {"trustedProxyCount": 0},
 ]
 
 
@@ -161,6 +165,37 @@ def test_values_that_make_no_console_are_refused(changes):
 def test_the_real_helm_refuses_them_too(helm, changes):
     with pytest.raises(helm.HelmValuesError):
         chart.by_helm(helm, changes)
+
+
+@pytest.mark.parametrize("name", chart.SETS)
+def test_no_setting_is_said_twice_and_none_that_the_chart_says_is_taken_as_a_further_one(name):
+    """Of two Kubernetes takes one or refuses both, depending on who applies them."""
+    for spec in pods(chart.rendered(chart.SETS[name])).values():
+        for container in containers(spec):
+            told = [each["name"] for each in container["env"]]
+            assert len(told) == len(set(told))
+    refused = set(chart.schema()["properties"]["env"]["propertyNames"]["not"]["enum"])
+    full = {"mail": {"user": "airdeck"}, "metrics": {"enabled": True}}
+    (web,) = pods(chart.rendered(full))["web"]["containers"]
+    assert {each["name"] for each in web["env"]} - refused == {"BASE_URL"}
+    secret = set(re.findall(r"`([A-Z_]+)`(?:\*\*)? \*file\*", (ROOT / "README.md").read_text()))
+    assert secret <= refused
+
+
+def test_an_address_with_a_port_of_its_own_is_said_in_place_of_the_one_that_follows_from_the_host():
+    (web,) = pods(chart.rendered({"env": {"BASE_URL": "https://airdeck.example.org:8443"}}))["web"][
+        "containers"
+    ]
+    assert [each["value"] for each in web["env"] if each["name"] == "BASE_URL"] == [
+        "https://airdeck.example.org:8443"
+    ]
+
+
+def test_a_node_can_be_drained_while_no_pod_is_ready():
+    budgets = [each["spec"] for each in chart.rendered({}) if each["kind"] == "PodDisruptionBudget"]
+    assert len(budgets) == 3
+    for spec in budgets:
+        assert (spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
 
 
 def test_another_image_is_another_migration_and_the_same_one_is_left_alone():

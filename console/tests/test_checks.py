@@ -1,11 +1,16 @@
 """A pooler in place of Postgres is refused in words, for the console and for clusters."""
 
 import copy
+import re
+import runpy
+import sys
+from pathlib import Path
 
 import pytest
 from django.core.checks import Tags, run_checks
-from django.db import connections
+from django.db import NotSupportedError, connections
 from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db.backends.postgresql.features import DatabaseFeatures
 
 from console.checks import takes_limits
 from console.tests.pooler import refusing_pooler
@@ -14,6 +19,23 @@ from deployments.dataplane.kubernetes.checks import postgres_verdicts
 from deployments.dataplane.kubernetes.checks.postgres_verdicts import Server
 from deployments.dataplane.postgres import databases
 from deployments.dataplane.postgres.server_url import POOLER
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_postgres_that_the_docs_ask_for_is_one_that_django_takes():
+    (asked,) = re.findall(r"a Postgres \((\d+) or newer\)", (ROOT / "docs" / "install.md").read_text())
+    assert (int(asked),) == DatabaseFeatures.minimum_database_version
+
+
+def test_an_older_postgres_is_refused_in_a_sentence(monkeypatch):
+    def old(_argv: list[str]) -> None:
+        raise NotSupportedError("PostgreSQL 15 or later is required (found 14.5).")
+
+    monkeypatch.setattr("django.core.management.execute_from_command_line", old)
+    monkeypatch.setattr(sys, "argv", ["manage.py", "prepare"])
+    with pytest.raises(SystemExit, match=r"^DATABASE_URL leads to another Postgres .* \(found 14\.5\)\.$"):
+        runpy.run_path(str(ROOT / "manage.py"), run_name="__main__")
 
 
 @pytest.mark.django_db

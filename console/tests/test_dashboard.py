@@ -3,6 +3,7 @@
 import json
 import re
 
+from console import processes
 from console.kit import metrics
 from console.tests.test_metrics import ROOT
 
@@ -47,3 +48,18 @@ def test_the_dashboard_s_panels_have_a_title_and_do_not_lie_on_each_other():
         assert not cells & taken
         assert at["x"] + at["w"] <= 24
         taken |= cells
+
+
+# -- The alerts of docs/metrics.md --
+
+
+def test_a_process_that_is_gone_is_an_alert_though_its_metrics_went_with_it():
+    """What compares a metric that no one reports any more compares nothing, and is silent."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    rows = page.partition("## Worth an alert")[2].partition("\n## ")[0]
+    gone, *others = [
+        line.split("|")[1] for line in rows.splitlines() if "absent(" in line or "the same of" in line
+    ]
+    assert gone.strip() == '`absent(airdeck_build_info{role="observer"})` for 2 min'
+    assert {"observer", *re.findall(r"`(\w+)`", "".join(others))} == set(processes.ROLES)
+    assert "role" in metrics.INFO.labels

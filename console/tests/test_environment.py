@@ -4,10 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from console import checks
 from console.environment import hosts, mail_encryption
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def settings_of(*names: str, **environment: str) -> dict[str, object]:
@@ -142,3 +146,73 @@ def test_what_is_no_postgres_is_refused(url) -> None:
     with pytest.raises(ValueError, match="DATABASE_URL cannot be read") as refused:
         settings_of(DATABASE_URL=url)
     assert "hush" not in str(refused.value)
+
+
+SOUND = {"LOG_LEVEL": "INFO", "EMAIL_HOST": "mail.example"}
+CANNOT_BE = [
+    ("LEASE_SECONDS", "30", r"from 46 to 3600\. A task may take 45 s, and no other one may claim"),
+    ("SWEEP_SECONDS", "0", "from 1 to 600"),
+    ("DATABASE_POOL", "0", "from 2 to 1000"),
+    ("GIT_CHECKS_AT_ONCE", "0", "from 1 to 64"),
+    ("METRICS_PORT", "94640", "from 0 to 65535"),
+    ("TRUSTED_PROXY_COUNT", "-1", "from 0 to 10"),
+    ("TASK_LOG_DAYS", "0", "from 1 to 36500"),
+    ("EMAIL_PORT", "0", "from 1 to 65535"),
+    ("LOG_FORMAT", "text", "write one of json, plain"),
+    ("LOG_LEVEL", "verbose", "write one of DEBUG, INFO, WARNING, ERROR"),
+    ("BASE_URL", "airdeck.example.org", "write the address at which people reach the console"),
+    ("BASE_URL", "https://example.org/airdeck", "without a path"),
+    ("OIDC_ONLY", "true", "closes every way in but the company account, and OIDC_URL names none"),
+    ("EMAIL_USER", "airdeck", "EMAIL_USER and EMAIL_PASSWORD .* Set both, or neither"),
+    ("EMAIL_PASSWORD", "hush", "EMAIL_USER and EMAIL_PASSWORD .* Set both, or neither"),
+]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("name", "value", "sentence"), CANNOT_BE)
+def test_a_setting_with_which_no_console_works_stops_the_start_in_words(name, value, sentence) -> None:
+    with pytest.raises(ValueError, match=sentence) as refused:
+        settings_of(**{**SOUND, name: value})
+    assert name in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("LOG_FORMAT", "text", "LOG_FORMAT is 'text': write one of json, plain.\n"),
+        ("SECRET_KEY_FILE", "/nowhere", "The value of SECRET_KEY_FILE must be a readable file path.\n"),
+    ],
+)
+def test_a_command_ends_with_the_sentence_alone(name, value, sentence) -> None:
+    argv = [sys.executable, "manage.py", "check"]
+    environment = {**os.environ, name: value}
+    done = subprocess.run(argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, sentence)
+
+
+def test_the_level_of_logs_may_be_written_small() -> None:
+    found = settings_of("LOGGING", LOG_LEVEL="warning")["LOGGING"]
+    assert found["root"]["level"] == "WARNING"
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"SECURE_PROXY_SSL_HEADER": None}, ["console.E002"]),
+        ({"BASE_URL": "https://other.example.org"}, ["console.E003"]),
+        ({"BASE_URL": "http://127.0.0.1:8000", "ALLOWED_HOSTS": ["*"]}, ["console.E003"]),
+        ({"ALLOWED_HOSTS": [".example.org"], "BASE_URL": "https://other.example.org"}, []),
+        ({}, []),
+    ],
+)
+def test_settings_by_which_no_one_comes_in_are_told_by_the_check(changes, found, settings) -> None:
+    sound = {
+        "SECURE_SSL_REDIRECT": True,
+        "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
+        "BASE_URL": "https://airdeck.example.org:8443",
+        "ALLOWED_HOSTS": ["airdeck.example.org"],
+    }
+    for name, value in {**sound, **changes}.items():
+        setattr(settings, name, value)
+    assert [each.id for each in checks.is_reached()] == found

@@ -9,16 +9,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import structlog
+from celery.beat import Scheduler as CelerysScheduler
 from celery.worker.consumer import Consumer as CelerysConsumer
 from django.core.management import call_command
 from django.db import connection
 
-from console import processes
+from console import beat, processes
 from console.embedded import postgres
 from console.kit import enqueue, heartbeat, metrics_server, worker
 from console.tests import services
@@ -160,9 +162,32 @@ def test_a_process_starts_without_the_embedded_packages_shows_life_and_ends_when
     assert code in {0, -signal.SIGTERM}, lines
     assert list(Path("/tmp").glob(f"{metrics_server.FOLDER}{process.pid}-*")) == []
     assert "Traceback" not in lines
-    if role != "beat":  # it loads no Django, and so no logs of ours
-        first = next(json.loads(line) for line in lines.splitlines() if "process_starts" in line)
-        assert (first["role"], first["version"]) == (role, "0.1.0")
+    first = next(json.loads(line) for line in lines.splitlines() if "process_starts" in line)
+    assert (first["role"], first["version"]) == (role, "0.1.0")
+
+
+SAYS = """
+import logging, logging.config
+{before}
+logging.getLogger("{logger}").error("It failed", exc_info=ValueError("one\\ntwo"))
+"""
+BEFORE = {
+    "uvicorn.error": "import uvicorn.config as c, django; logging.config.dictConfig(c.LOGGING_CONFIG); django.setup()",
+    "celery.beat": "from console.beat import app; app.log.setup()",
+}
+
+
+@pytest.mark.parametrize("logger", BEFORE)
+def test_what_the_programs_that_carry_us_say_is_one_json_object_a_line_too(logger):
+    code = SAYS.format(before=BEFORE[logger], logger=logger)
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "console.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    (line,) = done.stderr.splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["logger"], said["level"]) == ("It failed", logger, "error")
+    assert "ValueError: one" in said["exception"]
 
 
 def test_a_sign_of_life_of_more_than_a_minute_ago_is_none(production, tmp_path):
@@ -183,20 +208,29 @@ def test_a_probe_imports_no_django(production):
     assert done.stdout == "False\n"
 
 
-def test_waiting_for_the_broker_is_a_sign_of_life(tmp_path, monkeypatch):
+def waits_for_the_broker(role: str, wait: Callable[..., str], monkeypatch) -> str:
+    """What the process does at its start, with `wait` in place of what Celery does until there is a broker."""
+    if role == "worker":
+        monkeypatch.setattr(CelerysConsumer, "ensure_connected", wait)
+        return str(worker.Consumer.ensure_connected(object.__new__(worker.Consumer), "connected"))
+    monkeypatch.setattr(CelerysScheduler, "_ensure_connected", wait)
+    return str(beat.Scheduler._ensure_connected(object.__new__(beat.Scheduler)))
+
+
+@pytest.mark.parametrize("role", ["worker", "beat"])
+def test_waiting_for_the_broker_is_a_sign_of_life(role, tmp_path, monkeypatch):
     file = tmp_path / "heartbeat"
     monkeypatch.setenv("HEARTBEAT_FILE", str(file))
     monkeypatch.setattr(heartbeat, "_last", 0.0)
 
-    def wait(_consumer: object, conn: str) -> str:
+    def wait(_self: object, conn: str = "connected") -> str:
         deadline = time.monotonic() + 10
         while not file.exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
         return conn
 
-    monkeypatch.setattr(CelerysConsumer, "ensure_connected", wait)
-    assert worker.Consumer.ensure_connected(object.__new__(worker.Consumer), "connected") == "connected"
+    assert waits_for_the_broker(role, wait, monkeypatch) == "connected"
 
 
 def command(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -215,6 +249,8 @@ def test_commands_run_without_the_embedded_packages_and_made_keys_pass_every_che
     production |= {
         "EMAIL_HOST": "mail.example.org",
         "HTTPS": "true",
+        "TRUSTED_PROXY_COUNT": "1",
+        "ALLOWED_HOSTS": "airdeck.example.org",
         "BASE_URL": "https://airdeck.example.org",
     }
     for arguments in (("migrate", "--check"), ("check", "--fail-level=WARNING")):

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 from django.utils import timezone
 
 from console.backup import code, keys, tables
@@ -34,18 +35,23 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Leaves no half file behind."""
+        """A file of that name is whole: until it is, it has another one. What failed leaves neither it nor keys."""
         if tables.applied() != tables.schema():
             raise CommandError(
                 "The tables are not those of this version. Run `python -m console.processes migrate`."
             )
         try:
-            if options["keys"]:
-                keys.write(options["keys"])
-            with _opened(options["file"]) as out:
+            with keys.beside(options["keys"]), _opened(options["file"]) as out:
                 summary = self._write(out, with_code=not options["without_code"])
         except BackupRefused as refusal:
             raise CommandError(str(refusal)) from None
+        except OperationalError as error:
+            raise CommandError(
+                "The database did not hand everything out, and no backup was written. Is an update under way? Try "
+                f"again. ({str(error).splitlines()[0]})"
+            ) from None
+        except OSError as error:
+            raise CommandError(f"No backup was written: {error.strerror or type(error).__name__}.") from None
         self.stderr.write(summary)
 
     @staticmethod
@@ -78,10 +84,13 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    file = Path(name)
+    if os.path.lexists(file):
+        raise BackupRefused(f"{name} is there already. Name a new file.")
+    draft = file.with_name(f"{file.name}.partial")
     try:
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise BackupRefused(f"{name} is there already. Name a new file.") from None
+        draft.unlink(missing_ok=True)  # of a backup that was killed
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise BackupRefused(f"{name} cannot be written: {error.strerror}.") from None
     try:
@@ -89,6 +98,7 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
             yield out
             out.flush()
             os.fsync(out.fileno())
+        draft.rename(file)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise

@@ -32,8 +32,11 @@ def _on_disk(name: str) -> Iterator[Path]:
         yield Path(name)
         return
     with tempfile.NamedTemporaryFile(prefix="airdeck-restore-") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-        kept.flush()
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, kept)
+            kept.flush()
+        except OSError as error:
+            raise CommandError(f"{tempfile.gettempdir()} does not take the file: {error.strerror}.") from None
         yield Path(kept.name)
 
 
@@ -43,18 +46,40 @@ class Command(BaseCommand):
     help = "Fill an empty database with what `manage.py backup` wrote."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The file, or - for standard input."""
+        """The file, or - for standard input; and whether only to ask."""
         parser.add_argument("file", help="what backup wrote; - for standard input")
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="change nothing: say whether the file is whole and could be restored",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """May be repeated after whatever ended it: while nothing is restored, the database counts as empty."""
         with _on_disk(options["file"]) as file:
-            self._restore(file)
+            self._check(file) if options["check"] else self._restore(file)
+
+    def _check(self, file: Path) -> None:
+        """Of the file alone: whether the database is empty is no matter. It is read whole, as a restore reads it."""
+        try:
+            reader = Reader(file)
+            notes = keys.refuse_others(reader.about["keys"])
+            self._judge_version(reader)
+        except BackupRefused as refusal:
+            raise CommandError(str(refusal)) from None
+        rows, code_files = sum(reader.contents["rows"].values()), len(reader.contents_of("code"))
+        self.stdout.write(
+            f"The backup of {reader.about['made_at']} is whole: {rows:,} rows, {code_files:,} files of code. This "
+            "version and its keys can restore it."
+        )
+        for note in notes:
+            self.stdout.write(note)
 
     def _restore(self, file: Path) -> None:
         try:
             reader = Reader(file)
             notes = keys.refuse_others(reader.about["keys"])
+            self._judge_version(reader)
             self._judge(reader)
             with transaction.atomic():
                 reach = self._reach()
@@ -81,14 +106,17 @@ class Command(BaseCommand):
         return connections.config(here) if here else None
 
     @staticmethod
-    def _judge(reader: Reader) -> None:
-        """The version, and that this database is not in use."""
+    def _judge_version(reader: Reader) -> None:
         about, here = reader.about, tables.schema()
-        if about["migrations"] != here:
+        if tables.of_another_version(about["migrations"], here):
             raise BackupRefused(
                 f"This backup is of Airdeck {about['airdeck']} (tables {tables.describe(about['migrations'])}); this "
                 f"is {settings.VERSION} ({tables.describe(here)}). Restore it with that version, then update."
             )
+
+    @staticmethod
+    def _judge(reader: Reader) -> None:
+        """That this database is not in use, and has room for all."""
         found = tables.rows_in_use()
         if found:
             raise BackupRefused(
@@ -96,6 +124,7 @@ class Command(BaseCommand):
                 "empty one."
             )
         call_command("prepare", verbosity=0, stdout=io.StringIO())
+        tables.refuse_without_room(reader)
 
     @staticmethod
     def _data_planes(reader: Reader) -> list[str]:

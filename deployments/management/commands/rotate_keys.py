@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from cryptography.fernet import InvalidToken
+from django.core.management.base import BaseCommand, CommandError
 
 from deployments.secrets.rotation import rotate_all
 
@@ -13,6 +14,12 @@ class Command(BaseCommand):
     help = "Encrypt every stored secret with the first of ENCRYPTION_KEYS."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """May be stopped and run again at any time."""
-        count = rotate_all()
+        """May be stopped and run again at any time. Ends with 1 when a key is missing, so that none is dropped."""
+        try:
+            count = rotate_all()
+        except InvalidToken:
+            raise CommandError(
+                "A stored secret is under a key that ENCRYPTION_KEYS does not hold. Put that key back behind the first "
+                "one and run this again; drop no key before."
+            ) from None
         self.stdout.write(f"{count} secrets are under the first key. The other keys may be dropped now.")

@@ -6,7 +6,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from cryptography.fernet import Fernet
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import models
 
 from console.kit.crypto import DecryptionError
@@ -29,6 +29,19 @@ def test_after_a_rotation_the_old_key_can_be_dropped(deployment, cluster, settin
     settings.ENCRYPTION_KEYS = [new]
     assert vault.read(deployment) == before
     assert connections.config(Cluster.objects.get()).database_url == url
+
+
+def test_a_key_that_is_missing_is_told_in_a_sentence_and_the_rotation_goes_on_once_it_is_back(
+    deployment, settings
+):
+    before, old, new = vault.read(deployment), settings.ENCRYPTION_KEYS, Fernet.generate_key().decode()
+    settings.ENCRYPTION_KEYS = [new]
+    with pytest.raises(CommandError, match=r"Put that key back .* drop no key before\."):
+        call_command("rotate_keys")
+    settings.ENCRYPTION_KEYS = [new, *old]
+    call_command("rotate_keys")
+    settings.ENCRYPTION_KEYS = [new]
+    assert vault.read(deployment) == before
 
 
 def test_second_factors_survive_a_rotation(alice, settings):

@@ -25,7 +25,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - name: ALLOWED_HOSTS
   value: {{ prepend .Values.additionalHosts .Values.host | join "," | quote }}
 - name: BASE_URL
-  value: {{ printf "https://%s" .Values.host | quote }}
+  value: {{ get .Values.env "BASE_URL" | default (printf "https://%s" .Values.host) | quote }}
 - name: TRUSTED_PROXY_COUNT
   value: {{ .Values.trustedProxyCount | quote }}
 - name: EMAIL_HOST
@@ -48,7 +48,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - name: METRICS_ADDRESS
   value: 0.0.0.0
 {{- end }}
-{{- range $name, $value := .Values.env }}
+{{- range $name, $value := omit .Values.env "BASE_URL" }}
 - name: {{ $name }}
   value: {{ $value | quote }}
 {{- end }}
