@@ -43,6 +43,16 @@ class _Page(HTMLParser):
                 return
 
 
+def words_in(html: str, attribute: str, value: str | None = None) -> str:
+    """The words in the element with this attribute, of this value when one is given; "" when there is none."""
+    page = _Page()
+    page.feed(html)
+    found = (
+        text for _, attrs, text in page.text_of if attribute in attrs and value in {None, attrs[attribute]}
+    )
+    return next(found, "")
+
+
 def complaints(html: str) -> list[str]:
     """What is wrong with a whole page; empty when nothing is."""
     page = _Page()
