@@ -139,7 +139,7 @@ def alert_channel_test(request: MemberRequest, channel_id: UUID) -> HttpResponse
     except ActionRefused as refused:
         messages.error(request, refused.sentence)
         return see_other(_list_url(request))
-    messages.success(request, "A test is on its way. Reload this page to see what came back.")
+    messages.success(request, "A test is on its way. What comes back is shown below.")
     return see_other(request.workspace.url_for("deployments:alert_deliveries"))
 
 
