@@ -6,6 +6,7 @@ from itertools import pairwise
 
 VOID = {"input", "meta", "link", "br", "hr", "img", "wbr", "path", "circle", "rect", "line"}
 CONTROLS = {"input", "select", "textarea"}
+SPOKEN = {"status", "alert", "log"}
 
 
 class _Page(HTMLParser):
@@ -15,12 +16,15 @@ class _Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text_of: list[tuple[str, dict[str, str | None], str]] = []
+        self.spoken_clocks = 0
         self._open: list[tuple[str, dict[str, str | None], list[str]]] = []
 
     def handle_starttag(self, tag, attrs) -> None:
         if tag == "title" and any(name == "svg" for name, _, _ in self._open):
             tag = "svg:title"  # of a drawing, not of the page
         self.tags.append((tag, dict(attrs)))
+        if "data-since" in dict(attrs) and any(_is_spoken(each) for _, each, _ in self._open):
+            self.spoken_clocks += 1
         if tag not in VOID:
             self._open.append((tag, dict(attrs), []))
 
@@ -43,6 +47,10 @@ class _Page(HTMLParser):
                 return
 
 
+def _is_spoken(attrs: dict[str, str | None]) -> bool:
+    return attrs.get("aria-live") in {"polite", "assertive"} or attrs.get("role") in SPOKEN
+
+
 def words_in(html: str, attribute: str, value: str | None = None) -> str:
     """The words in the element with this attribute, of this value when one is given; "" when there is none."""
     page = _Page()
@@ -61,6 +69,7 @@ def complaints(html: str) -> list[str]:
         *_attributes(page),
         *_structure(page),
         *_labels(page),
+        *["a clock that ticks is read out every second"] * bool(page.spoken_clocks),
         *(f"id {name!r} is used {n} times" for name, n in _ids(page).items() if n > 1),
     ]
 
