@@ -107,6 +107,7 @@ def _form_page(request: MemberRequest, form: ChannelForm, channel: AlertChannel 
             "secret_url": url("deployments:alert_channel_secret", channel.pk)
             if channel.word is ChannelKind.WEBHOOK
             else "",
+            "replacing": shown.REPLACING,
         }
     return render(request, "deployments/alerts/channel.html", context, status=422 if form.is_bound else 200)
 

@@ -78,6 +78,7 @@ def _page(request: MemberRequest, deployment: Deployment, *, hook_secret: str = 
             "hook_url": shown.hook_url(deployment),
             "hook_secret": hook_secret,
             "secret_url": deployment.url_for("git_secret"),
+            "replacing": shown.REPLACING,
             "disconnect_url": deployment.url_for("git_disconnect"),
         }
     return render(request, "deployments/git/git.html", context)
