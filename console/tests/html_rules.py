@@ -17,6 +17,7 @@ class _Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text_of: list[tuple[str, dict[str, str | None], str]] = []
         self.spoken_clocks = 0
+        self.error_links: list[str] = []
         self._open: list[tuple[str, dict[str, str | None], list[str]]] = []
 
     def handle_starttag(self, tag, attrs) -> None:
@@ -25,6 +26,8 @@ class _Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
         if "data-since" in dict(attrs) and any(_is_spoken(each) for _, each, _ in self._open):
             self.spoken_clocks += 1
+        if tag == "a" and any(each.get("id") == "errors" for _, each, _ in self._open):
+            self.error_links.append((dict(attrs)["href"] or "").removeprefix("#"))
         if tag not in VOID:
             self._open.append((tag, dict(attrs), []))
 
@@ -126,6 +129,12 @@ def _labels(page: _Page) -> list[str]:
         for name in ("aria-describedby", "aria-labelledby", "for"):
             missing = [each for each in (attrs.get(name) or "").split() if each not in ids]
             found += [f"{name} names {each!r}, which is not there" for each in missing]
+    controls = {attrs.get("id") for tag, attrs in page.tags if tag in CONTROLS}
+    found += [
+        f"an error leads to {each!r}, which is no control"
+        for each in page.error_links
+        if each not in controls
+    ]
     for tag, attrs, text in page.text_of:
         if tag in {"a", "button"} and not text and not attrs.get("aria-label"):
             found.append(f"<{tag} {attrs}> has no words")

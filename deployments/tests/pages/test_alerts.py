@@ -90,6 +90,7 @@ def test_what_is_wrong_stands_beside_the_field(as_, alice, url, channel, kind, b
     answer = as_(alice).post(url("alert_rule_new", kind), body)
     assert answer.status_code == 422
     assert sentence in answer.content.decode()
+    assert complaints(answer.content.decode()) == []  # each error leads to its field
     assert not AlertRule.objects.exists()
 
 
