@@ -47,9 +47,8 @@
   addEventListener("htmx:sseError", () => { if (state !== "out") show(navigator.onLine ? "wait" : "offline"); });
   addEventListener("htmx:sseClose", () => show("wait"));
   addEventListener("htmx:sseMessage", updated);
-  addEventListener("htmx:afterOnLoad", (event) => {
-    if (event.detail.successful) updated();
-    else if (event.detail.xhr.status === 401) show("out");
+  addEventListener("htmx:afterOnLoad", ({ detail }) => {
+    if (detail.successful) updated(); else if (detail.xhr.status === 401) show("out");
   });
   addEventListener("online", wake);
   addEventListener("offline", () => { if (stream) show("offline"); });
