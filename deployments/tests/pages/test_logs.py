@@ -259,6 +259,7 @@ def test_what_a_component_says_now_names_instances_probes_and_telling_lines(as_,
         assert text in html
         assert text in whole
     assert words_in(html, "hx-target", "#now") == "Check again"
+    assert re.search(r"Checked at \d\d:\d\d:\d\d UTC", html)  # with its zone, beside times in UTC
     assert lines_of(html) == [("error", "Boom"), ("error", "  trace")]
     assert "component=scheduler&amp;level=error" in html
 
