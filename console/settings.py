@@ -95,6 +95,7 @@ MIDDLEWARE = [
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "console.kit.http.CompressPagesMiddleware",
     "console.kit.http.PrivatePagesMiddleware",
+    "console.kit.http.SignedOutPartsMiddleware",
     "console.kit.http.NoNulMiddleware",
     "console.kit.pages_only.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -206,7 +206,6 @@ urlpatterns = [
     path(f"{ONE}/deploys/image/login/remove/", images.registry_login_remove, name="registry_login_remove"),
     path(f"{ONE}/deploys/example/", deploys.deploy_example, name="deploy_example"),
     path(f"{ONE}/deploys/<int:number>/", deploys.deploy, name="deploy"),
-    path(f"{ONE}/deploys/<int:number>/live/", deploys.deploy_live, name="deploy_live"),
     path(f"{ONE}/deploys/<int:number>/back/", deploys.deploy_back, name="deploy_back"),
     path(f"{ONE}/deploys/<int:number>/anyway/", deploys.deploy_anyway, name="deploy_anyway"),
 ]

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 import brotli
 from allauth.core.internal.httpkit import get_client_ip
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.core.exceptions import BadRequest, ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, HttpResponseRedirectBase
 from django.middleware.gzip import GZipMiddleware
+from django.shortcuts import resolve_url
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
@@ -74,6 +76,18 @@ class PrivatePagesMiddleware(AnswerMiddleware):
         if "HX-Request" not in vary:
             response.headers["Vary"] = f"{vary}, HX-Request" if vary else "HX-Request"
         return response
+
+
+class SignedOutPartsMiddleware(AnswerMiddleware):
+    """401 in place of the way to the sign-in page, where htmx asks for a part of a page whose reader has signed out. It
+    would follow, and put the sign-in form into the part; what is shown stays, and app.js says why."""
+
+    def answer(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """The same, unless it leads to the sign-in page."""
+        if "HX-Request" not in request.headers or not isinstance(response, HttpResponseRedirectBase):
+            return response
+        leads_out = response.url.partition("?")[0] == resolve_url(settings.LOGIN_URL)
+        return HttpResponse(status=401) if leads_out else response
 
 
 class NoNulMiddleware(HybridMiddleware):

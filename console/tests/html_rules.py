@@ -6,6 +6,7 @@ from itertools import pairwise
 
 VOID = {"input", "meta", "link", "br", "hr", "img", "wbr", "path", "circle", "rect", "line"}
 CONTROLS = {"input", "select", "textarea"}
+SPOKEN = {"status", "alert", "log"}
 
 
 class _Page(HTMLParser):
@@ -15,12 +16,18 @@ class _Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text_of: list[tuple[str, dict[str, str | None], str]] = []
+        self.spoken_clocks = 0
+        self.error_links: list[str] = []
         self._open: list[tuple[str, dict[str, str | None], list[str]]] = []
 
     def handle_starttag(self, tag, attrs) -> None:
         if tag == "title" and any(name == "svg" for name, _, _ in self._open):
             tag = "svg:title"  # of a drawing, not of the page
         self.tags.append((tag, dict(attrs)))
+        if "data-since" in dict(attrs) and any(_is_spoken(each) for _, each, _ in self._open):
+            self.spoken_clocks += 1
+        if tag == "a" and any(each.get("id") == "errors" for _, each, _ in self._open):
+            self.error_links.append((dict(attrs)["href"] or "").removeprefix("#"))
         if tag not in VOID:
             self._open.append((tag, dict(attrs), []))
 
@@ -43,6 +50,20 @@ class _Page(HTMLParser):
                 return
 
 
+def _is_spoken(attrs: dict[str, str | None]) -> bool:
+    return attrs.get("aria-live") in {"polite", "assertive"} or attrs.get("role") in SPOKEN
+
+
+def words_in(html: str, attribute: str, value: str | None = None) -> str:
+    """The words in the element with this attribute, of this value when one is given; "" when there is none."""
+    page = _Page()
+    page.feed(html)
+    found = (
+        text for _, attrs, text in page.text_of if attribute in attrs and value in {None, attrs[attribute]}
+    )
+    return next(found, "")
+
+
 def complaints(html: str) -> list[str]:
     """What is wrong with a whole page; empty when nothing is."""
     page = _Page()
@@ -51,6 +72,7 @@ def complaints(html: str) -> list[str]:
         *_attributes(page),
         *_structure(page),
         *_labels(page),
+        *["a clock that ticks is read out every second"] * bool(page.spoken_clocks),
         *(f"id {name!r} is used {n} times" for name, n in _ids(page).items() if n > 1),
     ]
 
@@ -107,6 +129,12 @@ def _labels(page: _Page) -> list[str]:
         for name in ("aria-describedby", "aria-labelledby", "for"):
             missing = [each for each in (attrs.get(name) or "").split() if each not in ids]
             found += [f"{name} names {each!r}, which is not there" for each in missing]
+    controls = {attrs.get("id") for tag, attrs in page.tags if tag in CONTROLS}
+    found += [
+        f"an error leads to {each!r}, which is no control"
+        for each in page.error_links
+        if each not in controls
+    ]
     for tag, attrs, text in page.text_of:
         if tag in {"a", "button"} and not text and not attrs.get("aria-label"):
             found.append(f"<{tag} {attrs}> has no words")

@@ -163,7 +163,6 @@ UPLOAD_URLS = {  # as a draft
 }
 DEPLOY_URLS = {
     ("deployments:deploy", "get"): (MEMBER, 200),
-    ("deployments:deploy_live", "get"): (MEMBER, 200),
     ("deployments:deploy_back", "get"): (EDITOR, 200),
     ("deployments:deploy_back", "post"): (EDITOR, 422),
     ("deployments:deploy_anyway", "post"): (EDITOR, 303),
@@ -242,7 +241,6 @@ WRONG_METHOD = {
     ("deployments:wake", "get"),
     ("deployments:deploys", "post"),
     ("deployments:deploy", "post"),
-    ("deployments:deploy_live", "post"),
     ("deployments:deploy_example", "get"),
     ("deployments:deploy_anyway", "get"),
     ("deployments:git", "post"),

@@ -102,6 +102,15 @@ class GitSourceForm(OfferedFieldsForm):
             self.add_error("token", _AGAIN)
 
 
+def typed_again(form: GitSourceForm, source: GitSource | None) -> GitSourceForm:
+    """What a person typed, for the Git source as another person has saved it since: sent once more, it counts."""
+    data = {**dict(form.data.items()), "seen": source.revision if source else ""}
+    again = GitSourceForm(data, source=source)
+    if data.get("token"):
+        again.add_error("token", _AGAIN)
+    return again
+
+
 class FingerprintForm(OfferedFieldsForm):
     """Which host key is confirmed."""
 

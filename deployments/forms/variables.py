@@ -149,6 +149,16 @@ class EditVariableForm(VariableForm):
         return None if sent == as_sent(self.row.value) else sent.rstrip()
 
 
+def typed_over(row: EnvironmentVariable, typed: Any, sentence: str) -> EditVariableForm:
+    """The form of a variable that another person changed while its page was filled in, with what was typed there: sent
+    once more, it replaces theirs."""
+    data = typed.copy()
+    data["seen"], data["plain"] = row.updated_at.isoformat(), "" if row.is_secret else "1"
+    form = EditVariableForm(data, row=row)
+    form.add_error(None, sentence)
+    return form
+
+
 def add_again(key: str, typed: Mapping[str, Any]) -> VariableForm:
     """The form that adds a variable which was deleted while its page was filled in, with what was typed there. What
     is not known to be plain is secret, and so not sent back."""

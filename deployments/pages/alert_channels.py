@@ -107,6 +107,7 @@ def _form_page(request: MemberRequest, form: ChannelForm, channel: AlertChannel 
             "secret_url": url("deployments:alert_channel_secret", channel.pk)
             if channel.word is ChannelKind.WEBHOOK
             else "",
+            "replacing": shown.REPLACING,
         }
     return render(request, "deployments/alerts/channel.html", context, status=422 if form.is_bound else 200)
 
@@ -139,7 +140,7 @@ def alert_channel_test(request: MemberRequest, channel_id: UUID) -> HttpResponse
     except ActionRefused as refused:
         messages.error(request, refused.sentence)
         return see_other(_list_url(request))
-    messages.success(request, "A test is on its way. Reload this page to see what came back.")
+    messages.success(request, "A test is on its way. What comes back is shown below.")
     return see_other(request.workspace.url_for("deployments:alert_deliveries"))
 
 

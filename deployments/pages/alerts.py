@@ -15,7 +15,7 @@ from deployments.access import deployment_view
 from deployments.actions import alerts as actions
 from deployments.actions.alert_rules import RulePlace, switch_on_usual
 from deployments.forms.alerts import SilenceForm
-from deployments.models import Alert, Deployment
+from deployments.models import Alert, AlertDelivery, Deployment
 from deployments.pages.alert_places import Place, rule_lines
 from deployments.pages.common import page_context
 from deployments.presenters import alerts as shown
@@ -26,6 +26,7 @@ from workspaces.permissions import Permission
 
 MOST_OPEN = 100
 FEW = 10
+EVERY, SOON = 30, 3  # seconds until an open page looks again; the shorter one while a message is on its way
 OF_ALERT = "alert"  # no release name
 
 
@@ -78,6 +79,7 @@ def workspace_alerts(request: MemberRequest) -> HttpResponse:
         "resolved": queries.lately_resolved(request.workspace)[:FEW],
         "has_rules": any(rules),
         "silence_form": SilenceForm(),
+        "every": EVERY,
         "usual_url": request.workspace.url_for("deployments:alerts_usual"),
         "rules_url": request.workspace.url_for("deployments:alert_rules"),
     }
@@ -93,6 +95,7 @@ def alert(request: MemberRequest, alert_id: UUID) -> HttpResponse:
         raise Http404
     may_silence = found.resolved_at is None and request.can(Permission.EDIT_DEPLOYMENT)
     url = request.workspace.url_for
+    deliveries = _deliveries(request, queries.deliveries_of(request.workspace, found))
     context = {
         "alert": found,
         "kind": shown.alert_kind(found),
@@ -100,7 +103,8 @@ def alert(request: MemberRequest, alert_id: UUID) -> HttpResponse:
         "rule_url": _rule_url(request, found),
         "silence_url": url("deployments:alert_silence", found.pk) if may_silence else "",
         "silence_form": SilenceForm(),
-        "deliveries": _deliveries(request, queries.deliveries_of(request.workspace, found)),
+        "deliveries": deliveries,
+        "every": _every(deliveries),
     }
     return render(request, "deployments/alerts/alert.html", context)
 
@@ -139,10 +143,12 @@ def alert_deliveries(request: MemberRequest) -> HttpResponse:
     page = Paginator(queries.deliveries(request.workspace), queries.PAGE_SIZE).get_page(
         request.GET.get("page")
     )
+    deliveries = _deliveries(request, page.object_list)
     context = {
         **workspace_context(request, "Deliveries"),
         "page": page,
-        "deliveries": _deliveries(request, page.object_list),
+        "deliveries": deliveries,
+        "every": _every(deliveries),
     }
     return render(request, "deployments/alerts/deliveries.html", context)
 
@@ -158,6 +164,12 @@ def _deliveries(request: MemberRequest, rows: Any) -> list[shown.DeliveryLine]:
         )
         for row in rows
     ]
+
+
+def _every(deliveries: list[shown.DeliveryLine]) -> int:
+    """Soon while a message is sent for the first time; a retry may take an hour."""
+    on_its_way = (each.row.state == AlertDelivery.State.QUEUED and not each.row.tries for each in deliveries)
+    return SOON if any(on_its_way) else EVERY
 
 
 @require_POST
@@ -209,6 +221,7 @@ def deployment_alerts(request: MemberRequest, deployment: Deployment) -> HttpRes
     workspace = request.workspace
     place = Place(RulePlace(workspace, deployment), may_change=request.can(Permission.EDIT_DEPLOYMENT))
     silence = queries.silence_of(deployment)
+    deliveries = _deliveries(request, queries.deliveries(workspace, deployment)[:FEW])
     context = {
         **page_context(request, deployment, "Alerts"),
         "open": _rows(request, queries.open_alerts(workspace, deployment)[:MOST_OPEN]),
@@ -220,7 +233,8 @@ def deployment_alerts(request: MemberRequest, deployment: Deployment) -> HttpRes
         "silence_form": SilenceForm(),
         "silence_url": deployment.url_for("alerts_silence"),
         "workspace_rules_url": workspace.url_for("deployments:alert_rules"),
-        "deliveries": _deliveries(request, queries.deliveries(workspace, deployment)[:FEW]),
+        "deliveries": deliveries,
+        "every": _every(deliveries),
     }
     return render(request, "deployments/alerts/deployment_alerts.html", context)
 

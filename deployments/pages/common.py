@@ -29,6 +29,12 @@ def stream_url_of(request: MemberRequest) -> str:
     return f"{request.workspace.url_for('deployments:stream')}?{query.urlencode()}"
 
 
+def asks_for_part(request: MemberRequest) -> bool:
+    """Whether htmx wants the part of the page that moves. A page that asks for itself again, or for its head, because
+    its Deployment is at another stage (common/_again.html, common/_head.html), wants all of it."""
+    return bool(request.htmx) and request.htmx.target not in {"page", "head"}
+
+
 def sort_links(request: MemberRequest, keys: Iterable[str], sort: str) -> dict[str, dict[str, str]]:
     """Where each column's head leads, and how it sorts now; `sort` is the present key, with "-" when it descends."""
     links = {}

@@ -13,7 +13,7 @@ from deployments.access import deployment_view
 from deployments.dataplane.contract import DataPlaneError, Driver, Instance, LogTail, Ref
 from deployments.domain.component_titles import heading
 from deployments.models import Deployment
-from deployments.pages.common import page_context
+from deployments.pages.common import asks_for_part, page_context
 from deployments.queries import live, log_levels
 from deployments.queries.components import component_names, worst
 from deployments.queries.log_levels import Level
@@ -48,7 +48,7 @@ def component_now(request: MemberRequest, deployment: Deployment, name: str) -> 
     context = _context(request, deployment, name) | _now(deployment, name)
     template = (
         "deployments/components/_component_now.html"
-        if request.htmx
+        if asks_for_part(request)
         else "deployments/components/component.html"
     )
     return render(request, template, context)
@@ -72,6 +72,7 @@ def _context(request: MemberRequest, deployment: Deployment, name: str) -> dict[
         **page_context(request, deployment, "Overview"),
         "component": recorded,
         "title": heading(name),
+        "here_url": deployment.url_for("component", name),
         "now_url": deployment.url_for("component_now", name),
         "logs_url": log_url(deployment, name),
         "others": [

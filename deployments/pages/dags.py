@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 from deployments.access import deployment_view
 from deployments.forms.dags import DagFilterForm
 from deployments.models import Deployment
-from deployments.pages.common import page_context, sort_links
+from deployments.pages.common import asks_for_part, page_context, sort_links
 from deployments.presenters import dags as presenter
 from deployments.queries import dags, readings
 from workspaces.access import MemberRequest, workspace_view
@@ -33,7 +33,7 @@ def deployment_dags(request: MemberRequest, deployment: Deployment) -> HttpRespo
         "failed_files": presenter.failed_files(reading),
         "deploys_url": deployment.url_for("deploys"),
     }
-    if request.htmx and not request.htmx.boosted:
+    if asks_for_part(request):
         return render(request, "deployments/dags/_list.html", context)
     context |= page_context(request, deployment, "DAGs")
     return render(request, "deployments/dags/deployment_dags.html", context)

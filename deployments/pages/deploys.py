@@ -19,7 +19,7 @@ from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.forms.deploys import DeployForm, RollBackForm, UploadForm
 from deployments.models import CodeUpload, Deploy, Deployment, GitSource
-from deployments.pages.common import page_context
+from deployments.pages.common import asks_for_part, page_context
 from deployments.presenters import commands
 from deployments.presenters import deploys as shown
 from deployments.presenters import packages as shown_packages
@@ -62,12 +62,14 @@ def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dic
 @require_GET
 @deployment_view(Permission.VIEW, alive=True)
 def deploy_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """Every deploy, newest first; as a fragment, the rows alone."""
+    """Every deploy, newest first; as a fragment, the rows alone, or nothing while there is none."""
     page = Paginator(queries.history(deployment), PAGE_SIZE).get_page(request.GET.get("page"))
     rows = [shown.row(deploy, deployment) for deploy in page.object_list]
     context = {"page": page, "rows": rows, "rows_url": request.get_full_path(), "d": deployment}
-    if request.htmx:
-        return render(request, "deployments/deploys/_rows.html", context)
+    if asks_for_part(request):
+        return (
+            render(request, "deployments/deploys/_rows.html", context) if rows else HttpResponse(status=204)
+        )
     context |= _context(
         request,
         deployment,
@@ -193,7 +195,6 @@ def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpR
         deployment,
         **row,
         steps=shown.steps(found),
-        live_url=deployment.url_for("deploy_live", number),
         before=compared.before,
         change=compared.change,
         groups=shown.groups(compared.change),
@@ -209,15 +210,6 @@ def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpR
         log_url=f"{deployment.url_for('logs')}?component=dag-processor",
     )
     return render(request, "deployments/deploys/detail.html", context)
-
-
-@require_GET
-@deployment_view(Permission.VIEW, alive=True)
-def deploy_live(request: MemberRequest, deployment: Deployment, number: int) -> HttpResponse:
-    """The part of a deploy's page that moves."""
-    found = _deploy(deployment, number)
-    context = {**shown.row(found, deployment), "steps": shown.steps(found), "d": deployment}
-    return render(request, "deployments/deploys/_live.html", context)
 
 
 @require_http_methods(["GET", "POST"])

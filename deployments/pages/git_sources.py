@@ -14,7 +14,7 @@ from deployments.access import deployment_view
 from deployments.actions import git_sources as actions
 from deployments.actions.refusals import GitChanged
 from deployments.dataplane.contract import DataPlaneError
-from deployments.forms.git_sources import FingerprintForm, GitSourceForm
+from deployments.forms.git_sources import FingerprintForm, GitSourceForm, typed_again
 from deployments.models import Deployment, GitSource
 from deployments.pages.common import Action, page_context
 from deployments.presenters import commands
@@ -78,6 +78,7 @@ def _page(request: MemberRequest, deployment: Deployment, *, hook_secret: str = 
             "hook_url": shown.hook_url(deployment),
             "hook_secret": hook_secret,
             "secret_url": deployment.url_for("git_secret"),
+            "replacing": shown.REPLACING,
             "disconnect_url": deployment.url_for("git_disconnect"),
         }
     return render(request, "deployments/git/git.html", context)
@@ -100,23 +101,26 @@ def git_edit(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """Connect a repository, or change what is followed."""
     source = _source(deployment)
     form = GitSourceForm(posted(request), source=source)
-    problem = ""
+    problem, more = "", {}
     if form.is_bound and form.is_valid():
         try:
             _save(request, deployment, source, form)
         except InvalidInput as refusal:
             form.refuse(refusal)
-        except GitChanged as refusal:
-            problem = str(refusal)
-            form = GitSourceForm(None, source=_source(deployment))
+        except GitChanged:
+            source = _source(deployment)
+            form = typed_again(form, source)
+            more = {"saved": shown.settings_of(source) if source else []}
         except ActionRefused as refusal:
             problem = str(refusal)
         else:
             return see_other(deployment.url_for("git"))
     form.ask_again()
     command = commands.connect_git(deployment.release_name, source.address if source else "")
-    context = _context(request, deployment, form=form, source=source, problem=problem, command=command)
-    status = 409 if problem else 422 if form.is_bound else 200
+    context = _context(
+        request, deployment, form=form, source=source, problem=problem, command=command, **more
+    )
+    status = 409 if problem or more else 422 if form.is_bound else 200
     return render(request, "deployments/git/edit.html", context, status=status)
 
 

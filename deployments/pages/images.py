@@ -54,6 +54,8 @@ def _page(
         "has_own": queries.has_own(deployment, desired_deploy(deployment)),
         "items": shown.now(deployment),
         "consequences": shown.consequences(deployment, None),
+        "going_back": shown.consequences(deployment, ""),
+        "removing": shown.REMOVING_LOGIN,
         "back_url": deployment.url_for("deploy_runtimes_image"),
         "login_url": deployment.url_for("registry_login"),
         "remove_url": deployment.url_for("registry_login_remove"),
@@ -131,7 +133,7 @@ def registry_login(request: MemberRequest, deployment: Deployment) -> HttpRespon
     except REFUSALS as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, "The login is kept. The next image is pulled with it.")
+        messages.success(request, "The login is saved. The next image is pulled with it.")
     return see_other(deployment.url_for("deploy_image"))
 
 
@@ -143,4 +145,6 @@ def registry_login_remove(request: MemberRequest, deployment: Deployment) -> Htt
         actions.remove_registry_login(deployment=deployment, by=request.user)
     except REFUSALS as refusal:
         messages.error(request, str(refusal))
+    else:
+        messages.success(request, "The login is removed.")
     return see_other(deployment.url_for("deploy_image"))

@@ -12,7 +12,7 @@ from deployments.access import deployment_view
 from deployments.dataplane.contract import TASK_LOGS, DataPlaneError, Driver, Ref, TaskLogs
 from deployments.dataplane.task_log_files import LONGEST_PATH
 from deployments.models import Deployment
-from deployments.pages.common import page_context
+from deployments.pages.common import asks_for_part, page_context
 from deployments.pages.logs import kinds
 from deployments.presenters import task_logs as presenter
 from deployments.queries import live
@@ -52,7 +52,7 @@ def task_log_list(request: MemberRequest, deployment: Deployment) -> HttpRespons
         context["problem"] = str(error)
     else:
         context |= {"rows": presenter.rows(deployment, found), "whole": found.whole}
-    if request.htmx and not request.htmx.boosted:
+    if asks_for_part(request):
         return render(request, "deployments/logs/_task_logs.html", context)
     context |= {**page_context(request, deployment, "Logs"), **kinds(deployment, of_tasks=True)}
     context["kept"] = deployment.plane_details.get(TASK_LOGS, "")

@@ -10,11 +10,13 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.http import content_disposition_header
+from django.utils.text import Truncator
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
+from console.kit.templatetags.ui import without_password
 from deployments.access import deployment_view
 from deployments.actions import NotNow
 from deployments.actions.refusals import RevisionGone, VariablesChanged
@@ -37,6 +39,7 @@ from deployments.forms.variables import (
     VariableFilterForm,
     VariableForm,
     add_again,
+    typed_over,
 )
 from deployments.models import Deployment, EnvironmentVariable, VariableRevision
 from deployments.pages.common import page_context
@@ -160,7 +163,7 @@ def _set(
             now = deployment.variables.select_related("updated_by").filter(key=key).first()
             if now is None:
                 return _gone(request, deployment, key)
-            form.add_error(None, _who_changed(now))
+            row, form = now, typed_over(now, request.POST, _who_changed(now))
         except ActionRefused as refusal:
             form.refuse(refusal)
         else:
@@ -175,7 +178,12 @@ def _set(
 
 def _who_changed(row: EnvironmentVariable) -> str:
     who = row.updated_by.label if row.updated_by else "Someone"
-    return f"{who} changed {row.key} after you opened this page. Open it again to see what there is now."
+    value = Truncator(" ".join(without_password(row.value).split())).chars(100)
+    now = "Its value is secret" if row.is_secret else f"It is now “{value}”"
+    return (
+        f"{who} changed {row.key} after you opened this page. {now}. Save again to replace it with yours, or cancel to "
+        "keep it."
+    )
 
 
 @require_http_methods(["GET", "POST"])

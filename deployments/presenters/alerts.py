@@ -26,6 +26,10 @@ CHANNEL_SENTENCES = {
     ChannelKind.SLACK: "An incoming webhook of Slack, Mattermost or Rocket.Chat.",
     ChannelKind.WEBHOOK: "Signed JSON to a program of yours.",
 }
+REPLACING = (
+    "Messages are signed with the new secret at once. The program behind the channel refuses them until you give it "
+    "the new one, which you see on the next page.",
+)
 
 
 @dataclass(frozen=True)

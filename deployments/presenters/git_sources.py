@@ -10,6 +10,10 @@ from deployments.models import Deploy, Deployment, GitSource
 from deployments.outgoing.git.keys import fingerprint
 
 SHORT = 8  # characters of a commit's hash
+REPLACING = (
+    "The secret that your Git host has now stops working at once. Events are refused until you enter the new one "
+    "there.",
+)
 
 
 class GitState(StrEnum):

@@ -11,6 +11,7 @@ LOOK = (
     "First the cluster pulls it and looks at it, in a pod of its own that reaches nothing: it must have Airflow "
     "{minor} and run as user 50000. Nothing changes until then, and nothing at all when it does not fit."
 )
+REMOVING_LOGIN = ("Pods that start from then on can pull public images alone.",)
 DRAIN = "New pods start beside the old ones, which serve until then, and workers finish their tasks first."
 
 

@@ -47,7 +47,9 @@
   addEventListener("htmx:sseError", () => { if (state !== "out") show(navigator.onLine ? "wait" : "offline"); });
   addEventListener("htmx:sseClose", () => show("wait"));
   addEventListener("htmx:sseMessage", updated);
-  addEventListener("htmx:afterOnLoad", updated);
+  addEventListener("htmx:afterOnLoad", ({ detail }) => {
+    if (detail.successful) updated(); else if (detail.xhr.status === 401) show("out");
+  });
   addEventListener("online", wake);
   addEventListener("offline", () => { if (stream) show("offline"); });
   document.addEventListener("visibilitychange", wake);

@@ -44,21 +44,22 @@ def listing(workspace: Workspace, chosen: dict[str, str], page: str) -> Listing:
     """What the filters leave. Four queries at any size; invitations are bounded by their limit."""
     everybody = Membership.objects.filter(workspace=workspace)
     rows = everybody.select_related("user")
-    pending = Invitation.objects.open().filter(workspace=workspace).select_related("invited_by")
+    open_now = Invitation.objects.open().filter(workspace=workspace).select_related("invited_by")
+    waiting = invited = list(open_now.order_by("email"))
     if text := chosen.get("q"):
         rows = rows.filter(Q(user__name__icontains=text) | Q(user__email__icontains=text))
-        pending = pending.filter(email__icontains=text)
+        waiting = [each for each in waiting if text.lower() in each.email.lower()]
     if role := chosen.get("role"):
-        rows, pending = rows.filter(role=role), pending.filter(role=role)
+        rows = rows.filter(role=role)
+        waiting = [each for each in waiting if each.role == role]
     label = Lower(Coalesce(NullIf(F("user__name"), Value("")), F("user__email")))
     found = Paginator(rows.order_by(label, "pk"), PAGE_SIZE).get_page(page)
-    waiting = list(pending.order_by("email")) if found.number == 1 else []
     roles = list(everybody.values_list("role", flat=True))
     return Listing(
         page=found,
-        pending=waiting,
+        pending=waiting if found.number == 1 else [],
         total=len(roles),
-        invited=len(waiting),
+        invited=len(invited),
         admins=roles.count(Role.ADMIN),
     )
 

@@ -71,12 +71,12 @@ def _row(place: Place, token: ApiToken, roles: dict[int, str]) -> Row:
         if token.kind == SIGN_IN:
             state = "Expired. Run airdeck login there again."
     elif not own:
-        state = "Made by a former member, so it does not work. Rotate it to take it over."
+        state = "Created by a former member, so it does not work. Rotate it to take it over."
     elif token.maker is not None and not token.maker.is_active:
-        state = "The account of its maker is blocked, so it does not work. Rotate it to take it over."
+        state = "The account of the person who created it is blocked, so it does not work. Rotate it to take it over."
     role = token.role_label
     if own and least(own, token.role) != token.role:
-        role = f"{role}, at most {Role(own).label} like its maker"
+        role = f"{role}, at most {Role(own).label} like the person who created it"
     rotate_url = "" if token.kind == SIGN_IN else place.url_of("rotate", token.pk)
     return Row(token, role, state, rotate_url, place.url_of("revoke", token.pk))
 

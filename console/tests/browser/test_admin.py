@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow, turn
 from console.tests.test_pages import in_full
@@ -20,6 +20,11 @@ SHOTS = os.environ.get("SHOTS", "")  # a folder: keep what the pages look like
 
 def admin_page(row) -> str:
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def left(page: Page, selector: str) -> str:
+    """How far its words are from its left edge."""
+    return str(page.locator(selector).evaluate("it => getComputedStyle(it).paddingInlineStart"))
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def pages(deployment, workspace, alice, cluster) -> dict[str, str]:
 
 def test_pages_work_under_the_policy_in_both_themes_and_widths(live_server, as_, olga, pages):
     cookies = cookies_of(as_(olga), live_server.url)
-    complaints, wide, unfit = [], [], []
+    complaints, wide, unfit, uneven = [], [], [], []
     with chromium() as browser:
         context = browser.new_context()
         context.add_cookies(cookies)
@@ -67,10 +72,12 @@ def test_pages_work_under_the_policy_in_both_themes_and_widths(live_server, as_,
                     if not each.startswith(DJANGO_S_OWN)
                 ]
                 wide += [f"{name} at {width}"] * bool(overflow(page))
+                uneven += [f"{name} at {width}"] * (left(page, "#footer") != left(page, "#content"))
                 if SHOTS:
                     page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{theme}.png", full_page=True)
     assert complaints == []
     assert wide == []
+    assert uneven == []  # the footer stands as far in as what is above it
     assert unfit == []
 
 

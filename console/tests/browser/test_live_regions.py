@@ -335,3 +335,40 @@ def test_a_deployment_that_is_gone_turns_its_open_page_into_the_receipt(
     expect(page.get_by_role("heading", name="What was removed")).to_be_visible()
     expect(page.locator("nav.tabs")).to_have_count(0)
     expect(page).to_have_title("Analytics is deleted – Acme Data – Airdeck")
+
+
+def test_the_page_of_deploys_offers_to_deploy_as_soon_as_that_can_be_done(
+    window, live_server, deployment, beside
+) -> None:
+    beside(lambda: creating(deployment))
+    page = window.new_page()
+    page.goto(f"{live_server.url}{deployment.url}deploys/")
+    expect(page.get_by_text("is being created")).to_be_visible()
+    git = page.get_by_role("link", name="Git", exact=True)
+    git.focus()
+    beside(lambda: created(deployment))
+    refresh(page, f"#badge-{deployment.pk}")
+    expect(page.get_by_role("link", name="Deploy code")).to_be_visible()
+    expect(page.get_by_role("button", name="Deploy an example DAG")).to_be_visible()
+    expect(page.get_by_text("is being created")).to_have_count(0)
+    expect(page.get_by_text("Actions", exact=True)).to_be_visible()
+    expect(git).to_be_focused()
+
+
+def test_how_a_deploy_ended_is_shown_and_spoken_on_its_open_page_whose_details_stay_open(
+    window, live_server, deployment, beside
+) -> None:
+    def under_way() -> None:
+        created(deployment)
+        furnish(deployment)
+        deployment.deploys.update(status="activating", finished_at=None, packages={"pandas": "2.3"})
+
+    beside(under_way)
+    page = window.new_page()
+    page.goto(f"{live_server.url}{deployment.url}deploys/1/")
+    page.get_by_text("All 1 beyond those of the runtime").click()
+    beside(lambda: deployment.deploys.update(status="deployed", activated_at=timezone.now()))
+    refresh(page, "#deploy")
+    expect(page.locator("#deploy")).to_contain_text("Active since")
+    expect(page.locator("#announce")).to_have_text("Deploy 1: Deployed.")
+    expect(page.locator("#deploy details[open]")).to_contain_text("pandas 2.3")

@@ -95,6 +95,18 @@ def test_a_stream_that_is_refused_says_so_and_stops_trying(window, addresses) ->
     assert len(tries) == before
 
 
+def test_a_part_that_is_fetched_after_signing_out_stays_as_it_was_and_the_page_says_why(
+    window, addresses
+) -> None:
+    page = opened(window, addresses["detail"])
+    window.clear_cookies()
+    with page.expect_response(lambda answer: answer.status == 401):
+        page.evaluate("htmx.trigger(document.querySelector('.page [hx-trigger*=resync]'), 'sse:resync')")
+    expect(page.locator("[data-live]")).to_have_text("Signed out. Reload the page")
+    expect(page.get_by_role("heading", name="Analytics")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in")).to_have_count(0)
+
+
 def test_a_form_is_sent_once_however_often_the_button_is_pressed(window, addresses) -> None:
     posts: list[str] = []
     window.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from console.kit.refusals import InvalidInput
+from console.tests.html_rules import complaints, words_in
 from deployments.actions import NotNow, images
 from deployments.actions import deploys as deploying
 from deployments.actions import hibernation as running
@@ -269,7 +270,10 @@ def test_the_login_of_the_registry_is_sealed_and_reaches_the_data_plane_alone(he
     wish = {"host": "registry.example.com", "user": "puller", "password": "canary-pull-token"}
     assert client.post(url(healthy, "registry_login"), wish).status_code == 303
     page = client.get(url(healthy, "deploy_image"))
+    assert "The login is saved." in text(page)
     assert "pulled as puller" in text(page)
+    assert text(page).index("Registry login") < text(page).index("Deploy this image")  # first what it needs
+    assert "can pull public images alone" in words_in(page.content.decode(), "class", "menu menu--ask")
     assert "canary-pull-token" not in page.content.decode()
     row = healthy.secrets.get(name="registry_password")
     assert b"canary-pull-token" not in bytes(row.sealed)
@@ -284,6 +288,7 @@ def test_the_login_of_the_registry_is_sealed_and_reaches_the_data_plane_alone(he
     assert healthy.registry_mark != before
     assert client.post(url(healthy, "registry_login_remove")).status_code == 303
     assert not healthy.secrets.filter(name="registry_password").exists()
+    assert "The login is removed." in text(client.get(url(healthy, "deploy_image")))
     wrong = client.post(url(healthy, "registry_login"), {"host": "no host!", "user": "a:b", "password": "x"})
     assert wrong.status_code == 422
     assert 'value="x"' not in wrong.content.decode()
@@ -305,7 +310,11 @@ def test_from_the_page_to_the_list_by_plain_forms(healthy, bob, as_, checker):  
     detail = text(page)
     assert "Airflow reads the DAGs in the image." in detail
     assert "In the image" in text(client.get(url(healthy)))
-    assert "Go back to the image of the runtime" in text(client.get(url(healthy, "deploy_image")))
+    html = client.get(url(healthy, "deploy_image")).content.decode()
+    asks = words_in(html, "class", "menu menu--ask")
+    assert "Go back to the image of the runtime" in asks
+    assert "Restarts the API server, the scheduler" in asks
+    assert complaints(html) == []
     settled(healthy, deployed(healthy, bob))
     settled(healthy, asked(healthy, bob, ""))
     back = client.get(url(healthy, "deploy_back", 1))

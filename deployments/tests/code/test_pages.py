@@ -6,7 +6,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from console.tests.html_rules import complaints
+from console.tests.html_rules import complaints, words_in
 from deployments.actions import delete_deployment
 from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import Status
@@ -261,10 +261,37 @@ def test_every_page_keeps_the_rules_in_every_state(healthy, as_, bob, vera, code
 
 def test_rows_alone_come_as_a_fragment(healthy, as_, bob, code):  # noqa: F811
     deployed(healthy, bob)
-    for name, more in (("deploys", ()), ("deploy_live", (1,))):
-        fragment = as_(bob).get(url(healthy, name, *more), headers={"HX-Request": "true"})
-        assert "<html" not in fragment.content.decode()
-        assert "csrf" not in fragment.content.decode()
+    fragment = as_(bob).get(url(healthy), headers={"HX-Request": "true"})
+    assert "Deploy 1" in fragment.content.decode()
+    assert "<html" not in fragment.content.decode()
+    assert "csrf" not in fragment.content.decode()
+
+
+def test_an_open_page_without_deploys_hears_of_the_first_one(healthy, as_, bob, code):  # noqa: F811
+    client = as_(bob)
+    region = f"deploys-{healthy.pk}"
+    assert "Nothing deployed yet" in words_in(client.get(url(healthy)).content.decode(), "id", region)
+    part = {"HX-Request": "true", "HX-Target": region}
+    assert client.get(url(healthy), headers=part).status_code == 204  # what is shown stays
+    deployed(healthy, bob)
+    assert "Deploy 1" in text(client.get(url(healthy), headers=part))
+
+
+def test_what_may_be_done_about_a_deploy_is_in_the_part_of_its_page_that_moves(healthy, as_, bob, code):  # noqa: F811
+    deployed(healthy, bob, BAD)
+    client = as_(bob)
+    assert "Deploy anyway" not in text(client.get(url(healthy, "deploy", 1)))
+    run(healthy)
+    moves = words_in(client.get(url(healthy, "deploy", 1)).content.decode(), "hx-trigger")
+    assert "Failed" in moves
+    assert "Deploy anyway" in moves
+    for files in (FILES, {"two.py": DAG}):
+        deployed(healthy, bob, files)
+        run(healthy)
+    assert "Roll back to this…" in words_in(
+        client.get(url(healthy, "deploy", 2)).content.decode(), "hx-trigger"
+    )
+    assert "Active since" in words_in(client.get(url(healthy, "deploy", 3)).content.decode(), "hx-trigger")
 
 
 def test_open_pages_hear_of_a_deploy(healthy, bob, code, published, django_capture_on_commit_callbacks):  # noqa: F811

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from console.tests.html_rules import complaints, words_in
 from deployments.actions import git_sources as actions
 from deployments.actions.git_sources import GitWish
 from deployments.domain.git_hooks import signature
@@ -114,8 +115,11 @@ def test_the_secret_is_in_one_answer_and_in_no_audit_event(resting, as_, bob):
     page = answer.content.decode()
     secret = page.split("data-copy=")[-1].split('"')[1]
     assert len(secret) == 32
-    assert (
-        secret not in as_(bob).get(reverse("deployments:git", args=[resting.release_name])).content.decode()
-    )
+    later = as_(bob).get(reverse("deployments:git", args=[resting.release_name])).content.decode()
+    assert secret not in later
+    assert "stops working at once" in words_in(
+        later, "class", "menu menu--ask"
+    )  # asked before it is replaced
+    assert complaints(later) == []
     assert secret not in str(list(AuditEvent.objects.values()))
     assert send(resting.release_name, **{"X-Gitlab-Token": secret}).status_code == 202

@@ -102,12 +102,30 @@ def test_changing_keeps_the_token_unless_it_is_replaced_or_removed(healthy, as_,
     )
     assert GitSource.objects.get().every_minutes is None
     assert vault.open_git(healthy)[vault.GIT_TOKEN] == "first"
-    stale = client.post(url(healthy, "git_edit"), {**FORM, "seen": seen})
-    assert stale.status_code == 409
-    assert "changed in the meantime" in text(stale)
     now = GitSource.objects.get().revision
     client.post(url(healthy, "git_edit"), {**FORM, "seen": now, "remove_token": "on"})
     assert vault.open_git(healthy)[vault.GIT_TOKEN] == ""
+
+
+def test_what_was_typed_is_kept_when_another_person_saved_first(followed, as_, alice, bob):
+    client = as_(bob)
+    seen = re.search(r'name="seen" value="(\d+)"', client.get(url(followed, "git_edit")).content.decode())[1]
+    wish = GitWish(address=FORM["address"], branch="theirs")
+    actions.change(deployment=followed, by=alice, wish=wish, seen=int(seen))
+    mine = {**FORM, "branch": "mine", "subfolder": "my-dags", "token": "canary"}
+    stale = client.post(url(followed, "git_edit"), {**mine, "seen": seen})
+    html = stale.content.decode()
+    assert stale.status_code == 409
+    assert "Alice changed this while you were editing" in text(stale)
+    assert "Branch theirs" in text(stale)
+    assert 'value="mine"' in html
+    assert 'value="my-dags"' in html
+    assert "Enter the token again" in html
+    assert "canary" not in html
+    assert complaints(html) == []
+    again = re.search(r'name="seen" value="(\d+)"', html)[1]
+    assert client.post(url(followed, "git_edit"), {**FORM, "branch": "mine", "seen": again})["Location"]
+    assert GitSource.objects.get().branch == "mine"
 
 
 def test_the_public_key_and_the_host_key_are_shown_and_confirmed(healthy, as_, bob, vera):  # noqa: F811

@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from console.tests.html_rules import complaints, words_in
 from deployments.models import AlertChannel, AlertDelivery, AlertRule
 from deployments.secrets import alert_channels
 from deployments.tests.pages.test_alerts import channel, url  # noqa: F401 - fixtures
@@ -36,6 +37,13 @@ def test_the_secret_of_a_webhook_is_shown_once_and_its_address_never(as_, alice,
     kept = str(list(AuditEvent.objects.values("old", "new"))) + caplog.text
     assert "very-secret-part" not in kept
     assert secret not in kept
+
+
+def test_replacing_the_secret_of_a_webhook_says_first_what_stops_working(as_, alice, url):  # noqa: F811
+    as_(alice).post(url("alert_channel_new", "webhook"), {"name": "P", "url": "https://hooks.example.com/a"})
+    page = as_(alice).get(url("alert_channel", AlertChannel.objects.get().pk)).content.decode()
+    assert "refuses them until you give it the new one" in words_in(page, "class", "menu menu--ask")
+    assert complaints(page) == []
 
 
 def test_an_address_that_was_typed_beside_a_mistake_is_not_sent_back(as_, alice, url):  # noqa: F811

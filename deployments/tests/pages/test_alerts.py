@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from console.tests.html_rules import complaints
+from console.tests.html_rules import complaints, words_in
 from deployments.actions.transfer import transfer_deployment
 from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, AlertSilence
 from deployments.tests.one_of_everything import furnish_alerts
@@ -90,6 +90,7 @@ def test_what_is_wrong_stands_beside_the_field(as_, alice, url, channel, kind, b
     answer = as_(alice).post(url("alert_rule_new", kind), body)
     assert answer.status_code == 422
     assert sentence in answer.content.decode()
+    assert complaints(answer.content.decode()) == []  # each error leads to its field
     assert not AlertRule.objects.exists()
 
 
@@ -281,3 +282,23 @@ def test_what_is_done_on_the_page_of_an_alert_leads_back_to_it(as_, bob, url, de
     assert "The rule was removed." in page
     assert "Unhealthy, which was removed" in page
     assert "End silence" not in page
+
+
+def test_open_pages_of_alerts_fetch_again_what_is_open_and_what_was_sent(as_, bob, url, deployment):
+    found = furnish_alerts(deployment.workspace)
+    Alert.objects.update(deployment=deployment)
+    AlertDelivery.objects.update(deployment=deployment)
+    of_deployment = reverse("deployments:alerts", args=[deployment.release_name])
+    for page, words in (
+        (url("workspace_alerts"), "Analytics is Unhealthy"),
+        (url("alert_deliveries"), "Not sent"),
+        (url("alert", found["alert"]), "Not sent"),
+        (of_deployment, "Not sent"),
+    ):
+        html = as_(bob).get(page).content.decode()
+        assert words in words_in(html, "hx-select", "#alerts"), page
+        assert complaints(html) == []
+        assert 'hx-trigger="every 30s"' in html
+    AlertDelivery.objects.update(state="queued", tries=0)
+    for page in (url("alert_deliveries"), url("alert", found["alert"]), of_deployment):
+        assert 'hx-trigger="every 3s"' in as_(bob).get(page).content.decode()

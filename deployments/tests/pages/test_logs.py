@@ -11,7 +11,7 @@ from django.db import connections
 from django.test import AsyncClient
 from django.urls import reverse
 
-from console.tests.html_rules import complaints
+from console.tests.html_rules import complaints, words_in
 from deployments.domain.states import ComponentState
 from deployments.models import ComponentStatus
 from deployments.pages import logs as pages
@@ -270,6 +270,9 @@ def test_the_page_of_a_component_shows_what_is_recorded_without_asking(as_, vera
     assert f'hx-get="{url("component_now", "scheduler")}"' in html
     assert f'href="{url("component_now", "scheduler")}"' in html  # without scripts
     assert complaints(html) == []
+    assert "KeyError" in words_in(
+        html, "hx-select", "#recorded"
+    )  # asked for again when the Deployment changes
 
 
 def test_what_a_component_says_now_names_instances_probes_and_telling_lines(as_, vera, url, write):
@@ -283,6 +286,8 @@ def test_what_a_component_says_now_names_instances_probes_and_telling_lines(as_,
     for text in ("scheduler-1", "4242, running", "Last probe", "Last exit"):
         assert text in html
         assert text in whole
+    assert words_in(html, "hx-target", "#now") == "Check again"
+    assert re.search(r"Checked at \d\d:\d\d:\d\d UTC", html)  # with its zone, beside times in UTC
     assert lines_of(html) == [("error", "Boom"), ("error", "  trace")]
     assert "component=scheduler&amp;level=error" in html
 

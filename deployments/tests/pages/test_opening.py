@@ -44,6 +44,14 @@ def opened(client, deployment):
     return answer.content.decode()
 
 
+def test_what_moves_is_read_out_when_the_status_changes_and_not_with_every_second(as_, vera, asleep):
+    assert "data-since" in opened(
+        as_(vera), asleep
+    )  # a clock, outside of every live region: `complaints` looks
+    part = as_(vera).get(url("opening_live", asleep)).content.decode()
+    assert f'data-announce="{asleep.name} is Hibernating.' in part
+
+
 def test_a_member_who_opens_it_wakes_it_where_that_is_switched_on(as_, vera, bob, asleep):
     switch_on(asleep, bob)
     shown = opened(as_(vera), asleep)

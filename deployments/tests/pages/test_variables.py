@@ -142,6 +142,28 @@ def test_a_secret_is_replaced_and_kept_when_left_empty(as_, bob, healthy):
     assert CANARY not in again.content.decode()
 
 
+def test_what_was_typed_is_kept_beside_what_another_person_saved_and_a_second_save_counts(
+    as_, alice, bob, healthy
+):
+    address = url(healthy, "variable_edit", "REGION")
+    seen = healthy.variables.get(key="REGION").updated_at.isoformat()
+    as_(alice).post(address, {"value": "theirs", "seen": seen, "plain": "1"})
+    page = as_(bob).post(address, {"value": "mine", "seen": seen, "plain": "1"})
+    assert page.status_code == 422
+    assert "Alice changed REGION after you opened this page. It is now “theirs”." in text(page)
+    assert ">\nmine</textarea>" in page.content.decode()
+    assert complaints(page.content.decode()) == []
+    again = re.search(r'name="seen" value="([^"]+)"', page.content.decode())[1]
+    assert as_(bob).post(address, {"value": "mine", "seen": again, "plain": "1"}).status_code == 303
+    assert settings(healthy)["REGION"].value == "mine"
+    seen = healthy.variables.get(key="REGION").updated_at.isoformat()
+    as_(alice).post(address, {"value": CANARY, "seen": seen, "plain": "1", "secret": "on"})
+    page = as_(bob).post(address, {"value": "mine", "seen": seen, "plain": "1"})
+    assert "Its value is secret." in text(page)
+    assert "Enter the value again" in text(page)
+    assert CANARY not in page.content.decode()
+
+
 def test_a_secret_cannot_be_made_plain_by_a_posted_field(as_, bob, healthy):
     seen = healthy.variables.get(key="TOKEN").updated_at.isoformat()
     address = url(healthy, "variable_edit", "TOKEN")

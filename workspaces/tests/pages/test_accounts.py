@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.db import connections
 from django.test import Client
 
+from console.tests.html_rules import complaints
 from workspaces import audit
 from workspaces.email_addresses import normalize_email
 from workspaces.models import AuditEvent, Membership, User, Workspace
@@ -302,6 +303,23 @@ def test_a_person_sets_name_theme_and_time_zone(as_, alice):
     alice.refresh_from_db()
     assert (alice.name, alice.theme, alice.time_zone) == ("Alice A.", "dark", "Europe/Berlin")
     assert 'data-theme="dark"' in client.get("/account/").content.decode()
+
+
+def test_the_account_page_offers_what_this_person_can_sign_in_with(as_, alice, settings):
+    change, choose, factor = "/accounts/password/change/", "/accounts/password/set/", "/accounts/2fa/"
+
+    def offered() -> list[str]:
+        html = as_(alice).get("/account/").content.decode()
+        assert complaints(html) == []
+        return [url for url in (change, choose, factor) if f'href="{url}"' in html]
+
+    assert offered() == [change, factor]
+    alice.set_unusable_password()
+    alice.save()
+    assert offered() == [choose, factor]
+    settings.OIDC_URL, settings.OIDC_NAME, settings.OIDC_ONLY = "https://id.example.org", "Acme", True
+    assert offered() == []
+    assert "You sign in with it, and with nothing else." in as_(alice).get("/account/").content.decode()
 
 
 def test_a_further_workspace_and_a_new_name_for_it(as_, bob):

@@ -36,6 +36,13 @@ def test_the_page_shows_everybody_and_who_is_invited(as_, alice, bob, vera, work
         assert text in html
 
 
+@pytest.mark.parametrize("query", ["", "?page=2", "?q=bob", "?role=member"])
+def test_how_many_are_invited_is_said_whatever_is_shown(as_, alice, bob, workspace, monkeypatch, query):
+    monkeypatch.setattr("workspaces.pages.members.PAGE_SIZE", 1)
+    invitations.invite(workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.EDITOR)
+    assert "2 members, 1 invited." in page(as_(alice), workspace, query)
+
+
 @pytest.mark.parametrize(
     ("query", "there", "absent"),
     [

@@ -52,3 +52,10 @@ def test_nobody_ends_a_session_of_somebody_else(signed_in, alice, bob):
     bobs, _ = signed_in(bob, SAFARI)
     assert bobs.post(reverse("session_end", args=[alices.pk])).status_code == 404
     assert UserSession.objects.filter(pk=alices.pk).exists()
+
+
+def test_a_part_of_a_page_that_is_asked_for_after_signing_out_is_no_sign_in_form(client, deployment):
+    for url in (deployment.url, deployment.workspace.url, deployment.badge_url, "/search/?q=a"):
+        assert client.get(url)["Location"].startswith("/accounts/login/?next=")
+        part = client.get(url, headers={"HX-Request": "true"}, follow=True)
+        assert (part.status_code, part.content, part.redirect_chain) == (401, b"", [])

@@ -146,9 +146,9 @@ def test_members_see_tokens_and_have_no_button(as_, alice, vera, workspace, url)
     made(Scope(workspace), alice, name="nightly")
     page = as_(vera).get(url).content.decode()
     assert "nightly" in page
-    assert "New token" not in page
+    assert "Create API token" not in page
     assert "Revoke" not in page
-    assert "Alice can make them." in page
+    assert "Alice can create them." in page
 
 
 def test_the_tokens_of_others_are_not_one_s_own(fresh, alice, bob, workspace):
@@ -166,13 +166,13 @@ def test_a_token_says_why_it_rests_and_what_caps_it(as_, alice, bob, workspace, 
     members.change_role(workspace=workspace, by=alice, user_id=bob.pk, role=Role.ADMIN)
     made(Scope(workspace), bob, name="bobs", role=Role.ADMIN)
     members.change_role(workspace=workspace, by=alice, user_id=bob.pk, role=Role.MEMBER)
-    assert "Admin, at most Member like its maker" in as_(alice).get(url).content.decode()
+    assert "Admin, at most Member like the person who created it" in as_(alice).get(url).content.decode()
     removing = as_(alice).get(f"/w/{workspace.pk}/members/{bob.pk}/remove/").content.decode()
     assert (
         "1 API token that they created stops working until an Admin takes it over by rotating it." in removing
     )
     members.remove(workspace=workspace, by=alice, user_id=bob.pk)
-    assert "Made by a former member, so it does not work." in as_(alice).get(url).content.decode()
+    assert "Created by a former member, so it does not work." in as_(alice).get(url).content.decode()
     ApiToken.objects.update(expires_at=timezone.now() - timedelta(days=2))
     assert "Expired. Rotate it" in as_(alice).get(url).content.decode()
     ApiToken.objects.update(expires_at=timezone.now() - timedelta(days=31))
