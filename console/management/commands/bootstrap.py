@@ -113,12 +113,7 @@ def _migrate() -> bool:
 
 def _collect_static() -> bool:
     """Collect, which takes seconds, when a file changed since the last time; whether one did."""
-    files = [
-        (path, Path(storage.path(path)).stat())
-        for finder in get_finders()
-        for path, storage in finder.list([])
-    ]
-    digest = _fingerprint(files)
+    digest = _fingerprint()
     stamp = Path(settings.STATIC_ROOT) / ".collected"
     if stamp.exists() and stamp.read_text() == digest:
         return False
@@ -127,7 +122,12 @@ def _collect_static() -> bool:
     return True
 
 
-def _fingerprint(files: list[tuple[str, os.stat_result]]) -> str:
-    """Of paths, times and sizes, in whatever order the folders list them: that of a copy may differ."""
-    lines = sorted(f"{path} {found.st_mtime_ns} {found.st_size}\n" for path, found in files)
+def _fingerprint() -> str:
+    """Of the paths and contents of all static files, in whatever order they are found. Their times say nothing: the
+    bundles are written anew by every process that looks for them (`console/kit/bundles.py`)."""
+    lines = sorted(
+        f"{path} {hashlib.sha256(Path(storage.path(path)).read_bytes()).hexdigest()}\n"
+        for finder in get_finders()
+        for path, storage in finder.list([])
+    )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
