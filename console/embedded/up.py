@@ -24,6 +24,10 @@ from deployments.dataplane.local.fence import ways
 from deployments.dataplane.local.supervisor.client import Supervisor
 
 READY_SECONDS = 120.0  # a first start on a slow disk; an ordinary one takes a few seconds
+# A migration of a large database, and Postgres that replays its log after a power cut: what is cut short here begins
+# again with the next start, and would never end.
+PREPARING_SECONDS = 3600.0
+QUIET_SECONDS = 60.0  # after which a person is told what is waited for
 PR_SET_PDEATHSIG = 1
 
 
@@ -123,19 +127,27 @@ class _Run:
         if not first:
             self.supervisor.start("web:web")
         if self._bootstrap(environment) or first:
-            self.supervisor.stop("web:web", wait=True)
+            self._end_early_web()
             self.supervisor.start("web:web")
         self._until(self._page_answers, "the first page", self.state.logs / "web.log")
         # After the first page, so that it comes soon: these bring every Airflow back, which takes all cores.
         for role in stop.STEERING:
             self.supervisor.start(f"{role}:{role}")
 
+    def _end_early_web(self) -> None:
+        """It takes as long as streams that were opened already let it: longer than one call to supervisord waits."""
+        self.supervisor.stop("web:web")
+        self._until(self._web_has_ended, "ending the first web process", self.state.logs / "web.log")
+
+    def _web_has_ended(self) -> bool:
+        return not any(process.group == "web" and process.alive for process in self.supervisor.processes())
+
     def _bootstrap(self, environment: dict[str, str]) -> bool:
         """Prepare database and static files. Returns whether a running web would now hold old ones."""
         prepare = (sys.executable, str(programs.BASE / "manage.py"), "bootstrap")
         log = self.state.logs / "bootstrap.log"
         child = _spawn(prepare, environment, log, signal.SIGKILL)
-        self._until(lambda: child.poll() is not None, "preparing the database", log)
+        self._until(lambda: child.poll() is not None, "preparing the database", log, PREPARING_SECONDS)
         if child.returncode not in {0, programs.BOOTSTRAP_CHANGED}:
             raise Broken(f"preparing the database failed: {_last_line(log)} (see {log})")
         return child.returncode == programs.BOOTSTRAP_CHANGED
@@ -153,15 +165,19 @@ class _Run:
         if self.daemon is not None:
             self.daemon.wait()
 
-    def _until(self, done: Callable[[], bool], what: str, log: Path) -> None:
+    def _until(self, done: Callable[[], bool], what: str, log: Path, seconds: float | None = None) -> None:
         """Wait for `done`. Raises Stopped, or Broken when supervisord ends or it takes too long."""
-        deadline = time.monotonic() + READY_SECONDS
+        begun, most, told = time.monotonic(), seconds or READY_SECONDS, False
         while not done():
             if self._asked_to_stop():
                 raise Stopped
             self._check_daemon()
-            if time.monotonic() > deadline:
-                raise Broken(f"{what} took longer than {READY_SECONDS:.0f} seconds (see {log})")
+            waited = time.monotonic() - begun
+            if waited > most:
+                raise Broken(f"{what} took longer than {most:.0f} seconds (see {log})")
+            if waited > QUIET_SECONDS and not told:
+                told = True
+                print(f"Airdeck is still {what} (see {log}).", file=sys.stderr, flush=True)
             self.signals.wait(0.05)
 
     def _check_daemon(self) -> None:

@@ -25,7 +25,10 @@ from deployments.dataplane.local.state_dir import StateDir
 from deployments.reconciler import recording
 from deployments.secrets import rotation
 
-POSTGRES_SECONDS = 60.0  # recovery after a power cut replays at most max_wal_size
+POSTGRES_SECONDS = 60.0  # in which a Postgres that lives has said something
+# "… starting up", "… not yet accepting connections": after a power cut it replays its log. What is stopped in this
+# begins again with the next start, so it is waited for; `up` says for how long.
+AT_WORK = "the database system is"
 
 
 class Command(BaseCommand):
@@ -78,12 +81,14 @@ def _isolation(state: StateDir, redis: Path) -> dict[str, str]:
 
 
 def _connect(url: str) -> psycopg.Connection:
-    """A connection to Postgres once it answers."""
+    """A connection to Postgres once it takes one."""
     deadline = time.monotonic() + POSTGRES_SECONDS
     while True:
         try:
             return psycopg.connect(url, autocommit=True, connect_timeout=3)
         except psycopg.OperationalError as error:
+            if AT_WORK in str(error):
+                deadline = time.monotonic() + POSTGRES_SECONDS
             if time.monotonic() > deadline:
                 raise CommandError(
                     f"Postgres did not answer within {POSTGRES_SECONDS:.0f} seconds."
