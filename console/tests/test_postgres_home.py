@@ -142,6 +142,29 @@ def test_a_lost_place_is_refused_and_not_made_anew(state):
     assert "is missing: put it back from a backup" in postgres.problem(state)
 
 
+def test_a_copy_of_a_state_folder_does_not_run_on_the_database_of_the_first(state):
+    postgres_home.settle(state)
+    copy = StateDir(state.root.with_name("copy"))
+    shutil.copytree(state.root, copy.root, symlinks=True)
+    problem = postgres.problem(copy)
+    assert problem.startswith(f"{copy.root} is a copy of {state.root}, and the database of both lies in ")
+    assert postgres.problem(state) == ""
+
+
+def test_a_state_folder_that_was_moved_keeps_its_database(state):
+    postgres_home.settle(state)
+    place = state.postgres_home
+    moved = StateDir(state.root.with_name("moved"))
+    state.root.rename(moved.root)
+    assert postgres.problem(moved) == ""
+    postgres_home.settle(moved)
+    assert moved.postgres_home == place
+    assert (place / "of").read_text() == f"{moved.root}\n"
+    shutil.copytree(moved.root, state.root, symlinks=True)
+    assert "is a copy of" in postgres.problem(state)
+    assert postgres.problem(moved) == ""
+
+
 @pytest.mark.parametrize(("program", "package"), [("setpriv", "util-linux"), ("useradd", "shadow-utils")])
 def test_a_missing_program_is_named_with_what_brings_it(state, monkeypatch, program, package):
     there = shutil.which
