@@ -106,6 +106,40 @@ def test_a_damaged_content_is_named_and_never_built(place, store):
     assert not (place / "code" / "versions").exists()
 
 
+@pytest.mark.parametrize("left", [b"", b"X = 2\n"], ids=["a power cut emptied it", "a disk changed it"])
+def test_the_same_code_deployed_again_heals_what_was_damaged(place, store, left):
+    one = received(store, ONE, 1)
+    sha256 = hashlib.sha256(ONE["lib/help.py"]).hexdigest()
+    file = place / "code" / "blobs" / sha256[:2] / sha256
+    file.chmod(0o600)
+    file.write_bytes(left)
+    with pytest.raises(CodeDamaged, match=r"lib/help\.py"):
+        store.build(one)
+    assert received(store, ONE, 1) == one
+    store.activate(one)
+    assert (place / "code" / "current" / "lib" / "help.py").read_bytes() == ONE["lib/help.py"]
+    age(place / "code")
+    store.keep(frozenset({one.manifest}), frozenset())
+    assert [each.name for each in file.parent.iterdir()] == [sha256]
+
+
+def test_a_content_that_a_power_cut_emptied_is_received_again(place, store):
+    received(store, ONE, 1)
+    sha256 = hashlib.sha256(ONE["lib/help.py"]).hexdigest()
+    file = place / "code" / "blobs" / sha256[:2] / sha256
+    file.chmod(0o600)
+    file.write_bytes(b"")
+    store.build(received(store, ONE, 1))
+
+
+def test_a_version_is_on_the_disk_before_it_appears(place, store, monkeypatch):
+    one = received(store, ONE, 1)
+    appeared: list[bool] = []
+    monkeypatch.setattr(os, "sync", lambda: appeared.append((place / "code" / "versions" / one.name).exists()))
+    store.build(one)
+    assert appeared == [False]
+
+
 def test_a_build_that_was_cut_short_leaves_nothing_and_is_done_again(place, store, monkeypatch):
     one = received(store, ONE, 1)
     calls = iter(range(100))
