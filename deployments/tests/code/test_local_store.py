@@ -135,7 +135,9 @@ def test_a_content_that_a_power_cut_emptied_is_received_again(place, store):
 def test_a_version_is_on_the_disk_before_it_appears(place, store, monkeypatch):
     one = received(store, ONE, 1)
     appeared: list[bool] = []
-    monkeypatch.setattr(os, "sync", lambda: appeared.append((place / "code" / "versions" / one.name).exists()))
+    monkeypatch.setattr(
+        os, "sync", lambda: appeared.append((place / "code" / "versions" / one.name).exists())
+    )
     store.build(one)
     assert appeared == [False]
 
