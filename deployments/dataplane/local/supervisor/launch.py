@@ -111,7 +111,8 @@ def _become(spec: dict[str, Any]) -> NoReturn:
 
 def _start_warm(spec: dict[str, Any], before: dict[str, Any]) -> str:
     """Ends this process when the program has been started warm; says why when it has not."""
-    if before.get("digest") == spec["digest"] and time.time() - before.get("warm", 0) < SOON_SECONDS:
+    since = time.time() - before.get("warm", 0)
+    if before.get("digest") == spec["digest"] and 0 <= since < SOON_SECONDS:
         return "it ended soon after its last warm start"
     sys.path.insert(0, PROJECT)
     try:

@@ -176,10 +176,10 @@ def test_a_job_that_fails_waits_longer_each_time_and_one_that_was_killed_is_repe
     assert job.status() == JobStatus()
     first = begin(job, "Installing.")
     assert job.status() == first
-    assert first.retry_at() <= time.time()  # killed: the file still says that it runs
+    assert first.wait(time.time()) == 0  # killed: the file still says that it runs
     again = begin(job, "Installing.")
     assert again.attempts == 2
-    delays = [JobStatus("x", n, 1000.0, failed=True).retry_at() - 1000 for n in (1, 2, 3, 20)]
+    delays = [JobStatus("x", n, 1000.0, failed=True).wait(1000.0) for n in (1, 2, 3, 20)]
     assert delays == [5, 10, 20, 300]
 
 
