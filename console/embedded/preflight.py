@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import psutil
 from console.embedded import postgres, process_table, redis_server
 from console.embedded.elsewhere import PRODUCTION_ONLY
 from console.embedded.errors import Refusal
+from console.kit.files import write_private
 from console.kit.packages import how_to_install
 from deployments.dataplane.local.state_dir import StateDir
 
@@ -69,9 +71,20 @@ def take_lock(state: StateDir) -> int:
     return handle
 
 
+def hold_run_dir(state: StateDir) -> int:
+    """Lock the folder of sockets for this process's life, and return the descriptor. It may lie in /tmp, where
+    systemd-tmpfiles drops what nobody read for ten days, such as the password without which web cannot start again; it
+    passes over a folder that is locked."""
+    handle = os.open(state.run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with suppress(OSError):  # a cleaner that just looks at it
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return handle
+
+
 def write_version(state: StateDir) -> None:
-    """Say which version of the console wrote this folder."""
-    state.version_file.write_text(f"{STATE_VERSION}\n")
+    """Say which version of the console wrote this folder. A crash leaves the old word or the new one, for with none the
+    folder would be taken for another's."""
+    write_private(state.version_file, f"{STATE_VERSION}\n")
 
 
 def _host(text: str) -> str:

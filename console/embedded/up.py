@@ -48,24 +48,25 @@ def main(arguments: list[str]) -> int:
     parser.parse_args(arguments)
     try:
         plan = preflight.check(os.environ, default_state=programs.BASE / ".local")
-        lock = _claim(plan)
-    except (Refusal, ValueError) as error:
+        locks = _claim(plan)
+    except (Refusal, ValueError, OSError) as error:
         print(f"Airdeck cannot start: {error}", file=sys.stderr)
         return 1
     try:
         with Signals() as signals:
             return _Run(plan, signals).run()
     finally:
-        os.close(lock)
+        for lock in locks:
+            os.close(lock)
 
 
-def _claim(plan: Plan) -> int:
-    """Make the state folder ours."""
+def _claim(plan: Plan) -> list[int]:
+    """Make the state folder ours, for as long as these descriptors are open."""
     plan.state.create()
-    lock = preflight.take_lock(plan.state)
+    locks = [preflight.take_lock(plan.state), preflight.hold_run_dir(plan.state)]
     keys.ensure(plan.state, has_data=postgres.data(plan.state).exists())
     preflight.write_version(plan.state)
-    return lock
+    return locks
 
 
 class _Run:

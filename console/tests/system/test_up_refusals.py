@@ -1,5 +1,6 @@
 """`manage.py up` refuses with one sentence and changes nothing."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from console.embedded import keys, preflight, programs, redis_server, up
+from console.embedded import keys, postgres, preflight, programs, redis_server, up
 from console.embedded.errors import Refusal
 from deployments.dataplane.local.state_dir import StateDir
 
@@ -83,6 +84,41 @@ def test_a_state_folder_of_a_newer_version_is_refused_and_kept(root, capsys):
     (root / "version").write_text("99\n")
     assert "was written by a newer Airdeck (format 99" in refused(capsys)
     assert [file.name for file in root.iterdir()] == ["version"]
+
+
+def test_the_version_is_never_half_written(root, monkeypatch):
+    state = StateDir(root)
+    state.create()
+    preflight.write_version(state)
+
+    def cut_short(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(preflight, "STATE_VERSION", 2)
+    monkeypatch.setattr(os, "fsync", cut_short)
+    with pytest.raises(OSError, match="no space"):
+        preflight.write_version(state)
+    assert state.version_file.read_text() == "1\n"
+
+
+def test_what_cleans_tmp_passes_over_the_sockets_of_a_console_that_runs(root, monkeypatch):
+    state = StateDir(root)
+    monkeypatch.setattr(postgres, "data", lambda _: root / "none")
+    plan = preflight.Plan(state, 8000, Path("/usr/bin/redis-server"))
+    locks = up._claim(plan)
+    cleaner = os.open(state.run_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        for each in (*locks, cleaner):
+            os.close(each)
+
+
+def test_a_folder_of_which_a_part_cannot_be_made_is_refused_in_a_sentence(root, capsys):
+    root.mkdir()
+    (root / "keys").write_text("")
+    assert "keys" in refused(capsys)
 
 
 def test_a_folder_that_is_not_ours_is_refused(root, capsys):
