@@ -16,6 +16,7 @@ from console.embedded.postgres_home import MAJOR, socket_dir, system_user
 from console.kit.files import write_private
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Program
+from deployments.dataplane.local.supervisor.specs import STATE_TAG
 
 SUPERUSER = "airdeck"
 DATABASE = "airdeck"
@@ -96,8 +97,16 @@ def _initdb(state: StateDir) -> None:
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
     ]
+    # A session of its own: Ctrl-C is for `up`, which then ends in order. The tag: should `up` be killed, the next one
+    # ends this first.
     done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, cwd="/", env={"PATH": os.defpath}
+        argv,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={"PATH": os.defpath, STATE_TAG: str(state.root)},
+        start_new_session=True,
     )
     password.unlink()
     if done.returncode != 0:

@@ -87,7 +87,7 @@ class _Run:
             self._start()
             with suppress(OSError):  # it may go to a file on a full disk
                 print(
-                    f"Airdeck is ready: http://127.0.0.1:{self.plan.port}\n"
+                    f"Airdeck is ready: {self.plan.url}\n"
                     f"State is in {self.state.root}, logs in {self.state.logs}. Ctrl-C stops everything."
                     f"{_not_isolated(self.state.root, self.plan.redis_binary)}",
                     flush=True,
@@ -201,7 +201,7 @@ class _Run:
             return False
 
     def _page_answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.plan.port, timeout=5)
+        connection = http.client.HTTPConnection(self.plan.reached_at, self.plan.port, timeout=5)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status < 500

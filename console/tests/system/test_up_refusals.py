@@ -6,13 +6,15 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from console.embedded import keys, postgres, preflight, programs, redis_server, up
+from console.embedded import keys, postgres, postgres_home, preflight, programs, redis_server, up
 from console.embedded.errors import Refusal
+from console.embedded.signals import Signals
 from deployments.dataplane.local.state_dir import StateDir
 
 BASE = Path(up.__file__).parent.parent.parent
@@ -71,6 +73,62 @@ def test_the_console_listens_where_it_is_told_and_else_on_this_machine_alone(roo
         if each.name == "web"
     )
     assert "--host=0.0.0.0" in web.argv
+
+
+def test_an_address_that_this_machine_does_not_have_is_refused(root, monkeypatch, capsys):
+    monkeypatch.setenv("LISTEN_ADDRESS", "192.0.2.1")
+    assert "LISTEN_ADDRESS is 192.0.2.1, which is not an address of this machine" in refused(capsys)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8123"),
+        ("0.0.0.0", "http://127.0.0.1:8123"),
+        ("192.168.1.7", "http://192.168.1.7:8123"),
+        ("::", "http://[::1]:8123"),
+        ("::1", "http://[::1]:8123"),
+    ],
+)
+def test_the_first_page_is_asked_for_where_web_listens(tmp_path, host, url):
+    plan = preflight.Plan(StateDir(tmp_path / "state"), 8123, Path("/usr/bin/redis-server"), host)
+    assert plan.url == url
+
+
+def test_a_console_that_listens_at_another_address_gets_ready(tmp_path):
+    with socket.create_server(("127.0.0.5", 0)) as web:
+        plan = preflight.Plan(
+            StateDir(tmp_path / "state"), web.getsockname()[1], Path("/bin/true"), "127.0.0.5"
+        )
+        asked = threading.Thread(target=_answer, args=(web,))
+        asked.start()
+        with Signals() as signals:
+            assert up._Run(plan, signals)._page_answers()
+        asked.join(5)
+
+
+def _answer(web: socket.socket) -> None:
+    connection, _ = web.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_ctrl_c_does_not_reach_what_makes_the_database(root, tmp_path, monkeypatch):
+    state = StateDir(root)
+    state.create()
+    keys.ensure(state, has_data=False)
+    state.postgres.mkdir()
+    script = tmp_path / "initdb"
+    script.write_text(f'#!/bin/sh\necho "$AIRDECK_STATE" "$(cut -d" " -f6 /proc/$$/stat)" > {root}/seen\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(postgres_home, "programs", lambda _: tmp_path)
+    monkeypatch.setattr(postgres, "_as_postgres_user", lambda: ())
+    postgres._initdb(state)
+    tag, session = (root / "seen").read_text().split()
+    assert tag == str(root)
+    assert int(session) != os.getsid(0)
 
 
 def test_a_nearly_full_disk_is_refused(root, monkeypatch, capsys):
