@@ -84,7 +84,7 @@ def take_lock(state: StateDir) -> int:
 
 def hold_run_dir(state: StateDir) -> int:
     """Lock the folder of sockets for this process's life, and return the descriptor. It may lie in /tmp, where
-    systemd-tmpfiles drops what nobody read for ten days, such as the password without which web cannot start again; it
+    systemd-tmpfiles drops what was not read for ten days, such as the password without which web cannot start again; it
     passes over a folder that is locked."""
     handle = os.open(state.run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     with suppress(OSError):  # a cleaner that just looks at it

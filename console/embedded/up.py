@@ -27,7 +27,7 @@ READY_SECONDS = 120.0  # a first start on a slow disk; an ordinary one takes a f
 # A migration of a large database, and Postgres that replays its log after a power cut: what is cut short here begins
 # again with the next start, and would never end.
 PREPARING_SECONDS = 3600.0
-QUIET_SECONDS = 60.0  # after which a person is told what is waited for
+QUIET_SECONDS = 60.0  # after which `up` says what it waits for
 PR_SET_PDEATHSIG = 1
 
 
@@ -168,7 +168,7 @@ class _Run:
 
     def _until(self, done: Callable[[], bool], what: str, log: Path, seconds: float | None = None) -> None:
         """Wait for `done`. Raises Stopped, or Broken when supervisord ends or it takes too long."""
-        begun, most, told = time.monotonic(), seconds or READY_SECONDS, False
+        begun, most, quiet = time.monotonic(), seconds or READY_SECONDS, True
         while not done():
             if self._asked_to_stop():
                 raise Stopped
@@ -176,9 +176,10 @@ class _Run:
             waited = time.monotonic() - begun
             if waited > most:
                 raise Broken(f"{what} took longer than {most:.0f} seconds (see {log})")
-            if waited > QUIET_SECONDS and not told:
-                told = True
-                print(f"Airdeck is still {what} (see {log}).", file=sys.stderr, flush=True)
+            if quiet and waited > QUIET_SECONDS:
+                quiet = False
+                with suppress(OSError):  # it may go to a file on a full disk
+                    print(f"Airdeck is still {what} (see {log}).", file=sys.stderr, flush=True)
             self.signals.wait(0.05)
 
     def _check_daemon(self) -> None:

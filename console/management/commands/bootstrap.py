@@ -129,7 +129,7 @@ def _collect_static() -> bool:
 
 def _fingerprint() -> str:
     """Of the paths and contents of all static files, in whatever order they are found. Their times say nothing: the
-    bundles are written anew by every process that looks for them (`console/kit/bundles.py`)."""
+    bundles are written again by every process that looks for them (`console/kit/bundles.py`)."""
     lines = sorted(
         f"{path} {hashlib.sha256(Path(storage.path(path)).read_bytes()).hexdigest()}\n"
         for finder in get_finders()

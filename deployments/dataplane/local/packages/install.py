@@ -98,7 +98,7 @@ def _install(paths: StateDir, name: str, folder: Path) -> None:
     compiled = [str(site / each) for each in new if not each.endswith((".dist-info", ".pth"))]
     if compiled:  # a file that does not compile is the package's own affair
         command = ["nice", "-n", "15", str(python), "-m", "compileall", "-q", *compiled]
-        # Whoever may pass the folders above reads it: an account of a Deployment, which would else compile it at every
+        # All who pass the folders above may read it: an account of a Deployment would else compile it at every
         # start of a program, and could not keep that.
         subprocess.run(command, cwd=folder, capture_output=True, check=False, umask=0o022)
     trim_cache(paths)

@@ -37,7 +37,7 @@ class JobStatus:
     def wait(self, now: float) -> float:
         """For how many seconds from `now` (Unix seconds) the job may not be started again: 5 s after the first failure,
         then doubling up to 5 minutes. A first attempt that was merely killed is repeated at once, and so is one that
-        was in the future: somebody set the clock back."""
+        lies in the future: the clock was set back."""
         if now < self.at or (not self.failed and self.attempts <= 1):
             return 0.0
         pause = FIRST_RETRY_SECONDS * 2.0 ** min(max(self.attempts - 1, 0), 10)

@@ -54,7 +54,7 @@ def remove_files(paths: StateDir, release_name: str) -> None:
 
 def _open_up(folder: Path) -> None:
     """Give us back what tasks took from us, who run as the same user: Go's module cache, for one, is of folders that
-    nobody may write to. Links are not followed."""
+    no one may write to. Links are not followed."""
     for _, folders, _, here in os.fwalk(folder):  # it opens each of `folders` afterwards
         for name in folders:
             with suppress(OSError):

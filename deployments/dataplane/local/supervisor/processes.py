@@ -222,7 +222,7 @@ def _began_after(info: ProcessInfo, since: float) -> bool:
 def may_start(info: ProcessInfo, *, changed: bool) -> bool:
     """Whether a program that has ended may be started now: at once, or after a pause when it crash-loops and
     its spec is still the one that crashed."""
-    if info.state == "FATAL":  # it ended in the future where somebody set the clock back
+    if info.state == "FATAL":  # it ended in the future: the clock was set back
         return changed or not 0 <= info.now - info.stopped < CRASH_LOOP_PAUSE
     return info.state in ("STOPPED", "EXITED")
 
