@@ -130,7 +130,7 @@ class _Run:
         if self._bootstrap(environment) or first:
             self._end_early_web()
             self.supervisor.start("web:web")
-        self._until(self._page_answers, "the first page", self.state.logs / "web.log")
+        self._until(self._page_answers, "waiting for the first page", self.state.logs / "web.log")
         # After the first page, so that it comes soon: these bring every Airflow back, which takes all cores.
         for role in stop.STEERING:
             self.supervisor.start(f"{role}:{role}")
