@@ -1,4 +1,4 @@
-"""What the programs of a Deployment leave in its folder for temporary files: a task that is killed tidies nothing up, and
+"""What the programs of a Deployment leave in its folder for temporary files: a killed task tidies nothing up, and
 this folder, unlike /tmp, is emptied by no system."""
 
 import os

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deployments.dataplane.contract import ClusterConfig, Ref
 from deployments.dataplane.local import temporary
+from deployments.dataplane.local.driver import LocalDriver
+from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.temporary import EVERY_SECONDS, OLD_SECONDS, clear
 
 # The kernel alone says when a file was changed last, so the clock is moved and not the files.
@@ -66,6 +69,24 @@ def test_it_looks_once_an_hour_and_goes_on_where_its_time_was_up(
     (tmp / "late").touch()
     assert clear(tmp_path, moment + 60) == 0
     assert clear(tmp_path, moment + EVERY_SECONDS) == 1
+
+
+def test_the_upkeep_of_a_deployment_sees_to_it(tmp_path: Path, time_machine) -> None:
+    paths = StateDir(tmp_path / "state")
+    paths.create()
+    settings = {
+        "state_dir": str(paths.root),
+        "supervisor_socket": str(paths.supervisor_socket),
+        "redis_server": "/usr/bin/redis-server",
+        "console_port": "8000",
+    }
+    folder = paths.deployment("calm-orbit-0012") / "tmp"
+    folder.mkdir(parents=True)
+    (folder / "left").touch()
+    time_machine.move_to(time.time() + LATER)
+    driver = LocalDriver(ClusterConfig("local", "local", "postgresql://nowhere", settings))
+    driver.upkeep(Ref("1", "calm-orbit-0012"))
+    assert list(folder.iterdir()) == []
 
 
 def test_without_the_folder_there_is_nothing_to_do(tmp_path: Path) -> None:
