@@ -21,6 +21,7 @@ from console.embedded.signals import Signals
 from console.kit.disk import shortage
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.fence import ways
+from deployments.dataplane.local.runtimes import environments
 from deployments.dataplane.local.supervisor.client import Supervisor
 
 READY_SECONDS = 120.0  # a first start on a slow disk; an ordinary one takes a few seconds
@@ -107,6 +108,7 @@ class _Run:
         process_table.end(self.state.root, hurry=self._asked_to_stop)
         postgres.forget_stale(self.state)
         self.state.forget_groups()
+        environments.remove_all_unfinished(self.state)
         for stale in (self.state.supervisor_socket, self.state.supervisor_pid, self.state.redis_socket):
             stale.unlink(missing_ok=True)
 

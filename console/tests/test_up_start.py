@@ -12,6 +12,7 @@ from console.embedded import preflight, up
 from console.embedded.signals import Signals
 from console.management.commands import bootstrap
 from deployments.dataplane.contract import DataPlaneUnreachable
+from deployments.dataplane.local.runtimes import environments
 from deployments.dataplane.local.state_dir import StateDir
 
 
@@ -53,6 +54,23 @@ def test_a_preparation_that_takes_longer_than_a_start_is_waited_for(run, monkeyp
     assert run._bootstrap({}) is False
     log = run.state.logs / "bootstrap.log"
     assert capsys.readouterr().err == f"Airdeck is still preparing the database (see {log}).\n"
+
+
+def test_environments_that_were_replaced_or_never_finished_are_removed_at_the_start(run):
+    runtime, other = run.state.runtime("3.3-1"), run.state.runtime("3.2-1")
+    for folder in (
+        runtime / "env-old",
+        runtime / "env-new",
+        other / "env-half",
+        run.state.runtimes / "cache",
+    ):
+        folder.mkdir(parents=True)
+    environments.publish(runtime, runtime / "env-old")
+    environments.publish(runtime, runtime / "env-new")  # the Python of the old one had gone
+    run._recover()
+    left = {str(path.relative_to(run.state.runtimes)) for path in run.state.runtimes.glob("*/*")}
+    assert left == {"3.3-1/current", "3.3-1/env-new"}
+    assert (run.state.runtimes / "cache").is_dir()
 
 
 def test_a_page_that_does_not_come_is_given_up(run, monkeypatch):
