@@ -21,11 +21,14 @@ from deployments.dataplane.local.supervisor.specs import STATE_TAG
 SUPERUSER = "airdeck"
 DATABASE = "airdeck"
 MAX_CONNECTIONS = 300  # about 12 of the console and 20 of each Airflow
+# Of these, for the console alone, which is the superuser: however many Airflows are busy, it can hibernate one.
+RESERVED_CONNECTIONS = 40
 # Durable (fsync stays on) but light: one person's machine.
 SETTINGS = {
     "listen_addresses": "''",
     "unix_socket_permissions": "0700",
     "max_connections": str(MAX_CONNECTIONS),
+    "superuser_reserved_connections": str(RESERVED_CONNECTIONS),
     "shared_buffers": "64MB",
     "huge_pages": "off",
     "wal_level": "minimal",

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from django.conf import settings as configured
 from django.contrib.staticfiles import finders
+from django.db import connection
 
 from console.management.commands import bootstrap
 
@@ -42,3 +44,15 @@ def test_a_static_file_that_changed_is_collected_whatever_its_time_says(collecte
     assert file.stat().st_size == before.st_size
     assert start()
     assert not start()
+
+
+@pytest.mark.django_db
+def test_airflows_that_take_every_connection_leave_some_for_the_console():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('superuser_reserved_connections')::int, rolsuper "
+            "FROM pg_roles WHERE rolname = current_user"
+        )
+        reserved, is_superuser = cursor.fetchone()
+    assert is_superuser
+    assert reserved >= configured.DATABASE_POOL + 20  # web; passes, observer, upkeep and commands
