@@ -1,16 +1,19 @@
 """Where Postgres lies when root starts it in a folder that only root enters."""
 
+import json
 import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from console.embedded import keys, postgres, postgres_home, process_table
+from console.embedded import keys, postgres, postgres_home, process_table, programs
 from deployments.dataplane.local.state_dir import StateDir
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="an ordinary user's Postgres runs as that user")
@@ -90,6 +93,42 @@ def test_the_ledger_finds_postgres_in_its_place(state, places):
         assert [process.pid for process in process_table.processes(state.root)] == [server.pid]
     finally:
         server.kill()
+        server.wait()
+
+
+def test_root_in_a_container_finds_postgres_though_it_may_not_look_into_other_users_processes(state, places):
+    postgres_home.settle(state)
+    shutil.copy("/bin/sh", places / "postgres")
+    user = postgres_home.system_user()
+    data = str(postgres.data(state))
+    server = subprocess.Popen(
+        [str(places / "postgres"), "-c", "sleep 1000; true", "postgres", "-D", data],
+        cwd=places,
+        env={},
+        user=user.pw_uid,
+        group=user.pw_gid,
+        extra_groups=[],
+    )
+    look = (
+        "import sys; from pathlib import Path; from console.embedded import process_table;"
+        "print([process.pid for process in process_table.processes(Path(sys.argv[1]))])"
+    )
+    contained = [
+        "setpriv",
+        "--bounding-set=-sys_ptrace",
+        "--inh-caps=-sys_ptrace",
+        sys.executable,
+        "-c",
+        look,
+    ]
+    try:
+        done = subprocess.run(
+            [*contained, str(state.root)], capture_output=True, text=True, check=True, cwd=programs.BASE
+        )
+        assert server.pid in json.loads(done.stdout)
+    finally:
+        for process in (*psutil.Process(server.pid).children(), server):
+            process.kill()
         server.wait()
 
 
