@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from console.kit.files import flush
 from deployments.dataplane.code import CodeDamaged, CodeFull
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.code import folder as folder_module
@@ -135,11 +136,26 @@ def test_a_content_that_a_power_cut_emptied_is_received_again(place, store):
 def test_a_version_is_on_the_disk_before_it_appears(place, store, monkeypatch):
     one = received(store, ONE, 1)
     appeared: list[bool] = []
-    monkeypatch.setattr(
-        os, "sync", lambda: appeared.append((place / "code" / "versions" / one.name).exists())
-    )
+
+    def noted(folder: Path) -> None:
+        flush(folder)
+        appeared.append((place / "code" / "versions" / one.name).exists())
+
+    monkeypatch.setattr(store_module, "flush", noted)
     store.build(one)
     assert appeared == [False]
+
+
+def test_a_disk_that_reports_an_error_puts_no_version_in_place(place, store, monkeypatch):
+    one = received(store, ONE, 1)
+
+    def broken(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(store_module, "flush", broken)
+    with pytest.raises(DataPlaneError, match="cannot be written"):
+        store.build(one)
+    assert not (place / "code" / "versions" / one.name).exists()
 
 
 def test_a_build_that_was_cut_short_leaves_nothing_and_is_done_again(place, store, monkeypatch):

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from console.kit.files import flush
 from deployments.dataplane.code import STORE_BYTES, CodeDamaged, CodeFull, CodeReport
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.code.folder import take_folder
@@ -125,7 +126,7 @@ class LocalCode:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (place.parent, draft, *(each for each in draft.rglob("*") if each.is_dir())):
                 folder.chmod(0o755)
-            os.sync()  # after a power cut the version is whole or not there: nothing proves it again
+            flush(draft)  # after a power cut the version is whole or not there: nothing proves it again
             with suppress(OSError):  # another process made it in the meantime
                 draft.rename(place)
         if not place.is_dir():
