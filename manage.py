@@ -24,7 +24,7 @@ def main() -> None:
 
         sys.exit(up(sys.argv[2:]))
 
-    os.environ |= attach.environment(os.environ, default_state=Path(__file__).resolve().parent / ".local")
+    attach.attach(os.environ, default_state=Path(__file__).resolve().parent / ".local")
     _execute()
 
 

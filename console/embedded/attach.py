@@ -1,10 +1,18 @@
 """Commands of manage.py beside a running `up`: they find its database, its Redis and its keys by themselves."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
-from console.embedded.elsewhere import CONFIGURED
+from console.embedded.elsewhere import CONFIGURED, of_another_postgres
+
+
+def attach(environ: MutableMapping[str, str], *, default_state: Path) -> None:
+    """Make `environ` lead to the console that runs in STATE_DIR, where one does and it names no other."""
+    found = environment(environ, default_state=default_state)
+    for name in of_another_postgres(environ) if found else ():
+        del environ[name]
+    environ.update(found)
 
 
 def environment(environ: Mapping[str, str], *, default_state: Path) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""Variables by which a person means another console than that of `make run`. Imports nothing: manage.py asks first."""
+"""Variables by which a person means another console than that of `make run`. Imports little: manage.py asks first."""
+
+from collections.abc import Iterable
 
 # Set by a person who runs the console in production: `up` would use another database than they meant.
 PRODUCTION_ONLY = (
@@ -16,3 +18,9 @@ CONFIGURED = (
     "ENCRYPTION_KEYS",
     "ENCRYPTION_KEYS_FILE",
 )
+
+
+def of_another_postgres(names: Iterable[str]) -> set[str]:
+    """Which of these variables are libpq's (PGPORT, PGHOSTADDR, PGSERVICE and their like): a person who works with
+    Postgres has some in the shell, and each would lead a connection to ours astray, for its URL names no port."""
+    return {name for name in names if name.startswith("PG")}

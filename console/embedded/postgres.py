@@ -16,15 +16,19 @@ from console.embedded.postgres_home import MAJOR, socket_dir, system_user
 from console.kit.files import write_private
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Program
+from deployments.dataplane.local.supervisor.specs import STATE_TAG
 
 SUPERUSER = "airdeck"
 DATABASE = "airdeck"
 MAX_CONNECTIONS = 300  # about 12 of the console and 20 of each Airflow
+# Of these, for the console alone, which is the superuser: however many Airflows are busy, it can hibernate one.
+RESERVED_CONNECTIONS = 40
 # Durable (fsync stays on) but light: one person's machine.
 SETTINGS = {
     "listen_addresses": "''",
     "unix_socket_permissions": "0700",
     "max_connections": str(MAX_CONNECTIONS),
+    "superuser_reserved_connections": str(RESERVED_CONNECTIONS),
     "shared_buffers": "64MB",
     "huge_pages": "off",
     "wal_level": "minimal",
@@ -96,8 +100,16 @@ def _initdb(state: StateDir) -> None:
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
     ]
+    # A session of its own: Ctrl-C is for `up`, which then ends in order. The tag: should `up` be killed, the next one
+    # ends this first.
     done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, cwd="/", env={"PATH": os.defpath}
+        argv,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={"PATH": os.defpath, STATE_TAG: str(state.root)},
+        start_new_session=True,
     )
     password.unlink()
     if done.returncode != 0:

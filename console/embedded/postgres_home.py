@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from console.kit.files import write_private
 from console.kit.packages import how_to_install
 from deployments.dataplane.local.state_dir import MACHINE, StateDir
 
@@ -20,6 +21,7 @@ MAJOR = "18"
 SYSTEM_USER = "airdeck"
 PLACES = MACHINE
 LINK = "home"
+OWNER = "of"  # in such a folder, names the state folder whose link leads to it
 # What the server and initdb need of the package; the rest is for those who build against it.
 NEEDED = ("bin/postgres", "bin/initdb", "lib/postgresql", "share")
 
@@ -67,6 +69,12 @@ def problem(state: StateDir) -> str:
             f"{state.postgres_home}, which holds the database of {state.root}, is missing: put it back from a "
             "backup or choose another STATE_DIR."
         )
+    if other := _other_owner(state):
+        return (
+            f"{state.root} is a copy of {other}, and the database of both lies in {state.postgres_home}: two that "
+            f"run on it would destroy it. Choose another STATE_DIR and fill it by `manage.py backup` and `restore`, "
+            f"or remove {other}."
+        )
     if not _reached(state.root) and not _reached(PLACES / "x"):
         return (
             f"Postgres runs as the user {SYSTEM_USER}, who may not enter {PLACES.parent}: run "
@@ -87,8 +95,10 @@ def settle(state: StateDir) -> None:
         PLACES.chmod(0o711)
         place = Path(tempfile.mkdtemp(prefix="state-", dir=PLACES))
         place.chmod(0o711)
-        (place / "of").write_text(f"{state.root}\n")
+        _note_owner(place, state)
         (state.postgres / LINK).symlink_to(place)
+    elif (state.postgres / LINK).is_symlink():
+        _note_owner(state.postgres_home, state)  # another one when the state folder was moved
     old, data = state.postgres / "data", state.postgres_home / "data"
     if old.exists() and not data.exists():
         _move(old, data)
@@ -109,6 +119,22 @@ def system_user() -> pwd.struct_passwd:
             f"the user {SYSTEM_USER} could not be made ({message}): start Airdeck as another user than root."
         )
     return pwd.getpwnam(SYSTEM_USER)
+
+
+def _note_owner(place: Path, state: StateDir) -> None:
+    write_private(place / OWNER, f"{state.root}\n")
+
+
+def _other_owner(state: StateDir) -> Path | None:
+    """The state folder of which this one is a copy, link and all; None when it was moved, or is the only one."""
+    if not (state.postgres / LINK).is_symlink():
+        return None
+    try:
+        owner = Path((state.postgres_home / OWNER).read_text().strip())
+        copied = os.readlink(owner / "postgres" / LINK) == str(state.postgres_home)
+        return owner if copied and not owner.samefile(state.root) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _reached(path: Path) -> bool:

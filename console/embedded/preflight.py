@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import psutil
 from console.embedded import postgres, process_table, redis_server
 from console.embedded.elsewhere import PRODUCTION_ONLY
 from console.embedded.errors import Refusal
+from console.kit.files import write_private
 from console.kit.packages import how_to_install
 from deployments.dataplane.local.state_dir import StateDir
 
@@ -34,6 +36,16 @@ class Plan:
     redis_binary: Path
     host: str = "127.0.0.1"  # where web listens
 
+    @property
+    def reached_at(self) -> str:
+        """The address at which web is reached from this machine."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - not listened on
+
+    @property
+    def url(self) -> str:
+        """The console's address on this machine."""
+        return f"http://{f'[{self.reached_at}]' if ':' in self.reached_at else self.reached_at}:{self.port}"
+
 
 def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
     """Look at everything and change nothing. Raises Refusal with the first thing that is wrong."""
@@ -42,7 +54,8 @@ def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
     if in_use(state):
         raise Refusal(_who_uses(state))
     _version(state)
-    port = _port(environ.get("PORT", "8000"), state)
+    host = _host(environ.get("LISTEN_ADDRESS") or "127.0.0.1")
+    port = _port(environ.get("PORT", "8000"), host, state)
     _disk(state.root)
     redis_binary = redis_server.find_binary()
     if redis_binary is None:
@@ -53,7 +66,7 @@ def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
     problem = postgres.problem(state)
     if problem:
         raise Refusal(problem)
-    return Plan(state, port, redis_binary, _host(environ.get("LISTEN_ADDRESS") or "127.0.0.1"))
+    return Plan(state, port, redis_binary, host)
 
 
 def take_lock(state: StateDir) -> int:
@@ -69,9 +82,20 @@ def take_lock(state: StateDir) -> int:
     return handle
 
 
+def hold_run_dir(state: StateDir) -> int:
+    """Lock the folder of sockets for this process's life, and return the descriptor. It may lie in /tmp, where
+    systemd-tmpfiles drops what was not read for ten days, such as the password without which web cannot start again; it
+    passes over a folder that is locked."""
+    handle = os.open(state.run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with suppress(OSError):  # a cleaner that just looks at it
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return handle
+
+
 def write_version(state: StateDir) -> None:
-    """Say which version of the console wrote this folder."""
-    state.version_file.write_text(f"{STATE_VERSION}\n")
+    """Say which version of the console wrote this folder. A crash leaves the old word or the new one, for with none the
+    folder would be taken for another's."""
+    write_private(state.version_file, f"{STATE_VERSION}\n")
 
 
 def _host(text: str) -> str:
@@ -151,16 +175,18 @@ def _version(state: StateDir) -> None:
         )
 
 
-def _port(text: str, state: StateDir) -> int:
-    """The port, when it is free or held by an orphan of this state folder, which `up` will end."""
+def _port(text: str, host: str, state: StateDir) -> int:
+    """The port, when it is free at `host`, or held by an orphan of this state folder, which `up` will end."""
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise Refusal(f"PORT is {text!r}, which is not a port: choose a number from 1 to 65535.")
     port = int(text)
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise Refusal(f"LISTEN_ADDRESS is {host}, which is not an address of this machine.") from None
             if error.errno == errno.EADDRINUSE:
                 owner = _owner(port)
                 if owner in process_table.processes(state.root):

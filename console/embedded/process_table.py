@@ -59,15 +59,25 @@ def end(root: Path, *, grace: float = GRACE_SECONDS, hurry: Callable[[], bool] =
 
 
 def _belongs(process: psutil.Process, root: Path) -> bool:
-    try:
+    with contextlib.suppress(psutil.Error, OSError):
         if process.environ().get(TAG) == str(root):
             return True
-        if process.name() not in SERVERS:
-            return False
-        folder = Path(process.cwd())
-        return folder.is_relative_to(root) or folder.is_relative_to(StateDir(root).postgres_home)
-    except (psutil.Error, OSError):
-        return False  # gone, or another user's
+    with contextlib.suppress(psutil.Error, OSError):
+        return process.name() in SERVERS and any(
+            place.is_relative_to(folder)
+            for place in _places(process)
+            for folder in (root, StateDir(root).postgres_home)
+        )
+    return False  # gone, or another user's
+
+
+def _places(process: psutil.Process) -> list[Path]:
+    """Where a server works; or the paths among its words, where that may not be asked: in a container root lacks
+    CAP_SYS_PTRACE, and Postgres has another user."""
+    try:
+        return [Path(process.cwd())]
+    except psutil.AccessDenied:
+        return [Path(word) for word in process.cmdline()[1:]]
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from console.embedded import postgres, redis_server
+from console.embedded import elsewhere, postgres, redis_server
 from console.embedded.preflight import Plan
 from console.embedded.process_table import TAG
 from console.installer import reach as index
@@ -32,6 +32,7 @@ def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     withheld = {"SECRET_KEY", "ENCRYPTION_KEYS", "PYTHONPATH", "PYTHONHOME", "FAILPOINTS"}
+    withheld |= elsewhere.of_another_postgres(environ)
     kept = {name: value for name, value in environ.items() if name not in withheld}
     return kept | index.for_uv(kept) | ours | reach(plan.state)
 

@@ -21,9 +21,14 @@ from console.embedded.signals import Signals
 from console.kit.disk import shortage
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.fence import ways
+from deployments.dataplane.local.runtimes import environments
 from deployments.dataplane.local.supervisor.client import Supervisor
 
 READY_SECONDS = 120.0  # a first start on a slow disk; an ordinary one takes a few seconds
+# A migration of a large database, and Postgres that replays its log after a power cut: what is cut short here begins
+# again with the next start, and would never end.
+PREPARING_SECONDS = 3600.0
+QUIET_SECONDS = 60.0  # after which `up` says what it waits for
 PR_SET_PDEATHSIG = 1
 
 
@@ -44,24 +49,25 @@ def main(arguments: list[str]) -> int:
     parser.parse_args(arguments)
     try:
         plan = preflight.check(os.environ, default_state=programs.BASE / ".local")
-        lock = _claim(plan)
-    except (Refusal, ValueError) as error:
+        locks = _claim(plan)
+    except (Refusal, ValueError, OSError) as error:
         print(f"Airdeck cannot start: {error}", file=sys.stderr)
         return 1
     try:
         with Signals() as signals:
             return _Run(plan, signals).run()
     finally:
-        os.close(lock)
+        for lock in locks:
+            os.close(lock)
 
 
-def _claim(plan: Plan) -> int:
-    """Make the state folder ours."""
+def _claim(plan: Plan) -> list[int]:
+    """Make the state folder ours, for as long as these descriptors are open."""
     plan.state.create()
-    lock = preflight.take_lock(plan.state)
+    locks = [preflight.take_lock(plan.state), preflight.hold_run_dir(plan.state)]
     keys.ensure(plan.state, has_data=postgres.data(plan.state).exists())
     preflight.write_version(plan.state)
-    return lock
+    return locks
 
 
 class _Run:
@@ -82,7 +88,7 @@ class _Run:
             self._start()
             with suppress(OSError):  # it may go to a file on a full disk
                 print(
-                    f"Airdeck is ready: http://127.0.0.1:{self.plan.port}\n"
+                    f"Airdeck is ready: {self.plan.url}\n"
                     f"State is in {self.state.root}, logs in {self.state.logs}. Ctrl-C stops everything."
                     f"{_not_isolated(self.state.root, self.plan.redis_binary)}",
                     flush=True,
@@ -102,6 +108,7 @@ class _Run:
         process_table.end(self.state.root, hurry=self._asked_to_stop)
         postgres.forget_stale(self.state)
         self.state.forget_groups()
+        environments.remove_all_unfinished(self.state)
         for stale in (self.state.supervisor_socket, self.state.supervisor_pid, self.state.redis_socket):
             stale.unlink(missing_ok=True)
 
@@ -123,19 +130,27 @@ class _Run:
         if not first:
             self.supervisor.start("web:web")
         if self._bootstrap(environment) or first:
-            self.supervisor.stop("web:web", wait=True)
+            self._end_early_web()
             self.supervisor.start("web:web")
-        self._until(self._page_answers, "the first page", self.state.logs / "web.log")
+        self._until(self._page_answers, "waiting for the first page", self.state.logs / "web.log")
         # After the first page, so that it comes soon: these bring every Airflow back, which takes all cores.
         for role in stop.STEERING:
             self.supervisor.start(f"{role}:{role}")
+
+    def _end_early_web(self) -> None:
+        """It takes as long as streams that were opened already let it: longer than one call to supervisord waits."""
+        self.supervisor.stop("web:web")
+        self._until(self._web_has_ended, "ending the first web process", self.state.logs / "web.log")
+
+    def _web_has_ended(self) -> bool:
+        return not any(process.group == "web" and process.alive for process in self.supervisor.processes())
 
     def _bootstrap(self, environment: dict[str, str]) -> bool:
         """Prepare database and static files. Returns whether a running web would now hold old ones."""
         prepare = (sys.executable, str(programs.BASE / "manage.py"), "bootstrap")
         log = self.state.logs / "bootstrap.log"
         child = _spawn(prepare, environment, log, signal.SIGKILL)
-        self._until(lambda: child.poll() is not None, "preparing the database", log)
+        self._until(lambda: child.poll() is not None, "preparing the database", log, PREPARING_SECONDS)
         if child.returncode not in {0, programs.BOOTSTRAP_CHANGED}:
             raise Broken(f"preparing the database failed: {_last_line(log)} (see {log})")
         return child.returncode == programs.BOOTSTRAP_CHANGED
@@ -153,15 +168,20 @@ class _Run:
         if self.daemon is not None:
             self.daemon.wait()
 
-    def _until(self, done: Callable[[], bool], what: str, log: Path) -> None:
+    def _until(self, done: Callable[[], bool], what: str, log: Path, seconds: float | None = None) -> None:
         """Wait for `done`. Raises Stopped, or Broken when supervisord ends or it takes too long."""
-        deadline = time.monotonic() + READY_SECONDS
+        begun, most, quiet = time.monotonic(), seconds or READY_SECONDS, True
         while not done():
             if self._asked_to_stop():
                 raise Stopped
             self._check_daemon()
-            if time.monotonic() > deadline:
-                raise Broken(f"{what} took longer than {READY_SECONDS:.0f} seconds (see {log})")
+            waited = time.monotonic() - begun
+            if waited > most:
+                raise Broken(f"{what} took longer than {most:.0f} seconds (see {log})")
+            if quiet and waited > QUIET_SECONDS:
+                quiet = False
+                with suppress(OSError):  # it may go to a file on a full disk
+                    print(f"Airdeck is still {what} (see {log}).", file=sys.stderr, flush=True)
             self.signals.wait(0.05)
 
     def _check_daemon(self) -> None:
@@ -184,7 +204,7 @@ class _Run:
             return False
 
     def _page_answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.plan.port, timeout=5)
+        connection = http.client.HTTPConnection(self.plan.reached_at, self.plan.port, timeout=5)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status < 500

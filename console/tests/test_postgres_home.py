@@ -1,16 +1,19 @@
 """Where Postgres lies when root starts it in a folder that only root enters."""
 
+import json
 import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from console.embedded import keys, postgres, postgres_home, process_table
+from console.embedded import keys, postgres, postgres_home, process_table, programs
 from deployments.dataplane.local.state_dir import StateDir
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="an ordinary user's Postgres runs as that user")
@@ -93,6 +96,42 @@ def test_the_ledger_finds_postgres_in_its_place(state, places):
         server.wait()
 
 
+def test_root_in_a_container_finds_postgres_though_it_may_not_look_into_other_users_processes(state, places):
+    postgres_home.settle(state)
+    shutil.copy("/bin/sh", places / "postgres")
+    user = postgres_home.system_user()
+    data = str(postgres.data(state))
+    server = subprocess.Popen(
+        [str(places / "postgres"), "-c", "sleep 1000; true", "postgres", "-D", data],
+        cwd=places,
+        env={},
+        user=user.pw_uid,
+        group=user.pw_gid,
+        extra_groups=[],
+    )
+    look = (
+        "import sys; from pathlib import Path; from console.embedded import process_table;"
+        "print([process.pid for process in process_table.processes(Path(sys.argv[1]))])"
+    )
+    contained = [
+        "setpriv",
+        "--bounding-set=-sys_ptrace",
+        "--inh-caps=-sys_ptrace",
+        sys.executable,
+        "-c",
+        look,
+    ]
+    try:
+        done = subprocess.run(
+            [*contained, str(state.root)], capture_output=True, text=True, check=True, cwd=programs.BASE
+        )
+        assert server.pid in json.loads(done.stdout)
+    finally:
+        for process in (*psutil.Process(server.pid).children(), server):
+            process.kill()
+        server.wait()
+
+
 def test_data_of_an_older_airdeck_moves_there_and_stays_its_own(state):
     old = state.postgres / "data"
     old.mkdir(parents=True, mode=0o700)
@@ -140,6 +179,29 @@ def test_a_lost_place_is_refused_and_not_made_anew(state):
     postgres_home.settle(state)
     shutil.rmtree(state.postgres_home)
     assert "is missing: put it back from a backup" in postgres.problem(state)
+
+
+def test_a_copy_of_a_state_folder_does_not_run_on_the_database_of_the_first(state):
+    postgres_home.settle(state)
+    copy = StateDir(state.root.with_name("copy"))
+    shutil.copytree(state.root, copy.root, symlinks=True)
+    problem = postgres.problem(copy)
+    assert problem.startswith(f"{copy.root} is a copy of {state.root}, and the database of both lies in ")
+    assert postgres.problem(state) == ""
+
+
+def test_a_state_folder_that_was_moved_keeps_its_database(state):
+    postgres_home.settle(state)
+    place = state.postgres_home
+    moved = StateDir(state.root.with_name("moved"))
+    state.root.rename(moved.root)
+    assert postgres.problem(moved) == ""
+    postgres_home.settle(moved)
+    assert moved.postgres_home == place
+    assert (place / "of").read_text() == f"{moved.root}\n"
+    shutil.copytree(moved.root, state.root, symlinks=True)
+    assert "is a copy of" in postgres.problem(state)
+    assert postgres.problem(moved) == ""
 
 
 @pytest.mark.parametrize(("program", "package"), [("setpriv", "util-linux"), ("useradd", "shadow-utils")])

@@ -25,7 +25,10 @@ from deployments.dataplane.local.state_dir import StateDir
 from deployments.reconciler import recording
 from deployments.secrets import rotation
 
-POSTGRES_SECONDS = 60.0  # recovery after a power cut replays at most max_wal_size
+POSTGRES_SECONDS = 60.0  # in which a Postgres that lives has said something
+# "… starting up", "… not yet accepting connections": after a power cut it replays its log. What is stopped in this
+# begins again with the next start, so it is waited for; `up` says for how long.
+AT_WORK = "the database system is"
 
 
 class Command(BaseCommand):
@@ -78,12 +81,14 @@ def _isolation(state: StateDir, redis: Path) -> dict[str, str]:
 
 
 def _connect(url: str) -> psycopg.Connection:
-    """A connection to Postgres once it answers."""
+    """A connection to Postgres once it takes one."""
     deadline = time.monotonic() + POSTGRES_SECONDS
     while True:
         try:
             return psycopg.connect(url, autocommit=True, connect_timeout=3)
         except psycopg.OperationalError as error:
+            if AT_WORK in str(error):
+                deadline = time.monotonic() + POSTGRES_SECONDS
             if time.monotonic() > deadline:
                 raise CommandError(
                     f"Postgres did not answer within {POSTGRES_SECONDS:.0f} seconds."
@@ -113,12 +118,7 @@ def _migrate() -> bool:
 
 def _collect_static() -> bool:
     """Collect, which takes seconds, when a file changed since the last time; whether one did."""
-    files = [
-        (path, Path(storage.path(path)).stat())
-        for finder in get_finders()
-        for path, storage in finder.list([])
-    ]
-    digest = _fingerprint(files)
+    digest = _fingerprint()
     stamp = Path(settings.STATIC_ROOT) / ".collected"
     if stamp.exists() and stamp.read_text() == digest:
         return False
@@ -127,7 +127,12 @@ def _collect_static() -> bool:
     return True
 
 
-def _fingerprint(files: list[tuple[str, os.stat_result]]) -> str:
-    """Of paths, times and sizes, in whatever order the folders list them: that of a copy may differ."""
-    lines = sorted(f"{path} {found.st_mtime_ns} {found.st_size}\n" for path, found in files)
+def _fingerprint() -> str:
+    """Of the paths and contents of all static files, in whatever order they are found. Their times say nothing: the
+    bundles are written again by every process that looks for them (`console/kit/bundles.py`)."""
+    lines = sorted(
+        f"{path} {hashlib.sha256(Path(storage.path(path)).read_bytes()).hexdigest()}\n"
+        for finder in get_finders()
+        for path, storage in finder.list([])
+    )
     return hashlib.sha256("".join(lines).encode()).hexdigest()

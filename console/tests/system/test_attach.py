@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from console.embedded import attach, preflight
+from console.embedded import attach, preflight, programs
 from console.embedded.errors import Refusal
 from deployments.dataplane.local.state_dir import StateDir
 
@@ -33,6 +34,21 @@ def test_the_running_console_is_found_by_names_of_files(state) -> None:
         "DATABASE_URL_FILE": str(state.run_dir / "database_url"),
         "REDIS_URL_FILE": str(state.run_dir / "redis_url"),
     }
+
+
+def test_variables_of_another_postgres_lead_neither_up_nor_a_command_astray(state) -> None:
+    shell = {"PATH": os.defpath, "PGPORT": "5433", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "work"}
+    plan = preflight.Plan(state, 8000, Path("/usr/bin/redis-server"))
+    assert not shell.keys() & programs.environment(plan, shell).keys() - {"PATH"}
+    command = dict(shell)
+    attach.attach(command, default_state=state.root)
+    assert command == {"PATH": os.defpath, **found(state)}
+
+
+def test_variables_of_another_postgres_stay_where_no_console_is_found(tmp_path) -> None:
+    shell = {"PGPORT": "5433"}
+    attach.attach(shell, default_state=tmp_path / "state")
+    assert shell == {"PGPORT": "5433"}
 
 
 def test_state_dir_says_which(state, tmp_path) -> None:

@@ -77,6 +77,11 @@ class Machine:
     def daemon(self) -> psutil.Process:
         return psutil.Process(int(self.state.supervisor_pid.read_text()))
 
+    def spawned(self, program: str) -> int:
+        """How often the present supervisord has started it."""
+        log = (self.state.logs / "supervisord.log").read_text()
+        return log.rpartition("supervisord started with pid")[2].count(f"spawned: '{program}'")
+
     def status(self) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
@@ -249,6 +254,13 @@ def test_the_next_start_finds_everything_but_leaves_airflow_to_the_reconciler(ru
     assert {process.group for process in running.supervisor.processes()} == {
         "postgres", "redis", "web", "worker", "beat", "observer"
     }  # fmt: skip
+
+
+def test_a_later_start_starts_web_once(running):
+    assert running.spawned("web") > 0
+    running.stop()
+    running.start()
+    assert running.spawned("web") == 1
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_stubborn(running):

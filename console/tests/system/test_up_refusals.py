@@ -1,17 +1,20 @@
 """`manage.py up` refuses with one sentence and changes nothing."""
 
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from console.embedded import keys, preflight, programs, redis_server, up
+from console.embedded import keys, postgres, postgres_home, preflight, programs, redis_server, up
 from console.embedded.errors import Refusal
+from console.embedded.signals import Signals
 from deployments.dataplane.local.state_dir import StateDir
 
 BASE = Path(up.__file__).parent.parent.parent
@@ -72,6 +75,62 @@ def test_the_console_listens_where_it_is_told_and_else_on_this_machine_alone(roo
     assert "--host=0.0.0.0" in web.argv
 
 
+def test_an_address_that_this_machine_does_not_have_is_refused(root, monkeypatch, capsys):
+    monkeypatch.setenv("LISTEN_ADDRESS", "192.0.2.1")
+    assert "LISTEN_ADDRESS is 192.0.2.1, which is not an address of this machine" in refused(capsys)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8123"),
+        ("0.0.0.0", "http://127.0.0.1:8123"),
+        ("192.168.1.7", "http://192.168.1.7:8123"),
+        ("::", "http://[::1]:8123"),
+        ("::1", "http://[::1]:8123"),
+    ],
+)
+def test_the_first_page_is_asked_for_where_web_listens(tmp_path, host, url):
+    plan = preflight.Plan(StateDir(tmp_path / "state"), 8123, Path("/usr/bin/redis-server"), host)
+    assert plan.url == url
+
+
+def test_a_console_that_listens_at_another_address_gets_ready(tmp_path):
+    with socket.create_server(("127.0.0.5", 0)) as web:
+        plan = preflight.Plan(
+            StateDir(tmp_path / "state"), web.getsockname()[1], Path("/bin/true"), "127.0.0.5"
+        )
+        asked = threading.Thread(target=_answer, args=(web,))
+        asked.start()
+        with Signals() as signals:
+            assert up._Run(plan, signals)._page_answers()
+        asked.join(5)
+
+
+def _answer(web: socket.socket) -> None:
+    connection, _ = web.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_ctrl_c_does_not_reach_what_makes_the_database(root, tmp_path, monkeypatch):
+    state = StateDir(root)
+    state.create()
+    keys.ensure(state, has_data=False)
+    state.postgres.mkdir()
+    script = tmp_path / "initdb"
+    script.write_text(f'#!/bin/sh\necho "$AIRDECK_STATE" "$(cut -d" " -f6 /proc/$$/stat)" > {root}/seen\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(postgres_home, "programs", lambda _: tmp_path)
+    monkeypatch.setattr(postgres, "_as_postgres_user", lambda: ())
+    postgres._initdb(state)
+    tag, session = (root / "seen").read_text().split()
+    assert tag == str(root)
+    assert int(session) != os.getsid(0)
+
+
 def test_a_nearly_full_disk_is_refused(root, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(10 * 2**30, 8.5 * 2**30, 1.5 * 2**30))
     assert "has 1.5 GiB free and Airdeck needs at least 2 GiB" in refused(capsys)
@@ -83,6 +142,41 @@ def test_a_state_folder_of_a_newer_version_is_refused_and_kept(root, capsys):
     (root / "version").write_text("99\n")
     assert "was written by a newer Airdeck (format 99" in refused(capsys)
     assert [file.name for file in root.iterdir()] == ["version"]
+
+
+def test_the_version_is_never_half_written(root, monkeypatch):
+    state = StateDir(root)
+    state.create()
+    preflight.write_version(state)
+
+    def cut_short(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(preflight, "STATE_VERSION", 2)
+    monkeypatch.setattr(os, "fsync", cut_short)
+    with pytest.raises(OSError, match="no space"):
+        preflight.write_version(state)
+    assert state.version_file.read_text() == "1\n"
+
+
+def test_what_cleans_tmp_passes_over_the_sockets_of_a_console_that_runs(root, monkeypatch):
+    state = StateDir(root)
+    monkeypatch.setattr(postgres, "data", lambda _: root / "none")
+    plan = preflight.Plan(state, 8000, Path("/usr/bin/redis-server"))
+    locks = up._claim(plan)
+    cleaner = os.open(state.run_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        for each in (*locks, cleaner):
+            os.close(each)
+
+
+def test_a_folder_of_which_a_part_cannot_be_made_is_refused_in_a_sentence(root, capsys):
+    root.mkdir()
+    (root / "keys").write_text("")
+    assert "keys" in refused(capsys)
 
 
 def test_a_folder_that_is_not_ours_is_refused(root, capsys):

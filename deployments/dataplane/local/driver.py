@@ -28,7 +28,7 @@ from deployments.dataplane.contract import (
     TaskCount,
     TaskLogs,
 )
-from deployments.dataplane.local import environment, logs, ports, sign_in, task_logs
+from deployments.dataplane.local import environment, logs, ports, sign_in, task_logs, temporary
 from deployments.dataplane.local.code.store import LocalCode
 from deployments.dataplane.local.health import probe, usage
 from deployments.dataplane.local.health.fingerprint import fingerprint
@@ -314,6 +314,7 @@ class LocalDriver:
 
     def upkeep(self, ref: Ref) -> None:
         task_logs.keep(self._paths.deployment(ref.release_name) / "logs", self._keeping)
+        temporary.clear(self._paths.deployment(ref.release_name))
 
     def details(self, ref: Ref) -> dict[str, str]:
         """Once code is deployed the folder is not read any more."""

@@ -1,8 +1,8 @@
 """Every path below the state folder of the embedded default, named in one place. No Django, no other app.
 
 Two folders matter: `root`, which is kept (databases, keys, logs, DAGs), and `run_dir`, which holds sockets,
-pid files and supervisord's configuration and may be lost at any time. It lies below `root` unless that makes
-a socket's path longer than the kernel takes.
+pid files and supervisord's configuration and may be lost at any time. It lies below `root` unless no socket can
+have its path there.
 """
 
 import hashlib
@@ -99,9 +99,10 @@ class StateDir:
 
     @cached_property
     def run_dir(self) -> Path:
-        """Sockets, pid files, supervisord.conf and groups/. Short enough that its sockets can be bound."""
+        """Sockets, pid files, supervisord.conf and groups/. Short enough that its sockets can be bound, and without a
+        comma, at which Postgres and its clients end the name of a folder of sockets."""
         near = self.root / "run"
-        if len(os.fsencode(near)) + LONGEST_SOCKET_NAME < MAX_SOCKET_PATH:
+        if len(os.fsencode(near)) + LONGEST_SOCKET_NAME < MAX_SOCKET_PATH and "," not in str(near):
             return near
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         return Path(f"/tmp/airdeck-{os.getuid()}-{digest}")  # noqa: S108 - owner and mode are checked in `create`

@@ -69,7 +69,7 @@ def keep(logs: Path, keeping: Keeping, now: float | None = None) -> int:
     moment = time.time() if now is None else now
     done = logs / ".kept"
     with suppress(FileNotFoundError):
-        if moment - done.stat().st_mtime < EVERY_SECONDS:
+        if 0 <= moment - done.stat().st_mtime < EVERY_SECONDS:  # in the future: the clock was set back
             return 0
     deadline = time.monotonic() + BUDGET_SECONDS
     dropped = 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from console.kit.files import flush
 from deployments.dataplane.code import CodeDamaged, CodeFull
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.code import folder as folder_module
@@ -104,6 +105,57 @@ def test_a_damaged_content_is_named_and_never_built(place, store):
         store.activate(one)
     assert store.active() == ""
     assert not (place / "code" / "versions").exists()
+
+
+@pytest.mark.parametrize("left", [b"", b"X = 2\n"], ids=["a power cut emptied it", "a disk changed it"])
+def test_the_same_code_deployed_again_heals_what_was_damaged(place, store, left):
+    one = received(store, ONE, 1)
+    sha256 = hashlib.sha256(ONE["lib/help.py"]).hexdigest()
+    file = place / "code" / "blobs" / sha256[:2] / sha256
+    file.chmod(0o600)
+    file.write_bytes(left)
+    with pytest.raises(CodeDamaged, match=r"lib/help\.py"):
+        store.build(one)
+    assert received(store, ONE, 1) == one
+    store.activate(one)
+    assert (place / "code" / "current" / "lib" / "help.py").read_bytes() == ONE["lib/help.py"]
+    age(place / "code")
+    store.keep(frozenset({one.manifest}), frozenset())
+    assert [each.name for each in file.parent.iterdir()] == [sha256]
+
+
+def test_a_content_that_a_power_cut_emptied_is_received_again(place, store):
+    received(store, ONE, 1)
+    sha256 = hashlib.sha256(ONE["lib/help.py"]).hexdigest()
+    file = place / "code" / "blobs" / sha256[:2] / sha256
+    file.chmod(0o600)
+    file.write_bytes(b"")
+    store.build(received(store, ONE, 1))
+
+
+def test_a_version_is_on_the_disk_before_it_appears(place, store, monkeypatch):
+    one = received(store, ONE, 1)
+    appeared: list[bool] = []
+
+    def noted(folder: Path) -> None:
+        flush(folder)
+        appeared.append((place / "code" / "versions" / one.name).exists())
+
+    monkeypatch.setattr(store_module, "flush", noted)
+    store.build(one)
+    assert appeared == [False]
+
+
+def test_a_disk_that_reports_an_error_puts_no_version_in_place(place, store, monkeypatch):
+    one = received(store, ONE, 1)
+
+    def broken(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(store_module, "flush", broken)
+    with pytest.raises(DataPlaneError, match="cannot be written"):
+        store.build(one)
+    assert not (place / "code" / "versions" / one.name).exists()
 
 
 def test_a_build_that_was_cut_short_leaves_nothing_and_is_done_again(place, store, monkeypatch):

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from console.kit.files import flush
 from deployments.dataplane.code import STORE_BYTES, CodeDamaged, CodeFull, CodeReport
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.code.folder import take_folder
@@ -32,6 +33,7 @@ from deployments.domain.code_project import plugins_digest, plugins_of
 YOUNG_SECONDS = 3600  # what is younger may belong to a deploy that no one has written down yet
 PARSE_SECONDS = 8  # a parse that is under way has ended by then
 CHUNK = 1024 * 1024
+DAMAGED = "damaged-"  # before the name of a content that is not what it was; dropped with what is old
 FULL = "The disk of this machine is full. Make room and deploy again; the code that runs is not touched."
 
 
@@ -67,17 +69,18 @@ class LocalCode:
                     f"The kept versions of this Deployment's code fill its {STORE_BYTES // 1024**3} GiB. Deploy less, "
                     "or wait until older versions are no longer kept (90 days)."
                 )
-            for sha256 in contents:
-                self._keep_blob(scratch / sha256, self._blob(sha256))
+            for sha256, size in contents.items():
+                self._keep_blob(scratch / sha256, self._blob(sha256), size)
             self._write(self._root / "manifests" / manifest.digest, manifest.document)
 
-    def _keep_blob(self, incoming: Path, blob: Path) -> None:
-        try:
+    def _keep_blob(self, incoming: Path, blob: Path, size: int) -> None:
+        with suppress(FileNotFoundError):
             os.utime(blob)  # young again: it is not dropped while this deploy is written down
-        except FileNotFoundError:
-            blob.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            incoming.chmod(0o444)
-            incoming.rename(blob)
+            if blob.stat().st_size == size:  # else a power cut took its content
+                return
+        blob.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        incoming.chmod(0o444)
+        incoming.rename(blob)
 
     def read(self, file: CodeFile) -> bytes:
         try:
@@ -123,6 +126,7 @@ class LocalCode:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (place.parent, draft, *(each for each in draft.rglob("*") if each.is_dir())):
                 folder.chmod(0o755)
+            flush(draft)  # after a power cut the version is whole or not there: nothing proves it again
             with suppress(OSError):  # another process made it in the meantime
                 draft.rename(place)
         if not place.is_dir():
@@ -229,14 +233,16 @@ class LocalCode:
         return manifest
 
     def _prove(self, file: CodeFile) -> None:
-        digest = hashlib.sha256()
+        digest, blob = hashlib.sha256(), self._blob(file.sha256)
         try:
-            with self._blob(file.sha256).open("rb") as stream:
+            with blob.open("rb") as stream:
                 while chunk := stream.read(CHUNK):
                     digest.update(chunk)
         except OSError:
             raise _damaged(file) from None
         if digest.hexdigest() != file.sha256:
+            with suppress(OSError):  # out of the way of the next deploy, which brings it again
+                blob.rename(blob.with_name(f"{DAMAGED}{blob.name}"))
             raise _damaged(file)
 
     def _link(self, file: CodeFile, place: Path) -> None:

@@ -93,11 +93,19 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 
 def _forget_groups(paths: StateDir, supervisor: Supervisor) -> None:
-    """The jobs and warm parents of environments that are gone; what still ends is left to the next sweep."""
-    for group in {process.group for process in supervisor.processes()}:
-        prefix, _, name = group.partition("-")
-        if prefix in ("packages", "warm") and names.is_of_packages(name) and not paths.runtime(name).exists():
+    """The jobs and warm parents of environments and answers that are gone, with their logs, which outlive the
+    supervisord that ran them; what still ends is left to the next sweep."""
+    logs = {log.name.partition(".log")[0] for log in paths.logs.glob("*.log*")}
+    for group in {process.group for process in supervisor.processes()} | logs:
+        if _is_over(paths, group):
             _forget(paths, supervisor, group)
+
+
+def _is_over(paths: StateDir, group: str) -> bool:
+    prefix, _, name = group.partition("-")
+    if prefix == "resolve":
+        return not resolve.folder_of(paths, name).exists()
+    return prefix in ("packages", "warm") and names.is_of_packages(name) and not paths.runtime(name).exists()
 
 
 def _forget(paths: StateDir, supervisor: Supervisor, *groups: str) -> None:

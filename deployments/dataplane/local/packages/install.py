@@ -20,7 +20,7 @@ from uv import find_uv_bin
 
 from deployments.dataplane.local.packages.clone import clone, share_compiled
 from deployments.dataplane.local.packages.names import LOCK, of_packages
-from deployments.dataplane.local.packages.uv_run import uv_cache
+from deployments.dataplane.local.packages.uv_run import trim_cache, uv_cache
 from deployments.dataplane.local.runtimes import runtimes
 from deployments.dataplane.local.runtimes.environments import publish, remove_unfinished
 from deployments.dataplane.local.runtimes.jobs import Job, JobStatus, begin
@@ -98,7 +98,10 @@ def _install(paths: StateDir, name: str, folder: Path) -> None:
     compiled = [str(site / each) for each in new if not each.endswith((".dist-info", ".pth"))]
     if compiled:  # a file that does not compile is the package's own affair
         command = ["nice", "-n", "15", str(python), "-m", "compileall", "-q", *compiled]
-        subprocess.run(command, cwd=folder, capture_output=True, check=False)
+        # All who pass the folders above may read it: an account of a Deployment would else compile it at every
+        # start of a program, and could not keep that.
+        subprocess.run(command, cwd=folder, capture_output=True, check=False, umask=0o022)
+    trim_cache(paths)
 
 
 def _site_of(environment: Path) -> Path | None:

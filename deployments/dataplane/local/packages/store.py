@@ -78,7 +78,7 @@ class LocalPackages:
     def _advance(self, job: Job, spec: Spec) -> str:
         """As `jobs.advance`; while a failed job waits for its next try, the error says why alone: passes try again."""
         status = job.status()
-        if status.failed and status.retry_at() > time.time():
+        if status.failed and status.wait(time.time()) > 0:
             raise DataPlaneError(status.sentence)
         return advance(job, spec, self._supervisor, self._paths)
 

@@ -5,6 +5,15 @@ import os
 import shutil
 from pathlib import Path
 
+from deployments.dataplane.local.state_dir import StateDir
+
+
+def remove_all_unfinished(paths: StateDir) -> None:
+    """Whatever is not published, also what was replaced because its Python had gone. Only while nothing runs that was
+    started from this state folder."""
+    for folder in paths.runtimes.iterdir():
+        remove_unfinished(folder)
+
 
 def remove_unfinished(folder: Path) -> None:
     """Earlier attempts that were never published. The published one is kept: it may be in use."""

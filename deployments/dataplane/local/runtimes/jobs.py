@@ -34,14 +34,14 @@ class JobStatus:
     at: float = 0.0
     failed: bool = False
 
-    def retry_at(self) -> float:
-        """When the job may be started again, in Unix seconds: 5 s after the first failure, then doubling up
-        to 5 minutes. A first attempt that was merely killed is repeated at once."""
-        if not self.failed and self.attempts <= 1:
+    def wait(self, now: float) -> float:
+        """For how many seconds from `now` (Unix seconds) the job may not be started again: 5 s after the first failure,
+        then doubling up to 5 minutes. A first attempt that was merely killed is repeated at once, and so is one that
+        lies in the future: the clock was set back."""
+        if now < self.at or (not self.failed and self.attempts <= 1):
             return 0.0
-        return self.at + min(
-            LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(max(self.attempts - 1, 0), 10)
-        )
+        pause = FIRST_RETRY_SECONDS * 2.0 ** min(max(self.attempts - 1, 0), 10)
+        return max(0.0, self.at + min(LAST_RETRY_SECONDS, pause) - now)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def advance(job: Job, spec: Spec, supervisor: Supervisor, paths: StateDir) -> st
     full_name = f"{job.name}:run"
     if any(p.full_name == full_name and p.alive for p in supervisor.processes()):
         return status.sentence or "Starting."
-    wait = status.retry_at() - time.time()
+    wait = status.wait(time.time())
     if wait > 0:
         message = status.sentence if status.failed else f"Interrupted: {status.sentence}"
         raise DataPlaneError(f"{message} The next try is in {max(1, round(wait))} s.")

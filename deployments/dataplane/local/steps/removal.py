@@ -1,6 +1,10 @@
 """Ending a Deployment's processes and removing its files: for a delete, and for its sleep."""
 
+import os
 import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path
 
 from deployments.dataplane.contract import Leftover, Outcome, Progress, Ref
 from deployments.dataplane.local import ports
@@ -41,7 +45,21 @@ def remove_files(paths: StateDir, release_name: str) -> None:
     ports.release_all(paths, release_name)
     folder = paths.deployment(release_name)
     if folder.exists():
-        shutil.rmtree(folder)
+        try:
+            shutil.rmtree(folder)
+        except PermissionError:
+            _open_up(folder)
+            shutil.rmtree(folder)
+
+
+def _open_up(folder: Path) -> None:
+    """Give us back what tasks took from us, who run as the same user: Go's module cache, for one, is of folders that
+    no one may write to. Links are not followed."""
+    for _, folders, _, here in os.fwalk(folder):  # it opens each of `folders` afterwards
+        for name in folders:
+            with suppress(OSError):
+                if stat.S_ISDIR(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode):
+                    os.chmod(name, 0o700, dir_fd=here)
 
 
 def leftovers(paths: StateDir, admin_url: str, ref: Ref, known: int) -> tuple[Leftover, ...]:

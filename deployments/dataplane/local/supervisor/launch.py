@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 NICE = 5
 # What ended so soon after a warm start is started cold the next time. It is what supervisord calls a failed start.
 SOON_SECONDS = 15.0
+TAGS = ("AIRDECK_STATE", "AIRDECK_DEPLOYMENT")  # whose a process is (`specs.py`)
 PROJECT = __file__.rpartition("/deployments/")[0]
 
 
@@ -50,11 +51,12 @@ def _write(path: str, note: dict[str, Any]) -> None:
     os.replace(draft, path)
 
 
-def _end_group(leader: int) -> None:
+def _end_group(leader: int, tags: set[bytes]) -> None:
     """End what a killed predecessor left in its process group (a scheduler's task runners, a worker's pool).
 
-    While a member lives, the kernel gives its group's number to no other. A running process of that very
-    pid is a stranger that got the number after the group was empty: it is left alone.
+    While a member lives, the kernel gives its group's number to no other. But the predecessor may have ended long ago,
+    even before the machine was started, and the number be that of strangers: a running process of that very pid, or
+    others whose own leader has ended. They are left alone, for they do not carry all our `tags`.
     """
     if leader <= 1 or leader == os.getpid():
         return
@@ -62,9 +64,25 @@ def _end_group(leader: int) -> None:
         os.kill(leader, 0)
     except ProcessLookupError:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
+            os.killpg(leader, 0)
+            _end_members(leader, tags)
     except PermissionError:
         return
+
+
+def _end_members(group: int, tags: set[bytes]) -> None:
+    if not os.path.isdir("/proc/self"):  # not Linux
+        os.killpg(group, signal.SIGKILL)
+        return
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+            if int(file.read().rpartition(b")")[2].split()[2]) == group and tags <= _environment(pid):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def _environment(pid: str) -> set[bytes]:
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return set(file.read().split(b"\0"))
 
 
 def main(path: str) -> None:
@@ -82,7 +100,8 @@ def main(path: str) -> None:
     os.chdir(spec["cwd"])
     os.nice(NICE)
     before = _noted(spec["started"])
-    _end_group(before.get("pid", 0))
+    tags = {f"{name}={spec['env'][name]}".encode() for name in TAGS if name in spec["env"]}
+    _end_group(before.get("pid", 0), tags)
     _record_start(spec["started"], before, spec["digest"])
     if spec.get("warm"):
         why = _start_warm(spec, before)
@@ -111,7 +130,8 @@ def _become(spec: dict[str, Any]) -> NoReturn:
 
 def _start_warm(spec: dict[str, Any], before: dict[str, Any]) -> str:
     """Ends this process when the program has been started warm; says why when it has not."""
-    if before.get("digest") == spec["digest"] and time.time() - before.get("warm", 0) < SOON_SECONDS:
+    since = time.time() - before.get("warm", 0)
+    if before.get("digest") == spec["digest"] and 0 <= since < SOON_SECONDS:
         return "it ended soon after its last warm start"
     sys.path.insert(0, PROJECT)
     try:

@@ -145,7 +145,7 @@ class Processes:
         since = clock = now - queued_seconds(pid)
         with suppress(OSError, ValueError):
             known, first = file.read_text().split()
-            if known == str(pid) and now - file.stat().st_mtime <= SILENCE_FORGOTTEN_SECONDS:
+            if known == str(pid) and 0 <= now - file.stat().st_mtime <= SILENCE_FORGOTTEN_SECONDS:
                 since = float(first)
         write_private(file, f"{pid} {since}")
         os.utime(file, (now, now))
@@ -222,8 +222,8 @@ def _began_after(info: ProcessInfo, since: float) -> bool:
 def may_start(info: ProcessInfo, *, changed: bool) -> bool:
     """Whether a program that has ended may be started now: at once, or after a pause when it crash-loops and
     its spec is still the one that crashed."""
-    if info.state == "FATAL":
-        return changed or info.now - info.stopped >= CRASH_LOOP_PAUSE
+    if info.state == "FATAL":  # it ended in the future: the clock was set back
+        return changed or not 0 <= info.now - info.stopped < CRASH_LOOP_PAUSE
     return info.state in ("STOPPED", "EXITED")
 
 

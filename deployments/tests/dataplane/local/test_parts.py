@@ -2,6 +2,8 @@
 
 import json
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -73,23 +75,59 @@ def test_a_spec_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 def test_what_a_killed_predecessor_left_in_its_group_is_ended_before_the_next_start(tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
-    write_spec(file, Spec(("/bin/true",), tmp_path))
+    tags = {"AIRDECK_STATE": str(tmp_path), "AIRDECK_DEPLOYMENT": "calm-orbit-0012"}
+    write_spec(file, Spec(("/bin/true",), tmp_path, {**tags, "NEW": "setting"}))
+    leader, child = leaderless_group({**tags, "OLD": "setting"})
+    write_private(started_file(file), json.dumps({"pid": leader, "digest": "old", "starts": 3}))
+    assert launch(file).returncode == 0
+    deadline = time.monotonic() + 5
+    while runs(child):
+        assert time.monotonic() < deadline, "the orphan lives"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "whose", [{}, {"AIRDECK_DEPLOYMENT": "calm-orbit-0013"}, {"AIRDECK_STATE": "/other"}]
+)
+def test_strangers_whose_group_got_the_old_number_are_left_alone(
+    tmp_path: Path, whose: dict[str, str]
+) -> None:
+    file = tmp_path / "spec.json"
+    tags = {"AIRDECK_STATE": str(tmp_path), "AIRDECK_DEPLOYMENT": "calm-orbit-0012"}
+    write_spec(file, Spec(("/bin/true",), tmp_path, tags))
+    leader, child = leaderless_group({**tags, **whose} if whose else {})
+    ended = os.pidfd_open(child)
+    try:
+        write_private(started_file(file), json.dumps({"pid": leader, "digest": "old", "starts": 3}))
+        assert launch(file).returncode == 0
+        assert not select.select([ended], [], [], 0.2)[0]
+    finally:
+        signal.pidfd_send_signal(ended, signal.SIGKILL)
+        os.close(ended)
+
+
+def leaderless_group(environment: dict[str, str]) -> tuple[int, int]:
+    """A process group whose leader was killed: its number, and the process that is left in it."""
     leader = subprocess.Popen(
         ["/bin/sh", "-c", "sleep 1000 & echo $!; kill -9 $$"],
         stdout=subprocess.PIPE,
         process_group=0,
         text=True,
+        env={"PATH": os.defpath, **environment},
     )
     assert leader.stdout is not None
     child = int(leader.stdout.readline())
     leader.wait()
     leader.stdout.close()
-    write_private(started_file(file), json.dumps({"pid": leader.pid, "digest": "old", "starts": 3}))
-    assert launch(file).returncode == 0
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
-        assert time.monotonic() < deadline, "the orphan lives"
-        time.sleep(0.02)
+    return leader.pid, child
+
+
+def runs(pid: int) -> bool:
+    """Whether it lives; what is only not reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_private_file_is_written_again_only_when_something_is_wrong_with_it(tmp_path: Path) -> None:
@@ -176,10 +214,10 @@ def test_a_job_that_fails_waits_longer_each_time_and_one_that_was_killed_is_repe
     assert job.status() == JobStatus()
     first = begin(job, "Installing.")
     assert job.status() == first
-    assert first.retry_at() <= time.time()  # killed: the file still says that it runs
+    assert first.wait(time.time()) == 0  # killed: the file still says that it runs
     again = begin(job, "Installing.")
     assert again.attempts == 2
-    delays = [JobStatus("x", n, 1000.0, failed=True).retry_at() - 1000 for n in (1, 2, 3, 20)]
+    delays = [JobStatus("x", n, 1000.0, failed=True).wait(1000.0) for n in (1, 2, 3, 20)]
     assert delays == [5, 10, 20, 300]
 
 

@@ -97,3 +97,7 @@ def test_sockets_are_short_enough_to_be_bound_whatever_the_state_folder() -> Non
         run = StateDir(root).run_dir
         assert len(str(run / f"{'a' * 17}-{'b' * 13}-0000" / "redis.sock")) < 100
     assert StateDir(Path("/srv/x")).run_dir == Path("/srv/x/run")
+
+
+def test_no_folder_of_sockets_has_a_comma_at_which_postgres_would_end_its_name() -> None:
+    assert "," not in str(StateDir(Path("/srv/a,b")).run_dir)
