@@ -45,6 +45,14 @@ def test_variables_of_another_postgres_lead_neither_up_nor_a_command_astray(stat
     assert command == {"PATH": os.defpath, **found(state)}
 
 
+def test_a_certificate_for_the_database_servers_of_clusters_stays(state) -> None:
+    shell = {"PGSSLROOTCERT": "/etc/ssl/company.pem"}
+    plan = preflight.Plan(state, 8000, Path("/usr/bin/redis-server"))
+    assert shell.items() <= programs.environment(plan, shell).items()
+    attach.attach(shell, default_state=state.root)
+    assert shell["PGSSLROOTCERT"] == "/etc/ssl/company.pem"
+
+
 def test_variables_of_another_postgres_stay_where_no_console_is_found(tmp_path) -> None:
     shell = {"PGPORT": "5433"}
     attach.attach(shell, default_state=tmp_path / "state")
