@@ -152,6 +152,7 @@ def test_the_figures_keep_the_focus_over_refreshes_and_another_span_of_time(
     expect(week).to_have_attribute("aria-current", "true")
     expect(week).to_be_focused()
     assert page.url.endswith(f"{deployment.url}?span=7d")
+    expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)  # 20 ms later
     with page.expect_request("**/figures/?span=7d"):  # from now on it asks for that
         refresh(page, "#figures")
 
@@ -367,7 +368,8 @@ def test_how_a_deploy_ended_is_shown_and_spoken_on_its_open_page_whose_details_s
     page = window.new_page()
     page.goto(f"{live_server.url}{deployment.url}deploys/1/")
     page.get_by_text("All 1 beyond those of the runtime").click()
-    beside(lambda: deployment.deploys.update(status="deployed", activated_at=timezone.now()))
+    ended = timezone.now()
+    beside(lambda: deployment.deploys.update(status="deployed", activated_at=ended, finished_at=ended))
     refresh(page, "#deploy")
     expect(page.locator("#deploy")).to_contain_text("Active since")
     expect(page.locator("#announce")).to_have_text("Deploy 1: Deployed.")

@@ -11,6 +11,7 @@ import uvicorn
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.db import connections
+from django.db.models.functions import Now
 from playwright.sync_api import BrowserContext, Page, expect
 
 from console.kit import events
@@ -51,10 +52,13 @@ def window(server, as_, alice, deployment) -> Iterator[BrowserContext]:
 
 
 def becomes(deployment: Deployment, word: Status) -> None:
-    """Its status changes and is pushed, in a thread: beside a browser no query may run in this one."""
+    """Its status changes and is pushed, in a thread: beside a browser no query may run in this one. That it changed is
+    recorded, as passes do: a stream that opens a moment later asks for it."""
 
     def change() -> None:
-        Deployment.objects.filter(pk=deployment.pk).update(status=word, observed_at=deployment.created_at)
+        Deployment.objects.filter(pk=deployment.pk).update(
+            status=word, observed_at=deployment.created_at, changed_at=Now()
+        )
         recording.publish(deployment.pk)
         connections.close_all()
 
