@@ -32,6 +32,9 @@ from deployments.dataplane.postgres.server_url import ServerUrl, UnusableUrl
 
 REFUSED_SECONDS = 1.0  # a server that knows no visitor says so at once; one that is silent is not asked twice
 CONNECTION_LIMIT = 20  # of one Deployment: observer, workers, and pages that wait for an answer
+# From this version on a server says how often a password is hashed, 4,096 times by itself. That is to slow down who
+# guesses passwords of people; this one has 256 bits, and each look would pay for it: 2.2 ms of CPU in place of 0.4.
+HAS_ITERATIONS = 160000
 # Where the administrator has no password, as with certificates: of this process, and set again by each other one.
 _OWN_KEY = secrets.token_bytes(32)
 
@@ -88,6 +91,8 @@ def _ensure(admin_url: str, release_name: str) -> None:
             raise DataPlaneError(
                 f"The database server has a role {name} that was not made for this Deployment. Rename or drop it."
             )
+        if admin.info.server_version >= HAS_ITERATIONS:
+            run(admin, "SET scram_iterations = 1")
         secret = sql.Literal(verifier(admin, name, _password(admin_url, name)))
         with admin.transaction():
             if not is_there:

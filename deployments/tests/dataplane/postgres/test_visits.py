@@ -53,6 +53,19 @@ def test_the_visitor_may_read_what_the_airflow_wrote_and_nothing_elsewhere(admin
     assert {name for (name,) in roles} == {NAME, VISITOR}
 
 
+def test_a_look_does_not_pay_for_a_password_that_nobody_can_guess(admin, made, monkeypatch):
+    kept: list[str] = []
+
+    def verifier(*of: object) -> str:
+        kept.append(databases.verifier(*of))
+        return kept[-1]
+
+    monkeypatch.setattr(visits, "verifier", verifier)
+    sql(TABLES, url=made)
+    airflow_metadata.tasks(admin, RELEASE)
+    assert [each.partition(":")[0] for each in kept] == ["SCRAM-SHA-256$1"]
+
+
 def test_a_password_that_is_not_ours_is_replaced(admin, made):
     sql(TABLES, url=made)
     for change in ("PASSWORD 'mine'", "NOLOGIN"):
