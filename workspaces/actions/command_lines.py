@@ -1,7 +1,7 @@
 """Sign-ins of the command line: a person's own API tokens of a kind of their own. They act as that person, end after 30
 days, and for five minutes after the person agreed they may manage API tokens, as the person may in the browser."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from allauth.idp.oidc.models import Client
 from django.db import transaction
@@ -35,15 +35,15 @@ def known() -> None:
 
 
 @transaction.atomic
-def sign_in(*, by: User, device: str, address: str) -> Made:
-    """Sign in the command line on `device` as this person, who agreed in the console. The one before the last 20 ends
-    for it."""
+def sign_in(*, by: User, device: str, address: str, agreed_at: datetime | None = None) -> Made:
+    """Sign in the command line on `device` as this person, who agreed in the console, by default just now: from then on
+    count the minutes in which it may manage API tokens. The one before the last 20 ends for it."""
     User.objects.select_for_update().get(pk=by.pk)
     now = timezone.now()
     mine = ApiToken.objects.live().filter(maker=by, kind=SIGN_IN).order_by("-created_at")
     older = list(mine.values_list("pk", flat=True)[AT_ONCE - 1 :])
     ApiToken.objects.filter(pk__in=older).update(revoked_at=now, revoked_reason=MANY)
-    return record_token(
+    made = record_token(
         scope=Scope(None),
         kind=SIGN_IN,
         by=by,
@@ -52,3 +52,7 @@ def sign_in(*, by: User, device: str, address: str) -> Made:
         role=Role.ADMIN,
         expires_at=now + LASTS,
     )
+    if agreed_at is not None:
+        made.token.created_at = agreed_at
+        made.token.save(update_fields=["created_at"])
+    return made

@@ -90,7 +90,9 @@ def token(request: HttpRequest) -> HttpResponse:
         if isinstance(outcome, OAuth2Error):
             return _oauth_error(outcome.error, outcome.description or "", outcome.status_code)
         user, asking = outcome
-        made = command_lines.sign_in(by=user, device=asking.device, address=asking.address)
+        made = command_lines.sign_in(
+            by=user, device=asking.device, address=asking.address, agreed_at=asking.agreed_at
+        )
     return JsonResponse(
         {
             "access_token": made.value,

@@ -5,9 +5,9 @@ many ask at once; a code is found however it is typed; and the person is shown w
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from allauth.idp.oidc.internal.oauthlib import device_codes
@@ -29,12 +29,14 @@ USED, UNKNOWN = (
 
 @dataclass(frozen=True)
 class Asking:
-    """Who asks to be signed in. `device` is what the program says of itself; the address is what we saw."""
+    """Who asks to be signed in. `device` is what the program says of itself; the address is what we saw. `agreed_at` is
+    when a person said yes, which the program hears when it asks next, within the life of the code."""
 
     code: str  # as the terminal shows it
     device: str
     address: str
     since: datetime
+    agreed_at: datetime | None = None
 
 
 class NoSuchCode(Exception):
@@ -61,6 +63,9 @@ def answer(typed: str, *, by: User, allowed: bool) -> Asking:
         _find(typed)
         if not device_codes.confirm_or_deny_device_code(by, device_code, confirm=allowed):
             raise NoSuchCode(UNKNOWN)
+        kept = cache.get(device_codes.cache_device_code_key(device_code)) or {}
+        agreed = replace(found, agreed_at=timezone.now() if allowed else None)
+        cache.set(_key(found.code), agreed, timeout=_left(kept))
     return found
 
 
@@ -80,7 +85,7 @@ def redeemed(request: HttpRequest) -> Iterator[tuple[User, Asking] | OAuth2Error
             code = data["device"]["user_code"]
             outcome = user, cache.get(_key(code)) or Asking(code, NAMELESS, "", timezone.now())
             # Typed again later, it was used.
-            cache.set(_key(code), USED, timeout=max(1, int(kept["expires_at"] - timezone.now().timestamp())))
+            cache.set(_key(code), USED, timeout=_left(kept))
         yield outcome
 
 
@@ -97,6 +102,11 @@ def _find(typed: str) -> tuple[Asking, str]:
     if data["granted"] is not None:
         raise NoSuchCode(USED)
     return found, device_code
+
+
+def _left(kept: Mapping[str, float]) -> int:
+    """For how many seconds more a code is good, of which allauth keeps this; one at least."""
+    return max(1, int(kept.get("expires_at", 0) - timezone.now().timestamp()))
 
 
 def _key(code: str) -> str:

@@ -21,7 +21,7 @@ from workspaces.actions.tokens import Scope
 from workspaces.models import ApiToken, AuditEvent
 from workspaces.pages import devices as pages
 from workspaces.permissions import Role
-from workspaces.token_access import NotAuthenticated, authenticate
+from workspaces.token_access import NotAuthenticated, NotByToken, authenticate
 
 CODE, TOKEN, PAGE = "/identity/o/api/device/code", "/identity/o/api/token", "/device/"
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -102,6 +102,17 @@ def test_a_person_confirms_and_the_terminal_is_signed_in_as_that_person(fresh, a
     assert "airdeck on laptop" in listed
     assert "Rotate" not in listed
     assert AuditEvent.objects.get(object_type="token").verb == "created"
+
+
+def test_the_minutes_for_api_tokens_count_from_the_yes_however_late_the_terminal_hears_of_it(fresh, alice):
+    terminal = Terminal()
+    say(fresh(alice), terminal)
+    agreed = timezone.now()
+    with time_machine.travel(agreed + timedelta(minutes=6), tick=False):
+        status, got = terminal.poll()
+        assert status == 200
+        with pytest.raises(NotByToken, match="within the last 5 minutes"):
+            authenticate(got["access_token"]).require_presence()
 
 
 def test_a_person_refuses_and_the_terminal_is_told(fresh, alice):
