@@ -17,7 +17,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.postgres import databases
 from deployments.domain.states import Status
-from deployments.models import Deployment, RuntimeRelease
+from deployments.models import Cluster, Deployment, RuntimeRelease
 from deployments.reconciler import observer
 from deployments.tests.dataplane.kubernetes.answers import Answer
 from deployments.tests.dataplane.kubernetes.harness import ADMIN, REAL
@@ -122,6 +122,8 @@ def test_a_database_server_that_is_away_is_named_within_ten_seconds_and_forgotte
 
 def test_an_api_server_that_restarts_is_no_news_of_a_healthy_deployment(page, world):
     """It is gone, then it forbids everything, then it knows its rules."""
+    # On a busy machine the Deployment may be Healthy before the observer has listed every kind once.
+    eventually(lambda: Cluster.objects.get(pk=page.deployment.cluster_id).last_seen_at is not None)
     began = time.monotonic()
     Deployment.objects.update(observed_at=page.deployment.created_at.replace(year=2020))  # as of a quiet one
     world.emulator.script(".*", Answer(status=503), always=True)
