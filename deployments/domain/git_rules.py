@@ -64,7 +64,7 @@ def token_problems(address: GitAddress, user: str, token: str | None) -> dict[st
     problems: dict[str, str] = {}
     if token is not None and address.scheme != HTTPS:
         problems |= {
-            "token": "A token is for https:// addresses. For this one Airdeck makes a key: leave the token empty."
+            "token": "A token is for https:// addresses. For this one Airdeck creates a key: leave the token empty."
         }
     elif token is not None and (len(token) > TOKEN_LENGTH or not _TOKEN.fullmatch(token)):
         problems |= {

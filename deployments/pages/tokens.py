@@ -24,7 +24,7 @@ def _place(request: MemberRequest, deployment: Deployment) -> Place:
     return Place(
         scope=Scope(request.workspace, Deployments.kind, content_of(deployment)),
         heading=f"API tokens of {deployment.name}",
-        about=f"Programs use them to work on {deployment.name}, and on nothing else.",
+        about=f"Programs use API tokens to work on {deployment.name}, and on nothing else.",
         list_url=deployment.url_for("api_tokens"),
         url_of=url_of,
         may_manage=request.can(Permission.MANAGE_TOKENS),

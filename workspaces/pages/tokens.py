@@ -194,7 +194,7 @@ def _of_workspace(request: MemberRequest) -> Place:
     return Place(
         scope=Scope(workspace),
         heading="API tokens",
-        about=f"Programs use them to work in {workspace.name}: on all of its Deployments, as far as the role goes.",
+        about=f"Programs use API tokens to work in {workspace.name}: on all its Deployments, as far as the role goes.",
         list_url=reverse("workspace_tokens", args=[workspace.pk]),
         url_of=url_of,
         may_manage=request.can(Permission.MANAGE_TOKENS),
@@ -243,7 +243,7 @@ def _own() -> Place:
     return Place(
         scope=Scope(None),
         heading="Your API tokens",
-        about="Programs use them to act as you, in every Workspace of yours, as far as the role goes.",
+        about="Programs use API tokens to act as you, in every Workspace of yours, as far as the role goes.",
         list_url=reverse("own_tokens"),
         url_of=url_of,
         may_manage=True,

@@ -181,7 +181,7 @@ def test_how_often_and_tokens():
     https, ssh = parse("https://h.example/a"), parse("git@h.example:a")
     assert git_rules.token_problems(https, "git", "abc") == {}
     assert git_rules.token_problems(ssh, "git", None) == {}
-    assert "makes a key" in git_rules.token_problems(ssh, "git", "abc")["token"]
+    assert "creates a key" in git_rules.token_problems(ssh, "git", "abc")["token"]
     assert "blanks" in git_rules.token_problems(https, "git", "a\nb")["token"]
     assert "token_user" in git_rules.token_problems(https, "a:b", "abc")
 

@@ -241,7 +241,7 @@ def test_every_rule_is_said_at_once_beside_its_field(healthy, bob):  # noqa: F81
     assert "GIT_ADDRESSES" in caught.value.problems["address"]
     with pytest.raises(InvalidInput) as caught:
         actions.connect(deployment=healthy, by=bob, wish=wish("git@github.com:a/b", token="x"))
-    assert "makes a key" in caught.value.problems["token"]
+    assert "creates a key" in caught.value.problems["token"]
 
 
 def test_one_source_and_nothing_on_what_is_not_connected(followed, deployment, bob, https):
