@@ -39,9 +39,7 @@ def _execute() -> None:
 
     try:
         execute_from_command_line(sys.argv)
-    except (
-        NotSupportedError
-    ) as error:  # an older Postgres than Django takes; the sentence names both versions
+    except NotSupportedError as error:  # an older Postgres than Django takes; it names both versions
         sys.exit(f"DATABASE_URL leads to another Postgres than Airdeck can use. {error}")
     except OperationalError:
         if settings.CONFIGURED:

@@ -25,7 +25,6 @@ def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDic
 
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
-    hide_links,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -49,7 +48,7 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
     if json:
         render += [structlog.processors.format_exc_info, hide_links, structlog.processors.JSONRenderer()]
     else:
-        render += [structlog.dev.ConsoleRenderer(colors=False)]
+        render += [hide_links, structlog.dev.ConsoleRenderer(colors=False)]
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -204,11 +204,10 @@ def _apply_pass(claim: Claim) -> Record:
         )
         if observation.signs_in:
             people.write(claim, driver, ref)
-    except UpgradeFailed as error:
-        people.write_all_the_same(claim, driver, ref, error)
-        return failures.upgrade_failed(claim, error, attempt)
     except DataPlaneError as error:
         people.write_all_the_same(claim, driver, ref, error)
+        if isinstance(error, UpgradeFailed):
+            return failures.upgrade_failed(claim, error, attempt)
         return failures.failed(claim, error, attempt)
     verdict = plan.verdict(
         release=release,

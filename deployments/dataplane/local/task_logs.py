@@ -13,10 +13,10 @@ from pathlib import Path
 
 from deployments.dataplane import task_log_files, task_log_lines
 from deployments.dataplane.contract import LogTail, TaskLog, TaskLogGone, TaskLogs
+from deployments.dataplane.local import hourly
 
 TASKS = "tasks"
 FOLDERS = (TASKS, "dags")
-EVERY_SECONDS = 3600.0
 BUDGET_SECONDS = 2.0  # of one call; the next goes on
 YOUNG_SECONDS = 3600.0  # what was written to within this time may be a running task's
 DAY = 86_400.0
@@ -68,9 +68,8 @@ def keep(logs: Path, keeping: Keeping, now: float | None = None) -> int:
     """
     moment = time.time() if now is None else now
     done = logs / ".kept"
-    with suppress(FileNotFoundError):
-        if 0 <= moment - done.stat().st_mtime < EVERY_SECONDS:  # in the future: the clock was set back
-            return 0
+    if hourly.is_done(done, moment):
+        return 0
     deadline = time.monotonic() + BUDGET_SECONDS
     dropped = 0
     left: list[tuple[float, int]] = []  # when it was written to, and its size
@@ -88,9 +87,7 @@ def keep(logs: Path, keeping: Keeping, now: float | None = None) -> int:
         if time.monotonic() > deadline:
             return dropped
     _drop_empty(logs, moment)
-    with suppress(OSError):
-        done.touch(mode=0o600)
-        os.utime(done, (moment, moment))
+    hourly.note(done, moment)
     return dropped
 
 

@@ -4,12 +4,12 @@ this folder, unlike /tmp, is emptied by no system."""
 import os
 import stat
 import time
-from contextlib import suppress
 from pathlib import Path
+
+from deployments.dataplane.local import hourly
 
 FOLDER = "tmp"
 OLD_SECONDS = 10 * 86_400.0  # as systemd-tmpfiles has it for /tmp
-EVERY_SECONDS = 3600.0
 BUDGET_SECONDS = 1.0  # of one call; the next goes on
 
 
@@ -21,19 +21,14 @@ def clear(folder: Path, now: float | None = None) -> int:
     """
     moment = time.time() if now is None else now
     done = folder / ".tmp.cleared"
-    with suppress(FileNotFoundError):
-        if 0 <= moment - done.stat().st_mtime < EVERY_SECONDS:
-            return 0
-    if not (folder / FOLDER).is_dir():
+    if hourly.is_done(done, moment) or not (folder / FOLDER).is_dir():
         return 0
     dropped, deadline = 0, time.monotonic() + BUDGET_SECONDS
     for _, folders, names, here in os.fwalk(folder / FOLDER, topdown=False):
         dropped += sum(_dropped(here, name, moment) for name in (*names, *folders))
         if time.monotonic() > deadline:
             return dropped
-    with suppress(OSError):
-        done.touch(mode=0o600)
-        os.utime(done, (moment, moment))
+    hourly.note(done, moment)
     return dropped
 
 

@@ -258,7 +258,8 @@ def connect(
 ) -> Iterator[Connection]:
     """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it. `options`
     are further settings of the session, as the server's command line takes them, and `settings` are libpq's."""
-    conninfo = (server := _server(admin_url)).conninfo(
+    server = _server(admin_url)
+    conninfo = server.conninfo(
         database=database or "",
         options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
         application_name="airdeck",
@@ -267,9 +268,7 @@ def connect(
     try:
         connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
-        if "unsupported startup parameter" in str(
-            error
-        ):  # a PgBouncer refuses our settings; a server takes them
+        if "unsupported startup parameter" in str(error):  # of a PgBouncer: a server takes our settings
             raise DataPlaneError(POOLER) from None
         raise DataPlaneUnreachable(
             f"The database server does not answer: {reason_of(error)}. Is it running, and is the URL right?"

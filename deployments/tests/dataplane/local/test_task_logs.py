@@ -8,7 +8,7 @@ import pytest
 
 from deployments.dataplane import task_log_files, task_log_lines
 from deployments.dataplane.contract import LOG_BEGINNING, TaskLogGone
-from deployments.dataplane.local import task_logs
+from deployments.dataplane.local import hourly, task_logs
 from deployments.dataplane.local.task_logs import DAY, Keeping, keep
 
 
@@ -65,7 +65,7 @@ def test_it_looks_once_an_hour_and_goes_on_where_its_time_was_up(logs, monkeypat
     assert keep(logs, Keeping()) == 4
     write(logs, "tasks/late.log", 40 * DAY)
     assert keep(logs, Keeping()) == 0
-    assert keep(logs, Keeping(), now=time.time() + task_logs.EVERY_SECONDS + 1) == 1
+    assert keep(logs, Keeping(), now=time.time() + hourly.EVERY_SECONDS + 1) == 1
 
 
 def test_without_logs_there_is_nothing_to_do(tmp_path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from deployments.dataplane.contract import ClusterConfig, Ref
 from deployments.dataplane.local import temporary
 from deployments.dataplane.local.driver import LocalDriver
+from deployments.dataplane.local.hourly import EVERY_SECONDS
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.temporary import EVERY_SECONDS, OLD_SECONDS, clear
+from deployments.dataplane.local.temporary import OLD_SECONDS, clear
 
 # The kernel alone says when a file was changed last, so the clock is moved and not the files.
 LATER = OLD_SECONDS + 60
