@@ -25,6 +25,7 @@ def hide_links(logger: WrappedLogger, method: str, event: EventDict) -> EventDic
 
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
+    hide_links,  # here, so that whatever handler takes the record, ours or another one, is never given a secret
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -45,10 +46,10 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     render: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if json:
+    if json:  # once more for the text of an exception, which is text only now
         render += [structlog.processors.format_exc_info, hide_links, structlog.processors.JSONRenderer()]
     else:
-        render += [hide_links, structlog.dev.ConsoleRenderer(colors=False)]
+        render += [structlog.dev.ConsoleRenderer(colors=False)]
     return {
         "version": 1,
         "disable_existing_loggers": False,
