@@ -82,6 +82,16 @@ def converge(
     return _finish(api, ref, namespace, replace(done, applied=digest), _summary(len(todo), len(surplus)))
 
 
+def noted(known: Inventory, manifest: Json, answer: Json, key: str) -> Inventory:
+    """What is applied once that manifest was, with the API server's answer to it: it is not sent a second time."""
+    one = inv.identity(manifest)
+    return replace(
+        known,
+        rendered={**known.rendered, one: inv.manifest_digest(manifest, key)},
+        entries={**known.entries, one[1:]: drift.entry(answer)},
+    )
+
+
 def _waves(todo: list[Id]) -> list[list[Id]]:
     """What is to be sent, in order; the objects of one wave do not wait for each other. What a pod reads or is fenced
     by comes before it, and so it starts once."""

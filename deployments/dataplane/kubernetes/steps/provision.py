@@ -46,11 +46,14 @@ class Task:
         """What had to be done first; None when every object is applied and every queue has its workers."""
         target = self.target
         known = self.seen.inventory if self.seen else inv.read(target.api, target.ref, target.namespace)
-        if not known.found and (progress := self._namespace()):
-            return progress
+        rendered = self._rendered()
+        if not known.found:
+            made = self._namespace(known, rendered)
+            if isinstance(made, Progress):
+                return made
+            known = made
         if progress := self._database(known):
             return progress
-        rendered = self._rendered()
         image_waits = bool(self.release.code) and self._image_waits(rendered)
         if self.release.code and not image_waits:
             self._code().activate(self.release.code)
@@ -85,14 +88,15 @@ class Task:
         step = "address" if [c.name for c in unsettled] == [names.API_SERVER] else "components"
         return Progress(step, Outcome.WAITING, _standing(found.components))
 
-    def _namespace(self) -> Progress | None:
-        """Make the namespace, or see that it is ours."""
+    def _namespace(self, known: Inventory, rendered: Rendered) -> Progress | Inventory:
+        """Make the namespace, or see that it is ours. What is applied then; or what has to be waited for."""
         path = path_of("v1", "Namespace", "", self.target.namespace)
         found = self.target.api.get(path, f"namespace {self.target.namespace}")
         if found is None:
-            first = self._rendered().of(Phase.NAMESPACE)[0]
-            self.target.api.apply(path, first)
-            return None
+            manifest = rendered.of(Phase.NAMESPACE)[0]
+            return apply.noted(
+                known, manifest, self.target.api.apply(path, manifest), self.secrets.fernet_key
+            )
         labels = found["metadata"].get("labels") or {}
         if labels.get(names.LABEL_DEPLOYMENT) != self.target.ref.deployment_id:
             raise DataPlaneError(
@@ -104,7 +108,7 @@ class Task:
                 f"Namespace {self.target.namespace} was removed; waiting until it is gone to make it again."
             )
             return Progress("namespace", Outcome.WAITING, message)
-        return None
+        return known
 
     @property
     def _there(self) -> databases.Leftovers | None:
@@ -163,6 +167,8 @@ class Task:
         progress = self._converge(known, rendered.lasting, digest=self.release.digest, step=step)
         if self.release.hibernating or self.keda or not self.release.queues:
             return progress
+        if not known.applied and set(self.workers.values()) <= {1}:
+            return progress  # a workload that says nothing else has one pod
         unchanged = progress is None and self.seen is not None
         present = self.seen.workloads if self.seen and unchanged else self.target.workloads()
         message = scaling.set_workers(self.target, present, self.workers)

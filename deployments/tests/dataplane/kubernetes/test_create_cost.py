@@ -1,6 +1,7 @@
 """What a create costs on Kubernetes beside its objects: passes, queries of the console and connections to Postgres. A
 fleet that is created at once is as fast as these are few."""
 
+from collections import Counter
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -70,6 +71,20 @@ def test_a_create_takes_two_passes_and_asks_little(harness, create, enqueued, mo
     assert passes == PASSES
     assert len(queries) <= MOST_QUERIES, [query["sql"][:200] for query in queries]
     assert 0 < len(opened) <= MOST_CONNECTIONS
+
+
+def test_the_first_pass_of_a_create_sends_each_object_once_and_looks_once_after_it(
+    harness, create, enqueued
+) -> None:
+    _healthy(harness, create("First"))
+    made, before = create("Second"), len(harness.emulator.calls)
+    reconcile(made.pk)
+    calls = [call.partition("?")[0] for _, call in harness.emulator.calls[before:]]
+    sent = Counter(call for call in calls if call.startswith("PATCH "))
+    twice = {call.rpartition("/")[2] for call, times in sent.items() if times > 1}
+    assert len(sent) > 40
+    assert twice == {"airdeck-inventory"}  # before and after
+    assert sum(call.endswith("/deployments") for call in calls) == 1
 
 
 def _healthy(harness: KubernetesHarness, made: Deployment) -> int:
