@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 READING_SECONDS = 1.5  # for all questions of one reading together
+HEARTBEAT_SECONDS = 30.0  # Airflow's own threshold: what is older says that the component is gone
 RUNS_PER_DAG = 14
 FAILED_REPORTED = 200  # failed runs of one reading by name; the counts have all
 ERRORS_REPORTED = 50  # files that do not import, of one reading
@@ -138,6 +139,11 @@ class Reading:
     hours: tuple[HourCount, ...]
     failed_runs: tuple[FailedRunReading, ...]
     usage: Usage = Usage()
+
+
+def beating(heartbeats: Mapping[str, float]) -> frozenset[str]:
+    """The components that show signs of life, of ages in seconds as in a `Reading`."""
+    return frozenset(component for component, age in heartbeats.items() if age <= HEARTBEAT_SECONDS)
 
 
 def digest_of(document: str) -> str:

@@ -8,17 +8,20 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from deployments import enqueue
 from deployments.dataplane.reading import (
     SCHEDULER,
     DagReading,
     HourCount,
     Reading,
+    beating,
     dag_of,
     digest_of,
 )
 from deployments.domain.states import Executor, Status
 from deployments.models import Dag, Deployment, FailedRun, HourlyFigures, LatestReading, MinuteFigures
 from deployments.models.readings import FAILED_RUNS_KEPT, HOURS_KEPT, slot_of
+from deployments.reconciler import leases
 
 DAY = timedelta(hours=24)
 DAG_FIELDS = (
@@ -67,12 +70,20 @@ def failed(pk: UUID, tried_at: datetime, problem: str) -> None:
 
 
 def keep(pk: UUID, tried_at: datetime, found: Reading) -> bool:
-    """Write a reading down; False when there is a later claim, or the Deployment is gone or on its way out."""
+    """Write a reading down; False when there is a later claim, or the Deployment is gone or on its way out. A component
+    whose heartbeats stopped or came back makes the row due: no watch reports that."""
     with transaction.atomic():
         row = (
             LatestReading.objects.select_for_update(of=("self",))
             .select_related("deployment")
-            .only("at", "day", "deployment__executor", "deployment__status", "deployment__status_since")
+            .only(
+                "at",
+                "day",
+                "heartbeats",
+                "deployment__executor",
+                "deployment__status",
+                "deployment__status_since",
+            )
             .filter(deployment_id=pk, tried_at=tried_at, deployment__delete_requested_at__isnull=True)
             .first()
         )
@@ -99,6 +110,12 @@ def keep(pk: UUID, tried_at: datetime, found: Reading) -> bool:
         _keep_figures(pk, tried_at, found, gauges)
         values = _latest(row, found, gauges, paused, tried_at)
         LatestReading.objects.filter(pk=pk).update(**values, lost_queues=_lost_queues(workers, found))
+        if (
+            row.at is not None
+            and beating(row.heartbeats) != beating(found.heartbeats)
+            and leases.mark_due([pk])
+        ):
+            transaction.on_commit(lambda: enqueue.reconcile_first([pk]))
     return True
 
 

@@ -186,6 +186,20 @@ def test_a_reading_that_is_written_twice_is_as_if_written_once(running):
     assert FailedRun.objects.count() == MinuteFigures.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "woken"),
+    [(2.0, 31.0, True), (31.0, 2.0, True), (2.0, 29.0, False), (31.0, 91.0, False)],
+)
+def test_a_reading_wakes_a_row_when_heartbeats_stop_or_come_back(running, enqueued, before, after, woken):
+    read(running, a_reading(heartbeats={"scheduler": before, "triggerer": 3.0}))
+    later = timezone.now() + timedelta(hours=1)
+    Deployment.objects.filter(pk=running.pk).update(due_at=later, lease_until=None)
+    enqueued.clear()
+    read(running, a_reading(heartbeats={"scheduler": after, "triggerer": 3.0}))
+    assert (Deployment.objects.get(pk=running.pk).due_at < later) == woken
+    assert bool(enqueued) == woken
+
+
 def test_a_dag_is_kept_as_it_was_read(running):
     newest, older = a_run("running", ago=timedelta(minutes=1)), a_run("success", seconds=125)
     read(running, a_reading(a_dag("nightly", newest, older, name="Nightly load")))

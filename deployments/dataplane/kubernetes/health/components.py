@@ -15,10 +15,10 @@ from deployments.dataplane.kubernetes.health import pods, signals
 from deployments.dataplane.kubernetes.health.signals import Finding, Raw
 from deployments.dataplane.kubernetes.text import clause, moment, title
 from deployments.dataplane.postgres.airflow_metadata import Heartbeat
+from deployments.dataplane.reading import HEARTBEAT_SECONDS
 from deployments.domain.states import ComponentState
 
 JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
-FRESH_SECONDS = 30.0  # Airflow's own threshold for each of its components
 CLOCKS_APART = timedelta(seconds=2)  # of a node and of the database server
 ORDER = ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "code-server")
 
@@ -135,7 +135,7 @@ def silence(pod: Raw, component: str, facts: Facts) -> Finding | None:
     if any(_is_of(beat, pod, component) for beat in _beating(facts, component)):
         return None
     subject, where = title(component), f"pod {pods.name(pod)}"
-    if (facts.now - since).total_seconds() <= 2 * FRESH_SECONDS:
+    if (facts.now - since).total_seconds() <= 2 * HEARTBEAT_SECONDS:
         return Finding(
             12, ComponentState.STARTING, f"{subject}: waiting for its first heartbeat from {where}.", since
         )
@@ -213,7 +213,7 @@ def _beating(facts: Facts, component: str) -> tuple[Heartbeat, ...]:
         for beat in facts.heartbeats or ()
         if beat.job_type == job_type
         and beat.latest > beat.began
-        and (facts.now - beat.latest).total_seconds() <= FRESH_SECONDS
+        and (facts.now - beat.latest).total_seconds() <= HEARTBEAT_SECONDS
         and (alive is None or any(_lives_in(beat, pod, component) for pod in alive))
     )
 

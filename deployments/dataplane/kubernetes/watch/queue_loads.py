@@ -18,14 +18,16 @@ import structlog
 from deployments.dataplane.contract import DataPlaneError, Ref
 from deployments.dataplane.postgres import airflow_metadata, databases
 from deployments.dataplane.postgres.airflow_metadata import Vitals
+from deployments.dataplane.reading import HEARTBEAT_SECONDS
 
 logger = structlog.get_logger(__name__)
 
 TICK_SECONDS = 10.0
-FULL_SECONDS = 60.0  # at the latest, each database is looked into
+FULL_SECONDS = (
+    300.0  # at the latest, each database is looked into; a reading tells each minute of heartbeats that stop
+)
 PING_SECONDS = 4.0  # how late it may be known that the server is away, or back
 UNREACHABLE_PAUSE_SECONDS = 30.0  # a database that did not answer is left alone for so long
-FRESH_SECONDS = 30.0  # Airflow's own threshold for a heartbeat
 READERS = 4
 
 
@@ -138,7 +140,9 @@ class LoadReader:
 def reported(seen: Vitals) -> str:
     """A text that changes when a queue's load does, or when a job falls silent or comes back."""
     loads = [f"{queue} {state} {count}" for (queue, state), count in sorted(seen.loads.items())]
-    fresh = [beat for beat in seen.heartbeats if (seen.now - beat.latest).total_seconds() <= FRESH_SECONDS]
+    fresh = [
+        beat for beat in seen.heartbeats if (seen.now - beat.latest).total_seconds() <= HEARTBEAT_SECONDS
+    ]
     jobs = sorted(f"{beat.job_type} {beat.hostname}" for beat in fresh if beat.latest > beat.began)
     return "; ".join([*loads, *jobs])
 

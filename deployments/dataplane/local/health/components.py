@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from deployments.dataplane.contract import Component
 from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.client import ProcessInfo
+from deployments.dataplane.reading import HEARTBEAT_SECONDS
 from deployments.domain.component_titles import title
 from deployments.domain.spec import QueueLoad
 from deployments.domain.states import ComponentState
 
-FRESH_SECONDS = 30.0  # Airflow's own threshold for each of its components
 SLOW_START_SECONDS = 180.0  # a first answer later than this is a failure that a person should see
 SILENT_SECONDS = 60.0  # a component that worked and fell silent is restarted after this
 MANY_RESTARTS = 2  # one may be an accident; a second one is reported until the component works
@@ -236,4 +236,4 @@ def _beating(name: str, programs: Iterable[str], facts: Facts) -> frozenset[str]
 
 def _fresh(heartbeat: Heartbeat, now: datetime) -> bool:
     age = (now - heartbeat.latest).total_seconds()
-    return age <= FRESH_SECONDS and heartbeat.latest > heartbeat.began
+    return age <= HEARTBEAT_SECONDS and heartbeat.latest > heartbeat.began

@@ -69,7 +69,7 @@ def test_a_changed_load_is_told_and_a_quiet_database_is_left_alone(inside, pool)
     assert reader.looks == before + 2
 
 
-def test_a_heartbeat_that_stops_is_noticed_within_a_minute_though_nothing_is_inserted(inside, pool):
+def test_a_heartbeat_that_stops_is_noticed_within_five_minutes_though_nothing_is_inserted(inside, pool):
     reported: list[str] = []
     reader = LoadReader(ADMIN, reported.append)
     reader.follow({"d1": REF})
@@ -90,11 +90,11 @@ def test_a_database_that_does_not_answer_is_left_alone_for_a_while_and_told_once
         raise DataPlaneError("silent")
 
     monkeypatch.setattr(airflow_metadata, "vitals", silent)
-    for at in (100.0, 110.0, 120.0):
+    for at in (400.0, 410.0, 420.0):
         reader.tick(at, pool)
     assert (reported, reader.looks) == (["d1"], 2)
     monkeypatch.undo()
-    reader.tick(140.0, pool)
+    reader.tick(440.0, pool)
     assert reported == ["d1", "d1"]
 
 
