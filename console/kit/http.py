@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 import brotli
-from allauth.core.internal.httpkit import get_client_ip
+from allauth.account.adapter import get_adapter
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
-from django.core.exceptions import BadRequest, ImproperlyConfigured
+from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase, HttpResponseRedirectBase
 from django.middleware.gzip import GZipMiddleware
@@ -104,8 +104,8 @@ def client_ip(request: HttpRequest) -> str:
     """Where the request comes from: the peer's address, or behind proxies that are trusted (TRUSTED_PROXY_COUNT) what
     the first of those saw. Forwarded headers are read by allauth alone, which knows how many there are."""
     try:
-        found = get_client_ip(request)
-    except ImproperlyConfigured:  # it names fewer than there are: it came past them
+        found = get_adapter(request).get_client_ip(request)
+    except (ImproperlyConfigured, PermissionDenied):  # it names fewer than there are: it came past them; or none at all
         found = None
     return str(found or request.META.get("REMOTE_ADDR", ""))[:45]
 
