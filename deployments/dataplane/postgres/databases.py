@@ -254,11 +254,16 @@ def _server(admin_url: str) -> ServerUrl:
 
 @contextmanager
 def connect(
-    admin_url: str, database: str | None = None, *, options: str = "", **settings: int
+    url: str,
+    database: str | None = None,
+    *,
+    kind: type[Connection] = Connection,
+    options: str = "",
+    **settings: int,
 ) -> Iterator[Connection]:
     """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it. `options`
     are further settings of the session, as the server's command line takes them, and `settings` are libpq's."""
-    server = _server(admin_url)
+    server = _server(url)
     conninfo = server.conninfo(
         database=database or "",
         options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
@@ -266,7 +271,7 @@ def connect(
         **{"connect_timeout": CONNECT_SECONDS, **server.keepalives, **settings},
     )
     try:
-        connection = psycopg.connect(conninfo, autocommit=True)
+        connection = kind.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         if "unsupported startup parameter" in str(error):  # of a PgBouncer: a server takes our settings
             raise DataPlaneError(POOLER) from None

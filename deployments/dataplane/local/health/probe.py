@@ -92,10 +92,12 @@ def metadata(
                 "SELECT queue, state, count(*) FROM task_instance "
                 "WHERE state IN ('queued', 'running') GROUP BY 1, 2"
             ).fetchall()
+            heartbeats = tuple(
+                Heartbeat(kind, began.astimezone(UTC), at.astimezone(UTC)) for kind, began, at in rows
+            )
+            return heartbeats, {(str(queue), str(state)): int(count) for queue, state, count in loads}
     except DataPlaneError:
         return None, {}
-    heartbeats = tuple(Heartbeat(kind, began.astimezone(UTC), at.astimezone(UTC)) for kind, began, at in rows)
-    return heartbeats, {(str(queue), str(state)): int(count) for queue, state, count in loads}
 
 
 def tail(file: Path, lines: int) -> list[str]:
