@@ -41,7 +41,7 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
             result: T = end.value
             return result
 
-    def _judge(self, ready: Ready) -> None:
+    def _judge(self, ready: int) -> None:
         if ready & Ready.R:
             # What the kernel holds, which is a few hundred KB: libpq makes room for a whole message, but fills it with
             # what has come.
