@@ -115,6 +115,8 @@ def show_link(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
 
 
 def _count_mails(workspace: Workspace, by: User, number: int) -> None:
+    # What they do in several Workspaces at the same instant is counted one after another.
+    User.objects.select_for_update(no_key=True).get(pk=by.pk)
     for whose, who in (("One person", by.pk), ("A Workspace", workspace.pk)):
         if wait := limits.hit("invitations", who, limit=MAILS_PER_HOUR, seconds=3600, events=number):
             raise TooManyInvitations(whose, wait)
