@@ -16,7 +16,7 @@ from django.utils import timezone
 from console.kit.mail_tries import BACKOFF_SECONDS
 from workspaces import enqueue, invitation_links
 from workspaces.invitation_mail import invitation_mail
-from workspaces.models import UNTOLD, ApiToken, Invitation
+from workspaces.models import NOT_MAILED, ApiToken, Invitation
 from workspaces.token_access import SIGN_IN
 from workspaces.token_mail import expiry_mail, new_value_mail, readers
 
@@ -84,15 +84,15 @@ def _same_links(invitation: Invitation) -> QuerySet[Invitation]:
     return Invitation.objects.filter(pk=invitation.pk, nonce=invitation.nonce)
 
 
-TOLD_FOR = timedelta(days=3)  # a mail that nobody took by then is not tried again
+NEW_FOR = timedelta(days=3)  # a mail that no server took by then is not tried again
 
 
-def tell_of_new_tokens() -> int:
-    """Mail to whoever got a personal API token, or a new value of one: another may have made it, with a session or a
-    sign-in of theirs. Also of one that is revoked by now. Claimed as in `warn_of_tokens`. Returns how many."""
-    since = timezone.now() - TOLD_FOR
+def mail_new_tokens() -> int:
+    """Mail to the people who got a personal API token, or a new value of one: another may have made it, with a session
+    or a sign-in of theirs. Also of one that is revoked by now. Claimed as in `warn_of_tokens`. Returns how many."""
+    since = timezone.now() - NEW_FOR
     new = ApiToken.objects.filter(
-        Q(created_at__gt=since) | Q(rotated_at__gt=since), warned_days=UNTOLD, mail_due_at__lte=Now()
+        Q(created_at__gt=since) | Q(rotated_at__gt=since), warned_days=NOT_MAILED, mail_due_at__lte=Now()
     )
     return sum(_mail(token, None, new_value_mail) for token in new.select_related("maker")[:BATCH])
 
@@ -138,7 +138,7 @@ def _mail(token: ApiToken, days: int | None, mail: Callable[[ApiToken, str], Ema
 def sweep_mail() -> int:
     """The guarantee: hint every mail of an invitation that is due, and send those about tokens. Returns how many were
     hinted."""
-    tell_of_new_tokens()
+    mail_new_tokens()
     warn_of_tokens()
     IdentityToken.objects.expired().delete()  # what other tools were given, once its time is over
     due = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=timezone.now())

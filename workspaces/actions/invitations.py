@@ -30,7 +30,7 @@ MAILS_PER_HOUR = 100  # that one person has sent, in all Workspaces, and that go
 
 
 class TooManyInvitations(ActionRefused):
-    """Nobody's mailbox, and not the name of the mail server, is for one person to spend."""
+    """More mail than one person, or one Workspace, may have sent to strangers."""
 
     code, status = "too_many_invitations", 429
 

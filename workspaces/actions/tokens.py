@@ -13,7 +13,7 @@ from console.kit import names
 from console.kit.refusals import ActionRefused, InvalidInput
 from workspaces import audit, hooks, token_values
 from workspaces.actions.locks import lock_for
-from workspaces.models import UNTOLD, ApiToken, ApiTokenQuerySet, User, Workspace
+from workspaces.models import NOT_MAILED, ApiToken, ApiTokenQuerySet, User, Workspace
 from workspaces.permissions import Permission, Role, least
 from workspaces.token_access import SIGN_IN
 
@@ -157,7 +157,7 @@ def record_token(
         description=description,
         role=role,
         expires_at=expires_at,
-        warned_days=UNTOLD if kind == PERSONAL else None,
+        warned_days=NOT_MAILED if kind == PERSONAL else None,
         **_secret(value),
     )
     audit.record(token, by, "created", new={"role": token.role, "expires": _day(token.expires_at)})
@@ -180,7 +180,7 @@ def rotate(*, scope: Scope, by: User, pk: UUID) -> Made:
     token.role = least(token.role, own)
     token.maker, token.maker_label, token.rotated_at = by, by.email, now
     token.expires_at = now + lasted if lasted else None
-    token.warned_days = UNTOLD if token.kind == PERSONAL else None
+    token.warned_days = NOT_MAILED if token.kind == PERSONAL else None
     token.save()
     audit.record(token, by, "rotated", new={"expires": _day(token.expires_at)})
     return Made(token, value)

@@ -32,11 +32,11 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def _held[T](self, gen: PQGen[T]) -> PQGen[T]:
         try:
-            wanted = next(gen)
+            needs = next(gen)
             while True:
-                ready = yield wanted
+                ready = yield needs
                 self._judge(ready)
-                wanted = gen.send(ready)
+                needs = gen.send(ready)
         except StopIteration as end:
             result: T = end.value
             return result

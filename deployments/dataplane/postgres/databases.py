@@ -22,6 +22,7 @@ CONNECT_SECONDS = 3
 STATEMENT_MS = 10_000
 VISITOR = " visitor"  # after the mark of a role: that of its visitor
 Connection = psycopg.Connection[tuple[Any, ...]]
+type Kind = type[Connection]
 
 
 @dataclass(frozen=True)
@@ -254,18 +255,13 @@ def _server(admin_url: str) -> ServerUrl:
 
 @contextmanager
 def connect(
-    url: str,
-    database: str | None = None,
-    *,
-    kind: type[Connection] = Connection,
-    options: str = "",
-    **settings: int,
+    admin_url: str, database: str = "", *, kind: Kind = Connection, options: str = "", **settings: int
 ) -> Iterator[Connection]:
     """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it. `options`
     are further settings of the session, as the server's command line takes them, and `settings` are libpq's."""
-    server = _server(url)
+    server = _server(admin_url)
     conninfo = server.conninfo(
-        database=database or "",
+        database=database,
         options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
         application_name="airdeck",
         **{"connect_timeout": CONNECT_SECONDS, **server.keepalives, **settings},
