@@ -66,7 +66,7 @@ def visit(
     more than `most_bytes` or takes longer than VISIT_SECONDS, and when its answer is of another shape."""
     url, began = _url(admin_url, release_name), time.monotonic()
     options = f"-c statement_timeout={statement_seconds * 1000:.0f} {options}"
-    connect = partial(databases.connect, url, kind=BoundedConnection, options=options, **settings)
+    connect = partial(databases.connect, url, "", kind=BoundedConnection, options=options, **settings)
     with ExitStack() as stack:
         try:
             inside = stack.enter_context(connect())
