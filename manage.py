@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Django's command line. `manage.py up` starts the embedded default."""
 
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 
 def main() -> None:
     """Run the command named on the command line."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
     if sys.version_info < (3, 12):  # noqa: UP036 - this file is what an older Python meets first
         sys.exit(f"Airdeck needs Python 3.12 or newer; this is {sys.version.split()[0]}.")
     from console.embedded import attach
@@ -29,10 +27,9 @@ def main() -> None:
 
 
 def _execute() -> None:
-    try:
-        importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"])
-    except ValueError as error:  # a setting that is missing or cannot be; the sentence says which
-        sys.exit(str(error))
+    from console.starting import load_settings
+
+    load_settings()
     from django.conf import settings
     from django.core.management import execute_from_command_line
     from django.db import NotSupportedError, OperationalError

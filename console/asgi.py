@@ -1,12 +1,12 @@
 """The ASGI application: Django, and on the embedded default the Airflow UIs on host names of their own."""
 
-import os
 from typing import cast
 
 from django.core.asgi import get_asgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+from console.starting import load_settings
 
+load_settings()
 django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - after Django is set up

@@ -8,8 +8,12 @@ from celery import Celery
 from celery.beat import Scheduler as CelerysScheduler
 from celery.signals import setup_logging
 
-from console import settings
 from console.kit import heartbeat, metrics
+from console.starting import load_settings
+
+load_settings()
+
+from console import settings  # noqa: E402 - after it is known to be sound
 
 app = Celery("airdeck-beat", fixups=[])
 app.config_from_object("console.settings", namespace="CELERY")

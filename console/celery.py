@@ -1,6 +1,5 @@
 """The Celery app: workers run reconcile passes, beat sends the sweep."""
 
-import os
 from typing import Any
 
 from celery import Celery
@@ -9,9 +8,9 @@ from django.db import close_old_connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 from console.kit import broker, metrics
+from console.starting import load_settings
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
-
+load_settings()
 broker.install()
 app = Celery("airdeck")
 app.config_from_object("django.conf:settings", namespace="CELERY")

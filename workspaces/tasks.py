@@ -1,12 +1,14 @@
 """Sends mail. The row says what is due; a message is a hint with an id, and the sweep finds what was lost."""
 
 import smtplib
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 from allauth.idp.oidc.models import Token as IdentityToken
 from celery import shared_task
+from django.core.mail import EmailMessage
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -14,9 +16,9 @@ from django.utils import timezone
 from console.kit.mail_tries import BACKOFF_SECONDS
 from workspaces import enqueue, invitation_links
 from workspaces.invitation_mail import invitation_mail
-from workspaces.models import ApiToken, Invitation
+from workspaces.models import NOT_MAILED, ApiToken, Invitation
 from workspaces.token_access import SIGN_IN
-from workspaces.token_mail import expiry_mail, readers
+from workspaces.token_mail import expiry_mail, new_value_mail, readers
 
 logger = structlog.get_logger(__name__)
 
@@ -82,6 +84,19 @@ def _same_links(invitation: Invitation) -> QuerySet[Invitation]:
     return Invitation.objects.filter(pk=invitation.pk, nonce=invitation.nonce)
 
 
+NEW_FOR = timedelta(days=3)  # a mail that no server took by then is not tried again
+
+
+def mail_new_tokens() -> int:
+    """Mail to the people who got a personal API token, or a new value of one: another may have made it, with a session
+    or a sign-in of theirs. Also of one that is revoked by now. Claimed as in `warn_of_tokens`. Returns how many."""
+    since = timezone.now() - NEW_FOR
+    new = ApiToken.objects.filter(
+        Q(created_at__gt=since) | Q(rotated_at__gt=since), warned_days=NOT_MAILED, mail_due_at__lte=Now()
+    )
+    return sum(_mail(token, None, new_value_mail) for token in new.select_related("maker")[:BATCH])
+
+
 WARN_DAYS = (1, 7)  # before a token expires; a late warning is the only one
 
 
@@ -99,18 +114,18 @@ def warn_of_tokens() -> int:
             mail_due_at__lte=Now(),
         )
         for token in soon.select_related("workspace", "maker")[:BATCH]:
-            warned += _warn(token, days)
+            warned += _mail(token, days, expiry_mail)
     return warned
 
 
-def _warn(token: ApiToken, days: int) -> bool:
+def _mail(token: ApiToken, days: int | None, mail: Callable[[ApiToken, str], EmailMessage]) -> bool:
     before = token.warned_days
     if not ApiToken.objects.filter(pk=token.pk, warned_days=before).update(warned_days=days):
         return False
     token.warned_days = days
     try:
         for address in readers(token):
-            expiry_mail(token, address).send()
+            mail(token, address).send()
     except (OSError, smtplib.SMTPException) as error:
         logger.warning("token_mail_failed", token=str(token.pk), error=type(error).__name__)
         again = Now() + timedelta(seconds=BACKOFF_SECONDS[-2])
@@ -123,6 +138,7 @@ def _warn(token: ApiToken, days: int) -> bool:
 def sweep_mail() -> int:
     """The guarantee: hint every mail of an invitation that is due, and send those about tokens. Returns how many were
     hinted."""
+    mail_new_tokens()
     warn_of_tokens()
     IdentityToken.objects.expired().delete()  # what other tools were given, once its time is over
     due = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=timezone.now())

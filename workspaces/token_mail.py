@@ -1,4 +1,5 @@
-"""The mail that says that an API token is about to expire: text alone, to those who can rotate it."""
+"""The mails about API tokens, text alone: that one is about to expire, to those who can rotate it; and that a personal
+one has a value, to its owner."""
 
 from urllib.parse import urljoin
 
@@ -32,6 +33,23 @@ def expiry_mail(token: ApiToken, to: str) -> EmailMessage:
     return EmailMessage(
         subject=f"An API token expires on {day}: {one_line(token.name)[:100]}",
         body=render_to_string("workspaces/mail/token_expires.txt", context),
+        to=[to],
+    )
+
+
+def new_value_mail(token: ApiToken, to: str) -> EmailMessage:
+    """The message to the owner of a personal token that was created or rotated just now."""
+    done = "rotated" if token.rotated_at else "created"
+    return EmailMessage(
+        subject=f"Your personal API token was {done}: {one_line(token.name)[:100]}",
+        body=render_to_string(
+            "workspaces/mail/token_new_value.txt",
+            {
+                "token": token,
+                "at": token.rotated_at or token.created_at,
+                "link": urljoin(f"{settings.BASE_URL}/", _page(token)),
+            },
+        ),
         to=[to],
     )
 

@@ -9,13 +9,13 @@ import time
 from django.core.cache import cache
 
 
-def hit(*parts: object, limit: int, seconds: int) -> int:
-    """Count one event of what `parts` name. 0 while at most `limit` happened in this window of `seconds`; beyond it
-    the whole seconds until the next window, at least 1."""
+def hit(*parts: object, limit: int, seconds: int, events: int = 1) -> int:
+    """Count `events` of what `parts` name, all or none. 0 while at most `limit` happened in this window of `seconds`;
+    beyond it the whole seconds until the next window, at least 1. In a transaction that fails nothing is counted."""
     window, into = divmod(time.time(), seconds)
     name = hashlib.sha256(repr(parts).encode()).hexdigest()
     key = f"limit:{name}:{int(window)}"
-    count = int(cache.get(key, 0)) + 1
+    count = int(cache.get(key, 0)) + events
     if count > limit:
         return max(1, int(seconds - into))
     cache.set(key, count, timeout=seconds)

@@ -275,6 +275,14 @@ def test_up_says_that_its_packages_are_missing(production):
     assert (done.returncode, done.stderr) == (1, sentence)
 
 
+@pytest.mark.parametrize("role", [*processes.ROLES, "migrate"])
+def test_a_setting_that_cannot_be_is_said_in_a_sentence_alone(production, role):
+    done = command(production | {"LEASE_SECONDS": "5"}, role)
+    assert done.returncode == 1
+    assert done.stderr.startswith("LEASE_SECONDS is 5.0: write a number from ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_another_word_is_refused_in_a_sentence(production):
     done = command(production, "--help")
     names = "web, worker, beat, observer, migrate, check, manage"

@@ -13,7 +13,7 @@ from deployments.access import deployment_for
 from deployments.actions.refusals import NotNow
 from deployments.dataplane.airflow_sign_in import local_path
 from deployments.models import Deployment
-from deployments.queries.people import AIRFLOW_ROLES
+from deployments.queries.people import AIRFLOW_ROLES, NO_PEOPLE, digest, people_of
 from deployments.secrets import assertions, vault
 from workspaces import audit
 from workspaces.access import require
@@ -100,6 +100,17 @@ def make_airflow_token(
 
 def _role(deployment: Deployment, by: User, up_to: Role | None = None) -> str:
     """What they are in Airflow now, at most as what `up_to` is there."""
-    _, membership = deployment_for(by, deployment.release_name)
+    found, membership = deployment_for(by, deployment.release_name)
     require(membership, Permission.OPEN_AIRFLOW)
+    _have_list_follow(found, by, AIRFLOW_ROLES[Role(membership.role)])
     return AIRFLOW_ROLES[least(membership.role, up_to) if up_to else Role(membership.role)]
+
+
+def _have_list_follow(deployment: Deployment, by: User, role: str) -> None:
+    """Have the list of people written after this moment, unless Airflow's says already that this person is `role`.
+    Airflow believes this sign-in until a newer list comes. A role that was raised and is lowered again before the next
+    sweep leaves nothing by which the sweep would see that one is due."""
+    people = people_of([deployment.workspace_id]).get(deployment.workspace_id, NO_PEOPLE)
+    _, ended = people.get(str(by.pk), ("", 0.0))
+    if digest({**people, str(by.pk): (role, ended)}) != deployment.people_digest:
+        Deployment.objects.filter(pk=deployment.pk).update(people_digest="")

@@ -3,7 +3,8 @@ and objects get lost.
 
 Level-triggered like the rest: the sweep compares who may come in now with the list that each Airflow has, and makes
 the rows due in which that differs. So whatever changes who may (a role, a membership, a blocked account, a suspended
-Workspace, a transfer, a sign-out) needs to call nothing here.
+Workspace, a transfer, a sign-out) needs to call nothing here. A sign-in as another than the list says has it written
+again (`actions/sign_in.py`): of a role that was raised and lowered between two sweeps these see nothing.
 """
 
 from contextlib import suppress
@@ -40,9 +41,10 @@ def write(claim: Claim, driver: Driver, ref: Ref) -> None:
         now=now.timestamp(),
     )
     if driver.admit(ref, text):
-        Deployment.objects.filter(pk=deployment.pk, lease_epoch=claim.epoch).update(
-            people_digest=mark, people_written_at=Now()
-        )
+        # Unless it was cleared in the meantime: a person came in by other rows, of which this list says nothing.
+        Deployment.objects.filter(
+            pk=deployment.pk, lease_epoch=claim.epoch, people_digest=deployment.people_digest
+        ).update(people_digest=mark, people_written_at=Now())
 
 
 def write_all_the_same(claim: Claim, driver: Driver, ref: Ref, error: DataPlaneError) -> None:

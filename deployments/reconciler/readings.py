@@ -15,7 +15,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from deployments.dataplane.contract import DataPlaneError, Driver, Ref
 from deployments.dataplane.reading import Reading, Since
@@ -136,14 +136,14 @@ class Reader:
     def _keep(self, claimed: Claim, future: Future[Reading]) -> None:
         with structlog.contextvars.bound_contextvars(deployment=claimed.ref.deployment_id):
             try:
-                found = future.result()
+                reading_records.keep(claimed.pk, claimed.tried_at, future.result())
             except DataPlaneError as error:
                 reading_records.failed(claimed.pk, claimed.tried_at, str(error))
-            except Exception:
+            except (InterfaceError, OperationalError):  # of our own database
+                raise
+            except Exception:  # also for what no row can hold: people who deploy code own what was read
                 logger.exception("reading_failed")
                 reading_records.failed(claimed.pk, claimed.tried_at, BROKE_OFF)
-            else:
-                reading_records.keep(claimed.pk, claimed.tried_at, found)
 
 
 def _sample(stored: str) -> dict[str, float]:

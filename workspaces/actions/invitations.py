@@ -14,7 +14,9 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.utils import timezone
 
+from console.kit import limits
 from console.kit.refusals import ActionRefused
+from console.kit.wording import spelled
 from workspaces import audit, enqueue, invitation_links
 from workspaces.actions.locks import lock, lock_for
 from workspaces.models import Invitation, Membership, User, Workspace
@@ -24,6 +26,19 @@ LASTS = timedelta(days=7)
 RESEND_AFTER = timedelta(minutes=1)
 ADDRESSES_PER_FORM = 50
 PENDING_PER_WORKSPACE = 100
+MAILS_PER_HOUR = 100  # that one person has sent, in all Workspaces, and that go out of one Workspace
+
+
+class TooManyInvitations(ActionRefused):
+    """More mail than one person, or one Workspace, may have sent to strangers."""
+
+    code, status = "too_many_invitations", 429
+
+    def __init__(self, whose: str, seconds: int) -> None:
+        super().__init__(
+            f"{whose} may send {MAILS_PER_HOUR} invitations an hour, and these would be more. Try again in "
+            f"{spelled(seconds)}, or invite fewer people now."
+        )
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,7 @@ class Outcome:
 @transaction.atomic
 def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role) -> Outcome:
     """Invite each normalised address with `role`. Who is a member or invited stays as is; an expired invitation is
-    made again. Raises ActionRefused (more than 100 pending) or MissingPermission."""
+    made again. Raises ActionRefused (more than 100 pending, or too many mails in an hour) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     members = set(Membership.objects.filter(workspace=locked).values_list("user__email", flat=True))
     known = {i.email: i for i in Invitation.objects.open().filter(workspace=locked).select_for_update()}
@@ -67,18 +82,20 @@ def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role)
             f"A Workspace may have {PENDING_PER_WORKSPACE} pending invitations, and these would make "
             f"{len(known)}. Revoke some first, or invite fewer people."
         )
+    _count_mails(locked, by, len(outcome.made))
     return outcome
 
 
 @transaction.atomic
 def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
     """New links, seven new days and a new mail; the old links stop working. Raises ActionRefused (not open any more, or
-    the last one is not a minute old) or MissingPermission."""
+    the last one is not a minute old, or too many mails in an hour) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     invitation = _open(locked, invitation_id)
     wait = (invitation.last_sent_at + RESEND_AFTER - timezone.now()).total_seconds()
     if wait > 0:
         raise ActionRefused(f"The last link is less than a minute old. Try again in {int(wait) + 1} seconds.")
+    _count_mails(locked, by, 1)
     return _issue(invitation, by, "invited again")
 
 
@@ -95,6 +112,14 @@ def show_link(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
         raise ActionRefused("The link was made with an earlier SECRET_KEY. Send it again to get a new one.")
     audit.record(invitation, by, "showed the link of")
     return Made(invitation, pair.copied)
+
+
+def _count_mails(workspace: Workspace, by: User, number: int) -> None:
+    # What they do in several Workspaces at the same instant is counted one after another.
+    User.objects.select_for_update(no_key=True).get(pk=by.pk)
+    for whose, who in (("One person", by.pk), ("A Workspace", workspace.pk)):
+        if wait := limits.hit("invitations", who, limit=MAILS_PER_HOUR, seconds=3600, events=number):
+            raise TooManyInvitations(whose, wait)
 
 
 def _issue(invitation: Invitation, by: User, verb: str) -> Made:

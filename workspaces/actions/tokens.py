@@ -13,10 +13,11 @@ from console.kit import names
 from console.kit.refusals import ActionRefused, InvalidInput
 from workspaces import audit, hooks, token_values
 from workspaces.actions.locks import lock_for
-from workspaces.models import ApiToken, ApiTokenQuerySet, User, Workspace
+from workspaces.models import NOT_MAILED, ApiToken, ApiTokenQuerySet, User, Workspace
 from workspaces.permissions import Permission, Role, least
 from workspaces.token_access import SIGN_IN
 
+PERSONAL = "u"  # the kind of a token that is mailed about once it has a value: it acts wherever its owner may
 PER_SCOPE, PER_PERSON = 100, 20
 NAME_LENGTH, DESCRIPTION_LENGTH = 256, 500
 DAYS, DEFAULT_DAYS = (1, 3650), 90
@@ -95,7 +96,7 @@ class Scope:
     def letter(self) -> str:
         """The kind in a token's value."""
         if self.workspace is None:
-            return "u"
+            return PERSONAL
         return hooks.content_of(self.content_kind).token_letter if self.content else "w"
 
     def rows(self, by: User) -> ApiTokenQuerySet:
@@ -156,6 +157,7 @@ def record_token(
         description=description,
         role=role,
         expires_at=expires_at,
+        warned_days=NOT_MAILED if kind == PERSONAL else None,
         **_secret(value),
     )
     audit.record(token, by, "created", new={"role": token.role, "expires": _day(token.expires_at)})
@@ -178,7 +180,7 @@ def rotate(*, scope: Scope, by: User, pk: UUID) -> Made:
     token.role = least(token.role, own)
     token.maker, token.maker_label, token.rotated_at = by, by.email, now
     token.expires_at = now + lasted if lasted else None
-    token.warned_days = None
+    token.warned_days = NOT_MAILED if token.kind == PERSONAL else None
     token.save()
     audit.record(token, by, "rotated", new={"expires": _day(token.expires_at)})
     return Made(token, value)

@@ -87,8 +87,9 @@ def create_workspace(*, by: User, name: str) -> Workspace:
 
 @transaction.atomic
 def rename_workspace(*, workspace: Workspace, by: User, name: str) -> Workspace:
-    """Change the name; saying the same again writes nothing."""
-    locked = Workspace.objects.select_for_update().get(pk=workspace.pk)
+    """Change the name; saying the same again writes nothing. Raises ActionRefused when it was just deleted, or
+    MissingPermission."""
+    locked = lock_for(workspace.pk, by, Permission.EDIT_WORKSPACE)
     if locked.name == name:
         return locked
     old, locked.name = locked.name, name

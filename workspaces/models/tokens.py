@@ -11,6 +11,8 @@ from workspaces.models.users import User
 from workspaces.models.workspaces import Workspace
 from workspaces.permissions import Role
 
+NOT_MAILED = 1000  # in `warned_days`, and more than any: no mail was sent yet about its new value
+
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     """Reads of API tokens."""
@@ -46,7 +48,7 @@ class ApiToken(models.Model):
     last_used_at = models.DateTimeField(null=True)  # to the minute
     last_used_ip = models.CharField(max_length=45, blank=True)
 
-    # Mail about it: how many days before its end the last mail was sent, and when the next try is due.
+    # Mail about it: how many days before its end the last mail was sent, or NOT_MAILED; and when the next try is due.
     warned_days = models.PositiveSmallIntegerField(null=True)
     mail_due_at = models.DateTimeField(db_default=Now())
 

@@ -25,6 +25,7 @@ from deployments.dataplane.reading import (
 
 NEWEST_RUNS = 5000  # looked at by number. An Airflow with fewer is read whole
 DAGS = 5000
+MOST_BYTES = 32 * 2**20  # about three times what so many DAGs come to, with all their runs
 EARLIER_MS = 100  # by how much the limit of a question may be too late
 LEAST_MS = 50  # with less time left a further question is not asked
 
@@ -38,10 +39,7 @@ JOBS = {
 # comes from another table the planner cannot judge by the index.
 EDGE = "(date_trunc('hour', now(), 'UTC') - interval '1 hour')"
 # No table is read whole as long as there is an index, whatever the planner thinks of the moment.
-SETTINGS = (
-    f"-c statement_timeout={reading.READING_SECONDS * 1000:.0f} -c default_transaction_read_only=on "
-    "-c lock_timeout=300 -c jit=off -c enable_seqscan=off"
-)
+SETTINGS = "-c default_transaction_read_only=on -c lock_timeout=300 -c jit=off -c enable_seqscan=off"
 # libpq waits for two seconds at least. A network that swallows packets is given up after as many as six: the thread is
 # needed for other readings.
 QUICK = {
@@ -144,7 +142,14 @@ def read(admin_url: str, release_name: str, since: Since | None) -> Reading:
     """Look once. Raises DataPlaneError, also for a database that holds no Airflow yet. Counts of tasks are None when
     there was no time left for them."""
     until = time.monotonic() + reading.READING_SECONDS
-    with visits.visit(admin_url, release_name, options=SETTINGS, **QUICK) as connection:
+    with visits.visit(
+        admin_url,
+        release_name,
+        statement_seconds=reading.READING_SECONDS,
+        most_bytes=MOST_BYTES,
+        options=SETTINGS,
+        **QUICK,
+    ) as connection:
         asked = _Asked(connection, until)
         at, heartbeats, loads, error_count, errors = asked.row(
             NOW, {"jobs": list(JOBS), "errors": reading.ERRORS_REPORTED}
@@ -153,23 +158,25 @@ def read(admin_url: str, release_name: str, since: Since | None) -> Reading:
         running, queued, hours, ended, failed = asked.row(RUNS, ask)
         dags = asked.rows(DAG_DOCUMENTS, ask)
         tasks = asked.rows_if_in_time(TASKS, ask)
-    succeeded, failures = ended
-    at = at.astimezone(UTC)
-    return Reading(
-        at=at,
-        heartbeats={JOBS[kind]: float(age) for kind, age in (heartbeats or {}).items()},
-        queues=_queues(loads or []),
-        scheduled=sum(n for _, state, n, _ in loads or [] if state == "scheduled"),
-        dags=dict(cast("list[tuple[str, str]]", dags)),
-        import_error_count=error_count,
-        import_errors=tuple(ImportErrorReading(str(f or ""), last_line(t or "")) for f, t in errors or []),
-        runs_running=running,
-        runs_queued=queued,
-        runs_succeeded=succeeded,
-        runs_failed=failures,
-        hours=_hours(at, hours or [], tasks),
-        failed_runs=tuple(_failed(*row) for row in failed or []),
-    )
+        succeeded, failures = ended
+        at = at.astimezone(UTC)
+        return Reading(
+            at=at,
+            heartbeats={JOBS[kind]: float(age) for kind, age in (heartbeats or {}).items()},
+            queues=_queues(loads or []),
+            scheduled=sum(n for _, state, n, _ in loads or [] if state == "scheduled"),
+            dags=dict(cast("list[tuple[str, str]]", dags)),
+            import_error_count=error_count,
+            import_errors=tuple(
+                ImportErrorReading(str(f or ""), last_line(t or "")) for f, t in errors or []
+            ),
+            runs_running=running,
+            runs_queued=queued,
+            runs_succeeded=succeeded,
+            runs_failed=failures,
+            hours=_hours(at, hours or [], tasks),
+            failed_runs=tuple(_failed(*row) for row in failed or []),
+        )
 
 
 def _limits(at: datetime, since: Since | None) -> dict[str, Any]:
@@ -247,5 +254,6 @@ def _failed(
     dag_id: str, run_id: str, at: float, began: float | None, ended: float, tasks: list[str] | None
 ) -> FailedRunReading:
     run_at, ended_at = reading.moment(at), reading.moment(ended)
-    assert run_at is not None and ended_at is not None  # noqa: S101, PT018 - neither column is null here
+    if run_at is None or ended_at is None:
+        raise ValueError("A run that failed has no end.")  # neither column is null there
     return FailedRunReading(dag_id, run_id, run_at, reading.moment(began), ended_at, tuple(tasks or ()))

@@ -22,6 +22,7 @@ CONNECT_SECONDS = 3
 STATEMENT_MS = 10_000
 VISITOR = " visitor"  # after the mark of a role: that of its visitor
 Connection = psycopg.Connection[tuple[Any, ...]]
+type Kind = type[Connection]
 
 
 @dataclass(frozen=True)
@@ -254,19 +255,19 @@ def _server(admin_url: str) -> ServerUrl:
 
 @contextmanager
 def connect(
-    admin_url: str, database: str | None = None, *, options: str = "", **settings: int
+    admin_url: str, database: str = "", *, kind: Kind = Connection, options: str = "", **settings: int
 ) -> Iterator[Connection]:
     """A short-lived autocommit connection. Every failure leaves as a DataPlaneError without the URL in it. `options`
     are further settings of the session, as the server's command line takes them, and `settings` are libpq's."""
     server = _server(admin_url)
     conninfo = server.conninfo(
-        database=database or "",
+        database=database,
         options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
         application_name="airdeck",
         **{"connect_timeout": CONNECT_SECONDS, **server.keepalives, **settings},
     )
     try:
-        connection = psycopg.connect(conninfo, autocommit=True)
+        connection = kind.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         if "unsupported startup parameter" in str(error):  # of a PgBouncer: a server takes our settings
             raise DataPlaneError(POOLER) from None

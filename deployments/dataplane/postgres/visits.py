@@ -5,6 +5,8 @@ place of a table, or an operator in the place of "=". Such a function runs with 
 administrator must never ask; nor may it lower itself before, since what runs can take SET ROLE and SET SESSION
 AUTHORIZATION back. So each Deployment has a second role, a member of its first one, as which the console signs in. Its
 password follows from the administrator's, so that nothing is kept, and it is made when it is first needed.
+
+Nor may such a function fill our memory or keep us: a visit is bounded on our side (`bounded`).
 """
 
 import hashlib
@@ -15,10 +17,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+import structlog
 from psycopg import sql
 
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
 from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres.bounded import BoundedConnection
 from deployments.dataplane.postgres.databases import (
     VISITOR,
     Connection,
@@ -30,7 +34,15 @@ from deployments.dataplane.postgres.databases import (
 )
 from deployments.dataplane.postgres.server_url import ServerUrl, UnusableUrl
 
+logger = structlog.get_logger(__name__)
+
 REFUSED_SECONDS = 1.0  # a server that knows no visitor says so at once; one that is silent is not asked twice
+VISIT_SECONDS = 5.0  # for all questions of one visit. Each ends earlier, as long as the server ends it
+STATEMENT_SECONDS = 4.0
+MOST_BYTES = (
+    4 * 2**20
+)  # of all answers of one visit. The largest of an honest one are 50 lines of stack traces
+STRANGE = "Its metadata database answers what no Airflow does. Look whether its tables were replaced."
 CONNECTION_LIMIT = 20  # of one Deployment: observer, workers, and pages that wait for an answer
 # From this version on a server says how often a password is hashed, 4,096 times by itself. That is to slow down who
 # guesses passwords of people; this one has 256 bits, and each look would pay for it: 2.2 ms of CPU in place of 0.4.
@@ -40,11 +52,21 @@ _OWN_KEY = secrets.token_bytes(32)
 
 
 @contextmanager
-def visit(admin_url: str, release_name: str, *, options: str = "", **settings: int) -> Iterator[Connection]:
-    """A short-lived connection to the metadata database of this Deployment; otherwise as `databases.connect`. Raises
-    DataPlaneError, also while there is no such database."""
+def visit(
+    admin_url: str,
+    release_name: str,
+    *,
+    statement_seconds: float = STATEMENT_SECONDS,
+    most_bytes: int = MOST_BYTES,
+    options: str = "",
+    **settings: int,
+) -> Iterator[Connection]:
+    """A short-lived connection to the metadata database of this Deployment; otherwise as `databases.connect`. What it
+    answers is to be taken apart in here. Raises DataPlaneError: also while there is no such database, when it sends
+    more than `most_bytes` or takes longer than VISIT_SECONDS, and when its answer is of another shape."""
     url, began = _url(admin_url, release_name), time.monotonic()
-    connect = partial(databases.connect, url, None, options=options, **settings)
+    options = f"-c statement_timeout={statement_seconds * 1000:.0f} {options}"
+    connect = partial(databases.connect, url, "", kind=BoundedConnection, options=options, **settings)
     with ExitStack() as stack:
         try:
             inside = stack.enter_context(connect())
@@ -53,7 +75,13 @@ def visit(admin_url: str, release_name: str, *, options: str = "", **settings: i
                 raise
             _ensure(admin_url, release_name)
             inside = stack.enter_context(connect())
-        yield inside
+        assert isinstance(inside, BoundedConnection)  # noqa: S101 - for mypy
+        inside.limit(seconds=VISIT_SECONDS, most_bytes=most_bytes)
+        try:
+            yield inside
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            logger.warning("metadata_strange", release=release_name, exc_info=error)
+            raise DataPlaneError(STRANGE) from None
 
 
 def _url(admin_url: str, release_name: str) -> str:

@@ -1,14 +1,19 @@
 """Airflows hear who may come in, whoever changed that and however."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from deployments.actions.sign_in import make_airflow_token, sign_in
 from deployments.dataplane import airflow_sign_in as rules
 from deployments.models import AirflowSignOut, Deployment
+from deployments.queries.people import AIRFLOW_ROLES
 from deployments.reconciler import people
 from deployments.reconciler.reconcile import reconcile
 from deployments.secrets import vault
@@ -77,6 +82,71 @@ def test_whatever_changes_who_may_is_written_at_the_next_sweep(
     sweep()
     healthy.refresh_from_db()
     assert healthy.due_at > timezone.now()
+
+
+def enters(driver, deployment, user) -> Callable[[], str]:
+    """As what they are in Airflow who sign in now, as it asks itself at each later request."""
+    text = sign_in(deployment=deployment, by=user, state="digest", to="/")
+    key = rules.public_key(vault.read(deployment).sign_in_key)
+    claims = rules.signed(text, key, rules.audience(rules.SIGN_IN, deployment.release_name))
+    return lambda: as_what(driver, deployment, user, claims["role"], claims["iat"])
+
+
+def as_what(driver, deployment, user, role: str, since: float) -> str:
+    key = rules.public_key(vault.read(deployment).sign_in_key)
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "people").write_text(driver.worlds[deployment.release_name].people)
+        return rules.People(Path(folder) / "people", key, deployment.release_name).role(
+            str(user.pk), role, since
+        )
+
+
+@pytest.mark.parametrize("between", [Role.ADMIN, Role.MEMBER])
+def test_who_came_in_by_a_role_that_was_taken_back_before_the_sweep_has_the_present_one_after_it(
+    healthy, driver, bob, between
+):
+    Deployment.objects.update(airflow_url="http://127.0.0.1:1")
+    healthy.refresh_from_db()
+    membership = Membership.objects.filter(user=bob)
+    membership.update(role=between)
+    now = enters(driver, healthy, bob)
+    membership.update(role=Role.EDITOR)
+    assert now() == AIRFLOW_ROLES[between]
+    caught_up(driver, healthy)
+    assert now() == AIRFLOW_ROLES[Role.EDITOR]
+
+
+def test_a_token_for_scripts_follows_a_role_that_was_taken_back_too(healthy, driver, bob):
+    Membership.objects.filter(user=bob).update(role=Role.ADMIN)
+    make_airflow_token(deployment=healthy, by=bob, minutes=60)
+    Membership.objects.filter(user=bob).update(role=Role.EDITOR)
+    caught_up(driver, healthy)
+
+
+def test_a_list_that_is_being_written_while_somebody_comes_in_is_written_again(
+    healthy, driver, bob, monkeypatch
+):
+    Deployment.objects.update(airflow_url="http://127.0.0.1:1", people_digest="older", due_at=Now())
+    admit = driver.admit
+
+    def raised_meanwhile(*args):
+        Membership.objects.filter(user=bob).update(role=Role.ADMIN)
+        sign_in(deployment=healthy, by=bob, state="digest", to="/")
+        Membership.objects.filter(user=bob).update(role=Role.EDITOR)
+        return admit(*args)
+
+    monkeypatch.setattr(driver, "admit", raised_meanwhile)
+    healthy.refresh_from_db()
+    reconcile(healthy.pk)
+    healthy.refresh_from_db()
+    assert healthy.people_digest == ""
+
+
+def test_who_comes_in_as_the_list_says_has_nothing_written(healthy, bob):
+    Deployment.objects.update(airflow_url="http://127.0.0.1:1")
+    healthy.refresh_from_db()
+    sign_in(deployment=healthy, by=bob, state="digest", to="/")
+    assert people.mark_changed() == 0
 
 
 def test_a_sign_out_ends_sessions_from_before_it(healthy, driver, vera):

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -163,6 +164,20 @@ def test_what_breaks_in_a_driver_is_logged_and_noted(running, driver, pool):
     step_until(
         Reader(running.cluster_id, driver), pool, lambda: LatestReading.objects.exclude(problem="").exists()
     )
+    assert latest(running).problem == readings.BROKE_OFF
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"runs_running": -1}, {"import_error_count": 10**30}, {"dags": {"x": "[]"}}, {"dags": {"x\0": "{}"}}],
+)
+def test_a_reading_that_no_row_can_hold_is_noted_and_stops_no_other(running, driver, pool, said):
+    driver.reading = lambda ref, since: replace(a_reading(), **said)
+    reader = Reader(running.cluster_id, driver)
+    reader.step(pool, 0.0)
+    deadline = time.monotonic() + 10
+    while reader.under_way and time.monotonic() < deadline:
+        reader.step(pool, 0.0)
     assert latest(running).problem == readings.BROKE_OFF
 
 

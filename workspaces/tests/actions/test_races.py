@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from django.core.cache import cache
 from django.db import connection, connections, transaction
 from django.test import Client
 
@@ -26,10 +27,10 @@ def _patient(monkeypatch):
 
 
 @contextmanager
-def held(workspace: Workspace):
-    """Hold the Workspace's row until the block ends."""
+def held(row: Workspace | User):
+    """Hold the row until the block ends."""
     with transaction.atomic():
-        Workspace.objects.select_for_update().get(pk=workspace.pk)
+        type(row).objects.select_for_update(no_key=isinstance(row, User)).get(pk=row.pk)
         yield
 
 
@@ -40,7 +41,7 @@ def waiting() -> int:
         return cursor.fetchone()[0]
 
 
-def race(workspace: Workspace, *acts) -> list[object]:
+def race(row: Workspace | User, *acts) -> list[object]:
     """What each act returned or raised, all of them begun before any could go on."""
     results: list[object] = [None] * len(acts)
 
@@ -53,7 +54,7 @@ def race(workspace: Workspace, *acts) -> list[object]:
             connections.close_all()
 
     threads = [threading.Thread(target=run, args=each) for each in enumerate(acts)]
-    with held(workspace):
+    with held(row):
         for thread in threads:
             thread.start()
         deadline = time.monotonic() + 15
@@ -110,6 +111,27 @@ def test_two_last_admins_who_delete_their_accounts(workspace, alice, bob, vera):
     )
     assert [type(each) for each in refused(results)] == [ActionRefused]
     assert Membership.objects.filter(workspace=workspace, role=Role.ADMIN).count() == 1
+
+
+def test_a_workspace_is_renamed_by_who_may_at_that_moment(workspace, alice, bob):
+    with pytest.raises(MissingPermission):
+        workspaces.rename_workspace(workspace=workspace, by=bob, name="Bob's now")
+    Workspace.objects.filter(pk=workspace.pk).delete()
+    with pytest.raises(ActionRefused, match="just deleted"):
+        workspaces.rename_workspace(workspace=workspace, by=alice, name="Nobody's")
+
+
+def test_invitations_of_one_person_from_two_workspaces_at_once_are_counted_together(workspace, alice):
+    cache.clear()
+    second = workspaces.create_workspace(by=alice, name="Second")
+
+    def invites(where: Workspace):
+        emails = [f"{where.pk.hex}{n}@example.org" for n in range(60)]
+        return lambda: invitations.invite(workspace=where, by=alice, emails=emails, role=Role.MEMBER)
+
+    results = race(alice, invites(workspace), invites(second))
+    assert [type(each) for each in refused(results)] == [invitations.TooManyInvitations]
+    assert Invitation.objects.count() == 60
 
 
 def test_an_invitation_accepted_twice_at_once(workspace, ida, made):

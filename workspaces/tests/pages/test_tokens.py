@@ -210,6 +210,8 @@ def test_people_are_told_a_week_and_a_day_before_a_token_ends(alice, bob, worksp
     own = made(Scope(None), bob, name="laptop", days=30)
     made(Scope(workspace), alice, name="short", days=1)
     tasks.sweep_mail()
+    mail.outbox.clear()  # that Bob has one
+    tasks.sweep_mail()
     assert mail.outbox == []
     ApiToken.objects.filter(pk__in=[row.pk, own.pk]).update(expires_at=timezone.now() + timedelta(days=6))
     ApiToken.objects.update(created_at=timezone.now() - timedelta(days=24))
@@ -231,6 +233,41 @@ def test_people_are_told_a_week_and_a_day_before_a_token_ends(alice, bob, worksp
     assert len(mail.outbox) == 4
     tokens.rotate(scope=Scope(workspace), by=alice, pk=row.pk)
     assert ApiToken.objects.get(pk=row.pk).warned_days is None
+
+
+def test_a_person_is_told_of_each_new_value_of_a_personal_token_once(alice, bob, workspace):
+    made(Scope(workspace), alice, name="of the team")
+    row = tokens.make(scope=Scope(None), by=bob, wish=Wish("cron", "", Role.EDITOR, days=None)).token
+    tasks.sweep_mail()
+    tasks.sweep_mail()
+    [letter] = mail.outbox
+    assert letter.to == ["bob@example.org"]
+    assert letter.subject == "Your personal API token was created: cron"
+    assert "and never expires" in letter.body
+    assert "/account/tokens/" in letter.body
+    tokens.rotate(scope=Scope(None), by=bob, pk=row.pk)
+    tokens.revoke(scope=Scope(None), by=bob, pk=row.pk)  # by whom it is no secret
+    tasks.sweep_mail()
+    assert mail.outbox[-1].subject == "Your personal API token was rotated: cron"
+    assert len(mail.outbox) == 2
+
+
+def test_the_mail_of_a_new_token_waits_for_the_mail_server_and_not_for_ever(bob, monkeypatch):
+    made(Scope(None), bob)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "django.core.mail.EmailMessage.send", lambda self: (_ for _ in ()).throw(OSError("away"))
+        )
+        tasks.sweep_mail()
+    tasks.sweep_mail()
+    assert mail.outbox == []
+    ApiToken.objects.update(mail_due_at=timezone.now())
+    tasks.sweep_mail()
+    assert len(mail.outbox) == 1
+    made(Scope(None), bob, name="older")
+    ApiToken.objects.update(created_at=timezone.now() - timedelta(days=4))
+    tasks.sweep_mail()
+    assert len(mail.outbox) == 1
 
 
 def test_a_mail_server_that_is_away_is_tried_again(alice, workspace, monkeypatch):

@@ -53,9 +53,9 @@ def _running_by_host(target: Target, queue: str) -> dict[str, int]:
                 "SELECT hostname, count(*) FROM task_instance WHERE state = 'running' AND queue = %s GROUP BY 1",
                 (queue,),
             ).fetchall()
+            return {str(host): int(count) for host, count in rows}
     except DataPlaneError:
         return {}
-    return {str(host): int(count) for host, count in rows}
 
 
 def stop(target: Target, workloads: Sequence[Json]) -> str:

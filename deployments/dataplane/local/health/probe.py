@@ -4,14 +4,12 @@ fail."""
 import http.client
 import json
 import re
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.local.health.bounded_socket import BoundedSocket
 from deployments.dataplane.local.health.components import ApiAnswer, Heartbeat
 from deployments.dataplane.postgres import visits
 from deployments.domain.log_lines import LAST_LINES, clean, why_ended
@@ -19,13 +17,22 @@ from deployments.domain.log_lines import LAST_LINES, clean, why_ended
 HTTP_SECONDS = 2.0
 REDIS_SECONDS = 1.0
 TAIL_BYTES = 64 * 1024
+ANSWER_BYTES = 2**20
+
+
+class _Bounded(http.client.HTTPConnection):
+    """Whose answer ends in time, however slowly it comes."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock = BoundedSocket.over(self.sock, seconds=HTTP_SECONDS, most_bytes=ANSWER_BYTES)
 
 
 def api_answer(port: int | None) -> tuple[ApiAnswer | None, str]:
     """GET /api/v2/monitor/health, and a text that changes when a component's health does. None: no answer."""
     if port is None:
         return None, ""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HTTP_SECONDS)
+    connection = _Bounded("127.0.0.1", port, timeout=HTTP_SECONDS)
     try:
         connection.request("GET", "/api/v2/monitor/health")
         response = connection.getresponse()
@@ -40,30 +47,45 @@ def api_answer(port: int | None) -> tuple[ApiAnswer | None, str]:
         health = json.loads(body)
         words = ",".join(str(health[key]["status"]) for key in sorted(health))
         return ApiAnswer(healthy=health["metadatabase"]["status"] == "healthy"), words
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ApiAnswer(healthy=False, problem="something that is not Airflow's health"), "?"
 
 
 def connected_workers(redis_socket: Path, password: str) -> frozenset[str] | None:
     """Names of the Celery workers whose consumer is connected to the Deployment's Redis. None: no answer."""
-    client = redis.Redis(
-        unix_socket_path=str(redis_socket),
-        password=password,
-        socket_timeout=REDIS_SECONDS,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),  # by itself it waits for seconds, and every look with it
-    )
+    questions = [("AUTH", password)] if password else []
     try:
-        listed = client.client_list()
-    except (redis.RedisError, OSError):
+        with BoundedSocket(socket.AF_UNIX, seconds=REDIS_SECONDS, most_bytes=ANSWER_BYTES) as asked:
+            asked.connect(str(redis_socket))
+            asked.sendall(b"".join(map(_command, [*questions, ("CLIENT", "LIST")])))
+            with asked.makefile("rb") as answer:
+                if questions and answer.readline(100) != b"+OK\r\n":
+                    return None
+                kind, length = answer.read(1), int(answer.readline(20))
+                if kind != b"$" or not 0 <= length <= ANSWER_BYTES:
+                    return None
+                listed = answer.read(length)
+                if len(listed) < length:
+                    return None
+    except (OSError, ValueError):
         return None
-    finally:
-        client.close()
+    clients = [
+        dict(each.partition("=")[::2] for each in line.split(" ") if "=" in each)
+        for line in listed.decode(errors="replace").splitlines()
+    ]
     # A worker has several connections. Its pub/sub one, for remote control, is opened when its consumer starts;
     # BRPOP would not do, because a worker that is busy to the brim asks for nothing.
     return frozenset(
-        entry["name"] for entry in listed if int(entry.get("sub", 0)) + int(entry.get("psub", 0)) > 0
+        entry["name"]
+        for entry in clients
+        if entry.get("name") and (entry.get("sub", "0") != "0" or entry.get("psub", "0") != "0")
     )
+
+
+def _command(words: tuple[str, ...]) -> bytes:
+    """As Redis reads one (RESP): by hand, since its library reads an answer of any length, for any time."""
+    encoded = [word.encode() for word in words]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
 
 
 def redis_password(config: Path) -> str:
@@ -92,10 +114,12 @@ def metadata(
                 "SELECT queue, state, count(*) FROM task_instance "
                 "WHERE state IN ('queued', 'running') GROUP BY 1, 2"
             ).fetchall()
+            heartbeats = tuple(
+                Heartbeat(kind, began.astimezone(UTC), at.astimezone(UTC)) for kind, began, at in rows
+            )
+            return heartbeats, {(str(queue), str(state)): int(count) for queue, state, count in loads}
     except DataPlaneError:
         return None, {}
-    heartbeats = tuple(Heartbeat(kind, began.astimezone(UTC), at.astimezone(UTC)) for kind, began, at in rows)
-    return heartbeats, {(str(queue), str(state)): int(count) for queue, state, count in loads}
 
 
 def tail(file: Path, lines: int) -> list[str]:

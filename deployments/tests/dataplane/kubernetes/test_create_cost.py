@@ -58,14 +58,14 @@ def create(harness, cluster, workspace, alice, choices) -> Iterator:
 
 def test_a_create_takes_two_passes_and_asks_little(harness, create, enqueued, monkeypatch) -> None:
     _healthy(harness, create("First"))  # makes the template database
-    made, opened, connect = create("Second"), [], psycopg.connect
+    made, opened, connect = create("Second"), [], psycopg.Connection.connect.__func__
 
-    def counted(conninfo: str, **settings):
+    def counted(kind: type, conninfo: str, **settings):
         if "application_name=airdeck" in conninfo:  # not the kubelet's
             opened.append(conninfo)
-        return connect(conninfo, **settings)
+        return connect(kind, conninfo, **settings)
 
-    monkeypatch.setattr(psycopg, "connect", counted)
+    monkeypatch.setattr(psycopg.Connection, "connect", classmethod(counted))
     with CaptureQueriesContext(connection) as queries:
         passes = _healthy(harness, made)
     assert passes == PASSES

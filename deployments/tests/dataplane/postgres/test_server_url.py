@@ -78,7 +78,7 @@ def test_an_escaped_password_is_always_accepted_and_no_message_repeats_it(passwo
     ],
 )
 def test_what_is_not_understood_is_refused_before_anything_is_sent(url, words, monkeypatch):
-    monkeypatch.setattr(psycopg, "connect", lambda *_, **__: pytest.fail("it connected"))
+    monkeypatch.setattr(psycopg.Connection, "connect", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(ActionRefused, match=words) as refused:
         clusters.checked_url(url)
     assert "ss-tail" not in str(refused.value)

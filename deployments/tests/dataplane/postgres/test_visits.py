@@ -2,10 +2,14 @@
 
 # ruff: noqa: F811 - fixtures of another module
 
+import time
+from pathlib import Path
+
 import psycopg
 import pytest
 
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
+from deployments.dataplane.local.health import probe
 from deployments.dataplane.postgres import airflow_metadata, airflow_reading, databases, visits
 from deployments.tests.dataplane.postgres.airflow_tables import TABLES
 from deployments.tests.dataplane.postgres.test_databases import ID, NAME, RELEASE, admin, made, sql  # noqa: F401
@@ -103,3 +107,61 @@ def test_nobody_else_knows_the_password(admin, made):
         url = databases.url(admin, database=NAME, user=VISITOR, password=guess)
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(url)
+
+
+# What a function of the owner's does in the place of a table.
+FLOODS = {
+    "value": "RETURN QUERY SELECT repeat('x', 60000000)::text, 'queued'::text",
+    "rows": "RETURN QUERY SELECT repeat('x', 1000) || n, 'queued'::text FROM generate_series(1, 200000) n",
+    "error": "RAISE EXCEPTION '%%', repeat('x', 50000000)",
+    "notices": "FOR n IN 1..60 LOOP RAISE WARNING '%%', repeat('x', 1000000); END LOOP",
+}
+HOSTILE = """
+CREATE FUNCTION hostile() RETURNS TABLE (version_num text, state text) LANGUAGE plpgsql AS $$
+BEGIN PERFORM set_config('statement_timeout', '0', false); {body}; END $$;
+CREATE VIEW alembic_version AS SELECT * FROM hostile();
+CREATE VIEW task_instance AS SELECT state, version_num AS queue, version_num AS hostname FROM hostile();
+CREATE TABLE job (job_type text, state text, hostname text, start_date timestamptz, latest_heartbeat timestamptz);
+"""
+
+
+def most_memory() -> int:
+    """The most that this process has held since it was asked before, in MiB."""
+    held = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
+    Path("/proc/self/clear_refs").write_text("5")
+    return held
+
+
+@pytest.mark.parametrize("body", FLOODS.values(), ids=FLOODS)
+def test_no_answer_of_a_deployment_fills_our_memory(admin, made, body):
+    sql(HOSTILE.format(body=body), url=made)
+    most_memory()
+    before = most_memory()
+    look = airflow_metadata.revision if body == FLOODS["value"] else airflow_metadata.vitals
+    with pytest.raises(DataPlaneError, match="more than 4 MiB"):
+        look(admin, RELEASE)
+    assert most_memory() - before < 40
+
+
+def test_a_deployment_keeps_no_look_for_longer_than_a_visit_takes(admin, made, monkeypatch):
+    monkeypatch.setattr(visits, "VISIT_SECONDS", 1.0)
+    sql(HOSTILE.format(body="PERFORM pg_sleep(4)"), url=made)
+    sql("INSERT INTO job VALUES ('', 'running', '', now(), now() - interval '1 minute')", url=made)
+    began = time.monotonic()
+    with pytest.raises(DataPlaneUnreachable, match="in time"):
+        airflow_metadata.vitals(admin, RELEASE)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("began", ["NULL::timestamptz", "'soon'::text", "'{}'::json"])
+def test_an_answer_of_another_shape_is_a_refusal_as_any_other(admin, made, began):
+    sql(TABLES, url=made)
+    sql("DROP TABLE job", url=made)
+    sql(
+        f"CREATE VIEW job AS SELECT 'x' AS job_type, 'running' AS state, '' AS hostname, {began} AS start_date, "
+        "now() AS latest_heartbeat",
+        url=made,
+    )
+    with pytest.raises(DataPlaneError):
+        airflow_metadata.vitals(admin, RELEASE)
+    assert probe.metadata(admin, RELEASE) == (None, {})
