@@ -97,6 +97,42 @@ def test_24_an_error_while_waiting_ends_the_waiting_with_its_exit_code_and_how_t
     assert "wait=" in here.seen[-1][1]
 
 
+@pytest.mark.parametrize("name", ["ETag", "etag", ""])
+def test_waiting_asks_no_more_often_than_the_console_answers_whatever_a_proxy_does_to_the_etag(
+    pipeline, name
+):
+    """Some write every name of a header in lower case, and some take the ETag away."""
+    operation = {"id": "calm-orbit-0012.create.1", "sentence": "", "steps": [], "url": "http://x/d"}
+
+    def answer(handler):
+        status = "done" if len(here.seen) > 4 else "running"
+        reply(handler, 200, {**operation, "status": status}, **({name: '"1"'} if name else {}))
+
+    with Server(answer) as here:
+        pipeline(here.url)("wait", operation["id"])
+    waits = [int(path.partition("wait=")[2] or 0) for _, path, _ in here.seen]
+    assert waits == [0, 0, *[25 if name else 2] * 3]
+    known = [headers.get("If-None-Match") for _, _, headers in here.seen]
+    assert known == [None, None, *['"1"' if name else None] * 3]
+
+
+@pytest.mark.parametrize("name", ["ETag", "etag"])
+def test_a_change_is_made_to_what_was_read_whatever_a_proxy_does_to_names_of_headers(pipeline, name):
+    found = {"name": "Analytics", "release_name": "calm-orbit-0012"}
+
+    def answer(handler):
+        if handler.command == "PUT":
+            reply(handler, 412, {"detail": "Changed.", "code": "stale"})
+        else:
+            items = {"items": []} if handler.path.endswith("/variables") else found
+            reply(handler, 200, items, **{name: '"1"'})
+
+    with Server(answer) as here:
+        pipeline(here.url)("deployment", "variable", "set", "A=1", "-d", found["release_name"], code=4)
+        sent = [headers.get("If-Match") for method, _, headers in here.seen if method == "PUT"]
+    assert set(sent) == {'"1"'}
+
+
 def test_a_console_that_is_nowhere_is_told_with_its_address(pipeline):
     told = pipeline("http://127.0.0.1:9")("whoami", code=6).err
     assert told == (

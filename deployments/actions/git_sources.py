@@ -63,7 +63,7 @@ def connect(*, deployment: Deployment, by: User, wish: GitWish) -> GitSource:
 
 def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> GitSource:
     """Follow something else from now on; `seen` is the revision that the form was shown for. A token serves only the
-    repository for which it was entered: who may change the address need not be allowed to read all that the token opens.
+    repository for which it was entered: who may change the address may not be one who may read all that it opens.
     Raises InvalidInput, GitChanged, GitNotConnected and NotNow."""
     address, values = _judged(wish)
     with _changing(deployment, by) as source:

@@ -44,13 +44,18 @@ LOST = {502, 504}  # of these from a proxy: it may be done. Of the other two not
 
 @dataclass
 class Answer:
-    """What came back. `body` is parsed JSON, None for none. `repeated`: an earlier answer to the same request was lost:
-    what was asked for may have been done then."""
+    """What came back. `headers` have lower-case names, `body` is parsed JSON, None for none. `repeated`: an earlier
+    answer to the same request was lost: what was asked for may have been done then."""
 
     status: int
     headers: Mapping[str, str]
     body: Any = field(default=None)
     repeated: bool = False
+
+    @property
+    def etag(self) -> str:
+        """Of what was read; "" where none came."""
+        return self.headers.get("etag", "")
 
 
 class _NoRedirects(urllib_request.HTTPRedirectHandler):
@@ -160,7 +165,7 @@ class Client:
                 body = json.loads(answer.read(1_000_000))
             except (ValueError, OSError, http.client.HTTPException):
                 body = None
-        return Answer(answer.status, dict(answer.headers.items()), body if isinstance(body, dict) else None)
+        return Answer(answer.status, _lower(answer.headers), body if isinstance(body, dict) else None)
 
     def _open(
         self,
@@ -198,7 +203,7 @@ class Client:
             raise CliError(
                 f"{self.context.url} does not answer as Airdeck does. Check the address.", UNREACHABLE
             ) from None
-        return Answer(response.status, dict(response.headers.items()), body)
+        return Answer(response.status, _lower(response.headers), body)
 
     def _refusal(self, refused: urllib_error.HTTPError) -> CliError:
         """The console's own sentence; one of ours where something else answers."""
@@ -292,6 +297,11 @@ def _trust(ca: str) -> ssl.SSLContext:
         except (OSError, ssl.SSLError):
             raise CliError(f"{ca} cannot be read as certificates in PEM. Name another file.", USAGE) from None
     return context
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    """With names in lower case, as some proxies (Envoy, for one) pass all of them on."""
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _reason(broken: BaseException) -> BaseException:

@@ -233,8 +233,7 @@ def _import(
 
 def _read(client: Client, found: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     answer = client.send("GET", f"/deployments/{found['release_name']}/variables")
-    etag = answer.headers.get("ETag") or answer.headers.get("Etag", "")
-    return answer.body["items"], etag
+    return answer.body["items"], answer.etag
 
 
 def _change(
