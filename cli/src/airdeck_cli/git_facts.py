@@ -43,16 +43,22 @@ def query(found: dict[str, object]) -> dict[str, str]:
 def _git(folder: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+            ["git", "-c", "i18n.logOutputEncoding=UTF-8", "-C", str(folder), *arguments],
+            capture_output=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
 
 
 def _plain(remote: str) -> str:
     """Without the password that some put into it."""
-    parts = urlsplit(remote)
+    try:
+        parts = urlsplit(remote)
+    except ValueError:
+        return ""
     if not parts.username and not parts.password:
         return remote
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
