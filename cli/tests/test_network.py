@@ -148,6 +148,37 @@ def test_an_address_that_leads_elsewhere_is_not_followed_and_gets_no_token_there
         assert other.seen == []
 
 
+def lines(handler, *written: bytes, end: bytes = b"0\r\n\r\n"):
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/x-ndjson; charset=utf-8")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for piece in written:
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+    handler.wfile.write(end)
+    handler.close_connection = True
+
+
+def test_the_api_s_lines_are_printed_as_lines(pipeline):
+    with Server(lambda handler: lines(handler, b'{"text": "a"}\n{"te', b'xt": "b"}\n')) as here:
+        printed = pipeline(here.url)("api", "GET", "/deployments/calm-orbit-0012/logs").out
+    assert printed == '{"text": "a"}\n{"text": "b"}\n'
+
+
+def test_a_line_of_a_log_that_is_cut_is_told_and_not_printed(pipeline):
+    def answer(handler):
+        if handler.path.partition("?")[0].endswith("/logs"):
+            lines(handler, b'{"text": "a", "time": ""}\n{"te', end=b"")
+        else:
+            reply(handler, 200, {"name": "Analytics", "release_name": "calm-orbit-0012"})
+
+    with Server(answer) as here:
+        done = pipeline(here.url)("deployment", "logs", "calm-orbit-0012", code=6)
+    assert done.out.split() == ["a"]
+    assert done.err == f"{here.url} broke off within a line. Run the command again.\n"
+
+
 def test_what_is_no_console_is_told(pipeline):
     def page(handler):
         handler.send_response(200)

@@ -30,9 +30,9 @@ def show(value: Any, output: str, table: Callable[[], None]) -> None:
         table()
 
 
-def as_json(value: Any) -> str:
+def as_json(value: Any, *, indent: int | None = 2) -> str:
     """As JSON, with nothing that standard output cannot hold."""
-    return json.dumps(value, indent=2, ensure_ascii=not _holds_unicode())
+    return json.dumps(value, indent=indent, ensure_ascii=not _holds_unicode())
 
 
 def _holds_unicode() -> bool:
