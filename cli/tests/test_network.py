@@ -1,5 +1,6 @@
 """What happens to commands when the network, the address or the console is not as they expect."""
 
+import os
 import re
 import ssl
 
@@ -131,6 +132,20 @@ def test_a_change_is_made_to_what_was_read_whatever_a_proxy_does_to_names_of_hea
         pipeline(here.url)("deployment", "variable", "set", "A=1", "-d", found["release_name"], code=4)
         sent = [headers.get("If-Match") for method, _, headers in here.seen if method == "PUT"]
     assert set(sent) == {'"1"'}
+
+
+@pytest.mark.thorough
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_of_a_large_upload_is_read_although_it_comes_before_the_upload_ends(
+    airdeck, deployment, reconciled, token, vera, tmp_path
+):
+    airdeck("wait", f"{deployment.release_name}.create.1")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "data.bin").write_bytes(os.urandom(20_000_000))
+    member = {"AIRDECK_TOKEN": token(vera, personal=True)}
+    refused = airdeck("deploy", ".", "-d", "Analytics", code=3, environment=member)
+    assert "may be done" not in refused.err
+    assert "Editor" in refused.err
 
 
 def test_a_console_that_is_nowhere_is_told_with_its_address(pipeline):

@@ -102,7 +102,8 @@ class Inner:
 
 
 def ask(path, *, length=None, pieces=(), method="POST", refusal=None):
-    inner, sent, taken = Inner(), [], []
+    """Status, document, how much the application read, and how much was read before the answer was complete."""
+    inner, sent, taken, before = Inner(), [], [], []
 
     async def refused(scope):
         return refusal
@@ -117,11 +118,13 @@ def ask(path, *, length=None, pieces=(), method="POST", refusal=None):
 
     async def send(message):
         sent.append(message)
+        if message.get("body"):
+            before.append(len(taken))
 
     headers = [] if length is None else [(b"content-length", str(length).encode())]
     async_to_sync(limit)({"type": "http", "path": path, "method": method, "headers": headers}, receive, send)
     body = b"".join(each.get("body", b"") for each in sent[1:])
-    return sent[0]["status"], json.loads(body) if body else {}, inner.read, len(taken)
+    return sent[0]["status"], json.loads(body) if body else {}, inner.read, max(before, default=0)
 
 
 @pytest.mark.parametrize(
