@@ -268,3 +268,22 @@ def test_an_author_in_bytes_of_another_encoding_and_a_remote_that_is_no_address_
     git(tmp_path, "commit", "-m", "Première", "--author", "Zoë <zoe@example.org>")
     found = git_facts.facts(tmp_path)
     assert (found["author"], found["subject"], found["remote"]) == ("Zoë", "Première", "")
+
+
+@pytest.mark.parametrize(
+    ("commit", "branch"), [("CI_COMMIT_SHA", "CI_COMMIT_BRANCH"), ("GITHUB_SHA", "GITHUB_REF_NAME")]
+)
+def test_a_job_of_ci_names_the_branch_of_the_commit_that_it_checked_out(
+    tmp_path, monkeypatch, commit, branch
+):
+    write(tmp_path, "one.py")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "First one")
+    git(tmp_path, "checkout", "--detach")
+    found = git_facts.facts(tmp_path)
+    monkeypatch.setenv(branch, "release")
+    monkeypatch.setenv(commit, "0" * 40)
+    assert (found["branch"], git_facts.facts(tmp_path)["branch"]) == ("", "")
+    monkeypatch.setenv(commit, str(found["sha"]))
+    assert git_facts.facts(tmp_path)["branch"] == "release"

@@ -1,5 +1,6 @@
 """What Git knows of a folder, for the history of deploys. A dirty tree is noted, never refused."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ def facts(folder: Path, parts: Sequence[Path] = ()) -> dict[str, object]:
         return {}
     found: dict[str, object] = {
         "sha": sha,
-        "branch": _git(folder, "branch", "--show-current"),
+        "branch": _git(folder, "branch", "--show-current") or _branch_of_job(sha),
         "author": _git(folder, "log", "-1", "--format=%an"),
         "remote": _plain(_git(folder, "remote", "get-url", "origin")),
         "subject": _git(folder, "log", "-1", "--format=%s"),
@@ -22,6 +23,15 @@ def facts(folder: Path, parts: Sequence[Path] = ()) -> dict[str, object]:
     where = [f"./{part.relative_to(folder)}" for part in parts] or ["."]
     found["dirty"] = bool(_git(folder, "status", "--porcelain", "--", *where))
     return found
+
+
+def _branch_of_job(sha: str) -> str:
+    """CI checks out a commit and no branch; its name is in the environment of the job, which is about this commit
+    alone."""
+    for commit, branch in (("CI_COMMIT_SHA", "CI_COMMIT_BRANCH"), ("GITHUB_SHA", "GITHUB_REF_NAME")):
+        if os.environ.get(commit) == sha:
+            return os.environ.get(branch, "")
+    return ""
 
 
 def description(found: dict[str, object]) -> str:
