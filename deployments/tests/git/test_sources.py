@@ -161,6 +161,7 @@ def test_what_passes_is_tried_again_ever_later_and_the_code_stays(followed, bob,
     active = code.active()
     source = GitSource.objects.get()
     values = {"address": source.address, **change}
+    values |= {"every_minutes": 1440}
     actions.change(
         deployment=followed, by=bob, wish=wish(values.pop("address"), **values), seen=source.revision
     )
@@ -170,7 +171,7 @@ def test_what_passes_is_tried_again_ever_later_and_the_code_stays(followed, bob,
         waits.append((source.due_at - timezone.now()).total_seconds())
     assert why in source.problem
     assert source.failures == 5
-    assert waits[0] == pytest.approx(300, abs=30)
+    assert waits[0] == pytest.approx(60, abs=15)
     assert 700 < waits[4] < 1200
     assert run(followed).code_version == active == code.active()
 
