@@ -103,7 +103,7 @@ async def answer_and_drop(
     receive: Receive, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
     """The whole answer at once, then the end of the connection once the client has sent what it had to send, without
-    any of that being kept. `headers` say how long the body is, so that nobody waits for more."""
+    any of that being kept. `headers` say how long the body is, so that the client waits for no more."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     came, more = 0, True
