@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from airdeck_cli.client import Client, look, new_key
-from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy
+from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy, problems_of
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import wait_options
@@ -242,6 +242,8 @@ def deploys_show(at: Globals, /, number: int, deployment: str, named: str, outpu
             [(s["title"], s["state"], s["sentence"]) for s in one.get("steps", [])],
             empty="",
         )
+        for where, error in problems_of(one).items():
+            click.echo(clean(f"{where}: {error}"))
         click.echo(one["url"])
 
     show(one, output, table)
