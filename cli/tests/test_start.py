@@ -1,6 +1,7 @@
 """Starting costs little, help and completion are complete, and the distribution stands by itself."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -124,6 +125,32 @@ def test_what_a_terminal_cannot_show_ends_no_command_and_stays_whole_for_program
         shown = alone("whoami", "-o", "json", environment=narrow, encoding="cp1252").json
         assert shown["email"] == me["email"]
         assert "\\u65E5" in alone("whoami", "-o", "yaml", environment=narrow, encoding="cp1252").out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("deployment", "variable", "set", "KEY", "-d", "calm-orbit-0012"),
+        ("deployment", "variable", "set", "--load", "--env", "-", "-d", "calm-orbit-0012"),
+        ("git", "connect", "--token-stdin", "-d", "calm-orbit-0012"),
+        ("login", "https://airdeck.example.org", "--token-stdin"),
+    ],
+)
+@pytest.mark.parametrize("reading", ["utf-8:strict", "utf-8:surrogateescape"])  # as the locale has it
+def test_bytes_that_are_no_text_are_no_value(alone, command, reading):
+    environment = {"PYTHONIOENCODING": reading}
+    told = alone(*command, code=2, text="\xe9\n", encoding="latin-1", environment=environment).err
+    assert told == "Standard input is not UTF-8 text. Encode it, for instance with base64.\n"
+
+
+def test_a_process_without_standard_input_is_told_what_is_missing(alone):
+    def without():
+        os.close(0)
+
+    connect = ("git", "connect", "--token-stdin", "-d", "calm-orbit-0012")
+    assert "holds no token" in alone(*connect, code=2, preexec_fn=without).err
+    variable = ("deployment", "variable", "set", "KEY", "-d", "calm-orbit-0012")
+    assert "No console is known" in alone(*variable, code=3, preexec_fn=without).err
 
 
 @pytest.mark.parametrize("address", ["https://[", "https://airdeck.example.org x", "ftp://airdeck"])
