@@ -76,7 +76,7 @@ def token_of(deployment) -> str:
     return vault.open_git(deployment)[vault.GIT_TOKEN]
 
 
-def test_a_branch_is_followed_from_a_pipeline(git, apart, looks, https, repository):
+def test_a_branch_is_followed_from_a_pipeline(git, airdeck, apart, looks, https, repository):
     https.token = TOKEN
     assert "airdeck git connect ADDRESS" in git("show", code=2).err
     made = git("connect", https.url("dags.git"), "--folder", "dags", "--token-stdin", "-w", text=f"{TOKEN}\n")
@@ -107,6 +107,8 @@ def test_a_branch_is_followed_from_a_pipeline(git, apart, looks, https, reposito
     assert "lib is a submodule" in refused.err
     repository.commit({"dags/bad.py": b"def f(:\n"})
     assert "bad.py:1: " in git("deploy", "-w", code=1).err  # as airdeck deploy says it
+    failed = str(Deploy.objects.latest("number").number)
+    assert "\nbad.py:1: " in airdeck("deploys", "show", failed, "-d", "Analytics").out
     https.token = "another"
     assert git("check", "-w", code=1).err.strip().endswith(GitSource.objects.get().problem)
 

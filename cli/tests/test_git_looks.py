@@ -2,7 +2,7 @@
 
 import pytest
 from airdeck_cli import deploy_progress, git_looks
-from airdeck_cli.errors import FAILED, CliError
+from airdeck_cli.errors import FAILED, NOT_ALLOWED, UNREACHABLE, CliError
 
 FOUND = {"release_name": "calm-orbit-0012"}
 LOOKED = {
@@ -50,7 +50,46 @@ def test_one_that_was_over_before_is_nothing_to_wait_for(status, monkeypatch, ca
     assert capsys.readouterr().out == "shown\n"
 
 
-def report(console: Console) -> None:
+def report(console: Console, looked: dict[str, object] = LOOKED) -> None:
     git_looks.report(
-        console, FOUND, LOOKED, since=8, seconds=5, output="table", table=lambda *_: print("shown")
+        console, FOUND, looked, since=8, seconds=5, output="table", table=lambda *_: print("shown")
     )
+
+
+class Restarting(Console):
+    """Does not answer for the first so many questions about the Git source."""
+
+    def __init__(self, away: int, error: CliError) -> None:
+        super().__init__("active", "done")
+        self.away, self.error = away, error
+
+    def get(self, path: str, **more: object) -> object:
+        if not path.endswith("/git-source"):
+            return super().get(path, **more)
+        self.away -= 1
+        if self.away >= 0:
+            raise self.error
+        return LOOKED
+
+
+def test_a_look_outlives_a_console_that_restarts_meanwhile(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    gone = CliError("It cannot be reached.", UNREACHABLE)
+    report(
+        Restarting(2, gone), {**LOOKED, "looking": True, "branch": "main", "address": "git@example.org:a/b"}
+    )
+    told = capsys.readouterr()
+    assert told.out == "shown\n"
+    assert told.err.count("It cannot be reached. Trying again.") == 2
+
+
+def test_an_error_of_another_kind_ends_a_look_and_says_that_the_work_goes_on(monkeypatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(
+        CliError, match=r"Revoked\. The work goes on\. .* airdeck git show calm-orbit"
+    ) as ended:
+        report(
+            Restarting(1, CliError("Revoked.", NOT_ALLOWED)),
+            {**LOOKED, "looking": True, "branch": "main", "address": "git@example.org:a/b"},
+        )
+    assert ended.value.exit_code == NOT_ALLOWED

@@ -269,7 +269,8 @@ def test_an_image_is_deployed_by_its_name_and_again_is_nothing_to_do(
     assert (made.image, made.description, made.files) == (image, "GDAL", 0)
     digest = made.image_pinned.partition("@")[2]
     assert "has this image already" in airdeck(*deploy, f"{image}@{digest}").out
-    assert "leave out --dry-run" in airdeck(*deploy, image, "--dry-run", code=2).err
+    for beside in ("--dry-run", "--follow-links", "my-project"):
+        assert "leave out the folder and what is about code" in airdeck(*deploy, image, beside, code=2).err
     assert "Enter lowercase letters" in airdeck(*deploy, "Not An Image", code=2).err
     airdeck(*deploy, "")
     deployment.refresh_from_db()

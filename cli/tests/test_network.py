@@ -1,5 +1,6 @@
 """What happens to commands when the network, the address or the console is not as they expect."""
 
+import os
 import re
 import ssl
 
@@ -97,6 +98,56 @@ def test_24_an_error_while_waiting_ends_the_waiting_with_its_exit_code_and_how_t
     assert "wait=" in here.seen[-1][1]
 
 
+@pytest.mark.parametrize("name", ["ETag", "etag", ""])
+def test_waiting_asks_no_more_often_than_the_console_answers_whatever_a_proxy_does_to_the_etag(
+    pipeline, name
+):
+    """Some write every name of a header in lower case, and some take the ETag away."""
+    operation = {"id": "calm-orbit-0012.create.1", "sentence": "", "steps": [], "url": "http://x/d"}
+
+    def answer(handler):
+        status = "done" if len(here.seen) > 4 else "running"
+        reply(handler, 200, {**operation, "status": status}, **({name: '"1"'} if name else {}))
+
+    with Server(answer) as here:
+        pipeline(here.url)("wait", operation["id"])
+    waits = [int(path.partition("wait=")[2] or 0) for _, path, _ in here.seen]
+    assert waits == [0, 0, *[25 if name else 2] * 3]
+    known = [headers.get("If-None-Match") for _, _, headers in here.seen]
+    assert known == [None, None, *['"1"' if name else None] * 3]
+
+
+@pytest.mark.parametrize("name", ["ETag", "etag"])
+def test_a_change_is_made_to_what_was_read_whatever_a_proxy_does_to_names_of_headers(pipeline, name):
+    found = {"name": "Analytics", "release_name": "calm-orbit-0012"}
+
+    def answer(handler):
+        if handler.command == "PUT":
+            reply(handler, 412, {"detail": "Changed.", "code": "stale"})
+        else:
+            items = {"items": []} if handler.path.endswith("/variables") else found
+            reply(handler, 200, items, **{name: '"1"'})
+
+    with Server(answer) as here:
+        pipeline(here.url)("deployment", "variable", "set", "A=1", "-d", found["release_name"], code=4)
+        sent = [headers.get("If-Match") for method, _, headers in here.seen if method == "PUT"]
+    assert set(sent) == {'"1"'}
+
+
+@pytest.mark.thorough
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_of_a_large_upload_is_read_although_it_comes_before_the_upload_ends(
+    airdeck, deployment, reconciled, token, vera, tmp_path
+):
+    airdeck("wait", f"{deployment.release_name}.create.1")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "data.bin").write_bytes(os.urandom(20_000_000))
+    member = {"AIRDECK_TOKEN": token(vera, personal=True)}
+    refused = airdeck("deploy", ".", "-d", "Analytics", code=3, environment=member)
+    assert "may be done" not in refused.err
+    assert "Editor" in refused.err
+
+
 def test_a_console_that_is_nowhere_is_told_with_its_address(pipeline):
     told = pipeline("http://127.0.0.1:9")("whoami", code=6).err
     assert told == (
@@ -110,6 +161,37 @@ def test_an_address_that_leads_elsewhere_is_not_followed_and_gets_no_token_there
             told = pipeline(here.url)("whoami", code=6).err
             assert told == f"{here.url} leads to {other.url}. Use that address.\n"
         assert other.seen == []
+
+
+def lines(handler, *written: bytes, end: bytes = b"0\r\n\r\n"):
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/x-ndjson; charset=utf-8")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for piece in written:
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+    handler.wfile.write(end)
+    handler.close_connection = True
+
+
+def test_the_api_s_lines_are_printed_as_lines(pipeline):
+    with Server(lambda handler: lines(handler, b'{"text": "a"}\n{"te', b'xt": "b"}\n')) as here:
+        printed = pipeline(here.url)("api", "GET", "/deployments/calm-orbit-0012/logs").out
+    assert printed == '{"text": "a"}\n{"text": "b"}\n'
+
+
+def test_a_line_of_a_log_that_is_cut_is_told_and_not_printed(pipeline):
+    def answer(handler):
+        if handler.path.partition("?")[0].endswith("/logs"):
+            lines(handler, b'{"text": "a", "time": ""}\n{"te', end=b"")
+        else:
+            reply(handler, 200, {"name": "Analytics", "release_name": "calm-orbit-0012"})
+
+    with Server(answer) as here:
+        done = pipeline(here.url)("deployment", "logs", "calm-orbit-0012", code=6)
+    assert done.out.split() == ["a"]
+    assert done.err == f"{here.url} broke off within a line. Run the command again.\n"
 
 
 def test_what_is_no_console_is_told(pipeline):

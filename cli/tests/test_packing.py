@@ -113,7 +113,12 @@ def test_a_link_within_the_folder_is_packed_as_what_it_leads_to(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("target", "why"), [("nowhere", "leads to nothing"), (".", "leads back to a folder around it")]
+    ("target", "why"),
+    [
+        ("nowhere", "leads to nothing"),
+        (".", "leads back to a folder around it"),
+        ("loop", "leads to nothing"),
+    ],
 )
 def test_a_link_to_nothing_or_back_is_refused(tmp_path, target, why):
     write(tmp_path, "one.py")
@@ -125,6 +130,21 @@ def test_a_link_to_nothing_or_back_is_refused(tmp_path, target, why):
 def test_a_link_that_is_left_out_harms_nobody(tmp_path):
     write(tmp_path, "one.py")
     (tmp_path / ".venv").symlink_to("/")
+    assert names(tmp_path) == ["one.py"]
+
+
+def test_a_name_that_is_not_utf_8_is_refused_by_name_and_harms_nobody_where_it_is_left_out(tmp_path):
+    write(tmp_path, "one.py")
+    (tmp_path / os.fsdecode(b"caf\xe9.py")).write_text("x = 1\n")
+    with pytest.raises(CliError, match=r"The name caf�\.py is not UTF-8"):
+        packing.pack(tmp_path, follow_links=False)
+    (tmp_path / ".airdeckignore").write_text("caf*\n")
+    assert names(tmp_path) == [".airdeckignore", "one.py"]
+
+
+def test_the_first_line_of_an_ignore_file_counts_when_an_editor_began_it_with_a_byte_order_mark(tmp_path):
+    write(tmp_path, "dags/one.py", "dags/drafts/two.py")
+    (tmp_path / ".airdeckignore").write_text("dags/drafts/\n", encoding="utf-8-sig")
     assert names(tmp_path) == ["one.py"]
 
 
@@ -237,3 +257,33 @@ def test_what_is_sent_is_what_a_dirty_tree_is_judged_by(tmp_path, files, parts):
         write(tmp_path, name)
     packed = packing.pack(tmp_path, follow_links=False)
     assert [str(part.relative_to(tmp_path)) for part in packed.parts if part.exists()] == parts
+
+
+def test_an_author_in_bytes_of_another_encoding_and_a_remote_that_is_no_address_stop_no_deploy(tmp_path):
+    write(tmp_path, "one.py")
+    git(tmp_path, "init")
+    git(tmp_path, "config", "i18n.logOutputEncoding", "latin-1")
+    git(tmp_path, "remote", "add", "origin", "https://[x")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "Première", "--author", "Zoë <zoe@example.org>")
+    found = git_facts.facts(tmp_path)
+    assert (found["author"], found["subject"], found["remote"]) == ("Zoë", "Première", "")
+
+
+@pytest.mark.parametrize(
+    ("commit", "branch"), [("CI_COMMIT_SHA", "CI_COMMIT_BRANCH"), ("GITHUB_SHA", "GITHUB_REF_NAME")]
+)
+def test_a_job_of_ci_names_the_branch_of_the_commit_that_it_checked_out(
+    tmp_path, monkeypatch, commit, branch
+):
+    write(tmp_path, "one.py")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "First one")
+    git(tmp_path, "checkout", "--detach")
+    found = git_facts.facts(tmp_path)
+    monkeypatch.setenv(branch, "release")
+    monkeypatch.setenv(commit, "0" * 40)
+    assert (found["branch"], git_facts.facts(tmp_path)["branch"]) == ("", "")
+    monkeypatch.setenv(commit, str(found["sha"]))
+    assert git_facts.facts(tmp_path)["branch"] == "release"

@@ -1,6 +1,7 @@
 """Starting costs little, help and completion are complete, and the distribution stands by itself."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import click
 import pytest
 from airdeck_cli.main import ALIASES, TREE, airdeck
 
+from tests.played_servers import ME, Server, reply
 from tests.running import SOURCE
+from workspaces.token_values import mint
 
 LATE = {"urllib.request", "ssl", "http.client", "yaml", "pathspec", "zipfile", "subprocess"}
 
@@ -106,6 +109,54 @@ def test_init_writes_a_project_that_compiles_and_touches_nothing_that_is_there(a
     compile((alone.home / "p/dags/hello.py").read_text(), "hello.py", "exec")
     refused = alone("init", "p", code=4).err
     assert "dags/hello.py, .airdeckignore, .gitignore, README.md is there already." in refused
+
+
+def test_a_file_that_cannot_be_used_is_named_in_a_sentence(alone):
+    (alone.home / "file").write_text("")
+    assert alone("init", "file/p", code=2).err == "file/p/dags cannot be used: not a directory.\n"
+
+
+def test_what_a_terminal_cannot_show_ends_no_command_and_stays_whole_for_programs(alone):
+    me = {**ME, "name": "Zoë", "email": "zoë@日本.example.org"}
+    narrow = {"PYTHONIOENCODING": "cp1252"}
+    with Server(lambda handler: reply(handler, 200, me)) as here:
+        narrow |= {"AIRDECK_URL": f" {here.url}\n", "AIRDECK_TOKEN": mint("w")}
+        assert "zo" in alone("whoami", environment=narrow, encoding="cp1252").out
+        shown = alone("whoami", "-o", "json", environment=narrow, encoding="cp1252").json
+        assert shown["email"] == me["email"]
+        assert "\\u65E5" in alone("whoami", "-o", "yaml", environment=narrow, encoding="cp1252").out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("deployment", "variable", "set", "KEY", "-d", "calm-orbit-0012"),
+        ("deployment", "variable", "set", "--load", "--env", "-", "-d", "calm-orbit-0012"),
+        ("git", "connect", "--token-stdin", "-d", "calm-orbit-0012"),
+        ("login", "https://airdeck.example.org", "--token-stdin"),
+    ],
+)
+@pytest.mark.parametrize("reading", ["utf-8:strict", "utf-8:surrogateescape"])  # as the locale has it
+def test_bytes_that_are_no_text_are_no_value(alone, command, reading):
+    environment = {"PYTHONIOENCODING": reading}
+    told = alone(*command, code=2, text="\xe9\n", encoding="latin-1", environment=environment).err
+    assert told == "Standard input is not UTF-8 text. Encode it, for instance with base64.\n"
+
+
+def test_a_process_without_standard_input_is_told_what_is_missing(alone):
+    def without():
+        os.close(0)
+
+    connect = ("git", "connect", "--token-stdin", "-d", "calm-orbit-0012")
+    assert "holds no token" in alone(*connect, code=2, preexec_fn=without).err
+    variable = ("deployment", "variable", "set", "KEY", "-d", "calm-orbit-0012")
+    assert "No console is known" in alone(*variable, code=3, preexec_fn=without).err
+
+
+@pytest.mark.parametrize("address", ["https://[", "https://airdeck.example.org x", "ftp://airdeck"])
+def test_what_is_no_address_is_refused(alone, address):
+    told = alone("whoami", code=2, environment={"AIRDECK_URL": address, "AIRDECK_TOKEN": mint("w")}).err
+    assert told == f"{address} is not the address of a console. Enter one like https://airdeck.example.org\n"
 
 
 def test_the_distribution_needs_what_its_imports_need_and_no_more():

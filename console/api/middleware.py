@@ -48,7 +48,7 @@ class ApiMiddleware(HybridMiddleware):
             return self._async(request)
         exposed = _exposed(request)
         if exposed:
-            return _revoke(exposed)
+            return _identified(_revoke(exposed))
         acting.end()
         try:
             response = self.get_response(request)
@@ -60,7 +60,7 @@ class ApiMiddleware(HybridMiddleware):
     async def _async(self, request: HttpRequest) -> HttpResponseBase:
         exposed = _exposed(request)
         if exposed:
-            return await sync_to_async(_revoke)(exposed)
+            return _identified(await sync_to_async(_revoke)(exposed))
         response = self.get_response(request)  # in a context of its own: nothing to end
         assert not isinstance(response, HttpResponseBase)  # noqa: S101 - the async branch
         return _identified(await response)

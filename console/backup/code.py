@@ -1,6 +1,7 @@
 """Deployed code: each content once for each Deployment, from its data plane and back into it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.db.models import QuerySet
@@ -34,15 +35,33 @@ def pack(writer: Writer) -> int:
     return count
 
 
-def load(reader: Reader) -> list[str]:
-    """Put them back where they belong; a sentence for each Deployment of which that did not work. The rows are back
-    already, and passes make the version active that they name."""
-    held = _held(reader)
-    return [
-        f"The code of {deployment.release_name} is not back: {why}"
-        for deployment, manifests in _with_code()
-        if deployment.release_name in held and (why := _receive(reader, deployment, list(manifests)))
-    ]
+@dataclass
+class Loaded:
+    """What became of the code of each Deployment. `missing`: a sentence for each whose data plane does not take it now,
+    which may be tried again; `notes`: for each of which not all was in the backup."""
+
+    back: int = 0
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def load(reader: Reader) -> Loaded:
+    """Put them back where they belong. The rows are back already, and passes make the version active that they name.
+    What is there already is not touched, so this may be repeated."""
+    held, loaded = _held(reader), Loaded()
+    for deployment, manifests in _with_code():
+        name = deployment.release_name
+        if name not in held:
+            continue
+        try:
+            lost = _receive(reader, deployment, list(manifests))
+        except DataPlaneError as error:
+            loaded.missing.append(f"The code of {name} is not back: {error}")
+            continue
+        loaded.back += 1
+        if lost:
+            loaded.notes.append(f"Not all code of {name} is back: {lost}")
+    return loaded
 
 
 def _held(reader: Reader) -> set[str]:
@@ -50,18 +69,15 @@ def _held(reader: Reader) -> set[str]:
 
 
 def _receive(reader: Reader, deployment: Deployment, manifests: list[CodeManifest]) -> str:
-    """A sentence when not all of it is back; "" when it is."""
+    """A sentence when not all of it was in the backup; "" when it was. Raises DataPlaneError."""
     prefix = f"code/{deployment.release_name}/"
-    try:
-        store, opened = _store(deployment), [row.opened() for row in manifests]
-        digests = {file.sha256 for manifest in opened for file in manifest.files}
-        with store.scratch() as scratch:
-            for name, stream in reader.members():
-                if name.startswith(prefix) and (sha256 := name.removeprefix(prefix)) in digests:
-                    (scratch / sha256).write_bytes(stream.read())
-            return _stored(store, scratch, opened, held=reader.contents_of(prefix.rstrip("/")), prefix=prefix)
-    except DataPlaneError as error:
-        return str(error)
+    store, opened = _store(deployment), [row.opened() for row in manifests]
+    digests = {file.sha256 for manifest in opened for file in manifest.files}
+    with store.scratch() as scratch:
+        for name, stream in reader.members():
+            if name.startswith(prefix) and (sha256 := name.removeprefix(prefix)) in digests:
+                (scratch / sha256).write_bytes(stream.read())
+        return _stored(store, scratch, opened, held=reader.contents_of(prefix.rstrip("/")), prefix=prefix)
 
 
 def _stored(

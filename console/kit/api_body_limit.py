@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from console.kit import metrics
-from console.kit.body_limit import MIB, announced_length, counted
+from console.kit.body_limit import MIB, announced_length, answer_and_drop, counted
 from console.kit.problems import API, CONTENT_TYPE, SCHEME, document
 from console.kit.threads import App, Receive, Scope, Send
 
@@ -40,13 +40,13 @@ class ApiBodyLimit:
         is_upload = scope["method"] == "POST" and self._is_upload(scope["path"])
         limit = self._upload if is_upload else self._ordinary
         announced = announced_length(scope)
-        too_large = partial(answer, send, (413, "too_large", _too_large(limit)))
+        too_large = partial(answer, receive, send, (413, "too_large", _too_large(limit)))
         if announced is not None and announced > limit:
             await too_large()
         elif is_upload and announced is None:
-            await answer(send, (411, "length_required", UNKNOWN_LENGTH))
+            await answer(receive, send, (411, "length_required", UNKNOWN_LENGTH))
         elif is_upload and (refused := await self._refusal(scope)):
-            await answer(send, refused)
+            await answer(receive, send, refused)
         else:
             await counted(self._app, scope, receive, send, limit=limit, too_large=too_large)
 
@@ -55,8 +55,8 @@ def _too_large(limit: int) -> str:
     return f"This request has more than {limit // MIB} MiB. Send less; nothing was stored."
 
 
-async def answer(send: Send, refusal: Refusal) -> None:
-    """A problem document, and the end of the connection: what is left of the body is not read."""
+async def answer(receive: Receive, send: Send, refusal: Refusal) -> None:
+    """A problem document, and the end of the connection: what is left of the body is dropped."""
     status, code, sentence = refusal
     metrics.API_REQUESTS.add("before reading", "POST", str(status))
     body = json.dumps(document(status, code=code, detail=sentence)).encode()
@@ -69,5 +69,4 @@ async def answer(send: Send, refusal: Refusal) -> None:
     ]
     if status == 401:
         headers.append((b"www-authenticate", f'{SCHEME} realm="Airdeck"'.encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await answer_and_drop(receive, send, status, headers, body)

@@ -1,5 +1,6 @@
 """How large a request may be. Django writes the whole body of a request to the disk before any view runs, so this
-stands in front of it and refuses before a byte is stored."""
+stands in front of it and refuses before a byte is stored. What a client still sends then is taken and dropped: one that
+is cut off while it sends sees a broken connection and not why (RFC 9112, 9.6)."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
@@ -9,6 +10,7 @@ from console.kit.problems import API
 from console.kit.threads import App, Receive, Scope, Send
 
 MIB = 1024 * 1024
+DROPPED = 101 * MIB  # of a body that was refused; the largest that is ever taken. Then the connection is cut
 
 
 class _TooLarge(Exception):
@@ -41,15 +43,15 @@ class BodyLimit:
         is_upload = scope["method"] == "POST" and self._is_upload(scope["path"])
         limit = self._upload if is_upload else self._ordinary
         if announced is not None and announced > limit:
-            await _answer(send, 413, self._too_large(limit))
+            await _answer(receive, send, 413, self._too_large(limit))
         elif (
             is_upload
             and (announced is None or announced > self._ordinary)
             and not await self._signed_in(scope)
         ):
-            await _answer(send, 401, "Sign in first. Nothing was stored.")
+            await _answer(receive, send, 401, "Sign in first. Nothing was stored.")
         else:
-            too_large = partial(_answer, send, 413, self._too_large(limit))
+            too_large = partial(_answer, receive, send, 413, self._too_large(limit))
             await counted(self._app, scope, receive, send, limit=limit, too_large=too_large)
 
     def _too_large(self, limit: int) -> str:
@@ -97,7 +99,22 @@ def announced_length(scope: Scope) -> int | None:
     return None
 
 
-async def _answer(send: Send, status: int, sentence: str) -> None:
+async def answer_and_drop(
+    receive: Receive, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """The whole answer at once, then the end of the connection once the client has sent what it had to send, without
+    any of that being kept. `headers` say how long the body is, so that the client waits for no more."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    came, more = 0, True
+    while more and came <= DROPPED:
+        message = await receive()
+        came += len(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _answer(receive: Receive, send: Send, status: int, sentence: str) -> None:
     body = sentence.encode() + b"\n"
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
@@ -106,5 +123,4 @@ async def _answer(send: Send, status: int, sentence: str) -> None:
         (b"x-content-type-options", b"nosniff"),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await answer_and_drop(receive, send, status, headers, body)

@@ -77,12 +77,14 @@ def etag(*values: object) -> str:
 def require_match(request: HttpRequest, current: str) -> None:
     """Raises Stale when the request has an If-Match that is not about what there is now."""
     asked = request.headers.get("If-Match")
-    if (
-        asked is not None
-        and asked.strip() != "*"
-        and current not in [each.strip() for each in asked.split(",")]
-    ):
+    if asked is not None and asked.strip() != "*" and not names_tag(asked, current):
         raise Stale
+
+
+def names_tag(header: str, tag: str) -> bool:
+    """Whether this header, If-Match or If-None-Match, names the ETag. A proxy that compresses an answer makes its tag a
+    weak one; what the tag is of is the same."""
+    return tag in [each.strip().removeprefix("W/") for each in header.split(",")]
 
 
 def retry_key(request: HttpRequest, *owners: UUID) -> UUID:

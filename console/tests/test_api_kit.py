@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.test import Client
+from django.test import Client, RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
 from console.kit import cursors, rates
 from console.kit.api_body_limit import ApiBodyLimit
+from console.kit.http_json import Stale, require_match
 from console.kit.logs import hide_links
 from console.kit.long_requests import is_long
 from console.kit.rates import Buckets, Rate
@@ -102,7 +103,8 @@ class Inner:
 
 
 def ask(path, *, length=None, pieces=(), method="POST", refusal=None):
-    inner, sent, taken = Inner(), [], []
+    """Status, document, how much the application read, and how much was read before the answer was complete."""
+    inner, sent, taken, before = Inner(), [], [], []
 
     async def refused(scope):
         return refusal
@@ -117,11 +119,13 @@ def ask(path, *, length=None, pieces=(), method="POST", refusal=None):
 
     async def send(message):
         sent.append(message)
+        if message.get("body"):
+            before.append(len(taken))
 
     headers = [] if length is None else [(b"content-length", str(length).encode())]
     async_to_sync(limit)({"type": "http", "path": path, "method": method, "headers": headers}, receive, send)
     body = b"".join(each.get("body", b"") for each in sent[1:])
-    return sent[0]["status"], json.loads(body) if body else {}, inner.read, len(taken)
+    return sent[0]["status"], json.loads(body) if body else {}, inner.read, max(before, default=0)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +150,17 @@ def test_what_may_come_passes_and_no_more_than_it_said():
     assert ask(UPLOAD, length=50, pieces=[b"x" * 50])[::2] == (200, 50)
     assert ask("/api/v1/me", pieces=[b"x" * 6, b"x" * 6])[0] == 413  # unannounced
     assert ask("/deployments/x/deploys/new/", length=5000, pieces=[b"x" * 5000])[0] == 200  # not the API's
+
+
+def test_a_tag_that_a_proxy_made_weak_is_about_the_same():
+    def judge(header):
+        require_match(RequestFactory().get("/", headers={"If-Match": header}), '"b"')
+
+    for named in ('"b"', 'W/"b"', '"a", W/"b"', "*"):
+        judge(named)
+    for other in ('"a"', 'W/"a"', ""):
+        with pytest.raises(Stale):
+            judge(other)
 
 
 def test_requests_that_wait_are_known_by_their_address():

@@ -18,7 +18,6 @@ from django.utils import timezone
 from console.backup import archive, tables
 from console.embedded import postgres
 from console.tests import services
-from deployments.dataplane.code import CodeDamaged
 from deployments.domain.states import Status
 from deployments.models import CodeManifest, Deploy, Deployment
 from deployments.reconciler import leases
@@ -324,14 +323,3 @@ def test_a_backup_of_a_console_with_a_company_account_is_of_the_same_version(fur
     call_command("restore", file)
     assert Deployment.objects.get().pk == furnished.pk
     assert tables.of_another_version(both, [*tables.schema(), "socialaccount 0007_later"])
-
-
-def test_code_whose_data_plane_is_away_is_a_note_and_the_rest_is_back(saved, driver, monkeypatch, capsys):
-    def away(*_: object) -> None:
-        raise CodeDamaged("The disk is full.")
-
-    driver.codes.clear()
-    monkeypatch.setattr("deployments.dataplane.fake_code.ScriptedCode.receive", away)
-    call_command("restore", saved)
-    assert "is not back: The disk is full." in capsys.readouterr().out
-    assert Deployment.objects.count() == CodeManifest.objects.count() == 1

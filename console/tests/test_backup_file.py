@@ -18,8 +18,19 @@ from django.utils import timezone
 from console.backup import archive, keys, tables
 from console.embedded import postgres
 from console.tests import services
-from console.tests.test_backup import backup, file, furnished, members, rows  # noqa: F401 - fixtures
-from deployments.models import Deployment
+from console.tests.test_backup import (  # noqa: F401 - fixtures
+    backup,
+    file,
+    furnished,
+    members,
+    rows,
+    saved,
+    settle,
+)
+from deployments.dataplane.code import CodeDamaged
+from deployments.dataplane.contract import Ref
+from deployments.models import CodeManifest, Deployment
+from deployments.reconciler.reconcile import reconcile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -139,3 +150,38 @@ def test_a_check_reads_the_whole_file_beside_what_runs_and_changes_nothing(
     with pytest.raises(CommandError, match="keys that ENCRYPTION_KEYS does not hold"):
         call_command("restore", file, "--check")
     assert rows() == before
+
+
+def test_code_whose_data_plane_is_away_is_a_note_and_comes_back_by_a_command_later(
+    saved, driver, monkeypatch, capsys
+):
+    def away(*_: object) -> None:
+        raise CodeDamaged("The disk is full.")
+
+    driver.codes.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr("deployments.dataplane.fake_code.ScriptedCode.receive", away)
+        call_command("restore", saved)
+        told = capsys.readouterr().out
+        assert "is not back: The disk is full." in told
+        assert f"load it with: restore {saved} --code\n" in told
+        assert Deployment.objects.count() == CodeManifest.objects.count() == 1
+        with pytest.raises(CommandError, match=r"is not back: The disk is full\.\nOnce that is put right"):
+            call_command("restore", saved, "--code")
+    Deployment.objects.update(description="Changed since")
+    row = Deployment.objects.get()
+    code = driver.code(Ref(str(row.pk), row.release_name))
+    for _ in range(3):
+        reconcile(row.pk)  # passes meanwhile find nothing to activate
+    assert (code.contents, code.current) == ({}, "")
+    for _ in range(2):
+        call_command("restore", saved, "--code")
+        assert "The code of 1 Deployment is back." in capsys.readouterr().out
+    assert settle(row).description == "Changed since"
+    assert code.current == row.code_version
+
+
+def test_code_of_a_backup_without_code_is_not_loaded(furnished, file):
+    backup(file, "--without-code")
+    with pytest.raises(CommandError, match="There is no code in this backup"):
+        call_command("restore", file, "--code")

@@ -32,14 +32,16 @@ class Inner:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def ask(inner, path, *, announced=None, chunks=(), somebody=True, method="POST"):
+async def ask(inner, path, *, announced=None, chunks=(), somebody=True, method="POST", sent=None):
     """The status and the sentence."""
-    sent: list[dict] = []
+    sent = [] if sent is None else sent
     bodies = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages = iter([*bodies, {"type": "http.request", "body": b""}])
 
     async def receive():
-        return next(messages)
+        message = next(messages)
+        sent.append(message)
+        return message
 
     async def send(message):
         sent.append(message)
@@ -50,7 +52,8 @@ async def ask(inner, path, *, announced=None, chunks=(), somebody=True, method="
     app = BodyLimit(inner, ordinary=10, upload=100, is_upload=is_upload, signed_in=is_somebody)
     headers = [(b"content-length", str(announced).encode())] if announced is not None else []
     await app({"type": "http", "method": method, "path": path, "headers": headers}, receive, send)
-    return sent[0]["status"], sent[1]["body"].decode()
+    answer = [each for each in sent if each["type"].startswith("http.response")]
+    return answer[0]["status"], answer[1]["body"].decode()
 
 
 @pytest.mark.parametrize(
@@ -82,6 +85,22 @@ async def test_what_is_not_announced_is_counted_as_it_comes():
     assert inner.read == 90
     assert (await ask(Inner(), UPLOAD, chunks=[b"x" * 30] * 3))[0] == 200
     assert (await ask(Inner(), UPLOAD, chunks=[b"x"], somebody=False))[0] == 401
+
+
+async def test_a_client_that_still_sends_gets_the_answer_before_its_connection_ends(monkeypatch):
+    """A browser that is cut off while it uploads shows a broken connection, and not that one is to sign in."""
+    whole: list[dict] = []
+    await ask(Inner(), UPLOAD, announced=60, chunks=[b"x" * 30] * 2, somebody=False, sent=whole)
+    kinds = [each["type"].removeprefix("http.") for each in whole]
+    assert kinds == ["response.start", "response.body", *["request"] * 3, "response.body"]
+    assert [whole[at].get("more_body", False) for at in (1, -1)] == [True, False]
+    length = dict(whole[0]["headers"])[b"content-length"]
+    assert int(length) == len(whole[1]["body"])
+
+    monkeypatch.setattr("console.kit.body_limit.DROPPED", 100)
+    endless: list[dict] = []
+    await ask(Inner(), UPLOAD, announced=9999, chunks=[b"x" * 30] * 99, sent=endless)
+    assert sum(each["type"] == "http.request" for each in endless) == 4
 
 
 async def test_only_a_post_to_the_upload_may_be_large():

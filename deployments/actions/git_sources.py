@@ -62,16 +62,18 @@ def connect(*, deployment: Deployment, by: User, wish: GitWish) -> GitSource:
 
 
 def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> GitSource:
-    """Follow something else from now on; `seen` is the revision that the form was shown for. A token is sent to no host
-    for which it was not entered. Raises InvalidInput, GitChanged, GitNotConnected and NotNow."""
+    """Follow something else from now on; `seen` is the revision that the form was shown for. A token serves only the
+    repository for which it was entered: who may change the address may not be one who may read all that it opens.
+    Raises InvalidInput, GitChanged, GitNotConnected and NotNow."""
     address, values = _judged(wish)
     with _changing(deployment, by) as source:
         if source.revision != seen:
             raise GitChanged
         old = _audited(source)
         moved = source.parsed.place != address.place
-        if moved and wish.token is None and source.has_token and address.scheme != SSH:
-            was = source.parsed.shown_host
+        another = source.parsed.repository != address.repository
+        if another and wish.token is None and source.has_token and address.scheme != SSH:
+            was = source.address
             raise InvalidInput(
                 {"token": f"Enter the token again, or remove it: the one there is was for {was}."}
             )

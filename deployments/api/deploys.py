@@ -22,6 +22,7 @@ from deployments.api import operations
 from deployments.api.access import DeploymentRequest, OnDeployment
 from deployments.api.deploy_documents import DeployAnswer, DeployOut, DeployPage
 from deployments.api.operations import OperationId
+from deployments.domain.code_errors import CodeRefused
 from deployments.forms.deploys import DESCRIPTION_LENGTH
 from deployments.models import CodeUpload, Deploy, Deployment
 from deployments.queries import deploys as queries
@@ -33,6 +34,7 @@ ALL = "/deployments/{slug:release_name}/deploys"
 ONE = "/deployments/{slug:release_name}/deploys/{int:number}"
 PIECE = 1024 * 1024
 TOO_LONG = f"Enter at most {DESCRIPTION_LENGTH} characters."
+AS_BODY = "Send the archive itself as the body, for instance with curl --data-binary @dags.tar.gz."
 ARCHIVE = {"type": "string", "format": "binary"}
 BODY = {
     "requestBody": {
@@ -156,13 +158,18 @@ def answer(deployment: Deployment, made: Deploy, upload: CodeUpload | None) -> S
 
 @contextmanager
 def _received(request: HttpRequest) -> Iterator[tuple[BinaryIO, int]]:
-    """The body as a file, with its length. Raises Damaged when it is not what Content-Digest says."""
+    """The body as a file, with its length. Raises CodeRefused when it cannot be one, and Damaged when it is not what
+    Content-Digest says."""
+    if request.content_type == "multipart/form-data":
+        raise CodeRefused(f"A form was sent. {AS_BODY}")
     digest, size = hashlib.sha256(), 0
     with TemporaryFile() as file:
         while piece := request.read(PIECE):
             digest.update(piece)
             file.write(piece)
             size += len(piece)
+        if not size:
+            raise CodeRefused(f"The body is empty. {AS_BODY}")
         if (expected := _content_digest(request)) is not None and expected != digest.digest():
             raise Damaged
         file.seek(0)

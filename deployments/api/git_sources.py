@@ -219,8 +219,8 @@ def read(request: DeploymentRequest, release_name: str, response: HttpResponse) 
 def replace(
     request: DeploymentRequest, release_name: str, payload: GitSourceIn, response: HttpResponse
 ) -> Status[GitSourceOut]:
-    """Follow a branch: 201 when there was no Git source, 200 when it was changed. A worker looks at once. A token is
-    sent to no host for which it was not entered: with another host it has to be sent again."""
+    """Follow a branch: 201 when there was no Git source, 200 when it was changed. A worker looks at once. A token
+    serves only the repository for which it was sent: with another repository it has to be sent again."""
     source = _stored(request.deployment)
     _save(request, source, payload, DEFAULTS)
     return Status(200 if source else 201, _document(request.deployment, response))

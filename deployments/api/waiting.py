@@ -17,7 +17,7 @@ from ninja import Router
 from ninja.params.functions import Query
 
 from console.kit.events import Subscription, hub
-from console.kit.http_json import etag
+from console.kit.http_json import etag, names_tag
 from deployments.api import operations
 from deployments.api.access import deployment_of
 from deployments.api.operations import OperationId
@@ -110,7 +110,7 @@ async def operation(
     known = request.headers.get("If-None-Match", "")
 
     def is_news(each: Seen) -> bool:
-        return each.operation.status != "running" or (bool(known) and each.tag != known)
+        return each.operation.status != "running" or (bool(known) and not names_tag(known, each.tag))
 
     found = request.found
     if found is None:

@@ -4,6 +4,7 @@ Only what packers of folders write: one disk, no encryption, stored or deflated.
 entry's own header name different things, readers disagree on what is in the archive, so it is refused.
 """
 
+import contextlib
 import stat
 import struct
 import zlib
@@ -23,6 +24,7 @@ LONGEST_COMMENT = 0xFFFF
 SAYS_64, SAYS_16 = 0xFFFFFFFF, 0xFFFF  # the figure stands in a 64-bit field instead
 ENCRYPTED, UTF_8 = 0x1 | 0x40, 0x800
 STORED, DEFLATED = 0, 8
+UNIX = {3, 19}  # 19 is macOS, which mostly calls itself Unix
 
 DAMAGED = "The .zip is damaged or was cut short. Pack and upload it again."
 
@@ -39,11 +41,18 @@ class Record:
     size: int
     offset: int
     mode: int
+    system: int = 0  # on which it was packed
 
     @property
     def name(self) -> str:
-        """Decoded; bytes that are no UTF-8 although they claim to be stay recognizable as such."""
-        return self.raw_name.decode(*(("utf-8", "surrogateescape") if self.flags & UTF_8 else ("cp437",)))
+        """Decoded; bytes that are no UTF-8 although they claim to be stay recognizable as such. Finder of macOS packs
+        in UTF-8 without saying so."""
+        if self.flags & UTF_8:
+            return self.raw_name.decode("utf-8", "surrogateescape")
+        if self.system in UNIX:
+            with contextlib.suppress(UnicodeDecodeError):
+                return self.raw_name.decode()
+        return self.raw_name.decode("cp437")
 
     @property
     def kind(self) -> Kind:
@@ -117,7 +126,7 @@ def _directory_64(stream: BinaryIO, end: int) -> tuple[int, int, int, int, int]:
 def _record(stream: BinaryIO, room: int) -> tuple[Record, int]:
     """The record here, and its length."""
     fields = CENTRAL.unpack(_exactly(stream, CENTRAL.size))
-    signature, _, _, flags, method, _, _, crc, packed, size = fields[:10]
+    signature, made_by, _, flags, method, _, _, crc, packed, size = fields[:10]
     name_length, extra_length, comment_length, disk, _, outer, offset = fields[10:]
     length = CENTRAL.size + name_length + extra_length + comment_length
     if signature != b"PK\x01\x02" or length > room or disk not in {0, SAYS_16}:
@@ -126,7 +135,7 @@ def _record(stream: BinaryIO, room: int) -> tuple[Record, int]:
     extra = _exactly(stream, extra_length)
     if SAYS_64 in {packed, size, offset}:
         size, packed, offset = _wide(extra, size, packed, offset)
-    return Record(name, flags, method, crc, packed, size, offset, outer >> 16), length
+    return Record(name, flags, method, crc, packed, size, offset, outer >> 16, made_by >> 8), length
 
 
 def _wide(extra: bytes, *figures: int) -> tuple[int, int, int]:
@@ -157,6 +166,8 @@ def _content(stream: BinaryIO, record: Record, limit: int, budget: Budget) -> It
         raise CodeRefused(
             f"{shown(record.name)} is packed by method {record.method}, which is not read here. Pack it as .tar.gz."
         )
+    if record.offset > limit:  # a figure of 64 bits, which no seek takes
+        raise CodeRefused(DAMAGED)
     stream.seek(record.offset)
     fields = LOCAL.unpack(_exactly(stream, LOCAL.size))
     name_length, extra_length = fields[-2:]

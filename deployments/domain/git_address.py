@@ -46,6 +46,11 @@ class GitAddress:
         return self.scheme, self.host, self.port
 
     @property
+    def repository(self) -> tuple[str, str, int, str]:
+        """Which repository of that place it is; the spellings that Git hosts take for one are the same."""
+        return *self.place, self.path.strip("/").removesuffix(".git")
+
+    @property
     def shown_host(self) -> str:
         """The host, with its port where that is not the usual one."""
         return self.host if self.port == PORTS[self.scheme] else f"{self.host}:{self.port}"

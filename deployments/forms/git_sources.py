@@ -80,7 +80,10 @@ class GitSourceForm(OfferedFieldsForm):
         if source is None or not source.has_token:
             del self.fields["remove_token"]
         else:
-            self.fields["token"].help_text = "One is stored. Enter another one to replace it; empty keeps it."
+            token = self.fields["token"]
+            token.help_text = (
+                "One is stored for this repository. Enter another one to replace it; empty keeps it."
+            )
 
     def wish(self) -> GitWish:
         """What is asked for, of a valid form."""

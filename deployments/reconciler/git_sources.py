@@ -260,8 +260,8 @@ def _next(look: Look, found: Found, failures: int) -> Case | None:
     every = look.source.every_minutes
     seconds = every * 60.0 if every else None
     if failures:
-        again = min(RETRY_LAST, RETRY_FIRST * 2.0 ** min(failures - 1, 10)) * random.uniform(0.8, 1.2)  # noqa: S311
-        seconds = max(again, seconds or 0.0)
+        # Also of a source that is looked at once a day: what a push began is not to wait for that long.
+        seconds = min(RETRY_LAST, RETRY_FIRST * 2.0 ** min(failures - 1, 10)) * random.uniform(0.8, 1.2)  # noqa: S311
     if found.host_key:
         seconds = None
     rested = Value(None) if seconds is None else Now() + timedelta(seconds=seconds)

@@ -27,6 +27,7 @@ TIMEOUT = 40.0  # of one answer; a long poll takes 25 s
 TRIES = 4
 BACK_OFF = 0.25  # seconds before the second try, doubled each time
 SECRET_LOST = "Run the command again: it makes another secret and prints it. The lost one ends then."  # noqa: S105 - a sentence
+LINES = "application/x-ndjson"
 VERSION_HEADER = "Airdeck-Version"
 EXIT_CODES = {
     400: FAILED,
@@ -44,13 +45,23 @@ LOST = {502, 504}  # of these from a proxy: it may be done. Of the other two not
 
 @dataclass
 class Answer:
-    """What came back. `body` is parsed JSON, None for none. `repeated`: an earlier answer to the same request was lost:
-    what was asked for may have been done then."""
+    """What came back. `headers` have lower-case names, `body` is parsed JSON, None for none, a list for one value a
+    line. `repeated`: an earlier answer to the same request was lost: what was asked for may have been done then."""
 
     status: int
     headers: Mapping[str, str]
     body: Any = field(default=None)
     repeated: bool = False
+
+    @property
+    def is_lines(self) -> bool:
+        """Whether it was one value a line."""
+        return self.headers.get("content-type", "").startswith(LINES)
+
+    @property
+    def etag(self) -> str:
+        """Of what was read; "" where none came."""
+        return self.headers.get("etag", "")
 
 
 class _NoRedirects(urllib_request.HTTPRedirectHandler):
@@ -135,12 +146,15 @@ class Client:
     def lines(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
         """The lines of an NDJSON answer as they come, until the console ends it."""
         try:
-            with self._open("GET", path, query, {"Accept": "application/x-ndjson"}, None, None) as response:
+            with self._open("GET", path, query, {"Accept": LINES}, None, None) as response:
                 for line in response:
                     if line.strip():
                         yield json.loads(line)
         except (OSError, http.client.HTTPException) as broken:
             raise self._unreachable(broken) from None
+        except ValueError:
+            sentence = f"{self.context.url} broke off within a line. Run the command again."
+            raise CliError(sentence, UNREACHABLE) from None
 
     def form(self, path: str, fields: Mapping[str, str]) -> Answer:
         """A form to an address beside the API, asked once and without a token. Its JSON, whatever the status; `body` is
@@ -160,7 +174,7 @@ class Client:
                 body = json.loads(answer.read(1_000_000))
             except (ValueError, OSError, http.client.HTTPException):
                 body = None
-        return Answer(answer.status, dict(answer.headers.items()), body if isinstance(body, dict) else None)
+        return Answer(answer.status, _lower(answer.headers), body if isinstance(body, dict) else None)
 
     def _open(
         self,
@@ -193,12 +207,15 @@ class Client:
     def _read(self, response: Any) -> Answer:
         raw = response.read()
         try:
-            body = json.loads(raw) if raw.strip() else None
+            if response.headers.get_content_type() == LINES:
+                body: Any = [json.loads(line) for line in raw.splitlines() if line.strip()]
+            else:
+                body = json.loads(raw) if raw.strip() else None
         except ValueError:
             raise CliError(
                 f"{self.context.url} does not answer as Airdeck does. Check the address.", UNREACHABLE
             ) from None
-        return Answer(response.status, dict(response.headers.items()), body)
+        return Answer(response.status, _lower(response.headers), body)
 
     def _refusal(self, refused: urllib_error.HTTPError) -> CliError:
         """The console's own sentence; one of ours where something else answers."""
@@ -292,6 +309,11 @@ def _trust(ca: str) -> ssl.SSLContext:
         except (OSError, ssl.SSLError):
             raise CliError(f"{ca} cannot be read as certificates in PEM. Name another file.", USAGE) from None
     return context
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    """With names in lower case, as some proxies (Envoy, for one) pass all of them on."""
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _reason(broken: BaseException) -> BaseException:

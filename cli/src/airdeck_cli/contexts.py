@@ -68,7 +68,7 @@ def current(name: str = "") -> Context:
     found = contexts.get(name)
     if name and found is None:
         raise CliError(f"There is no context {name}. List them with: airdeck context list", USAGE)
-    url = os.environ.get("AIRDECK_URL", "")
+    url = os.environ.get("AIRDECK_URL", "").strip()
     if url and (found is None or clean_url(url) != found.url):
         found = Context(clean_url(url))  # another console gets no token that was stored for this one
     if found is None:
@@ -87,8 +87,13 @@ def current(name: str = "") -> Context:
 
 def clean_url(text: str) -> str:
     """A console's address without a path. Raises CliError."""
-    parts = urlsplit(text if "://" in text else f"https://{text}")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+    text = text.strip()  # a secret of CI often ends with a line's end
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+    except ValueError:
+        parts = urlsplit("")
+    wrong = parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query
+    if wrong or " " in parts.netloc:
         raise CliError(
             f"{text} is not the address of a console. Enter one like https://airdeck.example.org", USAGE
         )

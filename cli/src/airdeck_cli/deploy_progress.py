@@ -24,7 +24,11 @@ def follow_deploy(
 
 def file_problems(client: Client, release_name: str, number: int) -> dict[str, str]:
     """What is wrong with files of a deploy, by path and line."""
-    one = client.get(f"/deployments/{release_name}/deploys/{number}")
+    return problems_of(client.get(f"/deployments/{release_name}/deploys/{number}"))
+
+
+def problems_of(one: dict[str, Any]) -> dict[str, str]:
+    """The same of a deploy that was asked for already."""
     return {
         f"{each['path']}:{each['line']}" if each["line"] else each["path"]: each["error"]
         for each in [*one["syntax_problems"], *one["import_problems"]]

@@ -53,7 +53,7 @@ def _where() -> str:
 
 def find_deployment(client: Client, deployment: str, named: str) -> dict[str, Any]:
     """The Deployment that is meant. Raises CliError when it is none, or several."""
-    typed = named or deployment or os.environ.get("AIRDECK_DEPLOYMENT", "")
+    typed = named or deployment or os.environ.get("AIRDECK_DEPLOYMENT", "").strip()
     if not typed:
         raise CliError(
             f"Name the Deployment {_where()}, by its release name or its name, or set AIRDECK_DEPLOYMENT.",

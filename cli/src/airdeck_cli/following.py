@@ -14,6 +14,7 @@ from airdeck_cli.output import clean, note
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 LONGEST_POLL = 25  # seconds of one question
+POLL_UNTAGGED = 2  # where a proxy takes the ETag away: then only the end is answered at once
 SIGNS = {"done": "✓", "running": "…", "failed": "✗", "pending": " "}
 PLAIN = {"done": "ok  ", "running": "... ", "failed": "FAIL", "pending": "    "}
 
@@ -34,12 +35,32 @@ def wait_options(seconds: int) -> Callable[[Command], Command]:
     return add
 
 
+class Away:
+    """A console that does not answer while something is waited for: for a minute that is a restart, and waited out."""
+
+    def __init__(self, seconds: float) -> None:
+        self._most, self._since = min(60.0, seconds), 0.0
+
+    def outlasts(self, error: CliError) -> bool:
+        """Whether to ask again after this error; a moment has passed then."""
+        self._since = self._since or time.monotonic()
+        if error.exit_code != UNREACHABLE or time.monotonic() - self._since > self._most:
+            return False
+        note(f"{error} Trying again.")
+        time.sleep(2)
+        return True
+
+    def is_over(self) -> None:
+        """It answered."""
+        self._since = 0.0
+
+
 def follow(client: Client, operation: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Until it is done; its last state. Prints each step once, on stderr. Raises CliError when it fails, when a later
     wish takes its place, and when time is up; the work itself goes on then."""
     shown: dict[str, str] = {}
     deadline = time.monotonic() + seconds
-    etag, lost_at = "", 0.0
+    etag, longest, away = "", 0, Away(seconds)
     try:
         while True:
             _print(operation, shown)
@@ -52,17 +73,16 @@ def follow(client: Client, operation: dict[str, Any], seconds: float) -> dict[st
                 answer = client.send(
                     "GET",
                     f"/operations/{operation['id']}",
-                    query={"wait": max(1, min(LONGEST_POLL, int(left))) if etag else 0},
+                    query={"wait": max(1, min(longest, int(left))) if longest else 0},
                     headers={"If-None-Match": etag} if etag else {},
                 )
             except CliError as error:
-                lost_at = lost_at or time.monotonic()
-                if error.exit_code != UNREACHABLE or time.monotonic() - lost_at > min(60.0, seconds):
+                if not away.outlasts(error):
                     raise CliError(f"{error} {_goes_on(operation)}", error.exit_code) from None
-                note(f"{error} Trying again.")
-                time.sleep(2)
                 continue
-            lost_at, etag = 0.0, answer.headers.get("ETag", answer.headers.get("Etag", ""))
+            away.is_over()
+            etag = answer.etag
+            longest = LONGEST_POLL if etag else POLL_UNTAGGED
             operation = answer.body
     except KeyboardInterrupt:
         raise CliError(f"No longer waiting. {_goes_on(operation)}", INTERRUPTED) from None

@@ -1,5 +1,6 @@
 """What Git knows of a folder, for the history of deploys. A dirty tree is noted, never refused."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ def facts(folder: Path, parts: Sequence[Path] = ()) -> dict[str, object]:
         return {}
     found: dict[str, object] = {
         "sha": sha,
-        "branch": _git(folder, "branch", "--show-current"),
+        "branch": _git(folder, "branch", "--show-current") or _branch_of_job(sha),
         "author": _git(folder, "log", "-1", "--format=%an"),
         "remote": _plain(_git(folder, "remote", "get-url", "origin")),
         "subject": _git(folder, "log", "-1", "--format=%s"),
@@ -22,6 +23,15 @@ def facts(folder: Path, parts: Sequence[Path] = ()) -> dict[str, object]:
     where = [f"./{part.relative_to(folder)}" for part in parts] or ["."]
     found["dirty"] = bool(_git(folder, "status", "--porcelain", "--", *where))
     return found
+
+
+def _branch_of_job(sha: str) -> str:
+    """CI checks out a commit and no branch; its name is in the environment of the job, which is about this commit
+    alone."""
+    for commit, branch in (("CI_COMMIT_SHA", "CI_COMMIT_BRANCH"), ("GITHUB_SHA", "GITHUB_REF_NAME")):
+        if os.environ.get(commit) == sha:
+            return os.environ.get(branch, "")
+    return ""
 
 
 def description(found: dict[str, object]) -> str:
@@ -43,16 +53,22 @@ def query(found: dict[str, object]) -> dict[str, str]:
 def _git(folder: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+            ["git", "-c", "i18n.logOutputEncoding=UTF-8", "-C", str(folder), *arguments],
+            capture_output=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
 
 
 def _plain(remote: str) -> str:
     """Without the password that some put into it."""
-    parts = urlsplit(remote)
+    try:
+        parts = urlsplit(remote)
+    except ValueError:
+        return ""
     if not parts.username and not parts.password:
         return remote
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

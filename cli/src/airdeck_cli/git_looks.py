@@ -9,6 +9,7 @@ import click
 from airdeck_cli.client import Client
 from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy
 from airdeck_cli.errors import FAILED, INTERRUPTED, TIMED_OUT, CliError
+from airdeck_cli.following import Away
 from airdeck_cli.output import clean, note, show
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0  # seconds between two questions, half as long again each time
@@ -69,7 +70,7 @@ def report(
 def _until_looked(client: Client, path: str, source: Source, seconds: float) -> Source:
     """The Git source once no worker looks at it or is about to. Raises CliError when time is up; the look itself goes
     on then."""
-    deadline, pause = time.monotonic() + seconds, FIRST_PAUSE
+    deadline, pause, away = time.monotonic() + seconds, FIRST_PAUSE, Away(seconds)
     again = f"Look at {source['url']} or run: airdeck git show {path.split('/')[2]}"
     try:
         if source["looking"]:
@@ -81,7 +82,13 @@ def _until_looked(client: Client, path: str, source: Source, seconds: float) -> 
                 )
             time.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 1.5)
-            source = client.get(path)
+            try:
+                source = client.get(path)
+            except CliError as error:
+                if not away.outlasts(error):
+                    raise CliError(f"{error} The work goes on. {again}", error.exit_code) from None
+                continue
+            away.is_over()
     except KeyboardInterrupt:
         raise CliError(f"No longer waiting. The work goes on. {again}", INTERRUPTED) from None
     return source

@@ -1,6 +1,7 @@
 """The tree of commands. Each is imported when it is called; their one-line helps stand here, so that --help imports
 none."""
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from airdeck_cli import VERSION
-from airdeck_cli.errors import FAILED, INTERRUPTED, CliError
+from airdeck_cli.errors import FAILED, INTERRUPTED, USAGE, CliError
 from airdeck_cli.session import Globals
 
 # Name -> (module and object, help). Aliases are known and not listed.
@@ -118,6 +119,9 @@ def deployment() -> None:
 
 def main() -> None:
     """The entry point: one sentence on stderr, and the exit code of errors.py."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that it has not is no reason to end
+            stream.reconfigure(errors="replace")
     try:
         code = airdeck.main(standalone_mode=False)
     except CliError as error:
@@ -133,6 +137,10 @@ def main() -> None:
     except BrokenPipeError:  # `airdeck … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _end(FAILED)
+    except OSError as error:  # a file of this computer; what is wrong with the network is a CliError
+        what = f"{error.filename} cannot be used" if error.filename else "It does not work"
+        click.echo(f"{what}: {(error.strerror or str(error)).lower()}.", err=True)
+        _end(USAGE if error.filename else FAILED)
     _end(code if isinstance(code, int) else 0)
 
 

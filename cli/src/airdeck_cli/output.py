@@ -23,19 +23,28 @@ output_option = click.option(
 def show(value: Any, output: str, table: Callable[[], None]) -> None:
     """Print the value as JSON or YAML, or let `table` print it for people."""
     if output == "json":
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        click.echo(as_json(value))
     elif output == "yaml":
         click.echo(to_yaml(value), nl=False)
     else:
         table()
 
 
+def as_json(value: Any, *, indent: int | None = 2) -> str:
+    """As JSON, with nothing that standard output cannot hold."""
+    return json.dumps(value, indent=indent, ensure_ascii=not _holds_unicode())
+
+
+def _holds_unicode() -> bool:
+    return "utf" in str(getattr(sys.stdout, "encoding", None) or "").lower()
+
+
 def to_yaml(value: Any) -> str:
-    """As YAML, keys in their order."""
+    """As YAML, keys in their order, with nothing that standard output cannot hold."""
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=110))
+    return str(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=_holds_unicode(), width=110))
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Row], *, empty: str) -> None:

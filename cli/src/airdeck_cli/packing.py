@@ -149,7 +149,7 @@ def _within(prefix: str, rule: Rule) -> Rule:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text("utf-8").splitlines()
+        return path.read_text("utf-8-sig").splitlines()
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError):
@@ -164,7 +164,7 @@ def _walk(walk: _Walk, place: Path, prefix: str) -> None:
     outer, walk.above = walk.above, (*walk.above, real)
     for entry in sorted(os.scandir(place), key=lambda each: each.name):
         name, path = prefix + entry.name, Path(entry.path)
-        is_folder = entry.is_dir()
+        is_folder = _is_folder(entry)
         if walk.is_out(name, is_folder=is_folder):
             walk.left_out += 1
         elif entry.is_symlink() and not _is_taken(walk, path, name):
@@ -180,13 +180,21 @@ def _walk(walk: _Walk, place: Path, prefix: str) -> None:
     walk.above = outer
 
 
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _is_taken(walk: _Walk, path: Path, name: str) -> bool:
     """A link is packed as what it leads to: within the folder always, out of it when asked. Raises CliError."""
-    target = path.resolve()
-    if not target.exists():
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # a link to itself was a RuntimeError until Python 3.13
         raise CliError(
             f"The link {name} leads to nothing. Remove it, or leave it out with a {IGNORE_FILE}.", USAGE
-        )
+        ) from None
     if target.is_relative_to(walk.root.resolve()) or walk.follow_links:
         return True
     raise CliError(
@@ -197,6 +205,8 @@ def _is_taken(walk: _Walk, path: Path, name: str) -> bool:
 
 
 def _add(walk: _Walk, name: str, path: Path) -> None:
+    if (readable := os.fsencode(name).decode("utf-8", "replace")) != name:
+        raise CliError(f"The name {readable} is not UTF-8. Rename the file.", USAGE)
     if "\\" in name:
         raise CliError(f"The name {name} holds a backslash. Rename the file.", USAGE)
     if path.stat().st_size > LARGEST_FILE:

@@ -2,11 +2,11 @@
 argument, because arguments are in the list of processes."""
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
+from airdeck_cli import standard_input
 from airdeck_cli.errors import USAGE, CliError, not_given
 from airdeck_cli.output import is_terminal
 
@@ -21,9 +21,8 @@ def read(
     if none:
         return ""
     if stdin:
-        typed = (
-            click.prompt(what.capitalize(), hide_input=True, err=True) if is_terminal() else sys.stdin.read()
-        )
+        asks = is_terminal()
+        typed = click.prompt(what.capitalize(), hide_input=True, err=True) if asks else standard_input.text()
         return _there(typed, f"Standard input holds no {what}. Pipe it in.")
     if file:
         return _there(_text_of(file), f"{file} is empty. Write the {what} into it.")

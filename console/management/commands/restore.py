@@ -1,6 +1,7 @@
 """`manage.py restore FILE`: an installation out of a backup, into an empty database."""
 
 import io
+import shlex
 import shutil
 import sys
 import tempfile
@@ -46,18 +47,45 @@ class Command(BaseCommand):
     help = "Fill an empty database with what `manage.py backup` wrote."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The file, or - for standard input; and whether only to ask."""
+        """The file, or - for standard input; whether only to ask, or only the code."""
         parser.add_argument("file", help="what backup wrote; - for standard input")
-        parser.add_argument(
+        only = parser.add_mutually_exclusive_group()
+        only.add_argument(
             "--check",
             action="store_true",
             help="change nothing: say whether the file is whole and could be restored",
+        )
+        only.add_argument(
+            "--code",
+            action="store_true",
+            help="after a restore: put back only the code that a cluster did not take then",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """May be repeated after whatever ended it: while nothing is restored, the database counts as empty."""
         with _on_disk(options["file"]) as file:
-            self._check(file) if options["check"] else self._restore(file)
+            if options["code"]:
+                self._load_code(file, options["file"])
+            elif options["check"]:
+                self._check(file)
+            else:
+                self._restore(file, options["file"])
+
+    def _load_code(self, file: Path, name: str) -> None:
+        """Of Deployments that there are. No row is read from the file, so their present state stays."""
+        try:
+            reader = Reader(file)
+            if not reader.contents_of("code"):
+                raise BackupRefused("There is no code in this backup: it was taken with --without-code.")
+            loaded = code.load(reader)
+        except BackupRefused as refusal:
+            raise CommandError(str(refusal)) from None
+        for note in loaded.notes:
+            self.stdout.write(note)
+        if loaded.missing:
+            raise CommandError("\n".join([*loaded.missing, _later(name)]))
+        of = "1 Deployment" if loaded.back == 1 else f"{loaded.back:,} Deployments"
+        self.stdout.write(f"The code of {of} is back. Passes make it active.")
 
     def _check(self, file: Path) -> None:
         """Of the file alone: whether the database is empty is no matter. It is read whole, as a restore reads it."""
@@ -75,7 +103,7 @@ class Command(BaseCommand):
         for note in notes:
             self.stdout.write(note)
 
-    def _restore(self, file: Path) -> None:
+    def _restore(self, file: Path, name: str) -> None:
         try:
             reader = Reader(file)
             notes = keys.refuse_others(reader.about["keys"])
@@ -89,7 +117,7 @@ class Command(BaseCommand):
                         database_url=reach.database_url, settings=dict(reach.settings)
                     )
                 leases.forget_all()
-                notes += self._data_planes(reader)
+                notes += self._data_planes(reader, name)
         except BackupRefused as refusal:
             raise CommandError(str(refusal)) from None
         self.stdout.write(f"Restored {rows:,} rows of {reader.about['made_at']}.")
@@ -127,11 +155,17 @@ class Command(BaseCommand):
         tables.refuse_without_room(reader)
 
     @staticmethod
-    def _data_planes(reader: Reader) -> list[str]:
+    def _data_planes(reader: Reader, name: str) -> list[str]:
         notes = []
         if settings.EMBEDDED:
             from console.backup import machine  # what it needs is not in production's image
 
             machine.make_folders()
             notes += machine.load(reader)
-        return [*notes, *code.load(reader)]
+        loaded = code.load(reader)
+        later = [*loaded.missing, _later(name)] if loaded.missing else []
+        return [*notes, *loaded.notes, *later]
+
+
+def _later(name: str) -> str:
+    return f"Once that is put right, load it with: restore {shlex.quote(name)} --code"

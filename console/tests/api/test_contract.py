@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from io import BytesIO
 from uuid import uuid4
 
 import pytest
@@ -281,6 +282,10 @@ def test_an_archive_that_is_damaged_or_none_is_refused(program, alice, path):
     assert upload(made, path, archive(b"x = 1"), Content_Digest="sha-256=:?:").status_code == 422
     none = upload(made, path, b"not an archive")
     assert (none.status_code, none.json()["code"]) == (422, "code_refused")
+    assert "The body is empty. Send the archive itself" in upload(made, path, b"").json()["detail"]
+    form = made.client.post(f"/api/v1{path}/deploys", {"file": BytesIO(archive(b"x = 1"))})
+    assert (form.status_code, form.json()["code"]) == (422, "code_refused")
+    assert "A form was sent. Send the archive itself" in form.json()["detail"]
     assert upload(made, path, archive(b"1"), f"?description={'x' * 501}").status_code == 422
 
 

@@ -245,6 +245,7 @@ def test_a_token_in_an_address_is_refused_and_revoked(program, alice, path, capl
     made = program(alice)
     refused = made.ask("get", f"{path}?access_token={made.value}")
     assert code(refused) == (400, "token_in_address")
+    assert refused["X-Request-ID"] == refused.json()["request_id"] != ""
     row = ApiToken.objects.get(pk=made.token.pk)
     assert row.revoked_at is not None
     assert code(made.ask("get", path)) == (401, "token_revoked")

@@ -64,6 +64,7 @@ def raw_zip(
     claims: int | None = None,
     crc: int | None = None,
     after: bytes = b"",
+    system: int = 0,
 ) -> bytes:
     """A .zip of one entry, lying as told."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -76,7 +77,22 @@ def raw_zip(
         struct.pack("<4s5H3L2H", b"PK\x03\x04", 20, flags, method, 0, 0, *sizes, len(said), 0) + said + packed
     )
     central = struct.pack(
-        "<4s6H3L5H2L", b"PK\x01\x02", 20, 20, flags, method, 0, 0, *sizes, len(name), 0, 0, 0, 0, 0, 0
+        "<4s6H3L5H2L",
+        b"PK\x01\x02",
+        system << 8 | 20,
+        20,
+        flags,
+        method,
+        0,
+        0,
+        *sizes,
+        len(name),
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
     )
     central += name
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(central), len(local), 0)
@@ -99,6 +115,17 @@ def raw_tar(
         header[0:1] = b"?"
     body = bytes(header) + content + bytes(-len(content) % 512) + bytes(1024)
     return gzip.compress(body)
+
+
+def zip_of_nowhere() -> bytes:
+    """A .zip whose one entry begins at the last byte that 64 bits can count."""
+    whole = zipped({"a.py": b"a"}, method=zipfile.ZIP_STORED)
+    begin, end = whole.index(b"PK\x01\x02"), whole.index(b"PK\x05\x06")
+    wide = struct.pack("<HHQ", 1, 8, 2**64 - 1)
+    central = bytearray(whole[begin:end] + wide)
+    struct.pack_into("<H", central, 30, len(wide))
+    struct.pack_into("<L", central, 42, 0xFFFFFFFF)
+    return whole[:begin] + central + whole[end : end + 12] + struct.pack("<LLH", len(central), begin, 0)
 
 
 def zip_with_hidden_record() -> bytes:

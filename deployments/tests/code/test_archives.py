@@ -21,6 +21,7 @@ from deployments.tests.code.archives import (
     tar_gz,
     tar_of,
     zip_link,
+    zip_of_nowhere,
     zip_with_hidden_record,
     zipped,
 )
@@ -78,6 +79,16 @@ def test_equal_content_comes_out_equal_however_it_is_packed(data, folder):
     assert found.digest == taken(zipped(dict(reversed(FILES.items()))), folder).manifest.digest
     assert found.size == sum(map(len, FILES.values()))
     assert found.python_files == 3
+
+
+@pytest.mark.parametrize("system", [3, 19])
+def test_names_that_a_mac_packs_are_read_as_they_are_and_those_of_windows_as_ever(folder, system):
+    def name(raw: bytes, packed_on: int) -> str:
+        return taken(raw_zip(raw, b"x", system=packed_on), folder).manifest.files[0].path
+
+    assert name("données.csv".encode(), system) == "données.csv"
+    assert name("données.csv".encode("cp437"), system) == "données.csv"
+    assert name("données.csv".encode("cp437"), 0) == "données.csv"
 
 
 def test_long_names_and_the_right_to_be_run_survive(folder):
@@ -155,6 +166,7 @@ HOSTILE = [
     ("wrong sum", raw_zip(b"a.py", b"x", crc=1), "a.py", "damaged"),
     ("more than it claims", raw_zip(b"a.py", b"x" * 999, claims=9), "a.py", "damaged"),
     ("two names", raw_zip(b"a.py", b"x", local_name=b"b.py"), "", "damaged"),
+    ("an entry of nowhere", zip_of_nowhere(), "", "damaged"),
     ("something between", raw_zip(b"a.py", b"x", after=b"hidden"), "", "damaged"),
     ("a hidden record", zip_with_hidden_record(), "", "damaged"),
     ("one byte changed", raw_tar(b"a.py", spoil=True), "", "does not hold a tar"),

@@ -29,6 +29,22 @@ def test_addresses_are_read_as_people_copy_them(typed, stored):
     assert parse(stored) == parse(typed)
 
 
+def test_the_spellings_of_one_repository_are_the_same_repository_and_its_neighbors_are_others():
+    one = {parse(f"https://github.com/acme/dags{end}").repository for end in ("", "/", ".git", ".git/")}
+    others = {
+        parse(each).repository
+        for each in (
+            "https://github.com/acme/dags2",
+            "https://github.com/acme/dags/dags",
+            "https://github.com/other/dags",
+            "https://gitlab.com/acme/dags",
+            "https://github.com:8443/acme/dags",
+            "git@github.com:acme/dags.git",
+        )
+    }
+    assert (len(one), len(others), one & others) == (1, 6, set())
+
+
 @pytest.mark.parametrize(
     ("typed", "why"),
     [

@@ -161,6 +161,7 @@ def test_what_passes_is_tried_again_ever_later_and_the_code_stays(followed, bob,
     active = code.active()
     source = GitSource.objects.get()
     values = {"address": source.address, **change}
+    values |= {"every_minutes": 1440}
     actions.change(
         deployment=followed, by=bob, wish=wish(values.pop("address"), **values), seen=source.revision
     )
@@ -170,7 +171,7 @@ def test_what_passes_is_tried_again_ever_later_and_the_code_stays(followed, bob,
         waits.append((source.due_at - timezone.now()).total_seconds())
     assert why in source.problem
     assert source.failures == 5
-    assert waits[0] == pytest.approx(300, abs=30)
+    assert waits[0] == pytest.approx(60, abs=15)
     assert 700 < waits[4] < 1200
     assert run(followed).code_version == active == code.active()
 
@@ -211,17 +212,19 @@ def test_the_host_key_is_shown_pinned_and_its_change_stops_everything(healthy, s
     assert [event.new for event in events] == [{"host_key": shown}]
 
 
-def test_a_token_is_sealed_and_sent_to_no_other_host(healthy, https, bob, code, apart):  # noqa: F811
+def test_a_token_is_sealed_and_sent_for_no_other_repository(healthy, https, bob, code, apart):  # noqa: F811
     https.token = "canary-token"
     actions.connect(deployment=healthy, by=bob, wish=wish(https.url("dags.git"), token="canary-token"))
     assert look(healthy).problem == ""
     assert b"canary" not in bytes(DeploymentSecret.objects.get(name=vault.GIT_TOKEN).sealed)
     assert "canary" not in str(list(AuditEvent.objects.values()))
     revision = GitSource.objects.get().revision
-    with pytest.raises(InvalidInput) as caught:
-        actions.change(deployment=healthy, by=bob, wish=wish("https://evil.example/a"), seen=revision)
-    assert "Enter the token again" in caught.value.problems["token"]
-    actions.change(deployment=healthy, by=bob, wish=wish(https.url("other.git")), seen=revision)
+    for elsewhere in ("https://evil.example/a", https.url("other.git"), https.url("dags.git/more")):
+        with pytest.raises(InvalidInput) as caught:
+            actions.change(deployment=healthy, by=bob, wish=wish(elsewhere), seen=revision)
+        assert "Enter the token again" in caught.value.problems["token"]
+        assert https.url("dags.git") in caught.value.problems["token"]
+    actions.change(deployment=healthy, by=bob, wish=wish(https.url("dags/")), seen=revision)
     assert vault.open_git(healthy)[vault.GIT_TOKEN] == "canary-token"
     actions.change(
         deployment=healthy, by=bob, wish=wish("https://evil.example/a", token=""), seen=revision + 1

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from airdeck_cli.client import Client, look, new_key
-from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy
+from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy, problems_of
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import wait_options
@@ -59,8 +60,11 @@ def deploy(
     Left out: .git, caches, virtual environments, .env files, and what .airdeckignore says. The folder is only read.
     """
     if image is not None:
-        if dry_run or dags:
-            raise CliError("--image deploys an image alone: leave out --dry-run and --dags.", USAGE)
+        named_too = click.get_current_context().get_parameter_source("folder") is not ParameterSource.DEFAULT
+        if named_too or dry_run or dags or follow_links or despite_syntax:
+            raise CliError(
+                "--image deploys an image alone: leave out the folder and what is about code.", USAGE
+            )
         _deploy_image(
             at, image, (deployment, named), description, wait=wait, seconds=wait_time, output=output
         )
@@ -238,6 +242,8 @@ def deploys_show(at: Globals, /, number: int, deployment: str, named: str, outpu
             [(s["title"], s["state"], s["sentence"]) for s in one.get("steps", [])],
             empty="",
         )
+        for where, error in problems_of(one).items():
+            click.echo(clean(f"{where}: {error}"))
         click.echo(one["url"])
 
     show(one, output, table)
@@ -264,6 +270,8 @@ def deploys_rollback(
     output: str,
 ) -> None:
     """Deploy the code of deploy NUMBER again, as a new deploy. Nothing else goes back."""
+    if number < 1:
+        raise CliError("Deploys are counted from 1.", USAGE)
     client = at.client()
     found = find_deployment(client, deployment, named)
     if not confirm(
@@ -272,8 +280,6 @@ def deploys_rollback(
         otherwise="Roll back with --yes.",
     ):
         raise CliError("Nothing was changed.", FAILED)
-    if number < 1:
-        raise CliError("Deploys are counted from 1.", USAGE)
     answer = client.send(
         "POST",
         f"/deployments/{found['release_name']}/deploys/{number}/rollback",

@@ -2,12 +2,12 @@
 
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from airdeck_cli import standard_input
 from airdeck_cli.client import Client, new_key
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment, workspace_option, workspace_place
@@ -217,7 +217,7 @@ def _named(refused: CliError, file: str) -> CliError:
 
 def _read(file: str) -> str:
     try:
-        raw = sys.stdin.buffer.read(LARGEST + 1) if file == "-" else Path(file).read_bytes()
+        raw = standard_input.data(LARGEST + 1) if file == "-" else Path(file).read_bytes()
         text = raw.decode("utf-8-sig")
     except OSError as error:
         raise CliError(f"open {file}: {(error.strerror or 'it cannot be read').lower()}", USAGE) from None

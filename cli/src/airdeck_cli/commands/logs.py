@@ -6,7 +6,7 @@ import click
 
 from airdeck_cli.errors import INTERRUPTED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment
-from airdeck_cli.output import clean, moment, note, output_option, print_table, show
+from airdeck_cli.output import as_json, clean, moment, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
 LEVELS = {"-e": "error", "-w": "warning", "-i": "info"}
@@ -30,7 +30,7 @@ COMPONENTS = {"webserver": "api-server", "apiserver": "api-server"}
 )
 @click.option("--component", default="", help="scheduler, worker, triggerer, dag-processor, api-server …")
 @click.option("--task", default="", help="The log of a task: its path, as `deployment task-logs` lists it.")
-@click.option("--follow", is_flag=True, help="Continue as lines are written, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Continue as lines are written, for ten minutes at most.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="json is one object a line."
 )
@@ -61,12 +61,10 @@ def logs(
         "lines": count,
         "follow": "true" if follow else "",
     }
-    import json
-
     try:
         for line in client.lines(f"/deployments/{found['release_name']}/logs", **query):
             if output == "json":
-                click.echo(json.dumps(line, ensure_ascii=False))
+                click.echo(as_json(line, indent=None))
                 continue
             click.echo(_text(line))
     except KeyboardInterrupt:

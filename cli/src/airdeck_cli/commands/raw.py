@@ -1,10 +1,9 @@
 """airdeck api: the API itself, for what has no command yet."""
 
-import json
-
 import click
 
 from airdeck_cli.errors import USAGE, CliError
+from airdeck_cli.output import as_json
 from airdeck_cli.session import Globals
 
 
@@ -19,5 +18,9 @@ def api(at: Globals, /, method: str, path: str) -> None:
     place, _, query = path.removeprefix("/api/v1").partition("?")
     from urllib.parse import parse_qsl
 
-    body = at.client().send("GET", place, query=dict(parse_qsl(query))).body
-    click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+    answer = at.client().send("GET", place, query=dict(parse_qsl(query)))
+    if answer.is_lines:
+        for line in answer.body:
+            click.echo(as_json(line, indent=None))
+        return
+    click.echo(as_json(answer.body))

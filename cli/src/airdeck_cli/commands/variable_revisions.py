@@ -88,8 +88,7 @@ def rollback(
 
 def _unchanged_since(plan: Answer) -> dict[str, str]:
     """The header by which nothing is done when another person changed the variables since."""
-    etag = plan.headers.get("ETag") or plan.headers.get("Etag", "")
-    return {"If-Match": etag} if etag else {}
+    return {"If-Match": plan.etag} if plan.etag else {}
 
 
 def _print(would: dict[str, Any], *, nothing: str) -> None:

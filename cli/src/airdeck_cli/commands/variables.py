@@ -1,13 +1,13 @@
 """airdeck deployment variable list, set, delete. `revisions` and `rollback` are in a file of their own."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from airdeck_cli import standard_input
 from airdeck_cli.client import Answer, Client
 from airdeck_cli.commands.variable_revisions import revisions, rollback
 from airdeck_cli.dotenv import written
@@ -177,7 +177,7 @@ def variable_delete(
 def _given(settings: tuple[str, ...]) -> dict[str, str]:
     """Keys and values, split at the first =. Raises CliError."""
     bare = [each for each in settings if "=" not in each]
-    if len(bare) > 1 and not sys.stdin.isatty():
+    if len(bare) > 1 and not standard_input.is_typed():
         raise CliError(
             f"Standard input holds one value, and {', '.join(bare)} want one each. Give one KEY in a command, or "
             "lines KEY=VALUE with: --load --env -",
@@ -189,17 +189,17 @@ def _given(settings: tuple[str, ...]) -> dict[str, str]:
         if not key:
             raise CliError(f"{each} has no key. Write KEY=VALUE.", USAGE)
         if not equals:
-            if sys.stdin.isatty():
+            if standard_input.is_typed():
                 value = click.prompt(f"Value of {key}", hide_input=True, err=True)
             else:
-                value = sys.stdin.read().removesuffix("\n")
+                value = standard_input.text().removesuffix("\n")
         found[key] = value
     return found
 
 
 def _loaded(file: str) -> str:
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8-sig")
+        return standard_input.text() if file == "-" else Path(file).read_text("utf-8-sig")
     except OSError as error:
         raise CliError(f"open {file}: {(error.strerror or 'it cannot be read').lower()}", USAGE) from None
     except UnicodeDecodeError:
@@ -233,8 +233,7 @@ def _import(
 
 def _read(client: Client, found: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     answer = client.send("GET", f"/deployments/{found['release_name']}/variables")
-    etag = answer.headers.get("ETag") or answer.headers.get("Etag", "")
-    return answer.body["items"], etag
+    return answer.body["items"], answer.etag
 
 
 def _change(
