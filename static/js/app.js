@@ -215,7 +215,7 @@
     if (form) form.dataset.touched = "yes";
   });
   addEventListener("beforeunload", (event) => {
-    if (document.querySelector("form:not([data-sent]):is([data-touched], :has([data-touched]))")) event.preventDefault();
+    if (document.querySelector("form[data-touched]:not([data-sent])")) event.preventDefault();
   });
 
   // The error summary, else the safe button of a page that asks before it removes something
