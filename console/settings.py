@@ -109,10 +109,10 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "workspaces.middleware.TimeZoneMiddleware",
     "workspaces.middleware.LockedAccountMiddleware",
+    "workspaces.middleware.OnwardMiddleware",
     "workspaces.middleware.LastWorkspaceMiddleware",
     "console.middleware.RefusalMiddleware",
 ]
-
 ROOT_URLCONF = "console.urls"
 WORKSPACE_HOME = "deployments:list"  # the first page of a Workspace; tenancy knows no other app
 ASGI_APPLICATION = "console.asgi.application"

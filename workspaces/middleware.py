@@ -1,4 +1,5 @@
-"""What requests of people get: their time zone, their address in the log context, and an honest 429."""
+"""What requests of people get: their time zone, their address in the log context, an honest 429, and a page in place
+of a redirect that their browser would not follow."""
 
 from collections.abc import Callable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from console.kit.http import client_ip
 from console.kit.pages_only import PagesOnly
+from workspaces.sign_in.onward import onward
 
 LAST_WORKSPACE = "airdeck-workspace"
 LOCKED_SECONDS = 300  # the window of five wrong passwords of one account, and of five wrong codes
@@ -61,6 +63,15 @@ class LastWorkspaceMiddleware(PagesOnly):
                 samesite="Lax",
             )
         return response
+
+
+class OnwardMiddleware(PagesOnly):
+    """The answer to a form never redirects to a view that leads to another site; see `sign_in.onward`. Who confirms on
+    the way to a tool that it is them would stay on that form."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """A page of ours in place of such a redirect."""
+        return onward(request, response) if request.method == "POST" else response
 
 
 class LockedAccountMiddleware(MiddlewareMixin):

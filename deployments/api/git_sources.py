@@ -48,9 +48,10 @@ NO_FINGERPRINT = "Enter the fingerprint of the host key that the Git source show
 class GitSourceOut(Schema):
     """The branch that a Deployment follows, and how that stands.
 
-    `state` is `confirm_host_key`, `host_key_changed`, `looking`, `unreadable`, `not_deployed`, `newer_commit` or
-    `up_to_date`, and `title` is that in words. While `looking`, a worker looks at the repository or is about to;
-    `problem` says why the last look led to nothing. `head` is the newest commit that was seen, `handled` the one that
+    `state` is `confirm_host_key`, `host_key_changed`, `looking`, `unreadable`, `not_looked_at`, `not_deployed`,
+    `newer_commit` or `up_to_date`, and `title` is that in words. While `looking`, a worker looks at the repository or
+    is about to; `not_looked_at`: no commit of the branch was seen yet, and no look is due. `problem` says why the last
+    look led to nothing. `head` is the newest commit that was seen, `handled` the one that
     was last dealt with: `deploy` is the number of its last deploy, `note` says why there is none, and `rewritten` is
     the commit before it when the branch was rewritten. While `asked_at` is set, someone asked for the newest commit to
     be deployed. Host keys are fingerprints: the key that the server shows is `offered_host_key` until someone trusts

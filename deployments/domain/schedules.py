@@ -106,5 +106,5 @@ def problems(desired: Mapping[str, object]) -> dict[str, str]:
         found["time_zone"] = UNKNOWN_ZONE
     silent = not any(desired.get(name) for name in ("hibernate_cron", "wake_cron"))
     if desired.get("enabled") and silent:
-        found["hibernate_cron"] = "Enter when to hibernate, or when to wake, or do not follow it."
+        found["hibernate_cron"] = "Enter when to hibernate or when to wake up, or turn the schedule off."
     return found

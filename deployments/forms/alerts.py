@@ -23,7 +23,7 @@ from deployments.forms.fields import OfferedFieldsForm
 from deployments.models import AlertChannel, AlertRule
 
 _PLAIN = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
-_UNIT_LABELS = {"minute": "Minutes", "hour": "Hours", "day": "Days"}
+_UNIT_LABELS = {"minute": "How many minutes", "hour": "How many hours", "day": "How many days"}
 _HOURS_WORDS = {1: "1 hour", 4: "4 hours", 24: "1 day", 168: "1 week"}
 _SEALED = "It is stored encrypted and not shown again."
 _URL_HELP = {
@@ -35,7 +35,9 @@ _URL_HELP = {
 class RuleForm(OfferedFieldsForm):
     """One rule: whether it counts, how long something must last, and where it is sent."""
 
-    enabled = forms.BooleanField(label="On", required=False, initial=True)
+    enabled = forms.BooleanField(
+        required=False, initial=True, help_text="While it is off, it opens no alert and sends nothing."
+    )
     dag = forms.CharField(
         label="DAG",
         max_length=DAG_LENGTH,
@@ -68,6 +70,7 @@ class RuleForm(OfferedFieldsForm):
         shown |= {"enabled": rule.enabled, "amount": rule.amount} if rule else {}
         super().__init__(data, initial=shown)
         self.kind, self.fixed_dag = kind, fixed_dag
+        self.fields["enabled"].label = f"The rule “{about.label}” is on"
         if not about.of_dag or fixed_dag:
             del self.fields["dag"]
         if about.amount is None:
@@ -136,7 +139,7 @@ class ChannelForm(OfferedFieldsForm):
             self.fields[
                 "url"
             ].help_text = (
-                f"One is stored: {channel.shown_url} Enter another one to replace it; empty keeps it."
+                f"{channel.shown_url} is stored. Leave this empty to keep it, or enter another address."
             )
         else:
             self.fields["url"].help_text = _URL_HELP[kind]

@@ -10,6 +10,8 @@ from deployments.domain.field_values import FieldValues
 from deployments.forms.seen_values import ShownForm
 from deployments.models import Deployment
 
+TIMES = ("hibernate_cron", "wake_cron")
+
 
 class CronField(forms.CharField):
     """A cron expression; `schedules.clean_cron` is the rule. Empty means never."""
@@ -62,6 +64,14 @@ class ScheduleForm(ShownForm):
         super().__init__(data, initial={**settings, **_suggestion(suggested)})
         self.carry(settings, f"schedule.{deployment.pk}")
 
+    def suggest(self, key: str) -> FieldValues:
+        """Fill a bound form with that preset, or, where there is none of that name, with the times that were sent to
+        go back to; keep everything else. Returns the times whose place they took, to go back to; {} when those stay."""
+        filled = _suggestion(key) or {name: self.data.get(f"back_{name}", "") for name in TIMES}
+        replaced: FieldValues = {f"back_{name}": str(self.data.get(name, "")) for name in TIMES}
+        self.refill(**{name: str(value) for name, value in filled.items()})
+        return replaced if list(replaced.values()) != list(filled.values()) else {}
+
     def clean(self) -> dict[str, Any]:
         """A schedule that is followed says at least when to hibernate or to wake."""
         cleaned = super().clean()
@@ -77,5 +87,5 @@ def _suggestion(key: str) -> FieldValues:
         name: value
         for each in schedules.SUGGESTIONS
         if each.key == key
-        for name, value in (("hibernate_cron", each.hibernate_cron), ("wake_cron", each.wake_cron))
+        for name, value in zip(TIMES, (each.hibernate_cron, each.wake_cron), strict=True)
     }

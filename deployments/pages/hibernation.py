@@ -1,5 +1,6 @@
 """Pages that put a Deployment to sleep and wake it, by hand and by its schedule."""
 
+import json
 from typing import Any
 
 from django.contrib import messages
@@ -82,32 +83,54 @@ def _form(request: MemberRequest, deployment: Deployment) -> ScheduleForm:
 def _page(
     request: MemberRequest, deployment: Deployment, form: ScheduleForm, *, status: int, **more: Any
 ) -> HttpResponse:
-    here = deployment.url_for("schedule")
     context = {
         **page_context(request, deployment, "Settings"),
-        "form": form,
-        "suggestions": [
-            {
-                "label": s.label,
-                "url": f"{here}?suggest={s.key}",
-                "current": s.key == request.GET.get("suggest"),
-            }
-            for s in schedules.SUGGESTIONS
-        ],
+        **_when(request, deployment, form),
         "preview": preview_of(form),
-        "preview_url": deployment.url_for("schedule_preview"),
         "not_now": why_not_editable(deployment),
         **more,
     }
     return render(request, "deployments/hibernation/schedule.html", context, status=status)
 
 
+def _when(request: MemberRequest, deployment: Deployment, form: ScheduleForm) -> dict[str, Any]:
+    """What `_when.html` needs: a preset is a link that fills in a new page, and with a script the page at hand."""
+    here, preview_url = deployment.url_for("schedule"), deployment.url_for("schedule_preview")
+    suggestions = [
+        {
+            "key": s.key,
+            "label": s.label,
+            "url": f"{here}?suggest={s.key}",
+            "fill_url": f"{preview_url}?suggest={s.key}",
+            "current": s.key == request.GET.get("suggest"),
+        }
+        for s in schedules.SUGGESTIONS
+    ]
+    return {
+        "form": form,
+        "suggestions": suggestions,
+        "here": here,
+        "preview_url": preview_url,
+        "undo_url": f"{preview_url}?suggest=",
+    }
+
+
 @require_POST
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def preview(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """The schedule in words and its next times, for what is typed so far. Saves nothing."""
-    context = {"preview": preview_of(_form(request, deployment))}
-    return render(request, "deployments/hibernation/_schedule_preview.html", context)
+    """The schedule in words and its next times, for what is typed so far. With `suggest` in its place the fields,
+    filled with that preset, or with the times before. Saves nothing."""
+    form = _form(request, deployment)
+    if "suggest" not in request.GET:
+        shown = {"preview": preview_of(form)}
+        return render(request, "deployments/hibernation/_schedule_preview.html", shown)
+    replaced = form.suggest(request.GET["suggest"])
+    context: dict[str, Any] = {
+        **_when(request, deployment, form),
+        "filled": True,
+        "replaced": json.dumps(replaced) if any(replaced.values()) else "",
+    }
+    return render(request, "deployments/hibernation/_when.html", context)
 
 
 def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:
@@ -117,7 +140,7 @@ def preview_of(form: ScheduleForm) -> list[dict[str, Any]]:
         zone = "UTC"
     now = database_now()
     found = []
-    for name, title in (("hibernate_cron", "Hibernates"), ("wake_cron", "Wakes")):
+    for name, title in (("hibernate_cron", "Hibernates"), ("wake_cron", "Wakes up")):
         typed = str(form[name].value() or "")
         line: dict[str, Any] = {"title": title, "zone": zone, "words": "", "times": [], "problem": ""}
         try:

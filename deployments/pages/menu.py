@@ -44,7 +44,7 @@ def menu(request: MemberRequest, deployment: Deployment) -> list[MenuItem]:
         else:
             message = "Hibernating frees everything except the database."
             items.append(MenuItem("Hibernate…", message, "moon", url("hibernate")))
-        message = "Hibernate automatically on nights and weekends."
+        message = "Hibernate automatically at night and on weekends."
         items.append(MenuItem("Hibernation schedule", message, "clock", url("schedule")))
     if request.can(Permission.OPEN_AIRFLOW) and deployment.airflow_url:
         message = "For scripts that call the Airflow API, with your role."

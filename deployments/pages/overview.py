@@ -68,7 +68,13 @@ def _first_steps(request: MemberRequest, deployment: Deployment) -> dict[str, An
     ready = offered and deployment.first_healthy_at is not None and not deployment.hibernating
     example = deployment.url_for("deploy_example") if ready else ""
     soon = offered and deployment.first_healthy_at is None  # its place is kept, so that nothing moves
-    return {"first_steps": steps, "first_steps_url": url, "example_url": example, "example_soon": soon}
+    return {
+        "first_steps": steps,
+        "first_steps_url": url,
+        "add_dag_url": deployment.url_for("deploy_new" if ready else "deploys"),
+        "example_url": example,
+        "example_soon": soon,
+    }
 
 
 def _figures(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:

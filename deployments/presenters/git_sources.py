@@ -26,6 +26,7 @@ class GitState(StrEnum):
     NOT_DEPLOYED = "not_deployed"
     NEWER_COMMIT = "newer_commit"
     UP_TO_DATE = "up_to_date"
+    NOT_LOOKED_AT = "not_looked_at"
 
 
 _BADGES: dict[GitState, dict[str, Any]] = {
@@ -36,6 +37,7 @@ _BADGES: dict[GitState, dict[str, Any]] = {
     GitState.NOT_DEPLOYED: {"tone": "warn", "icon": "triangle-alert", "label": "Not deployed"},
     GitState.NEWER_COMMIT: {"tone": "warn", "icon": "circle-dot", "label": "A newer commit is there"},
     GitState.UP_TO_DATE: {"tone": "ok", "icon": "circle-check", "label": "Up to date"},
+    GitState.NOT_LOOKED_AT: {"tone": "off", "icon": "circle-dashed", "label": "Not looked at yet"},
 }
 
 
@@ -57,6 +59,8 @@ def state_of(source: GitSource) -> GitState:
         return GitState.LOOKING
     if source.problem:
         return GitState.UNREADABLE
+    if not source.head:
+        return GitState.NOT_LOOKED_AT
     if source.handled_note and source.handled == source.head and not source.same_code:
         return GitState.NOT_DEPLOYED
     return GitState.NEWER_COMMIT if source.is_newer else GitState.UP_TO_DATE

@@ -8,8 +8,8 @@ from deployments.presenters.impact import impact, queues_of
 from deployments.queries.releases import release_of
 
 LOOK = (
-    "First the cluster pulls it and looks at it, in a pod of its own that reaches nothing: it must have Airflow "
-    "{minor} and run as user 50000. Nothing changes until then, and nothing at all when it does not fit."
+    "First the cluster pulls the image and looks at it, in a pod that can reach nothing: it must have Airflow "
+    "{minor} and run as user 50000. Nothing changes until that is done, or if the image does not fit."
 )
 REMOVING_LOGIN = ("Pods that start from then on can pull public images alone.",)
 DRAIN = "New pods start beside the old ones, which serve until then, and workers finish their tasks first."

@@ -17,8 +17,8 @@ RESTARTS = (
     "it began; its tasks that start later have the new packages and plugins."
 )
 NOT_KNOWN = (
-    "Which packages it needs is being resolved. If they differ from those of now, every component of Airflow restarts "
-    "once they are installed, and workers finish their tasks first; else nothing restarts."
+    "The packages that it needs are being resolved. If they differ from those of now, every component of Airflow "
+    "restarts once they are installed, and workers finish their tasks first; otherwise nothing restarts."
 )
 NOTHING = "Nothing restarts. A run that is under way finishes on the code with which it began."
 

@@ -40,6 +40,11 @@ class Program:
         return self.ask("get", path, status=status, **headers).json()
 
 
+def code(response) -> tuple[int, str]:
+    """The status of a refusal and its code."""
+    return response.status_code, response.json()["code"]
+
+
 @pytest.fixture
 def program(workspace):
     """A program with a token of this maker: of the Workspace, of a Deployment, or personal."""

@@ -194,7 +194,9 @@ def test_what_became_of_the_newest_commit_is_told(editor, deployment, path, bob,
     editor.ask("put", path, {"address": ADDRESS}, status=201)
     sha, before = "cd" * 20, "ab" * 20
     deployment.deploys.update(git={"sha": sha, "rewritten": before})
-    GitSource.objects.update(due_at=None, head=sha, handled=sha)
+    GitSource.objects.update(due_at=None)
+    assert editor.get(path)["state"] == "not_looked_at"
+    GitSource.objects.update(head=sha, handled=sha)
     found = editor.get(path)
     assert (found["state"], found["deploy"], found["rewritten"], found["note"]) == (
         "up_to_date",

@@ -70,7 +70,7 @@ def upload(page: Page, folder: Path, files: dict[str, bytes], description: str) 
     archive.write_bytes(tar_gz(files))
     page.get_by_role("link", name="Deploy code").click()
     page.get_by_label("Archive").set_input_files(archive)
-    page.get_by_role("button", name="Show the difference").click()
+    page.get_by_role("button", name="Review changes").click()
     expect(page.get_by_role("heading", name="What would change")).to_be_visible()
     assert axe_complaints(page) == []
     page.get_by_label("Description").fill(description)

@@ -70,9 +70,7 @@ def chosen(page: Page, folder: Path, url: str) -> str:
     page.get_by_label("Or a folder").set_input_files(folder)
     words = page.locator("[data-folder-words]")
     expect(words).to_contain_text(".")
-    expect(page.get_by_role("button", name="Show the difference")).not_to_have_attribute(
-        "aria-disabled", "true"
-    )
+    expect(page.get_by_role("button", name="Review changes")).not_to_have_attribute("aria-disabled", "true")
     return words.inner_text()
 
 
@@ -100,18 +98,18 @@ def test_a_folder_is_packed_as_the_command_line_packs_it(live_server, as_, bob, 
         assert words == "my project: 9 files packed, 11 left out."
         assert overflow(page) == 0
         assert axe_complaints(page) == []
-        page.get_by_role("button", name="Show the difference").click()
+        page.get_by_role("button", name="Review changes").click()
         expect(page.get_by_role("heading", name="Deploy my project.zip")).to_be_visible()
         in_thread(last_upload)
         assert found[-1] == by_the_command_line(project)
         chosen(page, alone, url)
-        page.get_by_role("button", name="Show the difference").click()
+        page.get_by_role("button", name="Review changes").click()
         expect(page.get_by_role("heading", name="Deploy dags alone.zip")).to_be_visible()
         in_thread(last_upload)
         assert found[-1] == ["one.py", "sub/two.py"]
         chosen(page, loose, url)  # names are judged by the server, in its words
-        page.get_by_role("button", name="Show the difference").click()
+        page.get_by_role("button", name="Review changes").click()
         expect(page.locator("#errors")).to_contain_text("control character")
         assert "no file of code" in chosen(page, nothing, url)
-        page.get_by_role("button", name="Show the difference").click()
+        page.get_by_role("button", name="Review changes").click()
         expect(page.locator("#errors")).to_contain_text("Choose a .zip or .tar.gz file.")

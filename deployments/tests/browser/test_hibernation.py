@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connections
+from playwright.sync_api import expect
 
 from console.tests.browser.chromium import axe_complaints, chromium, cookies_of
 from deployments.models import Deployment, HibernationSchedule
@@ -29,9 +30,15 @@ def elsewhere(act):
 def a_schedule_is_previewed_and_saved(page) -> None:
     page.get_by_text("Actions", exact=True).click()
     page.get_by_role("link", name="Hibernation schedule").click()
-    page.get_by_role("link", name="Weekends", exact=True).click()
-    page.wait_for_url("**?suggest=weekends")  # the page before it has the same fields
     page.get_by_label("Time zone").select_option("Europe/Berlin")
+    page.get_by_label("Hibernate at").fill("15 21 * * 4")
+    page.get_by_role("link", name="Weekends", exact=True).press("Enter")
+    page.get_by_text("At 20:00, only on Friday, Europe/Berlin.").wait_for()
+    expect(page.get_by_role("link", name="Weekends", exact=True)).to_be_focused()
+    page.get_by_role("link", name="Undo").press("Enter")
+    page.get_by_text("At 21:15, only on Thursday, Europe/Berlin.").wait_for()
+    expect(page.get_by_role("link", name="Undo")).to_be_focused()
+    page.get_by_role("link", name="Weekends", exact=True).click()
     page.get_by_text("At 20:00, only on Friday, Europe/Berlin.").wait_for()
     page.get_by_label("Wake at").fill("30 6 * *")
     page.get_by_text("Enter five fields").wait_for()

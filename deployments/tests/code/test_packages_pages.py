@@ -64,7 +64,7 @@ def test_the_review_shows_the_difference_and_says_first_that_it_restarts(healthy
     first = client.get(page)
     assert "Resolving the packages." in text(first)
     assert 'hx-trigger="every 2s"' in first.content.decode()
-    assert "Which packages it needs is being resolved." in text(first)
+    assert "The packages that it needs are being resolved." in text(first)
     run(healthy)
     shown = client.get(page)
     assert "1 package added, 1 changed." in text(shown)

@@ -201,6 +201,14 @@ def test_the_first_healthy_page_offers_the_example_until_there_is_code(healthy, 
     assert "Done: Add a DAG" in text(page)
 
 
+def test_add_a_dag_leads_to_where_it_is_deployed_with_the_docs_beside_it(healthy, as_, bob, vera, code):  # noqa: F811
+    for person, leads_to in ((bob, "deploy_new"), (vera, "deploys")):
+        page = as_(person).get(healthy.url).content.decode()
+        assert f'href="{url(healthy, leads_to)}">Add a DAG</a>' in page
+        assert ">How to deploy</a>" in page
+    assert "About deploying code" in text(as_(bob).get(url(healthy, "deploy_new")))
+
+
 def test_the_example_is_one_click(healthy, as_, bob, code):  # noqa: F811
     client = as_(bob)
     for _ in range(2):

@@ -175,6 +175,13 @@ def test_a_problem_is_said_with_when_it_is_tried_again(followed, as_, vera):
     assert "Airdeck looks again" in page
 
 
+def test_a_branch_of_which_no_commit_was_seen_is_not_up_to_date(followed, as_, vera):
+    GitSource.objects.update(head="", handled="", problem="", due_at=None)
+    page = text(as_(vera).get(url(followed)))
+    assert "Not looked at yet" in page
+    assert "Up to date" not in page
+
+
 def test_a_commit_whose_code_runs_already_is_up_to_date_and_one_that_cannot_be_deployed_is_not(
     followed, as_, vera
 ):

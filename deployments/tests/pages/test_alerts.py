@@ -94,6 +94,11 @@ def test_what_is_wrong_stands_beside_the_field(as_, alice, url, channel, kind, b
     assert not AlertRule.objects.exists()
 
 
+def test_the_box_that_switches_a_rule_on_names_the_rule(as_, alice, url):
+    page = as_(alice).get(url("alert_rule_new", "queue_waiting")).content.decode()
+    assert '<label for="id_enabled">The rule “Worker queue waiting” is on</label>' in page
+
+
 def test_a_channel_of_another_workspace_is_refused(as_, alice, charlie, url):
     other = charlie.memberships.get().workspace
     foreign = AlertChannel.objects.create(workspace=other, kind="email", name="Theirs", addresses=["c@x.org"])

@@ -69,6 +69,12 @@ def test_the_page_says_what_the_airflow_does(as_, vera, running):
     assert complaints(page) == []
 
 
+def test_files_that_do_not_import_come_before_the_figures(as_, vera, running):
+    busy(running, **broken("sales.py"))
+    page = as_(vera).get(running.url).content.decode()
+    assert 0 < page.index('id="import-errors"') < page.index('id="figures-title"')
+
+
 def test_before_the_first_reading_it_says_when_there_will_be_one(as_, vera, running):
     assert "The first figures appear within two minutes." in page_of(as_, vera, running)
 

@@ -2,6 +2,9 @@
 
 # ruff: noqa: F811 - fixtures of another module
 
+import json
+import re
+from html import unescape
 from uuid import uuid4
 
 import pytest
@@ -114,6 +117,23 @@ def test_a_suggestion_fills_the_form_and_the_preview(as_, bob, editable):
     message = as_(bob).get(url("schedule", editable) + "?suggest=weekends").content.decode()
     assert 'value="0 20 * * 5"' in message
     assert "only on Friday" in message
+    assert not HibernationSchedule.objects.exists()
+
+
+def test_a_suggestion_keeps_what_else_was_typed_and_offers_the_times_that_it_replaced(as_, bob, editable):
+    here = url("schedule_preview", editable)
+    sent = typed(as_(bob), url("schedule", editable), hibernate_cron="15 21 * * 4")
+    message = as_(bob).post(f"{here}?suggest=weekends", sent).content.decode()
+    assert 'value="0 20 * * 5"' in message
+    assert '<option value="Europe/Berlin" selected>' in message
+    assert "checked" not in message  # the box was not ticked
+    assert sent["shown"] in message  # what saving compares with
+    back = json.loads(unescape(re.search('hx-vals="([^"]+)"', message)[1]))
+    assert back == {"back_hibernate_cron": "15 21 * * 4", "back_wake_cron": "0 7 * * 1-5"}
+    weekends = sent | {"hibernate_cron": "0 20 * * 5", "wake_cron": "0 7 * * 1"}
+    undone = as_(bob).post(f"{here}?suggest=", weekends | back).content.decode()
+    assert 'value="15 21 * * 4"' in undone
+    assert "0 20 * * 5" in undone  # and back again
     assert not HibernationSchedule.objects.exists()
 
 

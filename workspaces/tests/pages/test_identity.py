@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from conftest import PASSWORD
 from console.environment import rsa_key
 from console.kit.refusals import InvalidInput
 from console.tests.html_rules import complaints
@@ -115,13 +116,26 @@ def test_who_signs_in_on_the_way_goes_on_from_a_page_of_ours(wiki, alice):
     """The policy on forms would stop a redirect to another site that follows one."""
     way, stranger = Tool(wiki).way_in(), Client()
     form = stranger.get(way)["Location"]
-    answer = stranger.post(form, {"login": alice.email, "password": "correct horse battery"})
+    answer = stranger.post(form, {"login": alice.email, "password": PASSWORD})
     assert answer.status_code == 200
     assert complaints(answer.content.decode()) == []
     wait, _, on = answer["Refresh"].partition("; url=")
     assert wait == "0"
     assert f'href="{on.replace("&", "&amp;")}"' in answer.content.decode()
     assert code_of(stranger.get(on))
+
+
+def test_who_is_asked_to_confirm_on_the_way_goes_on_from_a_page_of_ours_too(wiki, as_, alice):
+    client = as_(alice)
+    form = client.get(Tool(wiki).way_in(prompt="login"))["Location"]
+    assert form.startswith("/accounts/reauthenticate/?next=")
+    wrong = client.post(form, {"password": "wrong"})
+    assert "Refresh" not in wrong
+    answer = client.post(form, {"password": PASSWORD})
+    assert answer.status_code == 200
+    on = answer["Refresh"].removeprefix("0; url=")
+    assert "prompt" not in on
+    assert code_of(client.get(on))
 
 
 @pytest.mark.parametrize(

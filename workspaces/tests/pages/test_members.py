@@ -118,7 +118,7 @@ def test_a_role_that_does_not_exist_is_refused(as_, alice, bob, workspace):
 
 def test_the_only_admin_has_words_in_place_of_a_control(as_, alice, bob, workspace):
     html = page(as_(alice), workspace)
-    assert "Only Admin. Make someone else Admin first." in html
+    assert "The only Admin. To change that, make someone else Admin first." in html
     assert "Leave…" not in html
     assert "Role of Alice" not in html
     assert "Role of Bob" in html
