@@ -105,8 +105,8 @@ def client_ip(request: HttpRequest) -> str:
     the first of those saw. Forwarded headers are read by allauth alone, which knows how many there are."""
     try:
         found = get_adapter(request).get_client_ip(request)
-    except (ImproperlyConfigured, PermissionDenied):  # it names fewer than there are: it came past them; or none at all
-        found = None
+    except (ImproperlyConfigured, PermissionDenied):
+        found = None  # fewer are named than are trusted, so it came past them; or there is no address at all
     return str(found or request.META.get("REMOTE_ADDR", ""))[:45]
 
 
