@@ -79,8 +79,9 @@ def _failure(row: Deployment, run: FailedRun) -> Firing:
 
 
 def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
-    """A DAG without a success for so long. A paused one, and one that is not in the code, is not waited for; the time
-    counts from when the DAG was first seen, the rule switched on, or the Deployment woken. Two queries."""
+    """A DAG without a success for so long. A paused one, and one that is not in the code, is not waited for, and what
+    was open of the latter is over; the time counts from when the DAG was first seen, the rule switched on, or the
+    Deployment woken. Two queries."""
     wished = {rule.dag for rule, _ in watched}
     dags = {(each.deployment_id, each.dag_id): each for each in _dags(watched, wished)}
     slept = StatusChange.objects.filter(deployment__in=_ids(watched), old=Status.HIBERNATING)
@@ -90,7 +91,9 @@ def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
 
     def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> Look:
         dag = dags.get((row.pk, rule.dag))
-        if dag is None or dag.paused:
+        if dag is None:
+            return Look(known=True, vanished=frozenset({rule.dag}))
+        if dag.paused:
             return NO_DATA
         begin = max(filter(None, (dag.last_success_at, dag.first_seen_at, rule.since, woken.get(row.pk))))
         firing: tuple[Firing, ...] = ()
@@ -186,13 +189,14 @@ def _named(paths: Sequence[str], count: int) -> str:
 
 
 def scheduler_silent(watched: Watched, now: datetime) -> Mapping[Key, Look]:
-    """No heartbeat of a scheduler for so long. No query."""
+    """No heartbeat of a scheduler for so long, as the reading saw it: how old that is by now says nothing of the
+    scheduler. No query."""
 
     def judge(rule: AlertRule, row: Deployment, reading: LatestReading) -> Look:
-        if reading.scheduler_heartbeat_at is None:
+        silent = reading.scheduler_silence
+        if silent is None:
             return NO_DATA
         firing: tuple[Firing, ...] = ()
-        silent = now - reading.scheduler_heartbeat_at
         if silent >= timedelta(minutes=rule.amount or 0):
             headline = (
                 f"The scheduler of {one_line(row.name)} has been silent for {rough(silent.total_seconds())}"

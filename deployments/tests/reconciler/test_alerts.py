@@ -114,6 +114,19 @@ def test_unhealthy_for_five_minutes_opens_reminds_and_is_resolved(rule, running,
     assert only().resolved_at is not None
 
 
+def test_a_reminder_says_what_is_so_now_and_leads_there(rule, running):
+    rule(RuleKind.SCHEDULER_SILENT)
+    read(running, a_reading(heartbeats={"scheduler": 700.0}))
+    alerts.follow()
+    age(only(), hours=6, minutes=1)
+    read(running, a_reading(heartbeats={"scheduler": 6.2 * 3600}))
+    assert alerts.follow() == 1
+    words = "The scheduler of Analytics has been silent for 6 h"
+    message = AlertDelivery.objects.filter(event="reminded").first().message
+    assert (message.headline, message.path) == (words, running.url_for("why"))
+    assert only().headline == words
+
+
 def test_unknown_neither_opens_nor_ends_anything(rule, running):
     rule(RuleKind.UNHEALTHY)
     be(running, Status.UNHEALTHY, minutes=6)
