@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 # Seconds between two tries. A mail that was not taken after the last one counts as not sent.
 BACKOFF_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600)
+SILENT = "The mail server does not answer."
 
 
 def waits_since(due_at: datetime, tries: int) -> datetime:
@@ -35,7 +36,7 @@ def delay(error: Exception) -> str:
     """What the mail server said, or that it did not, in a sentence about a mail that is tried again."""
     codes = _codes(error)
     if not codes:
-        return "The mail server does not answer."
+        return SILENT
     if min(codes) < 500:
         return "The mail server asks to try later."
     return "The mail server did not take the mail."

@@ -21,7 +21,7 @@ from deployments.domain.public_hosts import WEBHOOKS
 from deployments.models import AlertDelivery
 from deployments.outgoing import webhook
 from deployments.outgoing.webhook import Answer
-from deployments.queries.alerts import member_addresses
+from deployments.queries.alerts import member_addresses, sendable
 from deployments.secrets import alert_channels
 
 logger = structlog.get_logger(__name__)
@@ -33,8 +33,11 @@ STATE = AlertDelivery.State
 
 
 def send(pk: UUID) -> bool:
-    """Send it if it is due and no other worker does; whether it arrived."""
+    """Send it if it is due, no other worker does, and its mail server was not silent a moment ago; whether it
+    arrived."""
     due = AlertDelivery.objects.filter(pk=pk, state=STATE.QUEUED, due_at__lte=Now())
+    if not sendable(due).exists():
+        return False
     if not due.update(due_at=Now() + CLAIM, tries=F("tries") + 1, tried_at=Now()):
         return False
     row = AlertDelivery.objects.select_related("channel").get(pk=pk)

@@ -1,26 +1,32 @@
 """A mail of an alert that the mail server does not take now."""
+# ruff: noqa: F811 - fixtures
 
 import smtplib
 
 import pytest
+from django.utils import timezone
 
 from console.kit import mail_tries
 from deployments.domain.alert_rules import ChannelKind
-from deployments.reconciler import alert_delivery
-from deployments.tests.reconciler.test_alert_delivery import (
+from deployments.models import AlertDelivery
+from deployments.queries.alerts import MAIL_RESTS
+from deployments.reconciler import alert_delivery, alert_outbox
+from deployments.tests.receivers import Inbox
+from deployments.tests.reconciler.test_alert_delivery import (  # noqa: F401 - fixtures
     channel,
     due_again,
     inbox,
     mail_port,
     queued,
+    receiver,
     state,
-)  # noqa: F401 - fixtures
+)
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("answer", ["450 4.2.0 greylisted, try later", "452 4.5.3 too many recipients"])
-def test_a_mail_server_that_asks_to_try_later_is_asked_again(inbox, channel, answer):  # noqa: F811
+def test_a_mail_server_that_asks_to_try_later_is_asked_again(inbox, channel, answer):
     inbox.refuses.add("alice@example.org")
     inbox.refusal = answer
     row = queued(channel(ChannelKind.EMAIL, None, "alice@example.org")[0], "alice@example.org")
@@ -29,6 +35,32 @@ def test_a_mail_server_that_asks_to_try_later_is_asked_again(inbox, channel, ans
     inbox.refuses.clear()
     due_again(row)
     assert alert_delivery.send(row.pk)
+
+
+def test_while_the_mail_server_is_silent_one_mail_finds_out_and_webhooks_go_on(
+    mail_port,
+    channel,
+    receiver,
+    enqueued_alerts,
+    monkeypatch,
+):
+    asked = []
+    silent = smtplib.SMTP.connect
+    monkeypatch.setattr(smtplib.SMTP, "connect", lambda *place: asked.append(1) or silent(*place))
+    mails, _ = channel(ChannelKind.EMAIL, None, "alice@example.org")
+    rows = [queued(mails, "alice@example.org") for _ in range(5)]
+    hook = queued(channel(ChannelKind.WEBHOOK, receiver.url)[0])
+    assert not any(alert_delivery.send(row.pk) for row in rows)
+    assert len(asked) == 1
+    enqueued_alerts.clear()
+    assert alert_outbox.hint_due() == 1
+    assert enqueued_alerts == [hook.pk]
+    assert alert_delivery.send(hook.pk)
+    AlertDelivery.objects.filter(pk=rows[0].pk).update(tried_at=timezone.now() - MAIL_RESTS)
+    with Inbox().at(mail_port) as back:
+        assert alert_outbox.hint_due() == 4
+        assert all(alert_delivery.send(row.pk) for row in rows[1:])
+    assert len(back.letters) == 4
 
 
 @pytest.mark.parametrize(
