@@ -19,7 +19,7 @@ from workspaces.permissions import Permission, roles_with
 MOST_ADMINS = 20  # who are mailed
 PAGE_SIZE = 50
 LATELY = timedelta(days=7)
-MAIL_RESTS = timedelta(seconds=30)
+RESTS = timedelta(seconds=30)  # who did not answer, before others than the same message try
 
 
 type Watching = dict[RuleKind, list[tuple[AlertRule, Deployment]]]
@@ -131,14 +131,15 @@ def deliveries_of(workspace: Workspace, alert: Alert) -> QuerySet[AlertDelivery]
 
 
 def sendable(rows: QuerySet[AlertDelivery]) -> QuerySet[AlertDelivery]:
-    """Those of `rows` that need not wait for a mail server that was silent a moment ago. Each mail to it keeps a worker
-    for seconds that Deployments need, so one at a time finds out whether it is back."""
+    """Those of `rows` that need not wait for a mail server, or a webhook, that was silent a moment ago. Each message to
+    it keeps a worker for seconds that Deployments need, so one at a time finds out whether it is back."""
     others = AlertDelivery.objects.exclude(pk=OuterRef("pk"))
-    silent = others.filter(
-        state=AlertDelivery.State.QUEUED, answer=mail_tries.SILENT, tried_at__gt=Now() - MAIL_RESTS
-    )
-    web = [kind.value for kind in ChannelKind if not kind.is_mail]
-    return rows.filter(Q(channel__kind__in=web) | ~Exists(silent))
+    tried = others.filter(state=AlertDelivery.State.QUEUED, tried_at__gt=Now() - RESTS)
+    no_mail = Exists(tried.filter(answer=mail_tries.SILENT))
+    # One that is on its way for the first time has no answer yet, and says nothing.
+    no_hook = Exists(tried.filter(channel=OuterRef("channel"), status__isnull=True).exclude(answer=""))
+    web = Q(channel__kind__in=[kind.value for kind in ChannelKind if not kind.is_mail])
+    return rows.filter(web & ~no_hook | ~web & ~no_mail)
 
 
 def silence_of(deployment: Deployment) -> AlertSilence | None:

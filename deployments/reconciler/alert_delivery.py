@@ -33,7 +33,7 @@ STATE = AlertDelivery.State
 
 
 def send(pk: UUID) -> bool:
-    """Send it if it is due, no other worker does, and its mail server was not silent a moment ago; whether it
+    """Send it if it is due, no other worker does, and who takes it was not silent a moment ago; whether it
     arrived."""
     due = AlertDelivery.objects.filter(pk=pk, state=STATE.QUEUED, due_at__lte=Now())
     if not sendable(due).exists():

@@ -49,7 +49,7 @@ def follow() -> int:
     """Look at everything that a rule watches, and make the moves that are due; how many were made. What fails for one
     rule is logged and tried again by the next look; the others go on."""
     now = database_now()
-    # Alerts before rules: one that another process opens meanwhile, by a new rule, would else count as a stray.
+    # Alerts before rules: one that another process opens in between, by a new rule, would else count as a stray.
     opened = list(Alert.objects.filter(resolved_at__isnull=True).select_related("workspace", "deployment"))
     rules = list(AlertRule.objects.select_related("workspace"))
     if not rules:

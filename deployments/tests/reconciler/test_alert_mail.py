@@ -1,4 +1,4 @@
-"""A mail of an alert that the mail server does not take now."""
+"""Messages of alerts that the mail server, or a webhook, does not take now."""
 # ruff: noqa: F811 - fixtures
 
 import smtplib
@@ -9,7 +9,9 @@ from django.utils import timezone
 from console.kit import mail_tries
 from deployments.domain.alert_rules import ChannelKind
 from deployments.models import AlertDelivery
-from deployments.queries.alerts import MAIL_RESTS
+from deployments.outgoing import webhook
+from deployments.outgoing.webhook import Answer
+from deployments.queries.alerts import RESTS
 from deployments.reconciler import alert_delivery, alert_outbox
 from deployments.tests.receivers import Inbox
 from deployments.tests.reconciler.test_alert_delivery import (  # noqa: F401 - fixtures
@@ -56,11 +58,32 @@ def test_while_the_mail_server_is_silent_one_mail_finds_out_and_webhooks_go_on(
     assert alert_outbox.hint_due() == 1
     assert enqueued_alerts == [hook.pk]
     assert alert_delivery.send(hook.pk)
-    AlertDelivery.objects.filter(pk=rows[0].pk).update(tried_at=timezone.now() - MAIL_RESTS)
+    AlertDelivery.objects.filter(pk=rows[0].pk).update(tried_at=timezone.now() - RESTS)
     with Inbox().at(mail_port) as back:
         assert alert_outbox.hint_due() == 4
         assert all(alert_delivery.send(row.pk) for row in rows[1:])
     assert len(back.letters) == 4
+
+
+def test_while_a_webhook_is_silent_one_message_finds_out_and_other_channels_go_on(
+    receiver, channel, monkeypatch
+):
+    asked, post = [], webhook.post
+
+    def silent(target, *message, **listed):
+        asked.append(target.path)
+        return Answer(None, "It hangs.") if "hangs" in target.path else post(target, *message, **listed)
+
+    monkeypatch.setattr(webhook, "post", silent)
+    hangs, _ = channel(ChannelKind.WEBHOOK, f"{receiver.url}&hangs")
+    rows = [queued(hangs) for _ in range(5)]
+    other = queued(channel(ChannelKind.SLACK, receiver.url)[0])
+    assert not any(alert_delivery.send(row.pk) for row in rows)
+    assert alert_delivery.send(other.pk)
+    assert len(asked) == 2
+    due_again(rows[0])
+    alert_delivery.send(rows[0].pk)  # the same one is tried again at its own times
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize(
