@@ -11,6 +11,7 @@ from deployments.dataplane.reading import QueueReading
 from deployments.domain.alert_rules import RuleKind
 from deployments.domain.states import Operation, Status, StepState
 from deployments.models import (
+    Alert,
     AlertRule,
     Deployment,
     FailedRun,
@@ -138,6 +139,24 @@ def test_a_dag_without_a_success_for_too_long(rule, running):  # noqa: F811
     running.dags.update(paused=False)
     assert alerts.follow() == 1
     assert only().headline == "DAG nightly has not succeeded for 3 h in Analytics"
+
+
+def test_a_rule_may_name_a_dag_as_airflow_shows_it(rule, running):  # noqa: F811
+    rule(RuleKind.NO_SUCCESS, 2, "Nightly load")
+    dags = a_dag("nightly", name="Nightly load"), a_dag("other", name="nightly")
+    read(running, a_reading(*dags))
+    running.dags.update(first_seen_at=timezone.now() - timedelta(days=3))
+    assert alerts.follow() == 1
+    assert only().headline == "DAG nightly has not succeeded for 48 h in Analytics"
+    read(running, a_reading(dags[1]))
+    assert alerts.follow() == 1
+    assert (only().resolved_at is not None, sent("resolved")) == (True, 0)
+    rule(RuleKind.NO_SUCCESS, 2, "nightly")  # an id counts first
+    read(running, a_reading(*dags))
+    running.dags.update(first_seen_at=timezone.now() - timedelta(days=3))
+    alerts.follow()
+    subjects = set(Alert.objects.filter(resolved_at=None).values_list("subject", flat=True))
+    assert subjects == {"nightly"}
 
 
 def test_a_dag_that_is_waited_for_and_left_the_code_is_over_without_a_message(rule, running):  # noqa: F811
