@@ -150,7 +150,7 @@ def _digest_row(
     count = len(held)
     message = Message(
         event="digest",
-        headline=f"{count} more {'alert' if count == 1 else 'alerts'} of “{rule.title}” within an hour",
+        headline=f"{count} more {'message' if count == 1 else 'messages'} of “{rule.title}” within an hour",
         kind=rule.kind,
         rule=rule.title,
         workspace=workspace.name,

@@ -71,7 +71,11 @@ def follow() -> int:
             moves += _move_all(rule, row, look, known, now, muted=row.pk in muted)
     for rule in rules:
         if rule.word is RuleKind.TOKEN_ENDING and rule.enabled and rule.workspace is not None:
-            look = tokens_ending(rule, rule.workspace, now)
+            try:
+                look = tokens_ending(rule, rule.workspace, now)
+            except Exception:
+                logger.exception("alert_look_failed", kind=rule.kind)
+                continue
             moves += _move_all(rule, None, look, standing.get((rule.pk, None), {}), now)
     places: set[Place] = {(rule.pk, row.pk) for pairs in watched.values() for rule, row in pairs}
     places |= {(rule.pk, None) for rule in rules if rule.enabled and rule.about.of_workspace}

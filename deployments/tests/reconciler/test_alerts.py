@@ -218,7 +218,7 @@ def test_a_storm_is_twenty_messages_and_one_digest(rule, running):
     assert [alert_outbox.make_digests(), alert_outbox.make_digests()] == [2, 0]
     assert of_ops.filter(state="digested").count() == 50
     digest = of_ops.get(event="digest")
-    assert digest.message.headline == "50 more alerts of “DAG run failed” within an hour"
+    assert digest.message.headline == "50 more messages of “DAG run failed” within an hour"
     assert len(digest.message.lines) == 50
 
 
@@ -249,6 +249,17 @@ def test_what_fails_for_one_kind_of_rule_stops_no_other(rule, running, monkeypat
     monkeypatch.setitem(alerts.LOOKERS, RuleKind.STALLED, broken_look)
     be(running, Status.UNHEALTHY, minutes=6)
     assert alerts.follow() == 1
+
+
+def test_what_fails_for_rules_about_tokens_stops_no_other(rule, running, monkeypatch):
+    rule(RuleKind.TOKEN_ENDING)
+    rule(RuleKind.UNHEALTHY)
+    be(running, Status.UNHEALTHY, minutes=6)
+    assert alerts.follow() == 1
+    AlertRule.objects.filter(kind=RuleKind.UNHEALTHY).update(enabled=False)
+    monkeypatch.setattr(alerts, "tokens_ending", lambda *_: 1 / 0)
+    assert alerts.follow() == 1
+    assert only().note == alerts.RULE_GONE
 
 
 def test_the_number_of_queries_does_not_grow_with_deployments(rule, running, django_assert_max_num_queries):
