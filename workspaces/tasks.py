@@ -13,6 +13,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from console.kit import mail_tries
 from console.kit.mail_tries import BACKOFF_SECONDS
 from workspaces import enqueue, invitation_links
 from workspaces.invitation_mail import invitation_mail
@@ -53,8 +54,8 @@ def send_invitation(pk: str) -> None:
 
 def _failed(invitation: Invitation, error: Exception) -> None:
     logger.warning("invitation_mail_failed", invitation=str(invitation.pk), error=type(error).__name__)
-    if isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPSenderRefused):
-        _settle(invitation, Invitation.Mail.FAILED, "The mail server refused the address.")
+    if why := mail_tries.refusal(error):
+        _settle(invitation, Invitation.Mail.FAILED, why)
         return
     if invitation.mail_tries > len(BACKOFF_SECONDS):
         _settle(invitation, Invitation.Mail.FAILED, "The mail server did not take the mail.")
@@ -63,7 +64,7 @@ def _failed(invitation: Invitation, error: Exception) -> None:
     _same_links(invitation).update(
         mail_sentence=_sentence(error), mail_due_at=Now() + timedelta(seconds=pause)
     )
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not mail_tries.answered(error):
         # The server is away: the others would only keep a worker waiting that Deployments need.
         waiting = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=Now())
         waiting.update(mail_due_at=Now() + timedelta(seconds=pause))
@@ -71,7 +72,7 @@ def _failed(invitation: Invitation, error: Exception) -> None:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError | smtplib.SMTPException):
-        return "The mail server does not answer. It is tried again."
+        return f"{mail_tries.delay(error)} It is tried again."
     return "The mail could not be made. It is tried again; the worker's log has the reason."
 
 

@@ -4,7 +4,7 @@ Daylight saving follows Debian's cron: what falls into the hour that is skipped 
 into the hour that comes twice comes once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -72,9 +72,15 @@ def clean_cron(text: str) -> str:
 
 def upcoming(cron: str, zone: str, after: datetime, count: int = PREVIEWED) -> list[datetime]:
     """The next `count` times strictly after an aware moment, in that zone. Raises CronSimError."""
-    if not cron:
-        return []
-    return list(islice(CronSim(cron, after.astimezone(ZoneInfo(zone))), count))
+    return list(islice(_times(cron, zone, after), count)) if cron else []
+
+
+def _times(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
+    """All of them, in that zone. Asked within the second pass of an hour that comes twice, the library begins with
+    times of the first one, which are over."""
+    found = CronSim(cron, after.astimezone(ZoneInfo(zone)))
+    # Two times of one zone compare by the clock on the wall.
+    return (moment for moment in found if moment.astimezone(UTC) > after)
 
 
 def following(cron: str, zone: str, after: datetime) -> datetime | None:
@@ -85,8 +91,8 @@ def following(cron: str, zone: str, after: datetime) -> datetime | None:
 def latest(cron: str, zone: str, first: datetime, now: datetime) -> datetime:
     """The last time from `first`, which is one and not after `now`, until `now`."""
     found = first
-    for moment in CronSim(cron, first.astimezone(ZoneInfo(zone))):
-        at = moment.astimezone(UTC)  # two times of one zone compare by the clock on the wall
+    for moment in _times(cron, zone, first):
+        at = moment.astimezone(UTC)
         if at > now:
             break
         found = at

@@ -72,6 +72,11 @@ class LatestReading(models.Model):
         """Whether it says how things are now."""
         return self.age is not None and self.age <= FRESH_FOR
 
+    @property
+    def scheduler_silence(self) -> timedelta | None:
+        """How old the newest heartbeat of a scheduler was at the reading; None where none is known."""
+        return self.at - self.scheduler_heartbeat_at if self.at and self.scheduler_heartbeat_at else None
+
 
 class Dag(models.Model):
     """One DAG of a Deployment, as last read. A DAG that is no longer in the code has no row."""

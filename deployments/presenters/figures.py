@@ -170,14 +170,10 @@ def _heartbeat(reading: LatestReading, now: datetime) -> Tile:
     heartbeat_at = reading.scheduler_heartbeat_at
     if heartbeat_at is None:
         return Tile("Scheduler", "–", "no heartbeat yet")
-    age = now - heartbeat_at
-    seconds = max(0.0, age.total_seconds())
-    return Tile(
-        "Scheduler",
-        f"{rough(seconds)} ago",
-        "last heartbeat",
-        "bad" if reading.is_fresh and age > SILENT_SCHEDULER else "",
-    )
+    seconds = max(0.0, (now - heartbeat_at).total_seconds())
+    silence = reading.scheduler_silence
+    silent = reading.is_fresh and silence is not None and silence > SILENT_SCHEDULER
+    return Tile("Scheduler", f"{rough(seconds)} ago", "last heartbeat", "bad" if silent else "")
 
 
 # -- Over time --

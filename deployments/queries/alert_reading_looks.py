@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import Q
+
 from console.kit.text import one_line
 from console.kit.wording import listed, rough
 from deployments.domain.import_words import not_imported
@@ -79,39 +81,51 @@ def _failure(row: Deployment, run: FailedRun) -> Firing:
 
 
 def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
-    """A DAG without a success for so long. A paused one, and one that is not in the code, is not waited for; the time
-    counts from when the DAG was first seen, the rule switched on, or the Deployment woken. Two queries."""
-    wished = {rule.dag for rule, _ in watched}
-    dags = {(each.deployment_id, each.dag_id): each for each in _dags(watched, wished)}
+    """A DAG without a success for so long. A paused one, and one that is not in the code, is not waited for, and what
+    was open of the latter is over; the time counts from when the DAG was first seen, the rule switched on, or the
+    Deployment woken. Two queries."""
+    named = _dags(watched, {rule.dag for rule, _ in watched})
     slept = StatusChange.objects.filter(deployment__in=_ids(watched), old=Status.HIBERNATING)
     woken = dict(
         slept.order_by("deployment", "-at").distinct("deployment").values_list("deployment_id", "at")
     )
 
     def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> Look:
-        dag = dags.get((row.pk, rule.dag))
-        if dag is None or dag.paused:
+        dags = named.get((row.pk, rule.dag), [])
+        if not dags:
+            return Look(known=True, quiet=True)
+        if all(dag.paused for dag in dags):
             return NO_DATA
-        begin = max(filter(None, (dag.last_success_at, dag.first_seen_at, rule.since, woken.get(row.pk))))
-        firing: tuple[Firing, ...] = ()
-        if now - begin >= timedelta(hours=rule.amount or 0):
-            last = (
-                f"{dag.last_success_at:%-d %B, %H:%M} UTC"
-                if dag.last_success_at
-                else "never, as far as is known"
-            )
-            headline = (
-                f"DAG {one_line(dag.dag_id)} has not succeeded for {rough((now - begin).total_seconds())}"
-            )
-            words = f"Its last success: {last}."
-            firing = (Firing(f"{headline} in {one_line(row.name)}", words, dag.dag_id, row.url_for("dags")),)
-        return Look(known=True, firing=firing)
+        firing = []
+        for dag in dags:
+            begin = max(filter(None, (dag.last_success_at, dag.first_seen_at, rule.since, woken.get(row.pk))))
+            if not dag.paused and now - begin >= timedelta(hours=rule.amount or 0):
+                firing.append(_no_success(row, dag, now - begin))
+        return Look(known=True, firing=tuple(firing))
 
     return _each(watched, judge)
 
 
-def _dags(watched: Watched, names: set[str]) -> Sequence[Dag]:
-    return list(Dag.objects.filter(deployment__in=_ids(watched), dag_id__in=names).defer("runs"))
+def _no_success(row: Deployment, dag: Dag, span: timedelta) -> Firing:
+    last = f"{dag.last_success_at:%-d %B, %H:%M} UTC" if dag.last_success_at else "never, as far as is known"
+    headline = f"DAG {one_line(dag.dag_id)} has not succeeded for {rough(span.total_seconds())}"
+    return Firing(
+        f"{headline} in {one_line(row.name)}",
+        f"Its last success: {last}.",
+        dag.dag_id,
+        row.url_for("dags"),
+    )
+
+
+def _dags(watched: Watched, names: set[str]) -> Mapping[tuple[UUID, str], list[Dag]]:
+    """By Deployment and what a rule calls it: the DAG of that id, else those that are shown by that name, which is what
+    people see in Airflow. One query."""
+    found = Dag.objects.filter(Q(dag_id__in=names) | Q(name__in=names), deployment__in=_ids(watched))
+    by_id, by_name = {}, defaultdict(list)
+    for dag in found.defer("runs"):
+        by_id[dag.deployment_id, dag.dag_id] = [dag]
+        by_name[dag.deployment_id, dag.name].append(dag)
+    return {**by_name, **by_id}
 
 
 def queue_waiting(watched: Watched, now: datetime) -> Mapping[Key, Look]:
@@ -186,13 +200,14 @@ def _named(paths: Sequence[str], count: int) -> str:
 
 
 def scheduler_silent(watched: Watched, now: datetime) -> Mapping[Key, Look]:
-    """No heartbeat of a scheduler for so long. No query."""
+    """No heartbeat of a scheduler for so long, as the reading saw it: how old that is by now says nothing of the
+    scheduler. No query."""
 
     def judge(rule: AlertRule, row: Deployment, reading: LatestReading) -> Look:
-        if reading.scheduler_heartbeat_at is None:
+        silent = reading.scheduler_silence
+        if silent is None:
             return NO_DATA
         firing: tuple[Firing, ...] = ()
-        silent = now - reading.scheduler_heartbeat_at
         if silent >= timedelta(minutes=rule.amount or 0):
             headline = (
                 f"The scheduler of {one_line(row.name)} has been silent for {rough(silent.total_seconds())}"

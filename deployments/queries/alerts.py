@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from deployments.domain.alert_rules import KINDS, Kind, RuleKind
+from console.kit import mail_tries
+from deployments.domain.alert_rules import KINDS, ChannelKind, Kind, RuleKind
 from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, AlertSilence, Deployment
 from workspaces.models import Membership, Workspace
 from workspaces.permissions import Permission, roles_with
@@ -18,6 +19,7 @@ from workspaces.permissions import Permission, roles_with
 MOST_ADMINS = 20  # who are mailed
 PAGE_SIZE = 50
 LATELY = timedelta(days=7)
+RESTS = timedelta(seconds=30)  # who did not answer, before others than the same message try
 
 
 type Watching = dict[RuleKind, list[tuple[AlertRule, Deployment]]]
@@ -126,6 +128,18 @@ def deliveries(workspace: Workspace, deployment: Deployment | None = None) -> Qu
 def deliveries_of(workspace: Workspace, alert: Alert) -> QuerySet[AlertDelivery]:
     """What was sent about one alert of the Workspace, newest first."""
     return deliveries(workspace).filter(alert=alert)
+
+
+def sendable(rows: QuerySet[AlertDelivery]) -> QuerySet[AlertDelivery]:
+    """Those of `rows` that need not wait for a mail server, or a webhook, that was silent a moment ago. Each message to
+    it keeps a worker for seconds that Deployments need, so one at a time finds out whether it is back."""
+    others = AlertDelivery.objects.exclude(pk=OuterRef("pk"))
+    tried = others.filter(state=AlertDelivery.State.QUEUED, tried_at__gt=Now() - RESTS)
+    no_mail = Exists(tried.filter(answer=mail_tries.SILENT))
+    # One that is on its way for the first time has no answer yet, and says nothing.
+    no_hook = Exists(tried.filter(channel=OuterRef("channel"), status__isnull=True).exclude(answer=""))
+    web = Q(channel__kind__in=[kind.value for kind in ChannelKind if not kind.is_mail])
+    return rows.filter(web & ~no_hook | ~web & ~no_mail)
 
 
 def silence_of(deployment: Deployment) -> AlertSilence | None:

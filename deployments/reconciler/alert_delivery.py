@@ -13,15 +13,15 @@ from django.core.mail import EmailMessage
 from django.db.models import F
 from django.db.models.functions import Now
 
+from console.kit import mail_tries
 from console.kit.crypto import DecryptionError
-from console.kit.mail_tries import BACKOFF_SECONDS
 from deployments.domain import alert_words, webhook_signature, webhook_url
 from deployments.domain.alert_rules import ChannelKind, may_be_mailed
 from deployments.domain.public_hosts import WEBHOOKS
 from deployments.models import AlertDelivery
 from deployments.outgoing import webhook
 from deployments.outgoing.webhook import Answer
-from deployments.queries.alerts import member_addresses
+from deployments.queries.alerts import member_addresses, sendable
 from deployments.secrets import alert_channels
 
 logger = structlog.get_logger(__name__)
@@ -33,8 +33,11 @@ STATE = AlertDelivery.State
 
 
 def send(pk: UUID) -> bool:
-    """Send it if it is due and no other worker does; whether it arrived."""
+    """Send it if it is due, no other worker does, and who takes it was not silent a moment ago; whether it
+    arrived."""
     due = AlertDelivery.objects.filter(pk=pk, state=STATE.QUEUED, due_at__lte=Now())
+    if not sendable(due).exists():
+        return False
     if not due.update(due_at=Now() + CLAIM, tries=F("tries") + 1, tried_at=Now()):
         return False
     row = AlertDelivery.objects.select_related("channel").get(pk=pk)
@@ -48,7 +51,7 @@ def send(pk: UUID) -> bool:
     except Exception:
         logger.exception("alert_delivery_failed", delivery=str(pk))
         answer = Answer(None, "The message could not be made. The worker's log has the reason.")
-    _settle(row, answer, BACKOFF_SECONDS if kind.is_mail else HOOK_BACKOFF)
+    _settle(row, answer, mail_tries.BACKOFF_SECONDS if kind.is_mail else HOOK_BACKOFF)
     return answer.taken
 
 
@@ -76,11 +79,10 @@ def _mailed(row: AlertDelivery) -> Answer:
     )
     try:
         mail.send()
-    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused):
-        return Answer(None, "The mail server refused the address.", final=True)
     except (OSError, smtplib.SMTPException) as error:
         logger.warning("alert_mail_failed", delivery=str(row.pk), error=type(error).__name__)
-        return Answer(None, "The mail server does not answer.")
+        why = mail_tries.refusal(error)
+        return Answer(None, why or mail_tries.delay(error), final=bool(why))
     return Answer(250, "The mail server took it.")
 
 

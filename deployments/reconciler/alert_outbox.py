@@ -150,7 +150,7 @@ def _digest_row(
     count = len(held)
     message = Message(
         event="digest",
-        headline=f"{count} more {'alert' if count == 1 else 'alerts'} of “{rule.title}” within an hour",
+        headline=f"{count} more {'message' if count == 1 else 'messages'} of “{rule.title}” within an hour",
         kind=rule.kind,
         rule=rule.title,
         workspace=workspace.name,
@@ -175,7 +175,7 @@ def _digest_row(
 def hint_due() -> int:
     """Ask workers for everything that is due: the guarantee behind the hints; how many."""
     due = AlertDelivery.objects.filter(state=AlertDelivery.State.QUEUED, due_at__lte=Now())
-    pks = list(due.order_by("due_at").values_list("pk", flat=True)[:BATCH])
+    pks = list(queries.sendable(due).order_by("due_at").values_list("pk", flat=True)[:BATCH])
     for pk in pks:
         enqueue.send_alert(pk)
     return len(pks)

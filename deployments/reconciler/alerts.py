@@ -49,8 +49,9 @@ def follow() -> int:
     """Look at everything that a rule watches, and make the moves that are due; how many were made. What fails for one
     rule is logged and tried again by the next look; the others go on."""
     now = database_now()
-    rules = list(AlertRule.objects.select_related("workspace"))
+    # Alerts before rules: one that another process opens in between, by a new rule, would else count as a stray.
     opened = list(Alert.objects.filter(resolved_at__isnull=True).select_related("workspace", "deployment"))
+    rules = list(AlertRule.objects.select_related("workspace"))
     if not rules:
         return _close_strays(opened, set())
     rows = _rows(rules)
@@ -70,7 +71,11 @@ def follow() -> int:
             moves += _move_all(rule, row, look, known, now, muted=row.pk in muted)
     for rule in rules:
         if rule.word is RuleKind.TOKEN_ENDING and rule.enabled and rule.workspace is not None:
-            look = tokens_ending(rule, rule.workspace, now)
+            try:
+                look = tokens_ending(rule, rule.workspace, now)
+            except Exception:
+                logger.exception("alert_look_failed", kind=rule.kind)
+                continue
             moves += _move_all(rule, None, look, standing.get((rule.pk, None), {}), now)
     places: set[Place] = {(rule.pk, row.pk) for pairs in watched.values() for rule, row in pairs}
     places |= {(rule.pk, None) for rule in rules if rule.enabled and rule.about.of_workspace}
@@ -126,7 +131,7 @@ def _move_all(
                 elif alert is None:
                     continue
                 elif decision.move is Move.REMIND:
-                    moves += _remind(rule, alert, decision.reminders)
+                    moves += _remind(rule, alert, decision.reminders, firing[subject])
                 elif decision.move in {Move.RESOLVE, Move.CLOSE}:
                     quiet = look.quiet or subject in look.vanished or decision.move is Move.CLOSE
                     moves += _resolve(rule, alert, quiet=quiet)
@@ -135,6 +140,13 @@ def _move_all(
         except Exception:
             logger.exception("alert_move_failed", rule=str(rule.pk), move=decision.move)
     return moves
+
+
+def _words(row: Deployment | None, firing: Firing) -> dict[str, str]:
+    return {
+        "headline": firing.headline[:400],
+        "sentence": alert_outbox.scrubbed(row, firing.sentence)[:1000],
+    }
 
 
 def _open(rule: AlertRule, row: Deployment | None, firing: Firing) -> int:
@@ -146,19 +158,21 @@ def _open(rule: AlertRule, row: Deployment | None, firing: Firing) -> int:
         deployment=row,
         kind=rule.kind,
         subject=firing.subject[:300],
-        headline=firing.headline[:400],
-        sentence=alert_outbox.scrubbed(row, firing.sentence)[:1000],
+        **_words(row, firing),
     )
     alert.save(force_insert=True)
     alert_outbox.put(rule, alert, "opened", path=firing.path)
     return 1
 
 
-def _remind(rule: AlertRule, alert: Alert, reminders: int) -> int:
+def _remind(rule: AlertRule, alert: Alert, reminders: int, firing: Firing) -> int:
+    """A reminder says what is so now, and so does the alert from then on."""
     same = Alert.objects.filter(pk=alert.pk, resolved_at__isnull=True, reminders=alert.reminders)
-    if not same.update(reminders=reminders):
+    words = _words(alert.deployment, firing)
+    if not same.update(reminders=reminders, **words):
         return 0
-    alert_outbox.put(rule, alert, "reminded")
+    alert.headline, alert.sentence = words["headline"], words["sentence"]
+    alert_outbox.put(rule, alert, "reminded", path=firing.path)
     return 1
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from deployments import enqueue
@@ -126,12 +127,19 @@ def forget(deployment: Deployment) -> None:
 
 
 def prune(cluster_id: UUID) -> None:
-    """Drop the hours of more than a year ago and the failed runs of more than a month ago, of one cluster. Figures by
-    minute replace themselves."""
+    """Drop the hours of more than a year ago and the failed runs of more than a month ago, of one cluster, but for the
+    last one of a DAG that has not succeeded since: it still is its newest news. Figures by minute replace themselves.
+    """
     ids = list(Deployment.objects.filter(cluster_id=cluster_id).values_list("pk", flat=True))
     now = timezone.now()
     HourlyFigures.objects.filter(deployment_id__in=ids, hour__lt=now - HOURS_KEPT).delete()
-    FailedRun.objects.filter(deployment_id__in=ids, ended_at__lt=now - FAILED_RUNS_KEPT).delete()
+    dag = {"deployment": OuterRef("deployment"), "dag_id": OuterRef("dag_id")}
+    newer = FailedRun.objects.filter(**dag, ended_at__gt=OuterRef("ended_at"))
+    failing = Dag.objects.filter(
+        Q(last_success_at__isnull=True) | Q(last_success_at__lt=OuterRef("ended_at")), **dag
+    )
+    old = FailedRun.objects.filter(deployment_id__in=ids, ended_at__lt=now - FAILED_RUNS_KEPT)
+    old.filter(Exists(newer) | ~Exists(failing)).delete()
 
 
 def _workers(deployment: Deployment) -> dict[str, int] | None:

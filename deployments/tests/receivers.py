@@ -23,12 +23,13 @@ class Inbox:
         self.letters: list[EmailMessage] = []
         self.taken_at: list[float] = []  # seconds of the epoch, one for each letter
         self.refuses: set[str] = set()
+        self.refusal = "550 no such mailbox"
 
     async def handle_RCPT(
         self, server: object, session: object, envelope: Any, address: str, options: object
     ) -> str:
         if address in self.refuses:
-            return "550 no such mailbox"
+            return self.refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

@@ -26,10 +26,11 @@ class Inbox:
     def __init__(self) -> None:
         self.letters: list[tuple[list[str], email.message.EmailMessage]] = []
         self.refuses: set[str] = set()
+        self.refusal = "550 no such mailbox"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address in self.refuses:
-            return "550 no such mailbox"
+            return self.refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -185,6 +186,20 @@ def test_a_refused_address_is_not_tried_again(inbox, invitation):
         "failed",
         "The mail server refused the address.",
     )
+
+
+def test_a_mail_server_that_asks_to_try_later_is_asked_again_and_holds_up_no_other(
+    inbox, invitation, workspace, alice
+):
+    made = invitations.invite(workspace=workspace, by=alice, emails=["eve@example.org"], role=Role.MEMBER)
+    inbox.refuses.add("ida@example.org")
+    inbox.refusal = "450 4.2.0 greylisted, try later"
+    tasks.send_invitation(str(invitation.pk))
+    invitation.refresh_from_db()
+    sentence = "The mail server asks to try later. It is tried again."
+    assert (invitation.mail_state, invitation.mail_sentence) == ("queued", sentence)
+    tasks.send_invitation(str(made.made[0].invitation.pk))
+    assert [to for to, _ in inbox.letters] == [["eve@example.org"]]
 
 
 def test_a_revoked_invitation_is_not_mailed(inbox, invitation):

@@ -259,6 +259,15 @@ def test_switching_it_on_does_not_catch_up_and_changing_it_restarts_nothing(edit
 
 
 @pytest.mark.django_db
+def test_saved_in_the_second_pass_of_an_hour_it_sleeps_the_next_day(editable, bob, clock):
+    clock("2026-10-25T01:10")  # 02:10 in Berlin, for the second time
+    plan_sleep(editable, bob, hibernate_cron="30 2 * * *", wake_cron="", time_zone=BERLIN)
+    assert clock("2026-10-25T01:11") == 0
+    assert not sleeps(editable)
+    assert clock("2026-10-26T01:30") == 1
+
+
+@pytest.mark.django_db
 def test_one_deployment_that_cannot_sleep_holds_up_no_other(
     editable, workspace, bob, choices, clock, monkeypatch
 ):

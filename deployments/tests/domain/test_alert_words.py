@@ -62,7 +62,7 @@ def test_a_reminder_and_the_end_say_so_first():
 def test_a_digest_lists_what_it_stands_for():
     digest = changed(
         event="digest",
-        headline="60 more alerts of “DAG run failed” within an hour",
+        headline="60 more messages of “DAG run failed” within an hour",
         lines=tuple(f"DAG run failed: dag_{n}" for n in range(50)),
         more=10,
     )

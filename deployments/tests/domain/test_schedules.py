@@ -1,6 +1,6 @@
 """Hibernation schedules: the next times, and expressions that cannot be used."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -75,6 +75,17 @@ def at(text: str, zone: str = "UTC") -> datetime:
 def test_the_next_times(cron, zone, after, expected):
     found = schedules.upcoming(cron, zone, at(after, zone))
     assert [moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M") for moment in found] == expected
+
+
+@pytest.mark.parametrize("cron", ["30 2 * * *", "5 2 * * 0", "30 1,2,3 * * *", "30 * * * *"])
+def test_in_the_second_pass_of_an_hour_no_time_is_one_that_is_over(cron):
+    """25 October 2026, from 01:00 UTC on, is the second 02:00 of Berlin."""
+    for minutes in range(0, 60, 5):
+        now = at("2026-10-25T01:00") + timedelta(minutes=minutes)
+        found = [each.astimezone(UTC) for each in schedules.upcoming(cron, BERLIN, now, 5)]
+        assert len(found) == 5
+        assert now < found[0]
+        assert found == sorted(set(found))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -140,6 +141,15 @@ def test_a_silent_scheduler_and_a_lost_queue_stand_out(running):
     tone = {tile.label: tile.tone for tile in context["tiles"]}
     assert tone["Scheduler"] == "bad"
     assert context["lost_queues"] == "gpu"
+
+
+def test_a_gap_in_readings_shows_no_silent_scheduler(running):
+    busy(running, heartbeats={"scheduler": 5.0})
+    gap = timedelta(minutes=4)
+    LatestReading.objects.update(at=F("at") - gap, scheduler_heartbeat_at=F("scheduler_heartbeat_at") - gap)
+    running.refresh_from_db()
+    tile = next(each for each in figures_context(running, SPANS["24h"])["tiles"] if each.label == "Scheduler")
+    assert (tile.value, tile.tone) == ("4 min ago", "")
 
 
 def test_what_was_not_measured_says_why(running):

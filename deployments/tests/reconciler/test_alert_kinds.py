@@ -4,20 +4,23 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from deployments.dataplane.reading import QueueReading
 from deployments.domain.alert_rules import RuleKind
 from deployments.domain.states import Operation, Status, StepState
 from deployments.models import (
+    Alert,
     AlertRule,
     Deployment,
+    FailedRun,
     LatestReading,
     StatusChange,
     Step,
     StepTiming,
 )
-from deployments.reconciler import alerts
+from deployments.reconciler import alerts, reading_records
 from deployments.tests.readings import a_dag, a_failure, a_reading, a_run, broken
 from deployments.tests.reconciler.test_alerts import be, channel, only, read, rule, running, sent  # noqa: F401 - fixtures
 from workspaces.models import ApiToken
@@ -138,6 +141,46 @@ def test_a_dag_without_a_success_for_too_long(rule, running):  # noqa: F811
     assert only().headline == "DAG nightly has not succeeded for 3 h in Analytics"
 
 
+def test_a_rule_may_name_a_dag_as_airflow_shows_it(rule, running):  # noqa: F811
+    rule(RuleKind.NO_SUCCESS, 2, "Nightly load")
+    dags = a_dag("nightly", name="Nightly load"), a_dag("other", name="nightly")
+    read(running, a_reading(*dags))
+    running.dags.update(first_seen_at=timezone.now() - timedelta(days=3))
+    assert alerts.follow() == 1
+    assert only().headline == "DAG nightly has not succeeded for 48 h in Analytics"
+    read(running, a_reading(dags[1]))
+    assert alerts.follow() == 1
+    assert (only().resolved_at is not None, sent("resolved")) == (True, 0)
+    rule(RuleKind.NO_SUCCESS, 2, "nightly")  # an id counts first
+    read(running, a_reading(*dags))
+    running.dags.update(first_seen_at=timezone.now() - timedelta(days=3))
+    alerts.follow()
+    subjects = set(Alert.objects.filter(resolved_at=None).values_list("subject", flat=True))
+    assert subjects == {"nightly"}
+
+
+def test_a_dag_that_is_waited_for_and_left_the_code_is_over_without_a_message(rule, running):  # noqa: F811
+    rule(RuleKind.NO_SUCCESS, 2, "nightly")
+    assert alerts.follow() == 0  # before the first reading
+    read(running, a_reading(a_dag("nightly", a_run("success", ago=timedelta(hours=3)))))
+    running.dags.update(first_seen_at=timezone.now() - timedelta(days=3))
+    assert alerts.follow() == 1
+    read(running, a_reading())
+    assert alerts.follow() == 1
+    assert only().resolved_at is not None
+    assert sent("resolved") == 0
+
+
+def test_a_failure_of_more_than_a_month_ago_is_not_over_without_a_success(rule, running):  # noqa: F811
+    rule(RuleKind.RUN_FAILED)
+    read(running, a_reading(a_dag("monthly", a_run("failed")), failed_runs=(a_failure("monthly"),)))
+    assert alerts.follow() == 1
+    FailedRun.objects.update(ended_at=timezone.now() - timedelta(days=31))
+    reading_records.prune(running.cluster_id)
+    assert alerts.follow() == 0
+    assert only().resolved_at is None
+
+
 def test_a_queue_that_waits_at_its_maximum_and_one_that_does_not_exist(rule, running):  # noqa: F811
     rule(RuleKind.QUEUE_WAITING)
     rule(RuleKind.QUEUE_MISSING)
@@ -168,6 +211,18 @@ def test_a_silent_scheduler(rule, running):  # noqa: F811
     read(running, a_reading(heartbeats={"scheduler": 700.0}))
     assert alerts.follow() == 1
     assert only().headline == "The scheduler of Analytics has been silent for 12 min"
+
+
+def test_a_gap_in_readings_is_no_silence_of_the_scheduler(rule, running):  # noqa: F811
+    rule(RuleKind.SCHEDULER_SILENT, 2)
+    read(running, a_reading(heartbeats={"scheduler": 5.0}))
+    gap = timedelta(minutes=4)
+    LatestReading.objects.update(
+        at=F("at") - gap,
+        tried_at=F("tried_at") - gap,
+        scheduler_heartbeat_at=F("scheduler_heartbeat_at") - gap,
+    )
+    assert alerts.follow() == 0
 
 
 def test_a_runtime_and_a_token_that_end_soon(rule, running, workspace, alice):  # noqa: F811

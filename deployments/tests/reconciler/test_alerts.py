@@ -114,6 +114,19 @@ def test_unhealthy_for_five_minutes_opens_reminds_and_is_resolved(rule, running,
     assert only().resolved_at is not None
 
 
+def test_a_reminder_says_what_is_so_now_and_leads_there(rule, running):
+    rule(RuleKind.SCHEDULER_SILENT)
+    read(running, a_reading(heartbeats={"scheduler": 700.0}))
+    alerts.follow()
+    age(only(), hours=6, minutes=1)
+    read(running, a_reading(heartbeats={"scheduler": 6.2 * 3600}))
+    assert alerts.follow() == 1
+    words = "The scheduler of Analytics has been silent for 6 h"
+    message = AlertDelivery.objects.filter(event="reminded").first().message
+    assert (message.headline, message.path) == (words, running.url_for("why"))
+    assert only().headline == words
+
+
 def test_unknown_neither_opens_nor_ends_anything(rule, running):
     rule(RuleKind.UNHEALTHY)
     be(running, Status.UNHEALTHY, minutes=6)
@@ -205,7 +218,7 @@ def test_a_storm_is_twenty_messages_and_one_digest(rule, running):
     assert [alert_outbox.make_digests(), alert_outbox.make_digests()] == [2, 0]
     assert of_ops.filter(state="digested").count() == 50
     digest = of_ops.get(event="digest")
-    assert digest.message.headline == "50 more alerts of “DAG run failed” within an hour"
+    assert digest.message.headline == "50 more messages of “DAG run failed” within an hour"
     assert len(digest.message.lines) == 50
 
 
@@ -236,6 +249,17 @@ def test_what_fails_for_one_kind_of_rule_stops_no_other(rule, running, monkeypat
     monkeypatch.setitem(alerts.LOOKERS, RuleKind.STALLED, broken_look)
     be(running, Status.UNHEALTHY, minutes=6)
     assert alerts.follow() == 1
+
+
+def test_what_fails_for_rules_about_tokens_stops_no_other(rule, running, monkeypatch):
+    rule(RuleKind.TOKEN_ENDING)
+    rule(RuleKind.UNHEALTHY)
+    be(running, Status.UNHEALTHY, minutes=6)
+    assert alerts.follow() == 1
+    AlertRule.objects.filter(kind=RuleKind.UNHEALTHY).update(enabled=False)
+    monkeypatch.setattr(alerts, "tokens_ending", lambda *_: 1 / 0)
+    assert alerts.follow() == 1
+    assert only().note == alerts.RULE_GONE
 
 
 def test_the_number_of_queries_does_not_grow_with_deployments(rule, running, django_assert_max_num_queries):

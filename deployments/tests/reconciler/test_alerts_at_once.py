@@ -30,6 +30,26 @@ def test_processes_that_look_at_the_same_moment_send_once(rule, running):  # noq
     assert (sent("opened"), sent("reminded"), sent("resolved")) == (2, 2, 2)
 
 
+def test_an_alert_that_another_process_opens_by_a_new_rule_is_no_stray(rule, running):  # noqa: F811
+    be(running, Status.UNHEALTHY, minutes=6)
+    others = []
+
+    def another_process():
+        rule(RuleKind.UNHEALTHY)
+        return alerts.follow()
+
+    def meanwhile(execute, sql, *arguments):
+        found = execute(sql, *arguments)
+        if not others and sql.startswith("SELECT") and 'FROM "deployments_alertrule"' in sql:
+            others.append(at_once(another_process, 1))
+        return found
+
+    with connection.execute_wrapper(meanwhile):
+        assert alerts.follow() == 0
+    assert others == [1]
+    assert only().resolved_at is None
+
+
 def test_processes_that_make_a_digest_at_the_same_moment_make_one(rule, running, workspace, channel):  # noqa: F811
     made = rule(RuleKind.RUN_FAILED)
     AlertRule.objects.filter(pk=made.pk).update(window_since=datetime(2020, 1, 1, tzinfo=UTC), window_used=20)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from deployments.dataplane.reading import HourCount, QueueReading, Usage
 from deployments.models import FailedRun, HourlyFigures, MinuteFigures
 from deployments.reconciler import reading_records
-from deployments.tests.readings import a_failure, a_reading, read
+from deployments.tests.readings import a_dag, a_failure, a_reading, a_run, read
 from deployments.tests.reconciler.test_readings import latest, running  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,3 +77,16 @@ def test_hours_of_more_than_a_year_ago_and_old_failures_are_dropped(running):  #
     reading_records.prune(running.cluster_id)
     assert HourlyFigures.objects.count() == 2
     assert FailedRun.objects.count() == 1
+
+
+def test_the_last_failure_of_a_dag_that_has_not_succeeded_since_is_kept(running):  # noqa: F811
+    long_ago, day = timezone.now() - timedelta(days=40), timedelta(days=1)
+    read(
+        running, a_reading(a_dag("monthly", a_run("failed", ago=40 * day)), a_dag("healed", a_run("success")))
+    )
+    for dag, ended_at in (("monthly", long_ago - day), ("monthly", long_ago), ("healed", long_ago)):
+        FailedRun.objects.create(
+            deployment=running, dag_id=dag, run_id="r", run_at=ended_at, ended_at=ended_at
+        )
+    reading_records.prune(running.cluster_id)
+    assert list(FailedRun.objects.values_list("dag_id", "ended_at")) == [("monthly", long_ago)]
