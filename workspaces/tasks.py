@@ -67,7 +67,7 @@ def _failed(invitation: Invitation, error: Exception) -> None:
     if isinstance(error, OSError) and not mail_tries.answered(error):
         # The server is away: the others would only keep a worker waiting that Deployments need.
         waiting = Invitation.objects.open().filter(mail_state=Invitation.Mail.QUEUED, mail_due_at__lte=Now())
-        waiting.update(mail_due_at=Now() + timedelta(seconds=pause))
+        waiting.update(mail_due_at=Now() + timedelta(seconds=BACKOFF_SECONDS[0]))  # however late this one is
 
 
 def _sentence(error: Exception) -> str:

@@ -158,6 +158,18 @@ def test_a_server_that_is_away_delays_the_mail_and_is_shown(mailer, as_, alice, 
     assert invitation.mail_tries == 1
 
 
+def test_an_old_mail_that_fails_once_more_holds_up_a_new_one_for_seconds_only(
+    mailer, invitation, workspace, alice
+):
+    Invitation.objects.update(mail_tries=6)  # it waits for half an hour
+    made = invitations.invite(workspace=workspace, by=alice, emails=["eve@example.org"], role=Role.MEMBER)
+    tasks.send_invitation(str(invitation.pk))
+    invitation.refresh_from_db()
+    new = Invitation.objects.get(pk=made.made[0].invitation.pk)
+    assert invitation.mail_due_at > timezone.now() + timedelta(minutes=20)
+    assert timezone.now() < new.mail_due_at < timezone.now() + timedelta(seconds=20)
+
+
 def test_the_sweep_finds_what_is_due_and_the_mail_goes_out(inbox, invitation, enqueued_mail):
     Invitation.objects.update(
         mail_tries=3, mail_sentence="The mail server does not answer. It is tried again."
