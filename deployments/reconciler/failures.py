@@ -80,7 +80,8 @@ def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, 
 def unexpected(claim: Claim, error: Exception) -> None:
     """Record a bug or an unforeseen fault: put the row off first, then say so on the page. That Airdeck's own database
     was lost for a moment says nothing about the Deployment: its status stays."""
-    connection.close_if_unusable_or_obsolete()  # else the lease, too, could not be given back for a minute
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()  # else the lease, too, would be held until it ends
     count = claim.deployment.failures + 1
     seconds = plan.backoff(count)
     leases.postpone(claim, seconds, failures=count)
