@@ -27,9 +27,11 @@ def step(
     job: Json,
     configure: Callable[[Inventory], Progress | None],
     there: databases.Leftovers | None,
+    let_go: Callable[[Inventory], Progress | None],
 ) -> Progress | None:
     """The next step towards a database of this Release's runtime; None when it is. `configure` applies what the Job
-    needs; `there` is what the database server has, where that was just seen. Raises UpgradeFailed."""
+    needs; `let_go` keeps others from starting again what is stopped; `there` is what the database server has, where
+    that was just seen. Raises UpgradeFailed."""
     there = there or _found(target)
     if there.snapshot and not there.database:
         _give_back(target)  # a restore that was killed half-way
@@ -37,6 +39,8 @@ def step(
     if not there.ready or there.migrated_to(release) == release.runtime.version:
         return None
     before = there.migrated_to(release)
+    if progress := let_go(known):
+        return progress
     if waiting := stopped(target, known):
         return _waiting(release, waiting)
     standing = jobs.look(target.api, job)
@@ -100,10 +104,12 @@ def finish(target: Target, job: Json, there: databases.Leftovers | None) -> None
     snapshots.drop(target.admin_url, target.ref.release_name, target.ref.deployment_id)
 
 
-def running(target: Target, job: Json) -> bool:
-    """Whether a migration runs now: it must not be cut off."""
+def running(target: Target, job: Json) -> str:
+    """What is waited for while a migration runs: it must not be cut off. "" when none does."""
     standing = jobs.look(target.api, job)
-    return bool(standing.uid) and not (standing.done or standing.failed)
+    if not standing.uid or standing.done or standing.failed:
+        return ""
+    return standing.sentence if standing.stuck else "Waiting for the migration of its database to end."
 
 
 def _give_back(target: Target) -> None:
