@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 from console.kit.wording import exact
 from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.errors import Refused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import job_signals, messages, pods
-from deployments.dataplane.kubernetes.target import condition
+from deployments.dataplane.kubernetes.target import Target, condition
 from deployments.dataplane.kubernetes.text import clause, gib, memory
 from deployments.domain.log_lines import clean, why_ended
 from deployments.domain.states import ComponentState
@@ -130,6 +131,12 @@ def events(api: Api, found: Json) -> list[Json]:
     """Warnings in the Job's namespace, of the last hour."""
     place = path_of("v1", "Event", found["metadata"]["namespace"])
     return api.items(place, "a Job's events", fieldSelector="type=Warning", limit="500")
+
+
+def all_of(target: Target, component: str) -> list[Json]:
+    """The Jobs of one component of a Deployment, of whatever name."""
+    selector = f"{names.LABEL_DEPLOYMENT}={target.ref.deployment_id},{names.LABEL_COMPONENT}={component}"
+    return target.api.items(target.path("batch/v1", "Job"), "its Jobs", labelSelector=selector)
 
 
 def pods_of(api: Api, found: Json) -> list[Json]:

@@ -84,7 +84,7 @@ class Task:
             return Progress(SLEEP, Outcome.FINISHED, "Airflow hibernates; its database and settings stay.")
         unsettled = [c for c in found.components if c.state is not ComponentState.READY]
         if found.components and not unsettled:
-            upgrade.finish(self.target, self._job(self._rendered()), seen.there)
+            upgrade.finish(self.target, seen.there)
             self._record_inventory(seen.inventory)
             return Progress("address", Outcome.FINISHED, "All components are healthy.")
         step = "address" if [c.name for c in unsettled] == [names.API_SERVER] else "components"

@@ -182,3 +182,30 @@ def test_a_sleep_that_waits_for_a_migration_says_what_that_waits_for(harness, ow
         assert "can't pull example.org/no:such" in sentence
     finally:
         harness.kubelet.unpullable = set()
+
+
+def test_a_migration_of_another_image_is_gone_before_the_next_one_begins(harness, own) -> None:
+    """Once its image can be pulled after all it would migrate whatever is there then."""
+    runtime, namespace = own.release.runtime, harness.namespace(own)
+
+    def images_of_jobs() -> list[str]:
+        found = api(harness).items(path_of("batch/v1", "Job", namespace))
+        return [one["spec"]["template"]["spec"]["containers"][0]["image"] for one in found]
+
+    def upgraded(image: str):
+        return changed(own, runtime=replace(runtime, version="3.3-9", image=image), upgrade_from=runtime)
+
+    harness.kubelet.unpullable = {"example.org/no:such"}
+    try:
+        while images_of_jobs() != ["example.org/no:such"]:
+            apply_once(harness, upgraded("example.org/no:such"))
+            harness.kubelet.play()
+        corrected = upgraded("example.org/is:there")
+        while "example.org/is:there" not in images_of_jobs():
+            apply_once(harness, corrected)
+            harness.kubelet.play()
+        assert images_of_jobs() == ["example.org/is:there"]
+    finally:
+        harness.kubelet.unpullable = set()
+    converge(harness, corrected)
+    assert images_of_jobs() == []
