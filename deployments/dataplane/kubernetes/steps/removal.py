@@ -7,6 +7,7 @@ A finalizer that holds something is a person's promise to clean up elsewhere: it
 import math
 import re
 from datetime import UTC, datetime
+from functools import partial
 
 from deployments.dataplane.contract import DataPlaneError, Outcome, Progress
 from deployments.dataplane.kubernetes import names
@@ -19,6 +20,7 @@ from deployments.dataplane.kubernetes.text import clause, moment
 from deployments.dataplane.postgres import code_schema, databases
 
 END_SECONDS = 30  # what a pod gets to end, as by the cluster's own default
+ENOUGH_SECONDS = 1.0  # of the call's budget, for one pod
 STUCK_SECONDS = 120.0  # after this, a namespace that is still there waits for a person
 # As the namespace controller writes: "configmaps. has 1 resource instances", "example.org/x in 1 resource instances".
 CONTENT = re.compile(r"([a-z][a-z0-9.-]*[a-z0-9])\.? has (\d+) resource instances")
@@ -80,11 +82,20 @@ def _end_pods(target: Target) -> Progress | None:
         if replicas(workload):
             target.scale(workload, 0, names.SCALER)
     ending = [pod for pod in target.pods() if not _overdue(pod)]
-    for pod in ending:
-        meta = pod["metadata"]
-        if meta.get("deletionGracePeriodSeconds", math.inf) > END_SECONDS:
-            path = target.path("v1", "Pod", meta["name"])
-            target.api.delete(path, f"pod {meta['name']}", meta["uid"], grace=END_SECONDS)
+    asked = (one["metadata"] for one in ending)
+    sends = {
+        meta["uid"]: partial(
+            target.api.delete,
+            target.path("v1", "Pod", meta["name"]),
+            f"pod {meta['name']}",
+            meta["uid"],
+            grace=END_SECONDS,
+        )
+        for meta in asked
+        if meta.get("deletionGracePeriodSeconds", math.inf) > END_SECONDS
+    }
+    # There may be thousands, of tasks. Those for which this call has no time are left to the next one.
+    target.api.lanes.each(sends, left=lambda: target.api.left - ENOUGH_SECONDS)
     if not ending:
         return None
     text = f"Waiting for {len(ending)} pod{'s'[: len(ending) != 1]} to end."
