@@ -105,7 +105,10 @@ def client_ip(request: HttpRequest) -> str:
     the first of those saw. Forwarded headers are read by allauth alone, which knows how many there are."""
     try:
         found = get_adapter(request).get_client_ip(request)
-    except (ImproperlyConfigured, PermissionDenied):  # it names fewer than there are: it came past them; or none at all
+    except (
+        ImproperlyConfigured,
+        PermissionDenied,
+    ):  # it names fewer than there are: it came past them; or none at all
         found = None
     return str(found or request.META.get("REMOTE_ADDR", ""))[:45]
 

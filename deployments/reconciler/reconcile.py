@@ -192,10 +192,7 @@ def _apply_pass(claim: Claim) -> Record:
             people.write(claim, driver, ref)
     except DataPlaneError as error:
         people.write_all_the_same(claim, driver, ref, error)
-        if isinstance(error, UpgradeFailed):
-            return failures.upgrade_failed(claim, error, attempt)
-        entry = failures.failed(claim, error, attempt)
-        return _as_seen(claim, driver, entry, queues, seen) if seen and entry.observed else entry
+        return _failed(claim, driver, error, attempt, queues, seen)
     verdict = plan.verdict(
         release=release,
         observation=observation,
@@ -235,11 +232,21 @@ def _step(
     return progress, driver.observe(ref)
 
 
-def _as_seen(
-    claim: Claim, driver: Driver, entry: Record, queues: list[WorkerQueue], seen: Observation
+def _failed(
+    claim: Claim,
+    driver: Driver,
+    error: DataPlaneError,
+    attempt: Attempt,
+    queues: list[WorkerQueue],
+    seen: Observation | None,
 ) -> Record:
-    """A step was refused, and may be for hours. What runs goes on: it is shown as it was seen just now, and a deploy
-    whose image never comes up is given back all the same."""
+    """What to record of a step that failed, with what was `seen` before it. A step may be refused for days. What runs
+    goes on: it is shown as it was seen, and a deploy whose image never comes up is given back all the same."""
+    if isinstance(error, UpgradeFailed):
+        return failures.upgrade_failed(claim, error, attempt)
+    entry = failures.failed(claim, error, attempt)
+    if seen is None or not entry.observed:
+        return entry
     activation.settle(claim, driver, entry.verdict)
     return replace(entry, components=seen.components, queues=_scale(queues, seen))
 

@@ -7,7 +7,7 @@ from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
 from deployments.dataplane.postgres.server_url import POOLER
 
 # How a server says, while one connects, that it has no connection left: for anyone, for its own administrator, for a
-# role or a database. An error of that moment has no code by which it could be told.
+# role or a database. An error of that moment has no code by which to recognise it.
 FULL_UP = ("too many clients already", "remaining connection slots are reserved", "too many connections for")
 # The server ended the connection, or comes up or down: by itself, by its administrator, after a crash.
 ENDED = frozenset(("57P01", "57P02", "57P03", "57P04", "57P05"))

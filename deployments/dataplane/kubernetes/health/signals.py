@@ -121,7 +121,7 @@ def of_pod(
 
 
 def overdue(pod: Raw, subject: str, now: datetime) -> Finding | None:
-    """What to say of a pod that should have ended long ago, so that nobody waits for it in vain; None of another."""
+    """What to say of a pod that should have ended long ago, so that no one waits for it in vain; None of another."""
     found = _ending(pod, subject, now) if pods.ending(pod) and not pods.ended(pod) else None
     return found if found and found.state is FAILING else None
 

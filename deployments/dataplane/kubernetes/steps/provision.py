@@ -171,7 +171,7 @@ class Task:
         return Progress(SLEEP, Outcome.WAITING, waiting) if waiting else None
 
     def _let_go(self, known: Inventory, step: str) -> Progress | None:
-        """Before anything is stopped KEDA is told to leave it so: within ten seconds it would start a queue's least
+        """Before anything is stopped KEDA is asked to leave it so: within ten seconds it would start a queue's least
         number of workers again, also while the database is migrated."""
         if not self.keda or not self.release.queues:
             return None

@@ -121,9 +121,9 @@ def running(target: Target, job: Json) -> str:
 def _forgotten(target: Target) -> str:
     """Delete every migration Job of the Deployment. What is waited for; "" once none of their pods is left either."""
     found = jobs.all_of(target, names.MIGRATION)
-    for one in found:
-        if "deletionTimestamp" not in one["metadata"]:
-            target.api.delete(jobs.path(one), "the migration Job", str(one["metadata"]["uid"]))
+    for job in found:
+        if "deletionTimestamp" not in job["metadata"]:
+            target.api.delete(jobs.path(job), "the migration Job", str(job["metadata"]["uid"]))
     left = [pod for pod in target.pods(names.MIGRATION) if not pods.ended(pod)]
     now = datetime.now(UTC)
     if late := signals.worst(one for pod in left if (one := signals.overdue(pod, "the migration", now))):
