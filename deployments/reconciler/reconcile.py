@@ -183,11 +183,8 @@ def _apply_pass(claim: Claim) -> Record:
         if deployment.code_requirements:
             release = release_of(deployment, queues)  # with packages that were resolved just now
         seen = _observed(driver, ref)
-        progress, observation = (
-            (Progress(steps[0].key, Outcome.WAITING, waiting), seen)
-            if waiting
-            else _step(claim, driver, ref, release, workers, seen)
-        )
+        wait = Progress(steps[0].key, Outcome.WAITING, waiting) if waiting else None
+        progress, observation = (wait, seen) if wait else _step(claim, driver, ref, release, workers, seen)
         if observation.signs_in:
             people.write(claim, driver, ref)
     except DataPlaneError as error:
