@@ -14,6 +14,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.manifests.autoscaling import GROUP as KEDA
+from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.steps import template_database
 from deployments.dataplane.kubernetes.target import Target, component_of, condition, replicas
 from deployments.dataplane.kubernetes.text import clause, moment
@@ -43,6 +44,11 @@ def step(target: Target) -> Progress:
         if "deletionTimestamp" in namespace["metadata"]:
             return _ending(target, namespace)
         return _quiet(target) or _end_pods(target) or _delete(target, namespace)
+    if inventory.read(target.api, target.ref, target.namespace).found:
+        raise DataPlaneError(
+            f"Namespace {target.namespace} lost the label {names.LABEL_DEPLOYMENT}={target.ref.deployment_id}, without "
+            "which Airdeck removes no namespace. Put the label back, or remove the namespace."
+        )
     name, admin_url = databases.database_name(target.ref.release_name), target.admin_url
     if code_schema.drop(admin_url, target.ref.release_name, target.ref.deployment_id):
         return Progress("code", Outcome.PROGRESSED, "Dropped its stored code.")
