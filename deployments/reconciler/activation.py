@@ -36,7 +36,10 @@ def settle(claim: Claim, driver: Driver, verdict: Verdict) -> float:
     store = driver.code(ref_of(deployment))
     if store is None:
         return math.inf
-    under_way = note_activated(claim, store, rolled_out=healthy or asleep, reason=verdict.reason)
+    try:
+        under_way = note_activated(claim, store, rolled_out=healthy or asleep, reason=verdict.reason)
+    except DataPlaneError:  # what is active cannot be read now; the verdict says what is known
+        return math.inf
     activating = any(each.status == DeployStatus.ACTIVATING for each in under_way)
     deploy = _to_watch(deployment) if deployment.code_version else None
     if deploy is None:

@@ -52,7 +52,10 @@ def advance(claim: Claim, driver: Driver) -> float:
     store = driver.code(ref_of(deployment))
     if store is None:
         return math.inf
-    under_way = note_activated(claim, store)
+    try:
+        under_way = note_activated(claim, store)
+    except DataPlaneError:  # what is active cannot be read now: the pass itself finds out why, and says it
+        return math.inf
     deploy = next((each for each in under_way if each.status in WAITING), None)
     if deploy is None:
         return math.inf

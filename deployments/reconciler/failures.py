@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from console.kit import disk
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, StepName, UpgradeFailed
 from deployments.domain.states import Operation, Status
 from deployments.models import UNKNOWN_AFTER, Deployment
 from deployments.queries import upgrades
-from deployments.reconciler import plan
+from deployments.reconciler import leases, plan, recording
 from deployments.reconciler.leases import Claim
 from deployments.reconciler.plan import Verdict
 from deployments.reconciler.recording import Record
@@ -73,3 +75,24 @@ def _unreachable(deployment: Deployment, error: DataPlaneError, seconds: float, 
     elif deployment.is_deleting or deployment.first_healthy_at is None:
         verdict = Verdict(status_under_error(deployment), str(error))
     return Record(verdict, min(seconds, 10.0), observed=False, failures=failures)
+
+
+def unexpected(claim: Claim, error: Exception) -> None:
+    """Record a bug or an unforeseen fault: put the row off first, then say so on the page. That Airdeck's own database
+    was lost for a moment says nothing about the Deployment: its status stays."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()  # else the lease, too, would be held until it ends
+    count = claim.deployment.failures + 1
+    seconds = plan.backoff(count)
+    leases.postpone(claim, seconds, failures=count)
+    if disk.is_full(error):
+        sentence = disk.FULL
+    elif isinstance(error, InterfaceError | OperationalError):
+        return
+    else:
+        sentence = (
+            f"An unexpected {type(error).__name__} stopped this pass. It is tried again by itself; "
+            "if it goes on, an operator finds the details in the worker's log."
+        )
+    verdict = Verdict(status_under_error(claim.deployment), sentence)
+    recording.record(claim, Record(verdict, seconds, observed=False, failures=count))

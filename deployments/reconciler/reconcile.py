@@ -13,7 +13,6 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
-from console.kit import disk
 from console.kit.failpoints import failpoint
 from deployments.clusters import connections
 from deployments.dataplane.contract import (
@@ -90,7 +89,7 @@ def _guarded_pass(claim: Claim, measured: Measure) -> bool:
         return False
     except Exception as error:
         measured.outcome = measures.ERROR
-        _record_unexpected_error(claim, error)
+        failures.unexpected(claim, error)
         raise
     return entry.next_look == 0.0
 
@@ -120,23 +119,6 @@ def _known_silence(deployment: Deployment) -> str:
         return ""
     known = cluster.observer_until > now and now - cluster.last_seen_at > SILENT_AFTER
     return cluster.unreachable_reason if known else ""
-
-
-def _record_unexpected_error(claim: Claim, error: Exception) -> None:
-    """A bug or an unforeseen fault: put the row off first, then say so on the page."""
-    count = claim.deployment.failures + 1
-    seconds = plan.backoff(count)
-    leases.postpone(claim, seconds, failures=count)
-    sentence = (
-        disk.FULL
-        if disk.is_full(error)
-        else (
-            f"An unexpected {type(error).__name__} stopped this pass. It is tried again by itself; "
-            "if it goes on, an operator finds the details in the worker's log."
-        )
-    )
-    verdict = Verdict(failures.status_under_error(claim.deployment), sentence)
-    recording.record(claim, Record(verdict, seconds, observed=False, failures=count))
 
 
 def _delete_pass(claim: Claim) -> Record:
@@ -195,20 +177,19 @@ def _apply_pass(claim: Claim) -> Record:
     ref = ref_of(deployment)
     steps = driver.create_steps(release)
     attempt = Attempt(_operation(deployment), steps)
+    seen = None
     try:
         waiting = packages.follow(claim, driver)
         if deployment.code_requirements:
             release = release_of(deployment, queues)  # with packages that were resolved just now
-        progress, observation = (
-            _wait(driver, ref, steps, waiting) if waiting else _step(claim, driver, ref, release, workers)
-        )
+        seen = _observed(driver, ref)
+        wait = Progress(steps[0].key, Outcome.WAITING, waiting) if waiting else None
+        progress, observation = (wait, seen) if wait else _step(claim, driver, ref, release, workers, seen)
         if observation.signs_in:
             people.write(claim, driver, ref)
     except DataPlaneError as error:
         people.write_all_the_same(claim, driver, ref, error)
-        if isinstance(error, UpgradeFailed):
-            return failures.upgrade_failed(claim, error, attempt)
-        return failures.failed(claim, error, attempt)
+        return _failed(claim, driver, error, attempt, queues, seen)
     verdict = plan.verdict(
         release=release,
         observation=observation,
@@ -232,23 +213,39 @@ def _apply_pass(claim: Claim) -> Record:
     )
 
 
-def _wait(
-    driver: Driver, ref: Ref, steps: tuple[StepName, ...], sentence: str
-) -> tuple[Progress | None, Observation]:
-    """No step, because of what the sentence says, and what is observed."""
-    return Progress(steps[0].key, Outcome.WAITING, sentence), _observed(driver, ref)
-
-
 def _step(
-    claim: Claim, driver: Driver, ref: Ref, release: Release, workers: Mapping[str, int]
+    claim: Claim,
+    driver: Driver,
+    ref: Ref,
+    release: Release,
+    workers: Mapping[str, int],
+    seen: Observation,
 ) -> tuple[Progress | None, Observation]:
-    """One step towards the Release where what is observed differs, and what is observed then. Raises DataPlaneError."""
-    observation = _observed(driver, ref)
-    if not plan.needs_apply(release, observation, workers) and not deploys.is_lost(claim, driver):
-        return None, observation
+    """One step towards the Release where what was `seen` differs, and what is observed then. Raises DataPlaneError."""
+    if not plan.needs_apply(release, seen, workers) and not deploys.is_lost(claim, driver):
+        return None, seen
     progress = driver.apply(ref, release, vault.read(claim.deployment), workers)
     failpoint("reconcile.after_apply")
     return progress, driver.observe(ref)
+
+
+def _failed(
+    claim: Claim,
+    driver: Driver,
+    error: DataPlaneError,
+    attempt: Attempt,
+    queues: list[WorkerQueue],
+    seen: Observation | None,
+) -> Record:
+    """What to record of a step that failed, with what was `seen` before it. A step may be refused for days. What runs
+    goes on: it is shown as it was seen, and a deploy whose image never comes up is given back all the same."""
+    if isinstance(error, UpgradeFailed):
+        return failures.upgrade_failed(claim, error, attempt)
+    entry = failures.failed(claim, error, attempt)
+    if seen is None or not entry.observed:
+        return entry
+    activation.settle(claim, driver, entry.verdict)
+    return replace(entry, components=seen.components, queues=_scale(queues, seen))
 
 
 def _observed(driver: Driver, ref: Ref) -> Observation:

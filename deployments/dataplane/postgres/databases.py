@@ -14,12 +14,13 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.postgres.server_url import POOLER, ServerUrl, UnusableUrl
+from deployments.dataplane.contract import DataPlaneError
+from deployments.dataplane.postgres.server_errors import not_connected, not_done
+from deployments.dataplane.postgres.server_url import ServerUrl, UnusableUrl
 from deployments.domain.spec import Release
 
 CONNECT_SECONDS = 3
-STATEMENT_MS = 10_000
+STATEMENT_MS, LOCK_MS = 10_000, 5_000
 VISITOR = " visitor"  # after the mark of a role: that of its visitor
 Connection = psycopg.Connection[tuple[Any, ...]]
 type Kind = type[Connection]
@@ -262,33 +263,19 @@ def connect(
     server = _server(admin_url)
     conninfo = server.conninfo(
         database=database,
-        options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout=5000 {options}".rstrip(),
+        options=f"-c statement_timeout={STATEMENT_MS} -c lock_timeout={LOCK_MS} {options}".rstrip(),
         application_name="airdeck",
         **{"connect_timeout": CONNECT_SECONDS, **server.keepalives, **settings},
     )
     try:
         connection = kind.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
-        if "unsupported startup parameter" in str(error):  # of a PgBouncer: a server takes our settings
-            raise DataPlaneError(POOLER) from None
-        raise DataPlaneUnreachable(
-            f"The database server does not answer: {reason_of(error)}. Is it running, and is the URL right?"
-        ) from None
+        raise not_connected(error) from None
     try:
         with connection:
             yield connection
-    except psycopg.errors.OperationalError as error:
-        raise DataPlaneUnreachable(f"The database server did not finish: {reason_of(error)}.") from None
     except psycopg.Error as error:
-        raise DataPlaneError(f"The database server refused: {reason_of(error)}.") from None
-
-
-def reason_of(error: psycopg.Error) -> str:
-    """What the server answered, or why it could not be asked: host, port and cause, without libpq's advice in the lines
-    after it. Never the statement: it may hold a verifier."""
-    text = error.diag.message_primary or str(error)
-    first = (text.strip().splitlines() or ["no reason given"])[0].strip()
-    return first.removeprefix("connection failed: ").removeprefix("connection is bad: ")[:300].rstrip(".")
+        raise not_done(error) from None
 
 
 def lock_key(name: str) -> int:

@@ -28,6 +28,7 @@ from deployments.dataplane.postgres.databases import (
     snapshot_name,
 )
 
+COPY_TRIES = 2  # one that fails may have filled the disk that all databases of the server share
 COPY_SECONDS = 8.0  # how long one call waits for a copy; the server goes on with it by itself
 
 
@@ -43,7 +44,7 @@ def take(
             return False  # the copy that an earlier call began
         found = find_by(admin, release_name, deployment_id)
         if found.snapshot == runtime:
-            run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true", live)
+            _open(admin, live)
             return True
         if not found.ready:
             raise DataPlaneError("The metadata database to be upgraded is not there.")
@@ -51,13 +52,13 @@ def take(
             remove(admin, snapshot_name(release_name))
         if found.snapshot != "":  # "" is one that was copied to the end, but not yet marked
             # While the server copies no one may be connected, and no one may come back.
-            run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false", live)
+            _close(admin, release_name, live)
             end_connections(admin, database_name(release_name))
             if not _copy(admin, release_name, wait):
                 return False
         message = sql.Literal(mark(deployment_id, runtime))
         run(admin, "COMMENT ON DATABASE {} IS {}", copy, message)
-        run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true", live)
+        _open(admin, live)
     return True
 
 
@@ -101,6 +102,28 @@ def _try_lock(admin: Connection, release_name: str) -> bool:
     return row is not None and bool(row[0])
 
 
+def _close(admin: Connection, release_name: str, live: sql.Identifier) -> None:
+    """Let no one into the live database, and count that a copy is begun. A server that goes on with a copy by itself
+    tells no one that it failed; what remains is a closed database without a copy. How often that happened is its
+    connection limit, which counts for nothing while it is closed. Raises UpgradeFailed after COPY_TRIES."""
+    row = admin.execute(
+        "SELECT datconnlimit FROM pg_database WHERE datname = %s AND NOT datallowconn AND datconnlimit > 0",
+        (database_name(release_name),),
+    ).fetchone()
+    tries = row[0] if row else 0
+    if tries >= COPY_TRIES:
+        _open(admin, live)
+        raise UpgradeFailed(
+            f"its metadata database could not be copied: the server gave up {tries} times. Most often its disk has no "
+            "room for a second one; its log says why"
+        )
+    run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS false CONNECTION LIMIT {}", live, sql.Literal(tries + 1))
+
+
+def _open(admin: Connection, live: sql.Identifier) -> None:
+    run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true CONNECTION LIMIT -1", live)
+
+
 def _copy(admin: Connection, release_name: str, wait: float) -> bool:
     """CREATE DATABASE … TEMPLATE. A large one takes longer than a call may: then the connection is left, and the
     server, which looks for its client only when it has something to say, finishes on its own. Until it has, no one
@@ -119,7 +142,7 @@ def _copy(admin: Connection, release_name: str, wait: float) -> bool:
     result = connection.get_result()
     connection.get_result()  # None: the statement is over
     if result is None or result.status != ExecStatus.COMMAND_OK:
-        run(admin, "ALTER DATABASE {} ALLOW_CONNECTIONS true", names[1])
+        _open(admin, names[1])
         message = (result.error_message.decode(errors="replace") if result else "no answer").strip()
         raise UpgradeFailed(f"its metadata database could not be copied: {message.splitlines()[0][:300]}")
     return True

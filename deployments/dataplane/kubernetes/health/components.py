@@ -80,9 +80,7 @@ def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
         worst = _worst(workload, mine, facts)
         state, reason, last_line = worst.state, worst.sentence, worst.last_line
     elif asleep:
-        left = [pod for pod in mine if not pods.ended(pod)]
-        state = ComponentState.STOPPING if left else ComponentState.ABSENT
-        reason = f"{title(name)} finishes what it does and ends." if left else ""
+        state, reason = _going(name, [pod for pod in mine if not pods.ended(pod)], facts.now)
     return Component(
         name=name,
         state=state,
@@ -92,6 +90,15 @@ def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
         last_line=last_line,
         restarts=sum(pods.restarts(pod) for pod in mine),
     )
+
+
+def _going(name: str, left: Sequence[Raw], now: datetime) -> tuple[ComponentState, str]:
+    """Of a component that is to have no pod, with those that are `left`."""
+    if late := signals.worst(one for pod in left if (one := signals.overdue(pod, title(name), now))):
+        return late.state, late.sentence
+    if left:
+        return ComponentState.STOPPING, f"{title(name)} finishes what it does and ends."
+    return ComponentState.ABSENT, ""
 
 
 def _worst(workload: Raw, mine: Sequence[Raw], facts: Facts) -> Finding:

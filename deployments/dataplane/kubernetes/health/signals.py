@@ -120,6 +120,12 @@ def of_pod(
     return found or [_young(pod, subject, now)]
 
 
+def overdue(pod: Raw, subject: str, now: datetime) -> Finding | None:
+    """What to say of a pod that should have ended long ago, so that no one waits for it in vain; None of another."""
+    found = _ending(pod, subject, now) if pods.ending(pod) and not pods.ended(pod) else None
+    return found if found and found.state is FAILING else None
+
+
 def of_address(ingress: Raw, now: datetime) -> Finding | None:
     """What keeps the address from being reachable; None once an ingress controller serves it."""
     status: Raw = (ingress.get("status") or {}).get("loadBalancer") or {}

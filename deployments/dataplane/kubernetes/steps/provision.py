@@ -2,11 +2,13 @@
 done, so that a call killed at any instant is completed by the next one."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from deployments.dataplane.contract import Component, DataPlaneError, Outcome, Progress
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
+from deployments.dataplane.kubernetes.api.errors import Refused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health.observe import Observed
 from deployments.dataplane.kubernetes.manifests import Inputs, Phase, Rendered, render
@@ -82,7 +84,7 @@ class Task:
             return Progress(SLEEP, Outcome.FINISHED, "Airflow hibernates; its database and settings stay.")
         unsettled = [c for c in found.components if c.state is not ComponentState.READY]
         if found.components and not unsettled:
-            upgrade.finish(self.target, self._job(self._rendered()), seen.there)
+            upgrade.finish(self.target, seen.there)
             self._record_inventory(seen.inventory)
             return Progress("address", Outcome.FINISHED, "All components are healthy.")
         step = "address" if [c.name for c in unsettled] == [names.API_SERVER] else "components"
@@ -151,20 +153,41 @@ class Task:
             return self._converge(present, first, digest="", step=upgrade.STEP, prune=False)
 
         there = self._there if self._there and self._there.ready else None  # else made just now
-        return upgrade.step(self.target, self.release, known, self._job(rendered), configure, there)
+
+        def let_go(present: Inventory) -> Progress | None:
+            return self._let_go(present, upgrade.STEP)
+
+        return upgrade.step(self.target, self.release, known, self._job(rendered), configure, there, let_go)
 
     def _asleep(self, known: Inventory, rendered: Rendered) -> Progress | None:
         """Stop what runs, in an order that loses no task. A migration that runs is not cut off."""
         if known.digest == self.release.digest:
             return None
-        if upgrade.running(self.target, self._job(rendered)):
-            return Progress(SLEEP, Outcome.WAITING, "Waiting for the migration of its database to end.")
+        if migrating := upgrade.running(self.target, self._job(rendered)):
+            return Progress(SLEEP, Outcome.WAITING, migrating)
+        if progress := self._let_go(known, SLEEP):
+            return progress
         waiting = upgrade.stopped(self.target, known)
         return Progress(SLEEP, Outcome.WAITING, waiting) if waiting else None
 
+    def _let_go(self, known: Inventory, step: str) -> Progress | None:
+        """Before anything is stopped KEDA is asked to leave it so: within ten seconds it would start a queue's least
+        number of workers again, also while the database is migrated."""
+        if not self.keda or not self.release.queues:
+            return None
+        asleep = replace(self, release=replace(self.release, hibernating=True))._rendered()
+        objects, key = asleep.of(Phase.AUTOSCALING), self.secrets.fernet_key
+        if all(known.rendered.get(inv.identity(one)) == inv.manifest_digest(one, key) for one in objects):
+            return None
+        return self._converge(known, objects, digest="", step=step, prune=False)
+
     def _objects(self, known: Inventory, rendered: Rendered) -> Progress | None:
         step = SLEEP if self.release.hibernating else "components"
-        progress = self._converge(known, rendered.lasting, digest=self.release.digest, step=step)
+        try:
+            progress = self._converge(known, rendered.lasting, digest=self.release.digest, step=step)
+        except Refused:
+            self._scale_all_the_same(known)
+            raise
         if self.release.hibernating or self.keda or not self.release.queues:
             return progress
         if not known.applied and set(self.workers.values()) <= {1}:
@@ -175,6 +198,12 @@ class Task:
         if message and progress is not None:
             return replace(progress, sentence=f"{progress.sentence} {message}")
         return Progress("components", Outcome.PROGRESSED, message) if message else progress
+
+    def _scale_all_the_same(self, known: Inventory) -> None:
+        """A change that the cluster refuses, perhaps for days, keeps no worker from the tasks of what runs on."""
+        if known.applied and not (self.release.hibernating or self.keda):
+            with suppress(DataPlaneError):
+                scaling.set_workers(self.target, self.target.workloads(), self.workers)
 
     def _converge(
         self, known: Inventory, manifests: tuple[Json, ...], *, digest: str, step: str, prune: bool = True

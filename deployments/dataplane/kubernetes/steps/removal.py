@@ -7,18 +7,21 @@ A finalizer that holds something is a person's promise to clean up elsewhere: it
 import math
 import re
 from datetime import UTC, datetime
+from functools import partial
 
 from deployments.dataplane.contract import DataPlaneError, Outcome, Progress
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.manifests.autoscaling import GROUP as KEDA
+from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.steps import template_database
 from deployments.dataplane.kubernetes.target import Target, component_of, condition, replicas
 from deployments.dataplane.kubernetes.text import clause, moment
 from deployments.dataplane.postgres import code_schema, databases
 
 END_SECONDS = 30  # what a pod gets to end, as by the cluster's own default
+ENOUGH_SECONDS = 1.0  # of the call's budget, for one pod
 STUCK_SECONDS = 120.0  # after this, a namespace that is still there waits for a person
 # As the namespace controller writes: "configmaps. has 1 resource instances", "example.org/x in 1 resource instances".
 CONTENT = re.compile(r"([a-z][a-z0-9.-]*[a-z0-9])\.? has (\d+) resource instances")
@@ -41,6 +44,11 @@ def step(target: Target) -> Progress:
         if "deletionTimestamp" in namespace["metadata"]:
             return _ending(target, namespace)
         return _quiet(target) or _end_pods(target) or _delete(target, namespace)
+    if inventory.read(target.api, target.ref, target.namespace).found:
+        raise DataPlaneError(
+            f"Namespace {target.namespace} lost the label {names.LABEL_DEPLOYMENT}={target.ref.deployment_id}, without "
+            "which Airdeck removes no namespace. Put the label back, or remove the namespace."
+        )
     name, admin_url = databases.database_name(target.ref.release_name), target.admin_url
     if code_schema.drop(admin_url, target.ref.release_name, target.ref.deployment_id):
         return Progress("code", Outcome.PROGRESSED, "Dropped its stored code.")
@@ -80,11 +88,20 @@ def _end_pods(target: Target) -> Progress | None:
         if replicas(workload):
             target.scale(workload, 0, names.SCALER)
     ending = [pod for pod in target.pods() if not _overdue(pod)]
-    for pod in ending:
-        meta = pod["metadata"]
-        if meta.get("deletionGracePeriodSeconds", math.inf) > END_SECONDS:
-            path = target.path("v1", "Pod", meta["name"])
-            target.api.delete(path, f"pod {meta['name']}", meta["uid"], grace=END_SECONDS)
+    asked = (one["metadata"] for one in ending)
+    sends = {
+        meta["uid"]: partial(
+            target.api.delete,
+            target.path("v1", "Pod", meta["name"]),
+            f"pod {meta['name']}",
+            meta["uid"],
+            grace=END_SECONDS,
+        )
+        for meta in asked
+        if meta.get("deletionGracePeriodSeconds", math.inf) > END_SECONDS
+    }
+    # There may be thousands, of tasks. Those for which this call has no time are left to the next one.
+    target.api.lanes.each(sends, left=lambda: target.api.left - ENOUGH_SECONDS)
     if not ending:
         return None
     text = f"Waiting for {len(ending)} pod{'s'[: len(ending) != 1]} to end."

@@ -4,10 +4,12 @@ What sets `replicas` of workers is field manager `airdeck-scaler`; what is appli
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.transport import Json
+from deployments.dataplane.kubernetes.health import signals
 from deployments.dataplane.kubernetes.target import Target, component_of, queue_of, replicas
 from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import visits
@@ -76,8 +78,13 @@ def stop(target: Target, workloads: Sequence[Json]) -> str:
     return _waits_for(left) if up or left else ""
 
 
-def _waits_for(pods: Sequence[Json]) -> str:
-    named = ", ".join(sorted({title(component_of(pod)) for pod in pods}))
+def _waits_for(left: Sequence[Json]) -> str:
+    now = datetime.now(UTC)
+    if late := signals.worst(
+        one for pod in left if (one := signals.overdue(pod, title(component_of(pod)), now))
+    ):
+        return f"Stopping Airflow: {late.sentence}"
+    named = ", ".join(sorted({title(component_of(pod)) for pod in left}))
     return f"Stopping Airflow: waiting for {named} to end." if named else "Stopping Airflow."
 
 

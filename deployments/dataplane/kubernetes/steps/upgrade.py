@@ -7,9 +7,12 @@ of, and a Job that is there after the copy was made belongs to this upgrade.
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from deployments.dataplane.contract import UNDER_WAY, UPGRADE_STEP, Outcome, Progress, UpgradeFailed
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.transport import Json
+from deployments.dataplane.kubernetes.health import pods, signals
 from deployments.dataplane.kubernetes.objects import inventory as inv
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.steps import jobs, scaling
@@ -27,9 +30,11 @@ def step(
     job: Json,
     configure: Callable[[Inventory], Progress | None],
     there: databases.Leftovers | None,
+    let_go: Callable[[Inventory], Progress | None],
 ) -> Progress | None:
     """The next step towards a database of this Release's runtime; None when it is. `configure` applies what the Job
-    needs; `there` is what the database server has, where that was just seen. Raises UpgradeFailed."""
+    needs; `let_go` keeps others from starting again what is stopped; `there` is what the database server has, where
+    that was just seen. Raises UpgradeFailed."""
     there = there or _found(target)
     if there.snapshot and not there.database:
         _give_back(target)  # a restore that was killed half-way
@@ -37,14 +42,15 @@ def step(
     if not there.ready or there.migrated_to(release) == release.runtime.version:
         return None
     before = there.migrated_to(release)
+    if progress := let_go(known):
+        return progress
     if waiting := stopped(target, known):
         return _waiting(release, waiting)
     standing = jobs.look(target.api, job)
     if there.snapshot != before:
         # A Job from an earlier try at the same runtime says nothing about this one.
-        if standing.uid:
-            jobs.forget(target.api, job, standing)
-            return _waiting(release, "Waiting for an earlier migration Job to end.")
+        if waiting := _forgotten(target):
+            return _waiting(release, waiting)
         if not snapshots.take(
             target.admin_url, target.ref.release_name, target.ref.deployment_id, runtime=before
         ):
@@ -69,6 +75,10 @@ def _migrate(
         jobs.forget(target.api, job, standing)
         raise UpgradeFailed(standing.sentence)
     if not standing.uid:
+        # One of another image or of settings that were changed since: whenever its image can be pulled after all, it
+        # would migrate what is there then.
+        if waiting := _forgotten(target):
+            return _waiting(release, waiting)
         if progress := configure(known):
             return progress
         jobs.begin(target.api, job)
@@ -92,18 +102,33 @@ def stopped(target: Target, known: Inventory) -> str:
     return scaling.stop(target, workloads)
 
 
-def finish(target: Target, job: Json, there: databases.Leftovers | None) -> None:
+def finish(target: Target, there: databases.Leftovers | None) -> None:
     """Everything answers on the new runtime: the copy and the Job are not needed any more. `there` as in `step`."""
     if (there or _found(target)).snapshot is None:
         return
-    jobs.forget(target.api, job, jobs.look(target.api, job))
+    _forgotten(target)
     snapshots.drop(target.admin_url, target.ref.release_name, target.ref.deployment_id)
 
 
-def running(target: Target, job: Json) -> bool:
-    """Whether a migration runs now: it must not be cut off."""
+def running(target: Target, job: Json) -> str:
+    """What is waited for while a migration runs: it must not be cut off. "" when none does."""
     standing = jobs.look(target.api, job)
-    return bool(standing.uid) and not (standing.done or standing.failed)
+    if not standing.uid or standing.done or standing.failed:
+        return ""
+    return standing.sentence if standing.stuck else "Waiting for the migration of its database to end."
+
+
+def _forgotten(target: Target) -> str:
+    """Delete every migration Job of the Deployment. What is waited for; "" once none of their pods is left either."""
+    found = jobs.all_of(target, names.MIGRATION)
+    for job in found:
+        if "deletionTimestamp" not in job["metadata"]:
+            target.api.delete(jobs.path(job), "the migration Job", str(job["metadata"]["uid"]))
+    left = [pod for pod in target.pods(names.MIGRATION) if not pods.ended(pod)]
+    now = datetime.now(UTC)
+    if late := signals.worst(one for pod in left if (one := signals.overdue(pod, "the migration", now))):
+        return late.sentence
+    return "Waiting for an earlier migration Job to end." if found or left else ""
 
 
 def _give_back(target: Target) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, Outcome
 from deployments.dataplane.kubernetes import names
-from deployments.dataplane.kubernetes.api.client import path_of
+from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.health import observe
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.steps import jobs, removal
@@ -200,6 +200,24 @@ def test_an_image_that_cannot_be_pulled_is_named_can_be_corrected_and_leaves_not
     assert left_of_jobs(harness) == set()
     remove(harness, cases.pop())
     drop_template(ADMIN, "3.9-1")
+
+
+def test_a_delete_of_more_pods_than_one_call_has_time_for_does_not_call_the_cluster_silent(
+    harness, own, monkeypatch
+) -> None:
+    delete = Api.delete
+
+    def slow(*arguments, **more) -> bool:
+        time.sleep(0.5)
+        return delete(*arguments, **more)
+
+    monkeypatch.setattr(Api, "delete", slow)
+    target = harness.bare_driver()._target(own.ref, 2.0)
+    progress = removal.step(target)
+    assert (progress.step, progress.outcome) == ("components", Outcome.WAITING)
+    pods = api(harness).items(path_of("v1", "Pod", harness.namespace(own)))
+    assert len([pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]) < 7
+    assert target.api.left > 0
 
 
 def test_pods_that_finish_what_they_do_are_waited_for_however_long() -> None:

@@ -8,9 +8,11 @@ from deployments.dataplane.contract import DataPlaneError, Outcome
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.objects import drift, inventory
+from deployments.dataplane.postgres import databases
 from deployments.domain.spec import QueueSpec, au_size
 from deployments.domain.states import Executor
-from deployments.tests.dataplane.contract import apply_once, converge, new_case
+from deployments.tests.dataplane.contract import apply_once, converge, new_case, remove
+from deployments.tests.dataplane.kubernetes.harness import ADMIN
 from deployments.tests.dataplane.kubernetes.words import (
     SCHEDULER,
     WORKER,
@@ -140,3 +142,19 @@ def test_a_removed_namespace_is_made_again_and_the_database_stays(harness, own) 
     assert observed.digest == ""
     converge(harness, own)
     assert harness.remembers(own)
+
+
+def test_a_namespace_that_lost_its_label_is_not_reported_as_removed(harness, own) -> None:
+    path = path_of("v1", "Namespace", "", harness.namespace(own))
+
+    def label(value: str | None) -> None:
+        change = {"metadata": {"labels": {names.LABEL_DEPLOYMENT: value}}}
+        api(harness).merge(path, change, "its namespace", "somebody")
+
+    label(None)
+    with pytest.raises(DataPlaneError, match=r"lost the label .* Put the label back"):
+        harness.new_driver().destroy(own.ref)
+    assert databases.find(ADMIN, own.ref.release_name, own.ref.deployment_id).ready
+    label(own.ref.deployment_id)
+    remove(harness, own)
+    assert api(harness).get(path) is None

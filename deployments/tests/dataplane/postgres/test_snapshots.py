@@ -135,3 +135,16 @@ def test_a_database_that_says_nothing_is_at_the_runtime_that_was_applied(admin, 
     assert found(admin).migrated_to(release) == NEW
     ensure(admin)  # already there: what it says stays
     assert upgrading.digest == Release(ID, RELEASE, 3, new, Executor.LOCAL, au_size(5), 1).digest
+
+
+def test_a_copy_that_fails_after_no_one_waits_for_it_is_not_begun_for_ever(admin, made, monkeypatch):
+    """A disk that is too small for a second one is found full by the server alone, minutes later."""
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshots, "_copy", lambda *_: False)
+        assert [take(admin) for _ in range(snapshots.COPY_TRIES)] == [False] * snapshots.COPY_TRIES
+        with pytest.raises(UpgradeFailed, match=r"could not be copied: the server gave up 2 times\. .*disk"):
+            take(admin)
+        assert words(made) == []  # open again
+        assert take(admin) is False  # a person asks for the upgrade again
+    assert take(admin)
+    assert sql("SELECT datallowconn, datconnlimit FROM pg_database WHERE datname = %s", NAME) == [(True, -1)]
