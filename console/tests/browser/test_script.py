@@ -276,3 +276,16 @@ def test_the_tab_follows_the_status(window, addresses) -> None:
 
 def icon_of(page: Page) -> str:
     return str(page.locator("link[rel=icon]").get_attribute("href"))
+
+
+def test_what_is_waited_for_is_said_in_words_that_can_be_read_and_so_is_that_no_answer_came(
+    window, addresses
+) -> None:
+    page, held = window.new_page(), []
+    page.route("**/scheduler/now/", lambda route: held.append(route))  # noqa: PLW0108 - takes no built-in
+    page.goto(addresses["detail"] + "components/scheduler/")
+    expect(page.get_by_text("Checking its processes…")).to_be_visible()
+    page.wait_for_timeout(500)  # longer than any transition
+    assert axe_complaints(page) == []
+    held[0].abort()
+    expect(page.get_by_text("No answer came. Reload the page to ask again.")).to_be_visible()
