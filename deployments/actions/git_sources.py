@@ -71,12 +71,7 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
             raise GitChanged
         old = _audited(source)
         moved = source.parsed.place != address.place
-        another = source.parsed.repository != address.repository
-        if another and wish.token is None and source.has_token and address.scheme != SSH:
-            was = source.address
-            raise InvalidInput(
-                {"token": f"Enter the token again, or remove it: the one there is was for {was}."}
-            )
+        _keep_token_to_its_repository(source, address, wish)
         other = (source.address, source.branch, source.subfolder) != (
             values["address"],
             values["branch"],
@@ -108,6 +103,14 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
             new=new,
         )
     return source
+
+
+def _keep_token_to_its_repository(source: GitSource, address: GitAddress, wish: GitWish) -> None:
+    """Raises InvalidInput when the stored token would be used for another repository than the one it was for."""
+    another = source.parsed.repository != address.repository
+    if another and wish.token is None and source.has_token and address.scheme != SSH:
+        was = source.address
+        raise InvalidInput({"token": f"Enter the token again, or remove it: the one there is was for {was}."})
 
 
 def disconnect(*, deployment: Deployment, by: User) -> None:

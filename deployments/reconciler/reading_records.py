@@ -91,21 +91,7 @@ def keep(pk: UUID, tried_at: datetime, found: Reading) -> bool:
         if row is None or row.at == tried_at:
             return False
         paused = _keep_dags(pk, found)
-        FailedRun.objects.bulk_create(
-            (
-                FailedRun(
-                    deployment_id=pk,
-                    dag_id=run.dag_id[:250],
-                    run_id=run.run_id[:250],
-                    tasks=list(run.tasks),
-                    run_at=run.run_at,
-                    started_at=run.started_at,
-                    ended_at=run.ended_at,
-                )
-                for run in reversed(found.failed_runs)  # the newest is found last
-            ),
-            ignore_conflicts=True,
-        )
+        _keep_failed_runs(pk, found)
         workers = _workers(row.deployment)
         gauges = _gauges(workers, found)
         _keep_figures(pk, tried_at, found, gauges)
@@ -140,6 +126,24 @@ def prune(cluster_id: UUID) -> None:
     )
     old = FailedRun.objects.filter(deployment_id__in=ids, ended_at__lt=now - FAILED_RUNS_KEPT)
     old.filter(Exists(newer) | ~Exists(failing)).delete()
+
+
+def _keep_failed_runs(pk: UUID, found: Reading) -> None:
+    FailedRun.objects.bulk_create(
+        (
+            FailedRun(
+                deployment_id=pk,
+                dag_id=run.dag_id[:250],
+                run_id=run.run_id[:250],
+                tasks=list(run.tasks),
+                run_at=run.run_at,
+                started_at=run.started_at,
+                ended_at=run.ended_at,
+            )
+            for run in reversed(found.failed_runs)  # the newest is found last
+        ),
+        ignore_conflicts=True,
+    )
 
 
 def _workers(deployment: Deployment) -> dict[str, int] | None:

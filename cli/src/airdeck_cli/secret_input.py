@@ -21,9 +21,7 @@ def read(
     if none:
         return ""
     if stdin:
-        asks = is_terminal()
-        typed = click.prompt(what.capitalize(), hide_input=True, err=True) if asks else standard_input.text()
-        return _there(typed, f"Standard input holds no {what}. Pipe it in.")
+        return _there(typed(what.capitalize()), f"Standard input holds no {what}. Pipe it in.")
     if file:
         return _there(_text_of(file), f"{file} is empty. Write the {what} into it.")
     if variable not in os.environ:
@@ -32,6 +30,13 @@ def read(
     if not found:
         raise not_given(variable)
     return found
+
+
+def typed(prompt: str, *, first_line: bool = False) -> str:
+    """What a person types, unseen, at a terminal; else standard input, or its first line. Raises CliError."""
+    if is_terminal():
+        return str(click.prompt(prompt, hide_input=True, err=True))
+    return standard_input.text(first_line=first_line)
 
 
 def _there(text: str, otherwise: str) -> str:

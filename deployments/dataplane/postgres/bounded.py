@@ -65,8 +65,7 @@ class _Server:
     """The socket to the server, which it takes out of libpq's hands: under libpq's number is one of a pair then."""
 
     def __init__(self, libpq: int, seconds: float, most_bytes: int) -> None:
-        self._libpq, self._most_bytes = libpq, most_bytes
-        self._until, self._left = time.monotonic() + seconds, most_bytes
+        self._until, self._left, self._most_bytes = time.monotonic() + seconds, most_bytes, most_bytes
         self._far = socket.socket(fileno=os.dup(libpq))
         self._near, inner = socket.socketpair()
         with inner:

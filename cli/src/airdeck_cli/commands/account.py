@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import click
 
-from airdeck_cli import contexts, standard_input
+from airdeck_cli import contexts, secret_input
 from airdeck_cli.client import Client
 from airdeck_cli.contexts import Context
 from airdeck_cli.errors import NOT_ALLOWED, USAGE, CliError
@@ -34,9 +34,7 @@ def login(at: Globals, /, url: str, no_browser: bool, token_stdin: bool, name: s
     warn_of_clear_text(address)
     label = name or address.partition("://")[2]
     if token_stdin:
-        asks = is_terminal()
-        piped = "" if asks else standard_input.text(first_line=True)
-        token = (click.prompt("API token", hide_input=True, err=True) if asks else piped).strip()
+        token = secret_input.typed("API token", first_line=True).strip()
         contexts.check_token(token)
     elif is_terminal():
         from airdeck_cli.device import sign_in

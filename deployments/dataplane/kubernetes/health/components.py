@@ -94,7 +94,7 @@ def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
 
 def _going(name: str, left: Sequence[Raw], now: datetime) -> tuple[ComponentState, str]:
     """Of a component that is to have no pod, with those that are `left`."""
-    if late := signals.worst(one for pod in left if (one := signals.overdue(pod, title(name), now))):
+    if late := signals.overdue(((pod, title(name)) for pod in left), now):
         return late.state, late.sentence
     if left:
         return ComponentState.STOPPING, f"{title(name)} finishes what it does and ends."

@@ -120,10 +120,13 @@ def of_pod(
     return found or [_young(pod, subject, now)]
 
 
-def overdue(pod: Raw, subject: str, now: datetime) -> Finding | None:
-    """What to say of a pod that should have ended long ago, so that no one waits for it in vain; None of another."""
-    found = _ending(pod, subject, now) if pods.ending(pod) and not pods.ended(pod) else None
-    return found if found and found.state is FAILING else None
+def overdue(found: Iterable[tuple[Raw, str]], now: datetime) -> Finding | None:
+    """What to say of pods, each with its subject, of which one should have ended long ago, so that no one waits for it
+    in vain; None when none should."""
+    ending = (
+        _ending(pod, subject, now) for pod, subject in found if pods.ending(pod) and not pods.ended(pod)
+    )
+    return worst(one for one in ending if one.state is FAILING)
 
 
 def of_address(ingress: Raw, now: datetime) -> Finding | None:

@@ -79,10 +79,7 @@ def stop(target: Target, workloads: Sequence[Json]) -> str:
 
 
 def _waits_for(left: Sequence[Json]) -> str:
-    now = datetime.now(UTC)
-    if late := signals.worst(
-        one for pod in left if (one := signals.overdue(pod, title(component_of(pod)), now))
-    ):
+    if late := signals.overdue(((pod, title(component_of(pod))) for pod in left), datetime.now(UTC)):
         return f"Stopping Airflow: {late.sentence}"
     named = ", ".join(sorted({title(component_of(pod)) for pod in left}))
     return f"Stopping Airflow: waiting for {named} to end." if named else "Stopping Airflow."

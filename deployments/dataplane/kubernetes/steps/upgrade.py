@@ -125,8 +125,7 @@ def _forgotten(target: Target) -> str:
         if "deletionTimestamp" not in job["metadata"]:
             target.api.delete(jobs.path(job), "the migration Job", str(job["metadata"]["uid"]))
     left = [pod for pod in target.pods(names.MIGRATION) if not pods.ended(pod)]
-    now = datetime.now(UTC)
-    if late := signals.worst(one for pod in left if (one := signals.overdue(pod, "the migration", now))):
+    if late := signals.overdue(((pod, "the migration") for pod in left), datetime.now(UTC)):
         return late.sentence
     return "Waiting for an earlier migration Job to end." if found or left else ""
 
