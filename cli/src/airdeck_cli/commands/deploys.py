@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from airdeck_cli.client import Client, look, new_key
-from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy, problems_of
+from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy, follow_imports, problems_of
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import wait_options
@@ -27,6 +28,11 @@ UPLOAD_SECONDS = 300.0
 @click.option("--dry-run", is_flag=True, help="Say what would be deployed, and deploy nothing.")
 @click.option("--follow-links", is_flag=True, help="Pack what links lead to, also out of the folder.")
 @click.option("--despite-syntax", is_flag=True, help="Deploy also when a file does not compile.")
+@click.option(
+    "--check-imports",
+    is_flag=True,
+    help="Wait, and end with 1 when Airflow cannot import a file. It reads them within a minute.",
+)
 @click.option(
     "--image",
     metavar="REF",
@@ -48,6 +54,7 @@ def deploy(
     dry_run: bool,
     follow_links: bool,
     despite_syntax: bool,
+    check_imports: bool,
     image: str | None,
     dags: bool,
     force: bool,
@@ -61,7 +68,7 @@ def deploy(
     """
     if image is not None:
         named_too = click.get_current_context().get_parameter_source("folder") is not ParameterSource.DEFAULT
-        if named_too or dry_run or dags or follow_links or despite_syntax:
+        if named_too or dry_run or dags or follow_links or despite_syntax or check_imports:
             raise CliError(
                 "--image deploys an image alone: leave out the folder and what is about code.", USAGE
             )
@@ -82,7 +89,10 @@ def deploy(
     if dry_run:
         show({**answer, "paths": list(packed.files)}, output, lambda: _print_difference(packed, answer))
         return
-    _report(client, found, answer, wait=wait, seconds=wait_time, output=output)
+    ends = time.monotonic() + wait_time
+    _report(client, found, answer, wait=wait or check_imports, seconds=wait_time, output=output)
+    if check_imports:
+        follow_imports(client, found["release_name"], answer["deploy"]["number"], ends - time.monotonic())
 
 
 def _note_what_goes(packed: Packed, *, dirty: bool) -> None:
