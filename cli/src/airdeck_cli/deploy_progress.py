@@ -69,15 +69,15 @@ def _is_read(one: dict[str, Any]) -> bool:
     step = next((each for each in one["steps"] if each["key"] == "read"), None)
     if step is None:
         return True
-    said = clean(step["sentence"])
+    words = clean(step["sentence"])
     if problems := problems_of(one):
-        raise CliError(said or clean(one["sentence"]), FAILED, errors=problems)
+        raise CliError(words or clean(one["sentence"]), FAILED, errors=problems)
     if step["state"] == "failed":
-        raise CliError(f"{said} See {one['url']}", FAILED)
-    asleep = step["state"] == "pending" and said
+        raise CliError(f"{words} See {one['url']}", FAILED)
+    asleep = step["state"] == "pending" and words
     active = datetime.fromisoformat(one["activated_at"]) if one["activated_at"] else None
     watched = active is not None and (datetime.now(UTC) - active).total_seconds() > WATCH_SECONDS
     if not asleep and not (watched and step["state"] == "done"):
         return False
-    note(said)
+    note(words)
     return True
