@@ -71,7 +71,7 @@ def _document(alert: Alert) -> AlertOut:
     return AlertOut(
         id=alert.pk,
         kind=alert.kind,
-        rule=alert.rule.title if alert.rule else "",
+        rule=alert.rule.title if alert.rule and not alert.went_away else "",
         headline=alert.headline,
         sentence=alert.sentence,
         release_name=alert.deployment.release_name if alert.deployment else None,

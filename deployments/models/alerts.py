@@ -169,6 +169,12 @@ class Alert(models.Model):
         return self.headline
 
     @property
+    def went_away(self) -> bool:
+        """Whether its Deployment was transferred since: what that is called now, and its own rules, are another
+        Workspace's."""
+        return self.deployment is not None and self.deployment.workspace_id != self.workspace_id
+
+    @property
     def standing(self) -> Standing:
         """What its life depends on."""
         return Standing(self.opened_at, self.reminders, self.silenced_until)

@@ -150,6 +150,8 @@ def _words(row: Deployment | None, firing: Firing) -> dict[str, str]:
 
 
 def _open(rule: AlertRule, row: Deployment | None, firing: Firing) -> int:
+    if row is not None and not _is_still_there(row):
+        return 0
     workspace = row.workspace if row is not None else rule.workspace
     assert workspace is not None  # noqa: S101 - a rule is of one of both
     alert = Alert(
@@ -163,6 +165,13 @@ def _open(rule: AlertRule, row: Deployment | None, firing: Firing) -> int:
     alert.save(force_insert=True)
     alert_outbox.put(rule, alert, "opened", path=firing.path)
     return 1
+
+
+def _is_still_there(row: Deployment) -> bool:
+    """Whether it is in the Workspace in which it was looked at, until the transaction ends: what is seen of it after a
+    transfer is none of the former one's business."""
+    here = Deployment.objects.filter(pk=row.pk, workspace=row.workspace_id)
+    return here.select_for_update(no_key=True).exists()
 
 
 def _remind(rule: AlertRule, alert: Alert, reminders: int, firing: Firing) -> int:
