@@ -26,8 +26,8 @@ STATES = {"open": "opened_at", "resolved": "resolved_at"}  # each list by its ne
 
 
 class AlertOut(Schema):
-    """One thing that a rule saw. `release_name` is null for what is about the Workspace. `note` says why it was closed
-    without a message."""
+    """One thing that a rule saw. `release_name` is null for what is about the Workspace. `note` says why it ended,
+    when not by itself."""
 
     id: UUID
     kind: str

@@ -144,7 +144,7 @@ class Alert(models.Model):
     opened_at = models.DateTimeField(db_default=Now())
     reminders = models.PositiveSmallIntegerField(default=0)
     resolved_at = models.DateTimeField(null=True)
-    note = models.CharField(max_length=200, blank=True)  # why it was closed without a message
+    note = models.CharField(max_length=200, blank=True)  # why it ended, when not by itself
     silenced_until = models.DateTimeField(null=True)
     silenced_by = models.CharField(max_length=254, blank=True)
 

@@ -134,7 +134,7 @@ def _move_all(
                     moves += _remind(rule, alert, decision.reminders, firing[subject])
                 elif decision.move in {Move.RESOLVE, Move.CLOSE}:
                     quiet = look.quiet or subject in look.vanished or decision.move is Move.CLOSE
-                    moves += _resolve(rule, alert, quiet=quiet)
+                    moves += _resolve(rule, alert, quiet=quiet, why=look.dropped.get(subject, ""))
         except IntegrityError:  # another process opened it, or a person removed the rule or the Deployment
             continue
         except Exception:
@@ -185,9 +185,11 @@ def _remind(rule: AlertRule, alert: Alert, reminders: int, firing: Firing) -> in
     return 1
 
 
-def _resolve(rule: AlertRule, alert: Alert, *, quiet: bool) -> int:
-    if not Alert.objects.filter(pk=alert.pk, resolved_at__isnull=True).update(resolved_at=Now()):
+def _resolve(rule: AlertRule, alert: Alert, *, quiet: bool, why: str) -> int:
+    same = Alert.objects.filter(pk=alert.pk, resolved_at__isnull=True)
+    if not same.update(resolved_at=Now(), note=why):
         return 0
+    alert.sentence = why or alert.sentence
     if not quiet:
         alert_outbox.put(rule, alert, "resolved")
     return 1
