@@ -131,7 +131,7 @@ class Task:
     def _metadata_database(self, known: Inventory, found: databases.Leftovers) -> Progress | None:
         target, runtime = self.target, self.release.runtime
         name, own = target.ref.release_name, target.ref.deployment_id
-        if not found.database and (known.digest or known.applied):
+        if not found.database and (known.digest or known.applied or self.release.ran_before):
             raise databases.missing(name)
         if waiting := template_database.ensure(target, runtime):
             return Progress("database", Outcome.WAITING, waiting)
