@@ -16,8 +16,8 @@ LONGEST = 100  # characters of a name that are repeated to who sent it
 
 def refuse_unknown(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     """The endpoint, which raises InvalidInput for a query parameter that it does not declare, before it does anything:
-    `?dryrun=true` must not deploy. For `NinjaAPI.add_decorator` in the mode "operation", which runs inside what authorises, so that who may not ask at all hears
-    that first."""
+    `?dryrun=true` must not deploy. For `NinjaAPI.add_decorator` in the mode "operation", which runs inside what
+    authorises, so that who may not ask at all hears that first."""
     known = declared(inspect.signature(endpoint))
 
     @wraps(endpoint)

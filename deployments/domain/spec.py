@@ -79,11 +79,11 @@ class Release:
     ^[a-z]+-[a-z]+-[0-9]{4}$. A hibernating Deployment keeps its database, files and settings, and runs nothing.
     `upgrade_from` is the runtime before an upgrade that is not known to have succeeded; a Deployment with and without
     it is the same, so it does not count in the digest; nor does `ran_before`, by which a data plane knows that a
-    metadata database which is not there was lost, even when all that it kept itself was lost with it. `code` is the deployed version that is to be active; None until
-    the first deploy, as long as code comes from a folder or with the image. `packages` is the digest of the packages
-    that it has beyond those of its runtime (`PackageLock.digest`), "" for none. `image` is an image of its own in place
-    of the runtime's, by its digest ("repository@sha256:…"), "" for none; `registry_mark` changes with the login by
-    which that is pulled (`Secrets.registry_login`), "" without one.
+    metadata database which is not there was lost, even when all that it kept itself was lost with it. `code` is the
+    deployed version that is to be active; None until the first deploy, as long as code comes from a folder or with the
+    image. `packages` is the digest of the packages that it has beyond those of its runtime (`PackageLock.digest`), ""
+    for none. `image` is an image of its own in place of the runtime's, by its digest ("repository@sha256:…"), "" for
+    none; `registry_mark` changes with the login by which that is pulled (`Secrets.registry_login`), "" without one.
     """
 
     deployment_id: str

@@ -50,8 +50,8 @@ def wake(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def schedule(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """When it sleeps and wakes by itself, with the next times of both. A preset that is chosen without a script is posted
-    here with all that was typed, and saves nothing."""
+    """When it sleeps and wakes by itself, with the next times of both. A preset that is chosen without a script is
+    posted here with all that was typed, and saves nothing."""
     form = _form(request, deployment)
     if "suggest" in request.POST:
         replaced = form.suggest(request.POST["suggest"])

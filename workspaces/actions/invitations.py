@@ -62,7 +62,8 @@ class Outcome:
 @transaction.atomic
 def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role) -> Outcome:
     """Invite each normalised address with `role`. Who is a member or invited stays as is; an invitation that has
-    expired, or whose sender may no longer invite, is made again. Raises ActionRefused (more than 100 pending, or too many mails in an hour) or MissingPermission."""
+    expired, or whose sender may no longer invite, is made again. Raises ActionRefused (more than 100 pending, or too
+    many mails in an hour) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     members = set(Membership.objects.filter(workspace=locked).values_list("user__email", flat=True))
     rows = Invitation.objects.open().with_inviter().filter(workspace=locked)
@@ -90,8 +91,8 @@ def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role)
 
 @transaction.atomic
 def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
-    """New links, seven new days and a new mail, by whoever sends them now; the old links stop working. Raises ActionRefused (not open any more, or
-    the last one is not a minute old, or too many mails in an hour) or MissingPermission."""
+    """New links, seven new days and a new mail, by who sends them now; the old links stop working. Raises ActionRefused
+    (not open any more, or the last one is not a minute old, or too many mails in an hour) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     invitation = _open(locked, invitation_id)
     wait = (invitation.last_sent_at + RESEND_AFTER - timezone.now()).total_seconds()

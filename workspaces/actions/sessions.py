@@ -17,7 +17,8 @@ NOT_THEIRS = "It was created before the address of its account was confirmed."
 @transaction.atomic
 def end_all(*, user: User, but: str = "") -> None:
     """End every session of this person, except the one with the key `but`, those in every Airflow, and what they said
-    yes to for a command line that has not fetched it. The rows go, not only their worth: pages that are open now lose their stream with them, and no later change brings one back."""
+    yes to for a command line that has not fetched it. The rows go, not only their worth: pages that are open now lose
+    their stream with them, and no later change brings one back."""
     rows = UserSession.objects.filter(user=user).exclude(session_key=but)
     Session.objects.filter(session_key__in=list(rows.values_list("session_key", flat=True))).delete()
     rows.delete()

@@ -1,5 +1,5 @@
-"""Confirming that it is you, in front of what asks for that again: the pages are django-allauth's, by a password, a code
-or a key. Who has none of these gets a page with a way on in place of a bare refusal."""
+"""Confirming that it is you, in front of what asks for that again: the pages are django-allauth's, by a password, a
+code or a key. Who has none of these gets a page with a way on in place of a bare refusal."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -29,7 +29,7 @@ def _with_a_way_on(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
 
 
 def _other_way(request: HttpRequest) -> HttpResponse:
-    """By the company account, which is asked to look at the person anew; else by a password that is to be set first."""
+    """By the company account, which is asked to look at the person again; else by a password that is to be set first."""
     to = get_next_redirect_url(request) or reverse("account")
     if settings.OIDC_URL:
         provider = {"provider_id": settings.OIDC_PROVIDER}

@@ -13,13 +13,13 @@ from datetime import datetime
 from allauth.idp.oidc.internal.oauthlib import device_codes
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 from oauthlib.oauth2.rfc6749.errors import OAuth2Error
 from oauthlib.oauth2.rfc8628.errors import AccessDenied
 
+from console.kit.alone import alone
 from workspaces.models import User
 
 CLIENT = "airdeck-cli"  # the one program that signs in like this
@@ -29,7 +29,7 @@ USED, UNKNOWN = (
     "There is no such code, or its time is over. Compare it with your terminal, or run airdeck login again.",
 )
 SIGNED_OUT = (
-    "Whoever confirmed this code was signed out afterwards. Run airdeck login again for a new one."
+    "The person who confirmed this code was signed out afterwards. Run airdeck login again for a new one."
 )
 
 
@@ -67,7 +67,7 @@ def answer(typed: str, *, by: User, allowed: bool) -> Asking:
     """What the person answers to it. Raises NoSuchCode, also when another person answered first."""
     found, device_code = _find(typed)
     ways = _ways(by)  # read first: what ends them from here on ends this yes too
-    with _alone(device_code):
+    with alone(device_code):
         _find(typed)
         if not device_codes.confirm_or_deny_device_code(by, device_code, confirm=allowed):
             raise NoSuchCode(UNKNOWN)
@@ -82,7 +82,7 @@ def redeemed(request: HttpRequest) -> Iterator[tuple[User, Asking] | OAuth2Error
     """What the program that polls gets: the person who agreed, or the error of RFC 8628. A yes is used up with the
     block, in one transaction: no other program gets it, and an exception in the block leaves it as it was."""
     device_code = request.POST.get("device_code", "")
-    with _alone(device_code):
+    with alone(device_code):
         kept = cache.get(device_codes.cache_device_code_key(device_code)) or {}
         outcome: tuple[User, Asking] | OAuth2Error
         try:
@@ -100,8 +100,8 @@ def redeemed(request: HttpRequest) -> Iterator[tuple[User, Asking] | OAuth2Error
 
 
 def forget_agreed(user: User) -> None:
-    """What this person said yes to and no program has fetched signs nobody in: whoever said it may have been another
-    person, who is being shown out. In the transaction of what ends the other ways in."""
+    """What this person said yes to and no program has fetched signs no one in: it may have been another person who
+    said it, and who is being shown out. In the transaction of what ends the other ways in."""
     cache.set(_ways_key(user), get_random_string(22), timeout=2 * settings.IDP_OIDC_DEVICE_CODE_EXPIRES_IN)
 
 
@@ -143,12 +143,3 @@ def _left(kept: Mapping[str, float]) -> int:
 
 def _key(code: str) -> str:
     return f"device:{code}"
-
-
-@contextmanager
-def _alone(device_code: str) -> Iterator[None]:
-    """One at a time reads and writes what is kept of this code, in any process."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [device_code])
-        yield

@@ -29,9 +29,7 @@ def test_a_mistyped_dry_run_deploys_nothing(program, alice, path):
     made = program(alice)
     refused = upload(made, path, archive(b"x = 1"), "?dryrun=true&description=Try")
     assert code(refused) == (422, "invalid")
-    assert sentences(refused) == {
-        "dryrun": "There is no query parameter dryrun here. Did you mean dry_run?"
-    }
+    assert sentences(refused) == {"dryrun": "There is no query parameter dryrun here. Did you mean dry_run?"}
     assert (Deploy.objects.count(), CodeUpload.objects.count()) == (0, 0)
     assert code(upload(made, path, archive(b"x = 1"), "?dryrun")) == (422, "invalid")  # without a value too
 
@@ -53,7 +51,9 @@ def test_every_one_of_several_is_named_and_a_long_one_is_cut(program, alice, pat
 
 
 def test_who_may_not_ask_at_all_hears_that_first(program, bob, vera, charlie, path):
-    assert program(vera, Role.MEMBER, personal=True).ask("post", f"{path}/hibernate?soon=1").status_code == 403
+    assert (
+        program(vera, Role.MEMBER, personal=True).ask("post", f"{path}/hibernate?soon=1").status_code == 403
+    )
     assert program(charlie, personal=True).ask("get", f"{path}?all=1").status_code == 404
     assert program(bob, personal=True).client.get("/api/v1/nothing?all=1").status_code == 404
 

@@ -109,4 +109,4 @@ def test_the_page_says_when_the_next_try_is(receiver, channel, workspace, as_, v
     alert_delivery.send(row.pk)
     page = as_(vera).get(reverse("deployments:alert_deliveries", args=[workspace.pk])).content.decode()
     assert "429 rate limited" in words_in(page, "id", f"sent-{row.pk}")
-    assert "Tried again in 9 minutes" in words_in(page, "id", f"sent-{row.pk}")
+    assert "Next try in 9 minutes" in words_in(page, "id", f"sent-{row.pk}")

@@ -12,7 +12,7 @@ from workspaces.tests.pages.test_devices import Terminal, _from_the_start, fresh
 
 pytestmark = pytest.mark.django_db
 SENTENCE = (
-    "Whoever confirmed this code was signed out afterwards. Run airdeck login again for a new one."
+    "The person who confirmed this code was signed out afterwards. Run airdeck login again for a new one."
 )
 NEW = "another long passphrase"
 
@@ -40,9 +40,7 @@ def blocked_and_unblocked(client, user, olga):
     operators.unblock_user(user=user, by=olga)
 
 
-@pytest.mark.parametrize(
-    "ends", [forgotten, signed_out_elsewhere, another_password, blocked_and_unblocked]
-)
+@pytest.mark.parametrize("ends", [forgotten, signed_out_elsewhere, another_password, blocked_and_unblocked])
 def test_what_ends_the_ways_in_ends_a_code_that_was_confirmed_before(fresh, alice, bob, olga, ends):  # noqa: F811
     mine, theirs = Terminal(), Terminal()
     say(fresh(alice), mine)

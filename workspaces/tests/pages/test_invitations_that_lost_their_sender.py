@@ -67,7 +67,9 @@ def test_who_follows_the_link_is_told_why_it_no_longer_works_and_joins_nothing(
         assert "Alice can send you a new one." in answer.content.decode()
         assert client.post(link(made.token)).status_code == 410
     assert not Membership.objects.filter(user=ida).exists()
-    with pytest.raises(ActionRefused, match=r"^This invitation came from Bob.*Ask an Admin for a new link\.$"):
+    with pytest.raises(
+        ActionRefused, match=r"^This invitation came from Bob.*Ask an Admin for a new link\.$"
+    ):
         invitations.accept(invitation=made.invitation, by=ida, proves_address=True)
 
 
@@ -107,9 +109,7 @@ def test_admins_see_it_and_sending_it_again_makes_it_theirs(
     assert Membership.objects.get(user=ida).role == Role.ADMIN
 
 
-def test_inviting_the_address_again_makes_it_anew_with_the_role_of_now(
-    workspace, alice, bob, olga, made
-):
+def test_inviting_the_address_again_makes_it_anew_with_the_role_of_now(workspace, alice, bob, olga, made):
     removed(workspace, alice, bob, olga)
     again = invitations.invite(workspace=workspace, by=alice, emails=["ida@example.org"], role=Role.MEMBER)
     assert [each.invitation.pk for each in again.made] == [made.invitation.pk]
@@ -117,9 +117,7 @@ def test_inviting_the_address_again_makes_it_anew_with_the_role_of_now(
     assert (row.role, row.invited_by, row.is_backed) == ("member", alice, True)
 
 
-def test_who_may_invite_again_has_invitations_that_work_again(
-    as_, workspace, alice, bob, olga, ida, made
-):
+def test_who_may_invite_again_has_invitations_that_work_again(as_, workspace, alice, bob, olga, ida, made):
     demoted(workspace, alice, bob, olga)
     assert as_(ida).get(link(made.token)).status_code == 410
     members.change_role(workspace=workspace, by=alice, user_id=bob.pk, role=Role.ADMIN)

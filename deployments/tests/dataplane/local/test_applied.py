@@ -53,8 +53,8 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one() -> N
                 LocalDriver(config()).apply(case.ref, release, case.secrets, case.workers)
         assert LocalDriver(config()).observe(case.ref).digest == case.release.digest
         shutil.rmtree(folder)  # all that this machine kept of it is gone, too; the console knows that it ran
+        release = replace(case.release, ran_before=True)
         with pytest.raises(DataPlaneError, match=r"is not on the database server.* delete this Deployment"):
-            release = replace(case.release, ran_before=True)
             LocalDriver(config()).apply(case.ref, release, case.secrets, case.workers)
     finally:
         LocalDriver(config()).destroy(case.ref)
