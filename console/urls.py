@@ -8,6 +8,7 @@ from console import docs, views
 from console.api import document, reference
 from console.api.v1 import api
 from console.search import views as search
+from workspaces.pages import confirming
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -18,6 +19,9 @@ urlpatterns = [
     path("docs/", docs.index, name="docs"),
     path("docs/api-reference/", reference.reference, name="api_reference"),
     path("docs/<slug:name>/", docs.page, name="docs_page"),
+    path("accounts/reauthenticate/", confirming.by_password, name="account_reauthenticate"),
+    path("accounts/2fa/reauthenticate/", confirming.by_code, name="mfa_reauthenticate"),
+    path("accounts/2fa/webauthn/reauthenticate/", confirming.by_key, name="mfa_reauthenticate_webauthn"),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),

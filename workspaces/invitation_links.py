@@ -61,7 +61,7 @@ def mailed_token(invitation: Invitation) -> str | None:
 def find(token: str) -> Found | None:
     """The invitation behind a link, whatever its state; None for what never was or was replaced by a newer one."""
     hashed = token_hash(token)
-    rows = Invitation.objects.select_related("workspace", "invited_by", "accepted_by")
+    rows = Invitation.objects.with_inviter().select_related("workspace", "accepted_by")
     invitation = rows.filter(mailed_hash=hashed).first()
     if invitation is not None:
         return Found(invitation, proves_address=True)

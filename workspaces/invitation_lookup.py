@@ -7,10 +7,9 @@ from allauth.account.models import EmailAddress
 from django.db.models import Exists, QuerySet
 from django.http import HttpRequest
 from django.urls import Resolver404, resolve
-from django.utils import timezone
 
 from workspaces import invitation_links
-from workspaces.models import Invitation, User
+from workspaces.models import Invitation, User, Workspace
 
 
 def followed_link(request: HttpRequest) -> invitation_links.Found | None:
@@ -22,8 +21,9 @@ def followed_link(request: HttpRequest) -> invitation_links.Found | None:
     except (Resolver404, ValueError):
         return None
     found = invitation_links.find(match.kwargs["token"]) if match.url_name == "invitation" else None
-    usable = found is not None and found.invitation.is_open and not found.invitation.is_expired
-    return found if usable else None
+    if found is None or not found.invitation.is_open or found.invitation.is_expired:
+        return None
+    return found if found.invitation.is_backed else None
 
 
 def has_verified(user: User) -> bool:
@@ -39,6 +39,9 @@ def _verified(user: User) -> QuerySet[EmailAddress]:
 def waiting_for(user: User) -> QuerySet[Invitation]:
     """The invitations that this person may accept without a link. None while the address is not verified: anybody can
     type another person's address into sign-up."""
-    return Invitation.objects.open().filter(
-        Exists(_verified(user)), email=user.email, expires_at__gt=timezone.now()
-    )
+    return Invitation.objects.usable().filter(Exists(_verified(user)), email=user.email)
+
+
+def sent_by(workspace: Workspace, user_id: int) -> int:
+    """How many invitations would stop working if this person could no longer invite people to it."""
+    return Invitation.objects.usable().filter(workspace=workspace, invited_by=user_id).count()

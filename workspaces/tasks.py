@@ -37,7 +37,10 @@ def send_invitation(pk: str) -> None:
     )
     if not claimed.update(mail_due_at=Now() + CLAIM, mail_tries=F("mail_tries") + 1):
         return
-    invitation = Invitation.objects.select_related("workspace", "invited_by").get(pk=UUID(pk))
+    invitation = Invitation.objects.with_inviter().select_related("workspace").get(pk=UUID(pk))
+    if not invitation.is_backed:  # its link opens nothing
+        _settle(invitation, Invitation.Mail.FAILED, "Who sent it may no longer invite people. Send it again.")
+        return
     token = invitation_links.mailed_token(invitation)
     if token is None:
         _settle(

@@ -198,14 +198,19 @@ def test_a_browser_is_opened_at_the_console_s_own_address_and_at_no_other(alone,
                     {**begun, "verification_uri": page, "verification_uri_complete": f"{page}?code=X"},
                 )
             elif handler.path.endswith("/token"):
-                reply(handler, 400, {"error": "access_denied"})
+                why = {"error_description": "Signed out.\x1b[31m"} if place else {}
+                reply(handler, 400, {"error": "access_denied", **why})
 
         return respond
 
     for place in ("", "http://elsewhere.example.org"):
         with Server(answer(place)) as here:
             at = Airdeck(tmp_path, BROWSER=str(tmp_path / "browser"))
-            Terminal(at, "login", here.url).end(3)
+            terminal = Terminal(at, "login", here.url)
+            terminal.end(3)
+            why = "Signed out." if place else "The sign-in was refused in the console."
+            assert why in terminal.told  # the console's own words, where it has any
+            assert "\x1b[31m" not in terminal.told
             if not place:
                 assert opened.read_text() == f"{here.url}/device/?code=X\n"
     assert "elsewhere" not in opened.read_text()

@@ -3,6 +3,7 @@
 from ninja import NinjaAPI
 
 from console.api import errors
+from console.api.query_parameters import refuse_unknown
 from console.kit.http_json import BodyParser
 from deployments.api import (
     activity,
@@ -42,6 +43,7 @@ api = NinjaAPI(
     parser=BodyParser(),
 )
 errors.register(api)
+api.add_decorator(refuse_unknown, mode="operation")
 for router in (
     workspaces.router,
     clusters.router,

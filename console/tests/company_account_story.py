@@ -1,7 +1,9 @@
 """The company account against a real provider on loopback, from sign-in to trouble. Needs settings that name one when
 Django starts, so `test_company_account.py` runs it in a process of its own."""
 
-from urllib.parse import urlsplit
+import re
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -59,6 +61,19 @@ def test_a_new_person_gets_an_account_once(provider):
         assert signed_in(client)
     assert list(User.objects.order_by("pk").values_list("email", "name")) == [(OWNER, ""), (NORA, "Nora")]
     assert b"Nora&#x27;s Workspace" in client.get("/", follow=True).content
+
+
+def test_who_has_no_password_confirms_by_the_company_account_which_looks_anew(provider):
+    client, _ = comes(provider, email=NORA)
+    page = client.get("/accounts/reauthenticate/?next=/account/tokens/%3Fpage%3D2").content.decode()
+    assert "Your account has no password of its own. Sign in with Company account again to continue." in page
+    way = unescape(re.search(r'href="(/accounts/oidc/company/login/[^"]+)"', page)[1])
+    to = client.get(way)["Location"]
+    assert parse_qs(urlsplit(to).query)["prompt"] == ["login"]
+    back = urlsplit(httpx.get(to).headers["location"])
+    answer = client.get(f"{back.path}?{back.query}")
+    assert answer["Location"] == "/account/tokens/?page=2"
+    assert signed_in(client)
 
 
 @pytest.mark.parametrize(

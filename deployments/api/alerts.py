@@ -26,8 +26,8 @@ STATES = {"open": "opened_at", "resolved": "resolved_at"}  # each list by its ne
 
 
 class AlertOut(Schema):
-    """One thing that a rule saw. `release_name` is null for what is about the Workspace. `note` says why it was closed
-    without a message."""
+    """One thing that a rule saw. `release_name` is null for what is about the Workspace. `note` says why it ended,
+    when not by itself."""
 
     id: UUID
     kind: str
@@ -71,7 +71,7 @@ def _document(alert: Alert) -> AlertOut:
     return AlertOut(
         id=alert.pk,
         kind=alert.kind,
-        rule=alert.rule.title if alert.rule else "",
+        rule=alert.rule.title if alert.rule and not alert.went_away else "",
         headline=alert.headline,
         sentence=alert.sentence,
         release_name=alert.deployment.release_name if alert.deployment else None,

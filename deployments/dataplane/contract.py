@@ -254,7 +254,8 @@ class Driver(Protocol):
         A Release with another
         runtime than the one that the metadata database was migrated to stops Airflow, takes a snapshot of the
         database, migrates it, and drops the snapshot once everything is READY; when the migration fails, the
-        snapshot is put back and UpgradeFailed raised. Raises DataPlaneError when the step cannot be taken.
+        snapshot is put back and UpgradeFailed raised. Raises DataPlaneError when the step cannot be taken, and when the
+        metadata database of a Deployment that was applied, or `ran_before`, is gone: none takes its place.
         """
 
     def admit(self, ref: Ref, people: str) -> bool:

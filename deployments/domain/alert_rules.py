@@ -12,6 +12,7 @@ MOST_ADDRESSES = 10  # of one channel
 CHANNEL_NAME_LENGTH = 64
 URL_LENGTH = 2000
 SILENCE_HOURS = (1, 4, 24, 168)
+BUSY = frozenset({429, 503})  # statuses of a webhook whose Retry-After counts (RFC 6585, RFC 9110)
 
 
 class RuleKind(StrEnum):

@@ -78,11 +78,12 @@ class Release:
     mark that changes with its value; the values are `Secrets.variables`. `release_name` matches
     ^[a-z]+-[a-z]+-[0-9]{4}$. A hibernating Deployment keeps its database, files and settings, and runs nothing.
     `upgrade_from` is the runtime before an upgrade that is not known to have succeeded; a Deployment with and without
-    it is the same, so it does not count in the digest. `code` is the deployed version that is to be active; None until
-    the first deploy, as long as code comes from a folder or with the image. `packages` is the digest of the packages
-    that it has beyond those of its runtime (`PackageLock.digest`), "" for none. `image` is an image of its own in place
-    of the runtime's, by its digest ("repository@sha256:…"), "" for none; `registry_mark` changes with the login by
-    which that is pulled (`Secrets.registry_login`), "" without one.
+    it is the same, so it does not count in the digest; nor does `ran_before`, by which a data plane knows that a
+    metadata database which is not there was lost, even when all that it kept itself was lost with it. `code` is the
+    deployed version that is to be active; None until the first deploy, as long as code comes from a folder or with the
+    image. `packages` is the digest of the packages that it has beyond those of its runtime (`PackageLock.digest`), ""
+    for none. `image` is an image of its own in place of the runtime's, by its digest ("repository@sha256:…"), "" for
+    none; `registry_mark` changes with the login by which that is pulled (`Secrets.registry_login`), "" without one.
     """
 
     deployment_id: str
@@ -101,6 +102,7 @@ class Release:
     packages: str = ""
     image: str = ""
     registry_mark: str = ""
+    ran_before: bool = False
 
     @property
     def parallelism(self) -> int:
@@ -115,6 +117,7 @@ class Release:
         document = asdict(self)
         document.pop("generation")
         document.pop("upgrade_from")
+        document.pop("ran_before")
         document["environment"] = dict(sorted(self.environment.items()))
         document["secret_marks"] = dict(sorted(self.secret_marks.items()))
         for added_later in ("secret_marks", "hibernating", "code", "packages", "image", "registry_mark"):

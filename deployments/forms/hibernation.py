@@ -57,6 +57,8 @@ class ScheduleForm(ShownForm):
         error_messages={"invalid_choice": schedules.UNKNOWN_ZONE},
     )
     enabled = forms.BooleanField(label="Schedule on", required=False, initial=True)
+    back_hibernate_cron = ShownForm.hidden()  # the times whose place a preset took
+    back_wake_cron = ShownForm.hidden()
 
     def __init__(
         self, data: Any, *, deployment: Deployment, settings: FieldValues, suggested: str = ""
@@ -64,13 +66,13 @@ class ScheduleForm(ShownForm):
         super().__init__(data, initial={**settings, **_suggestion(suggested)})
         self.carry(settings, f"schedule.{deployment.pk}")
 
-    def suggest(self, key: str) -> FieldValues:
+    def suggest(self, key: str) -> bool:
         """Fill a bound form with that preset, or, where there is none of that name, with the times that were sent to
-        go back to; keep everything else. Returns the times whose place they took, to go back to; {} when those stay."""
+        go back to; keep everything else, and the times whose place they took. Whether there are any to go back to."""
         filled = _suggestion(key) or {name: self.data.get(f"back_{name}", "") for name in TIMES}
-        replaced: FieldValues = {f"back_{name}": str(self.data.get(name, "")) for name in TIMES}
-        self.refill(**{name: str(value) for name, value in filled.items()})
-        return replaced if list(replaced.values()) != list(filled.values()) else {}
+        replaced = {f"back_{name}": str(self.data.get(name, "")) for name in TIMES}
+        self.refill(**{name: str(value) for name, value in filled.items()}, **replaced)
+        return any(replaced.values()) and list(replaced.values()) != list(filled.values())
 
     def clean(self) -> dict[str, Any]:
         """A schedule that is followed says at least when to hibernate or to wake."""

@@ -144,7 +144,7 @@ class Alert(models.Model):
     opened_at = models.DateTimeField(db_default=Now())
     reminders = models.PositiveSmallIntegerField(default=0)
     resolved_at = models.DateTimeField(null=True)
-    note = models.CharField(max_length=200, blank=True)  # why it was closed without a message
+    note = models.CharField(max_length=200, blank=True)  # why it ended, when not by itself
     silenced_until = models.DateTimeField(null=True)
     silenced_by = models.CharField(max_length=254, blank=True)
 
@@ -167,6 +167,12 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return self.headline
+
+    @property
+    def went_away(self) -> bool:
+        """Whether its Deployment was transferred since: what that is called now, and its own rules, are another
+        Workspace's."""
+        return self.deployment is not None and self.deployment.workspace_id != self.workspace_id
 
     @property
     def standing(self) -> Standing:

@@ -104,7 +104,9 @@ class Dag(models.Model):
         null=True
     )  # the end of the newest that succeeded, as far as it is known
     runs = models.JSONField(default=list)  # at most 14, oldest first: id, state, at (ISO), seconds
-    first_seen_at = models.DateTimeField(db_default=Now())
+    first_seen_at = models.DateTimeField(
+        db_default=Now()
+    )  # or when it was last unpaused: since then it is to run
     digest = models.CharField(max_length=32)  # of the document of which this row was made
 
     class Meta:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import partial
+from http import HTTPStatus
 from threading import Timer
 
 import urllib3
@@ -15,6 +17,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, SSLError
 from urllib3.util import Timeout
 
+from deployments.domain.alert_rules import BUSY
 from deployments.domain.public_hosts import WEBHOOKS, Listed
 from deployments.domain.webhook_url import Target
 from deployments.outgoing import sockets
@@ -22,6 +25,7 @@ from deployments.outgoing import sockets
 TOTAL_SECONDS = 10.0  # from the look-up of the name to the last byte that is read
 MOST_BYTES = 4096  # of the answer
 LINE_LENGTH = 200
+GONE = "It says that this address is gone for good, so it is not tried again. Enter the present one."
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Answer:
     status: int | None
     line: str
     final: bool = False  # trying again is no use
+    wait: float = 0  # seconds that the server asks to wait before the next try
 
     @property
     def taken(self) -> bool:
@@ -71,9 +76,24 @@ def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Lis
 def _judged(target: Target, answer: urllib3.BaseHTTPResponse) -> Answer:
     if 300 <= answer.status < 400:
         return Answer(answer.status, "It redirects, which is not followed. Enter the present address.", True)
+    line = ""
     with suppress(HTTPError, OSError):  # the status is known; the words may be missing
-        return Answer(answer.status, _first_line(answer.read(MOST_BYTES, decode_content=False)))
-    return Answer(answer.status, "")
+        line = _first_line(answer.read(MOST_BYTES, decode_content=False))
+    if answer.status == HTTPStatus.GONE:
+        return Answer(answer.status, f"{GONE} It said: {line}" if line else GONE, final=True)
+    wait = seconds_of(answer.headers.get("Retry-After", "")) if answer.status in BUSY else 0
+    return Answer(answer.status, line, wait=wait)
+
+
+def seconds_of(retry_after: str) -> float:
+    """How long a Retry-After asks to wait, as seconds or until a date; 0 for none and for what is neither."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:10])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _first_line(body: bytes) -> str:

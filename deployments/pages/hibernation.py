@@ -1,6 +1,5 @@
 """Pages that put a Deployment to sleep and wake it, by hand and by its schedule."""
 
-import json
 from typing import Any
 
 from django.contrib import messages
@@ -51,8 +50,12 @@ def wake(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def schedule(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """When it sleeps and wakes by itself, with the next times of both."""
+    """When it sleeps and wakes by itself, with the next times of both. A preset that is chosen without a script is
+    posted here with all that was typed, and saves nothing."""
     form = _form(request, deployment)
+    if "suggest" in request.POST:
+        replaced = form.suggest(request.POST["suggest"])
+        return _page(request, deployment, form, status=200, replaced=replaced)
     if form.is_bound and form.is_valid():
         try:
             hibernation.set_schedule(
@@ -86,6 +89,7 @@ def _page(
     context = {
         **page_context(request, deployment, "Settings"),
         **_when(request, deployment, form),
+        "here": deployment.url_for("schedule"),
         "preview": preview_of(form),
         "not_now": why_not_editable(deployment),
         **more,
@@ -94,25 +98,20 @@ def _page(
 
 
 def _when(request: MemberRequest, deployment: Deployment, form: ScheduleForm) -> dict[str, Any]:
-    """What `_when.html` needs: a preset is a link that fills in a new page, and with a script the page at hand."""
-    here, preview_url = deployment.url_for("schedule"), deployment.url_for("schedule_preview")
+    """What `_when.html` needs: a preset is a button that posts what was typed, and with a script fills in the page at
+    hand."""
+    preview_url, chosen = deployment.url_for("schedule_preview"), request.POST.get("suggest")
     suggestions = [
         {
             "key": s.key,
             "label": s.label,
-            "url": f"{here}?suggest={s.key}",
             "fill_url": f"{preview_url}?suggest={s.key}",
-            "current": s.key == request.GET.get("suggest"),
+            "current": s.key == request.GET.get("suggest", chosen),
         }
         for s in schedules.SUGGESTIONS
     ]
-    return {
-        "form": form,
-        "suggestions": suggestions,
-        "here": here,
-        "preview_url": preview_url,
-        "undo_url": f"{preview_url}?suggest=",
-    }
+    undo_url = f"{preview_url}?suggest="
+    return {"form": form, "suggestions": suggestions, "preview_url": preview_url, "undo_url": undo_url}
 
 
 @require_POST
@@ -125,11 +124,7 @@ def preview(request: MemberRequest, deployment: Deployment) -> HttpResponse:
         shown = {"preview": preview_of(form)}
         return render(request, "deployments/hibernation/_schedule_preview.html", shown)
     replaced = form.suggest(request.GET["suggest"])
-    context: dict[str, Any] = {
-        **_when(request, deployment, form),
-        "filled": True,
-        "replaced": json.dumps(replaced) if any(replaced.values()) else "",
-    }
+    context = {**_when(request, deployment, form), "filled": True, "replaced": replaced}
     return render(request, "deployments/hibernation/_when.html", context)
 
 

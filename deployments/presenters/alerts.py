@@ -66,6 +66,11 @@ class DeliveryLine:
     tone: str
     icon: str
 
+    @property
+    def is_retried(self) -> bool:
+        """Whether another try is to come."""
+        return self.row.state == AlertDelivery.State.QUEUED and self.row.tries > 0
+
 
 def channels_text(row: RuleRow) -> str:
     """Where a rule is sent."""

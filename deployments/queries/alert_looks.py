@@ -2,7 +2,7 @@
 What they see in readings of Airflow is in `alert_reading_looks`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -32,12 +32,14 @@ class Firing:
 @dataclass(frozen=True)
 class Look:
     """All that fires, and whether what does not fire is known to be over: without data it is not. `quiet`: what is over
-    is no good news, so nothing is sent of it; nor of the subjects in `vanished`."""
+    is no good news, so nothing is sent of it; nor of the subjects in `vanished`. Those in `dropped` are over because a
+    person wanted it so, and its sentence is sent."""
 
     known: bool
     firing: tuple[Firing, ...] = ()
     quiet: bool = False
     vanished: frozenset[str] = frozenset()
+    dropped: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_DATA = Look(known=False)

@@ -19,6 +19,7 @@ from deployments.queries.readings import latest
 RUNS = frozenset({Status.HEALTHY, Status.UNHEALTHY, Status.DEPLOYING})
 STEADY = frozenset({Status.HEALTHY, Status.UNHEALTHY})
 MOST_NAMES = 5
+PAUSED = "The DAG was paused, so no success of it is waited for."
 
 
 def _each(
@@ -82,7 +83,7 @@ def _failure(row: Deployment, run: FailedRun) -> Firing:
 
 def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
     """A DAG without a success for so long. A paused one, and one that is not in the code, is not waited for, and what
-    was open of the latter is over; the time counts from when the DAG was first seen, the rule switched on, or the
+    was open of it is over; the time counts from when the DAG was first seen or unpaused, the rule switched on, or the
     Deployment woken. Two queries."""
     named = _dags(watched, {rule.dag for rule, _ in watched})
     slept = StatusChange.objects.filter(deployment__in=_ids(watched), old=Status.HIBERNATING)
@@ -94,14 +95,13 @@ def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
         dags = named.get((row.pk, rule.dag), [])
         if not dags:
             return Look(known=True, quiet=True)
-        if all(dag.paused for dag in dags):
-            return NO_DATA
         firing = []
         for dag in dags:
             begin = max(filter(None, (dag.last_success_at, dag.first_seen_at, rule.since, woken.get(row.pk))))
             if not dag.paused and now - begin >= timedelta(hours=rule.amount or 0):
                 firing.append(_no_success(row, dag, now - begin))
-        return Look(known=True, firing=tuple(firing))
+        paused = {dag.dag_id: PAUSED for dag in dags if dag.paused}
+        return Look(known=True, firing=tuple(firing), dropped=paused)
 
     return _each(watched, judge)
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from console.kit import mail_tries
-from deployments.domain.alert_rules import KINDS, ChannelKind, Kind, RuleKind
+from deployments.domain.alert_rules import BUSY, KINDS, ChannelKind, Kind, RuleKind
 from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, AlertSilence, Deployment
 from workspaces.models import Membership, Workspace
 from workspaces.permissions import Permission, roles_with
@@ -132,12 +132,15 @@ def deliveries_of(workspace: Workspace, alert: Alert) -> QuerySet[AlertDelivery]
 
 def sendable(rows: QuerySet[AlertDelivery]) -> QuerySet[AlertDelivery]:
     """Those of `rows` that need not wait for a mail server, or a webhook, that was silent a moment ago. Each message to
-    it keeps a worker for seconds that Deployments need, so one at a time finds out whether it is back."""
+    it keeps a worker for seconds that Deployments need, so one at a time finds out whether it is back. A webhook that
+    said that it is busy is left alone until the message which it said so to is due again."""
     others = AlertDelivery.objects.exclude(pk=OuterRef("pk"))
     tried = others.filter(state=AlertDelivery.State.QUEUED, tried_at__gt=Now() - RESTS)
     no_mail = Exists(tried.filter(answer=mail_tries.SILENT))
     # One that is on its way for the first time has no answer yet, and says nothing.
     no_hook = Exists(tried.filter(channel=OuterRef("channel"), status__isnull=True).exclude(answer=""))
+    busy = others.filter(state=AlertDelivery.State.QUEUED, channel=OuterRef("channel"), status__in=BUSY)
+    rows = rows.exclude(Exists(busy.filter(due_at__gt=Now())))
     web = Q(channel__kind__in=[kind.value for kind in ChannelKind if not kind.is_mail])
     return rows.filter(web & ~no_hook | ~web & ~no_mail)
 

@@ -48,4 +48,5 @@ def release_of(deployment: Deployment, queues: list[WorkerQueue]) -> Release:
         packages=digest_of(deployment, deployment.code_requirements),
         image=deployment.image,
         registry_mark=deployment.registry_mark if deployment.image else "",
+        ran_before=deployment.first_healthy_at is not None,
     )

@@ -29,6 +29,7 @@ logger = structlog.get_logger(__name__)
 CLAIM = timedelta(seconds=60)  # longer than a task may run (45 s)
 STRANGER = "No active member of the Workspace has this address."
 HOOK_BACKOFF = (10, 60)  # seconds; three tries in all
+MOST_WAIT = 900  # seconds that a receiver may ask us to wait: what an alert says is soon no longer so
 STATE = AlertDelivery.State
 
 
@@ -64,7 +65,8 @@ def _settle(row: AlertDelivery, answer: Answer, backoff: tuple[int, ...]) -> Non
         logger.warning("alert_not_sent", delivery=str(row.pk), status=answer.status)
         same.update(state=STATE.FAILED, **values)
     else:
-        same.update(due_at=Now() + timedelta(seconds=backoff[row.tries - 1]), **values)
+        pause = max(backoff[row.tries - 1], min(answer.wait, MOST_WAIT))
+        same.update(due_at=Now() + timedelta(seconds=pause), **values)
 
 
 def _mailed(row: AlertDelivery) -> Answer:

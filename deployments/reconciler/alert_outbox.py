@@ -145,14 +145,18 @@ def _digest(rule: AlertRule, now: datetime) -> int:
 def _digest_row(
     rule: AlertRule, channel: AlertChannel, address: str, held: list[AlertDelivery], now: datetime
 ) -> AlertDelivery:
-    workspace = held[0].workspace
-    page, rules = pages_of(workspace, rule.deployment)
-    count = len(held)
+    """Of what was held back alone: its Deployment, with the rule, may have been transferred since, and what both are
+    called now is another Workspace's."""
+    workspace, row, count = held[0].workspace, rule.deployment, len(held)
+    if row is not None and row.workspace_id != workspace.pk:
+        row = None
+    page, rules = pages_of(workspace, row)
+    title = held[-1].message.rule
     message = Message(
         event="digest",
-        headline=f"{count} more {'message' if count == 1 else 'messages'} of “{rule.title}” within an hour",
+        headline=f"{count} more {'message' if count == 1 else 'messages'} of “{title}” within an hour",
         kind=rule.kind,
-        rule=rule.title,
+        rule=title,
         workspace=workspace.name,
         workspace_id=str(workspace.pk),
         at=now.isoformat(),
@@ -163,7 +167,7 @@ def _digest_row(
     )
     return AlertDelivery(
         workspace=workspace,
-        deployment=rule.deployment,
+        deployment=row,
         channel=channel,
         rule=rule,
         event="digest",

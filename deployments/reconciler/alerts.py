@@ -134,7 +134,7 @@ def _move_all(
                     moves += _remind(rule, alert, decision.reminders, firing[subject])
                 elif decision.move in {Move.RESOLVE, Move.CLOSE}:
                     quiet = look.quiet or subject in look.vanished or decision.move is Move.CLOSE
-                    moves += _resolve(rule, alert, quiet=quiet)
+                    moves += _resolve(rule, alert, quiet=quiet, why=look.dropped.get(subject, ""))
         except IntegrityError:  # another process opened it, or a person removed the rule or the Deployment
             continue
         except Exception:
@@ -150,6 +150,8 @@ def _words(row: Deployment | None, firing: Firing) -> dict[str, str]:
 
 
 def _open(rule: AlertRule, row: Deployment | None, firing: Firing) -> int:
+    if row is not None and not _is_still_there(row):
+        return 0
     workspace = row.workspace if row is not None else rule.workspace
     assert workspace is not None  # noqa: S101 - a rule is of one of both
     alert = Alert(
@@ -165,6 +167,13 @@ def _open(rule: AlertRule, row: Deployment | None, firing: Firing) -> int:
     return 1
 
 
+def _is_still_there(row: Deployment) -> bool:
+    """Whether it is in the Workspace in which it was looked at, until the transaction ends: what is seen of it after a
+    transfer is none of the former one's business."""
+    here = Deployment.objects.filter(pk=row.pk, workspace=row.workspace_id)
+    return here.select_for_update(no_key=True).exists()
+
+
 def _remind(rule: AlertRule, alert: Alert, reminders: int, firing: Firing) -> int:
     """A reminder says what is so now, and so does the alert from then on."""
     same = Alert.objects.filter(pk=alert.pk, resolved_at__isnull=True, reminders=alert.reminders)
@@ -176,9 +185,11 @@ def _remind(rule: AlertRule, alert: Alert, reminders: int, firing: Firing) -> in
     return 1
 
 
-def _resolve(rule: AlertRule, alert: Alert, *, quiet: bool) -> int:
-    if not Alert.objects.filter(pk=alert.pk, resolved_at__isnull=True).update(resolved_at=Now()):
+def _resolve(rule: AlertRule, alert: Alert, *, quiet: bool, why: str) -> int:
+    same = Alert.objects.filter(pk=alert.pk, resolved_at__isnull=True)
+    if not same.update(resolved_at=Now(), note=why):
         return 0
+    alert.sentence = why or alert.sentence
     if not quiet:
         alert_outbox.put(rule, alert, "resolved")
     return 1

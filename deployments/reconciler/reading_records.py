@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from deployments import enqueue
@@ -262,7 +263,7 @@ def _keep_dags(pk: UUID, found: Reading) -> int:
             "dag_id", "digest", "paused", "last_success_at"
         )
     }
-    paused, changed = 0, []
+    paused, unpaused, changed = 0, [], []
     for dag_id, document in found.dags.items():
         digest, was_paused, succeeded = kept.pop(dag_id, ("", False, None))
         if digest == digest_of(document):
@@ -270,6 +271,8 @@ def _keep_dags(pk: UUID, found: Reading) -> int:
             continue
         dag = dag_of(dag_id, document)
         paused += dag.paused
+        if was_paused and not dag.paused:
+            unpaused.append(dag_id)
         changed.append(_dag_row(pk, dag, digest_of(document), succeeded))
     if kept:
         Dag.objects.filter(deployment_id=pk, dag_id__in=list(kept)).delete()
@@ -277,6 +280,8 @@ def _keep_dags(pk: UUID, found: Reading) -> int:
         Dag.objects.bulk_create(
             changed, update_conflicts=True, unique_fields=["deployment", "dag_id"], update_fields=DAG_FIELDS
         )
+    if unpaused:
+        Dag.objects.filter(deployment_id=pk, dag_id__in=unpaused).update(first_seen_at=Now())
     return paused
 
 

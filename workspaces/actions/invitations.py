@@ -12,6 +12,7 @@ from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from console.kit import limits
@@ -60,20 +61,22 @@ class Outcome:
 
 @transaction.atomic
 def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role) -> Outcome:
-    """Invite each normalised address with `role`. Who is a member or invited stays as is; an expired invitation is
-    made again. Raises ActionRefused (more than 100 pending, or too many mails in an hour) or MissingPermission."""
+    """Invite each normalised address with `role`. Who is a member or invited stays as is; an invitation that has
+    expired, or whose sender may no longer invite, is made again. Raises ActionRefused (more than 100 pending, or too
+    many mails in an hour) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     members = set(Membership.objects.filter(workspace=locked).values_list("user__email", flat=True))
-    known = {i.email: i for i in Invitation.objects.open().filter(workspace=locked).select_for_update()}
+    rows = Invitation.objects.open().with_inviter().filter(workspace=locked)
+    known = {row.email: row for row in rows.select_for_update(of=("self",))}
     outcome = Outcome([], [], [])
     for email in dict.fromkeys(emails):
         earlier = known.get(email)
         if email in members:
             outcome.members.append(email)
-        elif earlier is not None and not earlier.is_expired:
+        elif earlier is not None and earlier.is_backed and not earlier.is_expired:
             outcome.invited.append(earlier)
         else:
-            new = earlier or Invitation(workspace=locked, email=email, invited_by=by)
+            new = earlier or Invitation(workspace=locked, email=email)
             new.role = role
             known[email] = new
             outcome.made.append(_issue(new, by, "invited"))
@@ -88,8 +91,8 @@ def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role)
 
 @transaction.atomic
 def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
-    """New links, seven new days and a new mail; the old links stop working. Raises ActionRefused (not open any more, or
-    the last one is not a minute old, or too many mails in an hour) or MissingPermission."""
+    """New links, seven new days and a new mail, by who sends them now; the old links stop working. Raises ActionRefused
+    (not open any more, or the last one is not a minute old, or too many mails in an hour) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     invitation = _open(locked, invitation_id)
     wait = (invitation.last_sent_at + RESEND_AFTER - timezone.now()).total_seconds()
@@ -102,11 +105,13 @@ def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
 @transaction.atomic
 def show_link(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
     """The present link for copying; changes nothing, and is audited. Raises MissingPermission, or ActionRefused (not
-    open any more, expired, or made with an earlier SECRET_KEY)."""
+    open any more, expired, its sender may no longer invite, or made with an earlier SECRET_KEY)."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
     invitation = _open(locked, invitation_id)
     if invitation.is_expired:
         raise ActionRefused("This invitation has expired. Send it again to get a new link.")
+    if not invitation.is_backed:
+        raise ActionRefused(f"{unbacked(invitation)} Send it again to get a link that works.")
     pair = invitation_links.links_of(invitation)
     if invitation_links.hashes(pair) != (invitation.mailed_hash, invitation.copied_hash):
         raise ActionRefused("The link was made with an earlier SECRET_KEY. Send it again to get a new one.")
@@ -125,6 +130,7 @@ def _count_mails(workspace: Workspace, by: User, number: int) -> None:
 def _issue(invitation: Invitation, by: User, verb: str) -> Made:
     """Give the invitation new links and queue their mail."""
     now = timezone.now()
+    invitation.invited_by, invitation.is_backed = by, True
     invitation.nonce = invitation_links.new_nonce()
     pair = invitation_links.links_of(invitation)
     invitation.mailed_hash, invitation.copied_hash = invitation_links.hashes(pair)
@@ -163,12 +169,19 @@ def _close(invitation: Invitation, by: User, verb: str) -> Invitation:
 
 
 def _open(workspace: Workspace, invitation_id: UUID) -> Invitation:
-    invitation = Invitation.objects.select_for_update().filter(workspace=workspace, pk=invitation_id).first()
+    rows = Invitation.objects.with_inviter().filter(workspace=workspace, pk=invitation_id)
+    invitation = rows.select_for_update(of=("self",)).first()
     if invitation is None or invitation.revoked_at is not None:
         raise ActionRefused("This invitation was already revoked.")
     if invitation.accepted_at is not None:
         raise ActionRefused(f"This invitation was already used: {invitation.email} has joined.")
     return invitation
+
+
+def unbacked(invitation: Invitation) -> str:
+    """Why an invitation does not count whose sender was removed, is no Admin any more, or is blocked."""
+    who, where = invitation.inviter_label, invitation.workspace.name
+    return f"This invitation came from {who}, who may no longer invite people to {where}."
 
 
 def _require_owner(invitation: Invitation, by: User) -> None:
@@ -189,6 +202,8 @@ def accept(*, invitation: Invitation, by: User, proves_address: bool) -> Members
         raise ActionRefused(f"{workspace.name} is suspended by a site administrator. Try again later.")
     if fresh.is_expired:
         raise ActionRefused("This invitation has expired. Ask for a new link.")
+    if not fresh.is_backed:
+        raise ActionRefused(f"{unbacked(fresh)} Ask an Admin for a new link.")
     membership, joined = Membership.objects.get_or_create(
         workspace=workspace, user=by, defaults={"role": fresh.role}
     )
@@ -203,8 +218,8 @@ def accept(*, invitation: Invitation, by: User, proves_address: bool) -> Members
 
 @transaction.atomic
 def ask_again(*, invitation: Invitation) -> None:
-    """A person with an expired link wants a new one: the members page says so to the Admins. Idempotent, and
-    the event has no actor, for the person who holds the link may not be signed in."""
-    Invitation.objects.open().filter(
-        pk=invitation.pk, expires_at__lte=timezone.now(), asked_at__isnull=True
-    ).update(asked_at=timezone.now())
+    """A person whose link has expired, or whose inviter may no longer invite, wants a new one: the members page says
+    so to the Admins. Idempotent, and the event has no actor, for who holds the link may not be signed in."""
+    now = timezone.now()
+    rows = Invitation.objects.open().with_inviter().filter(pk=invitation.pk, asked_at__isnull=True)
+    rows.filter(Q(expires_at__lte=now) | Q(is_backed=False)).update(asked_at=now)

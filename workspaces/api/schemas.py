@@ -67,7 +67,8 @@ class MemberPage(Schema):
 
 
 class InvitationOut(Schema):
-    """An invitation that is still open, or has expired and may be sent again."""
+    """An invitation that is still open, or has expired and may be sent again. It is not `valid` either when who sent
+    it may no longer invite people."""
 
     id: UUID
     email: str
@@ -76,6 +77,7 @@ class InvitationOut(Schema):
     created_at: datetime
     expires_at: datetime
     expired: bool
+    valid: bool
 
 
 class Invitations(Schema):

@@ -174,7 +174,7 @@ def member_list(
 )
 def invitation_list(request: ApiRequest, workspace_id: UUID) -> Invitations:
     """The invitations that are not used, by address. At most 100."""
-    rows = Invitation.objects.open().filter(workspace=workspace_id).select_related("invited_by")
+    rows = Invitation.objects.open().with_inviter().filter(workspace=workspace_id)
     return Invitations(
         items=[
             InvitationOut(
@@ -185,6 +185,7 @@ def invitation_list(request: ApiRequest, workspace_id: UUID) -> Invitations:
                 created_at=row.created_at,
                 expires_at=row.expires_at,
                 expired=row.is_expired,
+                valid=row.is_backed and not row.is_expired,
             )
             for row in rows.order_by("email")
         ]

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from workspaces.audited import Subject
 from workspaces.models.users import User
-from workspaces.permissions import Role
+from workspaces.permissions import Permission, Role, roles_with
 
 
 class Workspace(models.Model):
@@ -76,12 +76,34 @@ class Membership(models.Model):
         return Role(self.role).label
 
 
+def _inviter_may() -> models.Exists:
+    inviters = Membership.objects.filter(
+        workspace=models.OuterRef("workspace"),
+        user=models.OuterRef("invited_by"),
+        user__is_active=True,
+        role__in=roles_with(Permission.MANAGE_MEMBERS),
+    )
+    return models.Exists(inviters)
+
+
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     """Reads of invitations."""
 
     def open(self) -> "InvitationQuerySet":
         """Neither used nor revoked; maybe expired."""
         return self.filter(accepted_at__isnull=True, revoked_at__isnull=True)
+
+    def with_inviter(self) -> "InvitationQuerySet":
+        """Each row knows by `is_backed` whether who sent it may still invite people there. An invitation counts no
+        longer than that: it would be a door that a person left open who was shown out."""
+        known = {
+            "is_backed": _inviter_may()
+        }  # as mypy's plugin does not see it: the model has that attribute
+        return self.select_related("invited_by").annotate(**known)
+
+    def usable(self) -> "InvitationQuerySet":
+        """Those by which a person may join now."""
+        return self.open().with_inviter().filter(_inviter_may(), expires_at__gt=timezone.now())
 
 
 class Invitation(models.Model):
@@ -99,6 +121,7 @@ class Invitation(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="invitations")
     email = models.EmailField("email")  # normalised
     role = models.CharField(max_length=6, choices=[(role.value, role.label) for role in Role])
+    # Who sent the present links: their right to invite is what they stand on.
     invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
@@ -119,6 +142,7 @@ class Invitation(models.Model):
     mail_due_at = models.DateTimeField(db_default=Now())
 
     objects = InvitationQuerySet.as_manager()
+    is_backed: bool  # of rows that were read `with_inviter`
 
     class Meta:
         constraints = [

@@ -29,13 +29,15 @@ class State(StrEnum):
     USED = "used"
     REVOKED = "revoked"
     EXPIRED = "expired"
+    UNBACKED = "unbacked"  # who sent it may no longer invite
     SIGNED_OUT = "signed_out"
     OTHER_ACCOUNT = "other_account"
     MEMBER = "member"  # belongs to the Workspace already
     READY = "ready"
 
 
-STATUS = {State.UNKNOWN: 404, State.USED: 410, State.REVOKED: 410, State.EXPIRED: 410}
+CAN_ASK = {State.EXPIRED, State.UNBACKED}
+STATUS = {State.UNKNOWN: 404, State.USED: 410, State.REVOKED: 410, **dict.fromkeys(CAN_ASK, 410)}
 
 
 def state_for(found: invitation_links.Found | None, user: object) -> State:
@@ -52,6 +54,8 @@ def state_for(found: invitation_links.Found | None, user: object) -> State:
         return State.REVOKED
     if invitation.is_expired:
         return State.EXPIRED
+    if not invitation.is_backed:
+        return State.UNBACKED
     if signed_in is None:
         return State.SIGNED_OUT
     return State.READY if signed_in.email == invitation.email else State.OTHER_ACCOUNT
@@ -85,6 +89,7 @@ def _page(
             "invitation": asked,
             "joins": asked.workspace,
             "about_role": ROLES[Role(asked.role)].sentence,
+            "unbacked": invitations.unbacked(asked),
             "ask_url": reverse("invitation_ask", args=[token]),
             "who": who_can(asked.workspace, Permission.MANAGE_MEMBERS) if state in STATUS else [],
         }
@@ -106,9 +111,9 @@ def _accept(request: HttpRequest, asked: Invitation, user: User, *, proves_addre
 @require_POST
 @limited("accept", limit=30, seconds=300)
 def ask(request: HttpRequest, token: str) -> HttpResponse:
-    """An expired link: its holder asks the Admins for a new one."""
+    """A link that no longer works: its holder asks the Admins for a new one."""
     found = invitation_links.find(token)
-    if found is not None and state_for(found, request.user) is State.EXPIRED:
+    if found is not None and state_for(found, request.user) in CAN_ASK:
         invitations.ask_again(invitation=found.invitation)
         messages.success(
             request, f"The Admins of {found.invitation.workspace.name} see that you requested a new link."
@@ -121,7 +126,7 @@ def ask(request: HttpRequest, token: str) -> HttpResponse:
 def mine(request: HttpRequest) -> HttpResponse:
     """What waits for this person."""
     assert isinstance(request.user, User)  # noqa: S101 - login_required
-    rows = waiting_for(request.user).select_related("workspace", "invited_by").order_by("created_at")
+    rows = waiting_for(request.user).select_related("workspace").order_by("created_at")
     context = {"rows": list(rows), "verified": has_verified(request.user)}
     return render(request, "workspaces/invitations/invitations.html", context)
 

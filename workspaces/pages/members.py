@@ -22,9 +22,10 @@ from workspaces.actions import invitations, members
 from workspaces.actions.invitations import Made, Outcome
 from workspaces.actions.tokens import made_by
 from workspaces.forms import InviteForm, MemberFilterForm, RoleForm
+from workspaces.invitation_lookup import sent_by
 from workspaces.limits import limited
 from workspaces.models import Invitation, Membership, Workspace
-from workspaces.permissions import ROLES, Permission, Role
+from workspaces.permissions import ROLES, Permission, Role, role_allows
 
 PAGE_SIZE = 50
 
@@ -44,7 +45,7 @@ def listing(workspace: Workspace, chosen: dict[str, str], page: str) -> Listing:
     """What the filters leave. Four queries at any size; invitations are bounded by their limit."""
     everybody = Membership.objects.filter(workspace=workspace)
     rows = everybody.select_related("user")
-    open_now = Invitation.objects.open().filter(workspace=workspace).select_related("invited_by")
+    open_now = Invitation.objects.open().with_inviter().filter(workspace=workspace)
     waiting = invited = list(open_now.order_by("email"))
     if text := chosen.get("q"):
         rows = rows.filter(Q(user__name__icontains=text) | Q(user__email__icontains=text))
@@ -179,6 +180,7 @@ def change_role(request: MemberRequest, user_id: int) -> HttpResponse:
         messages.error(request, "Choose a role from the list.")
         return _back(request)
     role = Role(form.cleaned_data["role"])
+    sent = sent_by(request.workspace, user_id)
     try:
         changed = members.change_role(
             workspace=request.workspace, by=request.user, user_id=user_id, role=role
@@ -186,7 +188,8 @@ def change_role(request: MemberRequest, user_id: int) -> HttpResponse:
     except ActionRefused as refused:
         messages.error(request, refused.sentence)
     else:
-        messages.success(request, f"{changed.user.label} has the role {role.label}.")
+        stopped = [] if role_allows(role, Permission.MANAGE_MEMBERS) else _stopping(sent)
+        messages.success(request, " ".join([f"{changed.user.label} has the role {role.label}.", *stopped]))
     return _back(request)
 
 
@@ -212,6 +215,7 @@ def remove(request: MemberRequest, user_id: int) -> HttpResponse:
         f"{who} can no longer open this Workspace; pages that are open now stop within 15 seconds.",
         "Deployments and what they run stay as they are, and so does the history of what was done.",
         *_resting(made_by(request.workspace, user_id)),
+        *_stopping(sent_by(request.workspace, user_id)),
         f"You can invite {membership.user.email} again at any time.",
     ]
     return _confirm(request, f"Remove {who} from {request.workspace.name}?", sentences, f"Remove {who}")
@@ -226,6 +230,15 @@ def _resting(count: int) -> list[str]:
     return [
         f"{count} API tokens that they created stop working until an Admin takes them over by rotating them."
     ]
+
+
+def _stopping(count: int) -> list[str]:
+    """What becomes of the invitations that a person sent."""
+    if not count:
+        return []
+    if count == 1:
+        return ["1 invitation that they sent stops working until an Admin sends it again."]
+    return [f"{count} invitations that they sent stop working until an Admin sends them again."]
 
 
 @require_http_methods(["GET", "POST"])

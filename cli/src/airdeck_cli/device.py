@@ -66,7 +66,8 @@ def _poll(client: Client, device_code: str, begun: dict[str, object]) -> str:
         if error == "slow_down":
             pause += SLOWER
         elif error == "access_denied":
-            raise CliError("The sign-in was refused in the console.", NOT_ALLOWED)
+            why = clean(str(body.get("error_description") or ""))
+            raise CliError(why or "The sign-in was refused in the console.", NOT_ALLOWED)
         elif error in {"expired_token", "invalid_grant"}:
             break
         elif error != "authorization_pending" and answer.status < 500:

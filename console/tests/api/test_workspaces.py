@@ -2,6 +2,7 @@
 
 import pytest
 
+from workspaces.actions import invitations, members
 from workspaces.models import AuditEvent
 from workspaces.permissions import Role
 
@@ -36,3 +37,13 @@ def test_a_name_that_is_none_is_refused_with_the_sentence_of_the_page(program, a
     assert {each["path"] for each in refused["errors"]} == {"name", "colour"}
     workspace.refresh_from_db()
     assert workspace.name == "Acme Data"
+
+
+def test_an_invitation_whose_sender_may_no_longer_invite_is_not_valid(program, workspace, alice, bob):
+    where = f"/workspaces/{workspace.pk}/invitations"
+    members.change_role(workspace=workspace, by=alice, user_id=bob.pk, role=Role.ADMIN)
+    invitations.invite(workspace=workspace, by=bob, emails=["ida@example.org"], role=Role.MEMBER)
+    assert [each["valid"] for each in program(alice).get(where)["items"]] == [True]
+    members.remove(workspace=workspace, by=alice, user_id=bob.pk)
+    (row,) = program(alice).get(where)["items"]
+    assert (row["valid"], row["expired"], row["invited_by"]) == (False, False, "Bob")

@@ -128,3 +128,29 @@ def test_the_longest_workspace_name_fits_a_narrow_window_and_the_switcher_shows_
             inside = switcher.evaluate("it => it.scrollWidth - it.clientWidth")
             side = page.locator(".side").evaluate("it => it.scrollWidth - it.clientWidth")
             assert (inside, side) <= (0, 0), width
+
+
+def test_what_comes_next_stands_first_on_a_phone_and_beside_the_status_on_a_screen(
+    live_server, as_, alice, deployment
+) -> None:
+    cookies = cookies_of(as_(alice), live_server.url)
+    with chromium() as browser:
+        window = browser.new_context(base_url=live_server.url)
+        window.route("**/stream/**", lambda route: route.abort())
+        window.add_cookies(cookies)
+        page = window.new_page()
+        page.goto(deployment.url)
+        boxes = {}
+        for width in (1280, 390):
+            turn(page, width, "light")
+            names = {"next": "#first-steps", "status": "#live-verdict", "facts": "#facts"}
+            boxes[width] = {name: page.locator(each).bounding_box() for name, each in names.items()}
+        complaints = axe_complaints(page)
+        window.close()
+    wide, phone = boxes[1280], boxes[390]
+    assert wide["next"]["y"] == wide["status"]["y"]
+    assert wide["next"]["x"] == wide["facts"]["x"] > wide["status"]["x"] + wide["status"]["width"]
+    assert 0 < wide["facts"]["y"] - wide["next"]["y"] - wide["next"]["height"] < 40
+    assert phone["next"]["y"] + phone["next"]["height"] < phone["status"]["y"] < phone["facts"]["y"]
+    assert phone["next"]["x"] == phone["status"]["x"]
+    assert complaints == []

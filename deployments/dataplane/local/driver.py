@@ -149,7 +149,8 @@ class LocalDriver:
             if found.connection_limit < limit:  # a lower one has to wait until nothing needs more
                 databases.limit_connections(self._admin_url, ref.release_name, limit)
             return None
-        if not found.database and applied.digest(self._paths.deployment(ref.release_name)):
+        before = release.ran_before or applied.digest(self._paths.deployment(ref.release_name))
+        if not found.database and before:
             raise databases.missing(ref.release_name)
         version = release.runtime.version
         template = templates.name_of(version)

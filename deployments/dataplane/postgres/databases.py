@@ -165,10 +165,12 @@ def ensure_database(
 
 
 def missing(release_name: str) -> DataPlaneError:
-    """For a Deployment that was applied before: an empty database in place of its own would look like success."""
+    """For a Deployment that was applied before, or ran: an empty database in place of its own would look like
+    success."""
     return DataPlaneError(
         f"Its metadata database {database_name(release_name)} is not on the database server, and no empty one is made "
-        "in its place. Put it back, or correct the database URL of the cluster."
+        "in its place. Put it back, or correct the database URL of the cluster. To begin with an empty one, delete "
+        "this Deployment and create it again."
     )
 
 

@@ -2,9 +2,7 @@
 
 # ruff: noqa: F811 - fixtures of another module
 
-import json
 import re
-from html import unescape
 from uuid import uuid4
 
 import pytest
@@ -128,13 +126,34 @@ def test_a_suggestion_keeps_what_else_was_typed_and_offers_the_times_that_it_rep
     assert '<option value="Europe/Berlin" selected>' in message
     assert "checked" not in message  # the box was not ticked
     assert sent["shown"] in message  # what saving compares with
-    back = json.loads(unescape(re.search('hx-vals="([^"]+)"', message)[1]))
+    back = dict(re.findall('name="(back_[a-z_]+)" value="([^"]*)"', message))
     assert back == {"back_hibernate_cron": "15 21 * * 4", "back_wake_cron": "0 7 * * 1-5"}
     weekends = sent | {"hibernate_cron": "0 20 * * 5", "wake_cron": "0 7 * * 1"}
     undone = as_(bob).post(f"{here}?suggest=", weekends | back).content.decode()
     assert 'value="15 21 * * 4"' in undone
     assert "0 20 * * 5" in undone  # and back again
     assert not HibernationSchedule.objects.exists()
+
+
+def test_without_a_script_a_preset_keeps_what_was_typed_too_and_saves_nothing(as_, bob, editable):
+    here = url("schedule", editable)
+    sent = typed(as_(bob), here, hibernate_cron="15 21 * * 4", enabled="on")
+    shown = as_(bob).get(here).content.decode()
+    assert 'id="preset-weekends" name="suggest" value="weekends"' in shown
+    answer = as_(bob).post(here, {**sent, "suggest": "weekends"})
+    message = answer.content.decode()
+    assert answer.status_code == 200
+    assert complaints(message) == []
+    assert 'value="0 20 * * 5"' in message
+    assert "only on Friday, Europe/Berlin" in message
+    assert not HibernationSchedule.objects.exists()
+    action, form = next((action, form) for action, form in posted_forms(message) if "shown" in form)
+    assert (action, form["time_zone"], "enabled" in form) == (here, "Europe/Berlin", True)
+    assert 'id="preset-undo" name="suggest" value=""' in message
+    undone = as_(bob).post(here, {**form, "suggest": ""}).content.decode()
+    assert 'value="15 21 * * 4"' in undone
+    assert as_(bob).post(action, form).status_code == 303  # and saves with the next click
+    assert HibernationSchedule.objects.get().hibernate_cron == "0 20 * * 5"
 
 
 def test_the_preview_tells_what_is_typed_and_saves_nothing(as_, bob, editable):

@@ -89,3 +89,22 @@ def test_a_row_that_waits_is_looked_at_less_often_where_changes_are_heard():
     asked = plan.next_delay(Status.CREATING, waiting, healthy=30.0, scaled=False)
     watched = plan.next_delay(Status.CREATING, waiting, healthy=1500.0, scaled=False, watched=True)
     assert (asked, watched) == (plan.REST_WAITING, plan.REST_WATCHED)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_data_plane_hears_that_it_ran_before_and_the_digest_stays(deployment, driver, monkeypatch):
+    """So that it makes no empty metadata database in place of one that was lost with everything else."""
+    told, apply = [], driver.apply
+
+    def noted(ref, release, secrets, workers):
+        told.append(release)
+        return apply(ref, release, secrets, workers)
+
+    monkeypatch.setattr(driver, "apply", noted)
+    settle(deployment)
+    assert {each.ran_before for each in told} == {False}
+    observe = driver.observe
+    monkeypatch.setattr(driver, "observe", lambda ref: replace(observe(ref), drifted=True))
+    look_now(deployment)
+    assert told[-1].ran_before
+    assert told[-1].digest == told[0].digest

@@ -261,7 +261,9 @@ def test_a_question_while_the_person_answers_loses_nothing(fresh, alice, monkeyp
     def look(key, *more):
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() "
+                "AND (classid::bigint << 32) | objid::bigint = hashtextextended(%s, 0)",
+                [terminal.begun["device_code"]],
             )
             locks.append((key, cursor.fetchone()[0]))
         return real(key, *more)

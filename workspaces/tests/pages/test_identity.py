@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import re
+from html import escape, unescape
 from io import StringIO
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -136,6 +138,38 @@ def test_who_is_asked_to_confirm_on_the_way_goes_on_from_a_page_of_ours_too(wiki
     on = answer["Refresh"].removeprefix("0; url=")
     assert "prompt" not in on
     assert code_of(client.get(on))
+
+
+def test_who_has_nothing_to_confirm_with_sets_a_password_on_the_way(wiki, as_, alice):
+    client = as_(alice)
+    alice.set_unusable_password()
+    alice.save(update_fields=["password"])
+    client.force_login(alice)
+    asked = client.get(Tool(wiki).way_in(prompt="login"), follow=True)
+    html = asked.content.decode()
+    assert asked.status_code == 200
+    assert "Your account has no password yet, so there is nothing to confirm with." in html
+    assert complaints(html) == []
+    way = unescape(re.search(r'href="(/accounts/password/set/[^"]+)"', html)[1])
+    back = parse_qs(urlsplit(way).query)["next"][0]
+    form = client.get(way)
+    assert f'name="next" value="{escape(back)}"' in form.content.decode()
+    new = {"password1": PASSWORD, "password2": PASSWORD, "next": back}
+    form = client.post("/accounts/password/set/", new)["Location"]
+    assert form == back
+    answer = client.post(form, {"password": PASSWORD})
+    assert code_of(client.get(answer["Refresh"].removeprefix("0; url=")))
+
+
+def test_who_has_nothing_to_confirm_with_is_led_nowhere_else(as_, alice):
+    client = as_(alice)
+    alice.set_unusable_password()
+    alice.save(update_fields=["password"])
+    client.force_login(alice)
+    for place in ("", "2fa/", "2fa/webauthn/"):
+        page = client.get(f"/accounts/{place}reauthenticate/?next=https://evil.example.org/")
+        assert page.status_code == 200
+        assert "evil" not in page.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Bringing the objects of one Deployment in line with what was rendered: what changed is applied, what is no longer
 needed is pruned, what another person changed is put back. Nothing that is as it should be costs a request."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -36,6 +36,12 @@ class Applied:
     notices: tuple[str, ...] = ()
 
 
+def prunable(one: Id) -> bool:
+    """What goes once nothing asks for it."""
+    _, kind, name = one
+    return kind not in KEPT_KINDS and (kind != "Secret" or name in PRUNED_SECRETS)
+
+
 def converge(
     api: Api,
     ref: Ref,
@@ -45,9 +51,9 @@ def converge(
     known: Inventory,
     key: str,
     digest: str,
-    prune: bool = True,
+    prune: Callable[[Id], bool] = prunable,
 ) -> Applied:
-    """Apply what differs from `known` in the order given, then prune.
+    """Apply what differs from `known` in the order given, then prune those of the others for which `prune` holds.
 
     Killed at any instant it can be called again: what is about to be made is written down before. `key` keys the marks.
     """
@@ -55,7 +61,7 @@ def converge(
     marks = {one: inv.manifest_digest(manifest, key) for one, manifest in desired.items()}
     drifted = {(found.kind, found.name) for found in known.drifts}
     todo = [one for one in desired if _differs(one, marks[one], known, drifted)]
-    surplus = [one for one in known.rendered if prune and one not in desired and _prunable(one)]
+    surplus = [one for one in known.rendered if one not in desired and prune(one)]
     if not todo and not surplus and not known.drifts and known.applied == digest:
         return Applied(known, complete=True)
     intent = {**known.rendered, **{one: known.rendered.get(one, "") for one in todo}}
@@ -116,11 +122,6 @@ def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, message: str) -
 
 def _differs(one: Id, manifest_digest: str, known: Inventory, drifted: set[tuple[str, str]]) -> bool:
     return known.rendered.get(one) != manifest_digest or one[1:] in drifted or one[1:] not in known.entries
-
-
-def _prunable(one: Id) -> bool:
-    _, kind, name = one
-    return kind not in KEPT_KINDS and (kind != "Secret" or name in PRUNED_SECRETS)
 
 
 def _prune(api: Api, ref: Ref, namespace: str, one: Id, known: Inventory) -> None:

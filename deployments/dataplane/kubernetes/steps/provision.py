@@ -1,7 +1,7 @@
 """Taking a Deployment towards a Release, in the order of the driver's steps. Each step finds by itself whether it is
 done, so that a call killed at any instant is completed by the next one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -131,7 +131,7 @@ class Task:
     def _metadata_database(self, known: Inventory, found: databases.Leftovers) -> Progress | None:
         target, runtime = self.target, self.release.runtime
         name, own = target.ref.release_name, target.ref.deployment_id
-        if not found.database and (known.digest or known.applied):
+        if not found.database and (known.digest or known.applied or self.release.ran_before):
             raise databases.missing(name)
         if waiting := template_database.ensure(target, runtime):
             return Progress("database", Outcome.WAITING, waiting)
@@ -150,7 +150,7 @@ class Task:
         def configure(present: Inventory) -> Progress | None:
             """The Job's account, way to the database and keys; nothing is pruned yet."""
             first = (*rendered.of(Phase.NAMESPACE), *rendered.of(Phase.CONFIGURATION))
-            return self._converge(present, first, digest="", step=upgrade.STEP, prune=False)
+            return self._converge(present, first, digest="", step=upgrade.STEP, prune=_nothing)
 
         there = self._there if self._there and self._there.ready else None  # else made just now
 
@@ -172,14 +172,17 @@ class Task:
 
     def _let_go(self, known: Inventory, step: str) -> Progress | None:
         """Before anything is stopped KEDA is asked to leave it so: within ten seconds it would start a queue's least
-        number of workers again, also while the database is migrated."""
-        if not self.keda or not self.release.queues:
+        number of workers again, also while the database is migrated. Of a queue that is removed with the same change it
+        is asked so for good."""
+        scaled = {one for one in known.rendered if _is_scaled(one)}
+        if not scaled and not (self.keda and self.release.queues):
             return None
         asleep = replace(self, release=replace(self.release, hibernating=True))._rendered()
-        objects, key = asleep.of(Phase.AUTOSCALING), self.secrets.fernet_key
-        if all(known.rendered.get(inv.identity(one)) == inv.manifest_digest(one, key) for one in objects):
+        key, objects = self.secrets.fernet_key, asleep.of(Phase.AUTOSCALING)
+        marks = {inv.identity(one): inv.manifest_digest(one, key) for one in objects}
+        if scaled <= marks.keys() and all(known.rendered.get(one) == mark for one, mark in marks.items()):
             return None
-        return self._converge(known, objects, digest="", step=step, prune=False)
+        return self._converge(known, objects, digest="", step=step, prune=_is_scaled)
 
     def _objects(self, known: Inventory, rendered: Rendered) -> Progress | None:
         step = SLEEP if self.release.hibernating else "components"
@@ -206,7 +209,13 @@ class Task:
                 scaling.set_workers(self.target, self.target.workloads(), self.workers)
 
     def _converge(
-        self, known: Inventory, manifests: tuple[Json, ...], *, digest: str, step: str, prune: bool = True
+        self,
+        known: Inventory,
+        manifests: tuple[Json, ...],
+        *,
+        digest: str,
+        step: str,
+        prune: Callable[[inv.Id], bool] = apply.prunable,
     ) -> Progress | None:
         done = apply.converge(
             self.target.api,
@@ -257,6 +266,14 @@ class Task:
     def _job(rendered: Rendered) -> Json:
         (job,) = rendered.of(Phase.MIGRATION)
         return job
+
+
+def _nothing(_: inv.Id) -> bool:
+    return False
+
+
+def _is_scaled(one: inv.Id) -> bool:
+    return one[1] == "ScaledObject"
 
 
 def _images(workloads: Sequence[Json]) -> dict[str, str]:

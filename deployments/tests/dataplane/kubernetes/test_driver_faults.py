@@ -13,7 +13,7 @@ from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.health import observe
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.steps import jobs, removal
-from deployments.dataplane.postgres import databases
+from deployments.dataplane.postgres import code_schema, databases
 from deployments.domain.spec import QueueSpec, au_size
 from deployments.tests.dataplane.contract import converge, new_case, remove
 from deployments.tests.dataplane.kubernetes.answers import Answer
@@ -89,6 +89,25 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one(harnes
         assert not databases.find(ADMIN, own.ref.release_name, own.ref.deployment_id).database
         admin.execute(f"ALTER DATABASE {name}_away RENAME TO {name}")
     converge(harness, own)
+
+
+@pytest.mark.parametrize("role_too", [False, True])
+def test_a_database_that_went_with_its_namespace_is_told_of_like_one_that_went_alone(
+    harness, own, role_too
+) -> None:
+    """All that the cluster kept of it is gone; the console knows that it ran."""
+    ref, path = own.ref, path_of("v1", "Namespace", "", harness.namespace(own))
+    api(harness).delete(path, "it")
+    databases.drop_database(ADMIN, ref.release_name, ref.deployment_id)
+    if role_too:
+        code_schema.drop(ADMIN, ref.release_name, ref.deployment_id)
+        databases.drop_role(ADMIN, ref.release_name, ref.deployment_id)
+    ran = replace(own.release, ran_before=True)
+    for release in (ran, replace(ran, hibernating=True), ran):
+        with pytest.raises(DataPlaneError, match=r"is not on the database server.* delete this Deployment"):
+            harness.bare_driver().apply(ref, release, own.secrets, own.workers)
+    assert not databases.find(ADMIN, ref.release_name, ref.deployment_id).database
+    remove(harness, own)
 
 
 @pytest.mark.thorough

@@ -9,7 +9,7 @@ from deployments.dataplane.contract import DataPlaneError, Outcome
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.steps import jobs
-from deployments.domain.states import ComponentState
+from deployments.domain.states import ComponentState, Executor
 from deployments.tests.dataplane.contract import apply_once, converge
 from deployments.tests.dataplane.kubernetes.answers import Answer
 from deployments.tests.dataplane.kubernetes.store import Place
@@ -88,6 +88,47 @@ def test_keda_lets_go_before_airflow_is_stopped_and_scales_again_afterwards(harn
         awake = changed(to, hibernating=False)
         finish(awake)
         assert PAUSED not in get(harness, own, SCALED)["metadata"].get("annotations", {})
+
+
+@pytest.mark.parametrize("upgrading", [True, False])
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_keda_lets_go_of_a_queue_that_is_removed_with_the_same_change(
+    harness, own, upgrading, all_of_them
+) -> None:
+    runtime, queue = own.release.runtime, own.release.queues[0]
+    extra = ("keda.sh/v1alpha1", "ScaledObject", "worker-extra")
+    two = changed(own, queues=(queue, replace(queue, name="extra", min_workers=2)))
+    left = {"executor": Executor.LOCAL, "queues": ()} if all_of_them else {"queues": (queue,)}
+    stops = (
+        {"runtime": replace(runtime, version="3.3-9"), "upgrade_from": runtime}
+        if upgrading
+        else {"hibernating": True}
+    )
+    to = changed(two, **left, **stops)
+    with harness.keda() as driver:
+
+        def call(case) -> Outcome:
+            harness.kubelet.play()
+            driver._for_apply.clear()
+            return driver.apply(case.ref, case.release, case.secrets, case.workers).outcome
+
+        def finish(case) -> None:
+            for _ in range(60):
+                if call(case) is Outcome.FINISHED:
+                    return
+            raise AssertionError(driver.observe(case.ref))
+
+        finish(two)
+        assert get(harness, own, extra)
+        while get(harness, own, SCHEDULER)["spec"]["replicas"]:
+            assert call(to) is not Outcome.FINISHED
+        assert get(harness, own, extra) is None  # it would start two workers again, also while tables change
+        present = get(harness, own, SCALED)
+        assert present is None if all_of_them else present["metadata"]["annotations"][PAUSED] == "0"
+        finish(changed(two, hibernating=False))  # back again half-way: nothing was forgotten
+        assert PAUSED not in get(harness, own, extra)["metadata"].get("annotations", {})
+        finish(to)
+        assert get(harness, own, extra) is None
 
 
 def test_a_change_that_the_cluster_refuses_keeps_no_worker_from_the_tasks(harness, case) -> None:

@@ -1,5 +1,6 @@
 """What the local data plane makes of what was applied before: no Airflow, but real supervisord and Postgres."""
 
+import shutil
 from dataclasses import replace
 
 import psycopg
@@ -51,6 +52,10 @@ def test_a_database_that_is_gone_is_told_and_not_replaced_by_an_empty_one() -> N
             with pytest.raises(DataPlaneError, match=r"is not on the database server.* Put it back"):
                 LocalDriver(config()).apply(case.ref, release, case.secrets, case.workers)
         assert LocalDriver(config()).observe(case.ref).digest == case.release.digest
+        shutil.rmtree(folder)  # all that this machine kept of it is gone, too; the console knows that it ran
+        release = replace(case.release, ran_before=True)
+        with pytest.raises(DataPlaneError, match=r"is not on the database server.* delete this Deployment"):
+            LocalDriver(config()).apply(case.ref, release, case.secrets, case.workers)
     finally:
         LocalDriver(config()).destroy(case.ref)
         drop_template(postgres.url(STATE, "postgres"), "0.3-1")
