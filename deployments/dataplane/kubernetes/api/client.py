@@ -284,6 +284,10 @@ def translated() -> Iterator[None]:
     """The transport's errors as sentences."""
     try:
         yield
+    except urllib3.exceptions.ProxyError as error:
+        raise DataPlaneUnreachable(
+            f"The proxy (api_proxy) does not lead to the cluster's API server: {_root(error)}."
+        ) from None
     except (SSLError, urllib3.exceptions.SSLError) as error:
         raise _Insecure(
             f"The secure connection to the cluster's API server failed: {_root(error)}. "
