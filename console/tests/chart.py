@@ -41,6 +41,7 @@ SETS: dict[str, Values] = {
         "networkPolicy": {"ingressFrom": [PEER], "egress": [POSTGRES, {"ports": [{"protocol": "TCP", "port": 6379}]}]},
         "ingress": {"className": "nginx", "tlsSecret": "airdeck-tls", "annotations": {"cert-manager.io/issuer": "ca"}},
         "additionalHosts": ["console.example.org"],
+        "service": {"annotations": {"cloud.google.com/backend-config": '{"default": "airdeck"}'}},
     },
     "bare": {
         "ingress": {"enabled": False}, "networkPolicy": {"enabled": False}, "podDisruptionBudget": {"enabled": False},

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from console import processes
+from console import __version__, environment, processes
 from console.tests import chart
 from console.tests.test_compose import COMPOSE
+from deployments.dataplane.kubernetes.rbac import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "install.md").read_text()
@@ -25,10 +26,42 @@ def test_every_file_that_it_names_is_there():
     assert {"deploy/secrets/", "deploy/airdeck.env"} <= set(ignored.split())
 
 
-def test_its_values_make_a_console_in_its_own_cluster():
+def pasted_values() -> chart.Values:
     (text,) = re.findall(r"cat > airdeck\.yaml <<'END'\n(.*?)\n +END", TEXT, re.DOTALL)
-    kinds = [each["kind"] for each in chart.rendered(yaml.safe_load(text))]
-    assert {"Ingress", "ClusterRoleBinding", "Job"} <= set(kinds)
+    return yaml.safe_load(text)
+
+
+def test_its_values_make_a_console_in_its_own_cluster_that_knows_it_and_takes_no_strangers():
+    objects = chart.rendered(pasted_values())
+    assert {"Ingress", "ClusterRoleBinding"} <= {each["kind"] for each in objects}
+    names = [each["metadata"]["name"] for each in objects if each["kind"] == "Job"]
+    assert [name.rpartition("-")[0] for name in names] == ["airdeck-migrate", "airdeck-register"]
+    assert pasted_values()["env"] == {"OPEN_SIGNUP": "false"}
+
+
+def test_its_secret_has_every_key_that_the_processes_read():
+    objects = chart.rendered(pasted_values())
+    read = set(re.findall(r"/etc/airdeck/([A-Z_]+)", str(objects)))
+    (pasted,) = re.findall(r"cat >> airdeck\.keys <<'END'\n(.*?)\n +END", TEXT, re.DOTALL)
+    made = {"SECRET_KEY", "ENCRYPTION_KEYS"}  # by make_keys: test_processes
+    assert {line.split("=")[0].strip() for line in pasted.splitlines()} | made == read
+    for url in re.findall(r"=(postgresql://\S+)", pasted):
+        role = environment.database_url(url)["USER"]
+        assert re.search(rf"^ +CREATE ROLE {role} LOGIN", TEXT, re.MULTILINE)
+
+
+def test_the_image_that_is_pushed_is_the_one_that_the_chart_asks_for():
+    assert set(re.findall(r"example\.org/airdeck:(\S+)", TEXT)) == {__version__}
+
+
+def test_what_helm_leaves_is_removed_by_the_names_that_it_has():
+    (named,) = re.findall(r"`kubectl delete clusterrole (.+?)`", TEXT)
+    assert named.split() == list(rules.DELEGATED_ROLES)
+
+
+def test_the_steps_of_a_cluster_are_counted_without_a_gap():
+    part = TEXT.partition("## A cluster\n")[2].partition("### ")[0]
+    assert re.findall(r"^(\d)\. ", part, re.MULTILINE) == [str(number) for number in range(1, 9)]
 
 
 def test_the_image_has_the_targets_and_words_that_it_names():
