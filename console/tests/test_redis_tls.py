@@ -55,10 +55,10 @@ def server(authority, tmp_path) -> Iterator[Server]:
     made.socket.close()
 
 
-def ask(way: str, url: str) -> str:
+def ask(way: str, url: str, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", WAYS[way]],
-        env={**os.environ, "REDIS_URL": url},
+        env={**os.environ, "REDIS_URL": url, **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -76,7 +76,9 @@ def test_a_server_that_nobody_vouches_for_hears_no_password(way, server, tmp_pat
     assert "CERTIFICATE_VERIFY_FAILED" in ask(way, url)
     assert server.trusted == 0
     ask(way, f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}")
-    assert server.trusted > 0
+    assert server.trusted == 1
+    ask(way, url, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+    assert server.trusted == 2
 
 
 @pytest.mark.thorough
