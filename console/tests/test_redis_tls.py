@@ -76,9 +76,9 @@ def test_a_server_that_nobody_vouches_for_hears_no_password(way, server, tmp_pat
     assert "CERTIFICATE_VERIFY_FAILED" in ask(way, url)
     assert server.trusted == 0
     ask(way, f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}")
-    assert server.trusted == 1
+    assert (before := server.trusted) > 0
     ask(way, url, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
-    assert server.trusted == 2
+    assert server.trusted > before
 
 
 @pytest.mark.thorough
