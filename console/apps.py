@@ -22,7 +22,7 @@ class ConsoleConfig(AppConfig):
             _count(role)
         if role != "command":
             structlog.get_logger(__name__).info("process_starts", role=role, version=settings.VERSION)
-        if role == "web":  # who reads no check reads why nobody comes in
+        if role == "web":  # who reads no check reads why no one comes in
             for each in console.checks.is_reached():
                 structlog.get_logger(__name__).warning(
                     "setting_keeps_people_out", problem=each.msg, do=each.hint
