@@ -282,8 +282,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except urllib3.exceptions.ProxyError as error:
-        said = f"The proxy (api_proxy) does not lead to the cluster's API server: {_root(error)}."
-        raise DataPlaneUnreachable(said) from None
+        sentence = f"The proxy (api_proxy) does not lead to the cluster's API server: {_root(error)}."
+        raise DataPlaneUnreachable(sentence) from None
     except (SSLError, urllib3.exceptions.SSLError) as error:
         raise _Insecure(
             f"The secure connection to the cluster's API server failed: {_root(error)}. "
