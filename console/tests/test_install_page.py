@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from console import __version__, environment, processes
 from console.tests import chart
@@ -83,3 +85,20 @@ def test_what_is_copied_into_the_image_is_let_in_and_no_state_is():
     assert {name for line in copied for name in line.split()} == let_in
     assert all((ROOT / name).exists() for name in let_in)
     assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
+
+
+def pasted(file: Path) -> list[str]:
+    """The blocks of code as a page shows them, which is what people copy."""
+    tokens = MarkdownIt().parse(file.read_text())
+    return [token.content for token in tokens if token.type in {"code_block", "fence"}]
+
+
+@pytest.mark.parametrize(
+    "file", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda f: f.name
+)
+def test_what_is_copied_begins_at_its_first_letter_so_that_a_here_document_ends(file):
+    """A blank more than the list's own stays in the text, and " END" ends nothing."""
+    for block in pasted(file):
+        assert not block.startswith(" "), block
+        for word in re.findall(r"<<-?'?(\w+)'?", block):
+            assert word in block.splitlines(), block
