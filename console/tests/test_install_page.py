@@ -1,6 +1,12 @@
 """docs/install.md is pasted: what it names is there, and what it has written is taken."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -11,6 +17,7 @@ from console import __version__, environment, processes
 from console.tests import chart
 from console.tests.test_compose import COMPOSE
 from deployments.dataplane.kubernetes.rbac import rules
+from deployments.dataplane.postgres.server_url import ServerUrl
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "install.md").read_text()
@@ -102,3 +109,39 @@ def test_what_is_copied_begins_at_its_first_letter_so_that_a_here_document_ends(
         assert not block.startswith(" "), block
         for word in re.findall(r"<<-?'?(\w+)'?", block):
             assert word in block.splitlines(), block
+
+
+SHIMS = {
+    "docker": """exec {python} {root}/manage.py "${{@:5}}" """,  # run --rm airdeck manage …
+    "kubectl": """case "$*" in *secret*) exec {kubectl} "$@" --dry-run=client --output json ;; esac""",
+}
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
+def test_its_secret_as_it_is_pasted_is_one_with_which_a_console_starts(tmp_path):
+    for name, text in SHIMS.items():
+        shim = text.format(python=sys.executable, root=ROOT, kubectl=shutil.which("kubectl"))
+        (tmp_path / name).write_text(f"#!/bin/bash\n{shim}\n")
+        (tmp_path / name).chmod(0o755)
+    (block,) = (each for each in pasted(ROOT / "docs" / "install.md") if "airdeck.keys" in each)
+    done = subprocess.run(
+        ["bash", "-eu"],
+        input=block,
+        cwd=tmp_path,
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "STATE_DIR": str(tmp_path / "state"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    data = {key: b64decode(value).decode() for key, value in json.loads(done.stdout)["data"].items()}
+    assert len(environment.secret_key(data["SECRET_KEY"])) >= 50
+    assert len(environment.encryption_keys(data["ENCRYPTION_KEYS"])) == 1
+    assert environment.database_url(data["DATABASE_URL"])["NAME"] == "airdeck"
+    assert environment.redis_url(data["REDIS_URL"])
+    assert ServerUrl.of(data["CLUSTER_DATABASE_URL"])
+    assert (tmp_path / "airdeck.keys").stat().st_mode & 0o777 == 0o600
