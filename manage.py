@@ -34,13 +34,17 @@ def _execute() -> None:
     from django.core.management import execute_from_command_line
     from django.db import NotSupportedError, OperationalError
 
+    from console.starting import no_connection
+
     try:
         execute_from_command_line(sys.argv)
     except NotSupportedError as error:  # an older Postgres than Django takes; it names both versions
         sys.exit(f"DATABASE_URL leads to another Postgres than Airdeck can use. {error}")
-    except OperationalError:
+    except OperationalError as error:
         if settings.CONFIGURED:
-            raise
+            if (sentence := no_connection(error)) is None:
+                raise
+            sys.exit(sentence)
         sys.exit(
             f"This command needs a database. No console runs in {settings.STATE_DIR}: start it with `make run`, or set "
             "DATABASE_URL and the other variables of the console that is meant (README.md)."

@@ -15,13 +15,18 @@ class ConsoleConfig(AppConfig):
     def ready(self) -> None:
         """Make the Celery app known, so that a task called in any process goes to its broker; and our checks."""
         import console.celery
-        import console.checks  # noqa: F401
+        import console.checks
 
         role = settings.PROCESS_ROLE
         if settings.METRICS_PORT and role in {"web", "worker", "observer"}:
             _count(role)
         if role != "command":
             structlog.get_logger(__name__).info("process_starts", role=role, version=settings.VERSION)
+        if role == "web":  # who reads no check reads why no one comes in
+            for each in console.checks.is_reached():
+                structlog.get_logger(__name__).warning(
+                    "setting_keeps_people_out", problem=each.msg, do=each.hint
+                )
 
 
 def _count(role: str) -> None:

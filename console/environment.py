@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from console.kit.keepalives import KEEPALIVES
 from console.kit.postgres.pool import pool_options
 
 STATEMENT_TIMEOUT_MS = 5000
+SHORTEST_SECRET_KEY = 32  # characters; make_keys makes twice as many
 WEB_STATEMENT_TIMEOUT_MS = 2100  # a page is answered within 3 s: console/kit/postgres
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _NAME = re.compile(r"\*|\.?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
@@ -29,6 +31,17 @@ def hosts(entries: Iterable[str]) -> list[str]:
                 f"ALLOWED_HOSTS holds {host[:100]!r}, which is not a host name. Write names by comma, without "
                 "scheme, port, path or quotes: airdeck.example.org, or .example.org for all names below it."
             )
+    return found
+
+
+def allowed_hosts(env: Env, default: list[str], *, serves: bool) -> list[str]:
+    """ALLOWED_HOSTS. Raises ValueError when there is none and this process `serves` people: each would get a 400."""
+    found = hosts(env.list("ALLOWED_HOSTS", default))
+    if serves and not found:
+        raise ValueError(
+            "ALLOWED_HOSTS is empty: name the hosts under which people reach the console, by comma, such as "
+            "airdeck.example.org."
+        )
     return found
 
 
@@ -107,6 +120,16 @@ def secret(name: str, text: str) -> str:
     return text.strip()
 
 
+def secret_key(text: str) -> str:
+    """SECRET_KEY. Raises ValueError for one that can be guessed."""
+    text = secret("SECRET_KEY", text)
+    if len(text) < SHORTEST_SECRET_KEY or len(set(text)) < 5 or text.startswith("django-insecure-"):
+        raise ValueError(
+            "SECRET_KEY is too easy to guess: take a random one of 50 characters. `manage.py make_keys` prints one."
+        )
+    return text
+
+
 def encryption_keys(text: str) -> list[str]:
     """ENCRYPTION_KEYS by comma or line. Raises ValueError when there is none, or one that is no Fernet key."""
     found = [key.strip() for key in text.replace("\n", ",").split(",") if key.strip()]
@@ -166,10 +189,16 @@ def redis_url(url: str) -> str:
         sound = False
     if not sound:
         raise ValueError(
-            "REDIS_URL cannot be read: write redis://:password@host:6379/0 or unix://:password@/path, special "
-            "characters of the password as %XX."
+            "REDIS_URL cannot be read: write redis://:password@host:6379/0, rediss://… for TLS, or "
+            "unix://:password@/path, special characters of the password as %XX."
         )
     return url
+
+
+def broker_tls(url: str) -> dict[str, Any] | None:
+    """How Celery speaks to Redis by TLS: the server's certificate is checked, as it is for events, unless the URL says
+    otherwise (`?ssl_cert_reqs=none`). Celery by itself would take any."""
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss://") else None
 
 
 def mail_encryption(port: int, *, starttls: bool) -> dict[str, bool]:
@@ -214,6 +243,12 @@ def openid(env: Env, *, provider_id: str, name: str, url: str) -> dict[str, Any]
         "settings": {"server_url": url},
     }
     return {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app]}}
+
+
+def identity_key(env: Env) -> str:
+    """IDENTITY_KEY, or "". Raises ValueError, without the text."""
+    text: str = env.str("IDENTITY_KEY", "")
+    return rsa_key(secret("IDENTITY_KEY", text)) if text else ""
 
 
 def rsa_key(text: str) -> str:

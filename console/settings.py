@@ -36,10 +36,10 @@ PROCESS_ROLE = env.str("PROCESS_ROLE", "command")
 HTTPS = env.bool("HTTPS", not (DEBUG or EMBEDDED))
 
 # Random when unset and nothing can be served anyway; required otherwise.
-SECRET_KEY = secret("SECRET_KEY", env.str("SECRET_KEY")) if CONFIGURED else secrets.token_urlsafe(50)
+SECRET_KEY = environment.secret_key(env.str("SECRET_KEY")) if CONFIGURED else secrets.token_urlsafe(50)
 ENCRYPTION_KEYS = encryption_keys(secret("ENCRYPTION_KEYS", env.str("ENCRYPTION_KEYS"))) if CONFIGURED else []
 _here = [] if CONFIGURED and not EMBEDDED else ["127.0.0.1", "localhost"]
-ALLOWED_HOSTS = environment.hosts(env.list("ALLOWED_HOSTS", _here))
+ALLOWED_HOSTS = environment.allowed_hosts(env, _here, serves=PROCESS_ROLE == "web")
 # The console's own address, for links in mail.
 BASE_URL = environment.base_url(env, hosts=ALLOWED_HOSTS if HTTPS else [], port=PORT)
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
@@ -156,6 +156,7 @@ CACHES = {
 }
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)  # kombu's word for a Unix socket
+CELERY_BROKER_USE_SSL = environment.broker_tls(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 45  # below the lease of 60 s: a hung pass is dead before another may claim its row
 CELERY_TASK_SOFT_TIME_LIMIT = 40
@@ -271,8 +272,7 @@ if OIDC_URL:
 
 # --- The console as an OpenID provider: of the command line by device codes, and with a key also of other tools
 # (workspaces/identity_urls.py).
-_key = env.str("IDENTITY_KEY", "")
-IDP_OIDC_PRIVATE_KEY = environment.rsa_key(secret("IDENTITY_KEY", _key)) if _key else ""
+IDP_OIDC_PRIVATE_KEY = environment.identity_key(env)
 IDP_OIDC_ADAPTER = "workspaces.adapter.ProviderAdapter"
 IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 600
 IDP_OIDC_DEVICE_CODE_INTERVAL = 2

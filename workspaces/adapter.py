@@ -2,6 +2,7 @@
 
 import smtplib
 from collections.abc import Iterable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -17,6 +18,7 @@ from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -40,6 +42,16 @@ KEPT_HERE = (
 )
 
 
+@cache
+def say_that_proxies_differ() -> None:
+    """Once in each process: a stranger may send such a header, too."""
+    logger.warning(
+        "proxies_differ",
+        problem="X-Forwarded-For does not name as many addresses as TRUSTED_PROXY_COUNT says, so limits of sign-in "
+        "count the proxy's address for everybody.",
+    )
+
+
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """One identity per normalised address; a new account gets its personal Workspace in the same transaction."""
 
@@ -48,6 +60,18 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if settings.OIDC_ONLY:
             return False
         return settings.OPEN_SIGNUP or followed_link(request) is not None or not User.objects.exists()
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Behind as many proxies as are trusted; else the peer's, as of a request that came past one. Where the
+        settings count one too many, allauth would let no one sign in."""
+        try:
+            return str(super().get_client_ip(request))
+        except (ImproperlyConfigured, PermissionDenied):
+            say_that_proxies_differ()
+            peer = str(request.META.get("REMOTE_ADDR", ""))
+            if not peer:
+                raise PermissionDenied("The request names no address.") from None
+            return peer
 
     def is_email_verified(self, request: HttpRequest, email: str) -> bool:
         """Who comes by the link in an invitation's mail has proved to read it. The link that an Admin copied proves

@@ -29,5 +29,5 @@ class Transport(redis.Transport):
 
 
 def install() -> None:
-    """Make this the transport behind `redis://` and `redis+socket://`."""
-    TRANSPORT_ALIASES["redis"] = f"{__name__}:Transport"
+    """Make this the transport behind `redis://`, `rediss://` and `redis+socket://`."""
+    TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:Transport"

@@ -24,7 +24,16 @@ PROMETHEUS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name
 POSTGRES = {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"protocol": "TCP", "port": 5432}]}
 SETS: dict[str, Values] = {
     "least": {},
-    "in-cluster": {"inCluster": {"enabled": True}, "serviceAccount": {"annotations": {"example.org/role": "airdeck"}}},
+    "in-cluster": {
+        "inCluster": {
+            "enabled": True,
+            "register": {
+                "name": "Production 1", "ingressDomain": "airflow.example.org",
+                "settings": {"worker_grace": "3600", "ingress_annotations": '{"a": "b c"}'},
+            },
+        },
+        "serviceAccount": {"annotations": {"example.org/role": "airdeck"}},
+    },
     "pinned": {
         "image": {"digest": f"sha256:{'ab' * 32}", "pullPolicy": "Always", "pullSecrets": ["registry", "mirror"]},
     },
@@ -32,6 +41,7 @@ SETS: dict[str, Values] = {
         "networkPolicy": {"ingressFrom": [PEER], "egress": [POSTGRES, {"ports": [{"protocol": "TCP", "port": 6379}]}]},
         "ingress": {"className": "nginx", "tlsSecret": "airdeck-tls", "annotations": {"cert-manager.io/issuer": "ca"}},
         "additionalHosts": ["console.example.org"],
+        "service": {"annotations": {"cloud.google.com/backend-config": '{"default": "airdeck"}'}},
     },
     "bare": {
         "ingress": {"enabled": False}, "networkPolicy": {"enabled": False}, "podDisruptionBudget": {"enabled": False},

@@ -14,7 +14,10 @@ import yaml
 
 from console import __version__, processes
 from console.tests import chart
-from deployments.dataplane.kubernetes.rbac import manifest
+from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.dataplane.kubernetes.rbac import manifest, rules
+from deployments.management.cluster_options import settings_of
+from deployments.management.commands.register_cluster import Command
 from deployments.tests.dataplane.kubernetes.test_manifests_golden import (
     NEWEST_CLUSTER,
     OLDEST_CLUSTER,
@@ -89,7 +92,7 @@ def test_every_object_meets_the_schema_of_its_kind_strictly(name, cluster):
 @pytest.mark.parametrize("name", chart.SETS)
 def test_every_pod_is_restricted_and_writes_to_its_own_folder_alone(name):
     found = pods(chart.rendered(chart.SETS[name]))
-    assert set(found) == {*GRACES, "migrate"}
+    assert set(found) - {"register"} == {*GRACES, "migrate"}
     for spec in found.values():
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["runAsUser"] == 10001
@@ -152,6 +155,8 @@ REFUSED: list[chart.Values] = [
     {"env": {"PORT": "9000"}},
     {"env": {"ALLOWED_HOSTS": "other.example.org"}},
     {"trustedProxyCount": 0},
+    {"inCluster": {"register": {"name": "Production"}}},
+    {"inCluster": {"enabled": True, "register": {"name": "Production", "settings": {"worker_grace": 60}}}},
 ]
 
 
@@ -248,7 +253,7 @@ def test_only_the_processes_that_speak_to_the_cluster_hold_its_token_and_only_wh
         return {name for name, spec in found.items() if spec["automountServiceAccountToken"]}
 
     assert holders({}) == set()
-    assert holders(chart.SETS["in-cluster"]) == {"web", "worker", "observer"}
+    assert holders(chart.SETS["in-cluster"]) == {"web", "worker", "observer", "register"}
     assert "ClusterRole" not in {each["kind"] for each in chart.rendered({})}
 
 
@@ -262,6 +267,37 @@ def test_the_rights_in_the_cluster_are_those_of_the_code():
     }
     (binding,) = (each for each in objects if each["kind"] == "ClusterRoleBinding")
     assert binding["roleRef"]["name"] in roles
+
+
+def test_the_roles_that_airflows_have_stay_when_the_chart_goes():
+    """helm uninstall would else take from every scheduler the right to start a pod."""
+    roles = [each for each in chart.rendered(chart.SETS["in-cluster"]) if each["kind"] == "ClusterRole"]
+    kept = {
+        each["metadata"]["name"]
+        for each in roles
+        if each["metadata"].get("annotations") == {"helm.sh/resource-policy": "keep"}
+    }
+    assert kept == set(rules.DELEGATED_ROLES)
+    assert len(roles) == len(kept) + 1
+
+
+def test_its_own_cluster_is_registered_by_itself_when_wished_by_words_that_the_command_knows():
+    found = pods(chart.rendered(chart.SETS["in-cluster"]))["register"]
+    assert found["initContainers"][0]["name"] == "wait-for-migrations"
+    manage, command, *words = found["containers"][0]["args"]
+    assert (manage, command) == ("manage", "register_cluster")
+    parser = Command().create_parser("manage.py", "register_cluster")
+    options = vars(parser.parse_args(words))
+    assert (options["name"], options["in_cluster"], options["unless_known"]) == ("Production 1", True, True)
+    settings = settings_of(options)
+    assert settings == {
+        "ingress_domain": "airflow.example.org",
+        "worker_grace": "3600",
+        "ingress_annotations": '{"a": "b c"}',
+    }
+    ClusterSettings.of(settings)
+    assert options["database_url_file"] == "/etc/airdeck/CLUSTER_DATABASE_URL"
+    assert "register" not in pods(chart.rendered({"inCluster": {"enabled": True}}))
 
 
 def test_the_version_stands_once_and_what_repeats_it_agrees():

@@ -94,7 +94,9 @@ def test_every_variable_that_is_filled_in_has_a_line_in_the_example():
         "EMAIL_FROM",
         "BASE_URL",
     }  # which follow from the host's name
-    assert named == set(re.findall(r"^([A-Z_]+)=", EXAMPLE, re.MULTILINE))
+    lines = dict(re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
+    assert set(lines) == {*named, "OPEN_SIGNUP"}
+    assert lines["OPEN_SIGNUP"] == "false"  # a console that was pasted together is no place for strangers
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,8 @@ def test_port_465_is_tls_at_once(port: int, starttls: bool, expected: dict[str, 
     ("name", "value", "sentence"),
     [
         ("SECRET_KEY", "", "SECRET_KEY is empty"),
+        ("SECRET_KEY", "hush-hush", "SECRET_KEY is too easy to guess"),
+        ("SECRET_KEY", "hush" + 60 * "h", "SECRET_KEY is too easy to guess"),
         ("ENCRYPTION_KEYS", " ", "ENCRYPTION_KEYS is empty"),
         ("ENCRYPTION_KEYS", "hush-hush", "must hold Fernet keys"),
         ("DATABASE_URL", "", "DATABASE_URL is empty"),
@@ -189,6 +192,32 @@ def test_a_command_ends_with_the_sentence_alone(name, value, sentence) -> None:
     environment = {**os.environ, name: value}
     done = subprocess.run(argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, sentence)
+
+
+def test_web_does_not_start_where_it_would_answer_no_one() -> None:
+    with pytest.raises(ValueError, match="ALLOWED_HOSTS is empty: name the hosts"):
+        settings_of(ALLOWED_HOSTS="", PROCESS_ROLE="web")
+    assert settings_of("ALLOWED_HOSTS", ALLOWED_HOSTS="", PROCESS_ROLE="worker") == {"ALLOWED_HOSTS": []}
+
+
+def test_every_setting_has_a_row_in_the_table_and_every_row_is_one_that_something_reads() -> None:
+    """Of those that `make run` alone reads, the code is elsewhere."""
+    asked = re.compile(r'(?:env\.\w+\(|number\(\s*env, |secret\(|environ(?:ment)?\.get\()\s*"([A-Z][A-Z_]+)"')
+    table = (ROOT / "README.md").read_text().partition("## Configuration")[2].partition("\n\n`EMBEDDED`")[0]
+    rows = {
+        name for row in re.findall(r"^\| (.*?) \|", table, re.M) for name in re.findall(r"`([A-Z_]+)`", row)
+    }
+    code = "".join((ROOT / "console" / name).read_text() for name in ("settings.py", "environment.py"))
+    internal = {"EMBEDDED", "DATABASE_URL_FILE"}
+    assert set(asked.findall(code)) - internal - rows == set()
+    everything = "".join(
+        path.read_text()
+        for folder in ("console", "workspaces", "deployments")
+        for path in (ROOT / folder).rglob("*.py")
+        if "tests" not in path.parts
+    )
+    outside = {"HTTPS_PROXY", "UV_DEFAULT_INDEX", "UV_CACHE_DIR"}  # of libraries and of uv
+    assert {name for name in rows - outside if f'"{name}"' not in everything} == set()
 
 
 def test_the_level_of_logs_may_be_written_small() -> None:

@@ -269,6 +269,28 @@ def test_the_driver_of_clusters_is_loaded_without_them_too(production):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_web_says_at_its_start_why_nobody_would_come_in(production, role):
+    """Under its own process's role; of the check the operator may never have heard."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import django; django.setup()"],
+        env=production
+        | {"DJANGO_SETTINGS_MODULE": "console.settings", "PROCESS_ROLE": role, "HTTPS": "true"}
+        | {"TRUSTED_PROXY_COUNT": "0", "BASE_URL": "https://localhost", "METRICS_PORT": "0"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = [
+        json.loads(line) for line in (done.stdout + done.stderr).splitlines() if "keeps_people_out" in line
+    ]
+    problems = [each["problem"] for each in said]
+    expected = ["HTTPS is on and TRUSTED_PROXY_COUNT is 0", "BASE_URL is https://localhost"]
+    assert len(problems) == (2 if role == "web" else 0)
+    assert all(one.startswith(words) for one, words in zip(problems, expected, strict=False))
+
+
 def test_up_says_that_its_packages_are_missing(production):
     done = command(production, "manage", "up")
     sentence = "`manage.py up` needs the packages of requirements.txt, which are not here: use `make run`.\n"

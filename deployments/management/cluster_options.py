@@ -34,6 +34,13 @@ def add_options(parser: ArgumentParser) -> None:
         "--context", default="", help="a context of the kubeconfig; by default its current one"
     )
     parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        default="",
+        help="with --kubeconfig: a file that holds the token, read again every minute, in place of one in it. "
+        "Web, workers and observers need it at this path",
+    )
+    parser.add_argument(
         "--in-cluster", action="store_true", help="the service account that this process runs as"
     )
     parser.add_argument(
@@ -74,11 +81,13 @@ def credentials_of(options: Mapping[str, Any]) -> Credentials | None:
     """Out of the kubeconfig, or of this pod; None when neither was named."""
     if options["in_cluster"] and options["kubeconfig"]:
         raise CommandError("Give --kubeconfig or --in-cluster, not both.")
+    if options["token_file"] and not options["kubeconfig"]:
+        raise CommandError("--token-file goes with --kubeconfig, which says where the API server is.")
     try:
         if options["in_cluster"]:
             return credentials.in_cluster(os.environ)
         if options["kubeconfig"]:
-            return credentials.parse(_text(options["kubeconfig"]), options["context"])
+            return credentials.parse(_text(options["kubeconfig"]), options["context"], options["token_file"])
     except DataPlaneError as error:
         raise CommandError(str(error)) from None
     return None

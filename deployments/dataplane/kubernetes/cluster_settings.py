@@ -13,6 +13,7 @@ from deployments.dataplane.kubernetes import names
 DOMAIN = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
 OBJECT = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
 BUCKET_PATH = re.compile(r"(/[A-Za-z0-9._-]+){1,8}/?")
+PROXY = re.compile(r"http://([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]):[0-9]{1,5}")
 IMAGE = re.compile(r"^[a-z0-9][\w.:/@-]*$")
 REDIS_IMAGE = "redis:7.2-bookworm"  # runs as uid 999; the last line under the BSD licence
 # What pods may not reach on their own: private networks and the clouds' metadata services.
@@ -62,6 +63,7 @@ class ClusterSettings:
         namespace.
     database_cidrs, api_cidrs: where the metadata database and the Kubernetes API are; empty leaves only the port.
     egress_cidrs: private networks that DAGs may reach.
+    api_proxy: http://HOST:PORT, through which the console reaches the API server by CONNECT; "" for directly.
     worker_grace: seconds that a worker gets to finish its tasks.
     extra_capacity_au: room in the quota for pods that tasks start.
     task_logs_gib: room for the logs of one Deployment's tasks, on a volume of the default StorageClass where there is
@@ -88,6 +90,7 @@ class ClusterSettings:
     database_cidrs: tuple[str, ...] = ()
     api_cidrs: tuple[str, ...] = ()
     egress_cidrs: tuple[str, ...] = ()
+    api_proxy: str = ""
     console_urls: str = ""
     takes_password: bool = False
 
@@ -113,6 +116,7 @@ class ClusterSettings:
             database_cidrs=_cidrs(raw, "database_cidrs"),
             api_cidrs=_cidrs(raw, "api_cidrs"),
             egress_cidrs=_cidrs(raw, "egress_cidrs"),
+            api_proxy=_matching(raw, "api_proxy", PROXY, "a proxy as http://HOST:PORT, without a login"),
             console_urls=raw.get(CONSOLE_URLS, ""),
             takes_password=AIRFLOW_PASSWORD in raw,
         )

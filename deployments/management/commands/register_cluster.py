@@ -11,6 +11,7 @@ from deployments.actions.clusters import Reach
 from deployments.clusters import checks
 from deployments.dataplane.contract import ClusterConfig
 from deployments.management.cluster_options import add_options, reach_of, report
+from deployments.models import Cluster
 from deployments.models.clusters import MISSING
 
 
@@ -27,6 +28,11 @@ class Command(BaseCommand):
             "--replace", action="store_true", help="change a registered cluster; what is not given stays"
         )
         parser.add_argument(
+            "--unless-known",
+            action="store_true",
+            help="leave a cluster of that name as it is, also one that was deregistered; a worker does the checks",
+        )
+        parser.add_argument(
             "--moved",
             action="store_true",
             help="with --replace: the cluster and its Postgres are the same as before, at another address",
@@ -36,8 +42,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Ends with 1 when something is missing; a cluster is registered all the same, and not offered to anyone until
         it is there."""
+        if options["unless_known"] and Cluster.objects.filter(name=options["name"].strip()).exists():
+            self.stdout.write(f"{options['name']} is known already, and stays as it is.")
+            return
         reach = reach_of(options)
         try:
+            if options["unless_known"]:
+                name = clusters.register(name=options["name"], reach=reach, by=None).name
+                self.stdout.write(
+                    f"{name} is registered. A worker checks it now; its page says what was found."
+                )
+                return
             if options["check_only"]:
                 rows = self._look(self._config(options["name"], reach))
             else:

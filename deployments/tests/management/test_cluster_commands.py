@@ -74,6 +74,34 @@ def test_the_command_registers_checks_and_prints_one_line_each(cluster, files, q
         run("deregister_cluster", "Production")
 
 
+def test_a_token_that_is_replaced_is_named_by_its_file(cluster, files, quick, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("emulator-token\n")
+    with pytest.raises(CommandError, match="Something is missing"):
+        run("register_cluster", "Production", *files, "--token-file", str(token))
+    stored = connections.config(Cluster.objects.get(name="Production")).settings
+    assert stored["token_file"] == str(token)
+    with pytest.raises(CommandError, match="--token-file goes with --kubeconfig"):
+        run("register_cluster", "Other", "--in-cluster", "--token-file", str(token))
+    with pytest.raises(CommandError, match="cannot be read: No such file"):
+        run("register_cluster", "Other", *files, "--token-file", f"{token}s")
+
+
+def test_what_is_known_is_left_as_it_is_where_that_is_wished_also_once_it_was_taken_off(
+    cluster, files, quick
+):
+    """As the chart does with each version, so that it may not undo what an operator did."""
+    words = ("register_cluster", "Production", *files, "--unless-known")
+    assert "is registered. A worker checks it now" in run(*words)
+    made = Cluster.objects.get(name="Production")
+    assert (made.checks, made in checks.due()) == ([], True)
+    assert "is known already" in run(*words, "--ingress-domain", "other.example")
+    assert "ingress_domain" not in connections.config(made).settings
+    run("deregister_cluster", "Production")
+    assert "is known already" in run(*words)
+    assert not Cluster.objects.registered().filter(name="Production").exists()
+
+
 def test_check_only_stores_nothing(cluster, files, quick):
     with pytest.raises(CommandError, match="Something is missing"):
         run("register_cluster", "Production", *files, "--check-only")

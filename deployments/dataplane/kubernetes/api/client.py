@@ -171,10 +171,8 @@ class Api:
                 if request.opening and isinstance(error, Silent):
                     self._connection.hold(error, SILENT_REST)
                     raise
-                node_is_silent = (
-                    request.log and isinstance(error, Silent) and not isinstance(error, Unconnected)
-                )
-                if number == TRIES or node_is_silent:
+                is_silent = isinstance(error, Silent) and not isinstance(error, Unconnected)
+                if number == TRIES or (request.log and is_silent):  # a node that is silent stays so
                     raise
                 self._pause(error, number, is_silence=_means_silence(error, request))
         raise AssertionError("unreachable")
@@ -224,9 +222,8 @@ class Api:
         if self.left <= 0:
             return True
         with suppress(Exception):
-            response = self._connection.send(
-                Request("GET", VERSION, "its version"), min(READ_SECONDS, self.left)
-            )
+            asked = Request("GET", VERSION, "its version")
+            response = self._connection.send(asked, min(READ_SECONDS, self.left))
             response.read(MAX_ANSWER)
             return response.status != 403
         return True
@@ -284,6 +281,9 @@ def translated() -> Iterator[None]:
     """The transport's errors as sentences."""
     try:
         yield
+    except urllib3.exceptions.ProxyError as error:
+        sentence = f"The proxy (api_proxy) does not lead to the cluster's API server: {_root(error)}."
+        raise DataPlaneUnreachable(sentence) from None
     except (SSLError, urllib3.exceptions.SSLError) as error:
         raise _Insecure(
             f"The secure connection to the cluster's API server failed: {_root(error)}. "

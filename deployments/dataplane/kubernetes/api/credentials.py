@@ -19,6 +19,7 @@ import yaml
 from deployments.dataplane.contract import DataPlaneError
 
 MAX_BYTES = 256 * 1024
+LONGEST_TOKEN = 16 * 1024
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\n[\x09-\x7e]*?\n-----END \1-----")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{0,253}")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -27,7 +28,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 REFUSED_IN_USER = {
     "exec": "runs a program to sign in (users[].user.exec). Use a service account's token",
     "auth-provider": "uses an auth-provider plugin. Use a service account's token",
-    "tokenFile": "reads its token from a file (tokenFile). Put the token itself in",
+    "tokenFile": "reads its token from a file (tokenFile). Put the token itself in, or name the file with --token-file",
     "client-certificate": "names a certificate file. Put it in as client-certificate-data",
     "client-key": "names a key file. Put it in as client-key-data",
     "username": "signs in with a password. Use a token or a client certificate",
@@ -39,7 +40,7 @@ REFUSED_IN_USER = {
 }
 REFUSED_IN_CLUSTER = {
     "certificate-authority": "names a certificate file. Put it in as certificate-authority-data",
-    "proxy-url": "sends its traffic through a proxy (proxy-url). Airdeck connects to the API server itself",
+    "proxy-url": "sends its traffic through a proxy (proxy-url). Name the proxy in the setting api_proxy",
     "insecure-skip-tls-verify": "switches off the check of the server's certificate. Put the authority's "
     "certificate in as certificate-authority-data",
 }
@@ -56,7 +57,9 @@ class KubeconfigError(DataPlaneError):
 class Credentials:
     """How to reach one API server, and as whom. PEM texts are in the clear: never logged, no repr.
 
-    `token_file` is set for the in-cluster service account only: its token is replaced every hour.
+    `token_file` is read again and again, for a token that something replaces: that of the service account in a pod, or
+    one that an operator names on the command line. No page takes one: it is a file of this machine. `proxy` is a
+    setting of the cluster (`ClusterSettings.api_proxy`), which comes and goes with the others.
     """
 
     server: str  # https://host[:port][/path], without a slash at the end
@@ -65,6 +68,7 @@ class Credentials:
     client_pem: str = ""  # certificate and key, one after the other
     tls_server_name: str = ""
     token_file: str = ""
+    proxy: str = ""
 
     def __repr__(self) -> str:
         return "Credentials(…)"
@@ -73,7 +77,7 @@ class Credentials:
     def of(cls, settings: Mapping[str, str]) -> "Credentials":
         """Out of `ClusterConfig.settings`, into which `settings()` put them. Raises KeyError without a server."""
         found = {name: settings.get(name, "") for name in _STORED}
-        return cls(server=settings["server"], **found)
+        return cls(server=settings["server"], proxy=settings.get("api_proxy", ""), **found)
 
     def settings(self) -> dict[str, str]:
         """For `ClusterConfig.settings`, which is sealed: what of a kubeconfig is kept, and nothing else of it."""
@@ -83,7 +87,7 @@ class Credentials:
     @property
     def key(self) -> str:
         """The same for the same credentials, and nothing can be learnt from it."""
-        parts = (self.server, self.ca_pem, self.token, self.client_pem, self.tls_server_name, self.token_file)
+        parts = (self.server, self.proxy, *(str(getattr(self, name)) for name in _STORED))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -96,8 +100,9 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def parse(text: str, context: str = "") -> Credentials:
-    """The credentials of `context` (by default the current one). Raises KubeconfigError."""
+def parse(text: str, context: str = "", token_file: str = "") -> Credentials:
+    """The credentials of `context` (by default the current one). An operator's `token_file` goes before a token in it.
+    Raises KubeconfigError."""
     document = _load(text)
     contexts = _named(document, "contexts", "context")
     name = context or _text(document.get("current-context"))
@@ -113,7 +118,7 @@ def parse(text: str, context: str = "") -> Credentials:
     certificate, key = _pem(user, "client-certificate-data"), _pem(user, "client-key-data")
     if bool(certificate) != bool(key):
         raise KubeconfigError("The kubeconfig has a client certificate without its key, or the reverse.")
-    token = _token(_text(user.get("token")).strip())
+    token = _token(read_token(token_file) if token_file else _text(user.get("token")).strip())
     if not token and not certificate:
         raise KubeconfigError(
             "The kubeconfig holds no token and no client certificate. Airdeck cannot sign in."
@@ -124,7 +129,21 @@ def parse(text: str, context: str = "") -> Credentials:
         token=token,
         client_pem=f"{certificate.rstrip()}\n{key}" if certificate else "",
         tls_server_name=_tls_server_name(_text(cluster.get("tls-server-name"))),
+        token_file=token_file,
     )
+
+
+def read_token(path: str) -> str:
+    """What a token file holds now. Raises KubeconfigError."""
+    try:
+        with Path(path).open() as file:
+            text = file.read(LONGEST_TOKEN + 1).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise KubeconfigError(f"The token file {path} cannot be read: {why}.") from None
+    if not Path(path).is_absolute() or not 0 < len(text) <= LONGEST_TOKEN:
+        raise KubeconfigError("The token file needs an absolute path, and holds one token and nothing else.")
+    return text
 
 
 def in_cluster(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Credentials:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from pathlib import Path
 from ssl import VERIFY_X509_STRICT, SSLContext, SSLError, create_default_context
 from typing import Any
 
@@ -19,12 +18,12 @@ from kubernetes.client.exceptions import ApiException
 
 from console.kit import metrics
 from deployments.dataplane.contract import DataPlaneUnreachable
-from deployments.dataplane.kubernetes.api.credentials import Credentials, KubeconfigError
+from deployments.dataplane.kubernetes.api.credentials import Credentials, KubeconfigError, read_token
 from deployments.dataplane.kubernetes.api.guarded import GuardedPool
 from deployments.dataplane.kubernetes.api.lanes import Lanes
 
 CONNECT_SECONDS = 3.0
-TOKEN_SECONDS = 60.0  # how often the in-cluster token is read again
+TOKEN_SECONDS = 60.0  # how often a token file is read again
 
 ACCEPT = "application/json, */*;q=0.5"
 
@@ -64,7 +63,10 @@ class Connection:
 
     def __init__(self, credentials: Credentials) -> None:
         configuration = Configuration(host=credentials.server)
-        configuration.proxy = None  # never one from the environment
+        configuration.proxy, configuration.no_proxy = (
+            credentials.proxy or None,
+            "",
+        )  # none from the environment
         configuration.retries = False  # ours, below; and no redirects
         configuration.tls_server_name = credentials.tls_server_name or None
         configuration.connection_pool_maxsize = 24  # the observer watches each kind on one of its own
@@ -72,7 +74,7 @@ class Connection:
             configuration.api_key = {"BearerToken": credentials.token}
             configuration.api_key_prefix = {"BearerToken": "Bearer"}
         if credentials.token_file:
-            hook = _TokenFile(Path(credentials.token_file))
+            hook = _TokenFile(credentials.token_file)
             setattr(configuration, "refresh_api_key_hook", hook)  # noqa: B010 - typed as None over there
         self._client = ApiClient(configuration)
         manager = self._client.rest_client.pool_manager
@@ -128,16 +130,19 @@ class Connection:
 
 
 class _TokenFile:
-    """Keeps the sign-in of an in-cluster service account fresh."""
+    """Keeps a sign-in fresh whose token is replaced in its file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self._path, self._read_at = path, 0.0
 
     def __call__(self, configuration: Configuration) -> None:
         if time.monotonic() - self._read_at < TOKEN_SECONDS and self._read_at:
             return
+        try:
+            configuration.api_key = {"BearerToken": read_token(self._path)}
+        except KubeconfigError as error:  # nothing can be known of the cluster, and nothing in it has failed
+            raise DataPlaneUnreachable(str(error)) from None
         self._read_at = time.monotonic()
-        configuration.api_key = {"BearerToken": self._path.read_text().strip()}
 
 
 _connections: dict[str, Connection] = {}

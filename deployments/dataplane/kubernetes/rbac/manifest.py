@@ -49,6 +49,7 @@ subjects:
     name: {name}
     namespace: {namespace}
 """
+_KEPT = "  annotations: {helm.sh/resource-policy: keep}\n"
 
 
 def text() -> str:
@@ -57,8 +58,9 @@ def text() -> str:
 
 
 def roles() -> str:
-    """The roles alone, for the Helm chart, which has an account and a binding of its own."""
-    return "".join([_ROLES_HEAD, _role(NAME, permissions.RULES), *_delegated()])
+    """The roles alone, for the Helm chart, which has an account and a binding of its own. Those that are lent outlive
+    the chart: Airflows go on without the console, and could start no pod without them."""
+    return "".join([_ROLES_HEAD, _role(NAME, permissions.RULES), *_delegated(_KEPT)])
 
 
 def _documents() -> Iterator[str]:
@@ -68,14 +70,15 @@ def _documents() -> Iterator[str]:
     yield from _delegated()
 
 
-def _delegated() -> Iterator[str]:
+def _delegated(more: str = "") -> Iterator[str]:
+    comment = "# Lent to Airflow's components by a RoleBinding in their own namespace.\n"
     for name, rules in permissions.DELEGATED_ROLES.items():
-        yield _role(name, rules, "# Lent to Airflow's components by a RoleBinding in their own namespace.\n")
+        yield _role(name, rules, comment, more)
 
 
-def _role(name: str, rules: Iterable[Rule], comment: str = "") -> str:
+def _role(name: str, rules: Iterable[Rule], comment: str = "", more: str = "") -> str:
     head = f"---\n{comment}apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\n"
-    return head + "rules:\n" + "".join(map(_rule, rules))
+    return head + more + "rules:\n" + "".join(map(_rule, rules))
 
 
 def _rule(rule: Rule) -> str:
