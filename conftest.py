@@ -19,7 +19,9 @@ django.setup()
 if parallel.is_controller():  # its workers inherit the environment, and must find their own servers first
     del os.environ["DJANGO_SETTINGS_MODULE"]
 
+import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import hypothesis
@@ -229,6 +231,13 @@ def as_(client) -> Callable[[User], Client]:
         return signed_in
 
     return sign_in
+
+
+@pytest.fixture
+def one_window(monkeypatch) -> None:
+    """The clock of the limits stands still at the start of an hour: no window ends while a test counts."""
+    start = time.time() // 3600 * 3600 + 1
+    monkeypatch.setattr("console.kit.limits.time", SimpleNamespace(time=lambda: start))
 
 
 @pytest.fixture
