@@ -31,7 +31,7 @@ def test_a_create_that_commits_after_the_delete_fails_whole(workspace, alice, ch
             with transaction.atomic():
                 create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices())
                 written.set()
-                assert deleted.wait(10)
+                assert deleted.wait(30)
         except Exception as error:
             results.append(type(error).__name__)
         finally:
@@ -39,7 +39,7 @@ def test_a_create_that_commits_after_the_delete_fails_whole(workspace, alice, ch
 
     thread = threading.Thread(target=create)
     thread.start()
-    assert written.wait(10)
+    assert written.wait(30)
     delete_workspace(workspace=workspace, by=alice)
     deleted.set()
     thread.join(10)

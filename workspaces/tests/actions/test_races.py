@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _patient(monkeypatch):
     """Threads wait longer for locks than the console does, so that a busy machine fails no race."""
     options = connections.settings["default"]["OPTIONS"]
-    monkeypatch.setitem(options, "options", "-c lock_timeout=20000 -c statement_timeout=30000")
+    monkeypatch.setitem(options, "options", "-c lock_timeout=60000 -c statement_timeout=60000")
 
 
 @contextmanager
@@ -57,12 +57,12 @@ def race(row: Workspace | User, *acts) -> list[object]:
     with held(row):
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while waiting() < len(acts):
             assert time.monotonic() < deadline, "they did not meet"
             time.sleep(0.01)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     return results
 
 
