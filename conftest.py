@@ -26,10 +26,12 @@ from uuid import UUID, uuid4
 
 import hypothesis
 import pytest
+from django.db import connections
 from django.test import Client, TransactionTestCase
 
 from deployments.actions import Choices, QueueChoice, create_deployment
-from deployments.clusters import catalogue, connections
+from deployments.clusters import catalogue
+from deployments.clusters import connections as cluster_connections
 from deployments.clusters.options import options_for
 from deployments.dataplane import registry
 from deployments.dataplane.fake import ScriptedDriver
@@ -241,6 +243,13 @@ def one_window(monkeypatch) -> None:
 
 
 @pytest.fixture
+def patient(monkeypatch) -> None:
+    """Threads wait longer for each other's locks than the console does, so that a busy machine fails no race."""
+    options = connections.settings["default"]["OPTIONS"]
+    monkeypatch.setitem(options, "options", "-c lock_timeout=60000 -c statement_timeout=60000")
+
+
+@pytest.fixture
 def driver(monkeypatch) -> Iterator[ScriptedDriver]:
     """The scripted data plane behind the cluster of kind "local"."""
     scripted = ScriptedDriver()
@@ -251,7 +260,7 @@ def driver(monkeypatch) -> Iterator[ScriptedDriver]:
 @pytest.fixture
 def cluster(db, driver) -> Cluster:
     """A local cluster with the shipped catalogue."""
-    made = connections.ensure_embedded(database_url="postgresql://nobody@nowhere/none", settings={})
+    made = cluster_connections.ensure_embedded(database_url="postgresql://nobody@nowhere/none", settings={})
     catalogue.apply()
     return made
 

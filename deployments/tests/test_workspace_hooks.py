@@ -22,6 +22,7 @@ def test_creating_in_a_workspace_that_is_gone_says_so(workspace, alice, choices)
     assert not Deployment.objects.exists()
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_create_that_commits_after_the_delete_fails_whole(workspace, alice, choices):
     written, deleted = threading.Event(), threading.Event()
     results: list[object] = []

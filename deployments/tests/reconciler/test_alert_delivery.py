@@ -326,6 +326,7 @@ def test_sending_again_is_a_click_and_two_people_send_once(inbox, channel, works
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_workers_that_send_at_the_same_moment_send_once(receiver, channel):
     row = queued(channel(ChannelKind.WEBHOOK, receiver.url)[0])
     barrier = threading.Barrier(8)

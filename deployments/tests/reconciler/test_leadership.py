@@ -55,6 +55,7 @@ def test_a_lease_is_renewed_often_enough_for_a_takeover_within_fifteen_seconds()
     assert leadership.LEASE.total_seconds() > 3 * leadership.RENEW_SECONDS
 
 
+@pytest.mark.usefixtures("patient")
 def test_of_many_that_try_at_once_one_leads(cluster):
     barrier, won = threading.Barrier(8), []
 

@@ -77,6 +77,7 @@ def test_each_minute_gets_one_reading_at_the_same_second(running):
     assert first.second < 50
 
 
+@pytest.mark.usefixtures("patient")
 def test_two_processes_never_read_the_same_row(running):
     readings.claim(running.cluster_id, 10)
     make_due(running)

@@ -16,14 +16,7 @@ from workspaces.actions import invitations, members, workspaces
 from workspaces.models import AuditEvent, Invitation, Membership, User, Workspace
 from workspaces.permissions import Role
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch):
-    """Threads wait longer for locks than the console does, so that a busy machine fails no race."""
-    options = connections.settings["default"]["OPTIONS"]
-    monkeypatch.setitem(options, "options", "-c lock_timeout=60000 -c statement_timeout=60000")
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient")]
 
 
 @contextmanager
