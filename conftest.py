@@ -19,15 +19,19 @@ django.setup()
 if parallel.is_controller():  # its workers inherit the environment, and must find their own servers first
     del os.environ["DJANGO_SETTINGS_MODULE"]
 
+import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import hypothesis
 import pytest
+from django.db import connections
 from django.test import Client, TransactionTestCase
 
 from deployments.actions import Choices, QueueChoice, create_deployment
-from deployments.clusters import catalogue, connections
+from deployments.clusters import catalogue
+from deployments.clusters import connections as cluster_connections
 from deployments.clusters.options import options_for
 from deployments.dataplane import registry
 from deployments.dataplane.fake import ScriptedDriver
@@ -232,6 +236,20 @@ def as_(client) -> Callable[[User], Client]:
 
 
 @pytest.fixture
+def one_window(monkeypatch) -> None:
+    """The clock of the limits stands still at the start of an hour: no window ends while a test counts."""
+    start = time.time() // 3600 * 3600 + 1
+    monkeypatch.setattr("console.kit.limits.time", SimpleNamespace(time=lambda: start))
+
+
+@pytest.fixture
+def patient(monkeypatch) -> None:
+    """Threads wait longer for each other's locks than the console does, so that a busy machine fails no race."""
+    options = connections.settings["default"]["OPTIONS"]
+    monkeypatch.setitem(options, "options", "-c lock_timeout=60000 -c statement_timeout=60000")
+
+
+@pytest.fixture
 def driver(monkeypatch) -> Iterator[ScriptedDriver]:
     """The scripted data plane behind the cluster of kind "local"."""
     scripted = ScriptedDriver()
@@ -242,7 +260,7 @@ def driver(monkeypatch) -> Iterator[ScriptedDriver]:
 @pytest.fixture
 def cluster(db, driver) -> Cluster:
     """A local cluster with the shipped catalogue."""
-    made = connections.ensure_embedded(database_url="postgresql://nobody@nowhere/none", settings={})
+    made = cluster_connections.ensure_embedded(database_url="postgresql://nobody@nowhere/none", settings={})
     catalogue.apply()
     return made
 

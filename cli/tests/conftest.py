@@ -31,6 +31,7 @@ def served(settings, monkeypatch) -> Iterator[str]:
     from console.asgi import application
 
     monkeypatch.setattr(events, "publish", REAL_PUBLISH)
+    events.breaker.reset()  # whatever a test before did to Redis
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
     buckets.clear()
     listening = socket.create_server(("127.0.0.1", 0))

@@ -112,7 +112,7 @@ class Terminal:
         self.process = at.start(*arguments, stdin=theirs, stderr=theirs, start_new_session=True, **more)
         os.close(theirs)
 
-    def read_until(self, wanted: str, seconds: float = 30) -> str:
+    def read_until(self, wanted: str, seconds: float = 60) -> str:
         """Everything it told so far, once `wanted` (a regular expression) is in it. Fails when it never is."""
         deadline = time.monotonic() + seconds
         while not re.search(wanted, self.told):

@@ -3,6 +3,7 @@
 import os
 import re
 import ssl
+import time
 
 import pytest
 
@@ -66,11 +67,14 @@ def test_waiting_outlives_a_console_that_is_away_for_a_while(airdeck, deployment
     with cutter.server:
         name = f"{deployment.release_name}.create.1"
         waiting = airdeck.start("wait", name, environment={"AIRDECK_URL": cutter.server.url})
+        deadline = time.monotonic() + 60
         while not any("/operations/" in path for _, path, _ in cutter.server.seen):
-            pass
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         cutter.cut, cutter.before = "GET", True
-        told = ""
+        told = waiting.stderr.readline()
         while "Trying again." not in told:
+            assert told, "it ended"
             told = waiting.stderr.readline()
         cutter.cut = ""
         reconciled.paused.clear()

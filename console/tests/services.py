@@ -35,7 +35,7 @@ def start_redis() -> subprocess.Popen[bytes]:
     binary = redis_server.find_binary()
     assert binary is not None, "no redis-server or valkey-server"
     process = _spawn((str(binary), str(redis_server.config(STATE))), STATE.logs / "redis.log")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not STATE.redis_socket.exists():
         assert time.monotonic() < deadline, (STATE.logs / "redis.log").read_text()
         time.sleep(0.02)
@@ -63,13 +63,13 @@ def restart_redis() -> None:
 def _start_postgres(url: str) -> None:
     program = postgres.program(STATE, ())
     process = _spawn((*program.argv, *THROWAWAY), STATE.logs / "postgres.log")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             psycopg.connect(url, connect_timeout=2).close()
         except psycopg.OperationalError:
             assert process.poll() is None, (STATE.logs / "postgres.log").read_text()
-            assert time.monotonic() < deadline, "Postgres did not start within 30 s"
+            assert time.monotonic() < deadline, "Postgres did not start within 120 s"
             time.sleep(0.05)
         else:
             return

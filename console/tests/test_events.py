@@ -30,7 +30,7 @@ def test_every_listener_of_a_topic_gets_every_frame_and_others_none():
             for n in range(3):
                 await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", f"<b>{n}</b>\n<i></i>")])
             for subscription in mine:
-                got = [await asyncio.wait_for(subscription.queue.get(), 5) for _ in range(3)]
+                got = [await asyncio.wait_for(subscription.queue.get(), 20) for _ in range(3)]
                 assert got == [
                     f"event: badge-1\ndata: <b>{n}</b>\ndata: <i></i>\n\n".encode() for n in range(3)
                 ]
@@ -80,7 +80,7 @@ def test_what_was_dropped_is_made_good_by_a_resync_soon(settings):
             await until_subscribed()
             events.breaker.trip()
             assert not await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", "lost")])
-            assert await asyncio.wait_for(subscription.queue.get(), 5) == events.RESYNC
+            assert await asyncio.wait_for(subscription.queue.get(), 20) == events.RESYNC
 
     asyncio.run(run())
 
@@ -95,7 +95,7 @@ def test_a_message_that_is_none_is_left_out_and_its_pages_ask_anew(message):
             await until_subscribed()
             await sync_to_async(events._redis().publish)(f"{events.PREFIX}w:1", message)
             await sync_to_async(events.publish)("w:1", [events.Frame("badge-1", "<b></b>")])
-            got = [await asyncio.wait_for(mine.queue.get(), 5) for _ in range(2)]
+            got = [await asyncio.wait_for(mine.queue.get(), 20) for _ in range(2)]
             assert got == [events.RESYNC, b"event: badge-1\ndata: <b></b>\n\n"]
 
     asyncio.run(run())
@@ -109,7 +109,7 @@ def test_the_hub_goes_on_whatever_breaks_in_it(monkeypatch):
                 broken.setattr(events.Hub, "_dispatch", lambda hub, message: 1 / 0)
                 await sync_to_async(events.publish)("w:1", [events.Frame("lost")])
                 # It began anew, and told everybody to ask.
-                assert await asyncio.wait_for(mine.queue.get(), 10) == events.RESYNC
+                assert await asyncio.wait_for(mine.queue.get(), 20) == events.RESYNC
             await until_subscribed()
 
     asyncio.run(run())
@@ -189,7 +189,7 @@ def test_after_redis_came_back_every_page_is_told_to_catch_up(redis_again):
                     pass
             await until_subscribed()
             await sync_to_async(events.publish)("w:1", [events.Frame("after")])
-            assert await asyncio.wait_for(subscription.queue.get(), 5) == b"event: after\ndata: \n\n"
+            assert await asyncio.wait_for(subscription.queue.get(), 20) == b"event: after\ndata: \n\n"
 
     asyncio.run(run())
 
@@ -202,28 +202,45 @@ def frozen_redis():
     process.send_signal(signal.SIGCONT)
 
 
+@pytest.fixture
+def tries(monkeypatch) -> list[str]:
+    """What was tried with Redis."""
+    found: list[str] = []
+    submit, connected = enqueue._sender.submit, events._redis
+    monkeypatch.setattr(enqueue._sender, "submit", lambda *of: found.append("hint") or submit(*of))
+    monkeypatch.setattr(events, "_redis", lambda: found.append("event") or connected())
+    return found
+
+
 @pytest.mark.django_db(transaction=True)
 def test_with_redis_frozen_a_submit_succeeds_within_a_second_and_a_half(
-    as_, bob, workspace, cluster, frozen_redis
+    as_, bob, workspace, cluster, tries, request
 ):
     from deployments.models import Deployment
 
     client = as_(bob)
     url = reverse("deployments:new", args=[workspace.pk])
     client.get(url)
-    sent = {
-        "idempotency_key": str(uuid4()), "name": "Analytics", "description": "", "runtime": "3.3-1",
-        "cluster": str(cluster.pk), "executor": "local", "scheduler_au": "5", "scheduler_replicas": "1",
-    }  # fmt: skip
-    start = time.monotonic()
-    answer = client.post(url, sent)
+
+    def submit(name: str):
+        sent = {
+            "idempotency_key": str(uuid4()), "name": name, "description": "", "runtime": "3.3-1",
+            "cluster": str(cluster.pk), "executor": "local", "scheduler_au": "5", "scheduler_replicas": "1",
+        }  # fmt: skip
+        start = time.monotonic()
+        return client.post(url, sent), time.monotonic() - start
+
+    _, usual = submit("Reports")  # on a busy machine more than a moment, which is no fault of Redis
+    tries.clear()
+    request.getfixturevalue("frozen_redis")
+    answer, seconds = submit("Analytics")
     assert answer.status_code == 303
-    assert events.TIMEOUT_SECONDS < time.monotonic() - start < 1.5  # it did try, once
+    assert events.TIMEOUT_SECONDS < seconds < 1.5 + 2 * usual
+    assert len(tries) == 1
     assert events.breaker.open
-    start = time.monotonic()
     assert client.get(answer["Location"]).status_code == 200
-    client.post(reverse("deployments:retry", args=[Deployment.objects.get().release_name]))
-    assert time.monotonic() - start < 1.0  # the breaker is open: nobody waits again
+    client.post(reverse("deployments:retry", args=[Deployment.objects.get(name="Analytics").release_name]))
+    assert len(tries) == 1  # the breaker is open: nobody waits again
 
 
 @pytest.mark.django_db(transaction=True)
@@ -237,8 +254,11 @@ def test_with_redis_gone_nothing_is_known_to_wait(redis_again):
 
 
 def test_with_redis_gone_a_submit_succeeds(as_, bob, deployment, redis_again):
+    client, url = as_(bob), reverse("deployments:retry", args=[deployment.release_name])
+    start = time.monotonic()
+    client.post(url)
+    usual = time.monotonic() - start
     services.stop_redis()
     start = time.monotonic()
-    answer = as_(bob).post(reverse("deployments:retry", args=[deployment.release_name]))
-    assert answer.status_code == 303
-    assert time.monotonic() - start < 1.5
+    assert client.post(url).status_code == 303
+    assert time.monotonic() - start < 1.5 + 2 * usual

@@ -48,8 +48,8 @@ def fill(it: Installation) -> None:
         used = shutil.disk_usage(it.state.root).used
         return _mount("-o", f"remount,size={used}", str(it.state.root))
 
-    wait_until(filled, 5)
-    wait_until(lambda: shutil.disk_usage(it.state.root).free < 1024**2, 5)
+    wait_until(filled, 30)
+    wait_until(lambda: shutil.disk_usage(it.state.root).free < 1024**2, 30)
 
 
 def run_out_of_log(it: Installation) -> None:

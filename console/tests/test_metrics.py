@@ -228,7 +228,7 @@ def test_a_database_that_hangs_holds_up_no_scrape_and_old_figures_are_left_out(m
     assert scraped(registry)["airdeck_database_figures_fresh{}"] == 1
     snapshot._at -= metrics_server.FRESH_SECONDS + 1
     assert scraped(registry) == {"airdeck_database_figures_fresh{}": 0}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # and not the 20 s for which the database hangs
     go_on.set()
     thread.join()
 
@@ -251,8 +251,9 @@ def test_metrics_are_at_one_address_of_a_port_of_their_own(served):
     assert found["airdeck_streams_open{}"] == 1
     assert found["process_resident_memory_bytes{}"] > 0
     assert "airdeck_sign_of_life_seconds{}" not in found or found["airdeck_sign_of_life_seconds{}"] >= 0
-    with pytest.raises(urllib.error.HTTPError, match="404"):
+    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
         get(served, "/")
+    refused.value.close()
 
 
 def test_a_port_that_is_taken_ends_no_process_and_is_answered_once_it_is_free(monkeypatch):
@@ -260,7 +261,7 @@ def test_a_port_that_is_taken_ends_no_process_and_is_answered_once_it_is_free(mo
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert metrics_server._serve(CollectorRegistry(), "127.0.0.1", port) == 0
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         try:
             get(port)

@@ -24,6 +24,7 @@ from console import beat, processes
 from console.embedded import postgres
 from console.kit import enqueue, heartbeat, metrics_server, worker
 from console.tests import services
+from console.tests.system.installation import free_port
 from deployments.clusters import catalogue
 from deployments.models import RuntimeRelease
 
@@ -76,11 +77,6 @@ def production(tmp_path) -> dict[str, str]:
         "METRICS_PORT": str(metrics),
         "LOG_LEVEL": "DEBUG",
     }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def scrape(environment: dict[str, str]) -> str:
@@ -197,7 +193,10 @@ def test_a_sign_of_life_of_more_than_a_minute_ago_is_none(production, tmp_path):
     assert asked(production).returncode == 0
     old = time.time() - heartbeat.FRESH_SECONDS - 1
     os.utime(file, (old, old))
-    assert asked(production).stderr == "The last sign of life is 61 s old.\n"
+    found = re.fullmatch(r"The last sign of life is (\d+) s old\.\n", asked(production).stderr)
+    assert (
+        61 <= int(found[1]) <= 61 + (time.time() - old)
+    )  # the probe is a process, which takes a while to ask
 
 
 def test_a_probe_imports_no_django(production):
@@ -224,7 +223,7 @@ def test_waiting_for_the_broker_is_a_sign_of_life(role, tmp_path, monkeypatch):
     monkeypatch.setattr(heartbeat, "_last", 0.0)
 
     def wait(_self: object, conn: str = "connected") -> str:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not file.exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -18,7 +18,7 @@ class LikeDjango:
     async def __call__(self, scope, receive, send) -> None:
         async with ThreadSensitiveContext():
             first = await sync_to_async(threading.get_ident)()
-            await asyncio.wait_for(self.all_here.wait(), 10)
+            await asyncio.wait_for(self.all_here.wait(), 30)
             self.seen.append((first, await sync_to_async(threading.get_ident)()))
 
 

@@ -234,7 +234,7 @@ def test_the_stream_is_for_members(workspace, deployment, alice, charlie):
         response = await client.get(url)
         if response.streaming:
             chunks = aiter(response.streaming_content)
-            first = await asyncio.wait_for(anext(chunks), 5)
+            first = await asyncio.wait_for(anext(chunks), 20)
             await chunks.aclose()
             return response.status_code, first
         return response.status_code, b""

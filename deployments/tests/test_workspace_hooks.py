@@ -23,6 +23,7 @@ def test_creating_in_a_workspace_that_is_gone_says_so(workspace, alice, choices)
     assert not Deployment.objects.exists()
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_create_that_commits_after_the_delete_fails_whole(workspace, alice, choices):
     written, deleted = threading.Event(), threading.Event()
     results: list[object] = []
@@ -32,7 +33,7 @@ def test_a_create_that_commits_after_the_delete_fails_whole(workspace, alice, ch
             with transaction.atomic():
                 create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices())
                 written.set()
-                assert deleted.wait(10)
+                assert deleted.wait(30)
         except Exception as error:
             results.append(type(error).__name__)
         finally:
@@ -40,7 +41,7 @@ def test_a_create_that_commits_after_the_delete_fails_whole(workspace, alice, ch
 
     thread = threading.Thread(target=create)
     thread.start()
-    assert written.wait(10)
+    assert written.wait(30)
     delete_workspace(workspace=workspace, by=alice)
     deleted.set()
     thread.join(10)

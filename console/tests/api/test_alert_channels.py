@@ -193,7 +193,7 @@ def test_rules_of_the_page_hold_here_and_no_address_comes_back_with_a_refusal(ad
 
 
 def test_a_test_is_sent_seen_sent_again_and_limited(
-    admin, program, bob, path, workspace, enqueued_alerts, django_capture_on_commit_callbacks
+    admin, program, bob, path, workspace, enqueued_alerts, django_capture_on_commit_callbacks, one_window
 ):
     made = admin.ask("post", path, {"kind": "email", "name": "Us", "addresses": ["alice@example.org"]})
     one = f"{path}/{made.json()['channel']['id']}"

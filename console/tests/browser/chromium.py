@@ -45,6 +45,7 @@ def cookies_of(client: Client, url: str) -> list[dict[str, str]]:
 def axe_complaints(page: Page) -> list[str]:
     """What axe-core holds against the page as it stands, with its style sheets: the rule, and the element."""
     page.wait_for_load_state("load")  # a click returns before
+    page.evaluate(SETTLE)
     found = Axe().run(page, options={**RULES, "resultTypes": ["violations"]}).response["violations"]
     return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
 

@@ -151,7 +151,7 @@ def test_the_figures_keep_the_focus_over_refreshes_and_another_span_of_time(
     page.keyboard.press("Enter")
     expect(week).to_have_attribute("aria-current", "true")
     expect(week).to_be_focused()
-    assert page.url.endswith(f"{deployment.url}?span=7d")
+    expect(page).to_have_url(f"{live_server.url}{deployment.url}?span=7d")
     expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)  # 20 ms later
     with page.expect_request("**/figures/?span=7d"):  # from now on it asks for that
         refresh(page, "#figures")

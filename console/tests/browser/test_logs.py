@@ -189,17 +189,19 @@ def test_stalled_appears_by_itself_and_brings_what_to_do(live_server, as_, bob, 
         context.route("**/stream/**", lambda route: route.abort())
         context.add_cookies(cookies)
         page = context.new_page()
-        begun = timezone.now() - timedelta(seconds=FLOOR_SECONDS - 3)
-        asyncio_free(lambda: Step.objects.create(deployment=deployment, started_at=begun, **step))
-        page.goto(deployment.url)
         retry = page.get_by_role("button", name="Retry")
-        expect(page.locator(".step")).to_contain_text("usually 1 s")
+        asyncio_free(lambda: Step.objects.create(deployment=deployment, **step))
+        for left in (3, 9):  # a busy machine may take longer than three seconds for the page
+            begun = timezone.now() - timedelta(seconds=FLOOR_SECONDS - left)
+            asyncio_free(lambda begun=begun: Step.objects.update(started_at=begun))
+            page.goto(deployment.url)
+            expect(page.locator(".step")).to_contain_text("usually 1 s")
+            if not retry.is_visible():
+                break
         expect(retry).to_be_hidden()
         page.evaluate("window.neverReloaded = true")
-        expect(page.locator("[data-stalled]")).to_contain_text(
-            "Stalled: Database has been running for", timeout=10_000
-        )
-        expect(page.locator(".page-head .badge")).to_have_text(["Creating", "Stalled"], timeout=5000)
+        expect(page.locator("[data-stalled]")).to_contain_text("Stalled: Database has been running for")
+        expect(page.locator(".page-head .badge")).to_have_text(["Creating", "Stalled"])
         expect(retry).to_be_visible()
         expect(page.get_by_role("link", name="Delete Deployment…")).to_be_visible()
         assert page.evaluate("window.neverReloaded")

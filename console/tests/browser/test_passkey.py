@@ -32,7 +32,6 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(live_server, alice) 
     refused: list[str] = []
     with chromium() as browser:
         context = browser.new_context(base_url=live_server.url)
-        context.set_default_timeout(10_000)
         page = with_authenticator(context)
         page.on("console", lambda message: refused.append(message.text) if "Policy" in message.text else None)
 

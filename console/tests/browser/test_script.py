@@ -11,6 +11,15 @@ from deployments.models import Deployment
 
 pytestmark = pytest.mark.browser
 
+# What the clipboard holds, once that is `wanted` or it has had 20 s for it: a click returns before it is written.
+COPIED = """async wanted => {
+  for (let tries = 0; ; tries++) {
+    const text = await navigator.clipboard.readText();
+    if (text === wanted || tries === 400) return text;
+    await new Promise(go => setTimeout(go, 50));
+  }
+}"""
+
 
 @pytest.fixture
 def addresses(live_server, deployment) -> dict[str, str]:
@@ -75,12 +84,12 @@ def test_the_page_says_when_the_stream_is_gone_and_when_it_is_back(window, addre
         " new MutationObserver(() => seen.push(it.dataset.state)).observe(it, {attributes: true}); return seen; }"
     )
     play(window)
-    page.wait_for_function("seen => seen.includes('open')", arg=seen, timeout=10_000)
+    page.wait_for_function("seen => seen.includes('open')", arg=seen, timeout=30_000)
 
 
 def test_a_gap_in_the_stream_fetches_the_region_anew(window, addresses) -> None:
     page = opened(window, addresses["detail"])
-    with page.expect_request("**/live/", timeout=10_000):
+    with page.expect_request("**/live/", timeout=30_000):
         play(window, "event: resync\ndata: \n\n")
 
 
@@ -89,7 +98,7 @@ def test_a_stream_that_is_refused_says_so_and_stops_trying(window, addresses) ->
     window.on("request", lambda request: tries.append(request.url) if "/stream/" in request.url else None)
     page = opened(window, addresses["detail"])
     play(window, "", status=401)
-    expect(page.locator("[data-live]")).to_have_text("Signed out. Reload the page", timeout=10_000)
+    expect(page.locator("[data-live]")).to_have_text("Signed out. Reload the page")
     before = len(tries)
     page.wait_for_timeout(3000)
     assert len(tries) == before
@@ -175,7 +184,7 @@ def test_the_keyboard_stays_where_it_sorted_or_filtered_a_list(window, addresses
 def test_values_can_be_copied_and_passwords_shown(window, addresses, deployment: Deployment) -> None:
     page = opened(window, addresses["detail"])
     page.get_by_role("button", name="Copy Release name").click()
-    assert page.evaluate("navigator.clipboard.readText()") == deployment.release_name
+    assert page.evaluate(COPIED, deployment.release_name) == deployment.release_name
     window.clear_cookies()
     page.goto(addresses["signup"])
     field = page.locator("input[autocomplete=new-password]")
@@ -188,7 +197,7 @@ def test_the_running_clock_ticks(window, addresses) -> None:
     page = opened(window, addresses["detail"])
     clock = page.locator("time[data-since]").first
     before = clock.inner_text()
-    expect(clock).not_to_have_text(before, timeout=3000)
+    expect(clock).not_to_have_text(before)
 
 
 def test_every_action_is_there_without_javascript(window, addresses) -> None:
@@ -242,7 +251,7 @@ def test_single_keys_filter_and_help_unless_one_types_or_turned_them_off(window,
     page.keyboard.type("a/?")
     page.keyboard.press("Control+k")
     expect(field).to_have_value("a/?")
-    assert page.locator("dialog").count() == 0
+    expect(page.locator("dialog")).to_have_count(0)
     page.locator("h1").click()
     page.keyboard.press("?")
     keys = page.get_by_role("dialog", name="Keyboard shortcuts")
@@ -250,6 +259,7 @@ def test_single_keys_filter_and_help_unless_one_types_or_turned_them_off(window,
     assert axe_complaints(page) == []
     keys.get_by_label("Use / and ?").uncheck()
     page.keyboard.press("Escape")
+    expect(keys).to_have_count(0)
     page.keyboard.press("?")
     page.keyboard.press("/")
     expect(field).not_to_be_focused()

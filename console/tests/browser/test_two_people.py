@@ -24,7 +24,6 @@ def test_two_people_become_a_team(live_server, settings) -> None:
     with chromium() as browser:
         admin, guest = (browser.new_context(base_url=live_server.url) for _ in range(2))
         for context in (admin, guest):
-            context.set_default_timeout(10_000)
             context.route("**/stream/**", lambda route: route.abort())
         mine, theirs = admin.new_page(), guest.new_page()
 

@@ -2,12 +2,12 @@
 HTTP as a person would, without JavaScript. Needs no Django here, and no settings.
 """
 
+import itertools
 import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +22,7 @@ import psycopg
 
 from console.embedded import postgres, process_table, programs
 from console.tests.forms import posted_forms
+from deployments.dataplane.local import ports
 from deployments.dataplane.local.runtimes.runtimes import NETWORK_VARIABLES
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Supervisor
@@ -31,6 +32,12 @@ PASSWORD = "correct horse battery"
 UP = (sys.executable, "manage.py", "up")
 START_SECONDS = 120  # what `up` itself allows for the first page
 STOP_SECONDS = 30  # `up` promises 20
+
+# Ports that nobody else is given between the moment at which one is chosen and that at which somebody listens there,
+# which may be seconds: below those that Linux gives to whoever asks for any, below those of Airflows, and for each
+# process of a test run others.
+_FIRST = 10_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = (_FIRST + (os.getpid() + number) % 1_000 for number in itertools.count())
 
 
 class Installation:
@@ -271,9 +278,8 @@ class Installation:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on now, and that no other call is given soon."""
+    return next(port for port in _PORTS if ports.bindable(port))
 
 
 def is_ready(url: str) -> bool:

@@ -7,7 +7,6 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import psycopg
 import pytest
 
 from console.embedded import postgres, process_table, up
+from console.tests.system.installation import free_port
 from deployments.dataplane.contract import DataPlaneUnreachable
 from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.client import Program, Supervisor, render_group
@@ -37,8 +37,7 @@ class Machine:
         self.supervisor = Supervisor(self.state.supervisor_socket)
         self.up: subprocess.Popen[str] | None = None
         self.strangers: set[int] = set()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
 
     def environment(self, **more: str) -> dict[str, str]:
         """That of a person's shell."""

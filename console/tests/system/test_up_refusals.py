@@ -15,6 +15,7 @@ import pytest
 from console.embedded import keys, postgres, postgres_home, preflight, programs, redis_server, up
 from console.embedded.errors import Refusal
 from console.embedded.signals import Signals
+from console.tests.system.installation import free_port
 from deployments.dataplane.local.state_dir import StateDir
 
 BASE = Path(up.__file__).parent.parent.parent
@@ -26,8 +27,7 @@ def root(tmp_path, monkeypatch) -> Path:
     """A state folder that does not exist yet, in an otherwise fit environment."""
     for name in preflight.PRODUCTION_ONLY:
         monkeypatch.delenv(name, raising=False)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        monkeypatch.setenv("PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("PORT", str(free_port()))
     monkeypatch.setenv("STATE_DIR", str(tmp_path / "state"))
     return tmp_path / "state"
 

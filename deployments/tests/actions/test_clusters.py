@@ -225,6 +225,7 @@ def test_credentials_changed_while_looking_are_looked_at_again(production, findi
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_one_look_at_a_time(production, monkeypatch):
     entered, go_on = threading.Event(), threading.Event()
 
@@ -281,6 +282,7 @@ def test_the_machine_itself_cannot_be_deregistered(cluster, olga):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_deregistering_and_creating_at_the_same_instant_leave_no_deployment_on_a_lost_cluster(
     production, workspace, alice, on_production
 ):

@@ -194,6 +194,7 @@ def test_whoever_saves_second_is_told(healthy, alice, bob):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_of_two_imports_at_the_same_moment_one_wins_and_one_is_told(deployment, alice, bob, driver):
     settle(deployment)
     barrier, ended = threading.Barrier(2), []

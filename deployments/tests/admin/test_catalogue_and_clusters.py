@@ -123,6 +123,7 @@ def test_a_deployment_is_not_created_on_a_cluster_that_was_closed_meanwhile(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_restricting_and_creating_at_the_same_instant_never_leave_a_deployment_outside(
     olga, alice, workspace, charlie, cluster, choices
 ):

@@ -70,7 +70,7 @@ def a_queue_is_added_and_deleted(page) -> None:
     page.get_by_role("button", name="Apply changes").click()
     expect(page.get_by_text("Queue etl is added.")).to_be_visible()
     in_thread(lambda: WorkerQueue.objects.filter(name="etl").update(queued=5))
-    expect(page.locator("#queues")).to_contain_text("5 tasks, ", timeout=10_000)  # by itself
+    expect(page.locator("#queues")).to_contain_text("5 tasks, ")  # by itself
     page.get_by_role("link", name="Delete… etl").click()
     keeps_the_rules(page)
     page.get_by_label("Type etl to confirm").fill("etl")

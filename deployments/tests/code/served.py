@@ -148,7 +148,7 @@ def code_server(
             yield Running(process, *(f"http://127.0.0.1:{port}" for port in ports), Path(f"{cache}-logs"))
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
 
 
 def bundle_module(monkeypatch) -> types.ModuleType:

@@ -47,6 +47,7 @@ def wish_for(deployment: Deployment, by, upload: CodeUpload) -> Callable[[], Dep
 
 @pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_of_20_deploys_at_once_the_newest_is_active_and_all_others_are_told(healthy, bob, code):  # noqa: F811
     uploads = [uploaded(healthy, bob, {"one.py": DAG + b"# %d\n" % n}) for n in range(20)]
     at_once([wish_for(healthy, bob, upload) for upload in uploads])
@@ -61,6 +62,7 @@ def test_of_20_deploys_at_once_the_newest_is_active_and_all_others_are_told(heal
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_the_same_file_posted_at_once_by_a_form_sent_twice_is_one_deploy(healthy, bob, code):  # noqa: F811
     upload = uploaded(healthy, bob)
     made = at_once([wish_for(healthy, bob, upload) for _ in range(6)])

@@ -52,9 +52,9 @@ def test_the_last_pattern_decides_and_a_folder_left_out_takes_what_is_in_it():
 
 def test_a_line_of_stars_takes_no_time():
     ignore = Ignore(parse("\n".join(["*a" * 100 + "b", "**/" * 60 + "x", "a*" * 120])))
-    began = time.monotonic()
+    began = time.process_time()
     ignore.leaves_out("/".join(["a" * 255] * 4))
-    assert time.monotonic() - began < 1.0
+    assert time.process_time() - began < 5.0  # one that goes back at each star takes years
 
 
 @given(st.text(max_size=80), st.lists(st.text("ab*?[]!\\.", min_size=1, max_size=8), min_size=1, max_size=4))

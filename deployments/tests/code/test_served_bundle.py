@@ -118,7 +118,7 @@ def test_until_the_first_deploy_the_folder_of_the_image_is_read(tmp_path, served
         code = received(other.store, ONE, 1)
         other.store.activate(code)
         monkeypatch.setattr(served, "LOOK_SECONDS", 0.0)
-        until(lambda: bundle.supports_versioning, 4)
+        until(lambda: bundle.supports_versioning)
         bundle.refresh()
         assert bundle.get_current_version() == code.name
         assert contents(bundle.path) == ONE
@@ -130,7 +130,7 @@ def test_the_dag_processor_follows_the_active_version_under_one_path(mine, pod, 
     mine.store.activate(one)
     monkeypatch.setattr(served, "LOOK_SECONDS", 0.0)
     bundle = pod()
-    until(lambda: bundle._current() == one.name, 4)
+    until(lambda: bundle._current() == one.name)
     bundle.initialize()
     assert bundle.supports_versioning
     bundle.refresh()
@@ -139,15 +139,16 @@ def test_the_dag_processor_follows_the_active_version_under_one_path(mine, pod, 
     assert (contents(path), bundle.get_current_version()) == (ONE, one.name)
     before = {each.name: each.stat().st_mtime for each in path.rglob("*.py")}
     mine.store.activate(two)
-    until(lambda: bundle._current() == two.name, 4)
+    until(lambda: bundle._current() == two.name)
     assert bundle.supports_versioning
     assert contents(path) == ONE  # it moves when the DAG processor turns to it, and not before
+    turned = time.time()
     bundle.refresh()
     assert bundle.path == path
     assert (contents(path), bundle.get_current_version()) == (TWO, two.name)
     after = {each.name: each.stat().st_mtime for each in path.rglob("*.py")}
     assert after["help.py"] == before["help.py"]  # unchanged: not parsed before its interval has passed
-    assert min(after["one.py"], after["two.py"]) > time.time() + 4  # parsed at once, and again
+    assert min(after["one.py"], after["two.py"]) > turned + 4  # parsed at once, and again
 
 
 @pytest.mark.thorough
@@ -162,7 +163,7 @@ def test_without_the_server_what_was_heard_last_counts_and_nothing_heard_is_not_
         pod(address=away).initialize()
     code = received(mine.store, ONE, 31)
     mine.store.activate(code)
-    until(lambda: (forget(served), pod()._current())[1] == code.name, 4)
+    until(lambda: (forget(served), pod()._current())[1] == code.name)
     pod().initialize()
     forget(served)  # another process of this pod
     later = pod(address=away)
@@ -230,7 +231,7 @@ def test_a_fetch_that_was_cut_short_leaves_nothing_and_is_done_again(
             return got
 
     monkeypatch.setattr(served, "_ask", lambda url, seconds: Cut(ask(url, seconds)))
-    monkeypatch.setattr(served, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(served, "PATIENCE_SECONDS", 60.0)
     bundle = pod(code.name)
     bundle.initialize()
     assert cuts == []

@@ -70,7 +70,7 @@ class Raw:
         self._file = file
 
 
-def until(fine, seconds: float = 10.0) -> None:
+def until(fine, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not fine():
         assert time.monotonic() < deadline
@@ -149,7 +149,7 @@ def test_without_the_server_a_task_ends_and_its_log_stays_in_its_pod(served, tmp
     place = written(tmp_path, PATH, "kept\n")
     began = time.monotonic()
     away.upload(PATH)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert place.read_text() == "kept\n"
     told, logs = away.read(PATH)
     assert logs is None
@@ -162,7 +162,7 @@ def test_a_wrong_token_is_not_tried_for_long(served, tmp_path, monkeypatch) -> N
     began = time.monotonic()
     written(tmp_path, PATH, "kept\n")
     served.REMOTE_TASK_LOG.upload(PATH)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_of_a_very_long_log_the_end_is_read_and_its_page_says_so(served, tmp_path, monkeypatch) -> None:

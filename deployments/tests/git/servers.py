@@ -179,7 +179,7 @@ class SshServer:
         return SimpleNamespace(read=read), SimpleNamespace(write=write, flush=lambda: None)
 
     def _run(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
 
 class _Login(asyncssh.SSHServer):

@@ -295,8 +295,8 @@ def test_the_child_ends_with_its_parent(tmp_path):
         threading.Event().wait(0.05)
     (inner,) = asking.children()
     asking.kill()
-    asking.wait(10)
-    inner.wait(10)
+    asking.wait(30)
+    inner.wait(30)
     silent.close()
 
 

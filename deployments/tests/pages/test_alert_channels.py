@@ -100,7 +100,7 @@ def test_a_test_is_queued_and_its_answer_is_listed(as_, alice, url, channel, enq
     assert AlertDelivery.objects.get().event == "test"
 
 
-def test_tests_are_limited(as_, alice, url, channel):  # noqa: F811
+def test_tests_are_limited(as_, alice, url, channel, one_window):  # noqa: F811
     answers = [as_(alice).post(url("alert_channel_test", channel.pk)).status_code for _ in range(11)]
     assert (answers[9], answers[10]) == (303, 429)
 

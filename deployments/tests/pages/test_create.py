@@ -249,6 +249,7 @@ def test_the_form_of_an_earlier_page_with_another_name_makes_another_deployment(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("same_form", [True, False])
+@pytest.mark.usefixtures("patient")
 def test_posts_at_the_same_instant_make_one_deployment_of_a_name(as_, bob, url, posted, same_form):
     key = str(uuid4())
     barrier = threading.Barrier(5)

@@ -52,6 +52,7 @@ def test_a_queue_added_meanwhile_is_told_before_it_is_dropped_with_the_executor(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_of_two_posts_at_the_same_instant_one_wins_and_the_other_gets_the_difference(
     as_, bob, healthy, url
 ) -> None:

@@ -218,11 +218,11 @@ def test_a_name_that_turns_private_after_it_was_judged_is_refused(receiver, monk
 
 
 def test_an_answer_that_drips_is_ended(receiver, monkeypatch):
-    monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.5)
+    monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.9)
     receiver.drip, receiver.answer = True, (200, {}, b"x" * 2000)
     began = time.monotonic()
     answer = webhook.post(webhook_url.read(receiver.url), b"{}", {}, listed=WEBHOOKS.listed)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # the whole answer takes 100 s
     assert answer.status == 200
 
 
@@ -232,7 +232,7 @@ def test_a_server_that_says_nothing_costs_a_bounded_time(receiver, monkeypatch):
         target = webhook_url.read(f"http://127.0.0.1:{silent.getsockname()[1]}/")
         began = time.monotonic()
         answer = webhook.post(target, b"{}", {}, listed=WEBHOOKS.listed)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
     assert (answer.status, answer.final) == (None, False)
 
 
@@ -249,7 +249,7 @@ def many_silent(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("addresses", "total", "each"), [(3, 0.4, 5.0), (30, 10.0, 0.1)], ids=["deadline", "tries"]
+    ("addresses", "total", "each"), [(3, 0.4, 10.0), (90, 60.0, 0.1)], ids=["deadline", "tries"]
 )
 def test_a_name_with_many_silent_addresses_costs_a_bounded_time(
     receiver, monkeypatch, many_silent, addresses, total, each
@@ -260,7 +260,7 @@ def test_a_name_with_many_silent_addresses_costs_a_bounded_time(
     began = time.monotonic()
     target = webhook_url.Target("http", "many.example", 80, "/")
     answer = webhook.post(target, b"{}", {}, listed=WEBHOOKS.listed)
-    assert 0.25 < time.monotonic() - began < 1.5
+    assert 0.25 < time.monotonic() - began < 5  # else 30 s or 9 s
     assert (answer.status, answer.final) == (None, False)
     assert "No connection to many.example, port 80, could be made." in answer.line
 
@@ -268,10 +268,10 @@ def test_a_name_with_many_silent_addresses_costs_a_bounded_time(
 def test_a_name_whose_servers_are_silent_costs_a_bounded_time(monkeypatch):
     monkeypatch.setattr(webhook, "TOTAL_SECONDS", 0.3)
     over = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: over.wait(10) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: over.wait(30) and [])
     began = time.monotonic()
     answer = webhook.post(webhook_url.Target("https", "slow.example", 443, "/"), b"{}", {}, listed=Listed())
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
     over.set()
     assert (answer.status, answer.final) == (None, False)
     assert answer.line.startswith("The name servers of slow.example did not answer in time.")
@@ -326,6 +326,7 @@ def test_sending_again_is_a_click_and_two_people_send_once(inbox, channel, works
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_workers_that_send_at_the_same_moment_send_once(receiver, channel):
     row = queued(channel(ChannelKind.WEBHOOK, receiver.url)[0])
     barrier = threading.Barrier(8)

@@ -15,7 +15,7 @@ from deployments.models import (
 from deployments.reconciler import alert_outbox, alerts
 from deployments.tests.reconciler.test_alerts import age, be, channel, only, rule, running, sent  # noqa: F401 - fixtures
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient")]
 
 
 def test_processes_that_look_at_the_same_moment_send_once(rule, running):  # noqa: F811

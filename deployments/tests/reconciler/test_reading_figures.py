@@ -59,9 +59,10 @@ def test_a_row_of_a_list_has_24_hours_and_no_more(running):  # noqa: F811
 
 
 def test_a_minute_of_two_days_ago_is_taken_over(running):  # noqa: F811
-    read(running, a_reading())
-    MinuteFigures.objects.update(at=timezone.now() - timedelta(hours=48), queued=9)
-    read(running, a_reading())
+    at = timezone.now()
+    read(running, a_reading(at=at))
+    MinuteFigures.objects.update(at=at - timedelta(hours=48), queued=9)
+    read(running, a_reading(at=at))  # of the same minute
     assert [each.queued for each in MinuteFigures.objects.all()] == [0]
 
 

@@ -16,14 +16,7 @@ from workspaces.actions import invitations, members, workspaces
 from workspaces.models import AuditEvent, Invitation, Membership, User, Workspace
 from workspaces.permissions import Role
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch):
-    """Threads wait longer for locks than the console does, so that a busy machine fails no race."""
-    options = connections.settings["default"]["OPTIONS"]
-    monkeypatch.setitem(options, "options", "-c lock_timeout=20000 -c statement_timeout=30000")
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient")]
 
 
 @contextmanager
@@ -57,12 +50,12 @@ def race(row: Workspace | User, *acts) -> list[object]:
     with held(row):
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while waiting() < len(acts):
             assert time.monotonic() < deadline, "they did not meet"
             time.sleep(0.01)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     return results
 
 

@@ -216,6 +216,7 @@ def test_an_operator_makes_another_and_takes_it_back(as_, olga, alice):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("act", [operators.unmake_operator, operators.block_user])
+@pytest.mark.usefixtures("patient")
 def test_two_operators_who_remove_each_other_at_the_same_instant_leave_one(act):
     one, two = (User.objects.create_superuser(f"{name}@example.org", STRONG) for name in ("one", "two"))
     barrier, refused = threading.Barrier(2), []

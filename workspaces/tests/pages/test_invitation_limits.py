@@ -1,7 +1,5 @@
 """How many mails with invitations one person has sent, and one Workspace."""
 
-# ruff: noqa: F811 - fixtures of another module
-
 from datetime import timedelta
 
 import pytest
@@ -10,7 +8,7 @@ from django.utils import timezone
 from workspaces.actions import invitations, workspaces
 from workspaces.models import Invitation, Membership
 from workspaces.permissions import Role
-from workspaces.tests.pages.test_invitations import _nothing_counted, invite, one_window  # noqa: F401
+from workspaces.tests.pages.test_invitations import _nothing_counted, invite  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 

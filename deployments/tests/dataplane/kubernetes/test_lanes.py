@@ -81,18 +81,18 @@ def test_a_server_that_goes_on_asking_gets_one_at_a_time_and_all_of_them_again_o
 
 
 def test_when_the_time_is_over_no_further_one_begins_and_what_was_done_is_told():
-    server, until = Server(0.02), time.monotonic() + 0.1
+    server, until = Server(0.02), time.monotonic() + 0.5
     done = Lanes().each(server.sends(1000), left=lambda: until - time.monotonic())
-    assert 0 < len(done) < 200
+    assert 0 < len(done) < 500  # 8 at a time
     assert set(done) == set(server.order)
 
 
 def test_a_rest_that_is_longer_than_the_time_that_is_left_is_not_waited_for():
     lanes = Lanes()
-    lanes.slow_down(5.0)
+    lanes.slow_down(30.0)
     began = time.monotonic()
     assert lanes.each(Server().sends(3), left=lambda: 0.1 - (time.monotonic() - began)) == {}
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4  # LONGEST_REST is 5 s
 
 
 def test_after_an_error_nothing_further_begins_and_what_began_has_ended():
@@ -163,14 +163,14 @@ def test_a_server_that_answers_429_is_left_alone_for_as_long_as_it_says_and_ever
 ):
     slow(monkeypatch, 0.05)
     connection = Connection(emulator.credentials)
-    busy = Answer(status=429, message="too many requests", headers={"Retry-After": "1"})
+    busy = Answer(status=429, message="too many requests", headers={"Retry-After": "2"})
     emulator.script("PATCH .*/serviceaccounts/", busy)
     done = converge(emulator, connection)
     assert done.complete
     assert all(mark for mark in done.inventory.rendered.values())
     assert connection.requests["PATCH 429"] == 1
     asked = min(at for at, call in emulator.calls if call.startswith("PATCH") and "/serviceaccounts/" in call)
-    meanwhile = [call for at, call in emulator.calls if asked + 0.2 < at < asked + 0.9]
+    meanwhile = [call for at, call in emulator.calls if asked + 1.0 < at < asked + 1.9]
     assert meanwhile == []  # of any lane
     sent = [
         call for _, call in emulator.calls if call.startswith("PATCH") and "airdeck-inventory" not in call

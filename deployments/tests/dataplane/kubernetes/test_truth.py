@@ -78,7 +78,7 @@ def page(workspace, alice, there, choices, running, kubelet, monkeypatch) -> Ite
     queue = QueueChoice(there.worker_types.get(), 1, 1, 16)
     desired = choices(cluster=there, runtime=runtime, queue=queue)
     made = create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=desired)
-    eventually(lambda: Deployment.objects.get(pk=made.pk).status == Status.HEALTHY, 40)
+    eventually(lambda: Deployment.objects.get(pk=made.pk).status == Status.HEALTHY, 60)
     sampler = Sampler(made.pk)
     sampler.deployment = made
     eventually(lambda: sampler.message)

@@ -84,12 +84,12 @@ def start_supervisord(state: StateDir = STATE) -> Supervisor:
         cwd=programs.BASE,  # where it finds our extension
     )
     atexit.register(_stop, process, state)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             supervisor.processes()
         except DataPlaneUnreachable:
-            assert time.monotonic() < deadline, "supervisord did not start within 10 s"
+            assert time.monotonic() < deadline, "supervisord did not start within 60 s"
             time.sleep(0.05)
         else:
             return supervisor

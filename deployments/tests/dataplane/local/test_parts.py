@@ -80,7 +80,7 @@ def test_what_a_killed_predecessor_left_in_its_group_is_ended_before_the_next_st
     leader, child = leaderless_group({**tags, "OLD": "setting"})
     write_private(started_file(file), json.dumps({"pid": leader, "digest": "old", "starts": 3}))
     assert launch(file).returncode == 0
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while runs(child):
         assert time.monotonic() < deadline, "the orphan lives"
         time.sleep(0.02)
@@ -204,7 +204,7 @@ def test_a_redis_that_is_not_there_or_hangs_holds_up_no_look(tmp_path: Path, *, 
             silent.listen()
         began = time.monotonic()
         assert probe.connected_workers(path, "password") is None
-        assert time.monotonic() - began < 2.5 * probe.REDIS_SECONDS
+        assert time.monotonic() - began < 10 * probe.REDIS_SECONDS  # else for ever
 
 
 def test_a_job_that_fails_waits_longer_each_time_and_one_that_was_killed_is_repeated_at_once(

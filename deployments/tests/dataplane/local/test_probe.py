@@ -33,7 +33,7 @@ def answering(listener: socket.socket, answer: Callable[[socket.socket], None]) 
         thread = threading.Thread(target=answer, args=(listener,))
         thread.start()
         yield
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
 
 
@@ -44,7 +44,7 @@ def test_a_redis_that_answers_a_byte_at_a_time_holds_up_no_look(tmp_path: Path, 
     began = time.monotonic()
     with answering(listener, lambda each: drip(each, beginning)):
         assert probe.connected_workers(tmp_path / "redis.sock", "password") is None
-        assert time.monotonic() - began < 2.5 * probe.REDIS_SECONDS
+        assert time.monotonic() - began < 10 * probe.REDIS_SECONDS  # else for hours
 
 
 @pytest.mark.parametrize("length", [b"9999999999999", b"-1", b"many"])
@@ -74,7 +74,7 @@ def test_an_api_server_that_answers_a_byte_at_a_time_holds_up_no_look(beginning:
     began = time.monotonic()
     with answering(listener, lambda each: drip(each, beginning)):
         assert probe.api_answer(listener.getsockname()[1]) == (None, "")
-        assert time.monotonic() - began < 2.5 * probe.HTTP_SECONDS
+        assert time.monotonic() - began < 10 * probe.HTTP_SECONDS  # else for hours
 
 
 def test_the_workers_that_are_connected_are_those_that_listen() -> None:

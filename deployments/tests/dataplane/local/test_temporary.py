@@ -65,7 +65,7 @@ def test_it_looks_once_an_hour_and_goes_on_where_its_time_was_up(
         (tmp / name / "file").touch()
     monkeypatch.setattr(temporary, "BUDGET_SECONDS", -1.0)
     assert clear(tmp_path, moment) == 1
-    monkeypatch.setattr(temporary, "BUDGET_SECONDS", 1.0)
+    monkeypatch.setattr(temporary, "BUDGET_SECONDS", 60.0)
     assert clear(tmp_path, moment) == 3
     (tmp / "late").touch()
     assert clear(tmp_path, moment + 60) == 0

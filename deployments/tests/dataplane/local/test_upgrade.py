@@ -84,7 +84,7 @@ def upgrade(migration, template):
     STATE.deployment(REF.release_name).mkdir(parents=True)
     made = Upgrade(STATE, supervisor, config().database_url, REF)
     yield made
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not made.forget():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -47,14 +47,14 @@ def state(tmp_path):
     supervisor = start_supervisord(made)
     yield made, supervisor
     supervisor.shutdown()
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while made.supervisor_socket.exists():
         assert time.monotonic() < deadline, "supervisord did not end"
         time.sleep(0.05)
 
 
 def wait_for(what):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := what()):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -84,7 +84,7 @@ def test_a_parent_that_hangs_costs_two_seconds(machine) -> None:  # noqa: F811
     begun = time.monotonic()
     machine.start("scheduler-1", machine.spec("sleep"))
     assert started_cold(machine, "scheduler-1", "the warm parent did not answer")
-    assert 1.5 < time.monotonic() - begun < 4
+    assert 1.5 < time.monotonic() - begun < 15  # two seconds, and what a busy machine takes to start it
 
 
 @pytest.mark.parametrize("sent", [b"", b"garbage", b"[]", b"{}"])
@@ -94,7 +94,7 @@ def test_who_sends_nonsense_gets_nothing_and_the_parent_goes_on(machine, sent) -
         parent.connect(machine.warm.contact(VERSION)["socket"])
         if sent:
             parent.sendall(sent)
-        parent.settimeout(5)
+        parent.settimeout(30)
         assert parent.recv(10) == b""
     machine.reported("scheduler-1", machine.spec("report"))
     assert "started cold" not in machine.log("scheduler-1")
@@ -118,7 +118,7 @@ def test_who_does_not_prove_that_it_is_a_launcher_gets_no_process(machine, proof
         parent.connect(contact["socket"])
         socket.send_fds(parent, [b'{"fence": null}'], [null.fileno()] * 3 + [theirs.fileno(), *shown])
         theirs.close()
-        ours.settimeout(10)
+        ours.settimeout(30)
         assert ours.recv(10) == b""
     assert psutil.Process(pid).children() == []
     for number in shown:
@@ -132,7 +132,7 @@ STEPS = {
     "its child never gets ready": lambda channel: (
         channel.sendall(b"999999\n"),
         channel.recv(9999),
-        time.sleep(5),
+        channel.recv(9999),  # until the launcher hangs up
     ),
     "its child says why not": lambda channel: (
         channel.sendall(b"999999\n"),
@@ -166,6 +166,7 @@ def test_a_parent_that_dies_or_refuses_at_any_step_leaves_a_cold_start(machine, 
                 with socket.socket(fileno=descriptors.pop(3)) as channel:
                     for number in descriptors:
                         os.close(number)
+                    channel.settimeout(40)
                     with suppress(OSError):
                         STEPS[step](channel)
 
@@ -174,8 +175,8 @@ def test_a_parent_that_dies_or_refuses_at_any_step_leaves_a_cold_start(machine, 
         begun = time.monotonic()
         machine.start("scheduler-1", machine.spec("sleep"))
         assert started_cold(machine, "scheduler-1", "")
-        assert time.monotonic() - begun < 5
-        player.join(10)
+        assert time.monotonic() - begun < 20
+        player.join(60)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 

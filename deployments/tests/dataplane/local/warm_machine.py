@@ -27,7 +27,7 @@ RELEASE = "calm-orbit-0012"
 SECRET = "marked-c0ffee-" * 4
 
 
-def wait_for(what, seconds=20):
+def wait_for(what, seconds=60):
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline, "it did not come to pass"

@@ -145,12 +145,12 @@ def test_no_answer_of_a_deployment_fills_our_memory(admin, made, body):
 
 def test_a_deployment_keeps_no_look_for_longer_than_a_visit_takes(admin, made, monkeypatch):
     monkeypatch.setattr(visits, "VISIT_SECONDS", 1.0)
-    sql(HOSTILE.format(body="PERFORM pg_sleep(4)"), url=made)
+    sql(HOSTILE.format(body="PERFORM pg_sleep(60)"), url=made)
     sql("INSERT INTO job VALUES ('', 'running', '', now(), now() - interval '1 minute')", url=made)
     began = time.monotonic()
     with pytest.raises(DataPlaneUnreachable, match="in time"):
         airflow_metadata.vitals(admin, RELEASE)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("began", ["NULL::timestamptz", "'soon'::text", "'{}'::json"])
