@@ -28,7 +28,7 @@ SETTINGS = tuple(field.name for field in fields(ClusterSettings))
 
 
 @dataclass(frozen=True, repr=False)
-class Reach:
+class ClusterConnection:
     """How to reach a cluster and its primary Postgres, and what an operator says about it (`ClusterSettings`). Holds
     secrets: no repr. On replacing, what is None or not in `settings` stays as it is; `moved` says that an address is
     new, and the cluster or the Postgres behind it is not."""
@@ -39,7 +39,7 @@ class Reach:
     moved: bool = False
 
 
-def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
+def register(*, name: str, reach: ClusterConnection, by: User | None) -> Cluster:
     """A new cluster with the usual worker types. It is offered to people once it was looked at and misses nothing."""
     name = _name(name)
     if reach.credentials is None or reach.database_url is None:
@@ -63,7 +63,7 @@ def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
     return cluster
 
 
-def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
+def replace(*, name: str, reach: ClusterConnection, by: User | None) -> Cluster:
     """Other credentials, another URL or other settings for a registered cluster; its id, its Deployments and its worker
     types stay."""
     with transaction.atomic():

@@ -36,7 +36,7 @@ AIRDECK = "Airdeck"  # who deploys what no person clicked for
 
 
 @dataclass(frozen=True)
-class Wish:
+class DeployWish:
     """A deploy as it is asked for. Without a manifest the code stays that of the desired deploy. `requirements` names
     what was asked for before ("" for nothing); None to read its requirements.txt. `image` is a reference, "" for the
     runtime's own image; None to stay with that of the desired deploy."""
@@ -84,7 +84,7 @@ def image_again(deploy: Deploy) -> str:
     return f"{deploy.image}@{deploy.image_pinned.partition('@')[2]}"
 
 
-def made_before(deployment: Deployment, wish: Wish) -> Deploy | None:
+def made_before(deployment: Deployment, wish: DeployWish) -> Deploy | None:
     """The deploy that the key of the wish made. None also when that failed: asking again is another try. Raises
     KeyReused when the key asked for something else. The keys of commits are made by Airdeck, of what they ask for: one
     of them is one deploy, however it ended."""
@@ -102,7 +102,7 @@ def made_before(deployment: Deployment, wish: Wish) -> Deploy | None:
     return None if earlier.status == DeployStatus.FAILED else earlier
 
 
-def ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None = None) -> Deploy:
+def ask(deployment: Deployment, by: User | None, wish: DeployWish, *, seen: str | None = None) -> Deploy:
     """Make a deploy of the wish; the one that its key made before, see `made_before`. Raises CodeChanged, GitChanged,
     KeyReused, NothingToDeploy, NotNow, RequirementsRefused and DataPlaneError."""
     folder: Manifest | None = None
@@ -132,7 +132,7 @@ def ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None
         return _create(row, by, wish, newest)
 
 
-def _is_same(newest: Deploy, wish: Wish) -> bool:
+def _is_same(newest: Deploy, wish: DeployWish) -> bool:
     """Whether this is what is desired already. A tag may have moved since, so an image is the same by its digest."""
     if wish.manifest is not None and (newest.digest, newest.requirements) != (
         wish.manifest.digest,
@@ -151,7 +151,7 @@ def _same_image(newest: Deploy, image: str) -> bool:
     return bool(digest) and newest.image_pinned == image_reference.read(image).pinned(digest)
 
 
-def _refuse_unless_same_source(row: Deployment, wish: Wish) -> None:
+def _refuse_unless_same_source(row: Deployment, wish: DeployWish) -> None:
     revision = wish.git_revision
     if revision is not None and not GitSource.objects.filter(deployment=row, revision=revision).exists():
         raise GitChanged
@@ -161,7 +161,7 @@ def _folder_as_first(row: Deployment, by: User | None, folder: Manifest) -> None
     """What the DAGs folder holds becomes version 1, to which one can go back."""
     number = _next_number(row)
     Deploy.objects.create(
-        **_values(row, by, Wish(folder, DeploySource.FOLDER, uuid4()), number, None),
+        **_values(row, by, DeployWish(folder, DeploySource.FOLDER, uuid4()), number, None),
         description="What the DAGs folder held when code was first deployed.",
         status=DeployStatus.DEPLOYED,
         activated_at=Now(),
@@ -171,7 +171,7 @@ def _folder_as_first(row: Deployment, by: User | None, folder: Manifest) -> None
     )
 
 
-def _create(row: Deployment, by: User | None, wish: Wish, newest: Deploy | None) -> Deploy:
+def _create(row: Deployment, by: User | None, wish: DeployWish, newest: Deploy | None) -> Deploy:
     """`newest` is what is desired until now."""
     number = _next_number(row)
     Deploy.objects.filter(deployment=row, status__in=[each.value for each in WAITING]).update(
@@ -197,13 +197,13 @@ def _create(row: Deployment, by: User | None, wish: Wish, newest: Deploy | None)
     return made
 
 
-def _verb(wish: Wish) -> str:
+def _verb(wish: DeployWish) -> str:
     if wish.origin is not None:
         return "rolled back"
     return "deployed code to" if wish.manifest is not None else "deployed an image to"
 
 
-def _details(made: Deploy, wish: Wish) -> dict[str, object]:
+def _details(made: Deploy, wish: DeployWish) -> dict[str, object]:
     """What the audit event says of a deploy."""
     details: dict[str, object] = {"deploy": made.number, "files": made.files}
     if wish.origin is not None:
@@ -216,7 +216,7 @@ def _details(made: Deploy, wish: Wish) -> dict[str, object]:
 
 
 def _values(
-    row: Deployment, by: User | None, wish: Wish, number: int, newest: Deploy | None
+    row: Deployment, by: User | None, wish: DeployWish, number: int, newest: Deploy | None
 ) -> dict[str, object]:
     return {
         "deployment": row,
@@ -235,7 +235,7 @@ def _values(
     }
 
 
-def _code_of(row: Deployment, wish: Wish, code: Manifest, number: int) -> dict[str, object]:
+def _code_of(row: Deployment, wish: DeployWish, code: Manifest, number: int) -> dict[str, object]:
     manifest = kept(row, code)
     return {
         "manifest": manifest,
@@ -266,7 +266,7 @@ def _code_kept(newest: Deploy | None, number: int) -> dict[str, object]:
     }
 
 
-def _image_of(wish: Wish, newest: Deploy | None) -> dict[str, object]:
+def _image_of(wish: DeployWish, newest: Deploy | None) -> dict[str, object]:
     """The image that it runs with. One that a deploy before was to bring, and did not yet, is brought by this one."""
     if wish.image is not None and not (newest is not None and _same_image(newest, wish.image)):
         changes = bool(wish.image) or newest is not None  # without a deploy it is the runtime's anyway

@@ -10,7 +10,7 @@ from django.utils import timezone
 from console.kit.text import one_line
 from deployments.actions import packages
 from deployments.actions.deploy_wishes import (
-    Wish,
+    DeployWish,
     ask,
     image_again,
     kept,
@@ -131,7 +131,7 @@ def deploy_upload(
     """Ask for an upload to become active. `seen` is the digest of what its difference was shown to, None when nothing
     was shown. The same upload twice is one deploy, unless that failed. Raises CodeChanged, KeyReused, NothingToDeploy,
     RequirementsRefused, NotNow and DataPlaneError."""
-    wish = Wish(
+    wish = DeployWish(
         upload.manifest.opened(),
         DeploySource.UPLOAD,
         upload.pk,
@@ -151,7 +151,7 @@ def deploy_example(*, deployment: Deployment, by: User) -> Deploy:
             (scratch / sha256).write_bytes(content)
         store.receive(scratch, EXAMPLE.manifest)
     # A key of its own: of two clicks at once the second finds that there is nothing to do.
-    wish = Wish(EXAMPLE.manifest, DeploySource.EXAMPLE, uuid4(), "The example DAG.")
+    wish = DeployWish(EXAMPLE.manifest, DeploySource.EXAMPLE, uuid4(), "The example DAG.")
     try:
         return ask(deployment, by, wish, seen="")
     except CodeChanged:
@@ -166,7 +166,7 @@ def roll_back(
     NothingToDeploy, NotNow and DataPlaneError."""
     if not to.is_kept:
         raise CodeNotKept(to.number)
-    wish = Wish(
+    wish = DeployWish(
         to.manifest.opened() if to.manifest else None,
         DeploySource.ROLLBACK,
         idempotency_key,
@@ -186,7 +186,7 @@ def deploy_anyway(*, deployment: Deployment, by: User, failed: Deploy) -> Deploy
         raise CodeNotKept(failed.number)
     key = UUID(int=failed.idempotency_key.int ^ 1)  # derived: two clicks are one deploy
     source = DeploySource(failed.source)
-    wish = Wish(
+    wish = DeployWish(
         failed.manifest.opened(),
         source,
         key,
@@ -211,7 +211,7 @@ def deploy_commit(
     """Ask for the code of a Git commit, whose contents the store has received, for the person who asked for it, or for
     Airdeck itself. `git` has its facts as `Deploy.git` keeps them; `revision` is that of the Git source that it came
     from. Raises GitChanged when that is another by now, and NothingToDeploy, NotNow and DataPlaneError."""
-    wish = Wish(
+    wish = DeployWish(
         unpacked.manifest,
         DeploySource.GIT,
         idempotency_key,

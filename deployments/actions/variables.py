@@ -14,10 +14,10 @@ from deployments.actions.refusals import RevisionGone, VariableRefused, Variable
 from deployments.domain.reserved_variables import reserved
 from deployments.domain.variables import (
     KEY_LENGTH,
-    Change,
-    Difference,
-    Entry,
+    DotenvEntry,
     Setting,
+    VariableChange,
+    VariableDifference,
     difference,
     merged,
     problem_of,
@@ -133,7 +133,7 @@ def delete_variables(
 
 
 def apply_dotenv(
-    *, deployment: Deployment, by: User, entries: Iterable[Entry], secret: bool, base: int
+    *, deployment: Deployment, by: User, entries: Iterable[DotenvEntry], secret: bool, base: int
 ) -> VariableRevision | None:
     """Add and overwrite what a `.env` sets; refused lines are left out. `base` is the revision that the difference was
     shown against. Raises VariablesChanged, VariableRefused and NotNow."""
@@ -174,7 +174,7 @@ def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int
         return _write(row, by, current, desired, base=base)
 
 
-def revision_difference(deployment: Deployment, revision: VariableRevision) -> Difference:
+def revision_difference(deployment: Deployment, revision: VariableRevision) -> VariableDifference:
     """What `reapply_revision` would change. Raises DecryptionError."""
     current = vault.settings(deployment)
     return difference(current, *restored(current, vault.open_revision(deployment, revision)))
@@ -210,7 +210,7 @@ def _write(
     return revision
 
 
-def _write_rows(row: Deployment, by: User, found: Difference) -> None:
+def _write_rows(row: Deployment, by: User, found: VariableDifference) -> None:
     secret_digest = vault.secret_digester(row)
     gone = [change.key for change in (*found.changed, *found.removed)]
     row.variables.filter(key__in=gone).delete()
@@ -231,7 +231,7 @@ def _write_rows(row: Deployment, by: User, found: Difference) -> None:
     EnvironmentVariable.objects.bulk_create(rows)
 
 
-def _audited(found: Difference) -> dict[str, str]:
+def _audited(found: VariableDifference) -> dict[str, str]:
     """What the audit event says. No secret value, and of a plain one its beginning."""
     kinds = {"added": found.added, "changed": found.changed, "removed": found.removed}
     message = {}
@@ -244,7 +244,7 @@ def _audited(found: Difference) -> dict[str, str]:
     return message
 
 
-def _report(change: Change) -> str:
+def _report(change: VariableChange) -> str:
     old, new = change.old, change.new
     if new is None:
         return change.key

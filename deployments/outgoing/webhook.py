@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError, SSLError
 from urllib3.util import Timeout
 
 from deployments.domain.public_hosts import WEBHOOKS, Listed
-from deployments.domain.webhook_url import Target
+from deployments.domain.webhook_url import WebhookTarget
 from deployments.outgoing import sockets
 
 TOTAL_SECONDS = 10.0  # from the look-up of the name to the last byte that is read
@@ -25,7 +25,7 @@ LINE_LENGTH = 200
 
 
 @dataclass(frozen=True)
-class Answer:
+class WebhookAnswer:
     """What came back. `status` is None when there was no answer; `line` is the sentence of the server, or ours."""
 
     status: int | None
@@ -38,7 +38,7 @@ class Answer:
         return self.status is not None and 200 <= self.status < 300
 
 
-def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Listed) -> Answer:
+def post(target: WebhookTarget, body: bytes, headers: Mapping[str, str], *, listed: Listed) -> WebhookAnswer:
     """Send `body`, which is JSON, once. Never raises for what a network or a server does."""
     every = {"Content-Type": "application/json", "User-Agent": "airdeck", "Connection": "close", **headers}
     pool, ends = _pool(target, listed, until=time.monotonic() + TOTAL_SECONDS)
@@ -55,12 +55,12 @@ def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Lis
         )
         return _judged(target, answer)
     except sockets.NotReached as error:
-        return Answer(None, str(error), final=error.refused)
+        return WebhookAnswer(None, str(error), final=error.refused)
     except SSLError as error:
-        return Answer(None, _not_trusted(target, error))
+        return WebhookAnswer(None, _not_trusted(target, error))
     except (HTTPError, OSError):
         line = f"{target.host} did not answer within {TOTAL_SECONDS:.0f} seconds, or cut the connection."
-        return Answer(None, line)
+        return WebhookAnswer(None, line)
     finally:
         for timer, other in ends:
             timer.cancel()
@@ -68,12 +68,14 @@ def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Lis
         pool.close()
 
 
-def _judged(target: Target, answer: urllib3.BaseHTTPResponse) -> Answer:
+def _judged(target: WebhookTarget, answer: urllib3.BaseHTTPResponse) -> WebhookAnswer:
     if 300 <= answer.status < 400:
-        return Answer(answer.status, "It redirects, which is not followed. Enter the present address.", True)
+        return WebhookAnswer(
+            answer.status, "It redirects, which is not followed. Enter the present address.", True
+        )
     with suppress(HTTPError, OSError):  # the status is known; the words may be missing
-        return Answer(answer.status, _first_line(answer.read(MOST_BYTES, decode_content=False)))
-    return Answer(answer.status, "")
+        return WebhookAnswer(answer.status, _first_line(answer.read(MOST_BYTES, decode_content=False)))
+    return WebhookAnswer(answer.status, "")
 
 
 def _first_line(body: bytes) -> str:
@@ -82,7 +84,7 @@ def _first_line(body: bytes) -> str:
     return "".join(each if each.isprintable() else " " for each in text).strip()[:LINE_LENGTH]
 
 
-def _not_trusted(target: Target, error: SSLError) -> str:
+def _not_trusted(target: WebhookTarget, error: SSLError) -> str:
     inner = error.args[0] if error.args else None
     if isinstance(inner, ssl.SSLCertVerificationError):
         return f"The certificate of {target.host} is not trusted: {inner.verify_message.rstrip('.')}."
@@ -92,7 +94,7 @@ def _not_trusted(target: Target, error: SSLError) -> str:
 type Ends = list[tuple[Timer, socket.socket]]
 
 
-def _pool(target: Target, listed: Listed, *, until: float) -> tuple[HTTPConnectionPool, Ends]:
+def _pool(target: WebhookTarget, listed: Listed, *, until: float) -> tuple[HTTPConnectionPool, Ends]:
     """A pool of one connection, and what ends it at `until`, of `time.monotonic()`."""
     ends: Ends = []
 

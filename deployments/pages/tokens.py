@@ -13,15 +13,15 @@ from workspaces.access import MemberRequest
 from workspaces.actions.tokens import Scope
 from workspaces.limits import limited
 from workspaces.pages import tokens
-from workspaces.pages.tokens import Place
+from workspaces.pages.tokens import TokenPlace
 from workspaces.permissions import Permission
 
 
-def _place(request: MemberRequest, deployment: Deployment) -> Place:
+def _place(request: MemberRequest, deployment: Deployment) -> TokenPlace:
     def url_of(name: str, *more: object) -> str:
         return deployment.url_for(f"api_token_{name}", *more)
 
-    return Place(
+    return TokenPlace(
         scope=Scope(request.workspace, Deployments.kind, content_of(deployment)),
         heading=f"API tokens of {deployment.name}",
         about=f"Programs use API tokens to work on {deployment.name}, and on nothing else.",

@@ -9,7 +9,7 @@ from console.kit import crypto
 from deployments.clusters import connections
 from deployments.dataplane.code import CodeStore
 from deployments.dataplane.contract import DataPlaneError, Driver, Ref
-from deployments.domain.code_manifest import EMPTY, Difference, Manifest, difference
+from deployments.domain.code_manifest import EMPTY, CodeDifference, Manifest, difference
 from deployments.domain.deploy_states import DESIRED
 from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment, EnvironmentVariable
 
@@ -93,7 +93,7 @@ class Compared:
     is not kept any more."""
 
     manifest: Manifest | None
-    change: Difference | None
+    change: CodeDifference | None
     before: Deploy | None
 
 
@@ -120,13 +120,13 @@ def base_of(deployment: Deployment, folder: Manifest | None) -> tuple[str, Manif
     return (folder.digest, folder) if folder is not None else ("", EMPTY)
 
 
-def difference_of(upload: CodeUpload) -> Difference:
+def difference_of(upload: CodeUpload) -> CodeDifference:
     """What an upload, with its manifest loaded, changes of what it was compared with."""
     kept = CodeManifest.objects.filter(deployment=upload.deployment_id, digest=upload.base).first()
     return difference(kept.opened() if kept else EMPTY, upload.manifest.opened())
 
 
-def difference_to(deployment: Deployment, deploy: Deploy) -> Difference | None:
+def difference_to(deployment: Deployment, deploy: Deploy) -> CodeDifference | None:
     """What going to the code of this deploy would change of what there is; None when it is not kept."""
     if deploy.manifest is None:
         return None

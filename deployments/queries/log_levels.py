@@ -89,7 +89,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Filters:
+class LogFilters:
     """What a person asked for; empty is everything. `since` is a moment."""
 
     level: Level | None = None

@@ -53,7 +53,7 @@ def read(tmp_path, loopback):
     return make
 
 
-def in_this_process(wish: GitWish) -> ask.Answer:
+def in_this_process(wish: GitWish) -> ask.GitAnswer:
     """What `ask.read` gives, without a child process: it takes most of a second to start."""
     said: list[dict] = []
     try:
@@ -63,9 +63,9 @@ def in_this_process(wish: GitWish) -> ask.Answer:
         refusal = GitRefused(str(error), kind)
         raise ask.GitStopped(refusal, said[0]["head"]) if said else refusal from None
     if not found:
-        return ask.Answer(said[0]["head"])
+        return ask.GitAnswer(said[0]["head"])
     unpacked = Unpacked(Manifest.read(found["manifest"]), found["left_out"])
-    return ask.Answer(said[0]["head"], Commit(*found["commit"]), unpacked, found["rewritten"])
+    return ask.GitAnswer(said[0]["head"], Commit(*found["commit"]), unpacked, found["rewritten"])
 
 
 def refused(read, *args, **changes) -> GitRefused:

@@ -12,7 +12,7 @@ from console.kit.refusals import InvalidInput
 from deployments import tasks
 from deployments.actions import deploys as deploying
 from deployments.actions import git_sources as actions
-from deployments.actions.git_sources import GitWish
+from deployments.actions.git_sources import GitSourceWish
 from deployments.actions.refusals import GitChanged, GitConnected, GitNotConnected, NotNow
 from deployments.domain.deploy_states import DeployStatus
 from deployments.models import Deploy, DeploymentSecret, GitSource
@@ -26,8 +26,8 @@ from workspaces.models import AuditEvent
 pytestmark = pytest.mark.django_db
 
 
-def wish(url, **changes) -> GitWish:
-    return GitWish(**{"address": url, "subfolder": "dags", **changes})
+def wish(url, **changes) -> GitSourceWish:
+    return GitSourceWish(**{"address": url, "subfolder": "dags", **changes})
 
 
 def look(deployment, *, due=True) -> GitSource:
@@ -238,7 +238,9 @@ def test_every_rule_is_said_at_once_beside_its_field(healthy, bob):  # noqa: F81
         actions.connect(
             deployment=healthy,
             by=bob,
-            wish=GitWish(address="https://10.0.0.1/a", branch="a..b", subfolder="../x", every_minutes=0),
+            wish=GitSourceWish(
+                address="https://10.0.0.1/a", branch="a..b", subfolder="../x", every_minutes=0
+            ),
         )
     assert caught.value.problems.keys() == {"address", "branch", "subfolder", "every_minutes"}
     assert "GIT_ADDRESSES" in caught.value.problems["address"]

@@ -24,7 +24,7 @@ ORDER = ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "code
 
 
 @dataclass(frozen=True)
-class Facts:
+class RawState:
     """What was asked about one Deployment in one look: raw objects of its namespace.
 
     `heartbeats` is None when the metadata database did not answer; `database_error` says why. `pods` is None when
@@ -47,7 +47,7 @@ def component_of(raw: Raw) -> str:
     return names.component_of((raw.get("metadata") or {}).get("labels") or {})
 
 
-def needs_reasons(facts: Facts) -> bool:
+def needs_reasons(facts: RawState) -> bool:
     """Whether something is not as it should be, so that it must be asked why. Draining pods are no reason."""
     return any(
         not _rolled_out(workload) or len(_beating(facts, component_of(workload))) < _lack(facts, workload)
@@ -55,7 +55,7 @@ def needs_reasons(facts: Facts) -> bool:
     )
 
 
-def components(facts: Facts) -> tuple[Component, ...]:
+def components(facts: RawState) -> tuple[Component, ...]:
     """Every component that has a workload, in the order in which people think of them."""
     asleep = not any(_desired(workload) for workload in facts.workloads)
     found = sorted(facts.workloads, key=lambda w: _position(component_of(w)))
@@ -70,7 +70,7 @@ def draining(facts_pods: Sequence[Raw], component: str) -> int:
     )
 
 
-def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
+def _component(workload: Raw, facts: RawState, *, asleep: bool) -> Component:
     name = component_of(workload)
     desired, ready = _desired(workload), _count(workload, "readyReplicas")
     mine = _pods_of(facts, name)
@@ -101,7 +101,7 @@ def _going(name: str, left: Sequence[Raw], now: datetime) -> tuple[ComponentStat
     return ComponentState.ABSENT, ""
 
 
-def _worst(workload: Raw, mine: Sequence[Raw], facts: Facts) -> Finding:
+def _worst(workload: Raw, mine: Sequence[Raw], facts: RawState) -> Finding:
     """What keeps the workload from being ready: the most severe signal, the newest of equals."""
     name = component_of(workload)
     subject = title(name)
@@ -118,7 +118,7 @@ def _worst(workload: Raw, mine: Sequence[Raw], facts: Facts) -> Finding:
     )
 
 
-def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: Facts) -> list[Finding]:
+def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: RawState) -> list[Finding]:
     """A pod may be ready while the Airflow in it is dead: only a heartbeat that advances proves that it lives."""
     name = component_of(workload)
     if name not in JOB_TYPES or _count(workload, "readyReplicas") == 0:
@@ -134,7 +134,7 @@ def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: Facts) -> list[Fin
     return found
 
 
-def silence(pod: Raw, component: str, facts: Facts) -> Finding | None:
+def silence(pod: Raw, component: str, facts: RawState) -> Finding | None:
     """What to say of a ready pod whose Airflow sends no heartbeat; None when it does, or when it has no heartbeat."""
     since = pods.ready_since(pod)
     if component not in JOB_TYPES or since is None or facts.heartbeats is None:
@@ -203,12 +203,12 @@ def _observed(workload: Raw) -> bool:
     return int((workload.get("status") or {}).get("observedGeneration", -1)) >= int(generation)
 
 
-def _lack(facts: Facts, workload: Raw) -> int:
+def _lack(facts: RawState, workload: Raw) -> int:
     """How many heartbeats there must be."""
     return _desired(workload) if component_of(workload) in JOB_TYPES else 0
 
 
-def _beating(facts: Facts, component: str) -> tuple[Heartbeat, ...]:
+def _beating(facts: RawState, component: str) -> tuple[Heartbeat, ...]:
     """The component's heartbeats that advanced since their job began, are fresh, and are of a container that runs: for
     half a minute the dead one's would count for the one that took its place."""
     job_type = JOB_TYPES.get(component)
@@ -239,7 +239,7 @@ def _is_of(beat: Heartbeat, pod: Raw, component: str) -> bool:
     }
 
 
-def _pods_of(facts: Facts, component: str) -> list[Raw]:
+def _pods_of(facts: RawState, component: str) -> list[Raw]:
     return [pod for pod in facts.pods or () if component_of(pod) == component]
 
 

@@ -64,7 +64,7 @@ def observe(target: Target) -> Observed:
     return Observed(observation, known, tuple(workloads), None if away else there)
 
 
-def with_reasons(target: Target, facts: components.Facts) -> components.Facts:
+def with_reasons(target: Target, facts: components.RawState) -> components.RawState:
     """The facts, with all that can say why something is not ready."""
     crashed = [p for p in facts.pods or () if _crashed(p)][:CRASH_LOGS]
     return replace(
@@ -98,9 +98,9 @@ def airflows_word(target: Target) -> tuple[airflow_metadata.Vitals | None, str]:
 
 def facts_of(
     workloads: Sequence[Json], word: airflow_metadata.Vitals | None, problem: str
-) -> components.Facts:
+) -> components.RawState:
     """The facts that cost no further request."""
-    return components.Facts(
+    return components.RawState(
         now=word.now if word else datetime.now(UTC),
         workloads=workloads,
         heartbeats=word.heartbeats if word else None,
@@ -137,7 +137,7 @@ def _leftovers(
     return tuple(found)
 
 
-def _load(workload: Json, loads: Mapping[tuple[str, str], int], facts: components.Facts) -> QueueLoad:
+def _load(workload: Json, loads: Mapping[tuple[str, str], int], facts: components.RawState) -> QueueLoad:
     queue = queue_of(workload)
     draining = components.draining(facts.pods or (), component_of(workload))
     return QueueLoad(

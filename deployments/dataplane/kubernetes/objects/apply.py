@@ -8,7 +8,7 @@ from functools import partial
 from deployments.dataplane.contract import UNDER_WAY, Ref
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, FIELD_MANAGER, Api, path_of
-from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.objects import drift
 from deployments.dataplane.kubernetes.objects import inventory as inv
@@ -107,7 +107,7 @@ def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, message: str) -
     if repaired and kept.annotation == done.annotation:
         try:
             inv.clear_drift(api, namespace, kept)
-        except Refused as error:
+        except ApiRefused as error:
             if error.status != 409:  # the watcher saw more in the meantime: the next pass puts that right
                 raise
         kept = replace(kept, drifts=(), annotation="")

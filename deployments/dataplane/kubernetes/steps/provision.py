@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from deployments.dataplane.contract import Component, DataPlaneError, Outcome, Progress
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
-from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health.observe import Observed
 from deployments.dataplane.kubernetes.manifests import Inputs, Phase, Rendered, render
@@ -185,7 +185,7 @@ class Task:
         step = SLEEP if self.release.hibernating else "components"
         try:
             progress = self._converge(known, rendered.lasting, digest=self.release.digest, step=step)
-        except Refused:
+        except ApiRefused:
             self._scale_all_the_same(known)
             raise
         if self.release.hibernating or self.keda or not self.release.queues:

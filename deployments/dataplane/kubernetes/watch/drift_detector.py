@@ -12,9 +12,9 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, Api, path_of
 from deployments.dataplane.kubernetes.objects import drift
-from deployments.dataplane.kubernetes.objects.drift import Drift, Entry
+from deployments.dataplane.kubernetes.objects.drift import AppliedObject, Drift
 from deployments.dataplane.kubernetes.watch.kinds import METADATA
-from deployments.dataplane.kubernetes.watch.reflector import Feed, Inventory
+from deployments.dataplane.kubernetes.watch.reflector import Feed, SeenInventory
 
 logger = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class Judge:
             if not beyond_doubt:
                 self.doubt(held.owner)
 
-    def _judge(self, owner: str, inventory: Inventory, now: float) -> bool:
+    def _judge(self, owner: str, inventory: SeenInventory, now: float) -> bool:
         """Whether the Deployment is beyond doubt: judged in full, and what was found is written down."""
         sure, lasting = True, []
         reported = set(drift.read_annotation(inventory.annotation))
@@ -93,7 +93,7 @@ class Judge:
                 lasting.append(found)
         return self._report(owner, inventory, lasting, now) and sure
 
-    def _confirmed(self, owner: str, entry: Entry, feed: Feed, target: str) -> bool:
+    def _confirmed(self, owner: str, entry: AppliedObject, feed: Feed, target: str) -> bool:
         """Whether the API server itself says so. A cache may be behind: while it lists, what was made since is missing
         in it. Whatever it sees later puts the Deployment in doubt again."""
         path = path_of(feed.kind.api_version, entry.kind, target, entry.name)
@@ -125,7 +125,7 @@ class Judge:
             CONFLICT_BACKOFF_CAP, HOLD_SECONDS * CONFLICT_BACKOFF_FACTOR**known.reported
         )
 
-    def _report(self, owner: str, inventory: Inventory, lasting: list[Drift], now: float) -> bool:
+    def _report(self, owner: str, inventory: SeenInventory, lasting: list[Drift], now: float) -> bool:
         """Write it on the inventory, if it is not there yet; whether nothing is left to do."""
         text = drift.annotation(lasting)
         if not text or text == inventory.annotation:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from deployments.dataplane.kubernetes.health import components, instances, job_signals, signals
-from deployments.dataplane.kubernetes.health.components import Facts
+from deployments.dataplane.kubernetes.health.components import RawState
 from deployments.dataplane.kubernetes.text import clean
 from deployments.dataplane.postgres.airflow_metadata import Heartbeat
 from deployments.domain.states import ComponentState
@@ -23,9 +23,9 @@ def load(name: str) -> dict:
     return yaml.safe_load(FIXTURES[name].read_text())
 
 
-def facts_of(found: dict) -> Facts:
+def facts_of(found: dict) -> RawState:
     beats = found.get("heartbeats", ())
-    return Facts(
+    return RawState(
         now=moment(found["now"]),
         workloads=found["workloads"],
         heartbeats=None
