@@ -55,7 +55,7 @@ def set_variable(
     Raises VariableRefused, VariablesChanged and NotNow.
     """
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         old = current.get(key)
         is_repeat = old == Setting(value or "", secret)  # the same form, sent twice
         if seen is None and old is not None and not is_repeat:
@@ -91,7 +91,7 @@ def put_variables(
     NotNow.
     """
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         desired = {} if only else dict(current)
         problems: dict[str, str] = {}
         seen: set[str] = set()
@@ -127,7 +127,7 @@ def delete_variables(
     at, None for whatever there is. Raises VariablesChanged and NotNow."""
     gone = set(keys)
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         kept = {key: each for key, each in current.items() if key not in gone}
         return _write(row, by, current, kept, base=base)
 
@@ -138,7 +138,7 @@ def apply_dotenv(
     """Add and overwrite what a `.env` sets; refused lines are left out. `base` is the revision that the difference was
     shown against. Raises VariablesChanged, VariableRefused and NotNow."""
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         desired, _ = merged(current, entries, secret=secret)
         return _write(row, by, current, desired, base=base)
 
@@ -149,7 +149,7 @@ def replace_variables(
     """Make these all the variables there are. Who calls this holds the row's lock, and knows what it was decided on.
     Raises VariableRefused and NotNow."""
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         for key, new in desired.items():
             if new != current.get(key) and (problem := problem_of(key, new)):
                 raise VariableRefused(problem, field=key)
@@ -165,7 +165,7 @@ def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int
     """Make the variables what a revision left them, as a new revision. Raises RevisionGone, and as
     `apply_dotenv`."""
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         revision = row.variable_revisions.filter(number=number).first()
         if revision is None:
             raise RevisionGone(number)
@@ -176,7 +176,7 @@ def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int
 
 def revision_difference(deployment: Deployment, revision: VariableRevision) -> VariableDifference:
     """What `reapply_revision` would change. Raises DecryptionError."""
-    current = vault.settings(deployment)
+    current = vault.variables_of(deployment)
     return difference(current, *restored(current, vault.open_revision(deployment, revision)))
 
 

@@ -139,7 +139,7 @@ async def _ask(reading: LogReading, *, lines: int, after: str) -> LogTail:
     try:
         return await asyncio.wait_for(asyncio.wrap_future(asked), live.SECONDS)
     except TimeoutError:
-        raise DataPlaneUnreachable(live.silence(reading.deployment)) from None
+        raise DataPlaneUnreachable(live.timeout_sentence(reading.deployment)) from None
 
 
 def _tail(driver: Driver, ref: Ref, *, component: str, task: str, lines: int, after: str) -> LogTail:

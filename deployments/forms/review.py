@@ -7,7 +7,7 @@ from typing import Any
 
 from deployments.actions.settings import OTHER_QUEUES, WORKERS
 from deployments.domain.field_values import FieldValues
-from deployments.domain.spec import QueueSpec, Release, au_size
+from deployments.domain.spec import DEFAULT_QUEUE, QueueSpec, Release, au_size
 from deployments.domain.states import Executor
 from deployments.forms.sections import Sections
 from deployments.forms.seen_values import ShownForm
@@ -44,8 +44,10 @@ def edited_release(old: Release, desired: FieldValues, types: Sequence[WorkerTyp
     executor = Executor(str(desired["executor"]))
     queues: tuple[QueueSpec, ...] = ()
     if executor is Executor.CELERY:
-        default = queue_after("default", desired, types)
-        queues = tuple(default if queue.name == "default" else queue for queue in old.queues) or (default,)
+        default = queue_after(DEFAULT_QUEUE, desired, types)
+        queues = tuple(default if queue.name == DEFAULT_QUEUE else queue for queue in old.queues) or (
+            default,
+        )
     return replace(
         old,
         executor=executor,

@@ -266,7 +266,7 @@ async def _portions(
             asked = live.begin(deployment, question)
             cursor, carry, text = await asyncio.wait_for(asyncio.wrap_future(asked), live.SECONDS)
         except TimeoutError:
-            yield f"(The file ends here: {live.silence(deployment)})\n".encode()
+            yield f"(The file ends here: {live.timeout_sentence(deployment)})\n".encode()
             return
         except DataPlaneError as error:
             yield f"(The file ends here: {error})\n".encode()

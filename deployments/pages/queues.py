@@ -13,10 +13,10 @@ from console.kit.refusals import ActionRefused, InvalidInput
 from deployments import actions
 from deployments.access import deployment_view
 from deployments.actions.queues import DEFAULT_STAYS
-from deployments.actions.settings import DEFAULT_QUEUE, queue_settings
+from deployments.actions.settings import queue_settings
 from deployments.clusters.options import options_for
 from deployments.domain.field_values import FieldValues
-from deployments.domain.spec import QueueSpec, desired_workers
+from deployments.domain.spec import DEFAULT_QUEUE, QueueSpec, desired_workers
 from deployments.domain.states import Executor
 from deployments.forms import review
 from deployments.forms.confirm import ConfirmNameForm

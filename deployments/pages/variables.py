@@ -245,7 +245,7 @@ def variables_draft(request: MemberRequest, deployment: Deployment, token: UUID)
         )
 
     def compare() -> VariableDifference:
-        current = vault.settings(deployment)
+        current = vault.variables_of(deployment)
         desired, refused = merged(current, draft.parsed.entries, secret=draft.secret)
         return difference(current, desired, sorted([*draft.parsed.refusals, *refused], key=lambda r: r.line))
 

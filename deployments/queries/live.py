@@ -53,9 +53,9 @@ def finish[T](deployment: Deployment, asked: Future[T], seconds: float) -> T:
             return asked.result(max(0.0, seconds))
     except TimeoutError:
         asked.cancel()
-        raise DataPlaneUnreachable(silence(deployment)) from None
+        raise DataPlaneUnreachable(timeout_sentence(deployment)) from None
 
 
-def silence(deployment: Deployment) -> str:
+def timeout_sentence(deployment: Deployment) -> str:
     """The sentence shown when no answer came in time."""
     return f"Cluster {deployment.cluster.name} did not answer within {SECONDS:.0f} s. Try again in a moment."

@@ -46,7 +46,7 @@ def without_secrets(deployment: Deployment, text: str) -> str:
     if not text:
         return text
     try:
-        values = [each.value for each in vault.settings(deployment).values()]
+        values = [each.value for each in vault.variables_of(deployment).values()]
         generated = vault.every(deployment)
     except crypto.DecryptionError:
         logger.warning("alert_text_left_out", deployment=str(deployment.pk))

@@ -96,7 +96,7 @@ def secret_digest(deployment: Deployment, key: str, value: str) -> str:
     return secret_digester(deployment)(key, value)
 
 
-def settings(deployment: Deployment) -> dict[str, Setting]:
+def variables_of(deployment: Deployment) -> dict[str, Setting]:
     """Every variable that the user set, secret ones in the clear. One query. Raises DecryptionError."""
     rows = deployment.variables.all()
     return {

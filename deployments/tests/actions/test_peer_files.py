@@ -168,9 +168,9 @@ def test_18_json_and_yaml_are_one(workspace, cluster):
 def test_19_an_empty_list_removes_all_and_an_absent_one_leaves_them(there, workspace, alice):
     apply(workspace, alice, named(environment_variables=[{"key": "A", "value": "x"}]))
     made, _ = apply(workspace, alice, named())
-    assert set(vault.settings(made)) == {"A"}
+    assert set(vault.variables_of(made)) == {"A"}
     made, _ = apply(workspace, alice, named(environment_variables=[], alert_emails=[]))
-    assert vault.settings(made) == {}
+    assert vault.variables_of(made) == {}
 
 
 def test_20_a_queue_that_is_absent_is_deleted_and_the_plan_says_so(there, workspace, alice):

@@ -48,7 +48,7 @@ def test_lines_that_make_an_installer_read_or_ask_elsewhere_are_refused(
     with store_.scratch() as scratch:
         unpacked = deploying.unpack(io.BytesIO(tar_gz({"requirements.txt": content})), scratch)
         store_.receive(scratch, unpacked.manifest)
-    wish = deploying.Wish(unpacked.manifest, DeploySource.UPLOAD, uuid4())
+    wish = deploying.DeployWish(unpacked.manifest, DeploySource.UPLOAD, uuid4())
     with pytest.raises(RequirementsRefused, match=re.escape(sentence)):  # from whatever source it comes
         deploying.ask(healthy, bob, wish)
 

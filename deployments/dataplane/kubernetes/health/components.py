@@ -10,15 +10,14 @@ from datetime import datetime, timedelta
 
 from console.kit.wording import exact
 from deployments.dataplane.contract import Component
-from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.health import pods, signals
 from deployments.dataplane.kubernetes.health.signals import Finding, Raw
+from deployments.dataplane.kubernetes.names import component_of
 from deployments.dataplane.kubernetes.text import clause, moment, title
 from deployments.dataplane.postgres.airflow_metadata import Heartbeat
-from deployments.dataplane.reading import HEARTBEAT_SECONDS
+from deployments.dataplane.reading import HEARTBEAT_SECONDS, JOB_TYPES
 from deployments.domain.states import ComponentState
 
-JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 CLOCKS_APART = timedelta(seconds=2)  # of a node and of the database server
 ORDER = ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "code-server")
 
@@ -40,11 +39,6 @@ class RawState:
     replica_sets: Sequence[Raw] = ()
     events: Sequence[Raw] = ()
     last_lines: Mapping[str, str] = field(default_factory=dict)
-
-
-def component_of(raw: Raw) -> str:
-    """Which component an object belongs to, by its labels."""
-    return names.component_of((raw.get("metadata") or {}).get("labels") or {})
 
 
 def needs_reasons(facts: RawState) -> bool:
@@ -113,7 +107,7 @@ def _worst(workload: Raw, mine: Sequence[Raw], facts: RawState) -> Finding:
         line = facts.last_lines.get(str(pod["metadata"].get("name", "")), "")
         found += signals.of_pod(pod, subject, facts.events, facts.now, last_line=line)
     found += _of_heartbeats(workload, mine, facts)
-    return signals.worst(found) or Finding(
+    return signals.most_severe(found) or Finding(
         0, ComponentState.STARTING, _progress(workload, mine, subject, facts.now)
     )
 
@@ -128,13 +122,13 @@ def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: RawState) -> list[
         why = clause(facts.database_problem) or "it did not answer"
         sentence = f"{subject}'s heartbeat cannot be read from the metadata database: {why}."
         return [Finding(70, ComponentState.FAILING, sentence)]
-    found = [one for pod in mine if pods.ready(pod) and (one := silence(pod, name, facts))]
+    found = [one for pod in mine if pods.ready(pod) and (one := missing_heartbeat(pod, name, facts))]
     if not found and not mine:
         found.append(Finding(12, ComponentState.STARTING, f"{subject}: waiting for its heartbeat."))
     return found
 
 
-def silence(pod: Raw, component: str, facts: RawState) -> Finding | None:
+def missing_heartbeat(pod: Raw, component: str, facts: RawState) -> Finding | None:
     """What to say of a ready pod whose Airflow sends no heartbeat; None when it does, or when it has no heartbeat."""
     since = pods.ready_since(pod)
     if component not in JOB_TYPES or since is None or facts.heartbeats is None:

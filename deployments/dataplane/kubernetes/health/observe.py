@@ -12,9 +12,10 @@ from deployments.dataplane.kubernetes.api.client import NodeSilent
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import components, signals
 from deployments.dataplane.kubernetes.health.pods import Raw
+from deployments.dataplane.kubernetes.names import component_of
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
-from deployments.dataplane.kubernetes.target import Target, component_of, queue_of, replicas
+from deployments.dataplane.kubernetes.target import Target, queue_of, replicas
 from deployments.dataplane.postgres import airflow_metadata, code_schema, databases
 from deployments.domain.log_lines import LAST_LINES, clean, why_ended
 from deployments.domain.spec import QueueLoad

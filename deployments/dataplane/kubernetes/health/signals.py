@@ -50,7 +50,7 @@ class Finding:
     last_line: str = ""
 
 
-def worst(found: Iterable[Finding]) -> Finding | None:
+def most_severe(found: Iterable[Finding]) -> Finding | None:
     """The most severe signal, the newest of equals."""
     return max(found, key=lambda one: (one.rank, one.at.timestamp() if one.at else 0.0), default=None)
 
@@ -126,7 +126,7 @@ def overdue(found: Iterable[tuple[Raw, str]], now: datetime) -> Finding | None:
     ending = (
         _ending(pod, subject, now) for pod, subject in found if pods.ending(pod) and not pods.ended(pod)
     )
-    return worst(one for one in ending if one.state is FAILING)
+    return most_severe(one for one in ending if one.state is FAILING)
 
 
 def of_address(ingress: Raw, now: datetime) -> Finding | None:

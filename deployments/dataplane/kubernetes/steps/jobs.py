@@ -10,7 +10,7 @@ from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.errors import ApiRefused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import job_signals, messages, pods
-from deployments.dataplane.kubernetes.target import Target, condition
+from deployments.dataplane.kubernetes.target import Target, true_condition
 from deployments.dataplane.kubernetes.text import clause, gib, memory
 from deployments.domain.log_lines import clean, why_ended
 from deployments.domain.states import ComponentState
@@ -41,9 +41,9 @@ def look(api: Api, job: Json) -> JobStanding:
     if found is None:
         return JobStanding()
     uid, ending = str(found["metadata"]["uid"]), "deletionTimestamp" in found["metadata"]
-    if condition(found, "Complete"):
+    if true_condition(found, "Complete"):
         return JobStanding(uid, done=True, ending=ending)
-    if failure := condition(found, "Failed"):
+    if failure := true_condition(found, "Failed"):
         return JobStanding(uid, failed=True, ending=ending, sentence=_why(api, found, failure))
     sentence, stuck = _running(api, found)
     return JobStanding(uid, ending=ending, stuck=stuck, sentence=sentence)

@@ -13,11 +13,12 @@ from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health.observe import Observed
 from deployments.dataplane.kubernetes.manifests import Inputs, Phase, Rendered, render
 from deployments.dataplane.kubernetes.manifests.inputs import derived
+from deployments.dataplane.kubernetes.names import component_of
 from deployments.dataplane.kubernetes.objects import apply
 from deployments.dataplane.kubernetes.objects import inventory as inv
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.steps import scaling, template_database, upgrade
-from deployments.dataplane.kubernetes.target import Target, component_of
+from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import code_schema, databases, templates
 from deployments.dataplane.postgres.code_store import PostgresCode

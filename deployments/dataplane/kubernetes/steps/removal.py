@@ -14,9 +14,10 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.manifests.autoscaling import GROUP as KEDA
+from deployments.dataplane.kubernetes.names import component_of
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.steps import template_database
-from deployments.dataplane.kubernetes.target import Target, component_of, condition, replicas
+from deployments.dataplane.kubernetes.target import Target, replicas, true_condition
 from deployments.dataplane.kubernetes.text import clause, moment
 from deployments.dataplane.postgres import code_schema, databases
 
@@ -125,7 +126,7 @@ def _delete(target: Target, namespace: Json) -> Progress:
 def _ending(target: Target, namespace: Json) -> Progress:
     """What the namespace waits for; an error once that is more than pods that finish what they do."""
     why = blocker(namespace)
-    stuck = any(condition(namespace, kind) for kind in BLOCKERS if kind != CONTENT_REMAINS)
+    stuck = any(true_condition(namespace, kind) for kind in BLOCKERS if kind != CONTENT_REMAINS)
     since = moment(namespace["metadata"].get("deletionTimestamp")) or datetime.now(UTC)
     if stuck and (datetime.now(UTC) - since).total_seconds() > STUCK_SECONDS:
         raise DataPlaneError(
@@ -137,7 +138,9 @@ def _ending(target: Target, namespace: Json) -> Progress:
 
 def blocker(namespace: Json) -> str:
     """What the cluster says keeps the namespace, in a sentence; "" when it says nothing."""
-    message = {kind: str(one.get("message", "")) for kind in BLOCKERS if (one := condition(namespace, kind))}
+    message = {
+        kind: str(one.get("message", "")) for kind in BLOCKERS if (one := true_condition(namespace, kind))
+    }
     left = CONTENT.findall(message.get(CONTENT_REMAINS, ""))
     held = FINALIZER.findall(message.get(FINALIZERS_HOLD, ""))
     if left:

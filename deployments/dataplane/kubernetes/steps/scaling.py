@@ -10,7 +10,8 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import signals
-from deployments.dataplane.kubernetes.target import Target, component_of, queue_of, replicas
+from deployments.dataplane.kubernetes.names import component_of
+from deployments.dataplane.kubernetes.target import Target, queue_of, replicas
 from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import visits
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from deployments.dataplane.contract import Component
 from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.client import ProcessInfo
-from deployments.dataplane.reading import HEARTBEAT_SECONDS
+from deployments.dataplane.postgres.airflow_metadata import Heartbeat
+from deployments.dataplane.reading import HEARTBEAT_SECONDS, JOB_TYPES
 from deployments.domain.component_titles import title
 from deployments.domain.spec import QueueLoad
 from deployments.domain.states import ComponentState
@@ -20,16 +21,6 @@ from deployments.domain.states import ComponentState
 SLOW_START_SECONDS = 180.0  # a first answer later than this is a failure that a person should see
 SILENT_SECONDS = 60.0  # a component that worked and fell silent is restarted after this
 MANY_RESTARTS = 2  # one may be an accident; a second one is reported until the component works
-JOB_TYPES = {"scheduler": "SchedulerJob", DAG_PROCESSOR: "DagProcessorJob", TRIGGERER: "TriggererJob"}
-
-
-@dataclass(frozen=True)
-class Heartbeat:
-    """One row of Airflow's job table: when that job began and its last heartbeat."""
-
-    job_type: str
-    began: datetime
-    latest: datetime
 
 
 @dataclass(frozen=True)

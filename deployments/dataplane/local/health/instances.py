@@ -8,9 +8,10 @@ from pathlib import Path
 from console.kit.wording import rough
 from deployments.dataplane.contract import Instance
 from deployments.dataplane.local.health import components, probe
-from deployments.dataplane.local.health.components import JOB_TYPES, RawState
+from deployments.dataplane.local.health.components import RawState
 from deployments.dataplane.local.program_names import API_SERVER, REDIS
 from deployments.dataplane.local.supervisor.client import ProcessInfo
+from deployments.dataplane.reading import JOB_TYPES
 from deployments.domain.log_lines import split_time
 from deployments.domain.states import WORST_FIRST
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.health import components, instances, job_signals, signals
 from deployments.dataplane.kubernetes.health.components import RawState
 from deployments.dataplane.kubernetes.text import clean
@@ -72,7 +73,7 @@ def test_the_pod_that_is_to_blame_is_the_first_that_why_shows(name):
     expected = found["expect"]
     facts = facts_of(found)
     shown = instances.instances(facts, expected["component"])
-    assert len(shown) == sum(components.component_of(p) == expected["component"] for p in facts.pods or ())
+    assert len(shown) == sum(names.component_of(p) == expected["component"] for p in facts.pods or ())
     blamed = expected["reason"] in {one.sentence for one in shown}
     told_by_the_workload = not shown or name in {
         "paused",

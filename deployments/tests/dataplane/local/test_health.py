@@ -39,7 +39,7 @@ def process(program: str, state: str = "RUNNING", started: int = STARTED, **chan
 
 def beat(job_type: str, began: float = 50, latest: float = 1) -> Heartbeat:
     """A job row; both in seconds ago."""
-    return Heartbeat(job_type, NOW - timedelta(seconds=began), NOW - timedelta(seconds=latest))
+    return Heartbeat(job_type, "", NOW - timedelta(seconds=began), NOW - timedelta(seconds=latest))
 
 
 def facts(*programs: ProcessInfo, **changes) -> RawState:

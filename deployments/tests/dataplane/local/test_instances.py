@@ -47,7 +47,7 @@ def logged(daemon_log, *events) -> None:
 
 
 def test_a_scheduler_that_beats_says_when_it_last_did(daemon_log):
-    beat = Heartbeat("SchedulerJob", NOW - timedelta(seconds=90), NOW - timedelta(seconds=2))
+    beat = Heartbeat("SchedulerJob", "", NOW - timedelta(seconds=90), NOW - timedelta(seconds=2))
     [one] = instances(facts(process("scheduler"), heartbeats=(beat,)), "scheduler", daemon_log)
     assert (one.name, one.state) == ("scheduler", ComponentState.READY)
     assert one.facts == {
