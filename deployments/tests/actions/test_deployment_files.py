@@ -20,6 +20,7 @@ from deployments.domain.variables import Setting
 from deployments.models import Deployment, HibernationSchedule, RuntimeRelease
 from deployments.queries.deployment_files import base_of, document_of, plan, target_of
 from deployments.secrets import vault
+from deployments.tests.written_files import dump_yaml
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ def healthy(deployment: Deployment) -> Deployment:
 
 
 def read(document) -> files.DeploymentFile:
-    said, problems = files.read(text.load(text.dump_yaml(document)))
+    said, problems = files.read(text.load(dump_yaml(document)))
     assert problems == {}
     return said
 
