@@ -2,7 +2,8 @@
 what it brings; the rest stays as the deploy before had it."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
@@ -11,10 +12,12 @@ from django.db.models import Max
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from console.kit.refusals import InvalidInput
 from deployments.actions import packages
 from deployments.actions.common import changing, enqueue_on_commit, refuse_unless_editable
 from deployments.actions.refusals import (
     CodeChanged,
+    CodeNotTaken,
     GitChanged,
     KeyReused,
     NothingToDeploy,
@@ -23,9 +26,18 @@ from deployments.actions.refusals import (
 )
 from deployments.dataplane.code import CodeStore
 from deployments.domain import git_address, image_reference
+from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_manifest import Manifest, version_name
 from deployments.domain.code_packages import requirements_digest
-from deployments.domain.deploy_states import IMAGE, PACKAGES, STEPS, WAITING, DeploySource, DeployStatus
+from deployments.domain.deploy_states import (
+    IMAGE,
+    PACKAGES,
+    STEPS,
+    WAITING,
+    DeploySource,
+    DeployStatus,
+    description_problem,
+)
 from deployments.domain.states import StepState
 from deployments.models import CodeManifest, Deploy, Deployment, DeployStep, GitSource
 from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
@@ -67,6 +79,21 @@ def ready_store(deployment: Deployment) -> CodeStore:
     return store
 
 
+@contextmanager
+def judging_code() -> Iterator[None]:
+    """What the rules of code refuse in this block leaves it as CodeNotTaken."""
+    try:
+        yield
+    except CodeRefused as error:
+        raise CodeNotTaken(str(error)) from error
+
+
+def folder_of(store: CodeStore) -> Manifest | None:
+    """What the DAGs folder holds. Raises CodeNotTaken when that is more than a version may, and DataPlaneError."""
+    with judging_code():
+        return store.folder()
+
+
 def refuse_unless_installed(deployment: Deployment, lines: tuple[str, ...]) -> bool:
     """Whether its cluster installs packages. Raises PackagesInCode where they come with the image and the code asks for
     some, and DataPlaneError."""
@@ -103,15 +130,16 @@ def made_before(deployment: Deployment, wish: DeployWish) -> Deploy | None:
 
 
 def ask(deployment: Deployment, by: User | None, wish: DeployWish, *, seen: str | None = None) -> Deploy:
-    """Make a deploy of the wish; the one that its key made before, see `made_before`. Raises CodeChanged, GitChanged,
-    KeyReused, NothingToDeploy, NotNow, RequirementsRefused and DataPlaneError."""
+    """Make a deploy of the wish; the one that its key made before, see `made_before`. Raises InvalidInput, CodeChanged,
+    CodeNotTaken, GitChanged, KeyReused, NothingToDeploy, NotNow, RequirementsRefused and DataPlaneError."""
+    if problem := description_problem(wish.description):
+        raise InvalidInput({"description": problem})
     folder: Manifest | None = None
     lines: tuple[str, ...] = ()
     if wish.manifest is not None:
         store = ready_store(deployment)
-        folder = (
-            store.folder() if desired_deploy(deployment) is None else None
-        )  # I/O, so before the transaction
+        if desired_deploy(deployment) is None:
+            folder = folder_of(store)  # I/O, so before the transaction
         if wish.requirements is None:
             lines = packages.lines_of(store, wish.manifest)
             refuse_unless_installed(deployment, lines)

@@ -12,7 +12,9 @@ from deployments.actions import packages
 from deployments.actions.deploy_wishes import (
     DeployWish,
     ask,
+    folder_of,
     image_again,
+    judging_code,
     kept,
     ready_store,
     refuse_unless_installed,
@@ -45,11 +47,12 @@ def receive_upload(
 ) -> CodeUpload:
     """Take an archive apart and keep its contents, so that its difference can be shown. Nothing is deployed by it.
     `key` is what makes one deploy of it however often it comes; one that came before is received again. Raises NotNow,
-    PackagesInCode, CodeRefused and DataPlaneError; nothing is kept then."""
+    PackagesInCode, CodeNotTaken and DataPlaneError; nothing is kept then."""
     store = ready_store(deployment)
     with store.scratch() as scratch:
-        unpacked = unpack(stream, scratch)
-        lines = packages.lines_in(scratch, unpacked.manifest)
+        with judging_code():
+            unpacked = unpack(stream, scratch)
+            lines = packages.lines_in(scratch, unpacked.manifest)
         has_packages = refuse_unless_installed(deployment, lines)
         store.receive(scratch, unpacked.manifest)
     base = _base(deployment, store)
@@ -74,7 +77,7 @@ def receive_upload(
 
 
 def compare_again(*, deployment: Deployment, upload: CodeUpload) -> CodeUpload:
-    """Compare an upload with what there is now. Raises NotNow and DataPlaneError."""
+    """Compare an upload with what there is now. Raises CodeNotTaken, NotNow and DataPlaneError."""
     upload.base = _base(deployment, ready_store(deployment))
     upload.save(update_fields=["base"])
     return upload
@@ -82,7 +85,7 @@ def compare_again(*, deployment: Deployment, upload: CodeUpload) -> CodeUpload:
 
 def _base(deployment: Deployment, store: CodeStore) -> str:
     """The digest of what new code is compared with, whose manifest is kept for the page that shows the difference."""
-    folder = store.folder()
+    folder = folder_of(store)
     if folder is not None:
         kept(deployment, folder)
     return base_of(deployment, folder)[0]

@@ -13,9 +13,8 @@ from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
 from deployments.access import deployment_view
 from deployments.actions import deploys as actions
-from deployments.actions.refusals import CodeChanged, NothingToDeploy, PackagesInCode
+from deployments.actions.refusals import CodeChanged, CodeNotTaken, NothingToDeploy, PackagesInCode
 from deployments.dataplane.contract import DataPlaneError
-from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.forms.deploys import DeployForm, RollBackForm, UploadForm
 from deployments.models import CodeUpload, Deploy, Deployment, GitSource
@@ -98,7 +97,7 @@ def deploy_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
                 name=file.name or "",
                 size=file.size or 0,
             )
-        except (CodeRefused, PackagesInCode) as error:
+        except (CodeNotTaken, PackagesInCode) as error:
             form.refused(str(error))
         except REFUSALS as error:
             form.add_error(None, str(error))

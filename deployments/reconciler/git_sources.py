@@ -21,9 +21,10 @@ from django.db.models.functions import Now
 
 from console.kit import crypto
 from console.kit.failpoints import failpoint
+from console.kit.refusals import ActionRefused
 from console.kit.text import one_line
 from deployments.actions import deploy_wishes, deploys
-from deployments.actions.refusals import GitChanged, NothingToDeploy, NotNow
+from deployments.actions.refusals import GitChanged, NothingToDeploy, PackagesInCode, RequirementsRefused
 from deployments.dataplane.contract import DataPlaneError
 from deployments.domain.deploy_states import DESIRED, DeploySource
 from deployments.domain.public_hosts import REPOSITORIES
@@ -105,7 +106,7 @@ def check(pk: UUID) -> bool:
             found = _find(look)
         except GitChanged:
             found = Found()  # the desired commit is another by now, and due again
-        except (DataPlaneError, NotNow) as error:
+        except (DataPlaneError, ActionRefused) as error:
             found = Found(problem=str(error), retry=True)
         except Exception:
             _record(look, Found(problem="The look broke off. The log of the worker says why.", retry=True))
@@ -219,6 +220,8 @@ def _deploy(look: GitLook, answer: ask.GitAnswer, before: str) -> Found:
             revision=source.revision,
             idempotency_key=key,
         )
+    except (PackagesInCode, RequirementsRefused) as error:  # of this commit, until there is another
+        return Found(head=commit.sha, handled=True, problem=str(error))
     except NothingToDeploy as error:
         return Found(
             head=commit.sha, handled=True, problem=str(error) if source.asked_at else "", same_code=True

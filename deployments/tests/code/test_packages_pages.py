@@ -9,9 +9,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from deployments.actions import deploys as deploying
-from deployments.actions.refusals import RequirementsRefused
+from deployments.actions.refusals import CodeNotTaken, RequirementsRefused
 from deployments.dataplane.contract import DataPlaneError
-from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeploySource
 from deployments.domain.states import Status
 from deployments.models import CodeUpload, PackageSet
@@ -41,7 +40,7 @@ def test_lines_that_make_an_installer_read_or_ask_elsewhere_are_refused(
     content,
     sentence,
 ):
-    with pytest.raises(CodeRefused, match=re.escape(sentence)):
+    with pytest.raises(CodeNotTaken, match=re.escape(sentence)):
         uploaded(healthy, bob, {"one.py": DAG, "requirements.txt": content})
     assert not PackageSet.objects.exists()
     store_ = deploying.ready_store(healthy)

@@ -14,6 +14,7 @@ from deployments.actions import deploys as deploying
 from deployments.actions import git_sources as actions
 from deployments.actions.git_sources import GitSourceWish
 from deployments.actions.refusals import GitChanged, GitConnected, GitNotConnected, NotNow
+from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.models import Deploy, DeploymentSecret, GitSource
 from deployments.outgoing.git import ask, keys
@@ -274,6 +275,27 @@ def test_the_first_commit_keeps_the_folder_as_deploy_1(followed, code):  # noqa:
     code.loose = {"old.py": DAG}
     look(followed)
     assert [deploy.source for deploy in Deploy.objects.order_by("number")] == ["folder", "git"]
+
+
+def test_a_commit_that_asks_for_packages_where_they_come_with_the_image_says_so_until_there_is_another(
+    followed, repository, driver
+):
+    driver.takes_packages = False
+    repository.commit({"dags/a.py": DAG, "dags/requirements.txt": b"pandas\n"})
+    for _ in range(2):
+        source = look(followed)
+        assert "packages come with the image" in source.handled_note
+        assert (source.problem, source.failures, source.is_newer) == ("", 0, False)
+    assert not Deploy.objects.exists()
+
+
+def test_a_folder_that_cannot_become_deploy_1_is_said_at_each_look(followed, code, monkeypatch):  # noqa: F811
+    def too_much():
+        raise CodeRefused("The DAGs folder holds more than a version may.")
+
+    monkeypatch.setattr(code, "folder", too_much)
+    source = look(followed)
+    assert (source.problem, source.failures) == ("The DAGs folder holds more than a version may.", 1)
 
 
 def test_what_does_not_compile_fails_as_a_deploy_and_is_not_tried_again(followed, repository, bob):
