@@ -24,7 +24,6 @@ from workspaces.permissions import Permission, Role
 
 LASTS = timedelta(days=7)
 RESEND_AFTER = timedelta(minutes=1)
-ADDRESSES_PER_FORM = 50
 PENDING_PER_WORKSPACE = 100
 MAILS_PER_HOUR = 100  # that one person has sent, in all Workspaces, and that go out of one Workspace
 

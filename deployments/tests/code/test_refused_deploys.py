@@ -95,9 +95,7 @@ def test_a_description_that_is_too_long_is_refused_by_the_action_and_nothing_is_
     assert not Deploy.objects.exists()
 
 
-def test_a_folder_that_holds_too_much_is_a_sentence_on_the_page_not_an_error(
-    healthy, as_, bob, code, monkeypatch
-):  # noqa: F811
+def test_a_folder_that_holds_too_much_is_a_sentence_on_the_page(healthy, as_, bob, code, monkeypatch):  # noqa: F811
     def too_much():
         raise CodeRefused("The DAGs folder holds more than a version may.")
 
