@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from console.kit.wording import counted
+
 DAG_LENGTH = 250  # of a DAG's name, in Airflow's own table
 MOST_CHANNELS = 20  # of a Workspace
 MOST_RULES = 100  # of a Workspace, and of a Deployment
@@ -68,7 +70,7 @@ class Amount:
 
     def text(self, number: int) -> str:
         """ "5 minutes"."""
-        return f"{number} {self.unit}{'' if number == 1 else 's'}"
+        return counted(number, self.unit)
 
     @property
     def sentence(self) -> str:

@@ -122,12 +122,12 @@ def _pool(target: WebhookTarget, listed: Listed, *, until: float) -> tuple[HTTPC
             return connect()
 
     class PlainPool(HTTPConnectionPool):
-        """A pool of such."""
+        """A pool of plain connections."""
 
         ConnectionCls = Plain
 
     class SecurePool(HTTPSConnectionPool):
-        """A pool of such."""
+        """A pool of connections over TLS."""
 
         ConnectionCls = Secure
 

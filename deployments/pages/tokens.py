@@ -44,7 +44,7 @@ def token_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.MANAGE_TOKENS, alive=True)
 @reauthentication_required  # type: ignore[untyped-decorator]
 def token_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """A new one."""
+    """Create an API token; its value is shown this once."""
     return tokens.new_page(request, _place(request, deployment))
 
 
@@ -60,5 +60,5 @@ def token_rotate(request: MemberRequest, deployment: Deployment, token_id: UUID)
 @require_http_methods(["GET", "POST"])
 @deployment_view(Permission.MANAGE_TOKENS, alive=True)
 def token_revoke(request: MemberRequest, deployment: Deployment, token_id: UUID) -> HttpResponse:
-    """The end of one."""
+    """Revoke an API token."""
     return tokens.revoke_page(request, _place(request, deployment), token_id)

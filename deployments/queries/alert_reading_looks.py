@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from console.kit.text import one_line
-from console.kit.wording import listed, rough
+from console.kit.wording import counted, listed, rough
 from deployments.domain.import_words import not_imported
 from deployments.domain.states import Executor, Status
 from deployments.models import AlertRule, Dag, Deployment, FailedRun, LatestReading, StatusChange, WorkerQueue
@@ -150,7 +150,7 @@ def queue_waiting(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
 
 
 def _waiting(row: Deployment, queue: WorkerQueue, tasks: int, waits: float) -> Firing:
-    workers = f"{queue.max_workers} worker{'' if queue.max_workers == 1 else 's'}"
+    workers = counted(queue.max_workers, "worker")
     number = "1 task waits" if tasks == 1 else f"{tasks} tasks wait"
     return Firing(
         f"Worker queue {queue.name} of {one_line(row.name)} is full",

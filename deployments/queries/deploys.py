@@ -98,7 +98,7 @@ class Compared:
 
 
 def compared(deploy: Deploy) -> Compared:
-    """Of a deploy with its manifest loaded."""
+    """A deploy beside the one before it. Its manifest is loaded."""
     earlier = before(deploy)
     if deploy.manifest is None:
         return Compared(None, None, earlier)

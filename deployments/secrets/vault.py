@@ -144,7 +144,7 @@ def keep_registry_password(deployment: Deployment, host: str, user: str, passwor
 
 
 def forget_registry_password(deployment: Deployment) -> None:
-    """Remove it."""
+    """Remove the sealed password; nothing when there is none."""
     deployment.secrets.filter(name=REGISTRY_PASSWORD).delete()
 
 

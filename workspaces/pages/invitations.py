@@ -146,7 +146,7 @@ def accept_mine(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
 @require_POST
 @login_required
 def decline_mine(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
-    """No, thank you."""
+    """Decline an invitation that waits for this person."""
     assert isinstance(request.user, User)  # noqa: S101 - login_required
     row = _mine_or_404(request.user, invitation_id)
     try:

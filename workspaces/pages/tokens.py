@@ -213,7 +213,7 @@ def workspace_tokens(request: MemberRequest) -> HttpResponse:
 @workspace_view(Permission.MANAGE_TOKENS)
 @reauthentication_required  # type: ignore[untyped-decorator]
 def workspace_token_new(request: MemberRequest) -> HttpResponse:
-    """A new one."""
+    """Create an API token; its value is shown this once."""
     return new_page(request, _of_workspace(request))
 
 
@@ -229,7 +229,7 @@ def workspace_token_rotate(request: MemberRequest, token_id: UUID) -> HttpRespon
 @require_http_methods(["GET", "POST"])
 @workspace_view(Permission.MANAGE_TOKENS)
 def workspace_token_revoke(request: MemberRequest, token_id: UUID) -> HttpResponse:
-    """The end of one."""
+    """Revoke an API token."""
     return revoke_page(request, _of_workspace(request), token_id)
 
 
@@ -263,7 +263,7 @@ def own_tokens(request: HttpRequest) -> HttpResponse:
 @login_required
 @reauthentication_required  # type: ignore[untyped-decorator]
 def own_token_new(request: HttpRequest) -> HttpResponse:
-    """A new one."""
+    """Create an API token; its value is shown this once."""
     return new_page(request, _own())
 
 
@@ -279,5 +279,5 @@ def own_token_rotate(request: HttpRequest, token_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def own_token_revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """The end of one."""
+    """Revoke an API token."""
     return revoke_page(request, _own(), token_id)

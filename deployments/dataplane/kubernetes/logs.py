@@ -38,7 +38,7 @@ class PodLines:
 
 
 def read(target: Target, component: str, *, lines: int, after: str) -> LogTail:
-    """See `DataPlane.logs`."""
+    """See `Driver.logs`."""
     lines = max(0, min(lines, MOST_LINES))
     pods = sorted(target.pods(component), key=lambda p: str(p["metadata"].get("creationTimestamp", "")))[
         -MOST_PODS:

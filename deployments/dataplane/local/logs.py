@@ -102,7 +102,7 @@ class LogStream:
 
 
 def read(folder: Path, component: str, *, lines: int, after: str) -> LogTail:
-    """See `DataPlane.logs`. `folder` holds "<program>.log" and its rotated ones."""
+    """See `Driver.logs`. `folder` holds "<program>.log" and its rotated ones."""
     lines = max(0, min(lines, MOST_LINES))
     positions = _decode(after)
     going_on = bool(positions) or after == LOG_BEGINNING

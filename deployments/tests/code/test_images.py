@@ -203,7 +203,7 @@ def test_an_image_with_which_components_do_not_come_up_is_given_up_and_the_one_b
     settled(healthy, deploy)
     assert deploy.status == DeployStatus.FAILED
     assert "so deploy 1 runs again. The scheduler crashed." in deploy.sentence
-    driver.mend_component(Ref(str(healthy.pk), healthy.release_name), "scheduler")
+    driver.fix_component(Ref(str(healthy.pk), healthy.release_name), "scheduler")
     run(healthy)
     assert (healthy.status, healthy.image, healthy.deploy_number) == (Status.HEALTHY, "", 1)
     assert timedelta(minutes=10) < ROLLOUT  # what a worker gets to finish
@@ -216,7 +216,7 @@ def test_the_way_back_is_open_while_components_do_not_come_up(healthy, bob, chec
     back = asked(healthy, bob, "")
     run(healthy)
     run(healthy)
-    driver.mend_component(Ref(str(healthy.pk), healthy.release_name), "scheduler")
+    driver.fix_component(Ref(str(healthy.pk), healthy.release_name), "scheduler")
     settled(healthy, back)
     bad.refresh_from_db()
     assert (bad.status, back.status) == (DeployStatus.SUPERSEDED, DeployStatus.DEPLOYED)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from console.kit.wording import counted
 from deployments.dataplane.contract import DataPlaneError, Leftover, Observation
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import NodeSilent
@@ -126,7 +127,7 @@ def _leftovers(
 ) -> tuple[Leftover, ...]:
     found = []
     if workloads:
-        found.append(Leftover("components", f"{workloads} component{'s'[: workloads != 1]}"))
+        found.append(Leftover("components", counted(workloads, "component")))
     if ours:
         found.append(Leftover("namespace", f"namespace {target.namespace}"))
     name = databases.database_name(target.ref.release_name)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from console.kit.wording import counted
 from deployments.dataplane.contract import UNDER_WAY, Ref
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, FIELD_MANAGER, Api, path_of
@@ -144,7 +145,7 @@ def _path(one: Id, namespace: str) -> str:
 
 
 def _summary(applied: int, pruned: int) -> str:
-    parts = [f"applied {applied} object{'s'[: applied != 1]}"] if applied else []
+    parts = [f"applied {counted(applied, 'object')}"] if applied else []
     parts += [f"removed {pruned} that {'is' if pruned == 1 else 'are'} no longer needed"] if pruned else []
     text = " and ".join(parts) or "wrote down what was applied"
     return f"{text[0].upper()}{text[1:]}."

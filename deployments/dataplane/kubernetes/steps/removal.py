@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime
 from functools import partial
 
+from console.kit.wording import counted
 from deployments.dataplane.contract import DataPlaneError, Outcome, Progress
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
@@ -75,7 +76,7 @@ def _quiet(target: Target) -> Progress | None:
     if not scaled or not target.api.items(target.path(KEDA, "ScaledObject"), "its ScaledObjects"):
         return None
     held = sorted({clause(f, 100) for one in scaled for f in one["metadata"].get("finalizers") or ()})
-    text = f"Deletion waits for {len(scaled)} ScaledObject{'s'[: len(scaled) != 1]}"
+    text = f"Deletion waits for {counted(len(scaled), 'ScaledObject')}"
     return Progress(
         "components", Outcome.WAITING, f"{text} with finalizer {', '.join(held)}." if held else f"{text}."
     )
@@ -105,7 +106,7 @@ def _end_pods(target: Target) -> Progress | None:
     target.api.lanes.each(sends, left=lambda: target.api.left - ENOUGH_SECONDS)
     if not ending:
         return None
-    text = f"Waiting for {len(ending)} pod{'s'[: len(ending) != 1]} to end."
+    text = f"Waiting for {counted(len(ending), 'pod')} to end."
     return Progress("components", Outcome.WAITING, text)
 
 

@@ -6,6 +6,7 @@ What sets `replicas` of workers is field manager `airdeck-scaler`; what is appli
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from console.kit.wording import counted
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.transport import Json
@@ -31,7 +32,7 @@ def set_workers(target: Target, workloads: Sequence[Json], workers: Mapping[str,
         if desired < present:
             _idle_first(target, queue)
         target.scale(workload, desired, names.SCALER)
-        message.append(f"Queue {queue} gets {desired} worker{'s'[: desired != 1]} in place of {present}.")
+        message.append(f"Queue {queue} gets {counted(desired, 'worker')} in place of {present}.")
     return " ".join(message)
 
 
