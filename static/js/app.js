@@ -43,10 +43,23 @@
     stream.onout = () => show("out");
     return stream;
   };
+  addEventListener("htmx:afterProcessNode", ({ target }) => stream?.listensFor(target));
   addEventListener("htmx:sseOpen", () => { fresh = new Date(); show("open"); });
   addEventListener("htmx:sseError", () => { if (state !== "out") show(navigator.onLine ? "wait" : "offline"); });
   addEventListener("htmx:sseClose", () => show("wait"));
   addEventListener("htmx:sseMessage", updated);
+
+  // An answer on its way may be older than what is pushed now, and would undo it: what was asked for the same part is
+  // dropped, and a part around it is asked for once more. htmx itself forgets the request of a part that is drawn again.
+  const asking = new WeakMap();
+  const onTheirWay = (part) => (asking.get(part) ?? []).filter((xhr) => xhr.readyState !== XMLHttpRequest.DONE);
+  addEventListener("htmx:beforeSend", ({ target, detail }) => asking.set(target, [...onTheirWay(target), detail.xhr]));
+  addEventListener("htmx:sseBeforeMessage", ({ target }) => {
+    onTheirWay(target).forEach((xhr) => xhr.abort());
+    for (let around = target; (around = around.parentElement?.closest("[hx-get]"));) {
+      if (onTheirWay(around).length) htmx.trigger(around, around.dataset.stage ? "stage" : "sse:resync");
+    }
+  });
   addEventListener("htmx:afterOnLoad", ({ detail }) => {
     if (detail.successful) updated(); else if (detail.xhr.status === 401) show("out");
   });

@@ -49,7 +49,7 @@
   class Stream {
     readyState = 0; onopen = null; onerror = null; onout = null;
     #listeners = []; #connection; #leads = false; #release; #channel = null; #leaving = new AbortController();
-    #id = `${Date.now()} ${Math.random()}`; #seen = new Map(); #timer; #last = -Infinity; #openedAt = Infinity;
+    #element = null; #id = `${Date.now()} ${Math.random()}`; #seen = new Map(); #timer; #last = -Infinity; #openedAt = Infinity;
 
     #see = () => { if (this.#leads) this.#settle(); else this.#say(this.#mine()); };
 
@@ -70,8 +70,14 @@
       queueMicrotask(() => this.#say({ joins: performance.timeOrigin, ...this.#mine() })); // htmx names its events first
     }
 
+    // Who listens from now on. An element whose attributes changed is a new one to htmx, which has it listen again and
+    // leaves its former listeners in place.
+    listensFor(element) {
+      this.#element = element;
+      this.#listeners = this.#listeners.filter(([, , of]) => of !== element);
+    }
     addEventListener(name, listener) {
-      this.#listeners.push([name, listener]);
+      this.#listeners.push([name, listener, this.#element]);
       if (this.#leads) this.#connection.listen(name); else this.#say({ names: [name] });
     }
     removeEventListener(name, listener) {

@@ -21,6 +21,7 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "api": ("raw:api", "Ask the API itself: api GET /deployments"),
         "completion": ("account:completion", "Print the completion script for your shell."),
         "context": ("account:context", "The consoles that are known here."),
+        "dag": ("dags:dag", "The DAGs of a Deployment, as they were last read."),
         "deploy": ("deploys:deploy", "Deploy the DAGs of a folder."),
         "deployment": ("main:deployment", "Create, look at, change and delete Deployments."),
         "deploys": ("deploys:deploys", "What was deployed, and going back."),
@@ -31,9 +32,10 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "token": ("tokens:token", "API tokens: yours, of a Workspace, of a Deployment."),
         "wait": ("waiting:wait", "Follow an operation to its end."),
         "whoami": ("account:whoami", "Who you are signed in as, and with which token."),
-        "workspace": ("account:workspace", "Your Workspaces, and which one commands use."),
+        "workspace": ("main:workspace", "Your Workspaces, and which one commands use."),
     },
     "deployment": {
+        "activity": ("activity:deployment_activity", "List what happened to a Deployment."),
         "apply": ("files:apply", "Make a Deployment what a file says."),
         "create": ("deployments:create", "Create a Deployment."),
         "delete": ("deployments:delete", "Delete a Deployment with its database."),
@@ -51,6 +53,13 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "variable": ("variables:variable", "Environment variables of a Deployment."),
         "wake-up": ("deployments:wake_up", "Wake a Deployment up."),
         "worker-queue": ("queues:worker_queue", "Worker queues of a Deployment."),
+    },
+    "workspace": {
+        "activity": ("activity:workspace_activity", "List what happened in a Workspace."),
+        "list": ("workspaces:workspace_list", "List the Workspaces that you reach."),
+        "members": ("workspaces:members", "List who belongs to the Workspace, and who is invited."),
+        "rename": ("workspaces:workspace_rename", "Give the Workspace another name."),
+        "switch": ("workspaces:workspace_switch", "Use this Workspace from now on."),
     },
 }
 ALIASES = {
@@ -115,6 +124,11 @@ def airdeck(ctx: click.Context, context: str, ca: str, debug: bool) -> None:
 @click.group(cls=LazyGroup, branch="deployment")
 def deployment() -> None:
     """Create, look at, change and delete Deployments."""
+
+
+@click.group(cls=LazyGroup, branch="workspace")
+def workspace() -> None:
+    """Your Workspaces, and which one commands use."""
 
 
 def main() -> None:

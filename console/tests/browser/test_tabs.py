@@ -143,3 +143,45 @@ def test_a_tab_that_joins_later_is_told_what_it_may_have_missed(window, deployme
     live(third)
     third.wait_for_timeout(500)
     assert not any("/live/" in each for each in missed)
+
+
+@pytest.mark.parametrize("region", ["badge", "rows"])
+def test_an_answer_that_was_asked_for_before_a_change_was_pushed_does_not_undo_it(
+    window, server, deployment, region
+):
+    listed = f"{server}{deployment.workspace.url_for('deployments:list')}"
+    page, held = window.new_page(), []
+    page.goto(listed if region == "rows" else deployment.url)
+    live(page)
+    asked = listed if region == "rows" else f"{server}{deployment.url_for('badge')}"
+    page.route(asked, lambda route: held.append((route, route.fetch())), times=1)
+    element = "#rows" if region == "rows" else f"#badge-{deployment.pk}"
+    page.evaluate("it => htmx.trigger(it, 'sse:resync')", element)
+    while not held:
+        page.wait_for_timeout(20)
+    becomes(deployment, Status.DELETING)
+    expect(badge(page, deployment)).to_have_text("Deleting", timeout=10_000)
+    ((route, answer),) = held
+    assert f"badge-{deployment.pk}" in answer.text() or region == "badge"
+    assert "Deleting" not in answer.text()
+    route.fulfill(response=answer)
+    page.wait_for_timeout(1000)
+    expect(badge(page, deployment)).to_have_text("Deleting", timeout=1000)
+
+
+def test_a_part_that_was_refreshed_often_takes_what_is_pushed_once(window, deployment):
+    page = window.new_page()
+    page.goto(deployment.url)
+    live(page)
+    for _ in range(4):
+        with page.expect_response("**/badge/"):
+            page.evaluate("it => htmx.trigger(it, 'sse:resync')", f"#badge-{deployment.pk}")
+        page.wait_for_timeout(200)
+    page.evaluate(
+        "() => { window.taken = [];"
+        " addEventListener('htmx:sseBeforeMessage', ({ target }) => window.taken.push(target.id)); }"
+    )
+    becomes(deployment, Status.DELETING)
+    expect(badge(page, deployment)).to_have_text("Deleting", timeout=10_000)
+    page.wait_for_timeout(500)
+    assert sorted(page.evaluate("window.taken")) == [f"badge-{deployment.pk}", f"live-{deployment.pk}"]

@@ -1,6 +1,4 @@
-"""airdeck login, logout, whoami, context, workspace, completion."""
-
-from dataclasses import replace
+"""airdeck login, logout, whoami, context, completion."""
 
 import click
 
@@ -8,7 +6,6 @@ from airdeck_cli import contexts, secret_input
 from airdeck_cli.client import Client
 from airdeck_cli.contexts import Context
 from airdeck_cli.errors import NOT_ALLOWED, USAGE, CliError
-from airdeck_cli.finding import workspace_of, workspace_option
 from airdeck_cli.output import is_terminal, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -162,59 +159,6 @@ def context_use(name: str) -> None:
         raise CliError(f"There is no context {name}. List them with: airdeck context list", USAGE)
     contexts.write_all(name, known)
     click.echo(f"{known[name].url} is used from now on.")
-
-
-@click.group()
-def workspace() -> None:
-    """Your Workspaces, and which one commands use."""
-
-
-@workspace.command("list")
-@output_option
-@click.pass_obj
-def workspace_list(at: Globals, /, output: str) -> None:
-    """List the Workspaces that you reach."""
-    client = at.client()
-    rows = list(client.pages("/workspaces"))
-    current = client.context.workspace_name
-    heads = ("", "NAME", "ROLE", "ID")
-    lines = [("*" if row["name"] == current else "", row["name"], row["role"], row["id"]) for row in rows]
-    show(rows, output, lambda: print_table(heads, lines, empty="This token reaches no Workspace."))
-
-
-@workspace.command("switch")
-@click.argument("name")
-@click.pass_obj
-def workspace_switch(at: Globals, /, name: str) -> None:
-    """Use this Workspace from now on."""
-    client = at.client()
-    found = workspace_of(client, named=name)
-    chosen, known = contexts.read_all()
-    label = at.context or chosen
-    if label not in known or known[label].url != client.context.url:
-        raise CliError("The console comes from the environment: set AIRDECK_WORKSPACE there.", USAGE)
-    known[label] = replace(known[label], workspace=str(found["id"]), workspace_name=str(found["name"]))
-    contexts.write_all(chosen, known)
-    click.echo(f"The Workspace {found['name']} is used from now on.")
-
-
-@workspace.command("rename")
-@click.argument("name")
-@workspace_option
-@output_option
-@click.pass_obj
-def workspace_rename(at: Globals, /, name: str, workspace: str, output: str) -> None:
-    """Give the Workspace another NAME; that takes an Admin."""
-    client = at.client()
-    found = workspace_of(client, named=workspace)
-    renamed = client.send("PATCH", f"/workspaces/{found['id']}", {"name": name}).body
-    chosen, known = contexts.read_all()
-    if any(each.workspace == renamed["id"] for each in known.values()):
-        for label, each in known.items():
-            if each.workspace == renamed["id"]:
-                known[label] = replace(each, workspace_name=str(renamed["name"]))
-        contexts.write_all(chosen, known)
-    show(renamed, output, lambda: click.echo(f"{found['name']} is {renamed['name']} from now on."))
 
 
 @click.command()
