@@ -114,7 +114,7 @@ def _keep_token_to_its_repository(source: GitSource, address: GitAddress, wish: 
 
 
 def disconnect(*, deployment: Deployment, by: User) -> None:
-    """Follow nothing; the code that was deployed stays. Twice is once. Raises NotNow."""
+    """Follow nothing; the code that was deployed stays. Idempotent. Raises NotNow."""
     with changing(deployment, by=by) as row:
         source = GitSource.objects.filter(deployment=row).first()
         if source is None:

@@ -13,7 +13,9 @@ MONTHS = "January February March April May June July August September October No
 NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", CronSim.LAST: "last"}
 LISTED = 6  # times of one day that are written out
 _ANY = datetime(2024, 1, 1, tzinfo=UTC)  # the moment from which nothing is asked
-type Weekday = int | tuple[int, int]  # from 0, Sunday; or the how-manieth of a month
+type Weekday = (
+    int | tuple[int, int]
+)  # from 0, Sunday; or with its number in the month: (1, 3) is the third Monday
 
 
 def words(cron: str) -> str:

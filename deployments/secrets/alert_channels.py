@@ -41,7 +41,7 @@ def secret_of(channel: AlertChannel) -> str:
 
 
 def without_secrets(deployment: Deployment, text: str) -> str:
-    """The text with every value of the Deployment's variables and secrets blotted out: a sentence may quote what a
+    """The text with every value of the Deployment's variables and secrets replaced: a sentence may quote what a
     program wrote, and a message leaves this console. Where they cannot be opened, nothing is left. Three queries."""
     if not text:
         return text

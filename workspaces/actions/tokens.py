@@ -100,7 +100,7 @@ class Scope:
         return hooks.content_of(self.content_kind).token_letter if self.content else "w"
 
     def rows(self, by: User) -> ApiTokenQuerySet:
-        """All of its tokens, the dead included."""
+        """All of its tokens, also those that ended."""
         if self.workspace is None:
             return ApiToken.objects.filter(workspace__isnull=True, maker=by)
         pk = self.content.pk if self.content else None

@@ -121,8 +121,8 @@ def of_pod(
 
 
 def overdue(found: Iterable[tuple[Raw, str]], now: datetime) -> Finding | None:
-    """What to say of pods, each with its subject, of which one should have ended long ago, so that no one waits for it
-    in vain; None when none should."""
+    """What to say of pods, each with its subject, of which one should have ended long ago, so that a person knows; None
+    when none should."""
     ending = (
         _ending(pod, subject, now) for pod, subject in found if pods.ending(pod) and not pods.ended(pod)
     )

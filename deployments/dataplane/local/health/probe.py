@@ -75,7 +75,7 @@ def connected_workers(redis_socket: Path, password: str) -> frozenset[str] | Non
         for line in listed.decode(errors="replace").splitlines()
     ]
     # A worker has several connections. Its pub/sub one, for remote control, is opened when its consumer starts;
-    # BRPOP would not do, because a worker that is busy to the brim asks for nothing.
+    # BRPOP would not do, because a worker that has all the tasks it can take asks for nothing.
     return frozenset(
         entry["name"]
         for entry in clients
