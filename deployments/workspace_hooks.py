@@ -45,7 +45,8 @@ class Deployments:
         """How many, deleted ones included."""
         url = reverse("admin:deployments_deployment_changelist")
         count = Deployment.objects.filter(workspace=workspace).count()
-        return hooks.Summary("Deployments", count, f"{url}?workspace__id__exact={workspace.pk}")
+        words = "1 Deployment" if count == 1 else f"{count:,} Deployments"
+        return hooks.Summary(words, f"{url}?workspace__id__exact={workspace.pk}")
 
     def signed_out(self, user: User) -> None:
         """Sessions in Airflow end too: the next pass over each of their Deployments sees to it."""

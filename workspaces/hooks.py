@@ -9,10 +9,9 @@ from workspaces.models import User, Workspace
 
 @dataclass(frozen=True)
 class Summary:
-    """What there is of one kind in a Workspace: how many, and where operators see them."""
+    """What there is of one kind in a Workspace, as in "3 Deployments", and where operators see them."""
 
-    label: str
-    count: int
+    words: str
     url: str
 
 

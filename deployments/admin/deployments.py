@@ -86,7 +86,7 @@ class DeploymentAdmin(OperatorAdmin):
                     "cluster",
                     "runtime",
                     "executor",
-                    "scheduler_au",
+                    "scheduler_size",
                     "scheduler_replicas",
                     "generation",
                     "created_at",
@@ -145,6 +145,11 @@ class DeploymentAdmin(OperatorAdmin):
     def status_now(self, deployment: Deployment) -> SafeString:
         """The status that is true now, as people see it."""
         return states.badge(deployment.shown_status)
+
+    @admin.display(description="Scheduler AU", ordering="scheduler_au")
+    def scheduler_size(self, deployment: Deployment) -> int:
+        """The size of each scheduler."""
+        return deployment.scheduler_au
 
     @admin.display(description="Lease")
     def lease(self, deployment: Deployment) -> str:

@@ -9,6 +9,7 @@ from django.db import connections, transaction
 from console.kit.refusals import ActionRefused
 from deployments.actions import WorkspaceGone, create_deployment
 from deployments.models import Deployment
+from workspaces import hooks
 from workspaces.actions.workspaces import delete_workspace
 from workspaces.models import Workspace
 
@@ -54,3 +55,9 @@ def test_a_create_that_commits_first_keeps_the_workspace(workspace, alice, choic
     with pytest.raises(ActionRefused, match="1 Deployment is in it"):
         delete_workspace(workspace=workspace, by=alice)
     assert Workspace.objects.filter(pk=workspace.pk).exists()
+
+
+def test_operators_see_in_words_how_many_deployments_there_are(workspace, alice, choices):
+    assert [each.words for each in hooks.summaries(workspace)] == ["0 Deployments"]
+    create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=choices())
+    assert [each.words for each in hooks.summaries(workspace)] == ["1 Deployment"]

@@ -50,15 +50,21 @@
   addEventListener("htmx:sseMessage", updated);
 
   // An answer on its way may be older than what is pushed now, and would undo it: what was asked for the same part is
-  // dropped, and a part around it is asked for once more. htmx itself forgets the request of a part that is drawn again.
-  const asking = new WeakMap();
+  // dropped, and after the answer for a part around it comes once more what was pushed into that part meanwhile. htmx
+  // itself forgets the request of a part that is drawn again.
+  const asking = new WeakMap(), meanwhile = new WeakMap();
   const onTheirWay = (part) => (asking.get(part) ?? []).filter((xhr) => xhr.readyState !== XMLHttpRequest.DONE);
   addEventListener("htmx:beforeSend", ({ target, detail }) => asking.set(target, [...onTheirWay(target), detail.xhr]));
-  addEventListener("htmx:sseBeforeMessage", ({ target }) => {
+  addEventListener("htmx:sseBeforeMessage", ({ target, detail }) => {
     onTheirWay(target).forEach((xhr) => xhr.abort());
     for (let around = target; (around = around.parentElement?.closest("[hx-get]"));) {
-      if (onTheirWay(around).length) htmx.trigger(around, around.dataset.stage ? "stage" : "sse:resync");
+      if (onTheirWay(around).length) meanwhile.set(around, new Map(meanwhile.get(around)).set(detail.type, detail.data));
     }
+  });
+  addEventListener("htmx:afterRequest", ({ target }) => {
+    const pushed = meanwhile.get(target);
+    meanwhile.delete(target);
+    pushed?.forEach((data, name) => stream?.deliver(name, data));
   });
   addEventListener("htmx:afterOnLoad", ({ detail }) => {
     if (detail.successful) updated(); else if (detail.xhr.status === 401) show("out");

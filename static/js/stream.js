@@ -103,12 +103,12 @@
     // -- Everybody --
     #take({ state, frame }) {
       if (this.readyState === 2) return;
-      if (frame) this.#deliver(...frame);
+      if (frame) this.deliver(...frame);
       if (state === "open") { this.readyState = 1; this.onopen?.(new Event("open")); }
       if (state === "wait") { this.readyState = 0; this.onerror?.(new Event("error")); }
       if (state === "out") { this.readyState = 0; this.onout?.(); }
     }
-    #deliver(name, data) {
+    deliver(name, data) {
       this.#listeners.filter(([n]) => n === name).forEach(([, listener]) => listener(new MessageEvent(name, { data })));
     }
     #receive(message) {
@@ -116,7 +116,7 @@
       if (this.#leads) { this.#serve(message); return; }
       if (message.leads) this.#say(this.#mine());
       this.#take(message);
-      if (message.resync) this.#deliver("resync", "");
+      if (message.resync) this.deliver("resync", "");
     }
 
     // -- Who listens for all --

@@ -96,9 +96,7 @@ class WorkspaceAdmin(OperatorAdmin):
     def contents(self, workspace: Workspace) -> SafeString:
         """How many of each kind, with links to their lists."""
         found = hooks.summaries(workspace)
-        return format_html_join(
-            ", ", '<a href="{}">{} {}</a>', ((each.url, each.count, each.label) for each in found)
-        )
+        return format_html_join(", ", '<a href="{}">{}</a>', ((each.url, each.words) for each in found))
 
     @admin.display(description="Activity")
     def activity(self, workspace: Workspace) -> SafeString:

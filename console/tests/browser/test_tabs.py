@@ -3,8 +3,9 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 import uvicorn
@@ -12,6 +13,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.db import connections
 from django.db.models.functions import Now
+from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from console.kit import events
@@ -51,19 +53,33 @@ def window(server, as_, alice, deployment) -> Iterator[BrowserContext]:
         yield window
 
 
+def beside(work: Callable[[], object]) -> None:
+    """In a thread: beside a browser no query may run in this one."""
+
+    def closed() -> None:
+        work()
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(closed).result(20)
+
+
 def becomes(deployment: Deployment, word: Status) -> None:
-    """Its status changes and is pushed, in a thread: beside a browser no query may run in this one. That it changed is
-    recorded, as passes do: a stream that opens a moment later asks for it."""
+    """Its status changes and is pushed. That it changed is recorded, as passes do: a stream that opens a moment later
+    asks for it."""
 
     def change() -> None:
         Deployment.objects.filter(pk=deployment.pk).update(
             status=word, observed_at=deployment.created_at, changed_at=Now()
         )
         recording.publish(deployment.pk)
-        connections.close_all()
 
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(change).result(20)
+    beside(change)
+
+
+def unchanged() -> None:
+    """For so long that no stream asks for it when it opens."""
+    beside(lambda: Deployment.objects.update(changed_at=timezone.now() - timedelta(hours=1)))
 
 
 def badge(page: Page, deployment: Deployment):
@@ -150,6 +166,7 @@ def test_an_answer_that_was_asked_for_before_a_change_was_pushed_does_not_undo_i
     window, server, deployment, region
 ):
     listed = f"{server}{deployment.workspace.url_for('deployments:list')}"
+    unchanged()
     page, held = window.new_page(), []
     page.goto(listed if region == "rows" else deployment.url)
     live(page)
@@ -164,9 +181,13 @@ def test_an_answer_that_was_asked_for_before_a_change_was_pushed_does_not_undo_i
     ((route, answer),) = held
     assert f"badge-{deployment.pk}" in answer.text() or region == "badge"
     assert "Deleting" not in answer.text()
+    later: list[str] = []
+    page.on("request", lambda request: later.append(request.url))
     route.fulfill(response=answer)
     page.wait_for_timeout(1000)
     expect(badge(page, deployment)).to_have_text("Deleting", timeout=1000)
+    if region == "rows":
+        assert listed not in later, "a storm of changes would have each open list ask all the time"
 
 
 def test_a_part_that_was_refreshed_often_takes_what_is_pushed_once(window, deployment):
