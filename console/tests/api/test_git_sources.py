@@ -9,7 +9,7 @@ from deployments.actions.refusals import NothingToDeploy
 from deployments.models import Deployment, GitSource
 from deployments.outgoing.git import keys
 from deployments.secrets import vault
-from deployments.tests.code.test_pipeline import code, deployed, healthy  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_deploys import code, deployed, healthy  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 from workspaces.permissions import Role
 

@@ -22,9 +22,9 @@ from deployments.models import Deploy, Deployment, RuntimeRelease
 from deployments.queries import upgrades
 from deployments.reconciler.images import ROLLOUT
 from deployments.secrets import vault
-from deployments.tests.code.archives import DAG
-from deployments.tests.code.test_pages import text, url
-from deployments.tests.code.test_pipeline import deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
+from deployments.tests.archives import DAG
+from deployments.tests.pages.test_deploys import text, url
+from deployments.tests.reconciler.test_deploys import deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db

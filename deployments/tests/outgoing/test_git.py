@@ -17,9 +17,12 @@ from deployments.domain.code_manifest import Manifest
 from deployments.domain.public_hosts import Listed
 from deployments.outgoing.git import ask, child, history, keys
 from deployments.outgoing.git.wish import Commit, GitRefused, GitWish, RefusalKind
+from deployments.tests.git import fixtures as served_repositories
 from deployments.tests.git.repositories import LINK, PROGRAM, SUBMODULE
 from deployments.tests.git.servers import Tcp
 
+loopback, repository = served_repositories.loopback, served_repositories.repository
+https, ssh = served_repositories.https, served_repositories.ssh
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 5\n"
 
 

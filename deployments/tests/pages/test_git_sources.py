@@ -15,7 +15,7 @@ from deployments.domain.deploy_states import DeploySource
 from deployments.models import Deploy, GitSource
 from deployments.outgoing.git import keys
 from deployments.secrets import vault
-from deployments.tests.code.test_pipeline import code, deployed, healthy  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_deploys import code, deployed, healthy  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db
 

@@ -20,11 +20,15 @@ from deployments.models import Deploy, DeploymentSecret, GitSource
 from deployments.outgoing.git import ask, keys
 from deployments.reconciler import git_sources as looking
 from deployments.secrets import vault
-from deployments.tests.code.test_pipeline import code, healthy, run  # noqa: F401 - fixtures
-from deployments.tests.git.conftest import DAG
+from deployments.tests.git import fixtures as served_repositories
+from deployments.tests.git.fixtures import DAG
+from deployments.tests.reconciler.test_deploys import code, healthy, run  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
+
+loopback, repository = served_repositories.loopback, served_repositories.repository
+https, ssh = served_repositories.https, served_repositories.ssh
 
 
 def wish(url, **changes) -> GitSourceWish:
@@ -42,7 +46,7 @@ def look(deployment, *, due=True) -> GitSource:
 @pytest.fixture
 def apart(monkeypatch):
     """Looks are made in this process, which is fifty times as fast; `test_reading` has the child process."""
-    from deployments.tests.git.test_reading import in_this_process
+    from deployments.tests.outgoing.test_git import in_this_process
 
     monkeypatch.setattr(ask, "read", in_this_process)
 

@@ -14,7 +14,7 @@ from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import Status, StepState
 from deployments.models import CodeUpload, Deploy
 from deployments.queries.deploys import OWN_BUNDLES_KEY
-from deployments.tests.code.test_pipeline import FILES, code, deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_deploys import FILES, code, deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from deployments.actions import git_sources as actions
 from deployments.actions.git_sources import GitSourceWish
 from deployments.domain.git_hooks import signature
 from deployments.models import GitSource
-from deployments.tests.code.test_pipeline import healthy  # noqa: F401 - a fixture
+from deployments.tests.reconciler.test_deploys import healthy  # noqa: F401 - a fixture
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db

@@ -22,8 +22,8 @@ from deployments.queries.releases import release_of
 from deployments.reconciler import activation
 from deployments.reconciler import deploys as moving
 from deployments.reconciler import packages as finding
-from deployments.tests.code.archives import DAG, tar_gz
-from deployments.tests.code.test_pipeline import again, deployed, healthy, run, states, uploaded  # noqa: F401
+from deployments.tests.archives import DAG, tar_gz
+from deployments.tests.reconciler.test_deploys import again, deployed, healthy, run, states, uploaded  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 

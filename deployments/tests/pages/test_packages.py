@@ -15,9 +15,9 @@ from deployments.domain.deploy_states import DeploySource
 from deployments.domain.states import Status
 from deployments.models import CodeUpload, PackageSet
 from deployments.queries.releases import release_of
-from deployments.tests.code.archives import DAG, tar_gz
-from deployments.tests.code.test_packages import CLASH, PANDAS, POLARS, _ref, send, store, text, url  # noqa: F401 - fixtures
-from deployments.tests.code.test_pipeline import again, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
+from deployments.tests.archives import DAG, tar_gz
+from deployments.tests.reconciler.test_deploys import again, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_packages import CLASH, PANDAS, POLARS, _ref, send, store, text, url  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db
 
