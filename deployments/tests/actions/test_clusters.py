@@ -145,7 +145,7 @@ def test_another_server_is_refused_while_deployments_are_there_unless_it_only_mo
         registration.replace(name="Production", reach=other, by=None)
     same = ClusterConnection(None, "postgresql://other:new@db.example/postgres")
     registration.replace(name="Production", reach=same, by=None)
-    registration.replace(name="Production", reach=replace(other, moved=True), by=None)
+    registration.replace(name="Production", reach=replace(other, same_cluster_new_address=True), by=None)
 
 
 def test_only_a_registered_kubernetes_cluster_can_be_replaced(cluster):

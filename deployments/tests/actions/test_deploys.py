@@ -4,9 +4,8 @@ import pytest
 
 from console.kit.refusals import InvalidInput
 from deployments import actions
-from deployments.actions import NotNow
+from deployments.actions import NotNow, hibernation
 from deployments.actions import deploys as deploying
-from deployments.actions import hibernation as running
 from deployments.actions.refusals import CodeNotTaken, PackagesInCode
 from deployments.actions.variables import set_variable
 from deployments.domain.code_errors import CodeRefused
@@ -33,7 +32,7 @@ def test_while_creating_it_is_refused_and_while_deleting_too(deployment, bob, dr
 
 
 def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, code):  # noqa: F811
-    running.hibernate(deployment=healthy, by=bob)
+    hibernation.hibernate(deployment=healthy, by=bob)
     run(healthy)
     assert healthy.status == Status.HIBERNATING
     deploy = deployed(healthy, bob)
@@ -43,7 +42,7 @@ def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, code):  # noqa: F811
     assert deploy.status == DeployStatus.DEPLOYED
     assert code.active() == deploy.version
     assert "hibernating" in deploy.steps.get(key="read").sentence
-    running.wake(deployment=healthy, by=bob)
+    hibernation.wake(deployment=healthy, by=bob)
     run(healthy)
     run(healthy)
     assert healthy.status == Status.HEALTHY

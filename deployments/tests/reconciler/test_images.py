@@ -9,9 +9,8 @@ from django.utils import timezone
 
 from console.kit.refusals import InvalidInput
 from console.tests.html_rules import complaints, words_in
-from deployments.actions import NotNow, images
+from deployments.actions import NotNow, hibernation, images
 from deployments.actions import deploys as deploying
-from deployments.actions import hibernation as running
 from deployments.actions.refusals import NoImagesHere, NothingToDeploy, RuntimesImage
 from deployments.actions.upgrade import upgrade_runtime
 from deployments.dataplane.contract import Ref
@@ -224,11 +223,11 @@ def test_the_way_back_is_open_while_components_do_not_come_up(healthy, bob, chec
 
 
 def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, checker, driver):  # noqa: F811
-    running.hibernate(deployment=healthy, by=bob)
+    hibernation.hibernate(deployment=healthy, by=bob)
     run(healthy)
     deploy = settled(healthy, asked(healthy, bob))
     assert (healthy.status, deploy.status) == (Status.HIBERNATING, DeployStatus.DEPLOYED)
-    running.wake(deployment=healthy, by=bob)
+    hibernation.wake(deployment=healthy, by=bob)
     for _ in range(3):
         run(healthy)
     assert healthy.status == Status.HEALTHY
