@@ -5,10 +5,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from console.kit import crypto
 from deployments.clusters import connections
 from deployments.dataplane.code import CodeStore
-from deployments.dataplane.contract import DataPlaneError, Driver, Ref
 from deployments.domain.code_manifest import EMPTY, CodeDifference, Manifest, difference
 from deployments.domain.deploy_states import DESIRED
 from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment, EnvironmentVariable
@@ -24,22 +22,10 @@ OWN_BUNDLES = (
 )
 
 
-def driver_for(deployment: Deployment) -> tuple[Driver, Ref]:
-    """The driver of its cluster, and how that names it. Raises DataPlaneError when the cluster's settings cannot be
-    read. Not inside a transaction: what a driver does is I/O."""
-    try:
-        driver = connections.driver_of(deployment.cluster)
-    except (crypto.DecryptionError, KeyError, ValueError):
-        raise DataPlaneError(
-            f"The settings of cluster {deployment.cluster.name} cannot be read. Ask a site administrator."
-        ) from None
-    return driver, Ref(str(deployment.pk), deployment.release_name)
-
-
 def store_of(deployment: Deployment) -> CodeStore | None:
     """Where its code is; None where code comes with the image. Raises DataPlaneError when the cluster's settings cannot
     be read. Not inside a transaction: what it does is I/O."""
-    driver, ref = driver_for(deployment)
+    driver, ref = connections.driver_and_ref(deployment)
     return driver.code(ref)
 
 
