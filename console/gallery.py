@@ -49,7 +49,7 @@ class Row:
 
     @property
     def shown_label(self) -> str:
-        """As of a Deployment."""
+        """The word of its status, as a Deployment has it."""
         return self.phase or self.shown_status.label
 
     @property

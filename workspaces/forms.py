@@ -17,10 +17,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from console.kit import names
-from console.kit.text import one_line
 from workspaces.account_forms import InOurWords
-from workspaces.actions.invitations import ADDRESSES_PER_FORM
-from workspaces.actions.workspaces import SignupClosed
+from workspaces.actions.workspaces import (
+    NAME_LENGTH,
+    PERSON_NAME_LENGTH,
+    WRONG_THEME,
+    WRONG_ZONE,
+    SignupClosed,
+    person_name,
+)
 from workspaces.email_addresses import normalize_email
 from workspaces.invitation_lookup import followed_link
 from workspaces.models import Theme
@@ -92,7 +97,7 @@ class WorkspaceForm(forms.Form):
     """A Workspace's name."""
 
     name = NameField(
-        longest=50,
+        longest=NAME_LENGTH,
         help_text="Your team sees it. You can change it later.",
         error_messages={"required": names.EMPTY},
     )
@@ -101,18 +106,22 @@ class WorkspaceForm(forms.Form):
 class AccountForm(forms.Form):
     """A person's own settings."""
 
-    name = NameField(longest=100, required=False, help_text="How your teammates see you.")
-    theme = forms.ChoiceField(label="Theme", choices=Theme.choices)
+    name = NameField(longest=PERSON_NAME_LENGTH, required=False, help_text="How your teammates see you.")
+    theme = forms.ChoiceField(
+        label="Theme", choices=Theme.choices, error_messages={"invalid_choice": WRONG_THEME}
+    )
     time_zone = forms.ChoiceField(
-        label="Time zone", choices=[(zone, zone) for zone in sorted(zoneinfo.available_timezones())]
+        label="Time zone",
+        choices=[(zone, zone) for zone in sorted(zoneinfo.available_timezones())],
+        error_messages={"invalid_choice": WRONG_ZONE},
     )
 
     def clean_name(self) -> str:
-        """A name that no one takes for another account, on one line and in its own direction."""
-        name = one_line(self.cleaned_data["name"])
-        if "@" in name or "＠" in name:
-            raise ValidationError("Enter a name, not an address. Your address is shown beside it.")
-        return name
+        """The name, by the rule of the action."""
+        try:
+            return person_name(self.cleaned_data["name"])
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class ConfirmForm(forms.Form):
@@ -158,6 +167,9 @@ class RoleForm(forms.Form):
     """A member's new role."""
 
     role = forms.ChoiceField(choices=[(r.value, r.label) for r in Role])
+
+
+ADDRESSES_PER_FORM = 50  # as many as one page can answer for, one by one
 
 
 class InviteForm(forms.Form):

@@ -100,7 +100,7 @@ class OperatorAdmin(ModelAdmin):
         return self.admin_site.has_permission(request)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Likewise the index."""
+        """Site administrators see the index."""
         return self.admin_site.has_permission(request)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:

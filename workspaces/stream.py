@@ -38,7 +38,7 @@ OVERLAP = timedelta(seconds=5)  # a change that committed just before the page w
 
 
 @dataclass(eq=False)
-class Stream:
+class EventStream:
     """One open page."""
 
     right: Right
@@ -50,11 +50,11 @@ class Registry:
     """All streams of one event loop, pinged and re-authorised together."""
 
     def __init__(self) -> None:
-        self.streams: set[Stream] = set()
+        self.streams: set[EventStream] = set()
         self._task: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
-    async def enter(self, stream: Stream) -> AsyncIterator[None]:
+    async def enter(self, stream: EventStream) -> AsyncIterator[None]:
         """Keep the stream under watch while the context lasts."""
         self.streams.add(stream)
         metrics.STREAMS.add()
@@ -181,7 +181,7 @@ async def _events(right: Right, missed: Callable[[], Awaitable[bool]]) -> AsyncI
     """Listen first and ask what was missed after it, so that no change falls between the two."""
     async with (
         hub().subscribe(f"w:{right[1]}") as subscription,
-        registry().enter(Stream(right, subscription)),
+        registry().enter(EventStream(right, subscription)),
     ):
         yield RESYNC if await missed() else PING
         while (chunk := await subscription.queue.get()) is not None:

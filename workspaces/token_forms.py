@@ -13,7 +13,7 @@ from workspaces.actions.tokens import (
     NAME_LENGTH,
     WRONG_DAYS,
     WRONG_ROLE,
-    Wish,
+    TokenWish,
 )
 from workspaces.forms import NameField
 from workspaces.permissions import Role
@@ -61,10 +61,10 @@ class TokenForm(forms.Form):
         field.choices = [(role.value, f"{role.label}\n{MAY[role]}") for role in roles]  # type: ignore[attr-defined]
         field.initial = Role.EDITOR.value if Role.EDITOR in roles else roles[0].value
 
-    def wish(self) -> Wish:
+    def wish(self) -> TokenWish:
         """What a valid form asks for."""
         cleaned = self.cleaned_data
-        return Wish(cleaned["name"], cleaned["description"], Role(cleaned["role"]), cleaned["days"])
+        return TokenWish(cleaned["name"], cleaned["description"], Role(cleaned["role"]), cleaned["days"])
 
     def refuse(self, refusal: ActionRefused) -> None:
         """Show what the action refused beside the fields that it is about."""

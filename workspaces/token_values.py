@@ -36,7 +36,7 @@ def found_in(text: str) -> list[str]:
 
 
 def digest(value: str) -> str:
-    """What is stored of it."""
+    """The SHA-256 in hex, which is all that is stored of a token."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 

@@ -17,7 +17,7 @@ from deployments.reconciler.reconcile import reconcile
 from tests.running import SOURCE, Airdeck
 from workspaces import hooks
 from workspaces.actions import tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.api.auth import buckets
 from workspaces.permissions import Role
 
@@ -80,7 +80,7 @@ def token(workspace) -> Callable[..., str]:
         if deployment is not None:
             found = hooks.content_of("deployment").find(deployment.workspace_id, deployment.pk)
             scope = Scope(deployment.workspace, "deployment", found)
-        return tokens.make(scope=scope, by=maker, wish=Wish("ci", "", role, 90)).value
+        return tokens.make(scope=scope, by=maker, wish=TokenWish("ci", "", role, 90)).value
 
     return make
 

@@ -26,7 +26,7 @@ def test_4_and_5_values_are_whole_quotes_are_read_and_secrets_are_kept(
     airdeck("deployment", "variable", "set", "KEY=hush=hush", "--secret", "-d", name, "-w")
     (tmp_path / "d.yaml").write_text(airdeck("deployment", "inspect", name).out + "  # the same\n")
     airdeck("deployment", "apply", "-f", "d.yaml", "--yes", "--wait")
-    settings = vault.settings(deployment)
+    settings = vault.variables_of(deployment)
     assert {key: each.value for key, each in settings.items()} == {
         "URL": "postgres://u:p@h/d?a=b&c=d",
         "EMPTY": "",

@@ -12,10 +12,10 @@ from deployments.models import Deploy, GitSource
 from deployments.outgoing.git import ask
 from deployments.reconciler import git_sources as looking
 from deployments.secrets import vault
-from deployments.tests.git import conftest as served_repositories
-from deployments.tests.git.conftest import DAG, FILES
+from deployments.tests.git import fixtures as served_repositories
+from deployments.tests.git.fixtures import DAG, FILES
 from deployments.tests.git.repositories import SUBMODULE
-from deployments.tests.git.test_reading import in_this_process
+from deployments.tests.outgoing.test_git import in_this_process
 from tests.running import Terminal
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]

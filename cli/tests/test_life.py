@@ -39,7 +39,7 @@ def created_by_a_file_and_again_there_is_nothing_to_do(airdeck) -> Deployment:
     again = airdeck(*apply, environment={"API_KEY": SECRET})
     assert "There is nothing to do." in again.out
     row = Deployment.objects.get()
-    assert vault.settings(row)["API_KEY"].value == SECRET
+    assert vault.variables_of(row)["API_KEY"].value == SECRET
     assert row.release_name in airdeck("de", "ls").out
     return row
 
@@ -69,7 +69,7 @@ def a_project_is_deployed_and_the_same_code_again_is_nothing(airdeck, tmp_path) 
 def variables_and_a_queue_are_changed(airdeck, row) -> None:
     airdeck("deployment", "variable", "set", "URL=postgres://u:p@h/d?a=b", "-d", "Analytics", "-w")
     airdeck("deployment", "variable", "set", "TOKEN", "-s", "-d", "Analytics", "-w", text="from=stdin\n")
-    settings = vault.settings(row)
+    settings = vault.variables_of(row)
     assert settings["URL"].value == "postgres://u:p@h/d?a=b"
     assert (settings["TOKEN"].value, settings["TOKEN"].secret) == ("from=stdin", True)
     assert settings["API_KEY"].value == SECRET  # what nobody set is kept

@@ -106,7 +106,7 @@ def test_an_update_changes_what_is_named_and_a_wrong_value_costs_nothing(airdeck
     before["configuration"].pop("scheduler_au")
     before.pop("metadata"), after.pop("metadata")
     assert after == before
-    assert vault.settings(Deployment.objects.get())["A"].value == "1"
+    assert vault.variables_of(Deployment.objects.get())["A"].value == "1"
 
 
 @pytest.mark.thorough

@@ -23,9 +23,9 @@ def test_variables_go_back_to_a_revision_after_a_yes(airdeck, deployment, driver
     refused = airdeck(*back, code=2).err
     assert "~ REGION\n- MORE\n" in refused
     assert "Go back with --yes." in refused
-    assert "REGION" in vault.settings(deployment)
+    assert "REGION" in vault.variables_of(deployment)
     done = airdeck(*back, "--yes").out
     assert done.startswith("Revision 3 of the variables of Analytics is saved.\n")
-    assert {key: each.value for key, each in vault.settings(deployment).items()} == {"REGION": "eu"}
+    assert {key: each.value for key, each in vault.variables_of(deployment).items()} == {"REGION": "eu"}
     assert "has these variables already. There is nothing to do." in airdeck(*back, "--yes").out
     assert "There is no revision 9" in airdeck(*variable, "rollback", "9", *at, "--yes", code=2).err

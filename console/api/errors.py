@@ -11,7 +11,6 @@ from console.kit.problems import problem
 from console.kit.refusals import ActionRefused
 from console.kit.text import NotStorable
 from deployments.dataplane.contract import DataPlaneError
-from deployments.domain.code_errors import CodeRefused
 from workspaces.api.auth import TooManyRequests
 from workspaces.token_access import denial
 
@@ -27,7 +26,6 @@ def register(api: NinjaAPI) -> None:
     api.add_exception_handler(HttpError, _unreadable)
     api.add_exception_handler(Http404, lambda request, error: problem(404))
     api.add_exception_handler(PermissionDenied, _denied)
-    api.add_exception_handler(CodeRefused, _code_refused)
     api.add_exception_handler(DataPlaneError, _plane)
 
 
@@ -41,10 +39,6 @@ def _refused(request: HttpRequest, refusal: Any) -> HttpResponse:
 def _denied(request: HttpRequest, error: Any) -> HttpResponse:
     code, sentence = denial(error)
     return problem(403, code=code, detail=sentence)
-
-
-def _code_refused(request: HttpRequest, error: Any) -> HttpResponse:
-    return problem(422, code="code_refused", detail=str(error), errors={"file": str(error)})
 
 
 def _plane(request: HttpRequest, error: Any) -> HttpResponse:

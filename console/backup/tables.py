@@ -168,6 +168,6 @@ def _raw() -> psycopg.Connection[Any]:
 
 
 def describe(versions: list[str]) -> str:
-    """Of migrations, for a sentence."""
+    """The migrations of our apps, for a sentence."""
     ours = [each for each in versions if each.split()[0] in {"deployments", "workspaces"}]
     return ", ".join(ours) or "none"

@@ -12,7 +12,7 @@ from console.bench import airflow, rows
 from console.bench.result import Figure, Result, percentile
 from console.tests.system.installation import Installation
 from workspaces.actions import tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.models import User, Workspace
 from workspaces.permissions import Role
 
@@ -70,7 +70,7 @@ def measure(at: Installation) -> Result:
 
 
 def _token(workspace: Workspace, by: User, number: int) -> str:
-    wish = Wish(f"bench {number}", "", Role.ADMIN)
+    wish = TokenWish(f"bench {number}", "", Role.ADMIN)
     return tokens.make(scope=Scope(workspace), by=by, wish=wish).value
 
 

@@ -73,7 +73,7 @@ class Registered:
     def register(self, name: str, stored: dict[str, str]) -> Cluster:
         """A cluster of these credentials; its checks run in a worker."""
         settings = {"namespace_prefix": self.prefix, "ingress_domain": DOMAIN}
-        reach = clusters.Reach(
+        reach = clusters.ClusterConnection(
             type(self.credentials).of(stored), self.database_url.replace("@/", "@localhost/", 1), settings
         )
         return clusters.register(name=f"{name} {self.prefix}", reach=reach, by=None)

@@ -13,7 +13,7 @@ from console.bench import airflow, rows
 from console.bench.result import Figure, Result, median
 from console.tests.system.installation import Installation
 from workspaces.actions import tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.models import Membership
 from workspaces.permissions import Role
 
@@ -36,7 +36,9 @@ def measure(at: Installation) -> Result:
     try:
         rows.make_deployments(workspace, DEPLOYMENTS)
         maker = Membership.objects.select_related("user").filter(workspace=workspace)[0].user
-        value = tokens.make(scope=Scope(workspace), by=maker, wish=Wish("bench", "", Role.MEMBER, 1)).value
+        value = tokens.make(
+            scope=Scope(workspace), by=maker, wish=TokenWish("bench", "", Role.MEMBER, 1)
+        ).value
         connection.close()
         empty, shown, listed = _times(at.url, value)
     finally:

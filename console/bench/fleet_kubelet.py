@@ -15,7 +15,7 @@ import psycopg
 from console.bench.cluster import Registered
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
-from deployments.dataplane.kubernetes.api.client import Api, Stream, path_of
+from deployments.dataplane.kubernetes.api.client import Api, ApiStream, path_of
 from deployments.dataplane.postgres import databases
 from deployments.tests.dataplane.kubernetes.kubelet import JOB_TYPES, Kubelet, address_of
 from deployments.tests.dataplane.postgres.airflow_tables import TABLES
@@ -45,7 +45,7 @@ class FleetKubelet(Kubelet):
         ] = {}  # by release: pods with a heartbeat, by component
         self.started: Counter[str] = Counter()  # pods, by who manages them
         self._counting, self._stop = threading.Lock(), threading.Event()
-        self._stream: Stream | None = None
+        self._stream: ApiStream | None = None
 
     def play(self) -> None:
         """The node's own sign of life; the rest comes from the watch."""
@@ -137,7 +137,7 @@ class FleetKubelet(Kubelet):
         return connection
 
 
-def _events(stream: Stream) -> Iterator[dict[str, Any]]:
+def _events(stream: ApiStream) -> Iterator[dict[str, Any]]:
     rest = b""
     for piece in stream:
         *lines, rest = (rest + piece).split(b"\n")

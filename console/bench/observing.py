@@ -17,7 +17,7 @@ from console.bench.result import Figure, Result, each
 from console.embedded import postgres
 from console.kit.files import write_private
 from console.tests.system.installation import Installation, wait_until
-from deployments.dataplane.local.supervisor.client import Program, Supervisor, render_group
+from deployments.dataplane.local.supervisor.client import SupervisedProgram, Supervisor, render_group
 from deployments.dataplane.postgres import databases
 from deployments.models import Deployment, LatestReading
 from deployments.tests.dataplane.postgres.airflow_tables import TABLES
@@ -147,7 +147,9 @@ def _programs(at: Installation, made: list[Deployment], supervisor: Supervisor) 
         release, _, name = group.partition(".")
         folder = at.state.deployment(release)
         (folder / "specs").mkdir(mode=0o700, exist_ok=True)
-        program = Program(name, ("/bin/sleep", "infinity"), folder, folder / f"{name}.log", stopwaitsecs=1)
+        program = SupervisedProgram(
+            name, ("/bin/sleep", "infinity"), folder, folder / f"{name}.log", stopwaitsecs=1
+        )
         rendered.append(render_group(group, [program]))
     file = at.state.group_file("bench")  # one, because supervisord takes its time to read hundreds
     write_private(file, "\n".join(rendered))

@@ -13,7 +13,7 @@ from console.tests.system.installation import Installation
 from deployments.domain.states import Status
 from deployments.models import Deployment
 from workspaces.actions import tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.models import Membership, Workspace
 from workspaces.permissions import Role
 
@@ -134,7 +134,7 @@ def measure(at: Installation) -> Result:
 def _tokens(workspace: Workspace) -> list[str]:
     maker = Membership.objects.select_related("user").filter(workspace=workspace)[0].user
     scope = Scope(workspace)
-    wishes = [Wish(f"bench {number}", "", Role.MEMBER, 1) for number in range(CLIENTS)]
+    wishes = [TokenWish(f"bench {number}", "", Role.MEMBER, 1) for number in range(CLIENTS)]
     return [tokens.make(scope=scope, by=maker, wish=wish).value for wish in wishes]
 
 

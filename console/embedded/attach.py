@@ -21,12 +21,12 @@ def environment(environ: Mapping[str, str], *, default_state: Path) -> dict[str,
     if any(environ.get(name) for name in CONFIGURED) or not is_installed():
         return {}
     from console.embedded import preflight, programs
-    from console.embedded.errors import Refusal
+    from console.embedded.errors import StartRefused
 
     try:
         state = preflight.state_of(environ, default_state)
         running = preflight.in_use(state)
-    except Refusal:  # this user runs nothing there
+    except StartRefused:  # this user runs nothing there
         return {}
     return programs.reach(state) if running else {}
 

@@ -22,6 +22,6 @@ CONFIGURED = (
 
 def of_another_postgres(names: Iterable[str]) -> set[str]:
     """Which of these variables are libpq's (PGPORT, PGHOSTADDR, PGSERVICE and their like): a person who works with
-    Postgres has some in the shell, and each would lead a connection to ours astray, for its URL names no port. Those of
-    TLS lead nowhere: ours is reached by a socket, and servers of registered clusters may need them."""
+    Postgres has some in the shell, and each would send a connection meant for ours elsewhere, for its URL names no
+    port. Those of TLS do not: ours is reached by a socket, and servers of registered clusters may need them."""
     return {name for name in names if name.startswith("PG") and not name.startswith("PGSSL")}

@@ -1,5 +1,5 @@
 """Why `up` does not start."""
 
 
-class Refusal(Exception):
+class StartRefused(Exception):
     """`up` does not start. `str()` is one sentence."""

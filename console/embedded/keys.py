@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 
 from console import environment
-from console.embedded.errors import Refusal
+from console.embedded.errors import StartRefused
 from console.kit.files import write_private
 from deployments.dataplane.local.state_dir import StateDir
 
@@ -29,11 +29,11 @@ KEYS: dict[str, Callable[[], str]] = {
 
 
 def ensure(state: StateDir, *, has_data: bool) -> None:
-    """Make the missing keys. Raises Refusal when `has_data` and one is gone, because a new one would not open it, and
-    when one is there and cannot be used."""
+    """Create the missing keys. Raises StartRefused when `has_data` and one is gone, because a new one would not open
+    it, and when one is there and cannot be used."""
     missing = [name for name in KEYS if not (state.keys / name).exists()]
     if missing and has_data:
-        raise Refusal(
+        raise StartRefused(
             f"{state.keys / missing[0]} is missing, without which the data in {state.root} cannot be read: "
             "put it back from a backup or choose another STATE_DIR."
         )
@@ -49,7 +49,7 @@ def _check(state: StateDir, name: str) -> None:
         if name == "encryption_keys":
             environment.encryption_keys(text)
     except (OSError, ValueError):  # a file that is no text too
-        raise Refusal(
+        raise StartRefused(
             f"{state.keys / name} is empty or damaged, and the data in {state.root} cannot be used without "
             "it: put it back from a backup or choose another STATE_DIR."
         ) from None

@@ -15,7 +15,7 @@ from console.embedded import keys, postgres_home
 from console.embedded.postgres_home import MAJOR, socket_dir, system_user
 from console.kit.files import write_private
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.client import Program
+from deployments.dataplane.local.supervisor.client import SupervisedProgram
 from deployments.dataplane.local.supervisor.specs import STATE_TAG
 
 SUPERUSER = "airdeck"
@@ -118,9 +118,9 @@ def _initdb(state: StateDir) -> None:
     fresh.rename(data(state))
 
 
-def program(state: StateDir, clean_env: tuple[str, ...]) -> Program:
+def program(state: StateDir, clean_env: tuple[str, ...]) -> SupervisedProgram:
     """Postgres as supervisord runs it: INT is its fast shutdown, and goes to the postmaster alone."""
-    return Program(
+    return SupervisedProgram(
         name="postgres",
         argv=(
             *clean_env,

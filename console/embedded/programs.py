@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from console.embedded import elsewhere, postgres, redis_server
-from console.embedded.preflight import Plan
+from console.embedded.preflight import StartPlan
 from console.embedded.process_table import TAG
 from console.installer import reach as index
 from console.kit.files import write_private
 from console.processes import ROLES
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.client import Program, render_main
+from deployments.dataplane.local.supervisor.client import SupervisedProgram, render_main
 
 BASE = Path(__file__).resolve().parent.parent.parent
 # The exit code of `manage.py bootstrap` when it migrated or collected static files.
 BOOTSTRAP_CHANGED = 3
 
 
-def environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
+def environment(plan: StartPlan, environ: Mapping[str, str]) -> dict[str, str]:
     """What supervisord, and so every program of the console, inherits: the person's environment and ours."""
     ours = {
         TAG: str(plan.state.root),
@@ -52,7 +52,7 @@ def reach(state: StateDir) -> dict[str, str]:
     }
 
 
-def configure(plan: Plan) -> None:
+def configure(plan: StartPlan) -> None:
     """Write every file that the programs read, supervisord's configuration last."""
     state = plan.state
     write_private(state.run_dir / "database_url", postgres.prepare(state))
@@ -62,7 +62,7 @@ def configure(plan: Plan) -> None:
     write_private(state.supervisor_config, render_main(state, programs(plan), password))
 
 
-def programs(plan: Plan) -> list[Program]:
+def programs(plan: StartPlan) -> list[SupervisedProgram]:
     """Postgres and Redis, which start at once, and the console's own four, which `up` starts later."""
     state = plan.state
     clean = ("/usr/bin/env", "-i", f"{TAG}={state.root}", f"PATH={os.defpath}", "LC_ALL=C")
@@ -84,9 +84,9 @@ def _settings(role: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     return (f"PROCESS_ROLE={role}", *own)
 
 
-def _own(state: StateDir, role: str, *arguments: str, group: bool = True) -> Program:
+def _own(state: StateDir, role: str, *arguments: str, group: bool = True) -> SupervisedProgram:
     """One of the console's processes. A warm shutdown of Celery wants TERM for the main process alone."""
-    return Program(
+    return SupervisedProgram(
         name=role,
         argv=("/usr/bin/env", *_settings(role, os.environ), sys.executable, *ROLES[role], *arguments),
         directory=BASE,

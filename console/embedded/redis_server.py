@@ -8,7 +8,7 @@ from urllib.parse import quote
 from console.embedded import keys
 from console.kit.files import write_private
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.client import Program
+from deployments.dataplane.local.supervisor.client import SupervisedProgram
 
 MEMORY = "128mb"
 
@@ -51,9 +51,9 @@ def config(state: StateDir) -> Path:
     return state.run_dir / "redis.conf"
 
 
-def program(state: StateDir, binary: Path, clean_env: tuple[str, ...]) -> Program:
+def program(state: StateDir, binary: Path, clean_env: tuple[str, ...]) -> SupervisedProgram:
     """Redis as supervisord runs it."""
-    return Program(
+    return SupervisedProgram(
         name="redis",
         argv=(*clean_env, str(binary), str(config(state))),
         directory=state.redis,

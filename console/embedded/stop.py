@@ -23,7 +23,7 @@ DAEMON_SECONDS = 2.0
 
 
 def everything(state: StateDir, supervisor: Supervisor, signals: Signals) -> None:
-    """Stop what supervisord runs, in order, and then supervisord. A further Ctrl-C during it hurries.
+    """Stop what supervisord runs, in order, and then supervisord. A further Ctrl-C makes it faster.
 
     Whatever is left afterwards, the caller ends by the process table.
     """

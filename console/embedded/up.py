@@ -15,8 +15,8 @@ from pathlib import Path
 from environs import Env
 
 from console.embedded import keys, postgres, preflight, process_table, programs, stop
-from console.embedded.errors import Refusal
-from console.embedded.preflight import Plan
+from console.embedded.errors import StartRefused
+from console.embedded.preflight import StartPlan
 from console.embedded.signals import Signals
 from console.kit.disk import shortage
 from deployments.dataplane.contract import DataPlaneError
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     try:
         plan = preflight.check(os.environ, default_state=programs.BASE / ".local")
         locks = _claim(plan)
-    except (Refusal, ValueError, OSError) as error:
+    except (StartRefused, ValueError, OSError) as error:
         print(f"Airdeck cannot start: {error}", file=sys.stderr)
         return 1
     try:
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
             os.close(lock)
 
 
-def _claim(plan: Plan) -> list[int]:
+def _claim(plan: StartPlan) -> list[int]:
     """Make the state folder ours, for as long as these descriptors are open."""
     plan.state.create()
     locks = [preflight.take_lock(plan.state), preflight.hold_run_dir(plan.state)]
@@ -73,7 +73,7 @@ def _claim(plan: Plan) -> list[int]:
 class _Run:
     """One life of the embedded default."""
 
-    def __init__(self, plan: Plan, signals: Signals) -> None:
+    def __init__(self, plan: StartPlan, signals: Signals) -> None:
         self.plan = plan
         self.state = plan.state
         self.signals = signals

@@ -141,7 +141,7 @@ class _Client:
         except (OSError, ValueError, HTTPException) as error:
             if _untrusted(error):
                 raise Refusal(_unreached(plain, error)) from None
-        try:  # once more: an index or a proxy that stumbled
+        try:  # once more: an index or a proxy may fail once
             return self._open(request)
         except urllib.error.HTTPError as error:
             error.close()

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class Refusal(Exception):
-    """Nothing more is done. `str()` is one sentence that says what is wrong and what mends it."""
+    """Nothing more is done. `str()` is one sentence that says what is wrong and what fixes it."""

@@ -51,7 +51,7 @@ class BundleFinder(BaseFinder):
         self.storage = FileSystemStorage(location=self._folder)
 
     def check(self, **kwargs: Any) -> list[Any]:
-        """Nothing can be set wrongly."""
+        """No checks: there is nothing to set."""
         return []
 
     def _write(self, name: str) -> str:

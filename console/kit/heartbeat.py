@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 EVERY_SECONDS = 5.0
-FRESH_SECONDS = 60.0  # what longer went without a sign is taken for dead
+DEAD_AFTER_SECONDS = 60.0  # without a sign of life
 _last = _alive_at = 0.0
 
 
@@ -63,7 +63,7 @@ def complaint() -> str:
     except OSError:
         age = None
     if age is not None:
-        return "" if age < FRESH_SECONDS else f"The last sign of life is {age:.0f} s old."
+        return "" if age < DEAD_AFTER_SECONDS else f"The last sign of life is {age:.0f} s old."
     import urllib.request  # half of what a probe would cost, and of use here alone
 
     port = os.environ.get("PORT") or "8000"

@@ -48,7 +48,7 @@ from console.kit.metrics import (
 logger = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 15.0  # how often the figures of the database are read
-FRESH_SECONDS = 60.0  # figures older than that are left out: a gap is a gap
+FRESH_SECONDS = 60.0  # older figures are left out: a gap is shown as one
 BIND_SECONDS = 5.0  # until a port that was taken is tried again
 SOCKET_SECONDS = 5.0  # who connects and asks nothing is let go
 FOLDER = "airdeck-metrics-"

@@ -25,7 +25,12 @@ def exact(seconds: float) -> str:
 def spelled(seconds: float) -> str:
     """A rough span in words, rounded up: "45 seconds", "3 minutes"; minutes from two on."""
     whole = max(1, round(seconds))
-    return f"{whole} second{'' if whole == 1 else 's'}" if whole < 120 else f"{-(-whole // 60)} minutes"
+    return counted(whole, "second") if whole < 120 else f"{-(-whole // 60)} minutes"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 file", "1,200 files"; `many` where that is more than an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from django.test import Client
 from conftest import PASSWORD
 from console.tests.oidc_provider import Provider
 from workspaces.actions import command_lines, tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.models import User
 from workspaces.permissions import Role
 from workspaces.token_access import NotAuthenticated, authenticate
@@ -103,14 +103,14 @@ def test_nor_does_who_made_it_keep_another_way_in(provider):
     owner = User.objects.get(email=OWNER)
     EmailAddress.objects.create(user=owner, email=OWNER, primary=True, verified=False)
     Authenticator.objects.create(user=owner, type="totp", data={"secret": "x"})
-    personal = tokens.make(scope=Scope(None), by=owner, wish=Wish("later", "", Role.ADMIN, None))
+    personal = tokens.make(scope=Scope(None), by=owner, wish=TokenWish("later", "", Role.ADMIN, None))
     line = command_lines.sign_in(by=owner, device="elsewhere", address="")
     client, answer = comes(provider, email=OWNER)
     assert (answer.status_code, signed_in(client)) == (302, True)
     for made in (personal, line):
         with pytest.raises(NotAuthenticated, match="before the address of its account was confirmed"):
             authenticate(made.value)
-    mine = tokens.make(scope=Scope(None), by=owner, wish=Wish("mine", "", Role.ADMIN, None))
+    mine = tokens.make(scope=Scope(None), by=owner, wish=TokenWish("mine", "", Role.ADMIN, None))
     comes(provider, email=OWNER)  # known by now
     assert authenticate(mine.value).user == owner
 
@@ -118,7 +118,7 @@ def test_nor_does_who_made_it_keep_another_way_in(provider):
 def test_an_account_whose_address_was_confirmed_keeps_what_it_has(provider):
     owner = User.objects.get(email=OWNER)
     EmailAddress.objects.create(user=owner, email=OWNER, primary=True, verified=True)
-    made = tokens.make(scope=Scope(None), by=owner, wish=Wish("mine", "", Role.ADMIN, None))
+    made = tokens.make(scope=Scope(None), by=owner, wish=TokenWish("mine", "", Role.ADMIN, None))
     client, _ = comes(provider, email=OWNER)
     assert signed_in(client)
     assert authenticate(made.value).user == owner

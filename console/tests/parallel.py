@@ -38,7 +38,15 @@ CONSOLES = (
 FILLING = (
     "cli/",
     "console/tests/api/",
-    "deployments/tests/code/",
+    "deployments/tests/actions/test_deploys.py",
+    "deployments/tests/dataplane/postgres/",
+    "deployments/tests/domain/test_code",
+    "deployments/tests/pages/test_deploys.py",
+    "deployments/tests/pages/test_packages.py",
+    "deployments/tests/reconciler/test_activation.py",
+    "deployments/tests/reconciler/test_deploy",
+    "deployments/tests/reconciler/test_images.py",
+    "deployments/tests/reconciler/test_packages.py",
     "deployments/tests/dataplane/kubernetes/",
     "workspaces/",
 )

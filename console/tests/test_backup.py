@@ -23,7 +23,7 @@ from deployments.models import CodeManifest, Deploy, Deployment
 from deployments.reconciler import leases
 from deployments.reconciler.reconcile import reconcile
 from deployments.secrets import vault
-from deployments.tests.code.test_pipeline import deployed
+from deployments.tests.reconciler.test_deploys import deployed
 from workspaces.models import User
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -91,3 +91,20 @@ def test_the_version_is_shown_to_people_and_not_to_strangers(client, alice, olga
     assert __version__ in as_(alice).get(reverse("docs")).content.decode()
     assert __version__ not in client.get(reverse("docs")).content.decode()
     assert f"Airdeck {__version__}" in as_(olga).get(reverse("admin:index")).content.decode()
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md", "docs/adr/*.md"])
+def test_every_module_that_developers_are_sent_to_is_there(name) -> None:
+    """By its path, or the end of it: `reconciler/plan.py`."""
+    files = [
+        f"/{path.relative_to(settings.BASE_DIR)}"
+        for place in ("*.py", "console/**/*.py", "workspaces/**/*.py", "deployments/**/*.py", "cli/**/*.py")
+        for path in settings.BASE_DIR.glob(place)
+    ]
+    named = {
+        (file.name, found)
+        for file in settings.BASE_DIR.glob(name)
+        for found in re.findall(r"`([\w./-]+\.py)`", file.read_text())
+    }
+    assert len(named) > 20
+    assert [each for each in named if not any(file.endswith(f"/{each[1]}") for file in files)] == []

@@ -101,7 +101,7 @@ def test_processes_of_the_version_before_can_go_on_with_the_tables_of_this_one()
     after = loader.project_state().apps
     found = {*findings(before, after), *own_code(later())}
     assert found - ALLOWED.keys() == set(), (
-        "mend the migration (null=True or db_default for a new column; drop things one version later), or say in "
+        "fix the migration (null=True or db_default for a new column; drop things one version later), or say in "
         "ALLOWED why the processes of the version before go on all the same"
     )
     assert ALLOWED.keys() - found == set(), "what is allowed there is not there any more"

@@ -35,7 +35,7 @@ from deployments.secrets import alert_channels, vault
 from deployments.tests.one_of_everything import furnish_alerts
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.actions import invitations, tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.actions.workspaces import create_workspace
 from workspaces.api import auth
 from workspaces.permissions import Role
@@ -62,7 +62,7 @@ def program(workspace, alice, healthy, monkeypatch) -> Program:
     """A program with a token of Alice's, which may ask as often as it likes."""
     monkeypatch.setattr(auth, "RATES", dict.fromkeys(("GET", "HEAD", "DELETE"), auth.Rate(1e6, 10**6)))
     monkeypatch.setattr(auth, "WRITE", auth.Rate(1e6, 10**6))
-    made = tokens.make(scope=Scope(workspace), by=alice, wish=Wish("ci", "", Role.ADMIN))
+    made = tokens.make(scope=Scope(workspace), by=alice, wish=TokenWish("ci", "", Role.ADMIN))
     return Program(made.value, made.token)
 
 

@@ -191,7 +191,7 @@ def test_a_sign_of_life_of_more_than_a_minute_ago_is_none(production, tmp_path):
     assert "no sign of life" in asked(production).stderr
     file.touch()
     assert asked(production).returncode == 0
-    old = time.time() - heartbeat.FRESH_SECONDS - 1
+    old = time.time() - heartbeat.DEAD_AFTER_SECONDS - 1
     os.utime(file, (old, old))
     found = re.fullmatch(r"The last sign of life is (\d+) s old\.\n", asked(production).stderr)
     assert (

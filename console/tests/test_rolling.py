@@ -26,7 +26,7 @@ from console.tests.system.installation import free_port, is_ready, wait_until
 from deployments.domain.states import Status
 from deployments.reconciler.reconcile import reconcile
 from workspaces.actions import tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.permissions import Role
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -109,7 +109,9 @@ class Person:
         client = Client()
         client.force_login(user)
         self._cookies = {name: morsel.value for name, morsel in client.cookies.items()}
-        made = tokens.make(scope=Scope(deployment.workspace), by=user, wish=Wish("click", "", Role.EDITOR, 1))
+        made = tokens.make(
+            scope=Scope(deployment.workspace), by=user, wish=TokenWish("click", "", Role.EDITOR, 1)
+        )
         self._token = {"Authorization": f"Bearer {made.value}"}
         self._deployment, self._service = deployment, service
 

@@ -8,7 +8,7 @@ import pytest
 
 from console.embedded import redis_server
 
-OLDEST = 8  # the versions that Valkey maintains; Redis 6.2 and 7.2, which others ship, get no mends any more
+OLDEST = 8  # the versions that Valkey maintains; Redis 6.2 and 7.2, which others ship, get no fixes any more
 
 
 def test_the_redis_that_comes_along_is_one_that_is_maintained(monkeypatch) -> None:

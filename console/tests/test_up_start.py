@@ -40,7 +40,7 @@ def run(tmp_path) -> Iterator[up._Run]:
     state = StateDir(tmp_path / "state")
     state.create()
     with Signals() as signals:
-        made = up._Run(preflight.Plan(state, 8000, Path("/usr/bin/redis-server")), signals)
+        made = up._Run(preflight.StartPlan(state, 8000, Path("/usr/bin/redis-server")), signals)
         made.daemon = SimpleNamespace(poll=lambda: None)
         yield made
 

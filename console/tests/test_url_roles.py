@@ -39,7 +39,7 @@ from console.tests.url_tables import (
 from deployments.tests.one_of_everything import furnish, furnish_alerts
 from workspaces import hooks
 from workspaces.actions import invitations, tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.models import User
 from workspaces.permissions import Role
 
@@ -86,7 +86,7 @@ def people(alice, bob, vera, charlie, operator):
 @pytest.fixture
 def api_token(alice):
     """An API token of this scope, made by Alice."""
-    return lambda scope: tokens.make(scope=scope, by=alice, wish=Wish("ci", "", Role.MEMBER)).token
+    return lambda scope: tokens.make(scope=scope, by=alice, wish=TokenWish("ci", "", Role.MEMBER)).token
 
 
 def find(kind, row):

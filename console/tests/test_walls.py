@@ -66,3 +66,14 @@ def test_tenancy_names_nothing_of_deployments():
                 f"{path.name}:{node.lineno} {name}" for name in names if name and "deployment" in name.lower()
             ]
     assert [stray for stray in strays if not stray.endswith(PERMISSIONS)] == []
+
+
+@pytest.mark.parametrize("app", ["deployments", "workspaces"])
+def test_folders_of_tests_are_named_after_rooms(app):
+    """Beside `browser`, for what starts a Chromium."""
+    rooms = {path.name for path in (ROOT / app).iterdir() if path.is_dir()} | {"browser"}
+    tests = {
+        path.relative_to(ROOT / app / "tests").parts[0]
+        for path in (ROOT / app / "tests").rglob("*/test_*.py")
+    }
+    assert tests - rooms == set()

@@ -45,7 +45,7 @@ class RulePlace:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """Of its rules."""
+        """The columns by which its rules are found."""
         return {"deployment": self.deployment} if self.deployment else {"workspace": self.workspace}
 
 

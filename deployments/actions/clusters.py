@@ -28,18 +28,18 @@ SETTINGS = tuple(field.name for field in fields(ClusterSettings))
 
 
 @dataclass(frozen=True, repr=False)
-class Reach:
+class ClusterConnection:
     """How to reach a cluster and its primary Postgres, and what an operator says about it (`ClusterSettings`). Holds
-    secrets: no repr. On replacing, what is None or not in `settings` stays as it is; `moved` says that an address is
-    new, and the cluster or the Postgres behind it is not."""
+    secrets: no repr. On replacing, what is None or not in `settings` stays as it is; `same_cluster_new_address` says
+    that an address is new, and the cluster or the Postgres behind it is not."""
 
     credentials: Credentials | None = None
     database_url: str | None = None
     settings: Mapping[str, str] | None = None
-    moved: bool = False
+    same_cluster_new_address: bool = False
 
 
-def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
+def register(*, name: str, reach: ClusterConnection, by: User | None) -> Cluster:
     """A new cluster with the usual worker types. It is offered to people once it was looked at and misses nothing."""
     name = _name(name)
     if reach.credentials is None or reach.database_url is None:
@@ -63,7 +63,7 @@ def register(*, name: str, reach: Reach, by: User | None) -> Cluster:
     return cluster
 
 
-def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
+def replace(*, name: str, reach: ClusterConnection, by: User | None) -> Cluster:
     """Other credentials, another URL or other settings for a registered cluster; its id, its Deployments and its worker
     types stay."""
     with transaction.atomic():
@@ -80,7 +80,11 @@ def replace(*, name: str, reach: Reach, by: User | None) -> Cluster:
                 f"The namespace prefix cannot change while Deployments are in its namespaces: {some}."
             )
         before = (Credentials.of(old.settings).server, old.database_url)
-        if some and not reach.moved and (elsewhere := _elsewhere(before, (credentials.server, url))):
+        if (
+            some
+            and not reach.same_cluster_new_address
+            and (elsewhere := _elsewhere(before, (credentials.server, url)))
+        ):
             raise ActionRefused(
                 f"This is another {elsewhere}, and Deployments are on the one from before: {some}. Delete them first, "
                 "or say that it is the same one at another address: tick “Moved”, or give --moved."

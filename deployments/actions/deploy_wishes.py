@@ -2,7 +2,8 @@
 what it brings; the rest stays as the deploy before had it."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
@@ -11,10 +12,12 @@ from django.db.models import Max
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from console.kit.refusals import InvalidInput
 from deployments.actions import packages
 from deployments.actions.common import changing, enqueue_on_commit, refuse_unless_editable
 from deployments.actions.refusals import (
     CodeChanged,
+    CodeNotTaken,
     GitChanged,
     KeyReused,
     NothingToDeploy,
@@ -23,9 +26,18 @@ from deployments.actions.refusals import (
 )
 from deployments.dataplane.code import CodeStore
 from deployments.domain import git_address, image_reference
+from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_manifest import Manifest, version_name
 from deployments.domain.code_packages import requirements_digest
-from deployments.domain.deploy_states import IMAGE, PACKAGES, STEPS, WAITING, DeploySource, DeployStatus
+from deployments.domain.deploy_states import (
+    IMAGE,
+    PACKAGES,
+    STEPS,
+    WAITING,
+    DeploySource,
+    DeployStatus,
+    description_problem,
+)
 from deployments.domain.states import StepState
 from deployments.models import CodeManifest, Deploy, Deployment, DeployStep, GitSource
 from deployments.queries.deploys import base_of, desired_deploy, store_of, why_no_code
@@ -36,7 +48,7 @@ AIRDECK = "Airdeck"  # who deploys what no person clicked for
 
 
 @dataclass(frozen=True)
-class Wish:
+class DeployWish:
     """A deploy as it is asked for. Without a manifest the code stays that of the desired deploy. `requirements` names
     what was asked for before ("" for nothing); None to read its requirements.txt. `image` is a reference, "" for the
     runtime's own image; None to stay with that of the desired deploy."""
@@ -67,6 +79,21 @@ def ready_store(deployment: Deployment) -> CodeStore:
     return store
 
 
+@contextmanager
+def judging_code() -> Iterator[None]:
+    """What the rules of code refuse in this block leaves it as CodeNotTaken."""
+    try:
+        yield
+    except CodeRefused as error:
+        raise CodeNotTaken(str(error)) from error
+
+
+def folder_of(store: CodeStore) -> Manifest | None:
+    """What the DAGs folder holds. Raises CodeNotTaken when that is more than a version may, and DataPlaneError."""
+    with judging_code():
+        return store.folder()
+
+
 def refuse_unless_installed(deployment: Deployment, lines: tuple[str, ...]) -> bool:
     """Whether its cluster installs packages. Raises PackagesInCode where they come with the image and the code asks for
     some, and DataPlaneError."""
@@ -84,7 +111,7 @@ def image_again(deploy: Deploy) -> str:
     return f"{deploy.image}@{deploy.image_pinned.partition('@')[2]}"
 
 
-def made_before(deployment: Deployment, wish: Wish) -> Deploy | None:
+def made_before(deployment: Deployment, wish: DeployWish) -> Deploy | None:
     """The deploy that the key of the wish made. None also when that failed: asking again is another try. Raises
     KeyReused when the key asked for something else. The keys of commits are made by Airdeck, of what they ask for: one
     of them is one deploy, however it ended."""
@@ -102,16 +129,17 @@ def made_before(deployment: Deployment, wish: Wish) -> Deploy | None:
     return None if earlier.status == DeployStatus.FAILED else earlier
 
 
-def ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None = None) -> Deploy:
-    """Make a deploy of the wish; the one that its key made before, see `made_before`. Raises CodeChanged, GitChanged,
-    KeyReused, NothingToDeploy, NotNow, RequirementsRefused and DataPlaneError."""
+def ask(deployment: Deployment, by: User | None, wish: DeployWish, *, seen: str | None = None) -> Deploy:
+    """Make a deploy of the wish; the one that its key made before, see `made_before`. Raises InvalidInput, CodeChanged,
+    CodeNotTaken, GitChanged, KeyReused, NothingToDeploy, NotNow, RequirementsRefused and DataPlaneError."""
+    if problem := description_problem(wish.description):
+        raise InvalidInput({"description": problem})
     folder: Manifest | None = None
     lines: tuple[str, ...] = ()
     if wish.manifest is not None:
         store = ready_store(deployment)
-        folder = (
-            store.folder() if desired_deploy(deployment) is None else None
-        )  # I/O, so before the transaction
+        if desired_deploy(deployment) is None:
+            folder = folder_of(store)  # I/O, so before the transaction
         if wish.requirements is None:
             lines = packages.lines_of(store, wish.manifest)
             refuse_unless_installed(deployment, lines)
@@ -132,7 +160,7 @@ def ask(deployment: Deployment, by: User | None, wish: Wish, *, seen: str | None
         return _create(row, by, wish, newest)
 
 
-def _is_same(newest: Deploy, wish: Wish) -> bool:
+def _is_same(newest: Deploy, wish: DeployWish) -> bool:
     """Whether this is what is desired already. A tag may have moved since, so an image is the same by its digest."""
     if wish.manifest is not None and (newest.digest, newest.requirements) != (
         wish.manifest.digest,
@@ -151,7 +179,7 @@ def _same_image(newest: Deploy, image: str) -> bool:
     return bool(digest) and newest.image_pinned == image_reference.read(image).pinned(digest)
 
 
-def _refuse_unless_same_source(row: Deployment, wish: Wish) -> None:
+def _refuse_unless_same_source(row: Deployment, wish: DeployWish) -> None:
     revision = wish.git_revision
     if revision is not None and not GitSource.objects.filter(deployment=row, revision=revision).exists():
         raise GitChanged
@@ -161,7 +189,7 @@ def _folder_as_first(row: Deployment, by: User | None, folder: Manifest) -> None
     """What the DAGs folder holds becomes version 1, to which one can go back."""
     number = _next_number(row)
     Deploy.objects.create(
-        **_values(row, by, Wish(folder, DeploySource.FOLDER, uuid4()), number, None),
+        **_values(row, by, DeployWish(folder, DeploySource.FOLDER, uuid4()), number, None),
         description="What the DAGs folder held when code was first deployed.",
         status=DeployStatus.DEPLOYED,
         activated_at=Now(),
@@ -171,7 +199,7 @@ def _folder_as_first(row: Deployment, by: User | None, folder: Manifest) -> None
     )
 
 
-def _create(row: Deployment, by: User | None, wish: Wish, newest: Deploy | None) -> Deploy:
+def _create(row: Deployment, by: User | None, wish: DeployWish, newest: Deploy | None) -> Deploy:
     """`newest` is what is desired until now."""
     number = _next_number(row)
     Deploy.objects.filter(deployment=row, status__in=[each.value for each in WAITING]).update(
@@ -197,13 +225,13 @@ def _create(row: Deployment, by: User | None, wish: Wish, newest: Deploy | None)
     return made
 
 
-def _verb(wish: Wish) -> str:
+def _verb(wish: DeployWish) -> str:
     if wish.origin is not None:
         return "rolled back"
     return "deployed code to" if wish.manifest is not None else "deployed an image to"
 
 
-def _details(made: Deploy, wish: Wish) -> dict[str, object]:
+def _details(made: Deploy, wish: DeployWish) -> dict[str, object]:
     """What the audit event says of a deploy."""
     details: dict[str, object] = {"deploy": made.number, "files": made.files}
     if wish.origin is not None:
@@ -216,7 +244,7 @@ def _details(made: Deploy, wish: Wish) -> dict[str, object]:
 
 
 def _values(
-    row: Deployment, by: User | None, wish: Wish, number: int, newest: Deploy | None
+    row: Deployment, by: User | None, wish: DeployWish, number: int, newest: Deploy | None
 ) -> dict[str, object]:
     return {
         "deployment": row,
@@ -235,7 +263,7 @@ def _values(
     }
 
 
-def _code_of(row: Deployment, wish: Wish, code: Manifest, number: int) -> dict[str, object]:
+def _code_of(row: Deployment, wish: DeployWish, code: Manifest, number: int) -> dict[str, object]:
     manifest = kept(row, code)
     return {
         "manifest": manifest,
@@ -266,7 +294,7 @@ def _code_kept(newest: Deploy | None, number: int) -> dict[str, object]:
     }
 
 
-def _image_of(wish: Wish, newest: Deploy | None) -> dict[str, object]:
+def _image_of(wish: DeployWish, newest: Deploy | None) -> dict[str, object]:
     """The image that it runs with. One that a deploy before was to bring, and did not yet, is brought by this one."""
     if wish.image is not None and not (newest is not None and _same_image(newest, wish.image)):
         changes = bool(wish.image) or newest is not None  # without a deploy it is the runtime's anyway

@@ -10,12 +10,13 @@ from deployments.actions.hibernation import schedule_settings, set_schedule, set
 from deployments.actions.lifecycle import Choices, QueueChoice, create_deployment
 from deployments.actions.queues import add_queue, delete_queue, edit_queue
 from deployments.actions.refusals import FileRefused, KeyReused, PlanStale
-from deployments.actions.settings import DEFAULT_QUEUE, edit_deployment, queue_settings, settings_of
+from deployments.actions.settings import edit_deployment, queue_settings, settings_of
 from deployments.actions.upgrade import upgrade_runtime
 from deployments.actions.variables import replace_variables
 from deployments.domain.deployment_file import DeploymentFile, FileQueue, FileSchedule, Shape
 from deployments.domain.field_values import FieldValues
 from deployments.domain.names import name_key
+from deployments.domain.spec import DEFAULT_QUEUE
 from deployments.domain.states import Executor
 from deployments.models import Deployment, HibernationSchedule
 from deployments.queries.deployment_files import Planned, plan

@@ -10,9 +10,11 @@ from django.utils import timezone
 from console.kit.text import one_line
 from deployments.actions import packages
 from deployments.actions.deploy_wishes import (
-    Wish,
+    DeployWish,
     ask,
+    folder_of,
     image_again,
+    judging_code,
     kept,
     ready_store,
     refuse_unless_installed,
@@ -45,11 +47,12 @@ def receive_upload(
 ) -> CodeUpload:
     """Take an archive apart and keep its contents, so that its difference can be shown. Nothing is deployed by it.
     `key` is what makes one deploy of it however often it comes; one that came before is received again. Raises NotNow,
-    PackagesInCode, CodeRefused and DataPlaneError; nothing is kept then."""
+    PackagesInCode, CodeNotTaken and DataPlaneError; nothing is kept then."""
     store = ready_store(deployment)
     with store.scratch() as scratch:
-        unpacked = unpack(stream, scratch)
-        lines = packages.lines_in(scratch, unpacked.manifest)
+        with judging_code():
+            unpacked = unpack(stream, scratch)
+            lines = packages.lines_in(scratch, unpacked.manifest)
         has_packages = refuse_unless_installed(deployment, lines)
         store.receive(scratch, unpacked.manifest)
     base = _base(deployment, store)
@@ -74,7 +77,7 @@ def receive_upload(
 
 
 def compare_again(*, deployment: Deployment, upload: CodeUpload) -> CodeUpload:
-    """Compare an upload with what there is now. Raises NotNow and DataPlaneError."""
+    """Compare an upload with what there is now. Raises CodeNotTaken, NotNow and DataPlaneError."""
     upload.base = _base(deployment, ready_store(deployment))
     upload.save(update_fields=["base"])
     return upload
@@ -82,7 +85,7 @@ def compare_again(*, deployment: Deployment, upload: CodeUpload) -> CodeUpload:
 
 def _base(deployment: Deployment, store: CodeStore) -> str:
     """The digest of what new code is compared with, whose manifest is kept for the page that shows the difference."""
-    folder = store.folder()
+    folder = folder_of(store)
     if folder is not None:
         kept(deployment, folder)
     return base_of(deployment, folder)[0]
@@ -131,7 +134,7 @@ def deploy_upload(
     """Ask for an upload to become active. `seen` is the digest of what its difference was shown to, None when nothing
     was shown. The same upload twice is one deploy, unless that failed. Raises CodeChanged, KeyReused, NothingToDeploy,
     RequirementsRefused, NotNow and DataPlaneError."""
-    wish = Wish(
+    wish = DeployWish(
         upload.manifest.opened(),
         DeploySource.UPLOAD,
         upload.pk,
@@ -151,7 +154,7 @@ def deploy_example(*, deployment: Deployment, by: User) -> Deploy:
             (scratch / sha256).write_bytes(content)
         store.receive(scratch, EXAMPLE.manifest)
     # A key of its own: of two clicks at once the second finds that there is nothing to do.
-    wish = Wish(EXAMPLE.manifest, DeploySource.EXAMPLE, uuid4(), "The example DAG.")
+    wish = DeployWish(EXAMPLE.manifest, DeploySource.EXAMPLE, uuid4(), "The example DAG.")
     try:
         return ask(deployment, by, wish, seen="")
     except CodeChanged:
@@ -166,7 +169,7 @@ def roll_back(
     NothingToDeploy, NotNow and DataPlaneError."""
     if not to.is_kept:
         raise CodeNotKept(to.number)
-    wish = Wish(
+    wish = DeployWish(
         to.manifest.opened() if to.manifest else None,
         DeploySource.ROLLBACK,
         idempotency_key,
@@ -186,7 +189,7 @@ def deploy_anyway(*, deployment: Deployment, by: User, failed: Deploy) -> Deploy
         raise CodeNotKept(failed.number)
     key = UUID(int=failed.idempotency_key.int ^ 1)  # derived: two clicks are one deploy
     source = DeploySource(failed.source)
-    wish = Wish(
+    wish = DeployWish(
         failed.manifest.opened(),
         source,
         key,
@@ -211,7 +214,7 @@ def deploy_commit(
     """Ask for the code of a Git commit, whose contents the store has received, for the person who asked for it, or for
     Airdeck itself. `git` has its facts as `Deploy.git` keeps them; `revision` is that of the Git source that it came
     from. Raises GitChanged when that is another by now, and NothingToDeploy, NotNow and DataPlaneError."""
-    wish = Wish(
+    wish = DeployWish(
         unpacked.manifest,
         DeploySource.GIT,
         idempotency_key,

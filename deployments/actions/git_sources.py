@@ -34,7 +34,7 @@ HOOK_SECONDS = 10.0  # however many events come, one look in so many seconds
 
 
 @dataclass(frozen=True)
-class GitWish:
+class GitSourceWish:
     """A Git source as it is asked for. A `token` of None keeps the one there is, "" is none. `every_minutes` of None is
     never."""
 
@@ -47,7 +47,7 @@ class GitWish:
     token_user: str = git_rules.TOKEN_USER
 
 
-def connect(*, deployment: Deployment, by: User, wish: GitWish) -> GitSource:
+def connect(*, deployment: Deployment, by: User, wish: GitSourceWish) -> GitSource:
     """Follow a branch from now on. For an ssh address a key is made. Raises InvalidInput, GitConnected and NotNow."""
     address, values = _judged(wish)
     with changing(deployment, by=by) as row:
@@ -61,7 +61,7 @@ def connect(*, deployment: Deployment, by: User, wish: GitWish) -> GitSource:
     return source
 
 
-def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> GitSource:
+def change(*, deployment: Deployment, by: User, wish: GitSourceWish, seen: int) -> GitSource:
     """Follow something else from now on; `seen` is the revision that the form was shown for. A token serves only the
     repository for which it was entered: who may change the address may not be one who may read all that it opens.
     Raises InvalidInput, GitChanged, GitNotConnected and NotNow."""
@@ -105,7 +105,7 @@ def change(*, deployment: Deployment, by: User, wish: GitWish, seen: int) -> Git
     return source
 
 
-def _keep_token_to_its_repository(source: GitSource, address: GitAddress, wish: GitWish) -> None:
+def _keep_token_to_its_repository(source: GitSource, address: GitAddress, wish: GitSourceWish) -> None:
     """Raises InvalidInput when the stored token would be used for another repository than the one it was for."""
     another = source.parsed.repository != address.repository
     if another and wish.token is None and source.has_token and address.scheme != SSH:
@@ -114,7 +114,7 @@ def _keep_token_to_its_repository(source: GitSource, address: GitAddress, wish: 
 
 
 def disconnect(*, deployment: Deployment, by: User) -> None:
-    """Follow nothing; the code that was deployed stays. Twice is once. Raises NotNow."""
+    """Follow nothing; the code that was deployed stays. Idempotent. Raises NotNow."""
     with changing(deployment, by=by) as row:
         source = GitSource.objects.filter(deployment=row).first()
         if source is None:
@@ -198,7 +198,7 @@ def _changing(deployment: Deployment, by: User) -> Iterator[GitSource]:
         yield source
 
 
-def _judged(wish: GitWish) -> tuple[GitAddress, dict[str, object]]:
+def _judged(wish: GitSourceWish) -> tuple[GitAddress, dict[str, object]]:
     """The columns of what is asked for. Raises InvalidInput with every sentence at once."""
     problems = {
         "address": git_rules.address_problem(wish.address),
@@ -226,7 +226,7 @@ def _judged(wish: GitWish) -> tuple[GitAddress, dict[str, object]]:
     }
 
 
-def _give_secrets(source: GitSource, address: GitAddress, wish: GitWish) -> None:
+def _give_secrets(source: GitSource, address: GitAddress, wish: GitSourceWish) -> None:
     """A key for ssh, made once; the token that was entered. What the address has no use for goes."""
     row = source.deployment
     if address.scheme == SSH:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing, refuse_unless_editable
-from deployments.actions.deploy_wishes import Wish, ask, made_before
+from deployments.actions.deploy_wishes import DeployWish, ask, made_before
 from deployments.actions.refusals import NoImagesHere, NotNow, RuntimesImage
 from deployments.domain import image_reference
 from deployments.domain.deploy_states import DeploySource
@@ -27,7 +27,7 @@ def deploy_image(
     """Ask for this image, which is looked at first, or with "" for the runtime's own. The code stays as it is. The same
     `idempotency_key` twice is one deploy, unless that failed. Raises InvalidInput, KeyReused, NoImagesHere,
     NothingToDeploy, RuntimesImage, NotNow and DataPlaneError."""
-    wish = Wish(None, DeploySource.IMAGE, idempotency_key, description, image=image)
+    wish = DeployWish(None, DeploySource.IMAGE, idempotency_key, description, image=image)
     if (earlier := made_before(deployment, wish)) is not None:
         return earlier
     refuse_unless_editable(deployment)

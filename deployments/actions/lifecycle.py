@@ -15,6 +15,7 @@ from deployments.clusters import connections
 from deployments.clusters.options import Options, clusters_for, options_for
 from deployments.domain.field_values import FieldValues
 from deployments.domain.names import mint_release_name, name_key
+from deployments.domain.spec import DEFAULT_QUEUE
 from deployments.domain.states import Executor, Status
 from deployments.models import Cluster, Deployment, ReleaseName, RuntimeRelease, WorkerQueue, WorkerType
 from deployments.secrets import vault
@@ -128,7 +129,7 @@ def _create(
     if choices.queue is not None:
         WorkerQueue.objects.create(
             deployment=deployment,
-            name="default",
+            name=DEFAULT_QUEUE,
             worker_type=choices.queue.worker_type,
             min_workers=choices.queue.min_workers,
             max_workers=choices.queue.max_workers,

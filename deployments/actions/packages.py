@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 
 from deployments.actions.common import enqueue_on_commit
 from deployments.actions.refusals import RequirementsRefused
+from deployments.clusters import connections
 from deployments.dataplane.code import CodeStore
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_manifest import CodeFile, Manifest
@@ -19,12 +20,11 @@ from deployments.domain.code_requirements import (
 )
 from deployments.domain.deploy_states import PackagesState
 from deployments.models import Deployment, PackageSet
-from deployments.queries.deploys import driver_for
 
 
 def are_installed(deployment: Deployment) -> bool:
     """Whether its cluster installs packages; else they come with the image. Raises DataPlaneError."""
-    driver, ref = driver_for(deployment)
+    driver, ref = connections.driver_and_ref(deployment)
     return driver.packages(ref) is not None
 
 

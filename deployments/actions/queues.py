@@ -6,7 +6,6 @@ from console.kit.refusals import InvalidInput
 from deployments.actions.common import changing
 from deployments.actions.refusals import EditConflict, NotNow, QueueExists, QueueGone
 from deployments.actions.settings import (
-    DEFAULT_QUEUE,
     WORKERS,
     columns,
     make_queue,
@@ -16,6 +15,7 @@ from deployments.actions.settings import (
 from deployments.clusters import connections
 from deployments.clusters.options import options_for
 from deployments.domain.field_values import FieldValues
+from deployments.domain.spec import DEFAULT_QUEUE
 from deployments.models import Deployment, WorkerQueue
 from deployments.queries.editable import why_no_queues
 from workspaces import audit

@@ -221,6 +221,13 @@ class CodeNotKept(ActionRefused):
         super().__init__(f"The code of deploy {number} is no longer kept. Upload it again.")
 
 
+class CodeNotTaken(ActionRefused):
+    """The archive, its requirements.txt, or what the DAGs folder holds breaks a rule of `domain.code_archive`, whose
+    sentence it is."""
+
+    code, status, field = "code_refused", 422, "file"
+
+
 class RequirementsRefused(ActionRefused):
     """The requirements.txt of the code holds what is not taken."""
 

@@ -14,12 +14,12 @@ from deployments.clusters import connections
 from deployments.clusters.options import options_for
 from deployments.domain.field_values import FieldValues
 from deployments.domain.names import name_key
+from deployments.domain.spec import DEFAULT_QUEUE
 from deployments.domain.states import Executor
 from deployments.models import Deployment, WorkerQueue
 from workspaces import audit
 from workspaces.models import User
 
-DEFAULT_QUEUE = "default"
 OWN = ("name", "description", "executor", "scheduler_au", "scheduler_replicas")
 WORKERS = ("worker_type", "min_workers", "max_workers", "concurrency")
 OTHER_QUEUES = "other_queues"  # not a field: dropping the executor drops them, so they must have been seen

@@ -14,10 +14,10 @@ from deployments.actions.refusals import RevisionGone, VariableRefused, Variable
 from deployments.domain.reserved_variables import reserved
 from deployments.domain.variables import (
     KEY_LENGTH,
-    Change,
-    Difference,
-    Entry,
+    DotenvEntry,
     Setting,
+    VariableChange,
+    VariableDifference,
     difference,
     merged,
     problem_of,
@@ -55,7 +55,7 @@ def set_variable(
     Raises VariableRefused, VariablesChanged and NotNow.
     """
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         old = current.get(key)
         is_repeat = old == Setting(value or "", secret)  # the same form, sent twice
         if seen is None and old is not None and not is_repeat:
@@ -91,7 +91,7 @@ def put_variables(
     NotNow.
     """
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         desired = {} if only else dict(current)
         problems: dict[str, str] = {}
         seen: set[str] = set()
@@ -127,18 +127,18 @@ def delete_variables(
     at, None for whatever there is. Raises VariablesChanged and NotNow."""
     gone = set(keys)
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         kept = {key: each for key, each in current.items() if key not in gone}
         return _write(row, by, current, kept, base=base)
 
 
 def apply_dotenv(
-    *, deployment: Deployment, by: User, entries: Iterable[Entry], secret: bool, base: int
+    *, deployment: Deployment, by: User, entries: Iterable[DotenvEntry], secret: bool, base: int
 ) -> VariableRevision | None:
     """Add and overwrite what a `.env` sets; refused lines are left out. `base` is the revision that the difference was
     shown against. Raises VariablesChanged, VariableRefused and NotNow."""
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         desired, _ = merged(current, entries, secret=secret)
         return _write(row, by, current, desired, base=base)
 
@@ -149,7 +149,7 @@ def replace_variables(
     """Make these all the variables there are. Who calls this holds the row's lock, and knows what it was decided on.
     Raises VariableRefused and NotNow."""
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         for key, new in desired.items():
             if new != current.get(key) and (problem := problem_of(key, new)):
                 raise VariableRefused(problem, field=key)
@@ -165,7 +165,7 @@ def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int
     """Make the variables what a revision left them, as a new revision. Raises RevisionGone, and as
     `apply_dotenv`."""
     with changing(deployment, by=by) as row:
-        current = vault.settings(row)
+        current = vault.variables_of(row)
         revision = row.variable_revisions.filter(number=number).first()
         if revision is None:
             raise RevisionGone(number)
@@ -174,9 +174,9 @@ def reapply_revision(*, deployment: Deployment, by: User, number: int, base: int
         return _write(row, by, current, desired, base=base)
 
 
-def revision_difference(deployment: Deployment, revision: VariableRevision) -> Difference:
+def revision_difference(deployment: Deployment, revision: VariableRevision) -> VariableDifference:
     """What `reapply_revision` would change. Raises DecryptionError."""
-    current = vault.settings(deployment)
+    current = vault.variables_of(deployment)
     return difference(current, *restored(current, vault.open_revision(deployment, revision)))
 
 
@@ -210,7 +210,7 @@ def _write(
     return revision
 
 
-def _write_rows(row: Deployment, by: User, found: Difference) -> None:
+def _write_rows(row: Deployment, by: User, found: VariableDifference) -> None:
     secret_digest = vault.secret_digester(row)
     gone = [change.key for change in (*found.changed, *found.removed)]
     row.variables.filter(key__in=gone).delete()
@@ -231,7 +231,7 @@ def _write_rows(row: Deployment, by: User, found: Difference) -> None:
     EnvironmentVariable.objects.bulk_create(rows)
 
 
-def _audited(found: Difference) -> dict[str, str]:
+def _audited(found: VariableDifference) -> dict[str, str]:
     """What the audit event says. No secret value, and of a plain one its beginning."""
     kinds = {"added": found.added, "changed": found.changed, "removed": found.removed}
     message = {}
@@ -244,7 +244,7 @@ def _audited(found: Difference) -> dict[str, str]:
     return message
 
 
-def _report(change: Change) -> str:
+def _report(change: VariableChange) -> str:
     old, new = change.old, change.new
     if new is None:
         return change.key

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from console.kit.refusals import ActionRefused
 from deployments.actions import clusters as registration
-from deployments.actions.clusters import DOCUMENTS, Reach
+from deployments.actions.clusters import DOCUMENTS, ClusterConnection
 from deployments.clusters import connections
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api.credentials import MAX_BYTES, Credentials, parse
@@ -169,11 +169,11 @@ class ReachForm(forms.Form):
             self.add_error(field, str(refusal))
 
     @property
-    def reach(self) -> Reach:
+    def reach(self) -> ClusterConnection:
         """What a valid form says."""
         cleaned = self.cleaned_data
         url, moved = cleaned.get("database_url") or None, cleaned.get("moved", False)
-        return Reach(cleaned["credentials"], url, cleaned["settings"], moved)
+        return ClusterConnection(cleaned["credentials"], url, cleaned["settings"], moved)
 
 
 def page(window: OperatorAdmin, request: HttpRequest, current: Cluster | None) -> HttpResponse:

@@ -11,7 +11,7 @@ from console.kit.refusals import InvalidInput
 from deployments.api.access import DeploymentRequest, OnDeployment
 from deployments.models import Deployment
 from deployments.queries import activity
-from deployments.queries.activity import Entry, Filters
+from deployments.queries.activity import ActivityEntry, ActivityFilters
 from workspaces.api.auth import ApiRequest, InWorkspace
 from workspaces.api.inputs import page_cursor, page_limit
 from workspaces.models import Workspace
@@ -43,7 +43,7 @@ class Events(Schema):
     next: str | None
 
 
-def _event(entry: Entry) -> Event:
+def _event(entry: ActivityEntry) -> Event:
     return Event(
         at=entry.at,
         actor=entry.actor,
@@ -64,13 +64,13 @@ def _page(workspace: Workspace, deployment: Deployment | None, limit: int, curso
         text, skipped = cursors.unpack(cursor, str, int)
         try:
             until = datetime.fromisoformat(text)
-            filters = Filters(until=until + INSTANT)
+            filters = ActivityFilters(until=until + INSTANT)
         except (ValueError, OverflowError):
             raise InvalidInput({"cursor": cursors.WRONG}) from None
         if until.tzinfo is None or not 0 <= skipped <= FARTHEST:
             raise InvalidInput({"cursor": cursors.WRONG})
     else:
-        filters = Filters()
+        filters = ActivityFilters()
     found = activity.entries(workspace, deployment, filters, skip=skipped, most=limit + 1)
     items = found[:limit]
     following = None

@@ -9,7 +9,7 @@ from ninja import Schema
 from deployments.api.operations import step_documents
 from deployments.api.schemas import OperationOut, OperationStep
 from deployments.domain import git_address
-from deployments.domain.code_manifest import Difference
+from deployments.domain.code_manifest import CodeDifference
 from deployments.models import CodeUpload, Deploy, Deployment
 from deployments.presenters.deploys import consequences
 from deployments.queries import packages
@@ -130,7 +130,7 @@ def row(found: Deploy, deployment: Deployment, *, detailed: bool = False) -> Dep
     )
 
 
-def plan(deployment: Deployment, upload: CodeUpload, change: Difference) -> Plan:
+def plan(deployment: Deployment, upload: CodeUpload, change: CodeDifference) -> Plan:
     """What deploying this upload changes."""
     return Plan(
         added=list(change.added[:PATHS]),
@@ -148,7 +148,7 @@ def plan(deployment: Deployment, upload: CodeUpload, change: Difference) -> Plan
     )
 
 
-def plan_answer(deployment: Deployment, upload: CodeUpload, change: Difference) -> DeployAnswer:
+def plan_answer(deployment: Deployment, upload: CodeUpload, change: CodeDifference) -> DeployAnswer:
     """Nothing was deployed: this is what would be."""
     return DeployAnswer(
         changed=bool(change.count), deploy=None, operation=None, plan=plan(deployment, upload, change)

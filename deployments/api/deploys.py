@@ -16,14 +16,13 @@ from console.kit import cursors
 from console.kit.http_json import Input, OptionalText, form_data, retry_key
 from console.kit.refusals import ActionRefused, InvalidInput
 from deployments.actions import deploys as actions
-from deployments.actions.refusals import NothingToDeploy
+from deployments.actions.refusals import CodeNotTaken, NothingToDeploy
 from deployments.api import deploy_documents as documents
 from deployments.api import operations
 from deployments.api.access import DeploymentRequest, OnDeployment
 from deployments.api.deploy_documents import DeployAnswer, DeployOut, DeployPage
 from deployments.api.operations import OperationId
-from deployments.domain.code_errors import CodeRefused
-from deployments.forms.deploys import DESCRIPTION_LENGTH
+from deployments.domain.deploy_states import description_problem
 from deployments.models import CodeUpload, Deploy, Deployment
 from deployments.queries import deploys as queries
 from workspaces.api.inputs import page_cursor, page_limit
@@ -33,7 +32,6 @@ router = Router(tags=["Deploys"])
 ALL = "/deployments/{slug:release_name}/deploys"
 ONE = "/deployments/{slug:release_name}/deploys/{int:number}"
 PIECE = 1024 * 1024
-TOO_LONG = f"Enter at most {DESCRIPTION_LENGTH} characters."
 AS_BODY = "Send the archive itself as the body, for instance with curl --data-binary @dags.tar.gz."
 ARCHIVE = {"type": "string", "format": "binary"}
 BODY = {
@@ -112,8 +110,8 @@ def create(
     """Deploy an archive, which is the body. 202 with an operation; 200 when the Deployment has this code already, or
     with `dry_run`. An Idempotency-Key makes one deploy of however many tries; once that failed, another one."""
     deployment, by = request.deployment, request.caller.user
-    if len(description) > DESCRIPTION_LENGTH:
-        raise InvalidInput({"description": TOO_LONG})
+    if problem := description_problem(description):  # before the body is read
+        raise InvalidInput({"description": problem})
     key = retry_key(request, deployment.pk, request.caller.token.pk)
     earlier = (
         Deploy.objects.filter(deployment=deployment, idempotency_key=key).values_list("pk", flat=True).first()
@@ -158,10 +156,10 @@ def answer(deployment: Deployment, made: Deploy, upload: CodeUpload | None) -> S
 
 @contextmanager
 def _received(request: HttpRequest) -> Iterator[tuple[BinaryIO, int]]:
-    """The body as a file, with its length. Raises CodeRefused when it cannot be one, and Damaged when it is not what
+    """The body as a file, with its length. Raises CodeNotTaken when it cannot be one, and Damaged when it is not what
     Content-Digest says."""
     if request.content_type == "multipart/form-data":
-        raise CodeRefused(f"A form was sent. {AS_BODY}")
+        raise CodeNotTaken(f"A form was sent. {AS_BODY}")
     digest, size = hashlib.sha256(), 0
     with TemporaryFile() as file:
         while piece := request.read(PIECE):
@@ -169,7 +167,7 @@ def _received(request: HttpRequest) -> Iterator[tuple[BinaryIO, int]]:
             file.write(piece)
             size += len(piece)
         if not size:
-            raise CodeRefused(f"The body is empty. {AS_BODY}")
+            raise CodeNotTaken(f"The body is empty. {AS_BODY}")
         if (expected := _content_digest(request)) is not None and expected != digest.digest():
             raise Damaged
         file.seek(0)
@@ -225,8 +223,8 @@ def roll_back(
     to = deploy_of(deployment, number)
     typed = form_data(payload or RollBack(), texts=("description",))
     description = str(typed.data.get("description", ""))
-    if len(description) > DESCRIPTION_LENGTH:
-        typed.problems["description"] = TOO_LONG
+    if problem := description_problem(description):
+        typed.problems["description"] = problem
     typed.refuse({})
     key = retry_key(request, deployment.pk, request.caller.token.pk)
     try:

@@ -254,7 +254,7 @@ def update(
 )
 def disconnect(request: DeploymentRequest, release_name: str) -> Status[None]:
     """Disconnect the repository, and delete the token or key and the secret of the webhook. What was deployed stays.
-    Twice is once."""
+    204 also when there is none."""
     actions.disconnect(deployment=request.deployment, by=request.caller.user)
     return Status(204, None)
 

@@ -8,9 +8,9 @@ from deployments.actions.refusals import NothingToDeploy
 from deployments.api import deploy_documents as documents
 from deployments.api.access import DeploymentRequest, OnDeployment
 from deployments.api.deploy_documents import DeployAnswer
-from deployments.api.deploys import TOO_LONG, answer, deploy_of
+from deployments.api.deploys import answer, deploy_of
+from deployments.domain.deploy_states import description_problem
 from deployments.domain.image_reference import EXAMPLE
-from deployments.forms.deploys import DESCRIPTION_LENGTH
 from workspaces.permissions import Permission
 
 router = Router(tags=["Deploys"])
@@ -38,8 +38,8 @@ def deploy_image(request: DeploymentRequest, release_name: str, payload: DeployI
     deployment, by = request.deployment, request.caller.user
     typed = form_data(payload, texts=("image", "description"))
     description = str(typed.data.get("description", ""))
-    if len(description) > DESCRIPTION_LENGTH:
-        typed.problems["description"] = TOO_LONG
+    if problem := description_problem(description):
+        typed.problems["description"] = problem
     if payload.image is None:
         typed.problems.setdefault("image", MISSING)
     typed.refuse({})

@@ -26,7 +26,7 @@ from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable,
 from deployments.models import Deployment
 from deployments.queries import live, log_levels
 from deployments.queries.components import component_names, first_to_read
-from deployments.queries.log_levels import SINCE, Filters, Level, Shown
+from deployments.queries.log_levels import SINCE, Level, LogFilters, Shown
 from workspaces.api.auth import token_in
 from workspaces.permissions import Permission
 from workspaces.token_access import Caller, authenticate
@@ -42,13 +42,13 @@ LIFE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class Reading:
+class LogReading:
     """What is read: of one component, or with `task` the log of a task by its path."""
 
     deployment: Deployment
     component: str
     task: str
-    filters: Filters
+    filters: LogFilters
     lines: int
 
 
@@ -74,7 +74,7 @@ class LogRequest(DeploymentRequest):
     component: str
 
 
-def _filters(level: str, since: str, text: str) -> Filters:
+def _filters(level: str, since: str, text: str) -> LogFilters:
     """The three as filters. Raises InvalidInput, which names every wrong one."""
     problems = {}
     words = {Level.INFO.value, Level.WARNING.value, Level.ERROR.value}
@@ -92,7 +92,7 @@ def _filters(level: str, since: str, text: str) -> Filters:
             problems["since"] = f"Enter {', '.join(SINCE)}, or a time like 2026-11-28T09:00:00Z."
     if problems:
         raise InvalidInput(problems)
-    return Filters(level=Level(level) if level else None, since=start, text=text)
+    return LogFilters(level=Level(level) if level else None, since=start, text=text)
 
 
 @router.get(
@@ -124,7 +124,7 @@ async def logs(
 ) -> StreamingHttpResponse:
     """The last lines that match, oldest first; with `follow` also those that come, for up to ten minutes."""
     component = TASK if task else request.component
-    reading = Reading(request.deployment, component, task, _filters(level, since, q), lines)
+    reading = LogReading(request.deployment, component, task, _filters(level, since, q), lines)
     tail = await _ask(reading, lines=lines, after="")
     value = token_in(request)
     response = StreamingHttpResponse(_lines(reading, tail, value, follow=follow), content_type=NDJSON)
@@ -132,14 +132,14 @@ async def logs(
     return response
 
 
-async def _ask(reading: Reading, *, lines: int, after: str) -> LogTail:
+async def _ask(reading: LogReading, *, lines: int, after: str) -> LogTail:
     """Raises DataPlaneError, also when no answer comes in time."""
     question = partial(_tail, component=reading.component, task=reading.task, lines=lines, after=after)
     asked = await sync_to_async(live.begin)(reading.deployment, question)
     try:
         return await asyncio.wait_for(asyncio.wrap_future(asked), live.SECONDS)
     except TimeoutError:
-        raise DataPlaneUnreachable(live.silence(reading.deployment)) from None
+        raise DataPlaneUnreachable(live.timeout_sentence(reading.deployment)) from None
 
 
 def _tail(driver: Driver, ref: Ref, *, component: str, task: str, lines: int, after: str) -> LogTail:
@@ -148,7 +148,7 @@ def _tail(driver: Driver, ref: Ref, *, component: str, task: str, lines: int, af
     return driver.logs(ref, component, lines=lines, after=after)
 
 
-async def _lines(reading: Reading, tail: LogTail, value: str, *, follow: bool) -> AsyncIterator[bytes]:
+async def _lines(reading: LogReading, tail: LogTail, value: str, *, follow: bool) -> AsyncIterator[bytes]:
     """The lines there are; then, while a person follows, those that come. What ends it early is its last line."""
     carry: dict[str, Level] = {}
     text, carry = await asyncio.to_thread(_encode, reading, tail, carry)
@@ -172,7 +172,7 @@ async def _lines(reading: Reading, tail: LogTail, value: str, *, follow: bool) -
         tail = newer if newer.cursor else tail
 
 
-def _may_go_on(reading: Reading, value: str) -> bool:
+def _may_go_on(reading: LogReading, value: str) -> bool:
     """Whether the token may still read this."""
     try:
         caller = authenticate(value)
@@ -186,7 +186,7 @@ def _may_go_on(reading: Reading, value: str) -> bool:
     return True
 
 
-def _encode(reading: Reading, tail: LogTail, carry: dict[str, Level]) -> tuple[bytes, dict[str, Level]]:
+def _encode(reading: LogReading, tail: LogTail, carry: dict[str, Level]) -> tuple[bytes, dict[str, Level]]:
     found, carry = log_levels.read(tail.lines, carry)
     matching = [line for line in found if reading.filters.match(line)]
     return b"".join(_line(reading.component, line) for line in matching), carry
@@ -203,7 +203,7 @@ def _line(component: str, line: Shown) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
-def _ended(reading: Reading, sentence: str) -> bytes:
+def _ended(reading: LogReading, sentence: str) -> bytes:
     """A line of ours, at the end."""
     document = {
         "time": moment(timezone.now()),

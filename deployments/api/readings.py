@@ -172,7 +172,7 @@ def figures(request: DeploymentRequest, release_name: str, span: str = SPAN) -> 
     )
 
 
-def _bucket(start: datetime, bucket: readings.Bucket | None) -> BucketOut:
+def _bucket(start: datetime, bucket: readings.TimeBucket | None) -> BucketOut:
     names = [name for name in BucketOut.model_fields if name != "start"]
     return BucketOut(start=start, **{name: getattr(bucket, name, None) for name in names})
 

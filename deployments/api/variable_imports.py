@@ -56,7 +56,7 @@ def import_variables(
     if problems:
         raise InvalidInput(problems)
     base = latest_revision(deployment)
-    current = vault.settings(deployment)
+    current = vault.variables_of(deployment)
     parsed = parse(payload.text)
     desired, refused = merged(current, parsed.entries, secret=payload.secret)
     if lines := sorted([*parsed.refusals, *refused], key=lambda each: each.line):

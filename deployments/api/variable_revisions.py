@@ -13,7 +13,7 @@ from deployments.api import answers
 from deployments.api.access import DeploymentRequest, OnDeployment
 from deployments.api.schemas import OperationOut
 from deployments.api.variables import variables_etag
-from deployments.domain.variables import Difference
+from deployments.domain.variables import VariableDifference
 from deployments.models import Deployment, VariableRevision
 from workspaces.permissions import Permission
 
@@ -66,7 +66,7 @@ def _document(row: VariableRevision) -> RevisionOut:
     )
 
 
-def _difference(deployment: Deployment, number: int) -> Difference:
+def _difference(deployment: Deployment, number: int) -> VariableDifference:
     """What going back to it would do. Raises RevisionGone, DecryptionError, and VariableRefused when it cannot be
     done as a whole."""
     kept = deployment.variable_revisions.filter(number=number) if number < 2**31 else None

@@ -12,7 +12,7 @@ RELEASES = (
     # version, Airflow, released, end of maintenance (six months after release, last day of the month)
     ("3.3-1", "3.3.2", date(2026, 10, 20), date(2027, 4, 30)),
     ("3.2-1", "3.2.2", date(2026, 6, 15), date(2026, 12, 31)),
-    # On Kubernetes only. Airflow mends 3.1 no more, so it gets two months instead of six.
+    # On Kubernetes only. Airflow gets no fixes for 3.1 any more, so it has two months instead of six.
     ("3.1-1", "3.1.8", date(2026, 11, 20), date(2027, 1, 31)),
 )
 

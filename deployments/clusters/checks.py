@@ -80,10 +80,10 @@ def try_out(config: ClusterConfig) -> "Sequence[Check]":
 
 
 def _unreadable() -> "Check":
-    from deployments.dataplane.kubernetes.checks.verdicts import Check, State
+    from deployments.dataplane.kubernetes.checks.verdicts import Check, CheckState
 
     sentence = "No configured encryption key opens its stored credentials. Register it again."
-    return Check("api", "API server", State.MISSING, sentence)
+    return Check("api", "API server", CheckState.MISSING, sentence)
 
 
 def _keep(cluster: Cluster, found: "Sequence[Check]", *, finished: bool) -> None:

@@ -8,9 +8,16 @@ from django.db import connection, transaction
 
 from console.kit import crypto
 from deployments.clusters.measured import measured
-from deployments.dataplane.contract import AIRFLOW_PASSWORD, CONSOLE_URLS, ClusterConfig, Driver
+from deployments.dataplane.contract import (
+    AIRFLOW_PASSWORD,
+    CONSOLE_URLS,
+    ClusterConfig,
+    DataPlaneError,
+    Driver,
+    Ref,
+)
 from deployments.dataplane.registry import driver_for
-from deployments.models import Cluster
+from deployments.models import Cluster, Deployment
 
 EMBEDDED_NAME = "This machine"
 
@@ -48,6 +55,18 @@ def _sign_in() -> dict[str, str]:
 def driver_of(cluster: Cluster) -> Driver:
     """The driver of this cluster. Cheap; drivers hold nothing that matters."""
     return measured(driver_for(config(cluster)), cluster.name)
+
+
+def driver_and_ref(deployment: Deployment) -> tuple[Driver, Ref]:
+    """The driver of its cluster, and how that names it. Raises DataPlaneError when the cluster's settings cannot be
+    read. Not inside a transaction: what a driver does is I/O."""
+    try:
+        driver = driver_of(deployment.cluster)
+    except (crypto.DecryptionError, KeyError, ValueError):
+        raise DataPlaneError(
+            f"The settings of cluster {deployment.cluster.name} cannot be read. Ask a site administrator."
+        ) from None
+    return driver, Ref(str(deployment.pk), deployment.release_name)
 
 
 @transaction.atomic

@@ -12,7 +12,7 @@ METHODS = frozenset(
 
 
 class _Measured:
-    """Hands everything on."""
+    """A driver whose calls are timed. Everything else of it is the driver's own."""
 
     def __init__(self, driver: Driver, cluster: str) -> None:
         self._driver, self._cluster = driver, cluster

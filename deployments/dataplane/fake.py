@@ -299,12 +299,12 @@ class ScriptedDriver:
         ]
 
     def break_component(self, ref: Ref, name: str, reason: str, last_line: str = "") -> None:
-        """Make one component fail until `mend_component`."""
+        """Make one component fail until `fix_component`."""
         self.worlds[ref.release_name].broken[name] = Component(
             name, ComponentState.FAILING, 0, 1, reason, last_line
         )
 
-    def mend_component(self, ref: Ref, name: str) -> None:
+    def fix_component(self, ref: Ref, name: str) -> None:
         """Undo `break_component`."""
         self.worlds[ref.release_name].broken.pop(name)
 

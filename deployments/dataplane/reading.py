@@ -18,6 +18,8 @@ LATE = timedelta(
 )  # a run may be seen so long after its end: clocks differ, and a commit comes later
 FIRST_LOOK = timedelta(minutes=2)  # and so far where there was no reading before
 SCHEDULER, TRIGGERER, DAG_PROCESSOR = "scheduler", "triggerer", "dag-processor"
+# The components that send heartbeats, and what Airflow's table `job` calls them.
+JOB_TYPES = {SCHEDULER: "SchedulerJob", DAG_PROCESSOR: "DagProcessorJob", TRIGGERER: "TriggererJob"}
 UNKNOWN_QUEUE = ""  # the queue of a task that names none
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from console.kit.wording import counted
+
 DAG_LENGTH = 250  # of a DAG's name, in Airflow's own table
 MOST_CHANNELS = 20  # of a Workspace
 MOST_RULES = 100  # of a Workspace, and of a Deployment
@@ -69,7 +71,7 @@ class Amount:
 
     def text(self, number: int) -> str:
         """ "5 minutes"."""
-        return f"{number} {self.unit}{'' if number == 1 else 's'}"
+        return counted(number, self.unit)
 
     @property
     def sentence(self) -> str:
@@ -78,7 +80,7 @@ class Amount:
 
 
 @dataclass(frozen=True)
-class Kind:
+class RuleDescription:
     """One kind of rule, for the page that offers it."""
 
     label: str
@@ -90,63 +92,65 @@ class Kind:
     usual: bool = False  # among those that one click switches on
 
 
-KINDS: dict[RuleKind, Kind] = {
-    RuleKind.UNHEALTHY: Kind(
+KINDS: dict[RuleKind, RuleDescription] = {
+    RuleKind.UNHEALTHY: RuleDescription(
         "Unhealthy",
         "A Deployment is Unhealthy for some minutes.",
         "Unhealthy for {amount}",
         Amount("minute", 1, 1440, 5),
         usual=True,
     ),
-    RuleKind.STALLED: Kind(
+    RuleKind.STALLED: RuleDescription(
         "Stalled",
         "Creating or changing a Deployment takes much longer than usual.",
         "Stalled",
         usual=True,
     ),
-    RuleKind.DEPLOY_FAILED: Kind("Deploy failed", "A deploy of code fails.", "Deploy failed", usual=True),
-    RuleKind.RUN_FAILED: Kind(
+    RuleKind.DEPLOY_FAILED: RuleDescription(
+        "Deploy failed", "A deploy of code fails.", "Deploy failed", usual=True
+    ),
+    RuleKind.RUN_FAILED: RuleDescription(
         "DAG run failed",
         "The newest finished run of a DAG failed. One alert per DAG, resolved by its next success.",
         "DAG run failed",
         usual=True,
     ),
-    RuleKind.NO_SUCCESS: Kind(
+    RuleKind.NO_SUCCESS: RuleDescription(
         "No success of a DAG",
         "A DAG has had no successful run for some hours.",
         "No success of {dag} in {amount}",
         Amount("hour", 1, 720, 24),
         of_dag=True,
     ),
-    RuleKind.QUEUE_WAITING: Kind(
+    RuleKind.QUEUE_WAITING: RuleDescription(
         "Worker queue waiting",
         "Tasks wait in a worker queue that has all the workers it may have.",
         "Worker queue waiting for {amount}",
         Amount("minute", 1, 1440, 10),
     ),
-    RuleKind.QUEUE_MISSING: Kind(
+    RuleKind.QUEUE_MISSING: RuleDescription(
         "Worker queue that does not exist",
         "Tasks wait in a worker queue that the Deployment does not have: no worker will ever take them.",
         "Worker queue that does not exist",
     ),
-    RuleKind.IMPORT_ERRORS: Kind(
+    RuleKind.IMPORT_ERRORS: RuleDescription(
         "Import errors",
         "Airflow cannot import files of the deployed code. It goes on with their previous version, if there is one.",
         "Import errors",
     ),
-    RuleKind.SCHEDULER_SILENT: Kind(
+    RuleKind.SCHEDULER_SILENT: RuleDescription(
         "Scheduler silent",
         "No scheduler has reported for some minutes: nothing new is started.",
         "Scheduler silent for {amount}",
         Amount("minute", 2, 1440, 10),
     ),
-    RuleKind.RUNTIME_ENDING: Kind(
+    RuleKind.RUNTIME_ENDING: RuleDescription(
         "Runtime ending",
         "The maintenance of a Deployment's runtime ends within some days, or has ended.",
         "Runtime ending within {amount}",
         Amount("day", 1, 180, 30),
     ),
-    RuleKind.TOKEN_ENDING: Kind(
+    RuleKind.TOKEN_ENDING: RuleDescription(
         "API token expiring",
         "An API token of the Workspace or of one of its Deployments expires within some days.",
         "API token expiring within {amount}",

@@ -46,7 +46,7 @@ class Message:
     more: int = 0  # lines that a digest leaves out
 
     def stored(self) -> dict[str, Any]:
-        """For a row."""
+        """The message as its row keeps it."""
         return asdict(self)
 
     @classmethod
@@ -63,7 +63,7 @@ class Message:
 
 
 def subject(message: Message) -> str:
-    """Of the mail, on one line."""
+    """The subject of the mail, on one line."""
     return message.title[:SUBJECT_LENGTH]
 
 

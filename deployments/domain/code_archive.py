@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from deployments.domain import code_ignore, code_tar, code_zip
 from deployments.domain.code_errors import CodeRefused, shown
-from deployments.domain.code_limits import LIMITS, Budget, Entry, Kind, Limits, Reader
+from deployments.domain.code_limits import LIMITS, ArchiveEntry, Budget, EntryKind, Limits, Reader
 from deployments.domain.code_manifest import CodeFile, Manifest
 from deployments.domain.code_paths import Names, clean_path
 
@@ -66,18 +66,18 @@ class _Taking:
         self._files: list[CodeFile] = []
         self._left_out = 0
 
-    def take(self, entry: Entry, chunks: Iterable[bytes]) -> None:
+    def take(self, entry: ArchiveEntry, chunks: Iterable[bytes]) -> None:
         """Judge an entry, and store it when it is a file of code."""
         path = clean_path(entry.name)
         if path and code_ignore.DEFAULTS.leaves_out(path):
-            self._left_out += entry.kind is not Kind.FOLDER
+            self._left_out += entry.kind is not EntryKind.FOLDER
             for chunk in chunks:
                 self._budget.more(len(chunk))
             return
-        if entry.kind is Kind.FOLDER:
+        if entry.kind is EntryKind.FOLDER:
             self._names.add_folder(path)
             return
-        if entry.kind is not Kind.FILE:
+        if entry.kind is not EntryKind.FILE:
             raise CodeRefused(
                 f"{shown(entry.name)} is {entry.kind.value}. Only files and folders are taken: put the file itself in "
                 "its place."
@@ -88,7 +88,7 @@ class _Taking:
         sha256, size = self._store(entry, chunks)
         self._files.append(CodeFile(path, sha256, size, entry.executable))
 
-    def _store(self, entry: Entry, chunks: Iterable[bytes]) -> tuple[str, int]:
+    def _store(self, entry: ArchiveEntry, chunks: Iterable[bytes]) -> tuple[str, int]:
         incoming = self._scratch / "incoming"
         digest, size = hashlib.sha256(), 0
         with incoming.open("wb") as out:

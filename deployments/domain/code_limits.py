@@ -48,7 +48,7 @@ def nothing_in(limits: Limits) -> str:
     return f"The {limits.what} holds no file of code. {limits.empty}"
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What an entry is. Only files and folders are taken."""
 
     FILE = "file"
@@ -60,11 +60,11 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ArchiveEntry:
     """One entry as it stands in the archive: its raw name, what it is, the bytes it claims to have."""
 
     name: str
-    kind: Kind
+    kind: EntryKind
     size: int
     executable: bool = False
 
@@ -91,7 +91,7 @@ class Budget:
                 f"Taking the {self._limits.what} apart took longer than {self._limits.seconds:.0f} s. {LEAVE_OUT}"
             )
 
-    def entry(self, entry: Entry) -> None:
+    def entry(self, entry: ArchiveEntry) -> None:
         """One entry more, whatever it is."""
         self.tick()
         self._entries += 1
@@ -121,4 +121,4 @@ class Budget:
             )
 
 
-type Reader = Iterator[tuple[Entry, Iterable[bytes]]]
+type Reader = Iterator[tuple[ArchiveEntry, Iterable[bytes]]]

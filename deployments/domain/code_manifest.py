@@ -74,7 +74,7 @@ EMPTY = Manifest(())
 
 
 @dataclass(frozen=True)
-class Difference:
+class CodeDifference:
     """Paths that are added, changed and removed on the way from one manifest to another, each sorted."""
 
     added: tuple[str, ...]
@@ -98,11 +98,11 @@ class Difference:
         return ", ".join([head, *(f"{count:,} {word}" for count, word in others)]) + "."
 
 
-def difference(old: Manifest, new: Manifest) -> Difference:
+def difference(old: Manifest, new: Manifest) -> CodeDifference:
     """What `new` does to `old`. A file whose right to be run changed is a changed one."""
     before = {file.path: file for file in old.files}
     after = {file.path: file for file in new.files}
-    return Difference(
+    return CodeDifference(
         added=tuple(path for path in after if path not in before),
         changed=tuple(path for path, file in after.items() if path in before and before[path] != file),
         removed=tuple(path for path in before if path not in after),

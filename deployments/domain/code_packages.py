@@ -10,6 +10,8 @@ from functools import cached_property
 
 from packaging.utils import canonicalize_name
 
+from console.kit.wording import counted
+
 PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -69,7 +71,7 @@ class PackageDifference:
         if self.unchanged:
             words.append((self.unchanged, "unchanged"))
         (count, word), *others = words
-        head = f"{count} package{'' if count == 1 else 's'} {word}"
+        head = f"{counted(count, 'package')} {word}"
         return ", ".join([head, *(f"{count} {word}" for count, word in others)]) + "."
 
 

@@ -16,9 +16,8 @@ from deployments.domain.code_manifest import CodeFile
 
 CHILD = Path(__file__).with_name("syntax_child.py")
 FILE_SECONDS = 10.0  # for one file; the compiler takes about a second for 10 MiB of ordinary source
-CHECKED_BYTES = (
-    5 * 1024 * 1024
-)  # a larger one is data in disguise, and would be held in memory whole: not checked
+# A larger one is not checked: it is data rather than code, and would be held in memory whole.
+CHECKED_BYTES = 5 * 1024 * 1024
 ERROR_LENGTH = 300
 COULD_NOT = "could not be checked: it brings the compiler down or takes it longer than 10 s"
 

@@ -11,7 +11,7 @@ from io import BufferedIOBase
 from typing import BinaryIO, cast
 
 from deployments.domain.code_errors import CodeRefused
-from deployments.domain.code_limits import CHUNK, Budget, Entry, Kind, Reader
+from deployments.domain.code_limits import CHUNK, ArchiveEntry, Budget, EntryKind, Reader
 
 BLOCK = 512
 EXTENSION_BYTES = 64 * 1024  # of one extension of a header; a path may have 1,024
@@ -35,17 +35,17 @@ class Header:
     pax: dict[bytes, bytes] = field(default_factory=dict)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> EntryKind:
         """What it announces."""
         if any(key.startswith(b"GNU.sparse") for key in self.pax) or self.form == GNU_SPARSE:
-            return Kind.SPARSE
+            return EntryKind.SPARSE
         if self.form in LINKS:
-            return Kind.LINK
+            return EntryKind.LINK
         if self.form in DEVICES:
-            return Kind.DEVICE
+            return EntryKind.DEVICE
         if self.form == FOLDER or (self.form == b"\0" and self.name.endswith(b"/")):
-            return Kind.FOLDER
-        return Kind.FILE if self.form in FILE else Kind.STRANGE
+            return EntryKind.FOLDER
+        return EntryKind.FILE if self.form in FILE else EntryKind.STRANGE
 
 
 class _Timed:
@@ -80,11 +80,11 @@ class _Tar:
         while header := self._header(first=first):
             first = False
             # A size in the header of anything else announces no content.
-            bare = header.kind in {Kind.FOLDER, Kind.LINK, Kind.DEVICE}
+            bare = header.kind in {EntryKind.FOLDER, EntryKind.LINK, EntryKind.DEVICE}
             size = 0 if bare else header.size
             content = self._content(size)
             name = header.name.decode("utf-8", "surrogateescape")
-            yield Entry(name, header.kind, size, bool(header.mode & 0o111)), content
+            yield ArchiveEntry(name, header.kind, size, bool(header.mode & 0o111)), content
             for chunk in content:  # what is left out
                 self._budget.more(len(chunk))
         while chunk := self._read(CHUNK):

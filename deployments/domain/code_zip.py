@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from deployments.domain.code_errors import CodeRefused, shown
-from deployments.domain.code_limits import CHUNK, Budget, Entry, Kind, Reader
+from deployments.domain.code_limits import CHUNK, ArchiveEntry, Budget, EntryKind, Reader
 
 END = struct.Struct("<4s4H2LH")  # end of central directory
 END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -30,7 +30,7 @@ DAMAGED = "The .zip is damaged or was cut short. Pack and upload it again."
 
 
 @dataclass(frozen=True)
-class Record:
+class ZipRecord:
     """What the central directory says of one entry."""
 
     raw_name: bytes
@@ -55,14 +55,14 @@ class Record:
         return self.raw_name.decode("cp437")
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> EntryKind:
         """By the Unix mode, when the packer wrote one, and by the name."""
         form = stat.S_IFMT(self.mode)
         if form == stat.S_IFLNK:
-            return Kind.LINK
+            return EntryKind.LINK
         if form == stat.S_IFDIR or (not form and self.raw_name.endswith(b"/")):
-            return Kind.FOLDER
-        return Kind.FILE if form in {0, stat.S_IFREG} else Kind.DEVICE
+            return EntryKind.FOLDER
+        return EntryKind.FILE if form in {0, stat.S_IFREG} else EntryKind.DEVICE
 
 
 def entries(stream: BinaryIO, size: int, budget: Budget) -> Reader:
@@ -74,7 +74,7 @@ def entries(stream: BinaryIO, size: int, budget: Budget) -> Reader:
         record, length = _record(stream, end - at)
         at += length
         yield (
-            Entry(record.name, record.kind, record.size, bool(record.mode & 0o111)),
+            ArchiveEntry(record.name, record.kind, record.size, bool(record.mode & 0o111)),
             _content(stream, record, begin, budget),
         )
 
@@ -123,7 +123,7 @@ def _directory_64(stream: BinaryIO, end: int) -> tuple[int, int, int, int, int]:
     return at, disk, first_disk, length, begin
 
 
-def _record(stream: BinaryIO, room: int) -> tuple[Record, int]:
+def _record(stream: BinaryIO, room: int) -> tuple[ZipRecord, int]:
     """The record here, and its length."""
     fields = CENTRAL.unpack(_exactly(stream, CENTRAL.size))
     signature, made_by, _, flags, method, _, _, crc, packed, size = fields[:10]
@@ -135,7 +135,7 @@ def _record(stream: BinaryIO, room: int) -> tuple[Record, int]:
     extra = _exactly(stream, extra_length)
     if SAYS_64 in {packed, size, offset}:
         size, packed, offset = _wide(extra, size, packed, offset)
-    return Record(name, flags, method, crc, packed, size, offset, outer >> 16, made_by >> 8), length
+    return ZipRecord(name, flags, method, crc, packed, size, offset, outer >> 16, made_by >> 8), length
 
 
 def _wide(extra: bytes, *figures: int) -> tuple[int, int, int]:
@@ -158,7 +158,7 @@ def _wide(extra: bytes, *figures: int) -> tuple[int, int, int]:
     return found[0], found[1], found[2]
 
 
-def _content(stream: BinaryIO, record: Record, limit: int, budget: Budget) -> Iterator[bytes]:
+def _content(stream: BinaryIO, record: ZipRecord, limit: int, budget: Budget) -> Iterator[bytes]:
     """The entry's content in chunks, checked against its size and sum at the end."""
     if record.flags & ENCRYPTED:
         raise CodeRefused(f"{shown(record.name)} is encrypted. Pack without a password.")
@@ -188,7 +188,7 @@ def _content(stream: BinaryIO, record: Record, limit: int, budget: Budget) -> It
         raise CodeRefused(f"{shown(record.name)} is damaged in the archive. Pack and upload it again.")
 
 
-def _raw(stream: BinaryIO, record: Record, budget: Budget) -> Iterator[bytes]:
+def _raw(stream: BinaryIO, record: ZipRecord, budget: Budget) -> Iterator[bytes]:
     left = record.packed
     if record.method == STORED:
         while left:

@@ -6,12 +6,16 @@ from datetime import UTC, datetime
 
 from cronsim import CronSim
 
+from console.kit.wording import listed
+
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 MONTHS = "January February March April May June July August September October November December".split()
 NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", CronSim.LAST: "last"}
 LISTED = 6  # times of one day that are written out
 _ANY = datetime(2024, 1, 1, tzinfo=UTC)  # the moment from which nothing is asked
-type Weekday = int | tuple[int, int]  # from 0, Sunday; or the how-manieth of a month
+type Weekday = (
+    int | tuple[int, int]
+)  # from 0, Sunday; or with its number in the month: (1, 3) is the third Monday
 
 
 def words(cron: str) -> str:
@@ -19,19 +23,19 @@ def words(cron: str) -> str:
     read = CronSim(cron, _ANY)
     parts = [_clock(read.minutes, read.hours), *_days(read.days, read.weekdays, both=read.day_and)]
     if len(read.months) < len(MONTHS):
-        parts.append(f"only in {joined(_runs(read.months, lambda month: MONTHS[month - 1]))}")
+        parts.append(f"only in {listed(_runs(read.months, lambda month: MONTHS[month - 1]))}")
     return ", ".join(parts)
 
 
 def _clock(minutes: Collection[int], hours: Collection[int]) -> str:
     if len(minutes) * len(hours) <= LISTED:
         times = (f"{hour:02}:{minute:02}" for hour in sorted(hours) for minute in sorted(minutes))
-        return f"At {joined(times)}"
-    past = joined(_runs(minutes, str))
+        return f"At {listed(times)}"
+    past = listed(_runs(minutes, str))
     unit = "minute" if set(minutes) == {1} else "minutes"
     if len(hours) == 24:
         return f"At {past} {unit} past every hour"
-    return f"At {past} {unit} past the hours {joined(_runs(hours, str))}"
+    return f"At {past} {unit} past the hours {listed(_runs(hours, str))}"
 
 
 def _days(days: Collection[int], weekdays: Collection[Weekday], *, both: bool) -> list[str]:
@@ -49,7 +53,7 @@ def _days(days: Collection[int], weekdays: Collection[Weekday], *, both: bool) -
 def _of_month(days: Collection[int]) -> str:
     """ "day 1", "days 1, 2 and 5 through 9", "the last day", "the last weekday"."""
     plain = {day for day in days if day > 0}
-    found = [f"{'day' if len(plain) == 1 else 'days'} {joined(_runs(plain, str))}"] if plain else []
+    found = [f"{'day' if len(plain) == 1 else 'days'} {listed(_runs(plain, str))}"] if plain else []
     found += ["the last day"] if CronSim.LAST in days else []
     found += ["the last weekday"] if CronSim.LAST_WEEKDAY in days else []
     return " or ".join(found)
@@ -66,7 +70,7 @@ def _of_week(week: Collection[Weekday]) -> str:
     nth = sorted((day for day in week if not isinstance(day, int)), key=lambda pair: (pair[1] < 0, pair[1]))
     named = [f"the {NTH[number]} {WEEKDAYS[day]} of the month" for day, number in nth]
     # Monday first, as people count: Saturday and Sunday are neighbors.
-    return joined([*_runs([day or 7 for day in plain], lambda day: WEEKDAYS[day % 7]), *named])
+    return listed([*_runs([day or 7 for day in plain], lambda day: WEEKDAYS[day % 7]), *named])
 
 
 def _runs(values: Iterable[int], name: Callable[[int], str]) -> list[str]:
@@ -84,9 +88,3 @@ def _runs(values: Iterable[int], name: Callable[[int], str]) -> list[str]:
         else:
             message += [name(value) for value in run]
     return message
-
-
-def joined(words: Iterable[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last

@@ -4,6 +4,14 @@ from enum import StrEnum
 
 from deployments.domain.states import Appearance
 
+DESCRIPTION_LENGTH = 500
+DESCRIPTION_TOO_LONG = f"Enter at most {DESCRIPTION_LENGTH} characters."
+
+
+def description_problem(text: str) -> str:
+    """Why this cannot be what a person says of a deploy, or ""."""
+    return DESCRIPTION_TOO_LONG if len(text) > DESCRIPTION_LENGTH else ""
+
 
 class DeployStatus(StrEnum):
     """Where a deploy stands. The first three wait: a newer deploy takes their place."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from deployments.domain.deployment_file_reading import Reading
+from deployments.domain.deployment_file_reading import FileReading
 from deployments.domain.states import Executor
 from deployments.domain.variables import Setting
 
@@ -120,7 +120,7 @@ class Shape:
 def read(document: object, *, compat: bool = False) -> tuple[DeploymentFile, dict[str, str]]:
     """What a parsed file says, and what is wrong with it by path. With `compat` keys of FOREIGN are ignored and
     named."""
-    reading = Reading(compat=compat, foreign=FOREIGN)
+    reading = FileReading(compat=compat, foreign=FOREIGN)
     if not isinstance(document, Mapping) or ROOT not in document:
         return DeploymentFile(""), {"": f"Line 1: a mapping named {ROOT} was expected."}
     reading.known(document, "", (ROOT,))
@@ -144,7 +144,7 @@ def without_release_name(content: DeploymentFile) -> DeploymentFile:
     return replace(content, release_name=None)
 
 
-def _configuration(reading: Reading, root: Mapping[str, object]) -> DeploymentFile:
+def _configuration(reading: FileReading, root: Mapping[str, object]) -> DeploymentFile:
     given = reading.mapping(root, "configuration", ROOT)
     fields = (
         "name description workspace_name cluster_name runtime_version executor scheduler_au scheduler_count "
@@ -170,7 +170,7 @@ def _configuration(reading: Reading, root: Mapping[str, object]) -> DeploymentFi
     )
 
 
-def _executor(reading: Reading, given: Mapping[str, object]) -> Executor | None:
+def _executor(reading: FileReading, given: Mapping[str, object]) -> Executor | None:
     """`celery`, `CELERY` and `CeleryExecutor` are one."""
     text = reading.text(given, "executor", CONFIGURATION)
     if text is None:
@@ -186,7 +186,7 @@ def _executor(reading: Reading, given: Mapping[str, object]) -> Executor | None:
     return Executor(plain)
 
 
-def _queues(reading: Reading, root: Mapping[str, object]) -> tuple[FileQueue, ...] | None:
+def _queues(reading: FileReading, root: Mapping[str, object]) -> tuple[FileQueue, ...] | None:
     entries = reading.entries(root, "worker_queues", ROOT)
     if entries is None:
         return None
@@ -213,7 +213,7 @@ def _queues(reading: Reading, root: Mapping[str, object]) -> tuple[FileQueue, ..
     return tuple(found.values())
 
 
-def _variables(reading: Reading, root: Mapping[str, object]) -> tuple[FileVariable, ...] | None:
+def _variables(reading: FileReading, root: Mapping[str, object]) -> tuple[FileVariable, ...] | None:
     entries = reading.entries(root, "environment_variables", ROOT)
     if entries is None:
         return None
@@ -233,7 +233,7 @@ def _variables(reading: Reading, root: Mapping[str, object]) -> tuple[FileVariab
     return tuple(found.values())
 
 
-def _schedules(reading: Reading, root: Mapping[str, object]) -> tuple[FileSchedule, ...] | None:
+def _schedules(reading: FileReading, root: Mapping[str, object]) -> tuple[FileSchedule, ...] | None:
     entries = reading.entries(root, "hibernation_schedules", ROOT)
     if entries is None:
         return None
@@ -255,13 +255,13 @@ def _schedules(reading: Reading, root: Mapping[str, object]) -> tuple[FileSchedu
     return tuple(found)
 
 
-def _release_name(reading: Reading, root: Mapping[str, object]) -> str | None:
+def _release_name(reading: FileReading, root: Mapping[str, object]) -> str | None:
     """The only thing of `metadata` that is read: the rest says how it was when the file was written."""
     given = reading.mapping(root, "metadata", ROOT)
     return reading.text(given, "release_name", METADATA) or None if given else None
 
 
-def _emails(reading: Reading, root: Mapping[str, object]) -> None:
+def _emails(reading: FileReading, root: Mapping[str, object]) -> None:
     """Empty lists pass: Astro writes them."""
     entries = root.get("alert_emails")
     if not entries:

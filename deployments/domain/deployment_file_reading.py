@@ -11,7 +11,7 @@ SHOWN = 60  # characters of a key that is not ours
 _WORDS = {list: "a list", dict: "a mapping", bool: "true or false", int: "a number", float: "a number"}
 
 
-class Reading:
+class FileReading:
     """One pass over a document. `problems` by path; `ignored` names what was left out because of `compat`."""
 
     def __init__(self, *, compat: bool, foreign: Mapping[str, str]) -> None:

@@ -13,7 +13,6 @@ from console.kit.text import NotStorable, refuse_unstorable
 BYTES = 1024 * 1024
 DEPTH = 12  # of lists and mappings in each other; a file of ours has four
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _FILE = "Write one with airdeck deployment inspect -o yaml."
 
 
@@ -128,14 +127,3 @@ def _refuse_odd(text: str) -> None:
             raise FileUnreadable(
                 f"Line {line}: the file is nested too deeply. Take out what is inside there."
             )
-
-
-def dump_yaml(document: object) -> str:
-    """The document as YAML that `load` reads back unchanged, its keys in their order."""
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    return text
-
-
-def dump_json(document: object) -> str:
-    """The document as JSON that `load` reads back unchanged."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -14,12 +14,12 @@ from deployments.domain.deployment_file import (
     Shape,
 )
 from deployments.domain.names import clean_name
+from deployments.domain.spec import DEFAULT_QUEUE
 from deployments.domain.states import Executor
 from deployments.domain.variables import Setting
 
 MASK = "•••"
 SHOWN = 120  # characters of a value in a line
-DEFAULT_QUEUE = "default"
 # Field of a Shape -> its key in the file.
 KEYS = {
     "name": "name",

@@ -28,7 +28,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deployments.domain.variables import COUNT, Entry, RejectedLine, problem_of_key, problem_of_value
+from deployments.domain.variables import COUNT, DotenvEntry, RejectedLine, problem_of_key, problem_of_value
 
 MOST = 2 * COUNT
 _EXPORT = re.compile(r"\Aexport\s+")
@@ -54,7 +54,7 @@ _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 class Parsed:
     """What a text sets, and what of it is refused, both in the order of the lines."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[DotenvEntry, ...]
     refusals: tuple[RejectedLine, ...]
 
 
@@ -70,7 +70,7 @@ class _Scanner:
         self.at, self.line = 0, 1
         self._closing: dict[int, int] | None = None  # by the place of each bracket that is closed
 
-    def statement(self) -> Entry | RejectedLine | None:
+    def statement(self) -> DotenvEntry | RejectedLine | None:
         """The next line or, with quotes, lines. None for one that says nothing."""
         start = self.line
         head = self.text[self.at : self._end_of_line()]
@@ -91,7 +91,7 @@ class _Scanner:
             return RejectedLine(start, "", reason)
         if reason := problem_of_value(value):
             return RejectedLine(start, key, reason)
-        return Entry(start, key, value)
+        return DotenvEntry(start, key, value)
 
     def _value(self) -> str:
         blanks = _BLANKS.match(self.text, self.at)
@@ -210,7 +210,7 @@ class _Scanner:
 def parse(text: str) -> Parsed:
     """The variables that `text` sets, and a refusal with its reason for each line that is not taken."""
     scanner = _Scanner(text)
-    entries: dict[str, list[Entry]] = defaultdict(list)
+    entries: dict[str, list[DotenvEntry]] = defaultdict(list)
     refusals: list[RejectedLine] = []
     message = 0
     while scanner.at < len(scanner.text):
@@ -221,7 +221,7 @@ def parse(text: str) -> Parsed:
             reason = f"The text has more than {MOST:,} variables. Nothing from here on was read."
             refusals.append(RejectedLine(line, "", reason))
             break
-        if isinstance(found, Entry):
+        if isinstance(found, DotenvEntry):
             entries[found.key].append(found)
         elif found is not None:
             refusals.append(found)

@@ -15,12 +15,12 @@ class Example:
 
     @property
     def contents(self) -> dict[str, bytes]:
-        """By SHA-256."""
+        """The files by their SHA-256."""
         return {sha256(content).hexdigest(): content for content in self.files.values()}
 
     @property
     def manifest(self) -> Manifest:
-        """Of the files."""
+        """The manifest of the files."""
         rows = (CodeFile(path, sha256(each).hexdigest(), len(each)) for path, each in self.files.items())
         return Manifest.of(rows)
 

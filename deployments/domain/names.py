@@ -6,7 +6,7 @@ import secrets
 
 from console.kit import names
 
-RELEASE_NAME = re.compile(r"^[a-z]+-[a-z]+-[0-9]{4}$")
+RELEASE_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{4}")
 
 ADJECTIVES = (
     "amber ancient arctic astral bold bright brisk calm celestial clear cosmic crimson crystal daring deep distant "

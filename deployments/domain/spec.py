@@ -13,6 +13,7 @@ from deployments.domain.states import Executor
 
 AU_CPU_MILLIS = 100  # one Astronomer Unit, in thousandths of a core
 AU_MEMORY_MIB = 384  # and its memory (0.375 GiB)
+DEFAULT_QUEUE = "default"  # the worker queue that every Deployment under Celery has
 
 
 @dataclass(frozen=True)

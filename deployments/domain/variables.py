@@ -27,7 +27,7 @@ class Setting:
 
 
 @dataclass(frozen=True, repr=False)
-class Entry:
+class DotenvEntry:
     """One variable as a `.env` text sets it; `line` counts from 1."""
 
     line: int
@@ -45,7 +45,7 @@ class RejectedLine:
 
 
 @dataclass(frozen=True, repr=False)
-class Change:
+class VariableChange:
     """One variable before and after; None where it does not exist."""
 
     key: str
@@ -59,12 +59,12 @@ class Change:
 
 
 @dataclass(frozen=True, repr=False)
-class Difference:
+class VariableDifference:
     """What applying would do. `problem` is a sentence when it cannot be applied as a whole."""
 
-    added: tuple[Change, ...] = ()
-    changed: tuple[Change, ...] = ()
-    removed: tuple[Change, ...] = ()
+    added: tuple[VariableChange, ...] = ()
+    changed: tuple[VariableChange, ...] = ()
+    removed: tuple[VariableChange, ...] = ()
     unchanged: tuple[str, ...] = ()
     refused: tuple[RejectedLine, ...] = ()
     problem: str = ""
@@ -146,13 +146,19 @@ def problem_of(key: str, setting: Setting) -> str:
 
 def difference(
     current: Mapping[str, Setting], desired: Mapping[str, Setting], refused: Iterable[RejectedLine] = ()
-) -> Difference:
+) -> VariableDifference:
     """What changes when `desired` replaces everything."""
     both = [key for key in desired if key in current]
-    return Difference(
-        added=tuple(Change(key, None, desired[key]) for key in sorted(desired.keys() - current.keys())),
-        changed=tuple(Change(k, current[k], desired[k]) for k in sorted(both) if current[k] != desired[k]),
-        removed=tuple(Change(key, current[key], None) for key in sorted(current.keys() - desired.keys())),
+    return VariableDifference(
+        added=tuple(
+            VariableChange(key, None, desired[key]) for key in sorted(desired.keys() - current.keys())
+        ),
+        changed=tuple(
+            VariableChange(k, current[k], desired[k]) for k in sorted(both) if current[k] != desired[k]
+        ),
+        removed=tuple(
+            VariableChange(key, current[key], None) for key in sorted(current.keys() - desired.keys())
+        ),
         unchanged=tuple(sorted(key for key in both if current[key] == desired[key])),
         refused=tuple(refused),
         problem=problem_of_all(desired),
@@ -160,7 +166,7 @@ def difference(
 
 
 def merged(
-    current: Mapping[str, Setting], entries: Iterable[Entry], *, secret: bool
+    current: Mapping[str, Setting], entries: Iterable[DotenvEntry], *, secret: bool
 ) -> tuple[dict[str, Setting], list[RejectedLine]]:
     """`current` with a `.env` laid over it, and what of it is refused. New variables are secret when `secret`; those
     there are keep their kind, and a secret keeps its value when the file has none, as a downloaded file does."""

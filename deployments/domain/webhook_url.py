@@ -11,7 +11,7 @@ from deployments.domain.public_hosts import WEBHOOKS
 
 
 @dataclass(frozen=True)
-class Target:
+class WebhookTarget:
     """The parts of a webhook's URL."""
 
     scheme: str
@@ -27,7 +27,7 @@ class Target:
         return f"{self.scheme}://{host}{'' if self.port == usual else f':{self.port}'}/…"
 
 
-def read(url: str) -> Target:
+def read(url: str) -> WebhookTarget:
     """The parts of a URL. Raises ValueError with the sentence that says why alerts are not sent there."""
     wrong = "Enter a whole address, for instance https://hooks.example.com/airdeck."
     if len(url) > URL_LENGTH or not url.isascii() or not url.isprintable() or " " in url:
@@ -47,4 +47,4 @@ def read(url: str) -> Target:
     if parts.scheme == "http" and not WEBHOOKS.listed.has(host):
         raise ValueError("Enter an address that begins with https://: alerts are not sent in the clear.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path)
+    return WebhookTarget(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path)

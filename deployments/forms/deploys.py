@@ -8,9 +8,8 @@ from django.core.files.uploadedfile import UploadedFile
 
 from deployments.domain.code_errors import MIB
 from deployments.domain.code_limits import LIMITS
+from deployments.domain.deploy_states import DESCRIPTION_LENGTH, DESCRIPTION_TOO_LONG
 from deployments.forms.fields import OfferedFieldsForm
-
-DESCRIPTION_LENGTH = 500
 
 
 def description_field(
@@ -23,7 +22,7 @@ def description_field(
         max_length=DESCRIPTION_LENGTH,
         help_text=help_text,
         widget=forms.TextInput(attrs={"maxlength": DESCRIPTION_LENGTH, "autocomplete": "off"}),
-        error_messages={"max_length": f"Enter at most {DESCRIPTION_LENGTH} characters."},
+        error_messages={"max_length": DESCRIPTION_TOO_LONG},
     )
 
 

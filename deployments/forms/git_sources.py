@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from deployments.actions.git_sources import GitWish
+from deployments.actions.git_sources import GitSourceWish
 from deployments.domain import git_rules
 from deployments.domain.git_address import ADDRESS_LENGTH
 from deployments.forms.fields import OfferedFieldsForm
@@ -85,11 +85,11 @@ class GitSourceForm(OfferedFieldsForm):
                 "One is stored for this repository. Enter another one to replace it; empty keeps it."
             )
 
-    def wish(self) -> GitWish:
+    def wish(self) -> GitSourceWish:
         """What is asked for, of a valid form."""
         cleaned = self.cleaned_data
         token = "" if cleaned.get("remove_token") else cleaned["token"] or None
-        return GitWish(
+        return GitSourceWish(
             address=cleaned["address"],
             branch=cleaned["branch"],
             subfolder=cleaned["subfolder"],

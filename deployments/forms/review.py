@@ -7,7 +7,7 @@ from typing import Any
 
 from deployments.actions.settings import OTHER_QUEUES, WORKERS
 from deployments.domain.field_values import FieldValues
-from deployments.domain.spec import QueueSpec, Release, au_size
+from deployments.domain.spec import DEFAULT_QUEUE, QueueSpec, Release, au_size
 from deployments.domain.states import Executor
 from deployments.forms.sections import Sections
 from deployments.forms.seen_values import ShownForm
@@ -30,7 +30,7 @@ LABELS = {OTHER_QUEUES: "Other worker queues"}
 
 
 @dataclass(frozen=True)
-class Change:
+class FieldChange:
     """One line of a review, or of a difference: `saved` is what another person made of it in the meantime."""
 
     label: str
@@ -44,8 +44,10 @@ def edited_release(old: Release, desired: FieldValues, types: Sequence[WorkerTyp
     executor = Executor(str(desired["executor"]))
     queues: tuple[QueueSpec, ...] = ()
     if executor is Executor.CELERY:
-        default = queue_after("default", desired, types)
-        queues = tuple(default if queue.name == "default" else queue for queue in old.queues) or (default,)
+        default = queue_after(DEFAULT_QUEUE, desired, types)
+        queues = tuple(default if queue.name == DEFAULT_QUEUE else queue for queue in old.queues) or (
+            default,
+        )
     return replace(
         old,
         executor=executor,
@@ -74,17 +76,17 @@ def without_queue(old: Release, name: str) -> Release:
     return replace(old, queues=tuple(each for each in old.queues if each.name != name))
 
 
-def changes(form: ReviewedForm) -> list[Change]:
+def changes(form: ReviewedForm) -> list[FieldChange]:
     """What a valid form changes, field by field."""
     was, desired = form.shown, form.desired
     return [
-        Change(_label(form, name), _text(name, was.get(name)), _text(name, value))
+        FieldChange(_label(form, name), _text(name, was.get(name)), _text(name, value))
         for name, value in desired.items()
         if was.get(name) != value
     ]
 
 
-def differences(form: ShownForm, now: FieldValues) -> list[Change]:
+def differences(form: ShownForm, now: FieldValues) -> list[FieldChange]:
     """Where what is stored `now`, what this reader was shown and what they want are not all the same."""
     was, desired = form.shown, form.desired
     found = []
@@ -92,7 +94,7 @@ def differences(form: ShownForm, now: FieldValues) -> list[Change]:
         yours = desired.get(name, was.get(name) if name == OTHER_QUEUES else None)
         if not was.get(name) == now.get(name) == yours:
             texts = (_text(name, was.get(name)), _text(name, yours), _text(name, now.get(name)))
-            found.append(Change(_label(form, name), *texts))
+            found.append(FieldChange(_label(form, name), *texts))
     return found
 
 

@@ -17,7 +17,7 @@ from workspaces.models import Workspace
 OFFERED_CHOICES = ("runtime", "executor", "worker_type")  # what depends on the cluster
 Sections = tuple[tuple[str, str, tuple[str, ...], bool], ...]
 SECTIONS: Sections = (
-    # legend, hint, fields, folded
+    # legend, what is said beside it, fields, folded
     ("Basics", "", ("name", "description", "runtime"), False),
     ("Where", "", ("cluster",), False),
     ("Executor", "", ("executor", "worker_type"), False),
@@ -67,10 +67,10 @@ def _chosen(clusters: list[Cluster], desired: str) -> Cluster:
 def sections(form: SizedForm, shown: Sections = SECTIONS) -> list[dict[str, Any]]:
     """The form's fields by section. A folded section is open with an error in it, or with something of its own."""
     result = []
-    for legend, hint, names, folded in shown:
+    for legend, note, names, folded in shown:
         fields: list[BoundField] = [form[name] for name in names]
         opened = any(field.errors or _changed(form, field) for field in fields)
-        result.append({"legend": legend, "hint": hint, "fields": fields, "folded": folded, "open": opened})
+        result.append({"legend": legend, "note": note, "fields": fields, "folded": folded, "open": opened})
     return result
 
 

@@ -18,6 +18,7 @@ from deployments.clusters.options import (
     Options,
 )
 from deployments.domain.field_values import FieldValues
+from deployments.domain.spec import DEFAULT_QUEUE
 from deployments.domain.states import Executor
 from deployments.forms.fields import (
     NameField,
@@ -100,7 +101,7 @@ class EditForm(ReviewedForm):
         queues: list[WorkerQueue],
     ) -> None:
         super().__init__(data, options=options, settings=settings, about=str(deployment.pk))
-        self.others = tuple(queue_spec(queue) for queue in queues if queue.name != "default")
+        self.others = tuple(queue_spec(queue) for queue in queues if queue.name != DEFAULT_QUEUE)
         self.fields["name"] = NameField()
         self.fields["name"].help_text = "Your team sees it."
         self.fields["description"] = description_field()

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from deployments.actions.clusters import DOCUMENTS, Reach
+from deployments.actions.clusters import DOCUMENTS, ClusterConnection
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api import credentials
 from deployments.dataplane.kubernetes.api.credentials import Credentials
@@ -72,9 +72,11 @@ def add_options(parser: ArgumentParser) -> None:
     )
 
 
-def reach_of(options: Mapping[str, Any]) -> Reach:
+def reach_of(options: Mapping[str, Any]) -> ClusterConnection:
     """What the options say. Raises CommandError."""
-    return Reach(credentials_of(options), database_url_of(options), settings_of(options), options["moved"])
+    return ClusterConnection(
+        credentials_of(options), database_url_of(options), settings_of(options), options["moved"]
+    )
 
 
 def credentials_of(options: Mapping[str, Any]) -> Credentials | None:

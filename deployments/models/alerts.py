@@ -115,7 +115,7 @@ class AlertRule(models.Model):
         return RuleKind(self.kind)
 
     @property
-    def about(self) -> alert_rules.Kind:
+    def about(self) -> alert_rules.RuleDescription:
         """What pages say of its kind."""
         return KINDS[self.word]
 

@@ -72,7 +72,7 @@ class GitSource(models.Model):
 
     @property
     def is_ssh(self) -> bool:
-        """Whether keys matter."""
+        """Whether it is read over ssh, with a deploy key and a host key."""
         return self.parsed.scheme == SSH
 
     @property

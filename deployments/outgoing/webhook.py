@@ -19,7 +19,7 @@ from urllib3.util import Timeout
 
 from deployments.domain.alert_rules import BUSY
 from deployments.domain.public_hosts import WEBHOOKS, Listed
-from deployments.domain.webhook_url import Target
+from deployments.domain.webhook_url import WebhookTarget
 from deployments.outgoing import sockets
 
 TOTAL_SECONDS = 10.0  # from the look-up of the name to the last byte that is read
@@ -29,7 +29,7 @@ GONE = "It says that this address is gone for good, so it is not tried again. En
 
 
 @dataclass(frozen=True)
-class Answer:
+class WebhookAnswer:
     """What came back. `status` is None when there was no answer; `line` is the sentence of the server, or ours."""
 
     status: int | None
@@ -43,7 +43,7 @@ class Answer:
         return self.status is not None and 200 <= self.status < 300
 
 
-def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Listed) -> Answer:
+def post(target: WebhookTarget, body: bytes, headers: Mapping[str, str], *, listed: Listed) -> WebhookAnswer:
     """Send `body`, which is JSON, once. Never raises for what a network or a server does."""
     every = {"Content-Type": "application/json", "User-Agent": "airdeck", "Connection": "close", **headers}
     pool, ends = _pool(target, listed, until=time.monotonic() + TOTAL_SECONDS)
@@ -60,12 +60,12 @@ def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Lis
         )
         return _judged(target, answer)
     except sockets.NotReached as error:
-        return Answer(None, str(error), final=error.refused)
+        return WebhookAnswer(None, str(error), final=error.refused)
     except SSLError as error:
-        return Answer(None, _not_trusted(target, error))
+        return WebhookAnswer(None, _not_trusted(target, error))
     except (HTTPError, OSError):
         line = f"{target.host} did not answer within {TOTAL_SECONDS:.0f} seconds, or cut the connection."
-        return Answer(None, line)
+        return WebhookAnswer(None, line)
     finally:
         for timer, other in ends:
             timer.cancel()
@@ -73,16 +73,18 @@ def post(target: Target, body: bytes, headers: Mapping[str, str], *, listed: Lis
         pool.close()
 
 
-def _judged(target: Target, answer: urllib3.BaseHTTPResponse) -> Answer:
+def _judged(target: WebhookTarget, answer: urllib3.BaseHTTPResponse) -> WebhookAnswer:
     if 300 <= answer.status < 400:
-        return Answer(answer.status, "It redirects, which is not followed. Enter the present address.", True)
+        return WebhookAnswer(
+            answer.status, "It redirects, which is not followed. Enter the present address.", True
+        )
     line = ""
     with suppress(HTTPError, OSError):  # the status is known; the words may be missing
         line = _first_line(answer.read(MOST_BYTES, decode_content=False))
     if answer.status == HTTPStatus.GONE:
-        return Answer(answer.status, f"{GONE} It said: {line}" if line else GONE, final=True)
+        return WebhookAnswer(answer.status, f"{GONE} It said: {line}" if line else GONE, final=True)
     wait = seconds_of(answer.headers.get("Retry-After", "")) if answer.status in BUSY else 0
-    return Answer(answer.status, line, wait=wait)
+    return WebhookAnswer(answer.status, line, wait=wait)
 
 
 def seconds_of(retry_after: str) -> float:
@@ -102,7 +104,7 @@ def _first_line(body: bytes) -> str:
     return "".join(each if each.isprintable() else " " for each in text).strip()[:LINE_LENGTH]
 
 
-def _not_trusted(target: Target, error: SSLError) -> str:
+def _not_trusted(target: WebhookTarget, error: SSLError) -> str:
     inner = error.args[0] if error.args else None
     if isinstance(inner, ssl.SSLCertVerificationError):
         return f"The certificate of {target.host} is not trusted: {inner.verify_message.rstrip('.')}."
@@ -112,7 +114,7 @@ def _not_trusted(target: Target, error: SSLError) -> str:
 type Ends = list[tuple[Timer, socket.socket]]
 
 
-def _pool(target: Target, listed: Listed, *, until: float) -> tuple[HTTPConnectionPool, Ends]:
+def _pool(target: WebhookTarget, listed: Listed, *, until: float) -> tuple[HTTPConnectionPool, Ends]:
     """A pool of one connection, and what ends it at `until`, of `time.monotonic()`."""
     ends: Ends = []
 
@@ -140,12 +142,12 @@ def _pool(target: Target, listed: Listed, *, until: float) -> tuple[HTTPConnecti
             return connect()
 
     class PlainPool(HTTPConnectionPool):
-        """A pool of such."""
+        """A pool of plain connections."""
 
         ConnectionCls = Plain
 
     class SecurePool(HTTPSConnectionPool):
-        """A pool of such."""
+        """A pool of connections over TLS."""
 
         ConnectionCls = Secure
 

@@ -14,7 +14,7 @@ from deployments.access import deployment_view
 from deployments.models import Deployment
 from deployments.pages.common import page_context
 from deployments.queries import activity
-from deployments.queries.activity import PAGE_SIZE, SYSTEM, Entry, Filters
+from deployments.queries.activity import PAGE_SIZE, SYSTEM, ActivityEntry, ActivityFilters
 from workspaces.access import MemberRequest, workspace_view
 from workspaces.permissions import Permission
 
@@ -47,12 +47,12 @@ class ActivityForm(forms.Form):
         if one:  # about one Deployment: everything is about it
             del self.fields["kind"], self.fields["q"]
 
-    def filters(self) -> Filters:
+    def filters(self) -> ActivityFilters:
         """What is asked for, days in the reader's time zone and to their end."""
         self.is_valid()
         given = {name: value for name, value in self.cleaned_data.items() if value}
         until = given.get("until")
-        return Filters(
+        return ActivityFilters(
             person=given.get("person"),
             kind=given.get("kind"),
             text=given.get("q"),
@@ -133,6 +133,6 @@ def _csv(request: MemberRequest, deployment: Deployment | None) -> HttpResponse:
     return csv_response("activity", header, (_cells(entry) for entry in found))
 
 
-def _cells(entry: Entry) -> tuple[object, ...]:
+def _cells(entry: ActivityEntry) -> tuple[object, ...]:
     details = "; ".join(entry.details)
     return entry.at, entry.actor, entry.sentence, details, entry.kind, entry.label, entry.key, entry.actor_id

@@ -28,7 +28,7 @@ class Place:
 
     @property
     def list_url(self) -> str:
-        """Of the list of rules."""
+        """The address of the list of rules."""
         if self.rules.deployment is not None:
             return self.rules.deployment.url_for("alerts")
         return self.rules.workspace.url_for("deployments:alert_rules")
@@ -40,7 +40,7 @@ class Place:
 
 
 def rule_lines(place: Place) -> list[shown.RuleLine]:
-    """Every row of the list."""
+    """The rules of this place as its list shows them."""
     return [_shown(place, row) for row in queries.rule_rows(place.rules.workspace, place.rules.deployment)]
 
 

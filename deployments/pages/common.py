@@ -11,15 +11,29 @@ from django.utils import timezone
 from console.kit.http import see_other, this_url
 from console.kit.refusals import ActionRefused
 from deployments.actions.refusals import NotNow
+from deployments.dataplane.contract import DataPlaneError
 from deployments.domain.states import Executor
 from deployments.models import Deployment
 from deployments.pages import menu
 from deployments.presenters.facts import facts, identifiers
 from deployments.presenters.tab import of_deployment
+from deployments.queries.deploys import why_no_code
 from deployments.queries.durations import attach
+from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
 from workspaces.models import User
 from workspaces.permissions import Permission
+
+# What an action that also asks a data plane may raise on purpose: each is a sentence for the page.
+REFUSALS = (ActionRefused, DataPlaneError)
+
+
+def why_not_deployable(deployment: Deployment) -> str:
+    """Why no code can be deployed now, in a sentence; "" when it can."""
+    try:
+        return why_not_editable(deployment) or why_no_code(deployment)
+    except DataPlaneError as error:
+        return str(error)
 
 
 def stream_url_of(request: MemberRequest) -> str:

@@ -15,7 +15,7 @@ from deployments.domain.component_titles import heading
 from deployments.models import Deployment
 from deployments.pages.common import asks_for_part, page_context
 from deployments.queries import live, log_levels
-from deployments.queries.components import component_names, worst
+from deployments.queries.components import component_names, least_ready
 from deployments.queries.log_levels import Level
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
@@ -28,7 +28,7 @@ RELEVANT_LINES = 15
 @deployment_view(Permission.VIEW)
 def why(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     """From a badge to the component that explains it; to the Overview, with its steps, when none does."""
-    component = None if deployment.is_deleting else worst(deployment)
+    component = None if deployment.is_deleting else least_ready(deployment)
     return HttpResponseRedirect(
         deployment.url_for("component", component.name) if component else deployment.url
     )

@@ -10,36 +10,24 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
-from console.kit.refusals import ActionRefused
 from deployments.access import deployment_view
 from deployments.actions import deploys as actions
-from deployments.actions.refusals import CodeChanged, NothingToDeploy, PackagesInCode
+from deployments.actions.refusals import CodeChanged, CodeNotTaken, NothingToDeploy, PackagesInCode
 from deployments.dataplane.contract import DataPlaneError
-from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.forms.deploys import DeployForm, RollBackForm, UploadForm
 from deployments.models import CodeUpload, Deploy, Deployment, GitSource
-from deployments.pages.common import asks_for_part, page_context
+from deployments.pages.common import REFUSALS, asks_for_part, page_context, why_not_deployable
 from deployments.presenters import commands
 from deployments.presenters import deploys as shown
 from deployments.presenters import packages as shown_packages
 from deployments.queries import deploys as queries
 from deployments.queries import images
 from deployments.queries import packages as package_queries
-from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
 PAGE_SIZE = 25
-REFUSALS = (ActionRefused, DataPlaneError)
-
-
-def _not_now(deployment: Deployment) -> str:
-    """Why nothing can be deployed now, in a sentence; "" when it can."""
-    try:
-        return why_not_editable(deployment) or queries.why_no_code(deployment)
-    except DataPlaneError as error:
-        return str(error)
 
 
 def _takes_images(deployment: Deployment) -> bool:
@@ -73,7 +61,7 @@ def deploy_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     context |= _context(
         request,
         deployment,
-        not_now=_not_now(deployment),
+        not_now=why_not_deployable(deployment),
         example_url=deployment.url_for("deploy_example"),
         new_url=deployment.url_for("deploy_new"),
         git_url=deployment.url_for("git"),
@@ -98,14 +86,16 @@ def deploy_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
                 name=file.name or "",
                 size=file.size or 0,
             )
-        except (CodeRefused, PackagesInCode) as error:
+        except (CodeNotTaken, PackagesInCode) as error:
             form.refused(str(error))
         except REFUSALS as error:
             form.add_error(None, str(error))
         else:
             return see_other(deployment.url_for("deploy_upload", upload.pk))
     command = commands.deploy(deployment.release_name)
-    context = _context(request, deployment, form=form, not_now=_not_now(deployment), command=command)
+    context = _context(
+        request, deployment, form=form, not_now=why_not_deployable(deployment), command=command
+    )
     context["folder"] = shown.folder()
     return render(request, "deployments/deploys/new.html", context, status=422 if form.is_bound else 200)
 
@@ -158,7 +148,7 @@ def _upload_page(
         consequences=shown.consequences(deployment, upload, upcoming),
         packages=shown_packages.coming(upcoming),
         here=request.path,
-        not_now=_not_now(deployment),
+        not_now=why_not_deployable(deployment),
     )
     return render(request, "deployments/deploys/upload.html", context, status=status)
 
@@ -188,7 +178,7 @@ def deploy(request: MemberRequest, deployment: Deployment, number: int) -> HttpR
     compared = queries.compared(found)
     files = compared.manifest.files if compared.manifest else ()
     row = shown.row(found, deployment)
-    can_change = not found.is_under_way and not _not_now(deployment)
+    can_change = not found.is_under_way and not why_not_deployable(deployment)
     failed = found.state is DeployStatus.FAILED
     context = _context(
         request,
@@ -238,7 +228,7 @@ def deploy_back(request: MemberRequest, deployment: Deployment, number: int) -> 
         consequences=shown.going_back(deployment, found, upcoming),
         same=not (change and change.count) and found.image_pinned == deployment.image,
         packages=shown_packages.coming(upcoming),
-        not_now=_not_now(deployment),
+        not_now=why_not_deployable(deployment),
     )
     return render(request, "deployments/deploys/back.html", context, status=422 if form.is_bound else 200)
 

@@ -23,7 +23,7 @@ def _answer(status: int, sentence: str) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def git_hook(request: HttpRequest, release_name: str) -> HttpResponse:
-    """Take an event."""
+    """Take a push event of a Git host: it makes the source due and nothing else."""
     limit, seconds = PER_ADDRESS
     wait = limits.hit("git hook", get_adapter().get_client_ip(request), limit=limit, seconds=seconds)
     if wait:

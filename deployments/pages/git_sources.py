@@ -13,14 +13,11 @@ from console.kit.refusals import ActionRefused, InvalidInput
 from deployments.access import deployment_view
 from deployments.actions import git_sources as actions
 from deployments.actions.refusals import GitChanged
-from deployments.dataplane.contract import DataPlaneError
 from deployments.forms.git_sources import FingerprintForm, GitSourceForm, typed_again
 from deployments.models import Deployment, GitSource
-from deployments.pages.common import Action, page_context
+from deployments.pages.common import Action, page_context, why_not_deployable
 from deployments.presenters import commands
 from deployments.presenters import git_sources as shown
-from deployments.queries import deploys as queries
-from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 
@@ -29,18 +26,11 @@ def _source(deployment: Deployment) -> GitSource | None:
     return GitSource.objects.select_related("asked_by").filter(deployment=deployment).first()
 
 
-def _not_now(deployment: Deployment) -> str:
-    try:
-        return why_not_editable(deployment) or queries.why_no_code(deployment)
-    except DataPlaneError as error:
-        return str(error)
-
-
 def _live(request: MemberRequest, deployment: Deployment, source: GitSource) -> dict[str, Any]:
     return {
         **shown.live(source),
         "d": deployment,
-        "may_deploy": request.can(Permission.DEPLOY_CODE) and not _not_now(deployment),
+        "may_deploy": request.can(Permission.DEPLOY_CODE) and not why_not_deployable(deployment),
         "check_url": deployment.url_for("git_check"),
         "deploy_url": deployment.url_for("git_deploy"),
         "host_key_url": deployment.url_for("git_host_key"),
@@ -55,7 +45,7 @@ def _context(request: MemberRequest, deployment: Deployment, **more: Any) -> dic
         "git_url": deployment.url_for("git"),
         "git_crumb": f"Git source of {deployment.name}",
         "edit_url": deployment.url_for("git_edit"),
-        "not_now": _not_now(deployment),
+        "not_now": why_not_deployable(deployment),
         **more,
     }
 

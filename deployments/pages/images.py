@@ -12,14 +12,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from console.kit.http import posted, see_other
-from console.kit.refusals import ActionRefused, InvalidInput
+from console.kit.refusals import InvalidInput
 from deployments.access import deployment_view
 from deployments.actions import images as actions
 from deployments.actions.refusals import KeyReused, NoImagesHere, NothingToDeploy
 from deployments.dataplane.contract import DataPlaneError
 from deployments.forms.images import ImageForm, RegistryLoginForm, RuntimesImageForm
 from deployments.models import Deploy, Deployment
-from deployments.pages.common import page_context
+from deployments.pages.common import REFUSALS, page_context
 from deployments.presenters import commands
 from deployments.presenters import images as shown
 from deployments.queries import images as queries
@@ -27,8 +27,6 @@ from deployments.queries.deploys import desired_deploy
 from deployments.queries.editable import why_not_editable
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
-
-REFUSALS = (ActionRefused, DataPlaneError)
 
 
 def _not_now(deployment: Deployment) -> str:

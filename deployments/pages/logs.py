@@ -32,7 +32,7 @@ from deployments.models import Deployment
 from deployments.pages.common import page_context
 from deployments.queries import live, log_levels
 from deployments.queries.components import component_names, first_to_read
-from deployments.queries.log_levels import SINCE, Filters, Level
+from deployments.queries.log_levels import SINCE, Level, LogFilters
 from workspaces.access import MemberRequest
 from workspaces.permissions import Permission
 from workspaces.stream import Right, still_allowed
@@ -84,10 +84,10 @@ class LogForm(forms.Form):
         self.is_valid()
         return str(self.cleaned_data.get(name) or "")
 
-    def filters(self) -> Filters:
+    def filters(self) -> LogFilters:
         """What is asked for, now."""
         level, since = self.chosen("level"), self.chosen("since")
-        return Filters(
+        return LogFilters(
             level=Level(level) if level else None,
             since=timezone.now() - SINCE[since] if since else None,
             text=self.chosen("q").strip("\x00"),
@@ -148,7 +148,7 @@ def log_page(request: MemberRequest, deployment: Deployment) -> HttpResponse:
     form, source = _form(request, deployment)
     filters = form.filters()
     context = _around(request, deployment, form, source)
-    context["filtered"] = filters != Filters()
+    context["filtered"] = filters != LogFilters()
     read = READ_LINES if context["filtered"] else SHOWN_LINES
     try:
         tail = live.ask(deployment, partial(source.tail, lines=read, after=""))
@@ -250,7 +250,7 @@ def _may_go_on(right: Right) -> bool:
 
 
 async def _portions(
-    deployment: Deployment, source: Source, filters: Filters, right: Right
+    deployment: Deployment, source: Source, filters: LogFilters, right: Right
 ) -> AsyncIterator[bytes]:
     """The file. What ends it early stands in its last line. A reader who takes hours is asked for the right again."""
     after, sent, checked = LOG_BEGINNING, 0, time.monotonic()
@@ -266,7 +266,7 @@ async def _portions(
             asked = live.begin(deployment, question)
             cursor, carry, text = await asyncio.wait_for(asyncio.wrap_future(asked), live.SECONDS)
         except TimeoutError:
-            yield f"(The file ends here: {live.silence(deployment)})\n".encode()
+            yield f"(The file ends here: {live.timeout_sentence(deployment)})\n".encode()
             return
         except DataPlaneError as error:
             yield f"(The file ends here: {error})\n".encode()
@@ -280,7 +280,7 @@ async def _portions(
 
 
 def _portion(
-    driver: Driver, ref: Ref, *, source: Source, after: str, filters: Filters, carry: dict[str, Level]
+    driver: Driver, ref: Ref, *, source: Source, after: str, filters: LogFilters, carry: dict[str, Level]
 ) -> tuple[str, dict[str, Level], bytes]:
     """The next lines that match, with the cursor after them ("" at the end) and the levels in force there. All of it on
     the thread that asks: thousands of lines in the event loop would hold up every other page."""

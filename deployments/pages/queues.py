@@ -10,13 +10,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused, InvalidInput
+from console.kit.wording import counted
 from deployments import actions
 from deployments.access import deployment_view
 from deployments.actions.queues import DEFAULT_STAYS
-from deployments.actions.settings import DEFAULT_QUEUE, queue_settings
+from deployments.actions.settings import queue_settings
 from deployments.clusters.options import options_for
 from deployments.domain.field_values import FieldValues
-from deployments.domain.spec import QueueSpec, desired_workers
+from deployments.domain.spec import DEFAULT_QUEUE, QueueSpec, desired_workers
 from deployments.domain.states import Executor
 from deployments.forms import review
 from deployments.forms.confirm import ConfirmNameForm
@@ -47,9 +48,7 @@ def formula(queue: QueueSpec, *, queued: int, running: int, desired: int) -> str
     """How the number of workers comes about, spelled out: "19 tasks, 16 per worker: 2 workers needed"."""
     need = desired_workers(queue, queued, running)
     tasks = running + queued
-    message = (
-        f"{tasks} task{'' if tasks == 1 else 's'}, {queue.concurrency} per worker: {_workers(need)} needed"
-    )
+    message = f"{counted(tasks, 'task')}, {queue.concurrency} per worker: {_workers(need)} needed"
     bare = -(-tasks // queue.concurrency)
     if bare != need:
         message += f" ({'minimum' if bare < need else 'maximum'} {need})"
@@ -57,7 +56,7 @@ def formula(queue: QueueSpec, *, queued: int, running: int, desired: int) -> str
 
 
 def _workers(count: int) -> str:
-    return f"{count} worker{'' if count == 1 else 's'}"
+    return counted(count, "worker")
 
 
 def _table(request: MemberRequest, deployment: Deployment) -> dict[str, Any]:

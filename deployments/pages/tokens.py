@@ -13,15 +13,15 @@ from workspaces.access import MemberRequest
 from workspaces.actions.tokens import Scope
 from workspaces.limits import limited
 from workspaces.pages import tokens
-from workspaces.pages.tokens import Place
+from workspaces.pages.tokens import TokenPlace
 from workspaces.permissions import Permission
 
 
-def _place(request: MemberRequest, deployment: Deployment) -> Place:
+def _place(request: MemberRequest, deployment: Deployment) -> TokenPlace:
     def url_of(name: str, *more: object) -> str:
         return deployment.url_for(f"api_token_{name}", *more)
 
-    return Place(
+    return TokenPlace(
         scope=Scope(request.workspace, Deployments.kind, content_of(deployment)),
         heading=f"API tokens of {deployment.name}",
         about=f"Programs use API tokens to work on {deployment.name}, and on nothing else.",
@@ -44,7 +44,7 @@ def token_list(request: MemberRequest, deployment: Deployment) -> HttpResponse:
 @deployment_view(Permission.MANAGE_TOKENS, alive=True)
 @reauthentication_required  # type: ignore[untyped-decorator]
 def token_new(request: MemberRequest, deployment: Deployment) -> HttpResponse:
-    """A new one."""
+    """Create an API token; its value is shown this once."""
     return tokens.new_page(request, _place(request, deployment))
 
 
@@ -60,5 +60,5 @@ def token_rotate(request: MemberRequest, deployment: Deployment, token_id: UUID)
 @require_http_methods(["GET", "POST"])
 @deployment_view(Permission.MANAGE_TOKENS, alive=True)
 def token_revoke(request: MemberRequest, deployment: Deployment, token_id: UUID) -> HttpResponse:
-    """The end of one."""
+    """Revoke an API token."""
     return tokens.revoke_page(request, _place(request, deployment), token_id)

@@ -31,7 +31,7 @@ from deployments.actions.variables import (
 from deployments.domain import dotenv
 from deployments.domain.proxies import uses_proxy
 from deployments.domain.reserved_variables import reserved
-from deployments.domain.variables import Difference, difference, merged
+from deployments.domain.variables import VariableDifference, difference, merged
 from deployments.forms.variables import (
     BaseRevisionForm,
     EditVariableForm,
@@ -128,7 +128,7 @@ def variable_new(request: MemberRequest, deployment: Deployment) -> HttpResponse
 @require_http_methods(["GET", "POST"])
 @deployment_view(Permission.EDIT_DEPLOYMENT, alive=True)
 def variable_edit(request: MemberRequest, deployment: Deployment, key: str) -> HttpResponse:
-    """Change one variable, or replace its secret."""
+    """Edit one variable, or replace its secret."""
     row = deployment.variables.select_related("updated_by").filter(key=key).first()
     if row is not None:
         return _set(request, deployment, EditVariableForm(posted(request), row=row), row)
@@ -244,8 +244,8 @@ def variables_draft(request: MemberRequest, deployment: Deployment, token: UUID)
             request, "deployments/variables/variables_expired.html", _context(request, deployment), status=410
         )
 
-    def compare() -> Difference:
-        current = vault.settings(deployment)
+    def compare() -> VariableDifference:
+        current = vault.variables_of(deployment)
         desired, refused = merged(current, draft.parsed.entries, secret=draft.secret)
         return difference(current, desired, sorted([*draft.parsed.refusals, *refused], key=lambda r: r.line))
 
@@ -265,7 +265,7 @@ def variables_revision(request: MemberRequest, deployment: Deployment, number: i
     """What applying a revision again would change, and applying it."""
     revision = get_object_or_404(deployment.variable_revisions, number=number)
 
-    def compare() -> Difference:
+    def compare() -> VariableDifference:
         return revision_difference(deployment, revision)
 
     def apply(base: int) -> VariableRevision | None:
@@ -278,7 +278,7 @@ def _difference(
     request: MemberRequest,
     deployment: Deployment,
     heading: str,
-    compare: Callable[[], Difference],
+    compare: Callable[[], VariableDifference],
     apply: Callable[[int], VariableRevision | None],
     *,
     named: set[str] | None = None,
@@ -319,7 +319,7 @@ def _difference(
     return render(request, "deployments/variables/variables_difference.html", context, status=status)
 
 
-def _groups(found: Difference) -> list[dict[str, Any]]:
+def _groups(found: VariableDifference) -> list[dict[str, Any]]:
     return [
         {"title": "Added", "icon": "plus", "tone": "ok", "changes": found.added},
         {"title": "Changed", "icon": "pencil", "tone": "busy", "changes": found.changed},

@@ -44,12 +44,12 @@ class RuleLine:
 
     @property
     def tone(self) -> str:
-        """Of its badge."""
+        """The tone of its badge."""
         return "ok" if self.row.is_on else "off"
 
     @property
     def icon(self) -> str:
-        """Of its badge."""
+        """The icon of its badge."""
         return "circle-check" if self.row.is_on else "circle-dashed"
 
 

@@ -7,7 +7,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from console.kit.wording import listed
+from console.kit.wording import counted, listed
 from deployments.domain.component_titles import within
 from deployments.domain.spec import QueueLoad, QueueSpec, Release
 from deployments.domain.states import Executor
@@ -206,7 +206,7 @@ def _drains(name: str, workers: int, running: int, *, replaced: bool = False) ->
 
 
 def _number(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
+    return counted(count, thing)
 
 
 def _count(count: int, thing: str, one: str, many: str, *, of: str = "") -> str:

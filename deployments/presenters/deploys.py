@@ -4,7 +4,7 @@ from typing import Any
 
 from deployments.domain import code_ignore
 from deployments.domain.code_limits import LIMITS, nothing_in, too_large, too_many
-from deployments.domain.code_manifest import Difference
+from deployments.domain.code_manifest import CodeDifference
 from deployments.domain.code_project import BESIDE
 from deployments.domain.deploy_states import DEPLOY_APPEARANCE
 from deployments.domain.states import StepState
@@ -61,7 +61,7 @@ def folder() -> dict[str, object]:
     }
 
 
-def groups(change: Difference | None) -> list[dict[str, Any]]:
+def groups(change: CodeDifference | None) -> list[dict[str, Any]]:
     """What is added, changed and removed, each with at most PATHS_SHOWN paths."""
     if change is None:
         return []

@@ -16,7 +16,7 @@ from deployments.domain.states import STATUS_APPEARANCE, Executor, Status
 from deployments.models import Deploy, Deployment, LatestReading
 from deployments.presenters.charts import Slot, Stretch, bars, ribbon, span_text
 from deployments.queries import activity, readings
-from deployments.queries.activity import Entry
+from deployments.queries.activity import ActivityEntry
 from deployments.queries.readings import SPANS, Series, Span
 
 USUAL = SPANS["24h"]
@@ -209,7 +209,7 @@ def _bands(series: Series, marks: Sequence[float]) -> list[Band]:
     return found
 
 
-def _stretches(deployment: Deployment, happened: Sequence[Entry], axis: _Axis) -> list[Stretch]:
+def _stretches(deployment: Deployment, happened: Sequence[ActivityEntry], axis: _Axis) -> list[Stretch]:
     """Which status there was when, oldest first. Before the first change it was the one that this change left."""
     changes = [entry for entry in reversed(happened) if entry.status]
     begin = axis.place(deployment.created_at) or 0.0

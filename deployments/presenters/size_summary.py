@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.domain.component_titles import title
-from deployments.domain.spec import QueueSpec, Release, RuntimeSpec, Size, au_size
+from deployments.domain.spec import DEFAULT_QUEUE, QueueSpec, Release, RuntimeSpec, Size, au_size
 from deployments.domain.states import Executor
 
 
@@ -44,7 +44,7 @@ class Asked:
         if self.celery:
             if self.worker is None or self.min_workers is None or not (self.max_workers and self.concurrency):
                 return None
-            own = QueueSpec("default", self.min_workers, self.max_workers, self.concurrency, self.worker)
+            own = QueueSpec(DEFAULT_QUEUE, self.min_workers, self.max_workers, self.concurrency, self.worker)
             queues = (own, *self.others)
         return Release(
             deployment_id="",

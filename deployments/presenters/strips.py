@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
+from console.kit.wording import counted
 from deployments.models import Deployment
 from deployments.presenters.charts import Slot, strip
 from deployments.queries import readings
@@ -29,5 +30,5 @@ def _slot(counts: tuple[int, int] | None) -> Slot:
 
 def _words(slots: Sequence[Slot]) -> str:
     total, bad = sum(slot.total for slot in slots), sum(slot.bad or 0 for slot in slots)
-    runs = f"{total} run{'' if total == 1 else 's'}"
+    runs = counted(total, "run")
     return f"{runs}, {bad} failed" if bad else runs

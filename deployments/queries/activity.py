@@ -30,7 +30,7 @@ KIND_WORD = {
 
 
 @dataclass(frozen=True)
-class Filters:
+class ActivityFilters:
     """What the page is asked for; None asks for everything."""
 
     person: str | None = None  # the id of a user, or SYSTEM
@@ -41,7 +41,7 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ActivityEntry:
     """One event. `before` and `after` hold what changed; a secret value is never in them."""
 
     status: bool  # a change of status, which Airdeck saw
@@ -94,14 +94,14 @@ class Entry:
         return " ".join(word for word in words if word)
 
 
-def _in_one_go(entry: Entry) -> tuple[object, ...]:
+def _in_one_go(entry: ActivityEntry) -> tuple[object, ...]:
     minute = entry.at.replace(second=0, microsecond=0)
     return entry.status, entry.actor, entry.act, entry.kind, entry.after.get("role"), minute
 
 
-def folded(entries: Sequence[Entry]) -> list[Entry]:
+def folded(entries: Sequence[ActivityEntry]) -> list[ActivityEntry]:
     """The same, with what a person did to several people in one go as one event: "invited 30 people"."""
-    shown: list[Entry] = []
+    shown: list[ActivityEntry] = []
     for _, group in groupby(entries, key=_in_one_go):
         same = list(group)
         if same[0].kind == "invitation" and len(same) > 2:
@@ -139,11 +139,11 @@ def _acts(workspace: Workspace, deployment: Deployment | None) -> QuerySet[Audit
 def entries(
     workspace: Workspace,
     deployment: Deployment | None,
-    filters: Filters,
+    filters: ActivityFilters,
     *,
     skip: int = 0,
     most: int = PAGE_SIZE,
-) -> list[Entry]:
+) -> list[ActivityEntry]:
     """At most `most` events after the first `skip`, of the Workspace or of one Deployment in it. One query."""
     acts = _narrow_acts(_acts(workspace, deployment), filters).annotate(
         status=Value(value=False),
@@ -172,10 +172,10 @@ def entries(
     newest = ("-at", "-pk")
     sides = [side.order_by(*newest).values_list(*COLUMNS)[: skip + most] for side in (acts, changes)]
     found = sides[0].union(sides[1], all=True).order_by("-at", "-row")[skip : skip + most]
-    return [Entry(*row) for row in found]
+    return [ActivityEntry(*row) for row in found]
 
 
-def lately(deployment: Deployment, since: datetime, most: int) -> list[Entry]:
+def lately(deployment: Deployment, since: datetime, most: int) -> list[ActivityEntry]:
     """What happened to one Deployment after `since`, newest first: at most `most` acts of people and at most `most`
     changes of status. Two queries, which take less time than one `entries` does; one when it has had its status since
     before."""
@@ -183,7 +183,7 @@ def lately(deployment: Deployment, since: datetime, most: int) -> list[Entry]:
     changes = StatusChange.objects.filter(deployment=deployment, at__gte=since).order_by("-at", "-pk")
     name, key = deployment.name, str(deployment.pk)
     found = [
-        Entry(False, at, actor, act, "deployment", key, label, old, new, row, actor_id)
+        ActivityEntry(False, at, actor, act, "deployment", key, label, old, new, row, actor_id)
         for at, actor, act, label, old, new, row, actor_id in acts.values_list(
             *("at", "actor_label", "verb", "object_label", "old", "new", "pk", "actor_id")
         )[:most]
@@ -191,13 +191,15 @@ def lately(deployment: Deployment, since: datetime, most: int) -> list[Entry]:
     if deployment.status_since < since:  # so long ago was its last change
         return found
     found += [
-        Entry(True, at, "Airdeck", "changed", "deployment", key, name, {"status": old}, {"status": new}, row)
+        ActivityEntry(
+            True, at, "Airdeck", "changed", "deployment", key, name, {"status": old}, {"status": new}, row
+        )
         for at, old, new, row in changes.values_list("at", "old", "new", "pk")[:most]
     ]
     return sorted(found, key=lambda entry: entry.at, reverse=True)
 
 
-def _narrow_acts(rows: QuerySet[AuditEvent], filters: Filters) -> QuerySet[AuditEvent]:
+def _narrow_acts(rows: QuerySet[AuditEvent], filters: ActivityFilters) -> QuerySet[AuditEvent]:
     if filters.person == SYSTEM:
         rows = rows.filter(actor_id__isnull=True)
     elif filters.person:
@@ -212,7 +214,7 @@ def _narrow_acts(rows: QuerySet[AuditEvent], filters: Filters) -> QuerySet[Audit
 
 
 def _narrow_changes(
-    workspace: Workspace, deployment: Deployment | None, filters: Filters
+    workspace: Workspace, deployment: Deployment | None, filters: ActivityFilters
 ) -> QuerySet[StatusChange]:
     rows = StatusChange.objects.filter(deployment__workspace=workspace)
     if filters.person not in {None, SYSTEM} or filters.kind not in {None, "deployment"}:

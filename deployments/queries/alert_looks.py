@@ -30,7 +30,7 @@ class Firing:
 
 
 @dataclass(frozen=True)
-class Look:
+class RuleLook:
     """All that fires, and whether what does not fire is known to be over: without data it is not. `quiet`: what is over
     is no good news, so nothing is sent of it; nor of the subjects in `vanished`. Those in `dropped` are over because a
     person wanted it so, and its sentence is sent."""
@@ -42,18 +42,18 @@ class Look:
     dropped: Mapping[str, str] = field(default_factory=dict)
 
 
-NO_DATA = Look(known=False)
+NO_DATA = RuleLook(known=False)
 
 type Watched = Sequence[tuple[AlertRule, Deployment]]
 type Key = tuple[UUID, UUID]  # rule, Deployment
-type Looker = Callable[[Watched, datetime], Mapping[Key, Look]]
+type Looker = Callable[[Watched, datetime], Mapping[Key, RuleLook]]
 
 
 def _key(rule: AlertRule, row: Deployment) -> Key:
     return rule.pk, row.pk
 
 
-def unhealthy(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def unhealthy(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """Unhealthy for as long as the rule says. A change under way is neither a proof of health nor of the opposite."""
     looks = {}
     for rule, row in watched:
@@ -61,11 +61,11 @@ def unhealthy(watched: Watched, now: datetime) -> Mapping[Key, Look]:
         firing: tuple[Firing, ...] = ()
         if status is Status.UNHEALTHY and now - row.status_since >= timedelta(minutes=rule.amount or 0):
             firing = (Firing(f"{one_line(row.name)} is Unhealthy", row.status_reason, path=row.url),)
-        looks[_key(rule, row)] = Look(status in STEADY_STATUSES, firing)
+        looks[_key(rule, row)] = RuleLook(status in STEADY_STATUSES, firing)
     return looks
 
 
-def stalled(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def stalled(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """A step far past its usual time."""
     attach([row for _, row in watched])
     looks = {}
@@ -76,7 +76,7 @@ def stalled(watched: Watched, now: datetime) -> Mapping[Key, Look]:
             usual = f"It usually takes {progress.typical.text}."
             words = f"{progress.waits_for} {usual}" if progress.waits_for else usual
             firing = (Firing(f"{one_line(row.name)} is stalled: {progress.title}", words, path=row.url),)
-        looks[_key(rule, row)] = Look(row.shown_status is not Status.UNKNOWN, firing)
+        looks[_key(rule, row)] = RuleLook(row.shown_status is not Status.UNKNOWN, firing)
     return looks
 
 
@@ -94,25 +94,25 @@ def _newest_deploys(watched: Watched, now: datetime, *statuses: DeployStatus) ->
     return {each.deployment_id: each for each in newest}
 
 
-def deploy_failed(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def deploy_failed(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """The newest finished deploy failed. Each failed one is news; the one before it is over without a message."""
     newest = _newest_deploys(watched, now, DeployStatus.DEPLOYED, DeployStatus.FAILED)
     looks = {}
     for rule, row in watched:
         deploy = newest.get(row.pk)
         if deploy is None or deploy.state is not DeployStatus.FAILED:
-            looks[_key(rule, row)] = Look(known=deploy is not None)
+            looks[_key(rule, row)] = RuleLook(known=deploy is not None)
             continue
         firing: tuple[Firing, ...] = ()
         if deploy.finished_at is not None and deploy.finished_at >= rule.since:
             headline = f"Deploy {deploy.number} of {one_line(row.name)} failed"
             path = row.url_for("deploy", deploy.number)
             firing = (Firing(headline, deploy.sentence, str(deploy.number), path),)
-        looks[_key(rule, row)] = Look(known=True, firing=firing, quiet=True)
+        looks[_key(rule, row)] = RuleLook(known=True, firing=firing, quiet=True)
     return looks
 
 
-def runtime_ending(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def runtime_ending(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """Maintenance that ends soon or has ended, or a runtime that was withdrawn."""
     looks = {}
     for rule, row in watched:
@@ -131,11 +131,11 @@ def runtime_ending(watched: Watched, now: datetime) -> Mapping[Key, Look]:
                 else "ends soon"
             )
             firing = (Firing(headline, words, runtime.version, row.url),)
-        looks[_key(rule, row)] = Look(known=True, firing=firing)
+        looks[_key(rule, row)] = RuleLook(known=True, firing=firing)
     return looks
 
 
-def tokens_ending(rule: AlertRule, workspace: Workspace, now: datetime) -> Look:
+def tokens_ending(rule: AlertRule, workspace: Workspace, now: datetime) -> RuleLook:
     """API tokens of a Workspace and of its Deployments that expire soon."""
     soon = now + timedelta(days=rule.amount or 0)
     rows = ApiToken.objects.live().filter(workspace=workspace, expires_at__lte=soon)
@@ -150,4 +150,4 @@ def tokens_ending(rule: AlertRule, workspace: Workspace, now: datetime) -> Look:
         for each in rows.order_by("expires_at")[:100]
         if each.expires_at is not None
     )
-    return Look(known=True, firing=firing, quiet=True)
+    return RuleLook(known=True, firing=firing, quiet=True)

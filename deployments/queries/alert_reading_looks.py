@@ -9,11 +9,11 @@ from uuid import UUID
 from django.db.models import Q
 
 from console.kit.text import one_line
-from console.kit.wording import listed, rough
+from console.kit.wording import counted, listed, rough
 from deployments.domain.import_words import not_imported
 from deployments.domain.states import Executor, Status
 from deployments.models import AlertRule, Dag, Deployment, FailedRun, LatestReading, StatusChange, WorkerQueue
-from deployments.queries.alert_looks import NO_DATA, Firing, Key, Look, Watched
+from deployments.queries.alert_looks import NO_DATA, Firing, Key, RuleLook, Watched
 from deployments.queries.readings import latest
 
 RUNS = frozenset({Status.HEALTHY, Status.UNHEALTHY, Status.DEPLOYING})
@@ -24,9 +24,9 @@ PAUSED = "The DAG was paused, so no success of it is waited for."
 
 def _each(
     watched: Watched,
-    judge: Callable[[AlertRule, Deployment, LatestReading], Look],
+    judge: Callable[[AlertRule, Deployment, LatestReading], RuleLook],
     statuses: frozenset[Status] = RUNS,
-) -> Mapping[Key, Look]:
+) -> Mapping[Key, RuleLook]:
     """What each rule sees in the fresh reading of its Deployment; without one it has no data."""
     looks = {}
     for rule, row in watched:
@@ -42,7 +42,7 @@ def _ids(watched: Watched) -> set[UUID]:
     return {row.pk for _, row in watched}
 
 
-def run_failed(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def run_failed(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """DAGs of which a run failed after their last success. What failed before the rule was switched on is no news; a
     DAG that is no longer in the code is not waited for. Two queries."""
     newest = FailedRun.objects.filter(deployment__in=_ids(watched))
@@ -56,7 +56,7 @@ def run_failed(watched: Watched, now: datetime) -> Mapping[Key, Look]:
         (pk, dag): at for pk, dag, at in dags.values_list("deployment_id", "dag_id", "last_success_at")
     }
 
-    def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> Look:
+    def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> RuleLook:
         firing, vanished = [], set()
         for run in failed[row.pk]:
             if (row.pk, run.dag_id) not in succeeded:
@@ -65,7 +65,7 @@ def run_failed(watched: Watched, now: datetime) -> Mapping[Key, Look]:
             success = succeeded[row.pk, run.dag_id]
             if run.seen_at >= rule.since and (success is None or success < run.ended_at):
                 firing.append(_failure(row, run))
-        return Look(known=True, firing=tuple(firing), vanished=frozenset(vanished))
+        return RuleLook(known=True, firing=tuple(firing), vanished=frozenset(vanished))
 
     return _each(watched, judge)
 
@@ -81,7 +81,7 @@ def _failure(row: Deployment, run: FailedRun) -> Firing:
     )
 
 
-def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def no_success(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """A DAG without a success for so long. A paused one, and one that is not in the code, is not waited for, and what
     was open of it is over; the time counts from when the DAG was first seen or unpaused, the rule switched on, or the
     Deployment woken. Two queries."""
@@ -91,17 +91,17 @@ def no_success(watched: Watched, now: datetime) -> Mapping[Key, Look]:
         slept.order_by("deployment", "-at").distinct("deployment").values_list("deployment_id", "at")
     )
 
-    def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> Look:
+    def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> RuleLook:
         dags = named.get((row.pk, rule.dag), [])
         if not dags:
-            return Look(known=True, quiet=True)
+            return RuleLook(known=True, quiet=True)
         firing = []
         for dag in dags:
             begin = max(filter(None, (dag.last_success_at, dag.first_seen_at, rule.since, woken.get(row.pk))))
             if not dag.paused and now - begin >= timedelta(hours=rule.amount or 0):
                 firing.append(_no_success(row, dag, now - begin))
         paused = {dag.dag_id: PAUSED for dag in dags if dag.paused}
-        return Look(known=True, firing=tuple(firing), dropped=paused)
+        return RuleLook(known=True, firing=tuple(firing), dropped=paused)
 
     return _each(watched, judge)
 
@@ -128,13 +128,13 @@ def _dags(watched: Watched, names: set[str]) -> Mapping[tuple[UUID, str], list[D
     return {**by_name, **by_id}
 
 
-def queue_waiting(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def queue_waiting(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """Tasks that wait that long in a queue with all the workers it may have. One query."""
     queues: dict[UUID, dict[str, WorkerQueue]] = defaultdict(dict)
     for each in WorkerQueue.objects.filter(deployment__in=_ids(watched)):
         queues[each.deployment_id][each.name] = each
 
-    def judge(rule: AlertRule, row: Deployment, reading: LatestReading) -> Look:
+    def judge(rule: AlertRule, row: Deployment, reading: LatestReading) -> RuleLook:
         if row.executor != Executor.CELERY:
             return NO_DATA
         firing = []
@@ -144,13 +144,13 @@ def queue_waiting(watched: Watched, now: datetime) -> Mapping[Key, Look]:
                 continue
             if waits >= (rule.amount or 0) * 60:
                 firing.append(_waiting(row, queue, seen["queued"], waits))
-        return Look(known=True, firing=tuple(firing))
+        return RuleLook(known=True, firing=tuple(firing))
 
     return _each(watched, judge, STEADY)
 
 
 def _waiting(row: Deployment, queue: WorkerQueue, tasks: int, waits: float) -> Firing:
-    workers = f"{queue.max_workers} worker{'' if queue.max_workers == 1 else 's'}"
+    workers = counted(queue.max_workers, "worker")
     number = "1 task waits" if tasks == 1 else f"{tasks} tasks wait"
     return Firing(
         f"Worker queue {queue.name} of {one_line(row.name)} is full",
@@ -161,10 +161,10 @@ def _waiting(row: Deployment, queue: WorkerQueue, tasks: int, waits: float) -> F
     )
 
 
-def queue_missing(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def queue_missing(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """Queues in which tasks wait, and that the Deployment does not have. No query."""
 
-    def judge(_: AlertRule, row: Deployment, reading: LatestReading) -> Look:
+    def judge(_: AlertRule, row: Deployment, reading: LatestReading) -> RuleLook:
         where = f"which {one_line(row.name)} does not have"
         firing = tuple(
             Firing(
@@ -175,20 +175,20 @@ def queue_missing(watched: Watched, now: datetime) -> Mapping[Key, Look]:
             )
             for name in reading.lost_queues
         )
-        return Look(known=True, firing=firing)
+        return RuleLook(known=True, firing=firing)
 
     return _each(watched, judge)
 
 
-def import_errors(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def import_errors(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """Files that Airflow cannot import. Their names are sent, never what they wrote. No query."""
 
-    def judge(_: AlertRule, row: Deployment, reading: LatestReading) -> Look:
+    def judge(_: AlertRule, row: Deployment, reading: LatestReading) -> RuleLook:
         firing: tuple[Firing, ...] = ()
         if count := reading.import_error_count:
             words = _named([str(each["file"]) for each in reading.import_errors], count)
             firing = (Firing(f"{not_imported(count)} in {one_line(row.name)}", words, path=row.url),)
-        return Look(known=True, firing=firing)
+        return RuleLook(known=True, firing=firing)
 
     return _each(watched, judge)
 
@@ -199,11 +199,11 @@ def _named(paths: Sequence[str], count: int) -> str:
     return listed([*shown, *([f"{more} more"] if more > 0 else [])]) + "." if shown else ""
 
 
-def scheduler_silent(watched: Watched, now: datetime) -> Mapping[Key, Look]:
+def scheduler_silent(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """No heartbeat of a scheduler for so long, as the reading saw it: how old that is by now says nothing of the
     scheduler. No query."""
 
-    def judge(rule: AlertRule, row: Deployment, reading: LatestReading) -> Look:
+    def judge(rule: AlertRule, row: Deployment, reading: LatestReading) -> RuleLook:
         silent = reading.scheduler_silence
         if silent is None:
             return NO_DATA
@@ -213,6 +213,6 @@ def scheduler_silent(watched: Watched, now: datetime) -> Mapping[Key, Look]:
                 f"The scheduler of {one_line(row.name)} has been silent for {rough(silent.total_seconds())}"
             )
             firing = (Firing(headline, "Nothing new is started. Look at its log.", path=row.url_for("why")),)
-        return Look(known=True, firing=firing)
+        return RuleLook(known=True, firing=firing)
 
     return _each(watched, judge, STEADY)

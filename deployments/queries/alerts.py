@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from console.kit import mail_tries
-from deployments.domain.alert_rules import BUSY, KINDS, ChannelKind, Kind, RuleKind
+from deployments.domain.alert_rules import BUSY, KINDS, ChannelKind, RuleDescription, RuleKind
 from deployments.models import Alert, AlertChannel, AlertDelivery, AlertRule, AlertSilence, Deployment
 from workspaces.models import Membership, Workspace
 from workspaces.permissions import Permission, roles_with
@@ -62,7 +62,7 @@ class RuleRow:
         return KINDS[self.kind].sentence
 
     @property
-    def about(self) -> Kind:
+    def about(self) -> RuleDescription:
         """What there is to say of its kind."""
         return KINDS[self.kind]
 

@@ -19,7 +19,7 @@ def component_names(deployment: Deployment) -> list[str]:
     return names + [name for name in seen if name not in names]
 
 
-def worst(deployment: Deployment) -> ComponentStatus | None:
+def least_ready(deployment: Deployment) -> ComponentStatus | None:
     """The component that most likely keeps it from being Healthy; None when every one is ready, or none is known."""
     found = [c for c in deployment.components.all() if c.state != ComponentState.READY]
     return min(found, key=lambda c: WORST_FIRST.index(ComponentState(c.state)), default=None)
@@ -27,5 +27,5 @@ def worst(deployment: Deployment) -> ComponentStatus | None:
 
 def first_to_read(deployment: Deployment) -> str | None:
     """Whose log a person most likely wants who names none."""
-    component = worst(deployment)
+    component = least_ready(deployment)
     return component.name if component else None

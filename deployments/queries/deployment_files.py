@@ -22,6 +22,7 @@ from deployments.domain.deployment_file import (
 from deployments.domain.deployment_plan import KEYS, QUEUE_KEYS, Defaults, PlanLine, complete, differences
 from deployments.domain.names import name_key
 from deployments.domain.reserved_variables import reserved
+from deployments.domain.spec import DEFAULT_QUEUE
 from deployments.domain.states import Executor
 from deployments.domain.variables import Setting, problem_of, problem_of_all, problem_of_key
 from deployments.models import Cluster, Deployment, HibernationSchedule
@@ -64,7 +65,7 @@ def target_of(workspace: Workspace, file: DeploymentFile) -> Deployment | None:
 def plan(workspace: Workspace, file: DeploymentFile, deployment: Deployment | None) -> Planned:
     """What applying the file to this Deployment would do, or making one of it, with every problem by its path. Raises
     DecryptionError."""
-    current = _shape(deployment, vault.settings(deployment)) if deployment is not None else None
+    current = _shape(deployment, vault.variables_of(deployment)) if deployment is not None else None
     cluster = deployment.cluster if deployment is not None else _chosen(workspace, file.cluster)
     if cluster is None:
         names = ", ".join(clusters_for(workspace).values_list("name", flat=True)) or "none yet"
@@ -100,7 +101,7 @@ def _shape(deployment: Deployment, settings: Mapping[str, Setting]) -> Shape:
         for queue in deployment.queues.select_related("worker_type").order_by("name")
     }
     executor = Executor(deployment.executor)
-    first = sorted(queues, key=lambda name: (name != "default", name))
+    first = sorted(queues, key=lambda name: (name != DEFAULT_QUEUE, name))
     return Shape(
         name=deployment.name,
         description=deployment.description,

@@ -5,11 +5,9 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from console.kit import crypto
 from deployments.clusters import connections
 from deployments.dataplane.code import CodeStore
-from deployments.dataplane.contract import DataPlaneError, Driver, Ref
-from deployments.domain.code_manifest import EMPTY, Difference, Manifest, difference
+from deployments.domain.code_manifest import EMPTY, CodeDifference, Manifest, difference
 from deployments.domain.deploy_states import DESIRED
 from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment, EnvironmentVariable
 
@@ -24,22 +22,10 @@ OWN_BUNDLES = (
 )
 
 
-def driver_for(deployment: Deployment) -> tuple[Driver, Ref]:
-    """The driver of its cluster, and how that names it. Raises DataPlaneError when the cluster's settings cannot be
-    read. Not inside a transaction: what a driver does is I/O."""
-    try:
-        driver = connections.driver_of(deployment.cluster)
-    except (crypto.DecryptionError, KeyError, ValueError):
-        raise DataPlaneError(
-            f"The settings of cluster {deployment.cluster.name} cannot be read. Ask a site administrator."
-        ) from None
-    return driver, Ref(str(deployment.pk), deployment.release_name)
-
-
 def store_of(deployment: Deployment) -> CodeStore | None:
     """Where its code is; None where code comes with the image. Raises DataPlaneError when the cluster's settings cannot
     be read. Not inside a transaction: what it does is I/O."""
-    driver, ref = driver_for(deployment)
+    driver, ref = connections.driver_and_ref(deployment)
     return driver.code(ref)
 
 
@@ -93,12 +79,12 @@ class Compared:
     is not kept any more."""
 
     manifest: Manifest | None
-    change: Difference | None
+    change: CodeDifference | None
     before: Deploy | None
 
 
 def compared(deploy: Deploy) -> Compared:
-    """Of a deploy with its manifest loaded."""
+    """A deploy beside the one before it. Its manifest is loaded."""
     earlier = before(deploy)
     if deploy.manifest is None:
         return Compared(None, None, earlier)
@@ -120,13 +106,13 @@ def base_of(deployment: Deployment, folder: Manifest | None) -> tuple[str, Manif
     return (folder.digest, folder) if folder is not None else ("", EMPTY)
 
 
-def difference_of(upload: CodeUpload) -> Difference:
+def difference_of(upload: CodeUpload) -> CodeDifference:
     """What an upload, with its manifest loaded, changes of what it was compared with."""
     kept = CodeManifest.objects.filter(deployment=upload.deployment_id, digest=upload.base).first()
     return difference(kept.opened() if kept else EMPTY, upload.manifest.opened())
 
 
-def difference_to(deployment: Deployment, deploy: Deploy) -> Difference | None:
+def difference_to(deployment: Deployment, deploy: Deploy) -> CodeDifference | None:
     """What going to the code of this deploy would change of what there is; None when it is not kept."""
     if deploy.manifest is None:
         return None

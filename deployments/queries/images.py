@@ -1,12 +1,13 @@
 """Questions about the image that a Deployment runs."""
 
+from deployments.clusters import connections
 from deployments.models import Deploy, Deployment
-from deployments.queries.deploys import desired_deploy, driver_for
+from deployments.queries.deploys import desired_deploy
 
 
 def takes_images(deployment: Deployment) -> bool:
     """Whether its cluster runs images. Raises DataPlaneError when the cluster's settings cannot be read."""
-    driver, ref = driver_for(deployment)
+    driver, ref = connections.driver_and_ref(deployment)
     return driver.images(ref) is not None
 
 

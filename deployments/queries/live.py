@@ -10,10 +10,9 @@ from uuid import UUID
 
 from django.db import connection
 
-from console.kit import crypto
 from console.kit.turns import outside
 from deployments.clusters import connections
-from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, Driver, Ref
+from deployments.dataplane.contract import DataPlaneUnreachable, Driver, Ref
 from deployments.models import Deployment
 
 SECONDS = 4.0  # with what else a page takes, five
@@ -28,13 +27,7 @@ def _threads(cluster_id: UUID) -> ThreadPoolExecutor:
 def begin[T](deployment: Deployment, question: Callable[[Driver, Ref], T]) -> Future[T]:
     """Start the call on the cluster's threads; `finish` waits for it. Raises DataPlaneError when the cluster cannot
     be asked at all. `question` gets the driver, and runs on another thread: it must not use the database."""
-    try:
-        driver = connections.driver_of(deployment.cluster)
-    except (crypto.DecryptionError, KeyError, ValueError):
-        raise DataPlaneError(
-            f"The settings of cluster {deployment.cluster.name} cannot be read. Ask a site administrator."
-        ) from None
-    ref = Ref(str(deployment.pk), deployment.release_name)
+    driver, ref = connections.driver_and_ref(deployment)
     return _threads(deployment.cluster_id).submit(question, driver, ref)
 
 
@@ -53,9 +46,9 @@ def finish[T](deployment: Deployment, asked: Future[T], seconds: float) -> T:
             return asked.result(max(0.0, seconds))
     except TimeoutError:
         asked.cancel()
-        raise DataPlaneUnreachable(silence(deployment)) from None
+        raise DataPlaneUnreachable(timeout_sentence(deployment)) from None
 
 
-def silence(deployment: Deployment) -> str:
+def timeout_sentence(deployment: Deployment) -> str:
     """The sentence shown when no answer came in time."""
     return f"Cluster {deployment.cluster.name} did not answer within {SECONDS:.0f} s. Try again in a moment."

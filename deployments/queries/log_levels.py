@@ -63,7 +63,7 @@ TIMED_FORMATS = _compiled(
     rf"\| +{_WORD} +\| ",  # loguru: "| ERROR    | etl.load:run:12 - refused"
     rf"(?:- )?{_WORD}(?: - | +\[|\t+| +(?=\S))",  # Python: "ERROR - x", "WARN exited"
 )
-KLOG = {"I": Level.INFO, "W": Level.WARNING, "E": Level.ERROR, "F": Level.CRITICAL}
+KLOG_LEVELS = {"I": Level.INFO, "W": Level.WARNING, "E": Level.ERROR, "F": Level.CRITICAL}
 KLOG_LINE = re.compile(
     r"([IWEF])\s+(?=\d+ \S+:\d+\] )"
 )  # programs of Kubernetes, without the time: "E  1 main.go:42] x"
@@ -89,7 +89,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Filters:
+class LogFilters:
     """What a person asked for; empty is everything. `since` is a moment."""
 
     level: Level | None = None
@@ -162,7 +162,7 @@ def level_of(rest: str, *, timed: bool, redis: bool = False) -> tuple[Level | No
     A line without a time (`timed`) is believed only when it looks like uvicorn's or a warning of Python's; single marks
     are levels in lines of Redis alone (`redis`)."""
     if timed and (found := KLOG_LINE.match(rest)):
-        return KLOG[found[1]], rest[found.end() :]
+        return KLOG_LEVELS[found[1]], rest[found.end() :]
     for pattern in (*FORMATS, *(TIMED_FORMATS if timed else ())):
         if found := pattern.match(rest):
             kept = found.groupdict().get("keep") or ""

@@ -39,7 +39,7 @@ SPANS = {
 
 
 @dataclass(frozen=True)
-class Bucket:
+class TimeBucket:
     """Figures of one bucket; what was not measured is None. Of `queued`, `running`, `workers`, CPU and memory it is the
     highest that was seen. Tasks are not known by the minute."""
 
@@ -61,10 +61,10 @@ class Series:
 
     span: Span
     starts: tuple[datetime, ...]
-    buckets: tuple[Bucket | None, ...]
+    buckets: tuple[TimeBucket | None, ...]
 
     def values(self, name: str) -> list[int | None]:
-        """One figure over time, by its name in `Bucket`."""
+        """One figure over time, by its name in `TimeBucket`."""
         return [None if bucket is None else getattr(bucket, name) for bucket in self.buckets]
 
     def total(self, name: str) -> int:
@@ -84,14 +84,14 @@ def series(deployment: Deployment, span: Span, now: datetime | None = None) -> S
     now = now or timezone.now()
     last = _floor(now, span.step)
     starts = tuple(last - span.step * back for back in reversed(range(span.count)))
-    found: dict[datetime, list[Bucket]] = {}
+    found: dict[datetime, list[TimeBucket]] = {}
     rows = _minutes(deployment, starts[0]) if span.step < HOUR else _hours(deployment, starts[0])
     for at, bucket in rows:
         found.setdefault(_floor(at, span.step), []).append(bucket)
     return Series(span, starts, tuple(_merged(found[start]) if start in found else None for start in starts))
 
 
-def _minutes(deployment: Deployment, since: datetime) -> Iterable[tuple[datetime, Bucket]]:
+def _minutes(deployment: Deployment, since: datetime) -> Iterable[tuple[datetime, TimeBucket]]:
     rows = MinuteFigures.objects.filter(deployment=deployment, at__gte=since)
     names = (
         "at",
@@ -104,24 +104,24 @@ def _minutes(deployment: Deployment, since: datetime) -> Iterable[tuple[datetime
         "memory_mib",
     )
     for at, ok, bad, *gauges in rows.values_list(*names):
-        yield at, Bucket(ok, bad, None, None, *gauges)
+        yield at, TimeBucket(ok, bad, None, None, *gauges)
 
 
-def _hours(deployment: Deployment, since: datetime) -> Iterable[tuple[datetime, Bucket]]:
+def _hours(deployment: Deployment, since: datetime) -> Iterable[tuple[datetime, TimeBucket]]:
     rows = HourlyFigures.objects.filter(deployment=deployment, hour__gte=since)
     names = (
         *("hour", "runs_succeeded", "runs_failed", "tasks_succeeded", "tasks_failed", "queued", "running"),
         *("workers", "cpu_millis", "memory_mib"),
     )
     for at, *figures in rows.values_list(*names):
-        yield at, Bucket(*figures)
+        yield at, TimeBucket(*figures)
 
 
-def _merged(buckets: Sequence[Bucket]) -> Bucket:
+def _merged(buckets: Sequence[TimeBucket]) -> TimeBucket:
     """Several as one: runs and tasks add up, of the rest the highest counts."""
     if len(buckets) == 1:
         return buckets[0]
-    return Bucket(
+    return TimeBucket(
         runs_succeeded=sum(each.runs_succeeded for each in buckets),
         runs_failed=sum(each.runs_failed for each in buckets),
         tasks_succeeded=_known(buckets, "tasks_succeeded", sum),
@@ -134,7 +134,7 @@ def _merged(buckets: Sequence[Bucket]) -> Bucket:
     )
 
 
-def _known(buckets: Sequence[Bucket], name: str, how: Callable[[Iterable[int]], int]) -> int | None:
+def _known(buckets: Sequence[TimeBucket], name: str, how: Callable[[Iterable[int]], int]) -> int | None:
     values = [value for each in buckets if (value := getattr(each, name)) is not None]
     return how(values) if values else None
 

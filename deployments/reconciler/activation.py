@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit.failpoints import failpoint
+from console.kit.wording import counted
 from deployments.dataplane.code import CodeStore
 from deployments.dataplane.contract import DataPlaneError, Driver
 from deployments.domain.deploy_states import ACTIVATED, READ, UNDER_WAY, DeployStatus
@@ -140,6 +141,6 @@ def _read_so_far(deploy: Deploy, *, is_read: bool, dags: int, over: bool) -> tup
     if not is_read:
         text = "Airflow has not read it within a minute. See the log of the DAG processor."
         return (StepState.FAILED, text) if over else (StepState.RUNNING, "Waiting for Airflow to read it.")
-    found = f"{dags:,} DAG{'' if dags == 1 else 's'}."
+    found = f"{counted(dags, 'DAG')}."
     text = f"{found} {deploy.problem_sentence}" if deploy.problem_count else f"{found} Every file imports."
     return (StepState.DONE if over or dags or deploy.problem_count else StepState.RUNNING), text

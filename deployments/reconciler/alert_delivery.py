@@ -20,7 +20,7 @@ from deployments.domain.alert_rules import ChannelKind, may_be_mailed
 from deployments.domain.public_hosts import WEBHOOKS
 from deployments.models import AlertDelivery
 from deployments.outgoing import webhook
-from deployments.outgoing.webhook import Answer
+from deployments.outgoing.webhook import WebhookAnswer
 from deployments.queries.alerts import member_addresses, sendable
 from deployments.secrets import alert_channels
 
@@ -46,17 +46,17 @@ def send(pk: UUID) -> bool:
     try:
         answer = _mailed(row) if kind.is_mail else _posted(row, kind)
     except DecryptionError:
-        answer = Answer(
+        answer = WebhookAnswer(
             None, "The key of this installation was changed. Enter the address of the channel again.", True
         )
     except Exception:
         logger.exception("alert_delivery_failed", delivery=str(pk))
-        answer = Answer(None, "The message could not be made. The worker's log has the reason.")
+        answer = WebhookAnswer(None, "The message could not be made. The worker's log has the reason.")
     _settle(row, answer, mail_tries.BACKOFF_SECONDS if kind.is_mail else HOOK_BACKOFF)
     return answer.taken
 
 
-def _settle(row: AlertDelivery, answer: Answer, backoff: tuple[int, ...]) -> None:
+def _settle(row: AlertDelivery, answer: WebhookAnswer, backoff: tuple[int, ...]) -> None:
     values = {"status": answer.status, "answer": answer.line[:300]}
     same = AlertDelivery.objects.filter(pk=row.pk, tries=row.tries)
     if answer.taken:
@@ -69,9 +69,9 @@ def _settle(row: AlertDelivery, answer: Answer, backoff: tuple[int, ...]) -> Non
         same.update(due_at=Now() + timedelta(seconds=pause), **values)
 
 
-def _mailed(row: AlertDelivery) -> Answer:
+def _mailed(row: AlertDelivery) -> WebhookAnswer:
     if why := _stranger(row):
-        return Answer(None, why, final=True)
+        return WebhookAnswer(None, why, final=True)
     message = row.message
     mail = EmailMessage(
         subject=alert_words.subject(message),
@@ -84,8 +84,8 @@ def _mailed(row: AlertDelivery) -> Answer:
     except (OSError, smtplib.SMTPException) as error:
         logger.warning("alert_mail_failed", delivery=str(row.pk), error=type(error).__name__)
         why = mail_tries.refusal(error)
-        return Answer(None, why or mail_tries.delay(error), final=bool(why))
-    return Answer(250, "The mail server took it.")
+        return WebhookAnswer(None, why or mail_tries.delay(error), final=bool(why))
+    return WebhookAnswer(250, "The mail server took it.")
 
 
 def _stranger(row: AlertDelivery) -> str:
@@ -108,11 +108,11 @@ def _mail_headers(row: AlertDelivery) -> dict[str, str]:
     return headers
 
 
-def _posted(row: AlertDelivery, kind: ChannelKind) -> Answer:
+def _posted(row: AlertDelivery, kind: ChannelKind) -> WebhookAnswer:
     try:
         target = webhook_url.read(alert_channels.url_of(row.channel))
     except ValueError as error:
-        return Answer(None, str(error), final=True)
+        return WebhookAnswer(None, str(error), final=True)
     if kind is ChannelKind.SLACK:
         return webhook.post(
             target, alert_words.slack(row.message, settings.BASE_URL), {}, listed=WEBHOOKS.listed

@@ -78,7 +78,7 @@ def _counted(rule: AlertRule, now: datetime) -> bool:
         )
         if same.update(window_since=after.since, window_used=after.used):
             return alone
-    return False  # so many at once are a storm
+    return False  # others changed the window each time: so many alerts at once become a digest
 
 
 def pages_of(workspace: Workspace, row: Deployment | None) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from deployments.domain.alert_rules import RuleKind
 from deployments.models import Alert, AlertRule, AlertSilence, Deployment
 from deployments.queries import alert_looks, alert_reading_looks
 from deployments.queries import alerts as queries
-from deployments.queries.alert_looks import NO_DATA, Firing, Look, Looker, tokens_ending
+from deployments.queries.alert_looks import NO_DATA, Firing, Looker, RuleLook, tokens_ending
 from deployments.reconciler import alert_outbox
 
 logger = structlog.get_logger(__name__)
@@ -99,7 +99,7 @@ def _by_place(opened: Iterable[Alert]) -> Mapping[Place, Mapping[str, Alert]]:
     return found
 
 
-def _unless_asleep(kind: RuleKind, row: Deployment, look: Look) -> Look:
+def _unless_asleep(kind: RuleKind, row: Deployment, look: RuleLook) -> RuleLook:
     """A Deployment that sleeps has no data, and nothing about it is news: what is open stays so, in silence, except for
     what sleeping ends."""
     if not row.hibernating:
@@ -111,7 +111,7 @@ def _unless_asleep(kind: RuleKind, row: Deployment, look: Look) -> Look:
 def _move_all(
     rule: AlertRule,
     row: Deployment | None,
-    look: Look,
+    look: RuleLook,
     standing: Mapping[str, Alert],
     now: datetime,
     *,

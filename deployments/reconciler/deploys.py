@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from console.kit.failpoints import failpoint
+from console.kit.wording import counted
 from deployments.dataplane.code import CodeDamaged, CodeStore
 from deployments.dataplane.contract import DataPlaneError, Driver
 from deployments.dataplane.images import ImageRefused
@@ -140,7 +141,7 @@ def _check(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
         return fail(claim, deploy, CHECKED, _does_not_compile(count, len(files)), **values)
     if not move(claim, deploy, status=DeployStatus.BUILDING, **values):
         return 0.0
-    text = f"{len(files):,} Python file{'' if len(files) == 1 else 's'} compiled."
+    text = f"{counted(len(files), 'Python file')} compiled."
     step(deploy, CHECKED, StepState.DONE, _deployed_despite(count, len(files)) if count else text)
     step(deploy, BUILT, StepState.RUNNING)
     return 0.0
@@ -190,7 +191,7 @@ def _packages(claim: Claim, driver: Driver, deploy: Deploy) -> str:
         return waiting
     move(claim, deploy, packages=found.packages)
     count = len(found.packages)
-    found_text = f"{count} package{'' if count == 1 else 's'} beyond those of runtime {found.runtime}."
+    found_text = f"{counted(count, 'package')} beyond those of runtime {found.runtime}."
     step(
         deploy, PACKAGES, StepState.DONE, found_text if count else f"Runtime {found.runtime} has all of them."
     )
@@ -209,7 +210,7 @@ def _build(claim: Claim, store: CodeStore, deploy: Deploy) -> float:
         if not move(claim, deploy, status=DeployStatus.ACTIVATING, **values):
             return 0.0
         desire(claim, deploy)
-        count = f"{deploy.files:,} file{'' if deploy.files == 1 else 's'} in place."
+        count = f"{counted(deploy.files, 'file')} in place."
         step(deploy, BUILT, StepState.DONE, count if deploy.digest else "There are no files to put in place.")
         step(deploy, ACTIVATED, StepState.RUNNING)
     return 0.0

@@ -21,9 +21,10 @@ from django.db.models.functions import Now
 
 from console.kit import crypto
 from console.kit.failpoints import failpoint
+from console.kit.refusals import ActionRefused
 from console.kit.text import one_line
 from deployments.actions import deploy_wishes, deploys
-from deployments.actions.refusals import GitChanged, NothingToDeploy, NotNow
+from deployments.actions.refusals import GitChanged, NothingToDeploy, PackagesInCode, RequirementsRefused
 from deployments.dataplane.contract import DataPlaneError
 from deployments.domain.deploy_states import DESIRED, DeploySource
 from deployments.domain.public_hosts import REPOSITORIES
@@ -43,7 +44,7 @@ _NAMES = UUID("6f0d1a57-2c0e-4f5e-9d0c-7a3d2b1e9c44")  # under which the keys of
 
 
 @dataclass(frozen=True)
-class Look:
+class GitLook:
     """The right to look at one source until the lease ends."""
 
     source: GitSource
@@ -105,7 +106,7 @@ def check(pk: UUID) -> bool:
             found = _find(look)
         except GitChanged:
             found = Found()  # the desired commit is another by now, and due again
-        except (DataPlaneError, NotNow) as error:
+        except (DataPlaneError, ActionRefused) as error:
             found = Found(problem=str(error), retry=True)
         except Exception:
             _record(look, Found(problem="The look broke off. The log of the worker says why.", retry=True))
@@ -114,7 +115,7 @@ def check(pk: UUID) -> bool:
     return True
 
 
-def _claim(pk: UUID) -> Look | None:
+def _claim(pk: UUID) -> GitLook | None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
@@ -126,10 +127,10 @@ def _claim(pk: UUID) -> Look | None:
         source = GitSource.objects.select_related(
             "deployment__cluster", "deployment__workspace", "deployment__runtime", "asked_by"
         ).get(pk=pk)
-    return Look(source, source.lease_epoch, source.due_at)
+    return GitLook(source, source.lease_epoch, source.due_at)
 
 
-def _find(look: Look) -> Found:
+def _find(look: GitLook) -> Found:
     source = look.source
     try:
         secrets = vault.open_git(source.deployment)
@@ -191,7 +192,7 @@ def _refused(error: GitRefused) -> Found:
             return Found(head=head, problem=str(error), retry=True)
 
 
-def _deploy(look: Look, answer: ask.Answer, before: str) -> Found:
+def _deploy(look: GitLook, answer: ask.GitAnswer, before: str) -> Found:
     """Ask for what was fetched to become active; `before` is the commit with which it was compared."""
     source, commit = look.source, answer.commit
     assert commit is not None and answer.unpacked is not None  # noqa: S101, PT018 - asked by the caller
@@ -219,6 +220,8 @@ def _deploy(look: Look, answer: ask.Answer, before: str) -> Found:
             revision=source.revision,
             idempotency_key=key,
         )
+    except (PackagesInCode, RequirementsRefused) as error:  # of this commit, until there is another
+        return Found(head=commit.sha, handled=True, problem=str(error))
     except NothingToDeploy as error:
         return Found(
             head=commit.sha, handled=True, problem=str(error) if source.asked_at else "", same_code=True
@@ -228,7 +231,7 @@ def _deploy(look: Look, answer: ask.Answer, before: str) -> Found:
     return Found(head=commit.sha, handled=True)
 
 
-def _record(look: Look, found: Found) -> None:
+def _record(look: GitLook, found: Found) -> None:
     """Write what was found and give the lease back; nothing of what was found, when something else is desired now."""
     source = look.source
     mine = GitSource.objects.filter(pk=source.pk, lease_epoch=look.epoch)
@@ -255,7 +258,7 @@ def _record(look: Look, found: Found) -> None:
     transaction.on_commit(lambda: recording.publish(source.deployment_id), robust=True)
 
 
-def _next(look: Look, found: Found, failures: int) -> Case | None:
+def _next(look: GitLook, found: Found, failures: int) -> Case | None:
     """When it is due again, unless a person made it due during the look. Never of itself when only a person helps."""
     every = look.source.every_minutes
     seconds = every * 60.0 if every else None

@@ -24,7 +24,7 @@ class Measure:
 
 
 def outcome_of(entry: Record) -> str:
-    """In one word, of a few."""
+    """How the pass ended, in one of the words of docs/metrics.md."""
     if not entry.observed:
         return "unreachable"
     if entry.error:

@@ -52,7 +52,7 @@ RETURNING r.deployment_id, d.release_name, r.tried_at, r.read_to, r.cpu_sample
 
 
 @dataclass(frozen=True)
-class Claim:
+class ReadingClaim:
     """The right to read one Deployment and to write what was found, until the next claim."""
 
     ref: Ref
@@ -65,7 +65,7 @@ class Claim:
         return UUID(self.ref.deployment_id)
 
 
-def claim(cluster_id: UUID, n: int, *, new: bool = True) -> list[Claim]:
+def claim(cluster_id: UUID, n: int, *, new: bool = True) -> list[ReadingClaim]:
     """At most `n` readings of the cluster that are due, longest first; with `new` also of Deployments that were never
     read, to find which every row is looked at. One query; with `new` two, and a third for what is new."""
     statuses = [each.value for each in READ_STATUSES]
@@ -81,7 +81,7 @@ def claim(cluster_id: UUID, n: int, *, new: bool = True) -> list[Claim]:
         cursor.execute(_CLAIM, {"cluster": cluster_id, "statuses": statuses, "n": n})
         rows = cursor.fetchall()
     return [
-        Claim(Ref(str(pk), name), tried_at, Since(read_to, _sample(sample)) if read_to else None)
+        ReadingClaim(Ref(str(pk), name), tried_at, Since(read_to, _sample(sample)) if read_to else None)
         for pk, name, tried_at, read_to, sample in rows
     ]
 
@@ -93,7 +93,7 @@ class Reader:
 
     cluster_id: UUID
     driver: Driver
-    under_way: dict[Future[Reading], Claim] = field(default_factory=dict)
+    under_way: dict[Future[Reading], ReadingClaim] = field(default_factory=dict)
     new_at: float = 0.0
     prune_at: float = field(default_factory=lambda: time.monotonic() + PRUNE_SECONDS / 10)
 
@@ -133,7 +133,7 @@ class Reader:
             reading_records.prune(self.cluster_id)
         return len(begun)
 
-    def _keep(self, claimed: Claim, future: Future[Reading]) -> None:
+    def _keep(self, claimed: ReadingClaim, future: Future[Reading]) -> None:
         with structlog.contextvars.bound_contextvars(deployment=claimed.ref.deployment_id):
             try:
                 reading_records.keep(claimed.pk, claimed.tried_at, future.result())

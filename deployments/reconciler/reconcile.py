@@ -146,7 +146,7 @@ def _delete_pass(claim: Claim) -> Record:
         step_names=steps,
         progress=progress,
         components=() if gone else None,
-        facts={"airflow_url": ""},
+        columns={"airflow_url": ""},
         gone=gone,
     )
 
@@ -163,7 +163,7 @@ def _inventory(observation: Observation, steps: tuple[StepName, ...]) -> Record:
         step_names=steps,
         progress=Progress(steps[0].key, Outcome.PROGRESSED, sentence),
         inventory=observation.leftovers,
-        facts={"airflow_url": ""},
+        columns={"airflow_url": ""},
     )
 
 
@@ -208,7 +208,7 @@ def _apply_pass(claim: Claim) -> Record:
         notices=progress.notices if progress else (),
         components=observation.components,
         queues=scaled,
-        facts=_facts(driver, ref, release, observation, verdict),
+        columns=_observed_columns(driver, ref, release, observation, verdict),
         signs_in=observation.signs_in,
     )
 
@@ -310,16 +310,16 @@ def _operation(deployment: Deployment) -> Operation | None:
     return Operation.CHANGE if deployment.observed_generation != deployment.generation else None
 
 
-def _facts(
+def _observed_columns(
     driver: Driver, ref: Ref, release: Release, observation: Observation, verdict: Verdict
 ) -> dict[str, object]:
     """What else the page shows. Airflow can be opened once it was Healthy and while its API server answers."""
-    facts: dict[str, object] = {"plane_details": driver.details(ref)}
+    columns: dict[str, object] = {"plane_details": driver.details(ref)}
     open_to_people = verdict.status is not Status.CREATING and not release.hibernating
-    facts["airflow_url"] = (driver.endpoint(ref) or "") if open_to_people else ""
+    columns["airflow_url"] = (driver.endpoint(ref) or "") if open_to_people else ""
     if observation.digest == release.digest:
-        facts["observed_generation"] = release.generation
-    return facts
+        columns["observed_generation"] = release.generation
+    return columns
 
 
 def _scale(queues: list[WorkerQueue], observation: Observation) -> tuple[QueueRecord, ...]:

@@ -63,7 +63,7 @@ class Record:
     components: tuple[Component, ...] | None = None
     queues: tuple[QueueRecord, ...] = ()
     notices: tuple[str, ...] = ()  # what was put right, for the Activity
-    facts: dict[str, Any] = field(default_factory=dict)  # airflow_url, notes, observed_generation
+    columns: dict[str, Any] = field(default_factory=dict)  # airflow_url, plane_details, observed_generation
     signs_in: bool | None = None  # whether its API server takes people from the console
     observed: bool = True  # whether the data plane answered
     failures: int = 0
@@ -198,7 +198,7 @@ def _write_verdict(row: Deployment, entry: Record, now: datetime, writes: dict[s
     desired: dict[str, Any] = {
         "status": entry.verdict.status.value,
         "status_reason": entry.verdict.reason[:1000],
-        **entry.facts,
+        **entry.columns,
     }
     differing = {name: value for name, value in desired.items() if getattr(row, name) != value}
     writes.update(differing)

@@ -41,12 +41,12 @@ def secret_of(channel: AlertChannel) -> str:
 
 
 def without_secrets(deployment: Deployment, text: str) -> str:
-    """The text with every value of the Deployment's variables and secrets blotted out: a sentence may quote what a
+    """The text with every value of the Deployment's variables and secrets replaced: a sentence may quote what a
     program wrote, and a message leaves this console. Where they cannot be opened, nothing is left. Three queries."""
     if not text:
         return text
     try:
-        values = [each.value for each in vault.settings(deployment).values()]
+        values = [each.value for each in vault.variables_of(deployment).values()]
         generated = vault.every(deployment)
     except crypto.DecryptionError:
         logger.warning("alert_text_left_out", deployment=str(deployment.pk))

@@ -11,7 +11,7 @@ from django.core.cache import cache
 
 from console.kit import crypto
 from deployments.domain.dotenv import Parsed
-from deployments.domain.variables import Entry, RejectedLine
+from deployments.domain.variables import DotenvEntry, RejectedLine
 from deployments.models import Deployment
 from workspaces.models import User
 
@@ -60,7 +60,7 @@ def find(deployment: Deployment, user: User, token: UUID) -> Draft | None:
     if document["token"] != str(token):
         return None
     parsed = Parsed(
-        tuple(Entry(*each) for each in document["entries"]),
+        tuple(DotenvEntry(*each) for each in document["entries"]),
         tuple(RejectedLine(*each) for each in document["refusals"]),
     )
     return Draft(token, parsed, document["secret"])

@@ -96,7 +96,7 @@ def secret_digest(deployment: Deployment, key: str, value: str) -> str:
     return secret_digester(deployment)(key, value)
 
 
-def settings(deployment: Deployment) -> dict[str, Setting]:
+def variables_of(deployment: Deployment) -> dict[str, Setting]:
     """Every variable that the user set, secret ones in the clear. One query. Raises DecryptionError."""
     rows = deployment.variables.all()
     return {
@@ -144,7 +144,7 @@ def keep_registry_password(deployment: Deployment, host: str, user: str, passwor
 
 
 def forget_registry_password(deployment: Deployment) -> None:
-    """Remove it."""
+    """Remove the sealed password; nothing when there is none."""
     deployment.secrets.filter(name=REGISTRY_PASSWORD).delete()
 
 

@@ -7,7 +7,7 @@ from allauth.idp.oidc.models import Client
 from django.db import transaction
 from django.utils import timezone
 
-from workspaces.actions.tokens import Made, Scope, record_token
+from workspaces.actions.tokens import MadeToken, Scope, record_token
 from workspaces.models import ApiToken, User
 from workspaces.permissions import Role
 from workspaces.sign_in.devices import CLIENT
@@ -35,7 +35,7 @@ def known() -> None:
 
 
 @transaction.atomic
-def sign_in(*, by: User, device: str, address: str, agreed_at: datetime | None = None) -> Made:
+def sign_in(*, by: User, device: str, address: str, agreed_at: datetime | None = None) -> MadeToken:
     """Sign in the command line on `device` as this person, who agreed in the console, by default just now: from then on
     count the minutes in which it may manage API tokens. The one before the last 20 ends for it."""
     User.objects.select_for_update().get(pk=by.pk)

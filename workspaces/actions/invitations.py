@@ -25,7 +25,6 @@ from workspaces.permissions import Permission, Role
 
 LASTS = timedelta(days=7)
 RESEND_AFTER = timedelta(minutes=1)
-ADDRESSES_PER_FORM = 50
 PENDING_PER_WORKSPACE = 100
 MAILS_PER_HOUR = 100  # that one person has sent, in all Workspaces, and that go out of one Workspace
 
@@ -43,7 +42,7 @@ class TooManyInvitations(ActionRefused):
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeInvitation:
     """An invitation, and the token of the link that an Admin may copy. The token is known here and nowhere later."""
 
     invitation: Invitation
@@ -54,7 +53,7 @@ class Made:
 class Outcome:
     """What became of each address, in the order in which they were given."""
 
-    made: list[Made]
+    made: list[MadeInvitation]
     members: list[str]  # belong to the Workspace already
     invited: list[Invitation]  # were invited already, and still may come
 
@@ -90,7 +89,7 @@ def invite(*, workspace: Workspace, by: User, emails: Sequence[str], role: Role)
 
 
 @transaction.atomic
-def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
+def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> MadeInvitation:
     """New links, seven new days and a new mail, by who sends them now; the old links stop working. Raises ActionRefused
     (not open any more, or the last one is not a minute old, or too many mails in an hour) or MissingPermission."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
@@ -103,7 +102,7 @@ def resend(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
 
 
 @transaction.atomic
-def show_link(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
+def show_link(*, workspace: Workspace, by: User, invitation_id: UUID) -> MadeInvitation:
     """The present link for copying; changes nothing, and is audited. Raises MissingPermission, or ActionRefused (not
     open any more, expired, its sender may no longer invite, or made with an earlier SECRET_KEY)."""
     locked = lock_for(workspace.pk, by, Permission.MANAGE_MEMBERS)
@@ -116,7 +115,7 @@ def show_link(*, workspace: Workspace, by: User, invitation_id: UUID) -> Made:
     if invitation_links.hashes(pair) != (invitation.mailed_hash, invitation.copied_hash):
         raise ActionRefused("The link was made with an earlier SECRET_KEY. Send it again to get a new one.")
     audit.record(invitation, by, "showed the link of")
-    return Made(invitation, pair.copied)
+    return MadeInvitation(invitation, pair.copied)
 
 
 def _count_mails(workspace: Workspace, by: User, number: int) -> None:
@@ -127,7 +126,7 @@ def _count_mails(workspace: Workspace, by: User, number: int) -> None:
             raise TooManyInvitations(whose, wait)
 
 
-def _issue(invitation: Invitation, by: User, verb: str) -> Made:
+def _issue(invitation: Invitation, by: User, verb: str) -> MadeInvitation:
     """Give the invitation new links and queue their mail."""
     now = timezone.now()
     invitation.invited_by, invitation.is_backed = by, True
@@ -140,7 +139,7 @@ def _issue(invitation: Invitation, by: User, verb: str) -> Made:
     invitation.save()
     audit.record(invitation, by, verb, new={"role": invitation.role})
     transaction.on_commit(partial(enqueue.send_invitation, invitation.pk), robust=True)
-    return Made(invitation, pair.copied)
+    return MadeInvitation(invitation, pair.copied)
 
 
 @transaction.atomic

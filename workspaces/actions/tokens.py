@@ -52,7 +52,7 @@ class NotRotated(ActionRefused):
 
 
 @dataclass(frozen=True)
-class Wish:
+class TokenWish:
     """A token as it is asked for. `days` until it expires, None for never."""
 
     name: str
@@ -77,7 +77,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeToken:
     """A token, and its value: the only time that it is known."""
 
     token: ApiToken
@@ -100,7 +100,7 @@ class Scope:
         return hooks.content_of(self.content_kind).token_letter if self.content else "w"
 
     def rows(self, by: User) -> ApiTokenQuerySet:
-        """All of its tokens, the dead included."""
+        """All of its tokens, also those that ended."""
         if self.workspace is None:
             return ApiToken.objects.filter(workspace__isnull=True, maker=by)
         pk = self.content.pk if self.content else None
@@ -122,7 +122,7 @@ def listed(scope: Scope, by: User) -> ApiTokenQuerySet:
 
 
 @transaction.atomic
-def make(*, scope: Scope, by: User, wish: Wish) -> Made:
+def make(*, scope: Scope, by: User, wish: TokenWish) -> MadeToken:
     """A new token. Raises InvalidInput, TooManyTokens, or as `locks.lock_for`."""
     own = _hold(scope, by)
     if problems := wish.problems(scope.roles(own)):
@@ -143,7 +143,7 @@ def make(*, scope: Scope, by: User, wish: Wish) -> Made:
 
 def record_token(
     *, scope: Scope, kind: str, by: User, name: str, description: str, role: Role, expires_at: datetime | None
-) -> Made:
+) -> MadeToken:
     """The row and its audit event, for actions that have judged. In their transaction."""
     value = token_values.mint(kind)
     token = ApiToken.objects.create(
@@ -161,11 +161,11 @@ def record_token(
         **_secret(value),
     )
     audit.record(token, by, "created", new={"role": token.role, "expires": _day(token.expires_at)})
-    return Made(token, value)
+    return MadeToken(token, value)
 
 
 @transaction.atomic
-def rotate(*, scope: Scope, by: User, pk: UUID) -> Made:
+def rotate(*, scope: Scope, by: User, pk: UUID) -> MadeToken:
     """A new value; the old one dies with this transaction, and the person who rotates it is its maker from now on. It
     lasts as long again as it was to last. Raises TokenGone, NotRotated, and as `make`."""
     own = _hold(scope, by)
@@ -183,7 +183,7 @@ def rotate(*, scope: Scope, by: User, pk: UUID) -> Made:
     token.warned_days = NOT_MAILED if token.kind == PERSONAL else None
     token.save()
     audit.record(token, by, "rotated", new={"expires": _day(token.expires_at)})
-    return Made(token, value)
+    return MadeToken(token, value)
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """What people do to Workspaces. Every function is atomic, takes its actor as `by`, and writes its audit event."""
 
 import re
+import zoneinfo
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -10,15 +11,19 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from console.kit import names
-from console.kit.refusals import ActionRefused
+from console.kit.refusals import ActionRefused, InvalidInput
+from console.kit.text import one_line
 from workspaces import audit, hooks
 from workspaces.actions.locks import is_last_admin, lock, lock_for
 from workspaces.actions.tokens import personal_die
-from workspaces.models import Membership, User, Workspace
+from workspaces.models import Membership, Theme, User, Workspace
 from workspaces.permissions import Permission, Role
 
 _FIRST_ACCOUNT_LOCK = 0x41697264  # pg_advisory_xact_lock key: "Aird"
-_NAME_LENGTH = 50
+NAME_LENGTH, PERSON_NAME_LENGTH = 50, 100
+NO_ADDRESS = "Enter a name, not an address. Your address is shown beside it."
+WRONG_THEME = "Choose a theme from the list."
+WRONG_ZONE = "Choose a time zone from the list."
 
 
 class SignupClosed(ActionRefused):
@@ -68,17 +73,23 @@ def personal_workspace_name(user: User) -> str:
     owner = owner[:1].upper() + owner[1:]
     suffix = "'s Workspace"
     try:
-        return (
-            names.clean(owner, longest=len(owner))[: _NAME_LENGTH - len(suffix)].rstrip(names.JOINERS)
-            + suffix
-        )
-    except ValueError:  # of a part of an address that no one would see
+        owner = names.clean(owner, longest=len(owner))[: NAME_LENGTH - len(suffix)].rstrip(names.JOINERS)
+        return names.clean(owner + suffix, longest=NAME_LENGTH)
+    except ValueError:  # of a part of an address that no one would see, or of a sign that was cut in two
         return "My Workspace"
+
+
+def _clean_name(name: str) -> str:
+    try:
+        return names.clean(name, longest=NAME_LENGTH)
+    except ValueError as error:
+        raise InvalidInput({"name": str(error)}) from None
 
 
 @transaction.atomic
 def create_workspace(*, by: User, name: str) -> Workspace:
-    """A new Workspace with its creator as Admin."""
+    """A new Workspace with its creator as Admin. Raises InvalidInput."""
+    name = _clean_name(name)
     workspace = Workspace.objects.create(name=name)
     Membership.objects.create(workspace=workspace, user=by, role=Role.ADMIN)
     audit.record(workspace, by, "created")
@@ -87,8 +98,9 @@ def create_workspace(*, by: User, name: str) -> Workspace:
 
 @transaction.atomic
 def rename_workspace(*, workspace: Workspace, by: User, name: str) -> Workspace:
-    """Change the name; saying the same again writes nothing. Raises ActionRefused when it was just deleted, or
+    """Change the name; the same again writes nothing. Raises InvalidInput, ActionRefused when it was just deleted, or
     MissingPermission."""
+    name = _clean_name(name)
     locked = lock_for(workspace.pk, by, Permission.EDIT_WORKSPACE)
     if locked.name == name:
         return locked
@@ -105,9 +117,29 @@ def hide_first_steps(*, workspace: Workspace) -> None:
     )
 
 
+def person_name(text: str) -> str:
+    """A person's name as it is stored, "" for none: one that no one takes for another account. Raises ValueError with
+    the sentence for the field."""
+    name = one_line(names.clean(text, longest=PERSON_NAME_LENGTH)) if text.strip() else ""
+    if "@" in name or "＠" in name:
+        raise ValueError(NO_ADDRESS)
+    return name
+
+
 @transaction.atomic
 def update_account(*, user: User, name: str, theme: str, time_zone: str) -> User:
-    """A person's own settings. Not audited: it concerns no other person."""
+    """A person's own settings. Not audited: it concerns no other person. Raises InvalidInput."""
+    problems = {}
+    try:
+        name = person_name(name)
+    except ValueError as error:
+        problems["name"] = str(error)
+    if theme not in Theme.values:
+        problems["theme"] = WRONG_THEME
+    if time_zone not in zoneinfo.available_timezones():
+        problems["time_zone"] = WRONG_ZONE
+    if problems:
+        raise InvalidInput(problems)
     user.name, user.theme, user.time_zone = name, theme, time_zone
     user.save(update_fields=["name", "theme", "time_zone"])
     return user

@@ -76,7 +76,7 @@ def revoke(scope: Scope, by: User, pk: UUID) -> Status[None]:
     return Status(204, None)
 
 
-def _made(made: tokens.Made) -> Status[MadeToken]:
+def _made(made: tokens.MadeToken) -> Status[MadeToken]:
     return Status(201, MadeToken(token=row(made.token), value=made.value))
 
 

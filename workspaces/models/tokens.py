@@ -85,16 +85,6 @@ class ApiToken(models.Model):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     @property
-    def is_live(self) -> bool:
-        """Neither revoked nor expired."""
-        return self.revoked_at is None and not self.is_expired
-
-    @property
-    def is_personal(self) -> bool:
-        """A person's own."""
-        return self.workspace_id is None
-
-    @property
     def role_label(self) -> str:
         """The role's word."""
         return Role(self.role).label

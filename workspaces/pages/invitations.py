@@ -22,7 +22,7 @@ from workspaces.models import Invitation, Membership, User
 from workspaces.permissions import ROLES, Permission, Role
 
 
-class State(StrEnum):
+class LinkState(StrEnum):
     """What a person who follows a link sees."""
 
     UNKNOWN = "unknown"  # never was, or replaced by a newer one
@@ -36,29 +36,29 @@ class State(StrEnum):
     READY = "ready"
 
 
-CAN_ASK = {State.EXPIRED, State.UNBACKED}
-STATUS = {State.UNKNOWN: 404, State.USED: 410, State.REVOKED: 410, **dict.fromkeys(CAN_ASK, 410)}
+CAN_ASK = {LinkState.EXPIRED, LinkState.UNBACKED}
+STATUS = {LinkState.UNKNOWN: 404, LinkState.USED: 410, LinkState.REVOKED: 410, **dict.fromkeys(CAN_ASK, 410)}
 
 
-def state_for(found: invitation_links.Found | None, user: object) -> State:
+def state_for(found: invitation_links.Found | None, user: object) -> LinkState:
     """Two queries at most; writes nothing."""
     if found is None:
-        return State.UNKNOWN
+        return LinkState.UNKNOWN
     invitation = found.invitation
     signed_in = user if isinstance(user, User) else None
     if signed_in and signed_in.email == invitation.email and _belongs(signed_in, invitation):
-        return State.MEMBER
+        return LinkState.MEMBER
     if invitation.accepted_at is not None:
-        return State.USED
+        return LinkState.USED
     if invitation.revoked_at is not None:
-        return State.REVOKED
+        return LinkState.REVOKED
     if invitation.is_expired:
-        return State.EXPIRED
+        return LinkState.EXPIRED
     if not invitation.is_backed:
-        return State.UNBACKED
+        return LinkState.UNBACKED
     if signed_in is None:
-        return State.SIGNED_OUT
-    return State.READY if signed_in.email == invitation.email else State.OTHER_ACCOUNT
+        return LinkState.SIGNED_OUT
+    return LinkState.READY if signed_in.email == invitation.email else LinkState.OTHER_ACCOUNT
 
 
 def _belongs(user: User, invitation: Invitation) -> bool:
@@ -72,15 +72,15 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     found = invitation_links.find(token)
     state = state_for(found, request.user)
     if request.method == "POST" and found is not None:
-        if state is State.SIGNED_OUT:
+        if state is LinkState.SIGNED_OUT:
             return redirect_to_login(request.path)
-        if state in {State.READY, State.MEMBER} and isinstance(request.user, User):
+        if state in {LinkState.READY, LinkState.MEMBER} and isinstance(request.user, User):
             return _accept(request, found.invitation, request.user, proves_address=found.proves_address)
     return _page(request, found, state, token)
 
 
 def _page(
-    request: HttpRequest, found: invitation_links.Found | None, state: State, token: str
+    request: HttpRequest, found: invitation_links.Found | None, state: LinkState, token: str
 ) -> HttpResponse:
     context: dict[str, object] = {"state": state.value, "here": reverse("invitation", args=[token])}
     if found is not None:
@@ -151,7 +151,7 @@ def accept_mine(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
 @require_POST
 @login_required
 def decline_mine(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
-    """No, thank you."""
+    """Decline an invitation that waits for this person."""
     assert isinstance(request.user, User)  # noqa: S101 - login_required
     row = _mine_or_404(request.user, invitation_id)
     try:

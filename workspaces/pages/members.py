@@ -19,7 +19,7 @@ from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
 from workspaces.access import MemberRequest, who_can, workspace_view
 from workspaces.actions import invitations, members
-from workspaces.actions.invitations import Made, Outcome
+from workspaces.actions.invitations import MadeInvitation, Outcome
 from workspaces.actions.tokens import made_by
 from workspaces.forms import InviteForm, MemberFilterForm, RoleForm
 from workspaces.invitation_lookup import sent_by
@@ -31,7 +31,7 @@ PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
-class Listing:
+class MemberListing:
     """One page of members, and the pending invitations, which stand on the first."""
 
     page: Page[Membership]
@@ -41,7 +41,7 @@ class Listing:
     admins: int
 
 
-def listing(workspace: Workspace, chosen: dict[str, str], page: str) -> Listing:
+def listing(workspace: Workspace, chosen: dict[str, str], page: str) -> MemberListing:
     """What the filters leave. Four queries at any size; invitations are bounded by their limit."""
     everybody = Membership.objects.filter(workspace=workspace)
     rows = everybody.select_related("user")
@@ -56,7 +56,7 @@ def listing(workspace: Workspace, chosen: dict[str, str], page: str) -> Listing:
     label = Lower(Coalesce(NullIf(F("user__name"), Value("")), F("user__email")))
     found = Paginator(rows.order_by(label, "pk"), PAGE_SIZE).get_page(page)
     roles = list(everybody.values_list("role", flat=True))
-    return Listing(
+    return MemberListing(
         page=found,
         pending=waiting if found.number == 1 else [],
         total=len(roles),
@@ -140,7 +140,7 @@ def _made(request: MemberRequest, outcome: Outcome, *, again: bool = False) -> H
     return render(request, "workspaces/invitations/invited.html", context)
 
 
-def _link(request: HttpRequest, made: Made) -> str:
+def _link(request: HttpRequest, made: MadeInvitation) -> str:
     return urljoin(f"{settings.BASE_URL}/", reverse("invitation", args=[made.token]))
 
 

@@ -18,7 +18,7 @@ from console.kit.http import posted, see_other
 from console.kit.refusals import ActionRefused
 from workspaces.access import MemberRequest, who_can, workspace_view
 from workspaces.actions import tokens
-from workspaces.actions.tokens import Made, Scope, TokenGone
+from workspaces.actions.tokens import MadeToken, Scope, TokenGone
 from workspaces.limits import limited
 from workspaces.models import ApiToken, Membership, User, Workspace
 from workspaces.permissions import Permission, Role, least
@@ -27,7 +27,7 @@ from workspaces.token_forms import TokenForm
 
 
 @dataclass(frozen=True)
-class Place:
+class TokenPlace:
     """Where tokens are shown: to what they belong, and the addresses of their pages."""
 
     scope: Scope
@@ -51,7 +51,7 @@ class Row:
     revoke_url: str
 
 
-def _rows(place: Place, by: User) -> list[Row]:
+def _rows(place: TokenPlace, by: User) -> list[Row]:
     """The tokens of the place, with the role each has now. Two queries."""
     found = list(tokens.listed(place.scope, by))
     workspace = place.scope.workspace
@@ -63,7 +63,7 @@ def _rows(place: Place, by: User) -> list[Row]:
     return [_row(place, each, roles) for each in found]
 
 
-def _row(place: Place, token: ApiToken, roles: dict[int, str]) -> Row:
+def _row(place: TokenPlace, token: ApiToken, roles: dict[int, str]) -> Row:
     own = Role.ADMIN if place.scope.workspace is None else roles.get(token.maker_id or 0, "")
     state = ""
     if token.is_expired:
@@ -81,7 +81,7 @@ def _row(place: Place, token: ApiToken, roles: dict[int, str]) -> Row:
     return Row(token, role, state, rotate_url, place.url_of("revoke", token.pk))
 
 
-def list_page(request: HttpRequest, place: Place) -> HttpResponse:
+def list_page(request: HttpRequest, place: TokenPlace) -> HttpResponse:
     """Every token that works, and those that expired lately."""
     assert isinstance(request.user, User)  # noqa: S101 - signed in
     workspace = place.scope.workspace
@@ -95,7 +95,7 @@ def list_page(request: HttpRequest, place: Place) -> HttpResponse:
     return render(request, "workspaces/tokens/list.html", context)
 
 
-def new_page(request: HttpRequest, place: Place) -> HttpResponse:
+def new_page(request: HttpRequest, place: TokenPlace) -> HttpResponse:
     """Fill in a new token; the answer shows its value: this once."""
     assert isinstance(request.user, User)  # noqa: S101 - signed in
     form = TokenForm(posted(request), roles=place.scope.roles(Role.ADMIN))
@@ -110,7 +110,7 @@ def new_page(request: HttpRequest, place: Place) -> HttpResponse:
     return render(request, "workspaces/tokens/new.html", context, status=422 if form.is_bound else 200)
 
 
-def rotate_page(request: HttpRequest, place: Place, pk: UUID) -> HttpResponse:
+def rotate_page(request: HttpRequest, place: TokenPlace, pk: UUID) -> HttpResponse:
     """Say what rotating does, then do it; the answer shows the new value: this once."""
     assert isinstance(request.user, User)  # noqa: S101 - signed in
     token = _token(place, request.user, pk)
@@ -129,7 +129,7 @@ def rotate_page(request: HttpRequest, place: Place, pk: UUID) -> HttpResponse:
     return _confirm(request, place, f"Rotate {token.name}?", sentences, "Rotate token")
 
 
-def revoke_page(request: HttpRequest, place: Place, pk: UUID) -> HttpResponse:
+def revoke_page(request: HttpRequest, place: TokenPlace, pk: UUID) -> HttpResponse:
     """Say what revoking does, then do it."""
     assert isinstance(request.user, User)  # noqa: S101 - signed in
     token = _token(place, request.user, pk)
@@ -147,18 +147,18 @@ def revoke_page(request: HttpRequest, place: Place, pk: UUID) -> HttpResponse:
     return _confirm(request, place, f"Revoke {token.name}?", sentences, "Revoke token")
 
 
-def _token(place: Place, by: User, pk: UUID) -> ApiToken:
+def _token(place: TokenPlace, by: User, pk: UUID) -> ApiToken:
     token = place.scope.rows(by).filter(pk=pk, revoked_at__isnull=True).first()
     if token is None:
         raise Http404
     return token
 
 
-def _context(place: Place) -> dict[str, Any]:
+def _context(place: TokenPlace) -> dict[str, Any]:
     return {"place": place, "list_url": place.list_url, **(place.more or {})}
 
 
-def _made(request: HttpRequest, place: Place, made: Made) -> HttpResponse:
+def _made(request: HttpRequest, place: TokenPlace, made: MadeToken) -> HttpResponse:
     context = {
         **_context(place),
         "token": made.token,
@@ -168,7 +168,7 @@ def _made(request: HttpRequest, place: Place, made: Made) -> HttpResponse:
     return render(request, "workspaces/tokens/made.html", context)
 
 
-def _refused(request: HttpRequest, place: Place, refused: ActionRefused) -> HttpResponse:
+def _refused(request: HttpRequest, place: TokenPlace, refused: ActionRefused) -> HttpResponse:
     if isinstance(refused, TokenGone):
         raise Http404
     messages.error(request, refused.sentence)
@@ -176,7 +176,7 @@ def _refused(request: HttpRequest, place: Place, refused: ActionRefused) -> Http
 
 
 def _confirm(
-    request: HttpRequest, place: Place, heading: str, sentences: list[str], button: str
+    request: HttpRequest, place: TokenPlace, heading: str, sentences: list[str], button: str
 ) -> HttpResponse:
     context = {**_context(place), "heading": heading, "sentences": sentences, "button": button}
     return render(request, "workspaces/tokens/confirm.html", context)
@@ -185,13 +185,13 @@ def _confirm(
 # --- Of a Workspace
 
 
-def _of_workspace(request: MemberRequest) -> Place:
+def _of_workspace(request: MemberRequest) -> TokenPlace:
     workspace: Workspace = request.workspace
 
     def url_of(name: str, *more: object) -> str:
         return reverse(f"workspace_token_{name}", args=[workspace.pk, *more])
 
-    return Place(
+    return TokenPlace(
         scope=Scope(workspace),
         heading="API tokens",
         about=f"Programs use API tokens to work in {workspace.name}: on all its Deployments, as far as the role goes.",
@@ -213,7 +213,7 @@ def workspace_tokens(request: MemberRequest) -> HttpResponse:
 @workspace_view(Permission.MANAGE_TOKENS)
 @reauthentication_required  # type: ignore[untyped-decorator]
 def workspace_token_new(request: MemberRequest) -> HttpResponse:
-    """A new one."""
+    """Create an API token; its value is shown this once."""
     return new_page(request, _of_workspace(request))
 
 
@@ -229,18 +229,18 @@ def workspace_token_rotate(request: MemberRequest, token_id: UUID) -> HttpRespon
 @require_http_methods(["GET", "POST"])
 @workspace_view(Permission.MANAGE_TOKENS)
 def workspace_token_revoke(request: MemberRequest, token_id: UUID) -> HttpResponse:
-    """The end of one."""
+    """Revoke an API token."""
     return revoke_page(request, _of_workspace(request), token_id)
 
 
 # --- A person's own
 
 
-def _own() -> Place:
+def _own() -> TokenPlace:
     def url_of(name: str, *more: object) -> str:
         return reverse(f"own_token_{name}", args=more)
 
-    return Place(
+    return TokenPlace(
         scope=Scope(None),
         heading="Your API tokens",
         about="Programs use API tokens to act as you, in every Workspace of yours, as far as the role goes.",
@@ -263,7 +263,7 @@ def own_tokens(request: HttpRequest) -> HttpResponse:
 @login_required
 @reauthentication_required  # type: ignore[untyped-decorator]
 def own_token_new(request: HttpRequest) -> HttpResponse:
-    """A new one."""
+    """Create an API token; its value is shown this once."""
     return new_page(request, _own())
 
 
@@ -279,5 +279,5 @@ def own_token_rotate(request: HttpRequest, token_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def own_token_revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """The end of one."""
+    """Revoke an API token."""
     return revoke_page(request, _own(), token_id)

@@ -20,6 +20,7 @@ from oauthlib.oauth2.rfc6749.errors import OAuth2Error
 from oauthlib.oauth2.rfc8628.errors import AccessDenied
 
 from console.kit.alone import alone
+from console.kit.refusals import ActionRefused
 from workspaces.models import User
 
 CLIENT = "airdeck-cli"  # the one program that signs in like this
@@ -36,7 +37,7 @@ SIGNED_OUT = (
 @dataclass(frozen=True)
 class Asking:
     """Who asks to be signed in. `device` is what the program says of itself; the address is what we saw. `agreed_at` is
-    when a person said yes, which the program hears when it asks next, within the life of the code."""
+    when a person said yes, which the program learns when it asks next, within the life of the code."""
 
     code: str  # as the terminal shows it
     device: str
@@ -46,8 +47,10 @@ class Asking:
     ways: str = ""  # of the person who agreed, at that moment; see `forget_agreed`
 
 
-class NoSuchCode(Exception):
-    """The code opens nothing. `str()` is the sentence for the person."""
+class NoSuchCode(ActionRefused):
+    """The code opens nothing."""
+
+    code, status, field = "no_such_code", 404, "code"
 
 
 def note(code: str, *, seconds: int, device: str, address: str) -> None:

@@ -51,7 +51,7 @@ class Away:
         return True
 
     def is_over(self) -> None:
-        """It answered."""
+        """The console answered: from now on it is not silent."""
         self._since = 0.0
 
 

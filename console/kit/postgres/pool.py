@@ -39,7 +39,7 @@ class Silence:
         self._since = None
 
     def came_after(self, moment: float) -> bool:
-        """Whether a request has waited in vain since then."""
+        """Whether a request got no answer after that moment."""
         return self._since is not None and self._since > moment
 
     def permit(self) -> None:

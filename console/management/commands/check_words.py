@@ -32,6 +32,7 @@ CODE = {
     r"\b(?i:somebody|nobody)\b": "who it is, or no one",
     r"\b(?i:troubled?s?)\b": "what is wrong",
     r"\b(?i:heard)\b": "watched, or reported",
+    r"\b(?i:mend)(?:s|ed|ing)?\b": "fix",
 }
 # These have uses in comments; in what people read they are odd.
 READ = {
@@ -51,7 +52,7 @@ READ = {
 # No name has one of these as a word of its own.
 NAMES = re.compile(
     r"(?:^|_)(said|wanted|unwanted|troubled?|nobody|somebody|whoever|anew|meanwhile|told|tells?|telling|hears?|heard"
-    r"|unheard|hearing|living|settled)(?:_|$)",
+    r"|unheard|hearing|living|settled|mend|mends|mended)(?:_|$)",
     re.I,
 )
 # Their texts go into Deployments: one word changed there restarts every Airflow.

@@ -7,7 +7,7 @@ from django.test import Client
 
 from workspaces import hooks
 from workspaces.actions import tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.api.auth import buckets
 from workspaces.models import ApiToken
 from workspaces.permissions import Role
@@ -54,7 +54,7 @@ def program(workspace):
         if deployment is not None:
             found = hooks.content_of("deployment").find(deployment.workspace_id, deployment.pk)
             scope = Scope(deployment.workspace, "deployment", found)
-        made = tokens.make(scope=scope, by=maker, wish=Wish(name, "", role, days))
+        made = tokens.make(scope=scope, by=maker, wish=TokenWish(name, "", role, days))
         return Program(made.value, made.token)
 
     return make

@@ -11,8 +11,8 @@ from django.test import Client
 from deployments.actions import create_deployment
 from deployments.actions.variables import latest_revision
 from deployments.models import Deploy, Deployment
-from deployments.tests.code.archives import tar_gz
-from deployments.tests.code.test_pipeline import run
+from deployments.tests.archives import tar_gz
+from deployments.tests.reconciler.test_deploys import run
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.models import AuditEvent
 

@@ -33,11 +33,11 @@ def test_a_plan_is_applied_once_it_was_seen_and_not_when_something_changed(progr
     editor.ask("put", f"/deployments/{running.release_name}/variables/B", {"value": "x"}, status=202)
     refused = editor.ask("post", f"{place}/apply", {"text": text, "base": seen["base"]}, status=409).json()
     assert refused["code"] == "changed"
-    assert set(vault.settings(running)) == {"B"}
+    assert set(vault.variables_of(running)) == {"B"}
     base = plan(editor, place, text)["base"]
     done = editor.ask("post", f"{place}/apply", {"text": text, "base": base}, status=202).json()
     assert done["operation"]["kind"] == "change"
-    assert set(vault.settings(running)) == {"A"}
+    assert set(vault.variables_of(running)) == {"A"}
     base = plan(editor, place, text)["base"]
     again = editor.ask("post", f"{place}/apply", {"text": text, "base": base}, status=200).json()
     assert again["operation"] is None
@@ -92,11 +92,11 @@ def test_a_dotenv_file_is_taken_whole_or_not_at_all_and_secrets_stay(program, al
     )
     refused = editor.ask("post", path, {"text": "A=1\nAIRFLOW_HOME=x\nno equals\n"}, status=422).json()
     assert {each["path"] for each in refused["errors"]} == {"line 2", "line 3"}
-    assert set(vault.settings(running)) == {"KEPT"}
+    assert set(vault.variables_of(running)) == {"KEPT"}
     text = "A=\"x=y # z\"\nexport B='q'\nKEPT=\n"
     done = editor.ask("post", path, {"text": text, "secret": False}, status=202).json()
     assert (done["added"], done["changed"], done["unchanged"]) == (["A", "B"], [], ["KEPT"])
-    assert {key: each.value for key, each in vault.settings(running).items()} == {
+    assert {key: each.value for key, each in vault.variables_of(running).items()} == {
         "A": "x=y # z",
         "B": "q",
         "KEPT": "hush",

@@ -4,12 +4,12 @@ import pytest
 from django.utils import timezone
 
 from deployments.actions import git_sources as actions
-from deployments.actions.git_sources import GitWish
+from deployments.actions.git_sources import GitSourceWish
 from deployments.actions.refusals import NothingToDeploy
 from deployments.models import Deployment, GitSource
 from deployments.outgoing.git import keys
 from deployments.secrets import vault
-from deployments.tests.code.test_pipeline import code, deployed, healthy  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_deploys import code, deployed, healthy  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 from workspaces.permissions import Role
 
@@ -280,7 +280,7 @@ def test_nothing_is_connected_before_it_was_healthy_and_a_read_costs_few_queries
     assert refused["code"] == "not_now"
     assert "is being created" in refused["detail"]
     Deployment.objects.update(first_healthy_at=timezone.now())
-    actions.connect(deployment=deployment, by=bob, wish=GitWish(address=ADDRESS))
+    actions.connect(deployment=deployment, by=bob, wish=GitSourceWish(address=ADDRESS))
     GitSource.objects.update(head="ab" * 20, handled="ab" * 20)
     with django_assert_max_num_queries(5):
         editor.get(path)

@@ -5,7 +5,7 @@ import pytest
 
 from console.tests.api.test_contract import archive, upload
 from deployments.models import AlertChannel, Deploy, Deployment
-from deployments.tests.code.test_pipeline import run
+from deployments.tests.reconciler.test_deploys import run
 from deployments.tests.reconciler.test_reconcile import settle
 
 IMAGE = "registry.example.com/team/airflow:1"

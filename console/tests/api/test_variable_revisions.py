@@ -52,7 +52,7 @@ def test_going_back_makes_the_variables_what_they_were_as_a_new_revision(editor,
     assert {**done.json(), "operation": None} == {**would, "revision": 3, "operation": None}
     assert done.json()["operation"]["id"].endswith(".change.4")
     assert done["ETag"] == editor.ask("get", f"{path}/variables")["ETag"] != plan["ETag"]
-    settings = vault.settings(deployment)
+    settings = vault.variables_of(deployment)
     assert {key: each.value for key, each in settings.items()} == {"A": "1", "T": SECRET}
     assert SECRET not in plan.content.decode() + done.content.decode()
     again = editor.ask("post", f"{twice}/1/rollback", status=200).json()
@@ -79,4 +79,4 @@ def test_a_name_that_is_refused_today_is_left_out_and_named(editor, deployment, 
     (refused,) = done["refused"]
     assert refused["key"] == "PATH"
     assert refused["reason"].endswith(".")
-    assert set(vault.settings(deployment)) == {"A", "T"}
+    assert set(vault.variables_of(deployment)) == {"A", "T"}

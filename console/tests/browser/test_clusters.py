@@ -6,17 +6,17 @@ from playwright.sync_api import expect
 
 from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow
 from deployments.actions import clusters
-from deployments.actions.clusters import Reach
+from deployments.actions.clusters import ClusterConnection
 from deployments.clusters import checks
 from deployments.dataplane.kubernetes.api.credentials import Credentials
-from deployments.dataplane.kubernetes.checks.verdicts import Check, State
+from deployments.dataplane.kubernetes.checks.verdicts import Check, CheckState
 
 pytestmark = pytest.mark.browser
 
 FOUND = [
-    Check("api", "API server", State.OK, "Kubernetes v1.36.3 answers."),
-    Check("domain", "Ingress domain", State.WARNING, "No domain was given."),
-    Check("isolation", "Network isolation", State.UNCHECKED, "Not checked: no pod started within 60 s."),
+    Check("api", "API server", CheckState.OK, "Kubernetes v1.36.3 answers."),
+    Check("domain", "Ingress domain", CheckState.WARNING, "No domain was given."),
+    Check("isolation", "Network isolation", CheckState.UNCHECKED, "Not checked: no pod started within 60 s."),
 ]
 
 
@@ -24,7 +24,9 @@ FOUND = [
 def production(cluster, monkeypatch):
     monkeypatch.setattr(checks, "examine", lambda config: FOUND)
     monkeypatch.setattr(checks, "try_out", lambda config: [])
-    reach = Reach(Credentials("https://10.0.0.1:6443", "", "t"), "postgresql://a:b@db.example/postgres", {})
+    reach = ClusterConnection(
+        Credentials("https://10.0.0.1:6443", "", "t"), "postgresql://a:b@db.example/postgres", {}
+    )
     made = clusters.register(name="Zeta", reach=reach, by=None)
     checks.check(made.pk)
     return made

@@ -90,7 +90,7 @@ def test_variables_are_added_imported_and_deleted(live_server, as_, bob, deploym
         one_is_deleted_and_the_revision_before_applied_again(page)
         context.close()
     assert complaints == []
-    assert vault.settings(deployment) == {
+    assert vault.variables_of(deployment) == {
         "REGION": Setting("eu", False),
         "TOKEN": Setting(f"{CANARY}2", True),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.embedded import attach, preflight, programs
-from console.embedded.errors import Refusal
+from console.embedded.errors import StartRefused
 from deployments.dataplane.local.state_dir import StateDir
 
 
@@ -38,7 +38,7 @@ def test_the_running_console_is_found_by_names_of_files(state) -> None:
 
 def test_variables_of_another_postgres_lead_neither_up_nor_a_command_astray(state) -> None:
     shell = {"PATH": os.defpath, "PGPORT": "5433", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "work"}
-    plan = preflight.Plan(state, 8000, Path("/usr/bin/redis-server"))
+    plan = preflight.StartPlan(state, 8000, Path("/usr/bin/redis-server"))
     assert not shell.keys() & programs.environment(plan, shell).keys() - {"PATH"}
     command = dict(shell)
     attach.attach(command, default_state=state.root)
@@ -47,7 +47,7 @@ def test_variables_of_another_postgres_lead_neither_up_nor_a_command_astray(stat
 
 def test_a_certificate_for_the_database_servers_of_clusters_stays(state) -> None:
     shell = {"PGSSLROOTCERT": "/etc/ssl/company.pem"}
-    plan = preflight.Plan(state, 8000, Path("/usr/bin/redis-server"))
+    plan = preflight.StartPlan(state, 8000, Path("/usr/bin/redis-server"))
     assert shell.items() <= programs.environment(plan, shell).items()
     attach.attach(shell, default_state=state.root)
     assert shell["PGSSLROOTCERT"] == "/etc/ssl/company.pem"
@@ -83,7 +83,7 @@ def test_a_folder_in_which_none_can_run_has_none(state, tmp_path, name) -> None:
 
 def test_a_folder_of_somebody_else_has_none(state, monkeypatch) -> None:
     def refuse(of: StateDir) -> bool:
-        raise Refusal(f"{of.lock_file} cannot be opened (Permission denied).")
+        raise StartRefused(f"{of.lock_file} cannot be opened (Permission denied).")
 
     monkeypatch.setattr(preflight, "in_use", refuse)
     assert found(state) == {}

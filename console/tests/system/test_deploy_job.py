@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 from console.embedded import programs
 from console.tests.browser.chromium import axe_complaints, chromium
 from console.tests.system.installation import EMAIL, PASSWORD, Installation, wait_until
-from deployments.tests.code.archives import tar_gz
+from deployments.tests.archives import tar_gz
 
 pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.timeout(600)]
 

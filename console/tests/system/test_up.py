@@ -22,7 +22,7 @@ from console.embedded import postgres, process_table, up
 from console.tests.system.installation import free_port
 from deployments.dataplane.contract import DataPlaneUnreachable
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.client import Program, Supervisor, render_group
+from deployments.dataplane.local.supervisor.client import SupervisedProgram, Supervisor, render_group
 
 BASE = Path(up.__file__).parent.parent.parent
 STOP_SECONDS = 20  # what the stop promises
@@ -121,7 +121,7 @@ class Machine:
     def add_stubborn_airflow(self) -> list[psutil.Process]:
         """A group as the driver adds it, whose process ignores TERM and has a child. Returns both."""
         argv = ("/usr/bin/env", f"AIRDECK_STATE={self.state.root}", "/bin/bash", str(self.stubborn))
-        program = Program(
+        program = SupervisedProgram(
             name="api-server", argv=argv, directory=BASE, log=self.state.logs / "x.log", stopwaitsecs=600
         )
         self.state.group_file("calm-orbit-1234").write_text(render_group("calm-orbit-1234", [program]))

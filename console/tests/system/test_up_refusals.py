@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from console.embedded import keys, postgres, postgres_home, preflight, programs, redis_server, up
-from console.embedded.errors import Refusal
+from console.embedded.errors import StartRefused
 from console.embedded.signals import Signals
 from console.tests.system.installation import free_port
 from deployments.dataplane.local.state_dir import StateDir
@@ -92,13 +92,13 @@ def test_an_address_that_this_machine_does_not_have_is_refused(root, monkeypatch
     ],
 )
 def test_the_first_page_is_asked_for_where_web_listens(tmp_path, host, url):
-    plan = preflight.Plan(StateDir(tmp_path / "state"), 8123, Path("/usr/bin/redis-server"), host)
+    plan = preflight.StartPlan(StateDir(tmp_path / "state"), 8123, Path("/usr/bin/redis-server"), host)
     assert plan.url == url
 
 
 def test_a_console_that_listens_at_another_address_gets_ready(tmp_path):
     with socket.create_server(("127.0.0.5", 0)) as web:
-        plan = preflight.Plan(
+        plan = preflight.StartPlan(
             StateDir(tmp_path / "state"), web.getsockname()[1], Path("/bin/true"), "127.0.0.5"
         )
         asked = threading.Thread(target=_answer, args=(web,))
@@ -162,7 +162,7 @@ def test_the_version_is_never_half_written(root, monkeypatch):
 def test_what_cleans_tmp_passes_over_the_sockets_of_a_console_that_runs(root, monkeypatch):
     state = StateDir(root)
     monkeypatch.setattr(postgres, "data", lambda _: root / "none")
-    plan = preflight.Plan(state, 8000, Path("/usr/bin/redis-server"))
+    plan = preflight.StartPlan(state, 8000, Path("/usr/bin/redis-server"))
     locks = up._claim(plan)
     cleaner = os.open(state.run_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -240,7 +240,7 @@ def test_a_lost_key_beside_data_is_refused_and_not_made_anew(tmp_path):
     keys.ensure(state, has_data=True)
     assert keys.read(state, "encryption_keys") == before
     (state.keys / "encryption_keys").unlink()
-    with pytest.raises(Refusal, match="encryption_keys is missing"):
+    with pytest.raises(StartRefused, match="encryption_keys is missing"):
         keys.ensure(state, has_data=True)
     assert not (state.keys / "encryption_keys").exists()
 

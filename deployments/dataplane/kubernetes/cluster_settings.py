@@ -32,12 +32,12 @@ class LogBucket:
 
     @property
     def keys(self) -> dict[str, str]:
-        """What is secret."""
+        """The two secret settings, by name."""
         return {"access_key": self.access_key, "secret_key": self.secret_key}
 
     @property
     def host(self) -> str:
-        """Where it is."""
+        """The host of the bucket; "" without one."""
         return urlsplit(self.url).hostname or ""
 
     @property
@@ -47,7 +47,7 @@ class LogBucket:
         return parts.port or (443 if parts.scheme == "https" else 80)
 
     def of(self, release_name: str) -> "LogBucket":
-        """The place in it of one Deployment."""
+        """The part of the bucket for one Deployment."""
         return replace(self, url=f"{self.url.rstrip('/')}/{release_name}")
 
 

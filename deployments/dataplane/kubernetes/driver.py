@@ -69,7 +69,7 @@ DELETE_STEPS = (
     StepName("role", "Database role"),
 )
 QUICK_SECONDS = 4.5  # a person waits on a page
-FRESH_SECONDS = 2.0  # one pass of the reconciler
+MEMO_SECONDS = 2.0  # one pass of the reconciler
 KEDA_PATH, KEDA_FRESH = "/apis/keda.sh/v1alpha1", 600.0
 STORAGE_PATH = "/apis/storage.k8s.io/v1/storageclasses"
 
@@ -196,8 +196,8 @@ class KubernetesDriver:
         """Answered from what this driver saw a moment ago, where it looked."""
         if not self._settings.ingress_domain:
             return None
-        at, ready = self._answering.get(ref, (-FRESH_SECONDS, False))
-        if time.monotonic() - at > FRESH_SECONDS:
+        at, ready = self._answering.get(ref, (-MEMO_SECONDS, False))
+        if time.monotonic() - at > MEMO_SECONDS:
             self._observe(self._target(ref, QUICK_SECONDS))
             _, ready = self._answering[ref]
         return f"https://{names.host(ref.release_name, self._settings.ingress_domain)}/" if ready else None
@@ -275,7 +275,7 @@ class KubernetesDriver:
 
 def _fresh(memo: tuple[float, Observed] | None) -> tuple[float, Observed] | None:
     """The memo while it is fresh. It keeps the time of its look, however often it is handed on."""
-    return memo if memo and time.monotonic() - memo[0] < FRESH_SECONDS else None
+    return memo if memo and time.monotonic() - memo[0] < MEMO_SECONDS else None
 
 
 def _state(workload: Json) -> str:

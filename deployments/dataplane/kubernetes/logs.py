@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from deployments.dataplane.contract import LOG_BEGINNING, LogLine, LogTail
-from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.target import Target
 from deployments.domain.log_lines import clean
@@ -29,7 +29,7 @@ type Line = tuple[str, str, str]  # the time with nine digits, the pod, the text
 
 
 @dataclass(frozen=True)
-class Part:
+class PodLines:
     """What was read of one pod: its lines, the time of the last one read, and whether more were there."""
 
     lines: list[Line]
@@ -38,7 +38,7 @@ class Part:
 
 
 def read(target: Target, component: str, *, lines: int, after: str) -> LogTail:
-    """See `DataPlane.logs`."""
+    """See `Driver.logs`."""
     lines = max(0, min(lines, MOST_LINES))
     pods = sorted(target.pods(component), key=lambda p: str(p["metadata"].get("creationTimestamp", "")))[
         -MOST_PODS:
@@ -64,7 +64,7 @@ def read(target: Target, component: str, *, lines: int, after: str) -> LogTail:
     return LogTail(tuple(map(_line, found[:end])), _sealed(last))
 
 
-def _of_pod(target: Target, pod: Json, since: str, *, lines: int, onwards: bool) -> Part:
+def _of_pod(target: Target, pod: Json, since: str, *, lines: int, onwards: bool) -> PodLines:
     """Of one pod, what it wrote after `since`; the run before its last restart comes first."""
     name = str(pod["metadata"]["name"])
     query = {"timestamps": "true"}
@@ -78,22 +78,22 @@ def _of_pod(target: Target, pod: Json, since: str, *, lines: int, onwards: bool)
         part = _of_run(target, name, {**query, "previous": run}, since, lines=lines, onwards=onwards)
         whole, reach = whole + part.lines, part.reach or reach
         if part.cut:
-            return Part(whole, reach, cut=True)
-    return Part(whole, reach)
+            return PodLines(whole, reach, cut=True)
+    return PodLines(whole, reach)
 
 
 def _of_run(
     target: Target, name: str, query: dict[str, str], since: str, *, lines: int, onwards: bool
-) -> Part:
+) -> PodLines:
     """Reading onwards, about as much as `lines` need: the rest would be read again by the next call."""
     small = min(MOST_BYTES, max(LEAST_BYTES, lines * LINE_BYTES))
-    part = Part([])
+    part = PodLines([])
     for limit in (small, MOST_BYTES) if onwards else (MOST_BYTES,):
         text = _text(target, name, {**query, "limitBytes": str(limit)})
         cut = onwards and len(text.encode()) >= limit
         whole = text[: text.rfind("\n") + 1] if cut else text
         read = [parsed for raw in whole.split("\n") if (parsed := _parsed(raw, name)) and parsed[0] > since]
-        part = Part([line for line in read if line[2]], read[-1][0] if read else "", cut and bool(read))
+        part = PodLines([line for line in read if line[2]], read[-1][0] if read else "", cut and bool(read))
         if read or not cut:
             break  # else one second holds more than that: times are asked for in whole seconds
     return part
@@ -104,7 +104,7 @@ def _text(target: Target, name: str, query: dict[str, str]) -> str:
         return target.api.text(
             target.path("v1", "Pod", name) + "/log", f"the log of {name}", MOST_BYTES * 2, **query
         )
-    except Refused as error:
+    except ApiRefused as error:
         if error.status == 400:  # not started yet, or its earlier run is forgotten
             return ""
         raise

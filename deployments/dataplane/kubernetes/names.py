@@ -6,6 +6,8 @@ queues of one Deployment never share one. A Deployment has a namespace of its ow
 
 import hashlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from deployments.dataplane.contract import Ref
 
@@ -81,9 +83,10 @@ def worker(queue: str) -> str:
     return _bounded(f"{WORKER}-{queue}", LONGEST_OBJECT)
 
 
-def component_of(labels: dict[str, str]) -> str:
-    """The component, as pages name it, to which an object with these labels belongs; "" when to none."""
-    name = labels.get(LABEL_COMPONENT, "")
+def component_of(found: Mapping[str, Any]) -> str:
+    """The component, as pages name it, to which an object of the cluster belongs by its labels; "" when to none."""
+    labels = (found.get("metadata") or {}).get("labels") or {}
+    name = str(labels.get(LABEL_COMPONENT, ""))
     return f"{WORKER}-{labels[LABEL_QUEUE]}" if name == WORKER and LABEL_QUEUE in labels else name
 
 

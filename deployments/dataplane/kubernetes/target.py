@@ -7,6 +7,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
+from deployments.dataplane.kubernetes.names import component_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,7 +41,7 @@ class Target:
     def pods(self, component: str = "") -> list[Json]:
         """Its pods, or those of one component ("worker-default")."""
         found = self._items("v1", "Pod")
-        return [p for p in found if not component or names.component_of(p["metadata"]["labels"]) == component]
+        return [p for p in found if not component or component_of(p) == component]
 
     def replica_sets(self) -> list[Json]:
         """For why no pods are made."""
@@ -62,18 +63,13 @@ class Target:
         return self.api.items(self.path(api_version, kind), f"its {kind}s", labelSelector=label)
 
 
-def component_of(found: Json) -> str:
-    """The component of a workload or pod, as pages name it."""
-    return names.component_of((found.get("metadata") or {}).get("labels") or {})
-
-
 def replicas(workload: Json) -> int:
     """How many pods a workload is to have."""
     count = (workload.get("spec") or {}).get("replicas", 1)
     return int(count) if isinstance(count, int) else 1
 
 
-def condition(found: Json, kind: str) -> Json | None:
+def true_condition(found: Json, kind: str) -> Json | None:
     """A condition of that type that holds."""
     for one in (found.get("status") or {}).get("conditions") or ():
         if one.get("type") == kind and one.get("status") == "True":

@@ -25,7 +25,7 @@ def clause(text: object, limit: int = LONGEST) -> str:
 
 
 def title(component: str) -> str:
-    """See `titles.title`; the name of a component may come from a pod's label, which anybody wrote."""
+    """See `component_titles.title`; the name may come from a pod's label, which anyone may have written."""
     return component_titles.title(clean(component, 80)) or "A pod"
 
 

@@ -321,7 +321,7 @@ class LocalDriver:
         """Once code is deployed the folder is not read any more."""
         folder = self._paths.deployment(ref.release_name)
         found = {} if self.code(ref).active() else {DAGS_FOLDER: str(folder / "dags")}
-        return {TASK_LOGS: self._keeping.sentence} | found | self._fencing.notes(ref.release_name)
+        return {TASK_LOGS: self._keeping.sentence} | found | self._fencing.details(ref.release_name)
 
     # -- Where things are --
 

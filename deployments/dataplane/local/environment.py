@@ -17,7 +17,7 @@ from deployments.dataplane.local import sign_in
 from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.specs import DEPLOYMENT_TAG, STATE_TAG, Spec
 from deployments.domain.proxies import completed
-from deployments.domain.spec import QueueSpec, Release, Secrets
+from deployments.domain.spec import DEFAULT_QUEUE, QueueSpec, Release, Secrets
 from deployments.domain.states import Executor
 
 AIRFLOW = ("-m", "airflow")
@@ -49,7 +49,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
 }
 CELERY_DEFAULTS: Mapping[str, Mapping[str, str]] = {
-    "OPERATORS": {"DEFAULT_QUEUE": "default"},
+    "OPERATORS": {"DEFAULT_QUEUE": DEFAULT_QUEUE},
     # The scheduler sends tasks itself. Helpers that send them would end at once when its process group is asked to end.
     "CELERY": {"SYNC_PARALLELISM": "1"},
 }

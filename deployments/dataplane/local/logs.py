@@ -52,7 +52,7 @@ class _Line:
     end: int
 
 
-class Stream:
+class LogStream:
     """The files of one program as one stream of bytes, oldest first, as long as they were when they were opened."""
 
     def __init__(self, files: list[int]) -> None:
@@ -102,7 +102,7 @@ class Stream:
 
 
 def read(folder: Path, component: str, *, lines: int, after: str) -> LogTail:
-    """See `DataPlane.logs`. `folder` holds "<program>.log" and its rotated ones."""
+    """See `Driver.logs`. `folder` holds "<program>.log" and its rotated ones."""
     lines = max(0, min(lines, MOST_LINES))
     positions = _decode(after)
     going_on = bool(positions) or after == LOG_BEGINNING
@@ -129,7 +129,7 @@ def read(folder: Path, component: str, *, lines: int, after: str) -> LogTail:
     return LogTail(tuple(each.line for each in shown), cursor)
 
 
-def _recent(stream: Stream, lines: int, budget: int) -> int:
+def _recent(stream: LogStream, lines: int, budget: int) -> int:
     """Where the last `lines` lines begin, looking back over at most `budget` bytes."""
     block = FIRST_BLOCK
     while True:
@@ -149,7 +149,7 @@ def _recent(stream: Stream, lines: int, budget: int) -> int:
 
 
 def _forward(
-    program: str, stream: Stream, start: int, budget: int, lines: int | None
+    program: str, stream: LogStream, start: int, budget: int, lines: int | None
 ) -> tuple[list[_Line], int]:
     """The whole lines from `start`, at most `budget` bytes and `lines` of them (None: all), and
     where they end. A reader who is far behind comes again and again: what is not for this answer is not read."""
@@ -176,7 +176,7 @@ def _forward(
 
 
 @contextmanager
-def _streams(folder: Path, component: str) -> Iterator[dict[str, Stream]]:
+def _streams(folder: Path, component: str) -> Iterator[dict[str, LogStream]]:
     """The streams of a component's programs, open while the context lasts."""
     with ExitStack() as stack:
         streams = {}
@@ -186,7 +186,7 @@ def _streams(folder: Path, component: str) -> Iterator[dict[str, Stream]]:
                 for each in files:
                     stack.callback(os.close, each)
                 if files:
-                    streams[file.stem] = Stream(files)
+                    streams[file.stem] = LogStream(files)
         yield streams
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from console.kit.files import write_private
 from deployments.dataplane.contract import DataPlaneError
-from deployments.dataplane.local.state_dir import RELEASE_NAME, StateDir
+from deployments.dataplane.local.state_dir import StateDir
+from deployments.domain.names import RELEASE_NAME
 
 FIRST, LAST = 20_000, 29_999  # below the ephemeral ranges of Linux (32768) and macOS (49152)
 

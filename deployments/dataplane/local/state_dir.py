@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from deployments.domain.names import RELEASE_NAME
+
 MAX_SOCKET_PATH = 100  # bytes; Linux takes 107, macOS 103
 LONGEST_SOCKET_NAME = 48  # "/" + a release name of 36 characters + "/redis.sock"
 PUNCTUATION = frozenset("/._,:=@+- ")
 # What Airdeck keeps outside of a state folder when it runs as root.
 MACHINE = Path("/var/lib/airdeck")
-RELEASE_NAME = re.compile(r"[a-z]+-[a-z]+-[0-9]{4}")
 # A runtime ("3.3-1"), or one with further packages ("3.3-1-0123456789abcdef").
 RUNTIME_VERSION = re.compile(r"[0-9]+\.[0-9]+-[0-9]+(?:-[0-9a-f]{16})?")
 PASSWORD_NAME = "supervisor_password"  # noqa: S105 - a file, beside the socket (`warm/ask.py` looks there too)

@@ -32,7 +32,7 @@ class Keeping:
 
     @classmethod
     def of(cls, settings: Mapping[str, str]) -> "Keeping":
-        """As the cluster's settings say."""
+        """What the settings of the cluster say."""
         return cls(int(settings.get("task_log_days", cls.days)), int(settings.get("task_log_mib", cls.mib)))
 
     @property

@@ -17,8 +17,8 @@ UNFINISHED = "('scheduled', 'deferred', 'up_for_retry', 'up_for_reschedule', 're
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """One row of Airflow's `job` table: which kind of job, where it runs (the pod's IP or name), when it began and when
-    its last heartbeat. Aware, in UTC."""
+    """One row of Airflow's `job` table: which kind of job, where it runs (the pod's IP or name; "" where no one asks),
+    when it began and when its last heartbeat. Aware, in UTC."""
 
     job_type: str
     hostname: str

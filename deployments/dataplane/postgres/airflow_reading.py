@@ -29,11 +29,7 @@ MOST_BYTES = 32 * 2**20  # about three times what so many DAGs come to, with all
 EARLIER_MS = 100  # by how much the limit of a question may be too late
 LEAST_MS = 50  # with less time left a further question is not asked
 
-JOBS = {
-    "SchedulerJob": reading.SCHEDULER,
-    "TriggererJob": reading.TRIGGERER,
-    "DagProcessorJob": reading.DAG_PROCESSOR,
-}
+JOBS = {job_type: component for component, job_type in reading.JOB_TYPES.items()}
 
 # The beginning of the hour before, in UTC whatever the time zone of the session. Written out where it is needed: what
 # comes from another table the planner cannot judge by the index.

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from console.kit.refusals import ActionRefused
 from deployments.actions import clusters
-from deployments.actions.clusters import Reach
+from deployments.actions.clusters import ClusterConnection
 from deployments.clusters import checks
 from deployments.dataplane.contract import ClusterConfig
 from deployments.management.cluster_options import add_options, reach_of, report
@@ -70,7 +70,7 @@ class Command(BaseCommand):
         if any(row["state"] == MISSING for row in rows):
             raise CommandError("Something is missing. Until it is there, no Deployment can be created on it.")
 
-    def _config(self, name: str, reach: Reach) -> ClusterConfig:
+    def _config(self, name: str, reach: ClusterConnection) -> ClusterConfig:
         if reach.credentials is None or reach.database_url is None:
             raise CommandError("Give --kubeconfig or --in-cluster, and the URL of the primary Postgres.")
         settings = clusters.checked_settings(reach.settings or {})

@@ -27,7 +27,7 @@ ANSWER_BYTES = 64 * 1024 * 1024  # 20,000 files with the longest paths are less 
 
 
 @dataclass(frozen=True)
-class Answer:
+class GitAnswer:
     """Where the branch stands, and what was fetched of it: None when nothing was to be fetched."""
 
     head: str
@@ -46,7 +46,7 @@ class GitStopped(GitRefused):
 
 def read(
     wish: GitWish, *, refs_seconds: float = REFS_SECONDS, total_seconds: float = TOTAL_SECONDS
-) -> Answer:
+) -> GitAnswer:
     """Read the repository in a child process, within `total_seconds`; contents are in the wish's scratch folder then.
     Raises GitRefused; GitStopped when the head of the branch was known by then."""
     with subprocess.Popen(
@@ -67,7 +67,7 @@ def read(
 
 def _conversation(
     child: subprocess.Popen[bytes], wish: GitWish, refs_seconds: float, total_seconds: float
-) -> Answer:
+) -> GitAnswer:
     into, out = _pipes(child)
     with contextlib.suppress(BrokenPipeError):
         into.write(wish.line)
@@ -92,9 +92,9 @@ def _conversation(
     if "refused" in last:
         raise GitStopped(_refusal(last), head)
     if "commit" not in last:
-        return Answer(head)
+        return GitAnswer(head)
     unpacked = Unpacked(Manifest.read(last["manifest"]), int(last["left_out"]))
-    return Answer(head, Commit(*last["commit"]), unpacked, bool(last["rewritten"]))
+    return GitAnswer(head, Commit(*last["commit"]), unpacked, bool(last["rewritten"]))
 
 
 def _line(child: subprocess.Popen[bytes], out: IO[bytes], seconds: float) -> dict[str, Any] | None:

@@ -122,7 +122,7 @@ def _text(raw: bytes) -> str:
 
 
 def main() -> None:
-    """One wish, one answer."""
+    """Read one wish from standard input, write one answer to standard output, end."""
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         resource.setrlimit(resource.RLIMIT_CPU, (int(TOTAL_SECONDS), int(TOTAL_SECONDS)))

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Counter:
-    """How many bytes came."""
+    """Counts the bytes that came, and stops at too many."""
 
     def __init__(self, most: int) -> None:
         self._came, self._most = 0, most
 
     def __call__(self, count: int) -> None:
-        """So many more. Raises GitRefused."""
+        """Count so many bytes more. Raises GitRefused."""
         self._came += count
         if self._came > self._most:
             raise GitRefused(

@@ -156,7 +156,7 @@ def _pool(address: GitAddress, listed: Listed) -> HTTPSConnectionPool:
             return sockets.connect(address.host, address.port, listed)
 
     class Pool(HTTPSConnectionPool):
-        """A pool of them."""
+        """A pool of such connections."""
 
         ConnectionCls = Connection
 

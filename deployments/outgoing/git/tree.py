@@ -10,7 +10,7 @@ from dulwich.objects import Blob, ObjectID, Tree
 from deployments.domain import code_ignore
 from deployments.domain.code_errors import CodeRefused, shown
 from deployments.domain.code_ignore import IGNORE_FILE, Ignore
-from deployments.domain.code_limits import Budget, Entry, Kind
+from deployments.domain.code_limits import ArchiveEntry, Budget, EntryKind
 
 SUBMODULE = 0o160000
 LFS_BYTES = 1024  # a pointer has about 130 (git-lfs, docs/spec.md: below 1,024)
@@ -26,7 +26,7 @@ class GitFiles:
         self._ignore = self._read_ignore()
         self.left_out = 0
 
-    def entries(self) -> Iterator[tuple[Entry, Iterable[bytes]]]:
+    def entries(self) -> Iterator[tuple[ArchiveEntry, Iterable[bytes]]]:
         """Every file that is code. Raises CodeRefused for what cannot be taken."""
         waiting: list[tuple[str, Tree]] = [("", self._top)]
         while waiting:
@@ -39,7 +39,7 @@ class GitFiles:
                 if self._leaves_out(path, is_folder=is_folder or item.mode == SUBMODULE):
                     self.left_out += not is_folder
                 elif is_folder:
-                    yield Entry(path, Kind.FOLDER, 0), ()
+                    yield ArchiveEntry(path, EntryKind.FOLDER, 0), ()
                     waiting.append((f"{path}/", self._tree(item.sha)))
                 else:
                     yield self._file(path, item.mode, item.sha)
@@ -47,7 +47,7 @@ class GitFiles:
     def _leaves_out(self, path: str, *, is_folder: bool) -> bool:
         return self._ignore.leaves_out_folder(path) if is_folder else self._ignore.leaves_out(path)
 
-    def _file(self, path: str, mode: int, sha: ObjectID) -> tuple[Entry, Iterable[bytes]]:
+    def _file(self, path: str, mode: int, sha: ObjectID) -> tuple[ArchiveEntry, Iterable[bytes]]:
         if mode == SUBMODULE:
             raise CodeRefused(
                 f"{shown(path)} is a submodule, and those are not fetched. Put its files into the repository, or leave "
@@ -64,7 +64,7 @@ class GitFiles:
                 f"{shown(path)} is a pointer of Git LFS, and what it points to is not fetched. Put the file itself "
                 f"into the repository, or leave it out with a line in {IGNORE_FILE}."
             )
-        return Entry(path, Kind.FILE, len(data), bool(mode & 0o111)), (data,)
+        return ArchiveEntry(path, EntryKind.FILE, len(data), bool(mode & 0o111)), (data,)
 
     def _folder(self, root: ObjectID, subfolder: str) -> Tree:
         tree = self._tree(root)

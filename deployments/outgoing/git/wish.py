@@ -50,7 +50,7 @@ class GitWish:
 
     @property
     def line(self) -> bytes:
-        """As it travels."""
+        """The line that the child process is sent."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
@@ -69,7 +69,7 @@ class GitRefused(Exception):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """As it travels."""
+        """What the child process answers of it."""
         return {"refused": str(self), "kind": self.kind.value, "host_key": self.host_key}
 
 

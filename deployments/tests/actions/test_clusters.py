@@ -13,12 +13,12 @@ from console.kit.refusals import ActionRefused
 from deployments import tasks
 from deployments.actions import ClusterClosed, create_deployment
 from deployments.actions import clusters as registration
-from deployments.actions.clusters import Reach
+from deployments.actions.clusters import ClusterConnection
 from deployments.clusters import checks
 from deployments.clusters import connections as clusters
 from deployments.clusters.options import clusters_for, options_for
 from deployments.dataplane.kubernetes.api.credentials import Credentials
-from deployments.dataplane.kubernetes.checks.verdicts import Check, State
+from deployments.dataplane.kubernetes.checks.verdicts import Check, CheckState
 from deployments.models import Cluster, Deployment
 from deployments.tests.registered import MISSES, OK, PASSWORD, TOKEN, URL, credentials, reach
 from workspaces.models import AuditEvent
@@ -62,11 +62,15 @@ def test_a_new_cluster_offers_the_usual_worker_types_every_executor_and_every_ru
     [
         ("  ", reach(), "Enter a name"),
         ("A\nB", reach(), "without line breaks"),
-        ("P", Reach(credentials(), None, {}), "needs credentials"),
-        ("P", Reach(None, URL, {}), "needs credentials"),
-        ("P", Reach(credentials(), "mysql://a:b@c/d", {}), "must begin with postgresql://"),
-        ("P", Reach(credentials(), f"postgresql://a:{PASSWORD} x@c/d?nope=%zz", {}), "cannot be read"),
-        ("P", Reach(credentials(), "postgresql:///postgres", {}), "needs a user and a host"),
+        ("P", ClusterConnection(credentials(), None, {}), "needs credentials"),
+        ("P", ClusterConnection(None, URL, {}), "needs credentials"),
+        ("P", ClusterConnection(credentials(), "mysql://a:b@c/d", {}), "must begin with postgresql://"),
+        (
+            "P",
+            ClusterConnection(credentials(), f"postgresql://a:{PASSWORD} x@c/d?nope=%zz", {}),
+            "cannot be read",
+        ),
+        ("P", ClusterConnection(credentials(), "postgresql:///postgres", {}), "needs a user and a host"),
         ("P", reach(ingress_domain="Not A Domain"), "ingress_domain"),
         ("P", reach(namespace_prefix="UPPER"), "namespace_prefix"),
         ("P", reach(server="https://evil"), "There is no setting server"),
@@ -91,7 +95,9 @@ def test_a_name_is_registered_once_and_free_again_afterwards(production):
 
 
 def test_replacing_keeps_the_id_and_whatever_is_not_given(production):
-    other = Reach(Credentials("https://10.0.0.2", "", "new-token"), None, {"ingress_domain": "a.example"})
+    other = ClusterConnection(
+        Credentials("https://10.0.0.2", "", "new-token"), None, {"ingress_domain": "a.example"}
+    )
     assert registration.replace(name="Production", reach=other, by=None).pk == production.pk
     config = clusters.config(Cluster.objects.get(pk=production.pk))
     assert config.database_url == URL
@@ -102,7 +108,9 @@ def test_replacing_keeps_the_id_and_whatever_is_not_given(production):
         "token": "new-token",
         "console_urls": "http://testserver",
     }
-    registration.replace(name="Production", reach=Reach(None, None, {"ingress_domain": ""}), by=None)
+    registration.replace(
+        name="Production", reach=ClusterConnection(None, None, {"ingress_domain": ""}), by=None
+    )
     settings = clusters.config(Cluster.objects.get(pk=production.pk)).settings
     assert "ingress_domain" not in settings
     assert settings["token"] == "new-token"
@@ -113,16 +121,20 @@ def test_the_prefix_of_namespaces_stays_while_deployments_are_in_them(
 ):
     create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=on_production())
     with pytest.raises(ActionRefused, match=r"namespace prefix cannot change .* Analytics"):
-        registration.replace(name="Production", reach=Reach(None, None, {"namespace_prefix": "b-"}), by=None)
-    registration.replace(name="Production", reach=Reach(None, None, {"ingress_domain": "b.example"}), by=None)
+        registration.replace(
+            name="Production", reach=ClusterConnection(None, None, {"namespace_prefix": "b-"}), by=None
+        )
+    registration.replace(
+        name="Production", reach=ClusterConnection(None, None, {"ingress_domain": "b.example"}), by=None
+    )
 
 
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (Reach(credentials("https://10.0.0.2:6443")), "another API server"),
-        (Reach(None, URL.replace("db.example", "db2.example")), "another database server"),
-        (Reach(None, URL.replace("5432", "5433")), "another database server"),
+        (ClusterConnection(credentials("https://10.0.0.2:6443")), "another API server"),
+        (ClusterConnection(None, URL.replace("db.example", "db2.example")), "another database server"),
+        (ClusterConnection(None, URL.replace("5432", "5433")), "another database server"),
     ],
 )
 def test_another_server_is_refused_while_deployments_are_there_unless_it_only_moved(
@@ -131,9 +143,9 @@ def test_another_server_is_refused_while_deployments_are_there_unless_it_only_mo
     create_deployment(workspace=workspace, by=alice, idempotency_key=uuid4(), choices=on_production())
     with pytest.raises(ActionRefused, match=rf"This is {words}, .* Analytics .*--moved"):
         registration.replace(name="Production", reach=other, by=None)
-    same = Reach(None, "postgresql://other:new@db.example/postgres")
+    same = ClusterConnection(None, "postgresql://other:new@db.example/postgres")
     registration.replace(name="Production", reach=same, by=None)
-    registration.replace(name="Production", reach=replace(other, moved=True), by=None)
+    registration.replace(name="Production", reach=replace(other, same_cluster_new_address=True), by=None)
 
 
 def test_only_a_registered_kubernetes_cluster_can_be_replaced(cluster):
@@ -194,7 +206,7 @@ def test_isolation_is_tried_only_where_nothing_is_missing_and_shown_when_it_is_k
     production, findings, monkeypatch
 ):
     tried = []
-    isolated = Check("isolation", "Network isolation", State.WARNING, "Not enforced.")
+    isolated = Check("isolation", "Network isolation", CheckState.WARNING, "Not enforced.")
 
     def try_out(config):
         tried.append([row["key"] for row in Cluster.objects.get(pk=production.pk).checks])
@@ -213,7 +225,9 @@ def test_isolation_is_tried_only_where_nothing_is_missing_and_shown_when_it_is_k
 
 def test_credentials_changed_while_looking_are_looked_at_again(production, findings, monkeypatch):
     def changed(config):
-        registration.replace(name="Production", reach=Reach(credentials("https://10.9.9.9")), by=None)
+        registration.replace(
+            name="Production", reach=ClusterConnection(credentials("https://10.9.9.9")), by=None
+        )
         return [MISSES]
 
     monkeypatch.setattr(checks, "examine", changed)

@@ -20,6 +20,7 @@ from deployments.domain.variables import Setting
 from deployments.models import Deployment, HibernationSchedule, RuntimeRelease
 from deployments.queries.deployment_files import base_of, document_of, plan, target_of
 from deployments.secrets import vault
+from deployments.tests.written_files import dump_yaml
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ def healthy(deployment: Deployment) -> Deployment:
 
 
 def read(document) -> files.DeploymentFile:
-    said, problems = files.read(text.load(text.dump_yaml(document)))
+    said, problems = files.read(text.load(dump_yaml(document)))
     assert problems == {}
     return said
 
@@ -144,7 +145,7 @@ def test_a_template_makes_a_second_one_that_differs_in_name_and_secrets_alone(ri
     made, _ = apply(workspace, alice, document)
     original = document_of(Deployment.objects.get(pk=rich.pk), template=True)
     assert original == document_of(Deployment.objects.get(pk=made.pk), template=True)
-    assert vault.settings(made)["TOKEN"] == Setting("another", True)
+    assert vault.variables_of(made)["TOKEN"] == Setting("another", True)
     assert made.schedule.next_hibernate_at is not None
     assert (latest_revision(made), made.generation, made.status) == (1, 1, "creating")
 
@@ -177,7 +178,7 @@ def test_a_file_changes_everything_in_one_go_and_keeps_the_secret(rich, alice, w
     assert (made.name, made.scheduler_au, made.status) == ("Reports", 7, "deploying")
     assert made.wakes_on_open
     assert set(made.queues.values_list("name", flat=True)) == {"default", "a-first", "new"}
-    assert vault.settings(made) == {"TOKEN": Setting("hush-hush", True), "MORE": Setting("x", False)}
+    assert vault.variables_of(made) == {"TOKEN": Setting("hush-hush", True), "MORE": Setting("x", False)}
     assert enqueued == [] or set(enqueued) == {made.pk}
     again = plan(workspace, read(document_of(made)), made)
     assert again.lines == ()
@@ -214,7 +215,7 @@ def test_a_change_in_between_makes_the_plan_stale_and_nothing_is_written(rich, a
     set_variable(deployment=rich, by=bob, key="TOKEN2", value="x", secret=True, seen=None)
     with pytest.raises(PlanStale):
         apply(workspace, alice, named(environment_variables=[]), base=seen)
-    assert set(vault.settings(rich)) == {"PLAIN", "TOKEN", "EMPTY", "TOKEN2"}
+    assert set(vault.variables_of(rich)) == {"PLAIN", "TOKEN", "EMPTY", "TOKEN2"}
 
 
 def test_another_value_of_a_secret_alone_makes_the_plan_stale(rich, alice, workspace):

@@ -11,6 +11,7 @@ from deployments.models import Deployment
 from deployments.queries.deployment_files import base_of, document_of, plan, target_of
 from deployments.secrets import vault
 from deployments.tests.actions.test_deployment_files import apply, healthy, named, read
+from deployments.tests.written_files import dump_json, dump_yaml
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +29,7 @@ def problems(workspace, cluster):
     """What is wrong with a file, read and planned against what there is."""
 
     def judge(document, *, new=False):
-        said, wrong = files.read(text.load(text.dump_yaml(document)))
+        said, wrong = files.read(text.load(dump_yaml(document)))
         target = None if new else target_of(workspace, said)
         return wrong or dict(plan(workspace, said, target).problems)
 
@@ -162,15 +163,15 @@ def test_17_two_deployments_of_one_name_cannot_be(there, workspace):
 
 def test_18_json_and_yaml_are_one(workspace, cluster):
     document = named(worker_queues=[DEFAULT], environment_variables=[{"key": "A", "value": "x: y"}])
-    assert text.load(text.dump_json(document)) == text.load(text.dump_yaml(document)) == document
+    assert text.load(dump_json(document)) == text.load(dump_yaml(document)) == document
 
 
 def test_19_an_empty_list_removes_all_and_an_absent_one_leaves_them(there, workspace, alice):
     apply(workspace, alice, named(environment_variables=[{"key": "A", "value": "x"}]))
     made, _ = apply(workspace, alice, named())
-    assert set(vault.settings(made)) == {"A"}
+    assert set(vault.variables_of(made)) == {"A"}
     made, _ = apply(workspace, alice, named(environment_variables=[], alert_emails=[]))
-    assert vault.settings(made) == {}
+    assert vault.variables_of(made) == {}
 
 
 def test_20_a_queue_that_is_absent_is_deleted_and_the_plan_says_so(there, workspace, alice):

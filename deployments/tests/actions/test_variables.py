@@ -124,7 +124,7 @@ def test_a_dotenv_merges_in_one_revision_and_one_generation(healthy, bob):
     revision = import_(healthy, bob, f"FRESH={CANARY}\nTOKEN={CANARY}\nPATH=/bin\nKEPT=new\n")
     assert revision.changes == {"added": ["FRESH"], "changed": ["KEPT", "TOKEN"], "removed": []}
     assert release(healthy).generation == generation + 1
-    assert vault.settings(healthy) == {
+    assert vault.variables_of(healthy) == {
         "KEPT": Setting("new", False),
         "TOKEN": Setting(CANARY, True),
         "FRESH": Setting(CANARY, True),
@@ -137,11 +137,11 @@ def test_a_dotenv_merges_in_one_revision_and_one_generation(healthy, bob):
 def test_a_plain_variable_can_become_secret_and_never_the_other_way(healthy, bob):
     add(healthy, bob, "TOKEN", "t")
     change(healthy, bob, "TOKEN", None, secret=True)
-    assert vault.settings(healthy) == {"TOKEN": Setting("t", True)}
+    assert vault.variables_of(healthy) == {"TOKEN": Setting("t", True)}
     assert healthy.variables.get().value == ""
     assert change(healthy, bob, "TOKEN", None, secret=False) is None
     change(healthy, bob, "TOKEN", "u", secret=False)
-    assert vault.settings(healthy) == {"TOKEN": Setting("u", True)}
+    assert vault.variables_of(healthy) == {"TOKEN": Setting("u", True)}
 
 
 @pytest.mark.parametrize("mask", ["••••", "••••••••", "********", "Secret, set 3 days ago by Bob"])
@@ -150,7 +150,7 @@ def test_a_mask_posted_back_is_refused(healthy, bob, mask):
     with pytest.raises(VariableRefused, match="shown in place of a secret"):
         change(healthy, bob, "TOKEN", mask)
     assert import_(healthy, bob, f"TOKEN={mask}\n") is None
-    assert vault.settings(healthy)["TOKEN"].value == CANARY
+    assert vault.variables_of(healthy)["TOKEN"].value == CANARY
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_whoever_saves_second_is_told(healthy, alice, bob):
         set_variable(deployment=healthy, by=bob, key="A", value="3", secret=False, seen=seen)
     with pytest.raises(VariablesChanged):
         import_(healthy, bob, "A=3\n", base=1)
-    assert vault.settings(healthy) == {}
+    assert vault.variables_of(healthy) == {}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -216,7 +216,7 @@ def test_of_two_imports_at_the_same_moment_one_wins_and_one_is_told(deployment, 
     for thread in threads:
         thread.join(20)
     assert sorted(ended, key=str) == [1, "moved"]
-    values = {key: each.value for key, each in vault.settings(deployment).items()}
+    values = {key: each.value for key, each in vault.variables_of(deployment).items()}
     assert values in ({"A": "1", "B": "1"}, {"A": "2", "C": "2"})
 
 

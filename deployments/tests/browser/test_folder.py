@@ -12,8 +12,8 @@ from playwright.sync_api import Page, expect
 
 from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow
 from deployments.models import CodeUpload
+from deployments.tests.archives import DAG
 from deployments.tests.browser.test_packages import in_thread
-from deployments.tests.code.archives import DAG
 from deployments.tests.reconciler.test_reconcile import settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -11,8 +11,8 @@ from console.tests.browser.chromium import axe_complaints, chromium, cookies_of,
 from deployments.models import Deploy, GitSource
 from deployments.outgoing.git import keys
 from deployments.reconciler import git_sources as looking
-from deployments.tests.code.test_pipeline import run
-from deployments.tests.git.conftest import loopback, repository, ssh  # noqa: F401 - fixtures
+from deployments.tests.git.fixtures import loopback, repository, ssh  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_deploys import run
 from deployments.tests.reconciler.test_reconcile import settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from console.tests.browser.chromium import axe_complaints, chromium, cookies_of, overflow
 from deployments.dataplane.contract import Ref
-from deployments.tests.code.archives import tar_gz
-from deployments.tests.code.test_pipeline import again, deployed, run
+from deployments.tests.archives import tar_gz
+from deployments.tests.reconciler.test_deploys import again, deployed, run
 from deployments.tests.reconciler.test_reconcile import settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from deployments.dataplane.fake import ScriptedDriver
-from deployments.tests.code.contract import CodeContract
+from deployments.tests.dataplane.code_contract import CodeContract
 from deployments.tests.dataplane.contract import Case, DriverContract, converge, new_case
 from deployments.tests.dataplane.life_contract import LifeContract
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from console.kit.refusals import ActionRefused
-from deployments.actions.clusters import Reach, checked_url, register
+from deployments.actions.clusters import ClusterConnection, checked_url, register
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api import guarded
 from deployments.dataplane.kubernetes.api.client import Api
@@ -123,7 +123,7 @@ def test_an_operator_is_told_and_nothing_is_stored(db, host: str) -> None:
         checked_url(f"postgresql://a:hush@{host}/postgres")
     if "," in host:
         return
-    reach = Reach(
+    reach = ClusterConnection(
         Credentials(f"https://{host}:6443", token="t"), "postgresql://a:hush@db.example.org/postgres"
     )
     with pytest.raises(ActionRefused, match="A cluster may not be at") as refused:

@@ -13,6 +13,7 @@ from deployments.domain.deployment_plan import MASK, Defaults, complete, differe
 from deployments.domain.names import clean_name
 from deployments.domain.states import Executor
 from deployments.domain.variables import Setting, problem_of_key, problem_of_value
+from deployments.tests.written_files import dump_json, dump_yaml
 
 DEFAULTS = Defaults("3.3-1", Executor.CELERY, 5, 1, "small", 1, 10, 16)
 WILD = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=60)
@@ -118,7 +119,7 @@ def shapes(draw) -> Shape:
 
 @pytest.mark.thorough
 @settings(max_examples=250, deadline=None)
-@given(shapes(), st.sampled_from([text.dump_yaml, text.dump_json]))
+@given(shapes(), st.sampled_from([dump_yaml, dump_json]))
 def test_what_inspect_writes_apply_takes_unchanged(shape, dump):
     written = dump(files.write(shape, metadata={"release_name": "calm-orbit-0012", "status": "healthy"}))
     said, problems = files.read(text.load(written))
@@ -134,7 +135,7 @@ def test_what_inspect_writes_apply_takes_unchanged(shape, dump):
 def test_no_secret_is_written_and_none_is_in_a_plan(shape):
     secret = {key: Setting(f"hush-{number}-{key}", True) for number, key in enumerate(shape.variables)}
     shape = replace(shape, variables=secret)
-    written = text.dump_yaml(files.write(shape, metadata={}))
+    written = dump_yaml(files.write(shape, metadata={}))
     other = replace(
         shape, variables={key: Setting(f"new-{each.value}", True) for key, each in secret.items()}
     )
@@ -145,10 +146,7 @@ def test_no_secret_is_written_and_none_is_in_a_plan(shape):
 
 @pytest.mark.thorough
 @settings(max_examples=200, deadline=None)
-@given(
-    WILD
-    | st.recursive(WILD, lambda inner: st.lists(inner) | st.dictionaries(WILD, inner)).map(text.dump_yaml)
-)
+@given(WILD | st.recursive(WILD, lambda inner: st.lists(inner) | st.dictionaries(WILD, inner)).map(dump_yaml))
 def test_reading_any_text_gives_values_or_one_sentence(given_text):
     try:
         document = text.load(given_text)

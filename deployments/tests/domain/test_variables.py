@@ -10,7 +10,7 @@ from deployments.dataplane.local import environment
 from deployments.dataplane.local.supervisor.specs import BASE_ENVIRONMENT
 from deployments.domain import reserved_variables, variables
 from deployments.domain.states import Executor
-from deployments.domain.variables import Entry, Setting
+from deployments.domain.variables import DotenvEntry, Setting
 from deployments.tests.dataplane.kubernetes import samples
 from deployments.tests.dataplane.local.test_environment import SECRETS, layout, release
 
@@ -213,13 +213,13 @@ CURRENT = {
 
 def test_a_dotenv_adds_and_overwrites_and_removes_nothing() -> None:
     entries = [
-        Entry(1, "KEPT", "1"),
-        Entry(2, "MOVED", "new"),
-        Entry(3, "FRESH", "x"),
-        Entry(4, "TOKEN", "louder"),
-        Entry(5, "PATH", "/bin"),
-        Entry(6, "OTHER", ""),  # as in a downloaded file: keep
-        Entry(7, "EMPTY", ""),
+        DotenvEntry(1, "KEPT", "1"),
+        DotenvEntry(2, "MOVED", "new"),
+        DotenvEntry(3, "FRESH", "x"),
+        DotenvEntry(4, "TOKEN", "louder"),
+        DotenvEntry(5, "PATH", "/bin"),
+        DotenvEntry(6, "OTHER", ""),  # as in a downloaded file: keep
+        DotenvEntry(7, "EMPTY", ""),
     ]
     desired, refused = variables.merged(CURRENT, entries, secret=True)
     found = variables.difference(CURRENT, desired, refused)
@@ -235,7 +235,9 @@ def test_a_dotenv_adds_and_overwrites_and_removes_nothing() -> None:
 
 
 def test_the_same_again_is_no_difference() -> None:
-    desired, _ = variables.merged(CURRENT, [Entry(1, "MOVED", "old"), Entry(2, "TOKEN", "hush")], secret=True)
+    desired, _ = variables.merged(
+        CURRENT, [DotenvEntry(1, "MOVED", "old"), DotenvEntry(2, "TOKEN", "hush")], secret=True
+    )
     assert not variables.difference(CURRENT, desired)
 
 
@@ -252,6 +254,8 @@ def test_a_revision_restores_everything_but_openness() -> None:
 
 
 def test_no_value_is_in_a_repr() -> None:
-    desired, refused = variables.merged({}, [Entry(1, "A", "hush"), Entry(2, "PATH", "hush")], secret=True)
+    desired, refused = variables.merged(
+        {}, [DotenvEntry(1, "A", "hush"), DotenvEntry(2, "PATH", "hush")], secret=True
+    )
     found = variables.difference({}, desired, refused)
-    assert "hush" not in repr((found, found.added, desired, refused, Entry(1, "A", "hush")))
+    assert "hush" not in repr((found, found.added, desired, refused, DotenvEntry(1, "A", "hush")))

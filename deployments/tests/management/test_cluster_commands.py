@@ -12,7 +12,7 @@ from django.utils import timezone
 from deployments.actions import create_deployment
 from deployments.clusters import checks, connections
 from deployments.clusters.options import clusters_for
-from deployments.dataplane.kubernetes.checks.verdicts import Check, State
+from deployments.dataplane.kubernetes.checks.verdicts import Check, CheckState
 from deployments.management.cluster_options import add_options, settings_of
 from deployments.models import Cluster
 from deployments.tests.dataplane.kubernetes import samples
@@ -43,7 +43,7 @@ def run(*words: str) -> str:
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(
-        checks, "try_out", lambda config: [Check("isolation", "Network isolation", State.OK, "Yes.")]
+        checks, "try_out", lambda config: [Check("isolation", "Network isolation", CheckState.OK, "Yes.")]
     )
 
 
@@ -152,7 +152,7 @@ def test_an_operator_registers_a_cluster_and_sees_its_checks(as_, olga, cluster,
     assert "Being checked since" in page.content.decode()
     assert "Not checked yet: not offered" in page.content.decode()
     findings["try_out"] = [
-        Check("isolation", "Network isolation", State.WARNING, "Isolation is <b>not</b> enforced.")
+        Check("isolation", "Network isolation", CheckState.WARNING, "Isolation is <b>not</b> enforced.")
     ]
     checks.check(made.pk)
     page = client.get(answer["Location"])

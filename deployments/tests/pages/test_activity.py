@@ -16,7 +16,7 @@ from deployments.models import Deployment, StatusChange
 from deployments.presenters.impact import queues_of
 from deployments.presenters.warnings import transfer_consequences
 from deployments.queries import activity
-from deployments.queries.activity import Entry, Filters
+from deployments.queries.activity import ActivityEntry, ActivityFilters
 from workspaces.actions import invitations, members
 from workspaces.actions import workspaces as workspace_actions
 from workspaces.models import AuditEvent
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def sentences(workspace, deployment=None, **filters) -> list[str]:
-    return [each.sentence for each in activity.entries(workspace, deployment, Filters(**filters))]
+    return [each.sentence for each in activity.entries(workspace, deployment, ActivityFilters(**filters))]
 
 
 def edit(deployment, by, **changes) -> None:
@@ -83,13 +83,13 @@ def test_a_transfer_takes_changes_of_status_along_and_leaves_acts_behind(alice, 
 
 def test_old_and_new_values_are_told(alice, deployment, workspace):
     edit(deployment, alice, name="Analytics", description="For us")
-    newest = activity.entries(workspace, None, Filters())[0]
+    newest = activity.entries(workspace, None, ActivityFilters())[0]
     assert newest.details == ["description: nothing → For us"]
 
 
 def test_a_status_tells_its_reason(deployment, workspace):
     changed(deployment, "healthy", "unhealthy", "The scheduler is silent.")
-    newest = activity.entries(workspace, None, Filters())[0]
+    newest = activity.entries(workspace, None, ActivityFilters())[0]
     assert (newest.status, newest.details) == (True, ["The scheduler is silent."])
 
 
@@ -164,9 +164,9 @@ def test_nonsense_in_the_address_filters_nothing_and_breaks_nothing(as_, alice, 
 def test_pages_follow_each_other_without_gap(as_, alice, deployment, workspace):
     for _ in range(60):
         changed(deployment, "healthy", "unhealthy")
-    everything = activity.entries(workspace, None, Filters(), most=1000)
-    first = activity.entries(workspace, None, Filters(), most=50)
-    second = activity.entries(workspace, None, Filters(), skip=50, most=50)
+    everything = activity.entries(workspace, None, ActivityFilters(), most=1000)
+    first = activity.entries(workspace, None, ActivityFilters(), most=50)
+    second = activity.entries(workspace, None, ActivityFilters(), skip=50, most=50)
     assert [*first, *second] == everything
     html = (
         as_(alice)
@@ -223,7 +223,7 @@ def test_a_deleted_deployment_keeps_its_time_line(as_, alice, deployment):
 
 
 def test_an_unknown_kind_and_role_still_make_a_sentence():
-    entry = Entry(
+    entry = ActivityEntry(
         False, datetime.now(UTC), "Olga", "restricted", "cluster", "1", "This machine", {}, {"role": "x"}, 1
     )
     assert entry.sentence == "Olga restricted cluster This machine as x"

@@ -17,7 +17,7 @@ from deployments.pages.looked_at import COOKIE
 from deployments.tests.readings import a_dag, a_failure, a_reading, broken, read
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.actions import tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.models import ApiToken
 from workspaces.permissions import Role
 
@@ -53,7 +53,7 @@ def test_what_fails_comes_first_and_leads_to_the_reason(home, running, alice, wo
     read(running, a_reading(a_dag(), **broken("etl.py")))
     Deployment.objects.update(status=Status.UNHEALTHY, status_reason="The scheduler has crashed.")
     RuntimeRelease.objects.update(maintained_until=timezone.now().date() + timedelta(days=10))
-    tokens.make(scope=Scope(workspace), by=alice, wish=Wish("ci", "", Role.MEMBER))
+    tokens.make(scope=Scope(workspace), by=alice, wish=TokenWish("ci", "", Role.MEMBER))
     ApiToken.objects.update(expires_at=timezone.now() + timedelta(days=3))
     page = home()
     assert words(page) == [
@@ -76,7 +76,7 @@ def test_what_was_not_heard_of_needs_somebody(home, running):
 
 def test_a_token_that_ends_later_or_was_revoked_needs_nobody(home, running, alice, workspace):
     for name in ("later", "revoked"):
-        tokens.make(scope=Scope(workspace), by=alice, wish=Wish(name, "", Role.MEMBER))
+        tokens.make(scope=Scope(workspace), by=alice, wish=TokenWish(name, "", Role.MEMBER))
     soon = timezone.now() + timedelta(days=3)
     ApiToken.objects.filter(name="later").update(expires_at=soon + timedelta(days=30))
     ApiToken.objects.filter(name="revoked").update(expires_at=soon, revoked_at=timezone.now())
@@ -118,7 +118,7 @@ def test_the_home_of_another_workspace_shows_nothing_of_this_one(as_, charlie, a
     counts = (HourCount(hour - timedelta(hours=1), 0, 0, 0, 0), HourCount(hour, 4, 1, 9, 1))
     read(running, a_reading(a_dag(), hours=counts, failed_runs=(a_failure("nightly"),), **broken("etl.py")))
     Deployment.objects.update(status=Status.UNHEALTHY)
-    tokens.make(scope=Scope(workspace), by=alice, wish=Wish("ci", "", Role.MEMBER))
+    tokens.make(scope=Scope(workspace), by=alice, wish=TokenWish("ci", "", Role.MEMBER))
     ApiToken.objects.update(expires_at=timezone.now() + timedelta(days=3))
     own = charlie.workspaces.get()
     make_deployments(own, 1)

@@ -16,7 +16,7 @@ from deployments.domain.states import ComponentState
 from deployments.models import ComponentStatus
 from deployments.pages import logs as pages
 from deployments.queries import live
-from deployments.queries.log_levels import Filters
+from deployments.queries.log_levels import LogFilters
 from deployments.reconciler.deploy_rows import ref_of
 from deployments.tests.reconciler.test_reconcile import settle
 from workspaces.models import Membership
@@ -174,9 +174,11 @@ def test_a_download_works_outside_the_event_loop(as_, vera, url, write, running,
     """What matches is decided and written on the threads that ask: in the loop it would hold up every other page."""
     write(*(f"[error    ] line {n}" for n in range(10)))
     threads = set()
-    match = Filters.match
+    match = LogFilters.match
     monkeypatch.setattr(
-        Filters, "match", lambda self, line: threads.add(threading.current_thread().name) or match(self, line)
+        LogFilters,
+        "match",
+        lambda self, line: threads.add(threading.current_thread().name) or match(self, line),
     )
     text = asyncio.run(_whole(as_(vera).get(url("log_download", level="error"))))
     assert len(text.splitlines()) == 10

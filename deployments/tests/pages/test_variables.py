@@ -40,7 +40,7 @@ def text(response):
 
 
 def settings(deployment):
-    return vault.settings(deployment)
+    return vault.variables_of(deployment)
 
 
 def pasted(client, deployment, content, **more):

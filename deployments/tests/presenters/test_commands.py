@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.presenters import commands
-from deployments.tests.code.test_pipeline import healthy  # noqa: F401 - a fixture
+from deployments.tests.reconciler.test_deploys import healthy  # noqa: F401 - a fixture
 
 FIELDS = st.dictionaries(st.sampled_from([*commands.FLAGS, "name"]), st.text(max_size=30))
 

@@ -6,7 +6,7 @@ import pytest
 
 from deployments.dataplane.contract import LogLine
 from deployments.domain.log_lines import split_time
-from deployments.queries.log_levels import Filters, Level, pack, read, relevant, unpack
+from deployments.queries.log_levels import Level, LogFilters, pack, read, relevant, unpack
 
 AT = "2026-11-21T12:00:00.123456Z"
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
@@ -157,7 +157,7 @@ def test_filters_leave_what_was_asked_for():
     )
 
     def left(**asked):
-        return [line.text.strip() for line in lines if Filters(**asked).match(line)]
+        return [line.text.strip() for line in lines if LogFilters(**asked).match(line)]
 
     assert len(left()) == 5
     assert left(level=Level.WARNING) == ["Boom", "trace of Boom", "Late"]

@@ -210,7 +210,7 @@ def test_a_name_that_turns_private_after_it_was_judged_is_refused(receiver, monk
     WEBHOOKS.allow(())
     place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", receiver.server.server_address[1]))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: [place])
-    target = webhook_url.Target("http", "rebinding.example", place[4][1], "/")
+    target = webhook_url.WebhookTarget("http", "rebinding.example", place[4][1], "/")
     answer = webhook.post(target, b"{}", {}, listed=Listed())
     assert answer.final
     assert "rebinding.example is 127.0.0.1, which is not a public address" in answer.line
@@ -258,7 +258,7 @@ def test_a_name_with_many_silent_addresses_costs_a_bounded_time(
     monkeypatch.setattr(sockets, "CONNECT_SECONDS", each)
     many_silent(addresses)
     began = time.monotonic()
-    target = webhook_url.Target("http", "many.example", 80, "/")
+    target = webhook_url.WebhookTarget("http", "many.example", 80, "/")
     answer = webhook.post(target, b"{}", {}, listed=WEBHOOKS.listed)
     assert 0.25 < time.monotonic() - began < 5  # else 30 s or 9 s
     assert (answer.status, answer.final) == (None, False)
@@ -270,7 +270,9 @@ def test_a_name_whose_servers_are_silent_costs_a_bounded_time(monkeypatch):
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: over.wait(30) and [])
     began = time.monotonic()
-    answer = webhook.post(webhook_url.Target("https", "slow.example", 443, "/"), b"{}", {}, listed=Listed())
+    answer = webhook.post(
+        webhook_url.WebhookTarget("https", "slow.example", 443, "/"), b"{}", {}, listed=Listed()
+    )
     assert time.monotonic() - began < 20
     over.set()
     assert (answer.status, answer.final) == (None, False)
@@ -282,7 +284,9 @@ def test_a_name_that_is_not_found_is_said_to_be(monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    answer = webhook.post(webhook_url.Target("https", "typo.example", 443, "/"), b"{}", {}, listed=Listed())
+    answer = webhook.post(
+        webhook_url.WebhookTarget("https", "typo.example", 443, "/"), b"{}", {}, listed=Listed()
+    )
     assert answer.line == "The name typo.example was not found. Check the address for typos."
 
 

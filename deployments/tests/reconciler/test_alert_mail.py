@@ -10,7 +10,7 @@ from console.kit import mail_tries
 from deployments.domain.alert_rules import ChannelKind
 from deployments.models import AlertDelivery
 from deployments.outgoing import webhook
-from deployments.outgoing.webhook import Answer
+from deployments.outgoing.webhook import WebhookAnswer
 from deployments.queries.alerts import RESTS
 from deployments.reconciler import alert_delivery, alert_outbox
 from deployments.tests.receivers import Inbox
@@ -72,7 +72,9 @@ def test_while_a_webhook_is_silent_one_message_finds_out_and_other_channels_go_o
 
     def silent(target, *message, **listed):
         asked.append(target.path)
-        return Answer(None, "It hangs.") if "hangs" in target.path else post(target, *message, **listed)
+        return (
+            WebhookAnswer(None, "It hangs.") if "hangs" in target.path else post(target, *message, **listed)
+        )
 
     monkeypatch.setattr(webhook, "post", silent)
     hangs, _ = channel(ChannelKind.WEBHOOK, f"{receiver.url}&hangs")

@@ -178,7 +178,7 @@ def test_backoff_grows_to_a_minute_and_no_further():
 def test_release_names_are_safe_everywhere():
     for _ in range(500):
         name = mint_release_name()
-        assert RELEASE_NAME.match(name)
+        assert RELEASE_NAME.fullmatch(name)
         assert len(name) <= 63 - len("airflow-")
 
 

@@ -325,6 +325,6 @@ def test_a_scripted_airflow_without_a_database_is_not_read(driver, deployment):
         driver.reading(readings.Ref(str(deployment.pk), deployment.release_name), None)
 
 
-def _claimed(deployment: Deployment) -> list[readings.Claim]:
+def _claimed(deployment: Deployment) -> list[readings.ReadingClaim]:
     make_due(deployment)
     return readings.claim(deployment.cluster_id, 1)

@@ -170,7 +170,7 @@ def test_a_pass_in_flight_says_what_it_saw_but_nothing_of_a_newer_wish(
     assert deployment.observed_generation == deployment.generation - 1
     assert states(deployment, "change") == []
     assert deployment.components.get(name="scheduler").reason == "Scheduler keeps crashing."
-    driver.mend_component(ref_of(deployment), "scheduler")
+    driver.fix_component(ref_of(deployment), "scheduler")
     assert settle(deployment).status == Status.HEALTHY
 
 
@@ -225,7 +225,7 @@ def test_a_crashing_component_makes_it_unhealthy_with_its_last_line(deployment, 
     settle(deployment, passes=1)
     assert deployment.status == Status.UNHEALTHY
     assert deployment.reason == "Scheduler keeps crashing. Last line: KeyError: 'x'"
-    driver.mend_component(ref_of(deployment), "scheduler")
+    driver.fix_component(ref_of(deployment), "scheduler")
     assert settle(deployment).status == Status.HEALTHY
     assert [c.new for c in deployment.status_changes.order_by("at")] == ["healthy", "unhealthy", "healthy"]
 
@@ -323,7 +323,7 @@ def test_recovering_is_no_change_and_has_no_steps(deployment, driver):
     settle(deployment)
     driver.break_component(ref_of(deployment), "scheduler", "Scheduler ended.")
     settle(deployment, passes=2)
-    driver.mend_component(ref_of(deployment), "scheduler")
+    driver.fix_component(ref_of(deployment), "scheduler")
     settle(deployment)
     assert deployment.steps.filter(operation="change").count() == 0
 

@@ -17,8 +17,8 @@ from deployments.models import Deploy, Deployment
 from deployments.reconciler import reconcile as reconciling
 from deployments.reconciler.deploy_rows import ref_of
 from deployments.reconciler.reconcile import reconcile
-from deployments.tests.code.test_images import asked
-from deployments.tests.code.test_pipeline import deployed
+from deployments.tests.reconciler.test_deploys import deployed
+from deployments.tests.reconciler.test_images import asked
 from deployments.tests.reconciler.test_reconcile import settle
 
 pytestmark = pytest.mark.django_db(transaction=True)

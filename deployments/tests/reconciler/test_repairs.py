@@ -41,7 +41,7 @@ def test_a_repair_is_told_in_the_activity_as_airdecks_own_act(deployment, driver
     event = AuditEvent.objects.get(verb="repaired")
     assert event.actor_id is None
     assert event.new == {"repair": SAID}
-    entries = activity.entries(deployment.workspace, deployment, activity.Filters())
+    entries = activity.entries(deployment.workspace, deployment, activity.ActivityFilters())
     reported = next(e for e in entries if e.act == "repaired")
     assert reported.sentence == "Airdeck repaired Deployment Analytics"
     assert reported.details == [f"repair: {SAID}"]

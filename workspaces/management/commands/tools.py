@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = "List, add and remove tools that people sign in to with their Airdeck account (OpenID Connect)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """One verb each."""
+        """A verb: list, add or remove."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         verbs.add_parser("list", help="List them. No secret is printed.")
         adding = verbs.add_parser("add", help="Add one. Its client secret is printed this once.")

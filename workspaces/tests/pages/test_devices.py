@@ -290,7 +290,7 @@ def test_there_are_twenty_sign_ins_at_most_and_the_oldest_ends(alice):
         authenticate(made[0].value)
     assert authenticate(made[1].value).user == alice
     assert authenticate(made[20].value).user == alice
-    tokens.make(scope=Scope(None), by=alice, wish=tokens.Wish("ci", "", Role.EDITOR))  # they count apart
+    tokens.make(scope=Scope(None), by=alice, wish=tokens.TokenWish("ci", "", Role.EDITOR))  # they count apart
 
 
 def test_a_sign_in_is_not_rotated_and_no_mail_tells_of_its_end(fresh, alice, mailoutbox):

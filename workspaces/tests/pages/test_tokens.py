@@ -13,7 +13,7 @@ from conftest import PASSWORD
 from console.tests.html_rules import complaints
 from workspaces import tasks, token_values
 from workspaces.actions import members, tokens
-from workspaces.actions.tokens import Scope, Wish
+from workspaces.actions.tokens import Scope, TokenWish
 from workspaces.models import ApiToken, AuditEvent
 from workspaces.permissions import Role
 
@@ -45,7 +45,7 @@ def value_in(response) -> str:
 
 
 def made(scope, by, name="ci", role=Role.EDITOR, days=90) -> ApiToken:
-    return tokens.make(scope=scope, by=by, wish=Wish(name, "", role, days)).token
+    return tokens.make(scope=scope, by=by, wish=TokenWish(name, "", role, days)).token
 
 
 def test_a_token_is_shown_once_and_listed_by_its_first_characters(fresh, alice, workspace, url):
@@ -106,10 +106,10 @@ def test_what_is_wrong_is_told_beside_the_field(fresh, alice, workspace, url, ch
 
 def test_the_action_judges_by_itself(alice, bob, workspace):
     with pytest.raises(tokens.InvalidInput) as refused:
-        tokens.make(scope=Scope(workspace), by=alice, wish=Wish("", "x" * 501, Role.ADMIN, 0))
+        tokens.make(scope=Scope(workspace), by=alice, wish=TokenWish("", "x" * 501, Role.ADMIN, 0))
     assert set(refused.value.problems) == {"name", "description", "days"}
     with pytest.raises(Exception, match="manage_tokens"):
-        tokens.make(scope=Scope(workspace), by=bob, wish=Wish("ci", "", Role.MEMBER))
+        tokens.make(scope=Scope(workspace), by=bob, wish=TokenWish("ci", "", Role.MEMBER))
 
 
 def test_no_days_are_for_ever_and_a_deployment_s_token_is_never_admin(fresh, alice, workspace, deployment):
@@ -237,7 +237,7 @@ def test_people_are_told_a_week_and_a_day_before_a_token_ends(alice, bob, worksp
 
 def test_a_person_is_told_of_each_new_value_of_a_personal_token_once(alice, bob, workspace):
     made(Scope(workspace), alice, name="of the team")
-    row = tokens.make(scope=Scope(None), by=bob, wish=Wish("cron", "", Role.EDITOR, days=None)).token
+    row = tokens.make(scope=Scope(None), by=bob, wish=TokenWish("cron", "", Role.EDITOR, days=None)).token
     tasks.sweep_mail()
     tasks.sweep_mail()
     [letter] = mail.outbox
@@ -289,6 +289,6 @@ def test_a_mail_server_that_is_away_is_tried_again(alice, workspace, monkeypatch
 
 
 def test_no_value_is_in_a_list_or_a_repr(alice, workspace):
-    made_now = tokens.make(scope=Scope(workspace), by=alice, wish=Wish("ci", "", Role.MEMBER))
+    made_now = tokens.make(scope=Scope(workspace), by=alice, wish=TokenWish("ci", "", Role.MEMBER))
     assert made_now.value not in repr(made_now)
     assert not re.search(r"adk_w_\w{20}", repr(made_now))

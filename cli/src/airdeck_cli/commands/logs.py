@@ -9,7 +9,6 @@ from airdeck_cli.finding import deployment_argument, find_deployment
 from airdeck_cli.output import as_json, clean, moment, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
-LEVELS = {"-e": "error", "-w": "warning", "-i": "info"}
 COMPONENTS = {"webserver": "api-server", "apiserver": "api-server"}
 
 

@@ -18,10 +18,10 @@ import urllib3
 
 from deployments.dataplane.contract import CALL_BUDGET_SECONDS, DataPlaneError, DataPlaneUnreachable
 from deployments.dataplane.kubernetes.api.errors import (
+    ApiRefused,
     Busy,
     Forbidden,
     NoRules,
-    Refused,
     SignInRefused,
     failure,
 )
@@ -69,7 +69,7 @@ class Api:
     def _found(self, request: Request) -> Json | None:
         try:
             return self._json(request)
-        except Refused as error:
+        except ApiRefused as error:
             if error.status == 404:
                 return None
             raise
@@ -102,7 +102,7 @@ class Api:
             options["gracePeriodSeconds"] = grace
         try:
             self._json(Request("DELETE", path, what, body=options))
-        except Refused as error:
+        except ApiRefused as error:
             if error.status == 404 or (error.status == 409 and uid):
                 return False
             raise
@@ -123,7 +123,7 @@ class Api:
             raise NodeSilent(
                 f"{what[:1].upper()}{what[1:]} does not come. Is the node of its pod up?"
             ) from None
-        except Refused as error:
+        except ApiRefused as error:
             if error.status == 404:
                 return ""
             raise
@@ -131,7 +131,7 @@ class Api:
     @contextmanager
     def stream(
         self, path: str, what: str, read: float, accept: str = "application/json", **query: str
-    ) -> Iterator["Stream"]:
+    ) -> Iterator["ApiStream"]:
         """An answer that does not end by itself, such as a watch. `read` is the longest silence in seconds. Not
         repeated, not held to the budget; every failure leaves as a DataPlaneError."""
         self._connection.permit()
@@ -141,7 +141,7 @@ class Api:
                 self._connection.count("GET", str(response.status))
                 if response.status >= 300:
                     raise self._refusal(response, response.read(MAX_ANSWER), what)
-                yield Stream(response)
+                yield ApiStream(response)
             finally:
                 response.close()
 
@@ -158,7 +158,7 @@ class Api:
                 with translated():
                     raw = self._once(request, limit, _patience(request))
                     return raw if request.log else _parsed(raw)
-            except Refused as error:
+            except ApiRefused as error:
                 if error.status != 409 or request.method == "DELETE" or number >= CONFLICT_TRIES:
                     raise
                 self._pause(error, number)
@@ -241,7 +241,7 @@ class Api:
         time.sleep(seconds)
 
 
-class Stream:
+class ApiStream:
     """The pieces of an answer, as they come. `cut` ends the wait for the next one, from any thread."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:

@@ -12,7 +12,7 @@ from deployments.dataplane.kubernetes.text import clean
 LONGEST = 1000  # characters of the server's text in a sentence
 
 
-class Refused(DataPlaneError):
+class ApiRefused(DataPlaneError):
     """The API server answered no. `status` is its HTTP status."""
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -20,11 +20,11 @@ class Refused(DataPlaneError):
         self.status = status
 
 
-class NamespaceEnding(Refused):
+class NamespaceEnding(ApiRefused):
     """The object's namespace is being deleted: wait for that."""
 
 
-class Forbidden(Refused):
+class Forbidden(ApiRefused):
     """Our account may not do this, by the word of the cluster's rules."""
 
 
@@ -72,14 +72,16 @@ def failure(status: int, headers: Mapping[str, str], body: Mapping[str, Any], wh
     if status == 403:
         return _forbidden(message, body, what)
     if status == 404:
-        return Refused(404, f"{what} is not there{_because(message)}.")
+        return ApiRefused(404, f"{what} is not there{_because(message)}.")
     if status == 409:
-        return Refused(409, f"{what} was changed by another client at the same moment{_because(message)}.")
+        return ApiRefused(409, f"{what} was changed by another client at the same moment{_because(message)}.")
     if status == 422 or "typed patch object" in message:  # of a wrong type: the real server answers with 500
-        return Refused(422, f"The cluster refuses {what}: {_fields(body) or message or 'invalid'}.")
+        return ApiRefused(422, f"The cluster refuses {what}: {_fields(body) or message or 'invalid'}.")
     if status >= 500:
         return DataPlaneUnreachable(f"The cluster's API server failed with HTTP {status}{_because(message)}.")
-    return Refused(status, f"The cluster's API server answered {what} with HTTP {status}{_because(message)}.")
+    return ApiRefused(
+        status, f"The cluster's API server answered {what} with HTTP {status}{_because(message)}."
+    )
 
 
 def _forbidden(message: str, body: Mapping[str, Any], what: str) -> DataPlaneError:
@@ -90,13 +92,13 @@ def _forbidden(message: str, body: Mapping[str, Any], what: str) -> DataPlaneErr
     if ending or "being terminated" in message:
         return NamespaceEnding(403, "The namespace is being deleted; waiting for that to end.")
     if "exceeded quota" in message:
-        return Refused(
+        return ApiRefused(
             403, f"The namespace's quota does not allow {what}: {message}. Ask for less, or raise the quota."
         )
     if "violates PodSecurity" in message:
-        return Refused(403, f"The cluster's Pod Security policy rejected {what}: {message}.")
+        return ApiRefused(403, f"The cluster's Pod Security policy rejected {what}: {message}.")
     if "admission webhook" in message or "denied the request" in message:
-        return Refused(403, f"A policy of the cluster refused {what}: {message}.")
+        return ApiRefused(403, f"A policy of the cluster refused {what}: {message}.")
     return Forbidden(
         403,
         f"Airdeck's account in the cluster may not do this to {what}{_because(message)}. Grant the right.",

@@ -45,6 +45,6 @@ class GuardedConnection(HTTPSConnection):
 
 
 class GuardedPool(HTTPSConnectionPool):
-    """A pool of them."""
+    """A pool of guarded connections."""
 
     ConnectionCls = GuardedConnection

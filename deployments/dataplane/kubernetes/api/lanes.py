@@ -2,7 +2,7 @@
 
 It begins with a few, adds one for each round of answers, and halves when the server asks for rest (429, 503, 504),
 which then counts for all lanes, for as long as Retry-After says. The server's own flow control shares it out between
-accounts and processes; this keeps us from knocking while it is closed.
+accounts and processes; this keeps us from asking while it lets nothing through.
 """
 
 import threading

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from deployments.dataplane.contract import ClusterConfig, DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, path_of
-from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.checks import verdicts
 from deployments.dataplane.kubernetes.checks.examine import api_to
@@ -116,7 +116,7 @@ def _refuses_privileged(site: _Site) -> bool:
     pod["spec"]["containers"][0]["securityContext"] = {"privileged": True}
     try:
         site.api.create(site.path("Pod", ""), pod, "a privileged pod", dryRun="All")
-    except Refused as error:
+    except ApiRefused as error:
         if error.status == 403:
             return True
         raise

@@ -11,7 +11,7 @@ from deployments.dataplane.kubernetes.api.credentials import Credentials
 from deployments.dataplane.kubernetes.api.transport import Json, connection_to
 from deployments.dataplane.kubernetes.checks import postgres_verdicts, verdicts
 from deployments.dataplane.kubernetes.checks.postgres_verdicts import Server
-from deployments.dataplane.kubernetes.checks.verdicts import Check, State
+from deployments.dataplane.kubernetes.checks.verdicts import Check, CheckState
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.rbac import rules
 from deployments.dataplane.kubernetes.rbac.rules import Right
@@ -46,17 +46,22 @@ def _cluster(config: ClusterConfig, settings: ClusterSettings) -> list[Check]:
     except DataPlaneError as error:
         return [verdicts.failed("api", "API server", error)]
     found += _tried("rights", "Rights", lambda: [_access(api)])
-    found += _tried("roles", "Roles for Airflow", lambda: [_lent(api)], State.UNCHECKED)
+    found += _tried("roles", "Roles for Airflow", lambda: [_lent(api)], CheckState.UNCHECKED)
     found += _tried(
-        "ingress_class", "IngressClass", lambda: verdicts.ingress(_ingress(api), settings), State.UNCHECKED
+        "ingress_class",
+        "IngressClass",
+        lambda: verdicts.ingress(_ingress(api), settings),
+        CheckState.UNCHECKED,
     )
-    found += _tried("storage", "StorageClass", lambda: [verdicts.storage(_storage(api))], State.UNCHECKED)
-    found += _tried("keda", "Scaling", lambda: [verdicts.keda(has_keda(api), settings)], State.UNCHECKED)
+    found += _tried(
+        "storage", "StorageClass", lambda: [verdicts.storage(_storage(api))], CheckState.UNCHECKED
+    )
+    found += _tried("keda", "Scaling", lambda: [verdicts.keda(has_keda(api), settings)], CheckState.UNCHECKED)
     return found
 
 
 def _tried(
-    key: str, title: str, check: Callable[[], Iterable[Check]], state: State = State.MISSING
+    key: str, title: str, check: Callable[[], Iterable[Check]], state: CheckState = CheckState.MISSING
 ) -> list[Check]:
     try:
         return list(check())

@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 
-from deployments.dataplane.kubernetes.checks.verdicts import Check, State
+from deployments.dataplane.kubernetes.checks.verdicts import Check, CheckState
 from deployments.dataplane.kubernetes.text import clean
 from deployments.dataplane.postgres.server_url import POOLER, ServerUrl, UnusableUrl
 
@@ -37,10 +37,10 @@ def _postgres(server: Server) -> Check:
         sentence = (
             f"PostgreSQL {message} answers. Airdeck needs {OLDEST_POSTGRES} or newer: upgrade the server."
         )
-        return Check("postgres", "Postgres", State.MISSING, sentence)
+        return Check("postgres", "Postgres", CheckState.MISSING, sentence)
     if server.pooled:
-        return Check("postgres", "Postgres", State.MISSING, POOLER)
-    return Check("postgres", "Postgres", State.OK, f"PostgreSQL {message} answers.")
+        return Check("postgres", "Postgres", CheckState.MISSING, POOLER)
+    return Check("postgres", "Postgres", CheckState.OK, f"PostgreSQL {message} answers.")
 
 
 def _postgres_rights(server: Server) -> Check:
@@ -49,15 +49,15 @@ def _postgres_rights(server: Server) -> Check:
         return Check(
             "postgres_rights",
             title,
-            State.WARNING,
+            CheckState.WARNING,
             "The role is a superuser. It works; one with CREATEDB and CREATEROLE is enough, and safer.",
         )
     rights = {"CREATEROLE": server.may_create_roles, "CREATEDB": server.may_create_databases}
     lacking = [word for word, there in rights.items() if not there]
     if lacking:
         sentence = f"The role may not create what a Deployment needs. Run: ALTER ROLE … {' '.join(lacking)}."
-        return Check("postgres_rights", title, State.MISSING, sentence)
-    return Check("postgres_rights", title, State.OK, "The role may create roles and databases.")
+        return Check("postgres_rights", title, CheckState.MISSING, sentence)
+    return Check("postgres_rights", title, CheckState.OK, "The role may create roles and databases.")
 
 
 def _connections(server: Server) -> Check:
@@ -69,8 +69,8 @@ def _connections(server: Server) -> Check:
     )
     if room < 1:
         sentence = f"{message}. Raise max_connections (a Deployment takes about {CONNECTIONS_EACH})."
-        return Check("connections", "Connections", State.WARNING, sentence)
-    return Check("connections", "Connections", State.OK, f"{message} at {CONNECTIONS_EACH} each.")
+        return Check("connections", "Connections", CheckState.WARNING, sentence)
+    return Check("connections", "Connections", CheckState.OK, f"{message} at {CONNECTIONS_EACH} each.")
 
 
 def database_address(url: str) -> tuple[Check, ...]:
@@ -79,7 +79,7 @@ def database_address(url: str) -> tuple[Check, ...]:
     try:
         server = ServerUrl.of(url)
     except UnusableUrl as error:
-        return (Check("postgres_address", _FOR_PODS, State.MISSING, str(error)),)
+        return (Check("postgres_address", _FOR_PODS, CheckState.MISSING, str(error)),)
     return (_address(server.host), *_certificate(server))
 
 
@@ -88,23 +88,23 @@ def _address(host: str) -> Check:
         sentence = (
             "The database URL names a socket of this machine, which pods cannot reach. Give a host name."
         )
-        return Check("postgres_address", _FOR_PODS, State.WARNING, sentence)
+        return Check("postgres_address", _FOR_PODS, CheckState.WARNING, sentence)
     if host == "localhost" or _loopback(host):
         sentence = (
             f"{clean(host, 80)} is the pod itself to every pod. Give a name that means the server everywhere."
         )
-        return Check("postgres_address", _FOR_PODS, State.WARNING, sentence)
+        return Check("postgres_address", _FOR_PODS, CheckState.WARNING, sentence)
     sentence = f"Pods reach it as {clean(host, 200)}, like the console."
-    return Check("postgres_address", _FOR_PODS, State.OK, sentence)
+    return Check("postgres_address", _FOR_PODS, CheckState.OK, sentence)
 
 
 def _certificate(server: ServerUrl) -> tuple[Check, ...]:
     if not server.certificates:
         return ()
     state, follows = (
-        (State.MISSING, "so Airflow could not connect")
+        (CheckState.MISSING, "so Airflow could not connect")
         if server.verifies
-        else (State.WARNING, "so Airflow connects without looking at the certificate")
+        else (CheckState.WARNING, "so Airflow connects without looking at the certificate")
     )
     sentence = (
         f"The database URL asks for the certificates in {clean(server.certificates, 120)}. That file is the console's; "

@@ -20,7 +20,7 @@ _DEFAULT_STORAGE = "storageclass.kubernetes.io/is-default-class"
 NAMED = 12  # rights that one sentence names
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How one check ended."""
 
     OK = "ok"
@@ -35,7 +35,7 @@ class Check:
 
     key: str
     title: str
-    state: State
+    state: CheckState
     sentence: str
 
     def row(self) -> dict[str, str]:
@@ -43,7 +43,7 @@ class Check:
         return {**asdict(self), "state": self.state.value}
 
 
-def failed(key: str, title: str, error: Exception, state: State = State.MISSING) -> Check:
+def failed(key: str, title: str, error: Exception, state: CheckState = CheckState.MISSING) -> Check:
     """A check that could not be made, in the error's own sentence."""
     return Check(key, title, state, clean(str(error), 600))
 
@@ -56,10 +56,10 @@ def version(found: Mapping[str, Any]) -> Check:
         return Check(
             "api",
             title,
-            State.MISSING,
+            CheckState.MISSING,
             f"Kubernetes {message} answers. Airdeck needs 1.30 or newer: upgrade the cluster.",
         )
-    return Check("api", title, State.OK, f"Kubernetes {message} answers.")
+    return Check("api", title, CheckState.OK, f"Kubernetes {message} answers.")
 
 
 def _digits(text: object) -> int:
@@ -76,7 +76,7 @@ def access(missing: Iterable[Right], asked: int) -> Check:
         return Check(
             "rights",
             title,
-            State.OK,
+            CheckState.OK,
             f"All {asked - len(lacking)} rights that Airdeck uses are granted.{note}",
         )
     texts = _grouped(needed)
@@ -84,7 +84,7 @@ def access(missing: Iterable[Right], asked: int) -> Check:
     return Check(
         "rights",
         title,
-        State.MISSING,
+        CheckState.MISSING,
         f"{len(needed)} of {asked} rights are missing: {'; '.join(texts[:NAMED])}{more}. "
         f"Apply {ROLE_FILE} and bind its ClusterRole to Airdeck's account.",
     )
@@ -108,11 +108,13 @@ def delegated_roles(there: Collection[str]) -> Check:
         return Check(
             "roles",
             title,
-            State.MISSING,
+            CheckState.MISSING,
             f"ClusterRole {', '.join(lacking)} is not there, so Airflow could neither start task pods nor read their "
             f"logs. Apply {ROLE_FILE}.",
         )
-    return Check("roles", title, State.OK, "The ClusterRoles that Airflow's components are lent are there.")
+    return Check(
+        "roles", title, CheckState.OK, "The ClusterRoles that Airflow's components are lent are there."
+    )
 
 
 def ingress(classes: Sequence[Mapping[str, Any]], settings: ClusterSettings) -> tuple[Check, ...]:
@@ -129,22 +131,22 @@ def _ingress_class(classes: Sequence[Mapping[str, Any]], settings: ClusterSettin
     )
     if desired:
         if desired in there:
-            return Check("ingress_class", title, State.OK, f"{desired} is there.")
-        return Check("ingress_class", title, State.WARNING, f"{desired} is not there. {listed}.")
+            return Check("ingress_class", title, CheckState.OK, f"{desired} is there.")
+        return Check("ingress_class", title, CheckState.WARNING, f"{desired} is not there. {listed}.")
     if default:
-        return Check("ingress_class", title, State.OK, f"{default} is the cluster's default.")
+        return Check("ingress_class", title, CheckState.OK, f"{default} is the cluster's default.")
     sentence = f"There is no default, and none was chosen. {listed}. Open Airflow needs one."
-    return Check("ingress_class", title, State.WARNING, sentence)
+    return Check("ingress_class", title, CheckState.WARNING, sentence)
 
 
 def _domain(settings: ClusterSettings) -> Check:
     title, domain = "Ingress domain", settings.ingress_domain
     if domain:
-        return Check("domain", title, State.OK, f"Airflow answers at https://<release name>.{domain}.")
+        return Check("domain", title, CheckState.OK, f"Airflow answers at https://<release name>.{domain}.")
     return Check(
         "domain",
         title,
-        State.WARNING,
+        CheckState.WARNING,
         "No domain was given, so Airflow gets no address and Open Airflow leads nowhere. Give one.",
     )
 
@@ -153,11 +155,11 @@ def storage(classes: Sequence[Mapping[str, Any]]) -> Check:
     """From the StorageClasses. A volume for the logs of tasks is all that we ask for."""
     if default := default_class(classes):
         message = f"{default} is the default. Each Deployment keeps the logs of its tasks on a volume of it."
-        return Check("storage", "StorageClass", State.OK, message)
+        return Check("storage", "StorageClass", CheckState.OK, message)
     return Check(
         "storage",
         "StorageClass",
-        State.WARNING,
+        CheckState.WARNING,
         "There is no default, so the logs of tasks are lost when a code server moves. Mark one as the default.",
     )
 
@@ -171,27 +173,30 @@ def keda(there: bool, settings: ClusterSettings) -> Check:
     """Whether ScaledObjects exist as a kind, and whether they are desired."""
     match (there, settings.keda):
         case (True, True):
-            state, sentence = State.OK, "KEDA scales the workers."
+            state, sentence = CheckState.OK, "KEDA scales the workers."
         case (False, True):
             state, sentence = (
-                State.WARNING,
+                CheckState.WARNING,
                 "KEDA was chosen and is not there. Airdeck scales the workers itself.",
             )
         case (True, False):
-            state, sentence = State.OK, "KEDA is there and not chosen. Airdeck scales the workers itself."
+            state, sentence = (
+                CheckState.OK,
+                "KEDA is there and not chosen. Airdeck scales the workers itself.",
+            )
         case _:
-            state, sentence = State.OK, "KEDA is not there. Airdeck scales the workers itself."
+            state, sentence = CheckState.OK, "KEDA is not there. Airdeck scales the workers itself."
     return Check("keda", "Scaling", state, sentence)
 
 
 def pod_security(enforced: bool) -> Check:
     """Whether a privileged pod was refused where the restricted standard is enforced."""
     if enforced:
-        return Check("pod_security", "Pod Security", State.OK, "Pod Security admission is at work.")
+        return Check("pod_security", "Pod Security", CheckState.OK, "Pod Security admission is at work.")
     return Check(
         "pod_security",
         "Pod Security",
-        State.WARNING,
+        CheckState.WARNING,
         "Pod Security admission is off: people's pods may be privileged. Switch the PodSecurity plugin on.",
     )
 
@@ -204,30 +209,30 @@ def isolation(allowed: bool | None, denied: bool | None) -> Check:
         return Check(
             "isolation",
             title,
-            State.UNCHECKED,
+            CheckState.UNCHECKED,
             "Not checked: the test pods started but did not end in time. Check again.",
         )
     if not allowed:
         return Check(
             "isolation",
             title,
-            State.UNCHECKED,
+            CheckState.UNCHECKED,
             "Not checked: a pod could not even reach one that lets it in. Look at the cluster's network plugin.",
         )
     if denied:
         return Check(
             "isolation",
             title,
-            State.WARNING,
+            CheckState.WARNING,
             "Isolation is not enforced: a pod reached one that a NetworkPolicy closes. Deployments can reach each "
             "other's pods. Install a network plugin that enforces NetworkPolicies.",
         )
-    return Check("isolation", title, State.OK, "Isolation enforced: a NetworkPolicy kept a pod out.")
+    return Check("isolation", title, CheckState.OK, "Isolation enforced: a NetworkPolicy kept a pod out.")
 
 
 def not_isolated(why: str) -> Check:
     """The test could not be made."""
-    return Check("isolation", "Network isolation", State.UNCHECKED, f"Not checked: {clean(why, 400)}")
+    return Check("isolation", "Network isolation", CheckState.UNCHECKED, f"Not checked: {clean(why, 400)}")
 
 
 def _name(found: Mapping[str, Any]) -> str:

@@ -10,21 +10,20 @@ from datetime import datetime, timedelta
 
 from console.kit.wording import exact
 from deployments.dataplane.contract import Component
-from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.health import pods, signals
 from deployments.dataplane.kubernetes.health.signals import Finding, Raw
+from deployments.dataplane.kubernetes.names import component_of
 from deployments.dataplane.kubernetes.text import clause, moment, title
 from deployments.dataplane.postgres.airflow_metadata import Heartbeat
-from deployments.dataplane.reading import HEARTBEAT_SECONDS
+from deployments.dataplane.reading import HEARTBEAT_SECONDS, JOB_TYPES
 from deployments.domain.states import ComponentState
 
-JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 CLOCKS_APART = timedelta(seconds=2)  # of a node and of the database server
 ORDER = ("api-server", "scheduler", "dag-processor", "triggerer", "redis", "code-server")
 
 
 @dataclass(frozen=True)
-class Facts:
+class RawState:
     """What was asked about one Deployment in one look: raw objects of its namespace.
 
     `heartbeats` is None when the metadata database did not answer; `database_error` says why. `pods` is None when
@@ -42,12 +41,7 @@ class Facts:
     last_lines: Mapping[str, str] = field(default_factory=dict)
 
 
-def component_of(raw: Raw) -> str:
-    """Which component an object belongs to, by its labels."""
-    return names.component_of((raw.get("metadata") or {}).get("labels") or {})
-
-
-def needs_reasons(facts: Facts) -> bool:
+def needs_reasons(facts: RawState) -> bool:
     """Whether something is not as it should be, so that it must be asked why. Draining pods are no reason."""
     return any(
         not _rolled_out(workload) or len(_beating(facts, component_of(workload))) < _lack(facts, workload)
@@ -55,7 +49,7 @@ def needs_reasons(facts: Facts) -> bool:
     )
 
 
-def components(facts: Facts) -> tuple[Component, ...]:
+def components(facts: RawState) -> tuple[Component, ...]:
     """Every component that has a workload, in the order in which people think of them."""
     asleep = not any(_desired(workload) for workload in facts.workloads)
     found = sorted(facts.workloads, key=lambda w: _position(component_of(w)))
@@ -70,7 +64,7 @@ def draining(facts_pods: Sequence[Raw], component: str) -> int:
     )
 
 
-def _component(workload: Raw, facts: Facts, *, asleep: bool) -> Component:
+def _component(workload: Raw, facts: RawState, *, asleep: bool) -> Component:
     name = component_of(workload)
     desired, ready = _desired(workload), _count(workload, "readyReplicas")
     mine = _pods_of(facts, name)
@@ -101,7 +95,7 @@ def _going(name: str, left: Sequence[Raw], now: datetime) -> tuple[ComponentStat
     return ComponentState.ABSENT, ""
 
 
-def _worst(workload: Raw, mine: Sequence[Raw], facts: Facts) -> Finding:
+def _worst(workload: Raw, mine: Sequence[Raw], facts: RawState) -> Finding:
     """What keeps the workload from being ready: the most severe signal, the newest of equals."""
     name = component_of(workload)
     subject = title(name)
@@ -113,12 +107,12 @@ def _worst(workload: Raw, mine: Sequence[Raw], facts: Facts) -> Finding:
         line = facts.last_lines.get(str(pod["metadata"].get("name", "")), "")
         found += signals.of_pod(pod, subject, facts.events, facts.now, last_line=line)
     found += _of_heartbeats(workload, mine, facts)
-    return signals.worst(found) or Finding(
+    return signals.most_severe(found) or Finding(
         0, ComponentState.STARTING, _progress(workload, mine, subject, facts.now)
     )
 
 
-def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: Facts) -> list[Finding]:
+def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: RawState) -> list[Finding]:
     """A pod may be ready while the Airflow in it is dead: only a heartbeat that advances proves that it lives."""
     name = component_of(workload)
     if name not in JOB_TYPES or _count(workload, "readyReplicas") == 0:
@@ -128,13 +122,13 @@ def _of_heartbeats(workload: Raw, mine: Sequence[Raw], facts: Facts) -> list[Fin
         why = clause(facts.database_problem) or "it did not answer"
         sentence = f"{subject}'s heartbeat cannot be read from the metadata database: {why}."
         return [Finding(70, ComponentState.FAILING, sentence)]
-    found = [one for pod in mine if pods.ready(pod) and (one := silence(pod, name, facts))]
+    found = [one for pod in mine if pods.ready(pod) and (one := missing_heartbeat(pod, name, facts))]
     if not found and not mine:
         found.append(Finding(12, ComponentState.STARTING, f"{subject}: waiting for its heartbeat."))
     return found
 
 
-def silence(pod: Raw, component: str, facts: Facts) -> Finding | None:
+def missing_heartbeat(pod: Raw, component: str, facts: RawState) -> Finding | None:
     """What to say of a ready pod whose Airflow sends no heartbeat; None when it does, or when it has no heartbeat."""
     since = pods.ready_since(pod)
     if component not in JOB_TYPES or since is None or facts.heartbeats is None:
@@ -203,12 +197,12 @@ def _observed(workload: Raw) -> bool:
     return int((workload.get("status") or {}).get("observedGeneration", -1)) >= int(generation)
 
 
-def _lack(facts: Facts, workload: Raw) -> int:
+def _lack(facts: RawState, workload: Raw) -> int:
     """How many heartbeats there must be."""
     return _desired(workload) if component_of(workload) in JOB_TYPES else 0
 
 
-def _beating(facts: Facts, component: str) -> tuple[Heartbeat, ...]:
+def _beating(facts: RawState, component: str) -> tuple[Heartbeat, ...]:
     """The component's heartbeats that advanced since their job began, are fresh, and are of a container that runs: for
     half a minute the dead one's would count for the one that took its place."""
     job_type = JOB_TYPES.get(component)
@@ -239,7 +233,7 @@ def _is_of(beat: Heartbeat, pod: Raw, component: str) -> bool:
     }
 
 
-def _pods_of(facts: Facts, component: str) -> list[Raw]:
+def _pods_of(facts: RawState, component: str) -> list[Raw]:
     return [pod for pod in facts.pods or () if component_of(pod) == component]
 
 

@@ -4,24 +4,25 @@ from datetime import datetime
 
 from deployments.dataplane.contract import Instance
 from deployments.dataplane.kubernetes.health import components, pods, signals
-from deployments.dataplane.kubernetes.health.components import Facts
+from deployments.dataplane.kubernetes.health.components import RawState
 from deployments.dataplane.kubernetes.health.pods import Ended, Raw
+from deployments.dataplane.kubernetes.names import component_of
 from deployments.dataplane.kubernetes.text import clause, title
 from deployments.domain.states import WORST_FIRST, ComponentState
 
 
-def instances(facts: Facts, component: str) -> tuple[Instance, ...]:
+def instances(facts: RawState, component: str) -> tuple[Instance, ...]:
     """Every pod of one component, worst first. `facts` come with pods and events."""
-    mine = [pod for pod in facts.pods or () if components.component_of(pod) == component]
+    mine = [pod for pod in facts.pods or () if component_of(pod) == component]
     found = [_instance(pod, component, facts) for pod in mine]
     return tuple(sorted(found, key=lambda one: (WORST_FIRST.index(one.state), one.name)))
 
 
-def _instance(pod: Raw, component: str, facts: Facts) -> Instance:
+def _instance(pod: Raw, component: str, facts: RawState) -> Instance:
     subject, line = title(component), facts.last_lines.get(str(pod["metadata"].get("name")), "")
     found = signals.of_pod(pod, subject, facts.events, facts.now, last_line=line)
-    silent = components.silence(pod, component, facts) if pods.ready(pod) else None
-    worst = signals.worst([*found, *([silent] if silent else [])])
+    silent = components.missing_heartbeat(pod, component, facts) if pods.ready(pod) else None
+    worst = signals.most_severe([*found, *([silent] if silent else [])])
     if worst is not None:
         return Instance(pods.name(pod), worst.state, worst.sentence, _facts(pod, facts))
     if pods.ended(pod):
@@ -31,7 +32,7 @@ def _instance(pod: Raw, component: str, facts: Facts) -> Instance:
     return Instance(pods.name(pod), ComponentState.READY, f"{subject} is ready.", _facts(pod, facts))
 
 
-def _facts(pod: Raw, facts: Facts) -> dict[str, str]:
+def _facts(pod: Raw, facts: RawState) -> dict[str, str]:
     """Labelled texts; what is not known is left out."""
     spec: Raw = pod.get("spec") or {}
     status: Raw = pod.get("status") or {}

@@ -13,9 +13,9 @@ from deployments.dataplane.kubernetes.health.signals import (
     STARTING,
     Finding,
     how_often,
+    most_severe,
     of_pod,
     recent,
-    worst,
 )
 from deployments.dataplane.kubernetes.text import clause, moment
 
@@ -38,7 +38,7 @@ def of_job(job: Raw, job_pods: Sequence[Raw], events: Sequence[Raw], now: dateti
     reported = pods.events_of(events, "Job", [str(job["metadata"].get("name"))])
     creation = [event.message for event in recent(reported, now) if event.reason == "FailedCreate"]
     found += [Finding(80, FAILING, causes.creation("the migration", text)) for text in creation[-1:]]
-    bad = worst(one for one in found if one.state is FAILING)
+    bad = most_severe(one for one in found if one.state is FAILING)
     if bad is not None:
         return replace(bad, sentence=f"{bad.sentence[0].upper()}{bad.sentence[1:]}")
     began = moment((job.get("status") or {}).get("startTime")) or pods.began(job) or now

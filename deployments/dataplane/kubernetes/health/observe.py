@@ -6,15 +6,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from console.kit.wording import counted
 from deployments.dataplane.contract import DataPlaneError, Leftover, Observation
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import NodeSilent
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import components, signals
 from deployments.dataplane.kubernetes.health.pods import Raw
+from deployments.dataplane.kubernetes.names import component_of
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
-from deployments.dataplane.kubernetes.target import Target, component_of, queue_of, replicas
+from deployments.dataplane.kubernetes.target import Target, queue_of, replicas
 from deployments.dataplane.postgres import airflow_metadata, code_schema, databases
 from deployments.domain.log_lines import LAST_LINES, clean, why_ended
 from deployments.domain.spec import QueueLoad
@@ -64,7 +66,7 @@ def observe(target: Target) -> Observed:
     return Observed(observation, known, tuple(workloads), None if away else there)
 
 
-def with_reasons(target: Target, facts: components.Facts) -> components.Facts:
+def with_reasons(target: Target, facts: components.RawState) -> components.RawState:
     """The facts, with all that can say why something is not ready."""
     crashed = [p for p in facts.pods or () if _crashed(p)][:CRASH_LOGS]
     return replace(
@@ -98,9 +100,9 @@ def airflows_word(target: Target) -> tuple[airflow_metadata.Vitals | None, str]:
 
 def facts_of(
     workloads: Sequence[Json], word: airflow_metadata.Vitals | None, problem: str
-) -> components.Facts:
+) -> components.RawState:
     """The facts that cost no further request."""
-    return components.Facts(
+    return components.RawState(
         now=word.now if word else datetime.now(UTC),
         workloads=workloads,
         heartbeats=word.heartbeats if word else None,
@@ -125,7 +127,7 @@ def _leftovers(
 ) -> tuple[Leftover, ...]:
     found = []
     if workloads:
-        found.append(Leftover("components", f"{workloads} component{'s'[: workloads != 1]}"))
+        found.append(Leftover("components", counted(workloads, "component")))
     if ours:
         found.append(Leftover("namespace", f"namespace {target.namespace}"))
     name = databases.database_name(target.ref.release_name)
@@ -137,7 +139,7 @@ def _leftovers(
     return tuple(found)
 
 
-def _load(workload: Json, loads: Mapping[tuple[str, str], int], facts: components.Facts) -> QueueLoad:
+def _load(workload: Json, loads: Mapping[tuple[str, str], int], facts: components.RawState) -> QueueLoad:
     queue = queue_of(workload)
     draining = components.draining(facts.pods or (), component_of(workload))
     return QueueLoad(

@@ -50,7 +50,7 @@ class Finding:
     last_line: str = ""
 
 
-def worst(found: Iterable[Finding]) -> Finding | None:
+def most_severe(found: Iterable[Finding]) -> Finding | None:
     """The most severe signal, the newest of equals."""
     return max(found, key=lambda one: (one.rank, one.at.timestamp() if one.at else 0.0), default=None)
 
@@ -121,12 +121,12 @@ def of_pod(
 
 
 def overdue(found: Iterable[tuple[Raw, str]], now: datetime) -> Finding | None:
-    """What to say of pods, each with its subject, of which one should have ended long ago, so that no one waits for it
-    in vain; None when none should."""
+    """What to say of pods, each with its subject, of which one should have ended long ago, so that a person knows; None
+    when none should."""
     ending = (
         _ending(pod, subject, now) for pod, subject in found if pods.ending(pod) and not pods.ended(pod)
     )
-    return worst(one for one in ending if one.state is FAILING)
+    return most_severe(one for one in ending if one.state is FAILING)
 
 
 def of_address(ingress: Raw, now: datetime) -> Finding | None:

@@ -12,7 +12,7 @@ from deployments.dataplane.kubernetes.manifests.pods import (
     AIRFLOW_UID,
     CODE_LIMIT,
     REDIS_UID,
-    Program,
+    PodProgram,
     airflow_pod,
     base_spec,
     locked_down,
@@ -55,7 +55,7 @@ def _workers(inputs: Inputs) -> list[Manifest]:
     ]
 
 
-def _airflow(inputs: Inputs, program: Program, *, replicas: int | None, strategy: Manifest) -> Manifest:
+def _airflow(inputs: Inputs, program: PodProgram, *, replicas: int | None, strategy: Manifest) -> Manifest:
     name = names.worker(program.queue) if program.queue else program.component
     template = airflow_pod(inputs, program)
     return _workload(

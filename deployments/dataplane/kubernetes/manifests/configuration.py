@@ -19,6 +19,7 @@ from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, derived
 from deployments.domain.reserved_variables import OVERRIDABLE
+from deployments.domain.spec import DEFAULT_QUEUE
 from deployments.domain.states import Executor
 
 HOME = "/opt/airflow"
@@ -163,7 +164,7 @@ def settings(inputs: Inputs) -> dict[str, str]:
             "LOGGING_CONFIG_CLASS": "airdeck_logging.LOGGING_CONFIG",
         },
         "WORKERS": {"EXECUTION_API_TIMEOUT": "30"},
-        **({"OPERATORS": {"DEFAULT_QUEUE": "default"}} if executor is Executor.CELERY else {}),
+        **({"OPERATORS": {"DEFAULT_QUEUE": DEFAULT_QUEUE}} if executor is Executor.CELERY else {}),
         **({"KUBERNETES_EXECUTOR": _kubernetes_executor(inputs)} if executor is Executor.KUBERNETES else {}),
     }
     if inputs.settings.ingress_domain:

@@ -18,7 +18,7 @@ LOGS_LIMIT = "10Gi"  # a pod whose logs outgrow this is evicted rather than fill
 
 
 @dataclass(frozen=True)
-class Program:
+class PodProgram:
     """What one container of Airflow runs. `keys` are the secret variables that it gets, `settings` those that are its
     alone; `probes` are merged into the container, `files` are ConfigMaps mounted under conf.OURS by folder."""
 
@@ -38,7 +38,7 @@ class Program:
     pod_template: str = ""  # marks the template of task pods that it reads; "" when it reads none
 
 
-def airflow_pod(inputs: Inputs, program: Program) -> Manifest:
+def airflow_pod(inputs: Inputs, program: PodProgram) -> Manifest:
     """The pod template of a component of Airflow."""
     meta: Manifest = {
         "labels": names.labels(inputs.ref, program.component, queue=program.queue),
@@ -97,7 +97,7 @@ def locked_down() -> Manifest:
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def airflow_container(inputs: Inputs, program: Program, name: str) -> Manifest:
+def airflow_container(inputs: Inputs, program: PodProgram, name: str) -> Manifest:
     """One container of Airflow. The user's variables come first, so that ours win; they are never written as `value`,
     in which Kubernetes would expand $(NAME)."""
     sources = [{kind: {"name": source}} for kind, source in SOURCES]
@@ -136,7 +136,7 @@ SOURCES = (
 )
 
 
-def _checksum(inputs: Inputs, program: Program) -> str:
+def _checksum(inputs: Inputs, program: PodProgram) -> str:
     """Changes with what the pod reads when it starts, and with nothing else."""
     keys = conf.keys(inputs)
     plain, secret = inputs.variables
@@ -154,11 +154,11 @@ def _checksum(inputs: Inputs, program: Program) -> str:
     )
 
 
-def _eviction(program: Program) -> dict[str, str]:
+def _eviction(program: PodProgram) -> dict[str, str]:
     return {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"} if program.keep else {}
 
 
-def _volumes(program: Program) -> list[Manifest]:
+def _volumes(program: PodProgram) -> list[Manifest]:
     volumes: list[Manifest] = [
         {"name": "files", "configMap": {"name": names.FILES}},
         {"name": "logs", "emptyDir": {"sizeLimit": LOGS_LIMIT}},
@@ -176,7 +176,7 @@ def _volumes(program: Program) -> list[Manifest]:
     return volumes
 
 
-def _mounts(program: Program) -> list[Manifest]:
+def _mounts(program: PodProgram) -> list[Manifest]:
     mounts: list[Manifest] = [
         {
             "name": "files",

@@ -6,7 +6,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import configuration as conf
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest, checksum
-from deployments.dataplane.kubernetes.manifests.pods import Program, airflow_pod
+from deployments.dataplane.kubernetes.manifests.pods import PodProgram, airflow_pod
 from deployments.domain.spec import QueueSpec
 from deployments.domain.states import Executor
 
@@ -15,7 +15,7 @@ COMPONENT = ("python", f"{conf.OURS}/files/component.py")  # in place of `airflo
 BROKER_KEYS = (conf.BROKER_URL, conf.RESULT_BACKEND)
 
 
-def api_server(inputs: Inputs) -> Program:
+def api_server(inputs: Inputs) -> PodProgram:
     """The API server: one process per pod. Its probes ask for its version, which needs no database: an outage of that
     restarts nothing."""
     settings = {
@@ -28,7 +28,7 @@ def api_server(inputs: Inputs) -> Program:
     if inputs.behind_proxy:
         # It fetches logs from the addresses of pods, over plain HTTP; an empty value in small letters is no proxy.
         settings["http_proxy"] = ""
-    return Program(
+    return PodProgram(
         names.API_SERVER,
         ("api-server", "--proxy-headers"),
         sizes.API_SERVER,
@@ -42,7 +42,7 @@ def api_server(inputs: Inputs) -> Program:
     )
 
 
-def scheduler(inputs: Inputs) -> Program:
+def scheduler(inputs: Inputs) -> PodProgram:
     """A scheduler. Under the Local executor it runs the tasks, so it gets as long to end as a worker. With Celery it
     sends what it has queued before it ends (`component.py`)."""
     executor = inputs.release.executor
@@ -62,7 +62,7 @@ def scheduler(inputs: Inputs) -> Program:
         Executor.KUBERNETES: (),
     }
     template = checksum(task_pod(inputs)) if executor is Executor.KUBERNETES else ""
-    return Program(
+    return PodProgram(
         names.SCHEDULER,
         (*COMPONENT, "scheduler"),
         inputs.release.scheduler,
@@ -77,10 +77,10 @@ def scheduler(inputs: Inputs) -> Program:
     )
 
 
-def dag_processor(inputs: Inputs) -> Program:
+def dag_processor(inputs: Inputs) -> PodProgram:
     """The DAG processor."""
     probes = _exec_probes("job", "DagProcessorJob")
-    return Program(
+    return PodProgram(
         names.DAG_PROCESSOR,
         (*COMPONENT, "dag-processor"),
         sizes.DAG_PROCESSOR,
@@ -89,9 +89,9 @@ def dag_processor(inputs: Inputs) -> Program:
     )
 
 
-def triggerer(inputs: Inputs) -> Program:
+def triggerer(inputs: Inputs) -> PodProgram:
     """A triggerer; it serves the logs of its triggers."""
-    return Program(
+    return PodProgram(
         names.TRIGGERER,
         (*COMPONENT, "triggerer"),
         sizes.TRIGGERER,
@@ -102,11 +102,11 @@ def triggerer(inputs: Inputs) -> Program:
     )
 
 
-def worker(inputs: Inputs, queue: QueueSpec) -> Program:
+def worker(inputs: Inputs, queue: QueueSpec) -> PodProgram:
     """A Celery worker of one queue. Asked to end it finishes its tasks, for as long as the grace lasts. Redis knows it
     by its pod's name."""
     arguments = ("celery", "worker", "--queues", queue.name, "--concurrency", str(queue.concurrency))
-    return Program(
+    return PodProgram(
         names.WORKER,
         (*arguments, "--without-gossip", "--without-mingle"),
         queue.size,
@@ -128,7 +128,7 @@ def task_pod(inputs: Inputs) -> Manifest:
     """The pod of one task under the Kubernetes executor, which fills in name and arguments. Airflow wants the container
     to be called `base`."""
     keys = (conf.FERNET_KEY, conf.CODE_TOKEN)
-    program = Program(names.TASK, (), sizes.TASK, keys, grace=inputs.settings.worker_grace, keep=True)
+    program = PodProgram(names.TASK, (), sizes.TASK, keys, grace=inputs.settings.worker_grace, keep=True)
     pod = airflow_pod(inputs, program)
     pod["spec"]["restartPolicy"] = "Never"
     pod["spec"]["containers"][0]["name"] = "base"

@@ -5,7 +5,7 @@ import zlib
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.manifests import sizes
 from deployments.dataplane.kubernetes.manifests.inputs import Inputs, Manifest
-from deployments.dataplane.kubernetes.manifests.pods import Program, airflow_pod
+from deployments.dataplane.kubernetes.manifests.pods import PodProgram, airflow_pod
 from deployments.domain.states import Executor
 
 
@@ -25,7 +25,7 @@ def cleanup(inputs: Inputs) -> tuple[Manifest, ...]:
     if inputs.release.executor is not Executor.KUBERNETES:
         return ()
     arguments = ("kubernetes", "cleanup-pods", "--namespace", inputs.namespace)
-    template = airflow_pod(inputs, Program(names.CLEANUP, arguments, sizes.CLEANUP, ()))
+    template = airflow_pod(inputs, PodProgram(names.CLEANUP, arguments, sizes.CLEANUP, ()))
     template["spec"]["restartPolicy"] = "Never"
     spec = {
         "schedule": f"{zlib.crc32(inputs.release.release_name.encode()) % 60} * * * *",

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from console.kit.wording import counted
 from deployments.dataplane.contract import UNDER_WAY, Ref
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, FIELD_MANAGER, Api, path_of
-from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.objects import drift
 from deployments.dataplane.kubernetes.objects import inventory as inv
@@ -113,7 +114,7 @@ def _finish(api: Api, ref: Ref, namespace: str, done: Inventory, message: str) -
     if repaired and kept.annotation == done.annotation:
         try:
             inv.clear_drift(api, namespace, kept)
-        except Refused as error:
+        except ApiRefused as error:
             if error.status != 409:  # the watcher saw more in the meantime: the next pass puts that right
                 raise
         kept = replace(kept, drifts=(), annotation="")
@@ -145,7 +146,7 @@ def _path(one: Id, namespace: str) -> str:
 
 
 def _summary(applied: int, pruned: int) -> str:
-    parts = [f"applied {applied} object{'s'[: applied != 1]}"] if applied else []
+    parts = [f"applied {counted(applied, 'object')}"] if applied else []
     parts += [f"removed {pruned} that {'is' if pruned == 1 else 'are'} no longer needed"] if pruned else []
     text = " and ".join(parts) or "wrote down what was applied"
     return f"{text[0].upper()}{text[1:]}."

@@ -27,7 +27,7 @@ SCALERS = frozenset({MANAGER, SCALER, "keda", "keda-operator", "kube-controller-
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AppliedObject:
     """One applied object, as the inventory remembers it. Made by `entry` from the answer to the apply."""
 
     kind: str
@@ -55,10 +55,10 @@ class Drift:
         return f"{what} was changed by {clean(self.manager, 128) or 'another program'}; it was put back."
 
 
-def entry(applied: Raw) -> Entry:
+def entry(applied: Raw) -> AppliedObject:
     """What to remember of an object, from the API server's answer to its apply."""
     meta = applied.get("metadata", {})
-    return Entry(
+    return AppliedObject(
         kind=str(applied.get("kind", "")),
         name=str(meta.get("name", "")),
         uid=str(meta.get("uid", "")),
@@ -99,7 +99,7 @@ def blame(found: Raw) -> str:
     return clean(max(strangers, default=("", ""))[1], 128)
 
 
-def judge(known: Entry, found: "Seen | None") -> Drift | None:
+def judge(known: AppliedObject, found: "Seen | None") -> Drift | None:
     """Whether the object that is there now (None: it is not) is no longer as it was applied.
 
     An apply of ours that the inventory does not know yet is none: `applied` of the object is newer then.
@@ -129,17 +129,17 @@ def seen(found: Raw) -> Seen:
     return Seen(str(found["metadata"].get("uid", "")), ownership_digest(found), applied, manager)
 
 
-def dump(entries: Iterable[Entry]) -> str:
+def dump(entries: Iterable[AppliedObject]) -> str:
     """Entries as the inventory keeps them."""
     return json.dumps([asdict(one) for one in entries], separators=(",", ":"))
 
 
-def load(text: object) -> tuple[Entry, ...]:
+def load(text: object) -> tuple[AppliedObject, ...]:
     """The entries of an inventory; none when it is not one of ours. What repeats in every inventory is kept once: an
     observer holds thousands."""
     return tuple(
         replace(one, kind=intern(one.kind), name=intern(one.name), applied=intern(one.applied))
-        for one in _read(text, Entry)
+        for one in _read(text, AppliedObject)
         if isinstance(one.kind, str) and isinstance(one.name, str) and isinstance(one.applied, str)
     )
 
@@ -155,7 +155,7 @@ def read_annotation(text: object) -> tuple[Drift, ...]:
     return tuple(_read(text, Drift))
 
 
-def _read[T: (Entry, Drift)](text: object, made: type[T]) -> list[T]:
+def _read[T: (AppliedObject, Drift)](text: object, made: type[T]) -> list[T]:
     try:
         document = json.loads(text) if isinstance(text, str) else []
         return [made(**one) for one in document]

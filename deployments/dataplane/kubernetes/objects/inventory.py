@@ -16,7 +16,7 @@ from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.objects import drift
-from deployments.dataplane.kubernetes.objects.drift import Drift, Entry
+from deployments.dataplane.kubernetes.objects.drift import AppliedObject, Drift
 
 type Id = tuple[str, str, str]  # apiVersion, kind, name
 
@@ -30,7 +30,7 @@ class Inventory:
     digest: str = ""
     applied: str = ""
     rendered: Mapping[Id, str] = field(default_factory=dict)
-    entries: Mapping[tuple[str, str], Entry] = field(default_factory=dict)
+    entries: Mapping[tuple[str, str], AppliedObject] = field(default_factory=dict)
     drifts: tuple[Drift, ...] = ()
     annotation: str = ""
     version: str = ""  # resourceVersion

@@ -13,7 +13,7 @@ from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import messages, pods, signals
 from deployments.dataplane.kubernetes.manifests import image_check as manifests
 from deployments.dataplane.kubernetes.steps import jobs
-from deployments.dataplane.kubernetes.target import Target, condition
+from deployments.dataplane.kubernetes.target import Target, true_condition
 from deployments.dataplane.kubernetes.text import clause
 from deployments.dataplane.postgres import airflow_metadata
 from deployments.domain import image_reference
@@ -38,7 +38,7 @@ class JobImages:
             self._begin(job, wish)
             return ImageLook(waiting=f"Pulling {clause(wish.reference, 300)}.")
         mine = jobs.pods_of(self.target.api, found)
-        if condition(found, "Complete"):
+        if true_condition(found, "Complete"):
             return self._verdict(wish, mine)
         _refuse_what_ended(wish, found, mine)
         return ImageLook(waiting=self._waiting(wish, found, mine))
@@ -122,7 +122,7 @@ class JobImages:
             return f"Looking at what is in the image (for {exact(seconds)})."
         if seconds >= jobs.QUIET_SECONDS:
             events = jobs.events(self.target.api, found)
-            reported = signals.worst(
+            reported = signals.most_severe(
                 one for pod in mine for one in signals.of_pod(pod, "the look at the image", events, now)
             )
             if reported and reported.state is ComponentState.FAILING:
@@ -157,7 +157,7 @@ def _refuse_what_ended(wish: ImageWish, found: Json, mine: list[Json]) -> None:
         for status in (*pods.init_containers(pod), *pods.containers(pod)):
             _refuse_not_pulled(wish, found, status)
             _refuse_not_run(wish, status)
-    failure = condition(found, "Failed")
+    failure = true_condition(found, "Failed")
     if failure is None:
         return
     if failure.get("reason") == "DeadlineExceeded":

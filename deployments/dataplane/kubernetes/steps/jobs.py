@@ -7,10 +7,10 @@ from console.kit.wording import exact
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import Api, path_of
-from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import job_signals, messages, pods
-from deployments.dataplane.kubernetes.target import Target, condition
+from deployments.dataplane.kubernetes.target import Target, true_condition
 from deployments.dataplane.kubernetes.text import clause, gib, memory
 from deployments.domain.log_lines import clean, why_ended
 from deployments.domain.states import ComponentState
@@ -23,7 +23,7 @@ QUIET_SECONDS = 5.0  # a Job so young is not asked why it is not done
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobStanding:
     """Where a Job stands. `uid` is "" when there is none; `stuck` when it waits for a person to act; `sentence` says
     what is waited for, or why it failed."""
 
@@ -35,30 +35,30 @@ class Standing:
     sentence: str = ""
 
 
-def look(api: Api, job: Json) -> Standing:
+def look(api: Api, job: Json) -> JobStanding:
     """How the Job stands that `job` would make."""
     found = api.get(path(job), "the migration Job")
     if found is None:
-        return Standing()
+        return JobStanding()
     uid, ending = str(found["metadata"]["uid"]), "deletionTimestamp" in found["metadata"]
-    if condition(found, "Complete"):
-        return Standing(uid, done=True, ending=ending)
-    if failure := condition(found, "Failed"):
-        return Standing(uid, failed=True, ending=ending, sentence=_why(api, found, failure))
+    if true_condition(found, "Complete"):
+        return JobStanding(uid, done=True, ending=ending)
+    if failure := true_condition(found, "Failed"):
+        return JobStanding(uid, failed=True, ending=ending, sentence=_why(api, found, failure))
     sentence, stuck = _running(api, found)
-    return Standing(uid, ending=ending, stuck=stuck, sentence=sentence)
+    return JobStanding(uid, ending=ending, stuck=stuck, sentence=sentence)
 
 
 def begin(api: Api, job: Json) -> None:
     """Make it, unless it was just made."""
     try:
         api.apply(path(job), job)
-    except Refused as error:
+    except ApiRefused as error:
         if error.status != 409:
             raise
 
 
-def forget(api: Api, job: Json, standing: Standing) -> None:
+def forget(api: Api, job: Json, standing: JobStanding) -> None:
     """Delete it with its pods."""
     if standing.uid and not standing.ending:
         api.delete(path(job), "the migration Job", standing.uid)

@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from deployments.dataplane.contract import Component, DataPlaneError, Outcome, Progress
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
-from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health.observe import Observed
 from deployments.dataplane.kubernetes.manifests import Inputs, Phase, Rendered, render
 from deployments.dataplane.kubernetes.manifests.inputs import derived
+from deployments.dataplane.kubernetes.names import component_of
 from deployments.dataplane.kubernetes.objects import apply
 from deployments.dataplane.kubernetes.objects import inventory as inv
 from deployments.dataplane.kubernetes.objects.inventory import Inventory
 from deployments.dataplane.kubernetes.steps import scaling, template_database, upgrade
-from deployments.dataplane.kubernetes.target import Target, component_of
+from deployments.dataplane.kubernetes.target import Target
 from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import code_schema, databases, templates
 from deployments.dataplane.postgres.code_store import PostgresCode
@@ -188,7 +189,7 @@ class Task:
         step = SLEEP if self.release.hibernating else "components"
         try:
             progress = self._converge(known, rendered.lasting, digest=self.release.digest, step=step)
-        except Refused:
+        except ApiRefused:
             self._scale_all_the_same(known)
             raise
         if self.release.hibernating or self.keda or not self.release.queues:

@@ -9,14 +9,16 @@ import re
 from datetime import UTC, datetime
 from functools import partial
 
+from console.kit.wording import counted
 from deployments.dataplane.contract import DataPlaneError, Outcome, Progress
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.manifests.autoscaling import GROUP as KEDA
+from deployments.dataplane.kubernetes.names import component_of
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.dataplane.kubernetes.steps import template_database
-from deployments.dataplane.kubernetes.target import Target, component_of, condition, replicas
+from deployments.dataplane.kubernetes.target import Target, replicas, true_condition
 from deployments.dataplane.kubernetes.text import clause, moment
 from deployments.dataplane.postgres import code_schema, databases
 
@@ -74,7 +76,7 @@ def _quiet(target: Target) -> Progress | None:
     if not scaled or not target.api.items(target.path(KEDA, "ScaledObject"), "its ScaledObjects"):
         return None
     held = sorted({clause(f, 100) for one in scaled for f in one["metadata"].get("finalizers") or ()})
-    text = f"Deletion waits for {len(scaled)} ScaledObject{'s'[: len(scaled) != 1]}"
+    text = f"Deletion waits for {counted(len(scaled), 'ScaledObject')}"
     return Progress(
         "components", Outcome.WAITING, f"{text} with finalizer {', '.join(held)}." if held else f"{text}."
     )
@@ -104,7 +106,7 @@ def _end_pods(target: Target) -> Progress | None:
     target.api.lanes.each(sends, left=lambda: target.api.left - ENOUGH_SECONDS)
     if not ending:
         return None
-    text = f"Waiting for {len(ending)} pod{'s'[: len(ending) != 1]} to end."
+    text = f"Waiting for {counted(len(ending), 'pod')} to end."
     return Progress("components", Outcome.WAITING, text)
 
 
@@ -125,7 +127,7 @@ def _delete(target: Target, namespace: Json) -> Progress:
 def _ending(target: Target, namespace: Json) -> Progress:
     """What the namespace waits for; an error once that is more than pods that finish what they do."""
     why = blocker(namespace)
-    stuck = any(condition(namespace, kind) for kind in BLOCKERS if kind != CONTENT_REMAINS)
+    stuck = any(true_condition(namespace, kind) for kind in BLOCKERS if kind != CONTENT_REMAINS)
     since = moment(namespace["metadata"].get("deletionTimestamp")) or datetime.now(UTC)
     if stuck and (datetime.now(UTC) - since).total_seconds() > STUCK_SECONDS:
         raise DataPlaneError(
@@ -137,7 +139,9 @@ def _ending(target: Target, namespace: Json) -> Progress:
 
 def blocker(namespace: Json) -> str:
     """What the cluster says keeps the namespace, in a sentence; "" when it says nothing."""
-    message = {kind: str(one.get("message", "")) for kind in BLOCKERS if (one := condition(namespace, kind))}
+    message = {
+        kind: str(one.get("message", "")) for kind in BLOCKERS if (one := true_condition(namespace, kind))
+    }
     left = CONTENT.findall(message.get(CONTENT_REMAINS, ""))
     held = FINALIZER.findall(message.get(FINALIZERS_HOLD, ""))
     if left:

@@ -6,11 +6,13 @@ What sets `replicas` of workers is field manager `airdeck-scaler`; what is appli
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from console.kit.wording import counted
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.transport import Json
 from deployments.dataplane.kubernetes.health import signals
-from deployments.dataplane.kubernetes.target import Target, component_of, queue_of, replicas
+from deployments.dataplane.kubernetes.names import component_of
+from deployments.dataplane.kubernetes.target import Target, queue_of, replicas
 from deployments.dataplane.kubernetes.text import title
 from deployments.dataplane.postgres import visits
 
@@ -30,7 +32,7 @@ def set_workers(target: Target, workloads: Sequence[Json], workers: Mapping[str,
         if desired < present:
             _idle_first(target, queue)
         target.scale(workload, desired, names.SCALER)
-        message.append(f"Queue {queue} gets {desired} worker{'s'[: desired != 1]} in place of {present}.")
+        message.append(f"Queue {queue} gets {counted(desired, 'worker')} in place of {present}.")
     return " ".join(message)
 
 

@@ -80,7 +80,7 @@ def _discard(target: Target, job: Json) -> None:
     templates.drop_draft(target.admin_url, f"airdeck_{secret.replace('-', '_')}")
 
 
-def _remove(target: Target, runtime: RuntimeSpec, standing: jobs.Standing) -> None:
+def _remove(target: Target, runtime: RuntimeSpec, standing: jobs.JobStanding) -> None:
     """The Job and its Secret have done their work."""
     for manifest in template_objects(runtime, target.settings, target.admin_url):
         if manifest["kind"] == "Job":

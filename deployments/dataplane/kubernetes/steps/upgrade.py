@@ -63,7 +63,7 @@ def _migrate(
     release: Release,
     known: Inventory,
     job: Json,
-    standing: jobs.Standing,
+    standing: jobs.JobStanding,
     configure: Callable[[Inventory], Progress | None],
 ) -> Progress | None:
     name, own = target.ref.release_name, target.ref.deployment_id

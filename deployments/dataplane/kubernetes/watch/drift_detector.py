@@ -12,20 +12,20 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.api.client import CLUSTER_KINDS, Api, path_of
 from deployments.dataplane.kubernetes.objects import drift
-from deployments.dataplane.kubernetes.objects.drift import Drift, Entry
+from deployments.dataplane.kubernetes.objects.drift import AppliedObject, Drift
 from deployments.dataplane.kubernetes.watch.kinds import METADATA
-from deployments.dataplane.kubernetes.watch.reflector import Feed, Inventory
+from deployments.dataplane.kubernetes.watch.reflector import Feed, SeenInventory
 
 logger = structlog.get_logger(__name__)
 
 # Our own apply changes an object first and the inventory a moment later. A drift counts once it has lasted.
 HOLD_SECONDS = 3.0
-# What is changed again and again (two controllers at war) is put back less and less often.
+# What is changed again and again (two controllers in conflict) is put back less and less often.
 CONFLICT_BACKOFF_FACTOR, CONFLICT_BACKOFF_CAP, CONFLICT_OVER_SECONDS = 4.0, 300.0, 900.0
 
 
 @dataclass
-class _Suspicion:
+class _PendingDrift:
     """Since when one object differs, and how often it was reported before."""
 
     since: float | None = None
@@ -33,8 +33,9 @@ class _Suspicion:
     reported_at: float = field(default=-CONFLICT_OVER_SECONDS)
 
 
-class Judge:
-    """Judges the Deployments that `doubt` named, at every `look`. One thread calls it; `doubt` may come from any."""
+class DriftDetector:
+    """Judges the Deployments that `mark_dirty` named, at every `look`. One thread calls `look`, any thread
+    `mark_dirty`."""
 
     def __init__(
         self,
@@ -46,35 +47,35 @@ class Judge:
         self._feeds, self._inventories = feeds, inventories
         self._api, self._may_write = api, may_write
         self._lock = threading.Lock()
-        self._doubted: set[str] = set()
-        self._suspicions: dict[tuple[str, str, str], _Suspicion] = {}
+        self._dirty: set[str] = set()
+        self._pending: dict[tuple[str, str, str], _PendingDrift] = {}
 
-    def doubt(self, owner: str) -> None:
+    def mark_dirty(self, owner: str) -> None:
         """Something of that Deployment changed."""
         with self._lock:
-            self._doubted.add(owner)
+            self._dirty.add(owner)
 
     def look(self, now: float | None = None) -> None:
-        """Judge everything that is in doubt."""
+        """Judge every Deployment that is dirty; what cannot be judged in full stays so."""
         now = time.monotonic() if now is None else now
-        if not self._inventories.live or not self._doubted:
+        if not self._inventories.live or not self._dirty:
             return
         with self._lock:
-            doubted, self._doubted = self._doubted, set()
+            dirty, self._dirty = self._dirty, set()
         for held in list(self._inventories.objects.values()):
             inventory = held.inventory
-            if held.owner not in doubted or inventory is None or inventory.ending:
+            if held.owner not in dirty or inventory is None or inventory.ending:
                 continue
             try:
-                beyond_doubt = self._judge(held.owner, inventory, now)
+                clean = self._judge(held.owner, inventory, now)
             except Exception:
                 logger.exception("drift_not_judged", deployment=held.owner)
-                beyond_doubt = False
-            if not beyond_doubt:
-                self.doubt(held.owner)
+                clean = False
+            if not clean:
+                self.mark_dirty(held.owner)
 
-    def _judge(self, owner: str, inventory: Inventory, now: float) -> bool:
-        """Whether the Deployment is beyond doubt: judged in full, and what was found is written down."""
+    def _judge(self, owner: str, inventory: SeenInventory, now: float) -> bool:
+        """Whether the Deployment is clean again: judged in full, and what was found is written down."""
         sure, lasting = True, []
         reported = set(drift.read_annotation(inventory.annotation))
         for entry in inventory.entries:
@@ -93,30 +94,30 @@ class Judge:
                 lasting.append(found)
         return self._report(owner, inventory, lasting, now) and sure
 
-    def _confirmed(self, owner: str, entry: Entry, feed: Feed, target: str) -> bool:
+    def _confirmed(self, owner: str, entry: AppliedObject, feed: Feed, target: str) -> bool:
         """Whether the API server itself says so. A cache may be behind: while it lists, what was made since is missing
-        in it. Whatever it sees later puts the Deployment in doubt again."""
+        in it. Whatever it sees later makes the Deployment dirty again."""
         path = path_of(feed.kind.api_version, entry.kind, target, entry.name)
         try:
             there = self._api().get(path, f"{entry.kind} {entry.name}", METADATA)
         except DataPlaneError as error:
             logger.info("drift_not_confirmed", deployment=owner, why=str(error))
-            self.doubt(owner)
+            self.mark_dirty(owner)
             return False
         if drift.judge(entry, drift.seen(there) if there else None):
             return True
-        self._suspicions[owner, entry.kind, entry.name].since = None
+        self._pending[owner, entry.kind, entry.name].since = None
         return False
 
     def _waits(self, key: tuple[str, str, str], found: Drift | None, now: float) -> bool:
         """Whether what was found has yet to last."""
         if found is None:
-            if key in self._suspicions:
-                self._suspicions[key].since = None
-                if now - self._suspicions[key].reported_at > CONFLICT_OVER_SECONDS:
-                    del self._suspicions[key]
+            if key in self._pending:
+                self._pending[key].since = None
+                if now - self._pending[key].reported_at > CONFLICT_OVER_SECONDS:
+                    del self._pending[key]
             return False
-        known = self._suspicions.setdefault(key, _Suspicion())
+        known = self._pending.setdefault(key, _PendingDrift())
         if now - known.reported_at > CONFLICT_OVER_SECONDS:
             known.reported = 0
         if known.since is None:
@@ -125,7 +126,7 @@ class Judge:
             CONFLICT_BACKOFF_CAP, HOLD_SECONDS * CONFLICT_BACKOFF_FACTOR**known.reported
         )
 
-    def _report(self, owner: str, inventory: Inventory, lasting: list[Drift], now: float) -> bool:
+    def _report(self, owner: str, inventory: SeenInventory, lasting: list[Drift], now: float) -> bool:
         """Write it on the inventory, if it is not there yet; whether nothing is left to do."""
         text = drift.annotation(lasting)
         if not text or text == inventory.annotation:
@@ -143,6 +144,6 @@ class Judge:
         logger.info("drift_found", deployment=owner, objects=len(lasting))
         for one in lasting:
             # None where the leader before reported it.
-            known = self._suspicions.setdefault((owner, one.kind, one.name), _Suspicion())
+            known = self._pending.setdefault((owner, one.kind, one.name), _PendingDrift())
             known.reported, known.reported_at, known.since = known.reported + 1, now, None
         return True

@@ -76,7 +76,6 @@ _WORKLOAD = (
     "updatedReplicas",
     "readyReplicas",
     "availableReplicas",
-    "terminatingReplicas",
 )
 _JOB = ("active", "succeeded", "failed")
 
@@ -94,14 +93,7 @@ def state(kind: str, found: Raw) -> str:
     ending = "ending" if meta.get("deletionTimestamp") else ""
     match kind:
         case "Deployment":
-            counts = (
-                "observedGeneration",
-                "replicas",
-                "updatedReplicas",
-                "readyReplicas",
-                "availableReplicas",
-            )
-            parts = [str(meta.get("generation")), *(str(status.get(key, 0)) for key in counts)]
+            parts = [str(meta.get("generation")), *_counts(status, _WORKLOAD)]
             return " ".join([*parts, *_conditions(status), ending])
         case "Job":
             return " ".join([*_counts(status, _JOB), *_conditions(status), ending])

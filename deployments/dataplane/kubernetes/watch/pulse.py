@@ -1,5 +1,5 @@
 """Whether an API server answers at all: one small request every 20 s. While it does not, this is the only one that
-asks, so that a dead cluster, or one that rejects our sign-in, is not knocked at by every feed."""
+asks, so that a dead cluster, or one that rejects our sign-in, is not asked by every feed."""
 
 import random
 import threading

@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable
-from deployments.dataplane.kubernetes.api.client import Api, Stream, path_of
-from deployments.dataplane.kubernetes.api.errors import Busy, Refused, SignInRefused
+from deployments.dataplane.kubernetes.api.client import Api, ApiStream, path_of
+from deployments.dataplane.kubernetes.api.errors import ApiRefused, Busy, SignInRefused
 from deployments.dataplane.kubernetes.objects import drift
 from deployments.dataplane.kubernetes.watch import kinds
 from deployments.dataplane.kubernetes.watch.kinds import WatchedKind
@@ -51,16 +51,16 @@ class Held:
     state: str
     seen: drift.Seen
     version: str
-    inventory: "Inventory | None" = None
+    inventory: "SeenInventory | None" = None
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
+class SeenInventory:
     """One Deployment's inventory as last seen."""
 
     namespace: str
     version: str
-    entries: tuple[drift.Entry, ...]
+    entries: tuple[drift.AppliedObject, ...]
     annotation: str
     ending: bool
 
@@ -83,7 +83,7 @@ class Feed:
         self.error = ""  # why it is not live
         self.listed = 0  # how many times, for tests and the bench
         self.watched_at = time.monotonic()
-        self._stream: Stream | None = None
+        self._stream: ApiStream | None = None
         self._version = ""  # where to watch on from; "": list first
         self._api, self._report, self._pulse = api, report, pulse
         self._forbidden = forbidden  # the kinds that were refused by 403, of all feeds
@@ -125,7 +125,7 @@ class Feed:
         if isinstance(error, Gone):
             self._version = ""
             return _backoff(failures) if failures else 0.0
-        status = error.status if isinstance(error, Refused) else 0
+        status = error.status if isinstance(error, ApiRefused) else 0
         if (
             status in (403, 404) and self.kind.optional
         ):  # an unknown kind may be forbidden before it is looked for
@@ -212,7 +212,7 @@ class Feed:
                     size += len(piece)
                     if size > MAX_PAGE or time.monotonic() > deadline:
                         raise DataPlaneUnreachable("The cluster's API server answers lists too slowly.")
-        except Refused as error:
+        except ApiRefused as error:
             raise (Gone() if error.status == 410 else error) from None
         return _document(b"".join(pieces))
 
@@ -240,7 +240,7 @@ class Feed:
                         return
                     self._event(_document(line))
                     self._alive()
-        except Refused as error:
+        except ApiRefused as error:
             raise (Gone() if error.status == 410 else error) from None
         if checked:
             self._check()
@@ -280,7 +280,7 @@ class Feed:
         annotation = str((meta.get("annotations") or {}).get(drift.ANNOTATION) or "")
         ending = bool(meta.get("deletionTimestamp"))
         entries = drift.load((found.get("data") or {}).get(drift.INVENTORY_KEY))
-        inventory = Inventory(_key(found)[0], version, entries, annotation, ending)
+        inventory = SeenInventory(_key(found)[0], version, entries, annotation, ending)
         return Held(owner, f"{annotation} {ending}", drift.seen(found), version, inventory)
 
 

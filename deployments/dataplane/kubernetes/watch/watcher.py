@@ -10,7 +10,7 @@ import structlog
 from deployments.dataplane.contract import Ref
 from deployments.dataplane.kubernetes.api.client import Api
 from deployments.dataplane.kubernetes.watch import kinds
-from deployments.dataplane.kubernetes.watch.drift_detector import Judge
+from deployments.dataplane.kubernetes.watch.drift_detector import DriftDetector
 from deployments.dataplane.kubernetes.watch.pulse import BEAT_SECONDS, Pulse
 from deployments.dataplane.kubernetes.watch.queue_loads import LoadReader
 from deployments.dataplane.kubernetes.watch.reflector import Feed
@@ -32,7 +32,7 @@ class ClusterWatcher:
         self._feeds = [Feed(kind, api, self._report, self._pulse, forbidden) for kind in kinds.KINDS]
         by_kind = {feed.kind.kind: feed for feed in self._feeds if feed.kind is not kinds.INVENTORIES}
         inventories = next(feed for feed in self._feeds if feed.kind is kinds.INVENTORIES)
-        self._judge = Judge(by_kind, inventories, api, may_write)
+        self._drift = DriftDetector(by_kind, inventories, api, may_write)
         self._loads = LoadReader(database_url, self._wake)
         self._changed = threading.Condition()
         self._pending: set[str] = set()
@@ -90,7 +90,7 @@ class ClusterWatcher:
     def _judging(self) -> None:
         while not self._pulse.stopped:
             try:
-                self._judge.look()
+                self._drift.look()
             except Exception:
                 logger.exception("drift_not_judged")
             time.sleep(JUDGE_SECONDS)
@@ -100,7 +100,7 @@ class ClusterWatcher:
 
     def _report(self, owner: str, reported: bool) -> None:
         """One object of that Deployment changed; `reported` when pages show it."""
-        self._judge.doubt(owner)
+        self._drift.mark_dirty(owner)
         if reported:
             self._wake(owner)
 

@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.kit.wording import listed
 from deployments.dataplane.local.fence import landlock
 
 # Of capabilities(7), by number: what `up` needs to give a Deployment an account of its own.
@@ -60,10 +61,9 @@ class Isolation:
         able = [what for version, what in PARTLY.items() if self.landlock < version]
         if not able:
             return "Isolated: Landlock keeps the code of each Deployment to its own files and processes."
-        together = " and ".join([", ".join(able[:-1]), able[-1]] if len(able) > 1 else able)
         return (
             "Isolated in part: Landlock keeps the code of each Deployment to its own files, but on this kernel it can "
-            f"{together}. Linux 6.12 or newer prevents that."
+            f"{listed(able)}. Linux 6.12 or newer prevents that."
         )
 
 

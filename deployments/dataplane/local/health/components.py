@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from deployments.dataplane.contract import Component
 from deployments.dataplane.local.program_names import API_SERVER, DAG_PROCESSOR, REDIS, TRIGGERER
 from deployments.dataplane.local.supervisor.client import ProcessInfo
-from deployments.dataplane.reading import HEARTBEAT_SECONDS
+from deployments.dataplane.postgres.airflow_metadata import Heartbeat
+from deployments.dataplane.reading import HEARTBEAT_SECONDS, JOB_TYPES
 from deployments.domain.component_titles import title
 from deployments.domain.spec import QueueLoad
 from deployments.domain.states import ComponentState
@@ -20,16 +21,6 @@ from deployments.domain.states import ComponentState
 SLOW_START_SECONDS = 180.0  # a first answer later than this is a failure that a person should see
 SILENT_SECONDS = 60.0  # a component that worked and fell silent is restarted after this
 MANY_RESTARTS = 2  # one may be an accident; a second one is reported until the component works
-JOB_TYPES = {"scheduler": "SchedulerJob", DAG_PROCESSOR: "DagProcessorJob", TRIGGERER: "TriggererJob"}
-
-
-@dataclass(frozen=True)
-class Heartbeat:
-    """One row of Airflow's job table: when that job began and its last heartbeat."""
-
-    job_type: str
-    began: datetime
-    latest: datetime
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,7 @@ class ApiAnswer:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RawState:
     """Everything that was asked about one Deployment in one look. None means that there was no answer."""
 
     now: datetime
@@ -72,7 +63,7 @@ def component_of(program: str) -> str:
     return head if tail.isdigit() else program
 
 
-def components(facts: Facts) -> tuple[Component, ...]:
+def components(facts: RawState) -> tuple[Component, ...]:
     """Every component that is desired or still there, in the order in which people think of them."""
     known = {component_of(program) for program in facts.processes}
     order = [API_SERVER, "scheduler", DAG_PROCESSOR, TRIGGERER, REDIS]
@@ -82,13 +73,13 @@ def components(facts: Facts) -> tuple[Component, ...]:
     return tuple(_component(name, facts) for name in names)
 
 
-def programs(component: str, facts: Facts) -> dict[str, tuple[ComponentState, str]]:
+def programs(component: str, facts: RawState) -> dict[str, tuple[ComponentState, str]]:
     """The state of each program of a component, and why; the sentence is empty when it is READY."""
     names = sorted(p for p in facts.processes if component_of(p) == component)
     return {p: (v.state, v.reason) for p, v in _verdicts(component, names, facts).items()}
 
 
-def silent(facts: Facts) -> dict[str, float]:
+def silent(facts: RawState) -> dict[str, float]:
     """Programs that run but do not answer, and for how many seconds that may go on before a restart is due: a
     minute for one that has worked in this life, three for one that may still be starting."""
     found: dict[str, float] = {}
@@ -106,14 +97,14 @@ def silent(facts: Facts) -> dict[str, float]:
     return found
 
 
-def _has_worked(name: str, info: ProcessInfo, facts: Facts) -> bool:
+def _has_worked(name: str, info: ProcessInfo, facts: RawState) -> bool:
     """Whether the process that runs now has sent a heartbeat at all."""
     started = datetime.fromtimestamp(info.started, UTC)
     own = (h for h in facts.heartbeats or () if h.job_type == JOB_TYPES.get(name) and h.began >= started)
     return any(h.latest > h.began for h in own)
 
 
-def _component(name: str, facts: Facts) -> Component:
+def _component(name: str, facts: RawState) -> Component:
     programs = sorted(program for program in facts.processes if component_of(program) == name)
     verdicts = _verdicts(name, programs, facts)
     desired = facts.desired.get(name, 0)
@@ -147,7 +138,7 @@ def _worst(verdicts: Mapping[str, _Verdict], desired: int, name: str) -> tuple[s
     return "", READY
 
 
-def _verdicts(name: str, programs: list[str], facts: Facts) -> dict[str, _Verdict]:
+def _verdicts(name: str, programs: list[str], facts: RawState) -> dict[str, _Verdict]:
     beating = _beating(name, programs, facts)
     verdicts: dict[str, _Verdict] = {}
     for program in programs:
@@ -179,7 +170,7 @@ def _from_process(name: str, info: ProcessInfo, *, draining: bool) -> _Verdict |
 
 
 def _from_service(
-    name: str, program: str, info: ProcessInfo, facts: Facts, beating: frozenset[str]
+    name: str, program: str, info: ProcessInfo, facts: RawState, beating: frozenset[str]
 ) -> _Verdict:
     """What the service itself says, when its process runs."""
     missing = ""
@@ -216,7 +207,7 @@ def _waiting(message: str, info: ProcessInfo, what: str, restarts: int) -> _Verd
     )
 
 
-def _beating(name: str, programs: Iterable[str], facts: Facts) -> frozenset[str]:
+def _beating(name: str, programs: Iterable[str], facts: RawState) -> frozenset[str]:
     """The programs of this component whose heartbeat is their own, advanced and fresh.
 
     The job table does not say which process made a row, so each process takes one row that began after it

@@ -8,9 +8,10 @@ from pathlib import Path
 from console.kit.wording import rough
 from deployments.dataplane.contract import Instance
 from deployments.dataplane.local.health import components, probe
-from deployments.dataplane.local.health.components import JOB_TYPES, Facts
+from deployments.dataplane.local.health.components import RawState
 from deployments.dataplane.local.program_names import API_SERVER, REDIS
 from deployments.dataplane.local.supervisor.client import ProcessInfo
+from deployments.dataplane.reading import JOB_TYPES
 from deployments.domain.log_lines import split_time
 from deployments.domain.states import WORST_FIRST
 
@@ -18,7 +19,7 @@ ENDED = re.compile(r"(?:exited|stopped): (?P<program>[^ ]+) \((?P<how>[^;]+)(?:;
 WORDS = {"STARTING": "starting", "RUNNING": "running", "STOPPING": "ending"}
 
 
-def instances(facts: Facts, component: str, daemon_log: Path) -> tuple[Instance, ...]:
+def instances(facts: RawState, component: str, daemon_log: Path) -> tuple[Instance, ...]:
     """Every process of the component, worst first. `daemon_log` is supervisord's own, which alone knows which signal
     ended a process."""
     found = [
@@ -33,7 +34,7 @@ def instances(facts: Facts, component: str, daemon_log: Path) -> tuple[Instance,
     return tuple(sorted(found, key=lambda each: (WORST_FIRST.index(each.state), each.name)))
 
 
-def _labelled(facts: Facts, component: str, program: str, daemon_log: Path) -> Mapping[str, str]:
+def _labelled(facts: RawState, component: str, program: str, daemon_log: Path) -> Mapping[str, str]:
     info = facts.processes[program]
     now = facts.now.timestamp()
     alive = info.state in WORDS
@@ -50,7 +51,7 @@ def _labelled(facts: Facts, component: str, program: str, daemon_log: Path) -> M
     return labelled
 
 
-def _probe(facts: Facts, component: str, program: str) -> str:
+def _probe(facts: RawState, component: str, program: str) -> str:
     """What was asked, what came back, and when."""
     if component == API_SERVER:
         asked, came = "GET /api/v2/monitor/health", _api_answer(facts)
@@ -71,7 +72,7 @@ def _probe(facts: Facts, component: str, program: str) -> str:
     return f"{asked}: {came} ({facts.now:%H:%M:%S} UTC)"
 
 
-def _api_answer(facts: Facts) -> str:
+def _api_answer(facts: RawState) -> str:
     if facts.api is None:
         return "no answer"
     if facts.api.problem:
@@ -79,7 +80,7 @@ def _api_answer(facts: Facts) -> str:
     return f"HTTP 200, metadata database {'healthy' if facts.api.healthy else 'unhealthy'}"
 
 
-def _heartbeat(facts: Facts, component: str) -> str:
+def _heartbeat(facts: RawState, component: str) -> str:
     if facts.heartbeats is None:
         return "the database did not answer"
     latest = [h.latest for h in facts.heartbeats if h.job_type == JOB_TYPES[component]]

@@ -12,7 +12,7 @@ from deployments.dataplane.local import ports
 from deployments.dataplane.local.health import probe
 from deployments.dataplane.local.health.components import (
     MANY_RESTARTS,
-    Facts,
+    RawState,
     component_of,
     components,
     silent,
@@ -55,11 +55,11 @@ def observe(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, red
     return Observed(components(facts), facts.processes, facts.queues, silent(facts), untidy)
 
 
-def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> Facts:
+def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redis_socket: Path) -> RawState:
     """Ask everything that there is to ask about one Deployment. Raises DataPlaneUnreachable."""
     found = processes.known()
     if not found:
-        return Facts(probe.utc_now(), {}, {})
+        return RawState(probe.utc_now(), {}, {})
     folder = paths.deployment(ref.release_name)
     config = folder / "secrets" / "redis.conf"
     with ThreadPoolExecutor(max_workers=3) as pool:  # three that may be slow, asked side by side
@@ -79,7 +79,7 @@ def gather(paths: StateDir, processes: Processes, ref: Ref, admin_url: str, redi
     desired |= {f"worker-{queue.name}": queue.workers for queue in queues}
     restarts = {program: processes.restarts(program) for program in found}
     ended = [p for p, info in found.items() if info.state in ENDED or restarts[p] >= MANY_RESTARTS]
-    return Facts(
+    return RawState(
         now=probe.utc_now(),
         processes=found,
         desired=desired,

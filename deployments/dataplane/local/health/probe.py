@@ -10,8 +10,9 @@ from pathlib import Path
 
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.health.bounded_socket import BoundedSocket
-from deployments.dataplane.local.health.components import ApiAnswer, Heartbeat
+from deployments.dataplane.local.health.components import ApiAnswer
 from deployments.dataplane.postgres import visits
+from deployments.dataplane.postgres.airflow_metadata import Heartbeat
 from deployments.domain.log_lines import LAST_LINES, clean, why_ended
 
 HTTP_SECONDS = 2.0
@@ -74,7 +75,7 @@ def connected_workers(redis_socket: Path, password: str) -> frozenset[str] | Non
         for line in listed.decode(errors="replace").splitlines()
     ]
     # A worker has several connections. Its pub/sub one, for remote control, is opened when its consumer starts;
-    # BRPOP would not do, because a worker that is busy to the brim asks for nothing.
+    # BRPOP would not do, because a worker that has all the tasks it can take asks for nothing.
     return frozenset(
         entry["name"]
         for entry in clients
@@ -115,7 +116,7 @@ def metadata(
                 "WHERE state IN ('queued', 'running') GROUP BY 1, 2"
             ).fetchall()
             heartbeats = tuple(
-                Heartbeat(kind, began.astimezone(UTC), at.astimezone(UTC)) for kind, began, at in rows
+                Heartbeat(kind, "", began.astimezone(UTC), at.astimezone(UTC)) for kind, began, at in rows
             )
             return heartbeats, {(str(queue), str(state)): int(count) for queue, state, count in loads}
     except DataPlaneError:

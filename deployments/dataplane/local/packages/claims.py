@@ -55,7 +55,7 @@ def claim(paths: StateDir, release_name: str, digest: str) -> None:
 
 
 def keep(paths: StateDir, release_name: str, digests: frozenset[str]) -> None:
-    """It needs these alone."""
+    """Write down that this Deployment needs these environments alone."""
     folder = paths.deployment(release_name)
     if folder.is_dir():
         with _lock(paths):

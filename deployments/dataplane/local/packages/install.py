@@ -18,6 +18,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
+from console.kit.wording import counted
 from deployments.dataplane.local.packages.clone import clone, share_compiled
 from deployments.dataplane.local.packages.names import LOCK, of_packages
 from deployments.dataplane.local.packages.uv_run import trim_cache, uv_cache
@@ -50,7 +51,7 @@ def main(root: str, name: str) -> int:
         if not ours or runtimes.installed(paths, name):
             return 0
         count = len(pinned((job.folder / LOCK).read_text()))
-        status = begin(job, f"Installing {count} package{'' if count == 1 else 's'}.")
+        status = begin(job, f"Installing {counted(count, 'package')}.")
         try:
             _install(paths, name, job.folder)
         except (InstallFailed, OSError) as error:

@@ -17,7 +17,7 @@ from pathlib import Path
 from console.kit.files import write_private
 from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.client import Program, Supervisor, render_group
+from deployments.dataplane.local.supervisor.client import SupervisedProgram, Supervisor, render_group
 from deployments.dataplane.local.supervisor.specs import Spec, launch_argv, write_spec
 
 FIRST_RETRY_SECONDS = 5.0
@@ -95,7 +95,7 @@ def advance(job: Job, spec: Spec, supervisor: Supervisor, paths: StateDir) -> st
         raise DataPlaneError(f"{message} The next try is in {max(1, round(wait))} s.")
     spec_file = job.folder / f"{job.name}.spec.json"
     write_spec(spec_file, spec)
-    program = Program(
+    program = SupervisedProgram(
         name="run",
         argv=launch_argv(spec_file),
         directory=paths.root,

@@ -27,7 +27,7 @@ NETWORK_VARIABLES = re.compile(
 )
 SHORT = 16  # hex digits of a lock's digest in the name of its environment
 COLD = "cold"  # a mark in an environment's folder
-MIB_NEEDED = 1200  # 350 MiB installed, as much again in the package cache, and room to breathe
+MIB_NEEDED = 1200  # 350 MiB installed, as much again in the package cache, and some room
 
 
 @cache

@@ -92,7 +92,7 @@ class Fencing:
         named = {"USER": release_name} if self.isolation(version).account else {}
         return {**environment, **within, **named}
 
-    def notes(self, release_name: str) -> dict[str, str]:
+    def details(self, release_name: str) -> dict[str, str]:
         """What people should know: that there is no fence, or not a whole one."""
         found = self._applied(release_name)
         return {} if found.whole else {ISOLATION: found.sentence}

@@ -6,6 +6,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from console.kit.wording import counted
 from deployments.dataplane.contract import Leftover, Outcome, Progress, Ref
 from deployments.dataplane.local import ports
 from deployments.dataplane.local.state_dir import StateDir
@@ -20,7 +21,7 @@ def end_processes(paths: StateDir, processes: Processes, release_name: str, *, s
     processes.end_all()
     left = len(processes.known())
     if left:
-        return Progress(step, Outcome.WAITING, f"Waiting for {count(left, 'process', 'processes')} to end.")
+        return Progress(step, Outcome.WAITING, f"Waiting for {counted(left, 'process', 'processes')} to end.")
     return Progress(step, Outcome.PROGRESSED, "Ended every process.")
 
 
@@ -68,7 +69,7 @@ def leftovers(paths: StateDir, admin_url: str, ref: Ref, known: int) -> tuple[Le
     found: list[Leftover] = []
     running = known or len(tagged(paths.root, ref.release_name))
     if running:
-        found.append(Leftover("processes", count(running, "process", "processes")))
+        found.append(Leftover("processes", counted(running, "process", "processes")))
     name = databases.database_name(ref.release_name)
     there = databases.find(admin_url, ref.release_name, ref.deployment_id)
     found += [Leftover("database", f"database {name}")] if there.database else []
@@ -78,8 +79,3 @@ def leftovers(paths: StateDir, admin_url: str, ref: Ref, known: int) -> tuple[Le
     folder = paths.deployment(ref.release_name)
     found += [Leftover("files", f"files in {folder}")] if folder.exists() else []
     return tuple(found)
-
-
-def count(number: int, one: str, many: str) -> str:
-    """ "1 process", "2 processes"."""
-    return f"{number} {one if number == 1 else many}"

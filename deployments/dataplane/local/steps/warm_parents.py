@@ -16,7 +16,7 @@ from deployments.dataplane.local import warm
 from deployments.dataplane.local.environment import AIRFLOW_CFG, default_variables
 from deployments.dataplane.local.runtimes import runtimes
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.client import Program, Supervisor, render_group
+from deployments.dataplane.local.supervisor.client import SupervisedProgram, Supervisor, render_group
 from deployments.dataplane.local.supervisor.processes import may_start
 from deployments.dataplane.local.supervisor.specs import (
     STATE_TAG,
@@ -104,7 +104,7 @@ class WarmStarts:
             (home / folder).mkdir(mode=0o700, exist_ok=True)
         write_spec(spec_file, parent_spec(self.paths, version, home))
         self.paths.warm.mkdir(mode=0o700, parents=True, exist_ok=True)
-        program = Program(
+        program = SupervisedProgram(
             name=PROGRAM,
             argv=launch_argv(spec_file),
             directory=self.paths.root,

@@ -25,7 +25,7 @@ RUNNING_STATES = ("STARTING", "RUNNING", "STOPPING")
 
 
 @dataclass(frozen=True)
-class Program:
+class SupervisedProgram:
     """One program of supervisord. Times are seconds; `log` rotates at 10 MB, three older files are kept."""
 
     name: str
@@ -44,7 +44,7 @@ class Program:
     user: str | None = None
 
 
-def render_main(paths: StateDir, programs: Iterable[Program], password: str) -> str:
+def render_main(paths: StateDir, programs: Iterable[SupervisedProgram], password: str) -> str:
     """supervisord.conf: the daemon in the foreground, its socket, and `programs`, each a group of its own. What it
     returns holds the password."""
     server = {"file": paths.supervisor_socket, "chmod": "0700", "username": USER, "password": password}
@@ -81,7 +81,7 @@ def render_main(paths: StateDir, programs: Iterable[Program], password: str) -> 
     return "\n".join(sections)
 
 
-def render_group(name: str, programs: Iterable[Program], *, priority: int | None = None) -> str:
+def render_group(name: str, programs: Iterable[SupervisedProgram], *, priority: int | None = None) -> str:
     """One file of groups/: the group `name` and its programs, whose full names are "<group>:<program>".
 
     When supervisord starts, groups with a lower `priority` start first; those without one are last.
@@ -96,7 +96,7 @@ def render_group(name: str, programs: Iterable[Program], *, priority: int | None
     return "\n".join([head, *(_program_section(key, program) for key, program in sections.items())])
 
 
-def _program_section(key: str, program: Program) -> str:
+def _program_section(key: str, program: SupervisedProgram) -> str:
     values: dict[str, object] = {
         "process_name": _name(program.name),
         "command": _command(program.argv),

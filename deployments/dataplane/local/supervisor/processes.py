@@ -17,7 +17,12 @@ import psutil
 from console.kit.files import write_private
 from deployments.dataplane.local.program_names import REDIS
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.client import ProcessInfo, Program, Supervisor, render_group
+from deployments.dataplane.local.supervisor.client import (
+    ProcessInfo,
+    SupervisedProgram,
+    Supervisor,
+    render_group,
+)
 from deployments.dataplane.local.supervisor.specs import (
     DEPLOYMENT_TAG,
     STATE_TAG,
@@ -176,9 +181,9 @@ class Processes:
         for orphan in tagged(self._paths.root, self._release):
             kill(orphan)
 
-    def _program(self, name: str) -> Program:
+    def _program(self, name: str) -> SupervisedProgram:
         worker = name.startswith("worker-")
-        return Program(
+        return SupervisedProgram(
             name=name,
             argv=launch_argv(self.spec_file(name)),
             directory=self._paths.root,

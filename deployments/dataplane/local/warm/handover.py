@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from deployments.dataplane.local.warm.recording import Reading, Readings
+from deployments.dataplane.local.warm.recording import Readings
 
 # The interpreter or a library's C code reads these when it starts; no reading of them can be seen.
 EARLY = (
@@ -244,8 +244,3 @@ _RULES: Mapping[tuple[str, str], Callable[[Any, Any], bool]] = {
     ("airflow.api_fastapi.app", "api.base_url"): _base_url,
     ("airflow.dag_processing.bundles.base", "dag_processor.dag_bundle_storage_path"): _bundle_storage,
 }
-
-
-def unhandled(readings: Readings) -> list[Reading]:
-    """The readings that make a difference a reason to start cold; for the documentation and its test."""
-    return [r for r in readings.settings if (r.module, r.setting) not in _RULES and r.module != CONFIGURATION]

@@ -110,7 +110,7 @@ class _Finder(MetaPathFinder):
                 setattr(kind, method, self._recorder(plain, method, sdk=".sdk." in module.__name__))
 
     def unwrap(self) -> None:
-        """As it was."""
+        """Take the recording away again."""
         for kind, method, plain in self._wrapped:
             setattr(kind, method, plain)
 

@@ -23,7 +23,7 @@ from deployments.dataplane.kubernetes.api.credentials import parse
 from deployments.dataplane.kubernetes.api.transport import connection_to
 from deployments.dataplane.kubernetes.driver import KEDA_PATH, STORAGE_PATH, KubernetesDriver
 from deployments.dataplane.postgres import databases
-from deployments.tests.code import served
+from deployments.tests.dataplane import served
 from deployments.tests.dataplane.contract import NEWER, OLDER, Case, converge, new_case
 from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.dataplane.kubernetes.kubelet import Kubelet

@@ -186,7 +186,7 @@ class Kubelet:
             return
         if (pod.get("status") or {}).get("phase") in ("Running", "Succeeded", "Failed"):
             return
-        component = names.component_of(labels)
+        component = names.component_of(pod)
         if component == names.IMAGE_CHECK:
             self._set_status(pod, self.images.get(pod["spec"]["containers"][0]["image"], LOOKED_AT))
             return
@@ -247,7 +247,7 @@ class Kubelet:
         """Airflow's heartbeats, of the pods that are ready."""
         running: dict[str, list[tuple[str, str]]] = {}
         for pod in self._list("v1", "Pod"):
-            component = names.component_of(pod["metadata"]["labels"])
+            component = names.component_of(pod)
             release = pod["metadata"]["labels"].get(names.LABEL_INSTANCE, "")
             if component in JOB_TYPES and (pod.get("status") or {}).get("phase") == "Running":
                 running.setdefault(release, []).append((JOB_TYPES[component], pod["status"]["podIP"]))

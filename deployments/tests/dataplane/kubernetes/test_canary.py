@@ -10,7 +10,7 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.checks.canary import KEPT_OUT, LABEL, LET_IN, LISTENS, Patience, canary
 from deployments.dataplane.kubernetes.checks.examine import examine
-from deployments.dataplane.kubernetes.checks.verdicts import State
+from deployments.dataplane.kubernetes.checks.verdicts import CheckState
 from deployments.tests.dataplane.kubernetes.answers import Answer
 from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.dataplane.kubernetes.pod_security import findings
@@ -99,7 +99,7 @@ def test_without_nodes_nothing_is_claimed(emulator, play):  # noqa: F811
 def test_pods_that_never_end_are_not_waited_for(emulator, play):  # noqa: F811
     play(**{KEPT_OUT: "Running"})
     found = canary(config(emulator.kubeconfig), Patience(account=3, start=3, end=0.2, between=0.02))
-    assert found[1].state is State.UNCHECKED
+    assert found[1].state is CheckState.UNCHECKED
 
 
 def test_what_an_earlier_test_left_is_removed_and_a_running_one_is_not(emulator, monkeypatch):  # noqa: F811
@@ -120,7 +120,7 @@ if REAL:
         assert states(found)["api"] == states(found)["rights"] == "ok"
         tried = canary(config(Path(REAL).read_text()), Patience(start=2))
         assert tried[0].sentence == "Pod Security admission is at work."
-        assert tried[1].state in (State.OK, State.UNCHECKED, State.WARNING)
+        assert tried[1].state in (CheckState.OK, CheckState.UNCHECKED, CheckState.WARNING)
 
 else:
 

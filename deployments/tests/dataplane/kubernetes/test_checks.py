@@ -16,7 +16,7 @@ from deployments.dataplane.kubernetes.api.transport import connection_to
 from deployments.dataplane.kubernetes.checks import postgres_verdicts, verdicts
 from deployments.dataplane.kubernetes.checks.examine import examine
 from deployments.dataplane.kubernetes.checks.postgres_verdicts import Server
-from deployments.dataplane.kubernetes.checks.verdicts import State
+from deployments.dataplane.kubernetes.checks.verdicts import CheckState
 from deployments.dataplane.kubernetes.cluster_settings import ClusterSettings
 from deployments.dataplane.kubernetes.rbac import manifest, rules
 from deployments.dataplane.kubernetes.rbac.rules import Right
@@ -61,11 +61,11 @@ def api_of(emulator: Emulator) -> Api:
 @pytest.mark.parametrize(
     ("found", "state"),
     [
-        ({"major": "1", "minor": "36", "gitVersion": "v1.36.3"}, State.OK),
-        ({"major": "1", "minor": "30+", "gitVersion": "v1.30.2-gke.1"}, State.OK),
-        ({"major": "1", "minor": "29", "gitVersion": "v1.29.0"}, State.MISSING),
-        ({}, State.MISSING),
-        ({"major": [1], "minor": None, "gitVersion": 7}, State.MISSING),
+        ({"major": "1", "minor": "36", "gitVersion": "v1.36.3"}, CheckState.OK),
+        ({"major": "1", "minor": "30+", "gitVersion": "v1.30.2-gke.1"}, CheckState.OK),
+        ({"major": "1", "minor": "29", "gitVersion": "v1.29.0"}, CheckState.MISSING),
+        ({}, CheckState.MISSING),
+        ({"major": [1], "minor": None, "gitVersion": 7}, CheckState.MISSING),
     ],
 )
 def test_the_version_must_be_one_that_we_support(found, state):
@@ -75,12 +75,14 @@ def test_the_version_must_be_one_that_we_support(found, state):
 def test_missing_rights_are_listed_and_optional_ones_are_not_missed():
     lacking = [Right("", "pods", "list"), Right("", "pods", "watch"), Right("apps", "deployments", "patch")]
     check = verdicts.access([*lacking, Right("keda.sh", "scaledobjects", "get", optional=True)], 100)
-    assert check.state is State.MISSING
+    assert check.state is CheckState.MISSING
     assert check.sentence.startswith(
         "3 of 100 rights are missing: list, watch on pods; patch on apps/deployments."
     )
     assert verdicts.ROLE_FILE in check.sentence
-    assert verdicts.access([Right("keda.sh", "scaledobjects", "get", optional=True)], 100).state is State.OK
+    assert (
+        verdicts.access([Right("keda.sh", "scaledobjects", "get", optional=True)], 100).state is CheckState.OK
+    )
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_missing_rights_and_roles_are_named():
     with Emulator() as emulator:
         emulator.denied = {"patch deployments", "create pods"}
         found = {c.key: c for c in examine(config(emulator.kubeconfig))}
-    assert (found["rights"].state, found["roles"].state) == (State.MISSING, State.MISSING)
+    assert (found["rights"].state, found["roles"].state) == (CheckState.MISSING, CheckState.MISSING)
     assert "patch on apps/deployments" in found["rights"].sentence
     assert "create on pods" in found["rights"].sentence
 
@@ -222,8 +224,8 @@ def test_what_cannot_be_asked_is_said_and_the_rest_is_checked(emulator, script, 
     emulator.script(script[0], script[1], always=True)
     found = {c.key: c for c in examine(config(emulator.kubeconfig))}
     assert words in found[key].sentence
-    assert found[key].state in (State.MISSING, State.UNCHECKED)
-    assert found["postgres"].state is State.OK
+    assert found[key].state in (CheckState.MISSING, CheckState.UNCHECKED)
+    assert found["postgres"].state is CheckState.OK
 
 
 def test_a_cluster_and_a_postgres_that_are_not_there_are_said_without_the_password(emulator):

@@ -10,7 +10,7 @@ import pytest
 from deployments.dataplane.contract import DataPlaneError, DataPlaneUnreachable, Ref
 from deployments.dataplane.kubernetes.api import client
 from deployments.dataplane.kubernetes.api.client import Api, NodeSilent, path_of
-from deployments.dataplane.kubernetes.api.errors import NamespaceEnding, Refused, SignInRefused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused, NamespaceEnding, SignInRefused
 from deployments.dataplane.kubernetes.api.transport import Connection
 from deployments.dataplane.kubernetes.objects import inventory
 from deployments.tests.dataplane.kubernetes.answers import Answer
@@ -64,22 +64,22 @@ def test_401_is_told_and_not_repeated_for_30_seconds(emulator, connection) -> No
         (
             "exceeded quota: airdeck, requested: cpu=2, used: cpu=15, limited: cpu=16",
             [],
-            Refused,
+            ApiRefused,
             "quota does not allow",
         ),
         (
             'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot',
             [],
-            Refused,
+            ApiRefused,
             "Pod Security",
         ),
         (
             'admission webhook "v.example" denied the request: no',
             [],
-            Refused,
+            ApiRefused,
             "A policy of the cluster refused",
         ),
-        ('User "a" cannot patch resource "configmaps"', [], Refused, "account in the cluster may not"),
+        ('User "a" cannot patch resource "configmaps"', [], ApiRefused, "account in the cluster may not"),
         ("unable to create", [{"reason": "NamespaceTerminating"}], NamespaceEnding, "is being deleted"),
     ],
 )
@@ -98,7 +98,7 @@ def test_409_twice_succeeds_and_409_for_ever_ends_after_three(emulator, api) -> 
     assert api.apply(PATH, THING)["data"] == {"a": "1"}
     assert count(emulator) == 3
     emulator.script("PATCH", Answer(status=409), always=True)
-    with pytest.raises(Refused, match="at the same moment"):
+    with pytest.raises(ApiRefused, match="at the same moment"):
         api.apply(PATH, THING)
     assert count(emulator) == 6
 
@@ -106,7 +106,7 @@ def test_409_twice_succeeds_and_409_for_ever_ends_after_three(emulator, api) -> 
 def test_422_names_the_field_and_is_sent_once(emulator, api) -> None:
     causes = [{"field": "spec.selector", "message": "field is immutable"}]
     emulator.script("PATCH", Answer(status=422, message="long story", causes=causes), always=True)
-    with pytest.raises(Refused, match=r"refuses ConfigMap thing: spec.selector: field is immutable"):
+    with pytest.raises(ApiRefused, match=r"refuses ConfigMap thing: spec.selector: field is immutable"):
         api.apply(PATH, THING)
     assert count(emulator) == 1
 
@@ -220,7 +220,7 @@ def test_a_server_that_forbids_everything_has_just_begun_and_is_not_taken_at_its
         assert "Grant" not in str(caught.value)
     emulator.heal()
     emulator.script("GET .*/configmaps/thing", forbidden, always=True)
-    with pytest.raises(Refused, match=r"may not do this to .*Grant the right"):
+    with pytest.raises(ApiRefused, match=r"may not do this to .*Grant the right"):
         api.get(PATH)
 
 
@@ -266,14 +266,14 @@ def test_redirects_and_proxies_of_the_environment_are_not_followed(emulator, mon
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
     emulator.script("GET", Answer(status=302, headers={"Location": "https://127.0.0.1:1/latest/meta-data"}))
-    with pytest.raises(Refused, match="HTTP 302"):
+    with pytest.raises(ApiRefused, match="HTTP 302"):
         Api(Connection(emulator.credentials)).get(PATH)
     assert count(emulator) == 1
 
 
 def test_hostile_text_is_cut_and_cleaned(emulator, api) -> None:
     emulator.script("GET", Answer(status=418, message="\x1b[31mred\x1b[0m\x00\u202e" + "x" * 100_000))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ApiRefused) as caught:
         api.get(PATH)
     assert len(str(caught.value)) < 1200
     assert str(caught.value).isprintable()

@@ -133,7 +133,7 @@ def test_every_release_name_fits_behind_the_longest_prefix_uncut():
 def test_labels_lead_back_to_the_component(component):
     queue = component.removeprefix("worker-") if component.startswith("worker-") else ""
     labels = names.labels(Ref("id", "calm-orbit-0012"), names.component(component), queue=queue)
-    assert names.component_of(labels) == component
+    assert names.component_of({"metadata": {"labels": labels}}) == component
     assert (
         names.selector(Ref("id", "calm-orbit-0012"), names.component(component), queue=queue).items()
         <= labels.items()

@@ -9,7 +9,7 @@ from deployments.dataplane.contract import Outcome
 from deployments.dataplane.kubernetes.api.client import path_of
 from deployments.dataplane.kubernetes.objects import drift, inventory
 from deployments.domain.states import Executor
-from deployments.tests.code.contract import CodeContract
+from deployments.tests.dataplane.code_contract import CodeContract
 from deployments.tests.dataplane.contract import DriverContract, converge, new_case, remove
 from deployments.tests.dataplane.kubernetes.emulator import Emulator
 from deployments.tests.dataplane.kubernetes.harness import REAL, KubernetesHarness, real_kubeconfig

@@ -10,7 +10,7 @@ import pytest
 from deployments.dataplane.kubernetes.objects import drift
 from deployments.dataplane.kubernetes.objects.drift import Drift, judge, seen
 from deployments.dataplane.kubernetes.watch import kinds
-from deployments.dataplane.kubernetes.watch.drift_detector import Judge
+from deployments.dataplane.kubernetes.watch.drift_detector import DriftDetector
 
 EARLY, LATER = "2026-11-22T10:00:00Z", "2026-11-22T10:05:00Z"
 
@@ -136,7 +136,7 @@ def test_a_repair_is_told_in_one_sentence(found, sentence):
 
 
 class Feed:
-    """What `Judge` needs of a feed."""
+    """What `DriftDetector` needs of a feed."""
 
     kind = kinds.WatchedKind("Deployment", "apps/v1")
 
@@ -179,8 +179,8 @@ def court():
     api = Api()
     objects = Feed({("n", "scheduler"): Held(seen=seen(scheduler(manager("airdeck", LESS), EDITED)))})
     inventories = Feed({("n", "airdeck-inventory"): Held(inventory=Inventory())})
-    judge_ = Judge({"Deployment": objects}, inventories, lambda: api, lambda: True)
-    judge_.doubt("d1")
+    judge_ = DriftDetector({"Deployment": objects}, inventories, lambda: api, lambda: True)
+    judge_.mark_dirty("d1")
     return judge_, objects, inventories, api
 
 
@@ -231,7 +231,7 @@ def test_a_cache_that_is_behind_accuses_nobody(court):
     assert api.written == []
     assert api.asked == ["/apis/apps/v1/namespaces/n/deployments/scheduler"]
     api.there = None
-    judge_.doubt("d1")
+    judge_.mark_dirty("d1")
     for at in (20.0, 24.0):
         judge_.look(at)
     (written,) = api.written
@@ -242,7 +242,7 @@ def test_two_controllers_at_war_are_told_of_less_and_less_often(court):
     judge_, _, _, api = court
     reported = []
     for second in range(0, 400):
-        judge_.doubt("d1")
+        judge_.mark_dirty("d1")
         before = len(api.written)
         judge_.look(float(second))
         if len(api.written) > before:
@@ -256,9 +256,9 @@ def test_two_controllers_at_war_are_told_of_less_and_less_often(court):
 def look_again(court, *owners: str) -> None:
     """As a leader that remembers nothing, until a drift has lasted."""
     _, objects, inventories, api = court
-    leader = Judge({"Deployment": objects}, inventories, lambda: api, lambda: True)
+    leader = DriftDetector({"Deployment": objects}, inventories, lambda: api, lambda: True)
     for owner in owners:
-        leader.doubt(owner)
+        leader.mark_dirty(owner)
     for now in (0.0, 3.1):
         leader.look(now)
 

@@ -84,7 +84,7 @@ def test_applying_what_is_there_sends_nothing(harness) -> None:
 
 
 def test_a_driver_that_is_kept_does_not_believe_an_old_look_for_ever(harness, cases, monkeypatch) -> None:
-    monkeypatch.setattr(driver, "FRESH_SECONDS", 0.2)
+    monkeypatch.setattr(driver, "MEMO_SECONDS", 0.2)
     case, subject = new_case(), harness.bare_driver()
     cases.append(case)
     deadline = time.monotonic() + harness.patience

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployments.dataplane.kubernetes import names
 from deployments.dataplane.kubernetes.health import components, instances, job_signals, signals
-from deployments.dataplane.kubernetes.health.components import Facts
+from deployments.dataplane.kubernetes.health.components import RawState
 from deployments.dataplane.kubernetes.text import clean
 from deployments.dataplane.postgres.airflow_metadata import Heartbeat
 from deployments.domain.states import ComponentState
@@ -23,9 +24,9 @@ def load(name: str) -> dict:
     return yaml.safe_load(FIXTURES[name].read_text())
 
 
-def facts_of(found: dict) -> Facts:
+def facts_of(found: dict) -> RawState:
     beats = found.get("heartbeats", ())
-    return Facts(
+    return RawState(
         now=moment(found["now"]),
         workloads=found["workloads"],
         heartbeats=None
@@ -72,7 +73,7 @@ def test_the_pod_that_is_to_blame_is_the_first_that_why_shows(name):
     expected = found["expect"]
     facts = facts_of(found)
     shown = instances.instances(facts, expected["component"])
-    assert len(shown) == sum(components.component_of(p) == expected["component"] for p in facts.pods or ())
+    assert len(shown) == sum(names.component_of(p) == expected["component"] for p in facts.pods or ())
     blamed = expected["reason"] in {one.sentence for one in shown}
     told_by_the_workload = not shown or name in {
         "paused",

@@ -9,7 +9,7 @@ import pytest
 from deployments.dataplane.contract import DataPlaneError, Ref
 from deployments.dataplane.kubernetes.api import lanes as lanes_module
 from deployments.dataplane.kubernetes.api.client import PLURALS, Api
-from deployments.dataplane.kubernetes.api.errors import Refused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused
 from deployments.dataplane.kubernetes.api.lanes import FIRST, MOST, Lanes
 from deployments.dataplane.kubernetes.api.transport import Connection
 from deployments.dataplane.kubernetes.objects import apply
@@ -182,7 +182,7 @@ def test_a_server_that_answers_429_is_left_alone_for_as_long_as_it_says_and_ever
 def test_a_refused_object_is_told_and_the_next_call_sends_it_again(emulator):
     connection = Connection(emulator.credentials)
     emulator.script("PATCH .*/deployments/", Answer(status=422, message="no"))
-    with pytest.raises(Refused):
+    with pytest.raises(ApiRefused):
         converge(emulator, connection)
     known = inv.parse(Api(connection).get(inv.path(NAMESPACE)))
     assert "" in known.rendered.values()  # what was about to be made is written down

@@ -11,7 +11,7 @@ import pytest
 from deployments.dataplane.kubernetes.api.transport import Connection
 from deployments.dataplane.kubernetes.checks.canary import KEPT_OUT, LET_IN, LISTENS, canary
 from deployments.dataplane.kubernetes.checks.examine import examine
-from deployments.dataplane.kubernetes.checks.verdicts import State
+from deployments.dataplane.kubernetes.checks.verdicts import CheckState
 from deployments.dataplane.kubernetes.rbac import rules
 from deployments.dataplane.kubernetes.watch.kinds import KINDS
 from deployments.domain.states import Executor
@@ -156,4 +156,4 @@ def _check(harness: KubernetesHarness) -> None:
     finally:
         player.done.set()
         player.join()
-    assert found[-1].state is State.OK
+    assert found[-1].state is CheckState.OK

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from deployments.dataplane.kubernetes import names
-from deployments.dataplane.kubernetes.api.errors import Busy, Refused
+from deployments.dataplane.kubernetes.api.errors import ApiRefused, Busy
 from deployments.dataplane.kubernetes.watch import kinds, reflector
 from deployments.dataplane.kubernetes.watch.reflector import Feed
 from deployments.tests.dataplane.kubernetes import test_watch
@@ -37,7 +37,7 @@ def test_an_api_server_that_forgets_at_once_is_asked_less_and_less_often() -> No
     """As one that answers 410 to the watch after each list."""
 
     def gone() -> Iterator[bytes]:
-        raise Refused(410, "too old")
+        raise ApiRefused(410, "too old")
 
     api, rests = Always(gone), []
     pulse = SimpleNamespace(stopped=False, wait=rests.append)

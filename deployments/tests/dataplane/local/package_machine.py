@@ -19,9 +19,9 @@ from deployments.dataplane.local.state_dir import StateDir
 from deployments.dataplane.local.supervisor.processes import tagged
 from deployments.domain.code_packages import PackageLock
 from deployments.domain.spec import RuntimeSpec
-from deployments.tests.code.wheels import Index
 from deployments.tests.dataplane.local import played_runtime
 from deployments.tests.dataplane.local.airflow_local import start_supervisord
+from deployments.tests.dataplane.wheels import Index
 
 VERSION = "3.3-1"
 RUNTIME = RuntimeSpec(VERSION, "3.3.2")

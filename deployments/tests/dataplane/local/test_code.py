@@ -17,12 +17,12 @@ from deployments.dataplane.postgres import code_schema
 from deployments.domain.code_project import plugins_digest
 from deployments.domain.spec import RuntimeSpec
 from deployments.domain.states import Executor
-from deployments.tests.code.contract import ONE, manifest_of, received, store_of, with_code
-from deployments.tests.code.served import ADMIN, PASSWORD, TOKEN, Owner, code_server
-from deployments.tests.code.wheels import Index
+from deployments.tests.dataplane.code_contract import ONE, manifest_of, received, store_of, with_code
 from deployments.tests.dataplane.contract import NEWER, OLDER, Case, converge, new_case, remove
 from deployments.tests.dataplane.local.airflow_local import LocalHarness, rows, task_logs, until
 from deployments.tests.dataplane.local.test_image_script import look_at
+from deployments.tests.dataplane.served import ADMIN, PASSWORD, TOKEN, Owner, code_server
+from deployments.tests.dataplane.wheels import Index
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 

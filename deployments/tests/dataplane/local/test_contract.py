@@ -4,8 +4,8 @@ import pytest
 
 from deployments.dataplane.contract import AIRFLOW_PASSWORD
 from deployments.dataplane.local.driver import LocalDriver
-from deployments.tests.code.contract import CodeContract
 from deployments.tests.dataplane import sign_in_story
+from deployments.tests.dataplane.code_contract import CodeContract
 from deployments.tests.dataplane.contract import Case, DriverContract, remove
 from deployments.tests.dataplane.life_contract import LifeContract
 from deployments.tests.dataplane.local.airflow_local import LocalHarness, assert_runs_a_dag, config, door

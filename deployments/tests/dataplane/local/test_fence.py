@@ -279,11 +279,11 @@ def test_files_are_given_away_without_following_links(tmp_path) -> None:
 
 
 def test_a_deployment_without_a_whole_fence_says_so_in_a_sentence(scene, monkeypatch) -> None:
-    assert scene.fencing.notes(OURS) == {}  # nothing is wrong
+    assert scene.fencing.details(OURS) == {}  # nothing is wrong
     off = Fencing(**{**vars(scene.fencing), "switched_on": False})
     monkeypatch.setattr(scene, "fencing", off)
     assert off.document(OURS, VERSION, 20_000) is None
-    (note,) = off.notes("calm-orbit-0003").values()  # before it was started
+    (note,) = off.details("calm-orbit-0003").values()  # before it was started
     assert note.startswith("Not isolated: the code of every Deployment can read the console's keys and ")
     assert note.endswith("FENCE is false: leave it out to isolate them.")
 
@@ -292,7 +292,7 @@ def test_what_a_program_was_started_with_counts_and_not_what_it_would_be(scene) 
     """A console that was told FENCE=false and then not restarts programs only when it comes to them."""
     file = STATE.deployment(OURS) / "specs" / "api-server.json"
     write_spec(file, Spec((sys.executable,), STATE.root))
-    assert scene.fencing.notes(OURS)["Isolation"].startswith("Not isolated: ")
+    assert scene.fencing.details(OURS)["Isolation"].startswith("Not isolated: ")
     file.unlink()
 
 

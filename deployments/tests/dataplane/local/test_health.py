@@ -7,8 +7,8 @@ import pytest
 
 from deployments.dataplane.local.health.components import (
     ApiAnswer,
-    Facts,
     Heartbeat,
+    RawState,
     component_of,
     components,
     silent,
@@ -39,18 +39,18 @@ def process(program: str, state: str = "RUNNING", started: int = STARTED, **chan
 
 def beat(job_type: str, began: float = 50, latest: float = 1) -> Heartbeat:
     """A job row; both in seconds ago."""
-    return Heartbeat(job_type, NOW - timedelta(seconds=began), NOW - timedelta(seconds=latest))
+    return Heartbeat(job_type, "", NOW - timedelta(seconds=began), NOW - timedelta(seconds=latest))
 
 
-def facts(*programs: ProcessInfo, **changes) -> Facts:
+def facts(*programs: ProcessInfo, **changes) -> RawState:
     desired: dict[str, int] = {}
     for info in programs:
         desired[component_of(info.name)] = desired.get(component_of(info.name), 0) + 1
-    base = Facts(now=NOW, processes={p.name: p for p in programs}, desired=desired, heartbeats=())
+    base = RawState(now=NOW, processes={p.name: p for p in programs}, desired=desired, heartbeats=())
     return replace(base, **changes)
 
 
-def only(given: Facts):
+def only(given: RawState):
     (component,) = components(given)
     return component
 

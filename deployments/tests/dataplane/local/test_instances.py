@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deployments.dataplane.local.health.components import ApiAnswer, Facts, Heartbeat
+from deployments.dataplane.local.health.components import ApiAnswer, Heartbeat, RawState
 from deployments.dataplane.local.health.instances import instances
 from deployments.dataplane.local.supervisor.client import ProcessInfo
 from deployments.domain.states import ComponentState
@@ -28,8 +28,8 @@ def process(name, state="RUNNING", *, ago=100, stopped=0, exit_status=0, error="
     )
 
 
-def facts(*processes, **more) -> Facts:
-    return Facts(now=NOW, processes={p.name: p for p in processes}, desired={}, **more)
+def facts(*processes, **more) -> RawState:
+    return RawState(now=NOW, processes={p.name: p for p in processes}, desired={}, **more)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def logged(daemon_log, *events) -> None:
 
 
 def test_a_scheduler_that_beats_says_when_it_last_did(daemon_log):
-    beat = Heartbeat("SchedulerJob", NOW - timedelta(seconds=90), NOW - timedelta(seconds=2))
+    beat = Heartbeat("SchedulerJob", "", NOW - timedelta(seconds=90), NOW - timedelta(seconds=2))
     [one] = instances(facts(process("scheduler"), heartbeats=(beat,)), "scheduler", daemon_log)
     assert (one.name, one.state) == ("scheduler", ComponentState.READY)
     assert one.facts == {

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from deployments.dataplane.local.state_dir import StateDir
-from deployments.dataplane.local.supervisor.client import Program, render_group, render_main
+from deployments.dataplane.local.supervisor.client import SupervisedProgram, render_group, render_main
 
 ROOT = Path("/srv/air deck/state")
-SLEEP = Program("sleep", ("/bin/sleep", "1000"), ROOT, ROOT / "sleep.log")
+SLEEP = SupervisedProgram("sleep", ("/bin/sleep", "1000"), ROOT, ROOT / "sleep.log")
 EVIL = (
     "a\n[program:evil]\ncommand=/bin/true",
     "a\r[x]",

@@ -13,11 +13,15 @@ from deployments.actions.refusals import GitChanged
 from deployments.models import Deploy, Deployment, DeploymentSecret, GitSource
 from deployments.outgoing.git import ask
 from deployments.reconciler import git_sources as looking
-from deployments.tests.code.test_pipeline import code, healthy, run  # noqa: F401 - fixtures
-from deployments.tests.git.test_sources import apart, followed, look, wish  # noqa: F401 - fixtures
+from deployments.tests.git import fixtures as served_repositories
+from deployments.tests.reconciler.test_deploys import code, healthy, run  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_git_sources import apart, followed, look, wish  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
+
+loopback, repository = served_repositories.loopback, served_repositories.repository
+https = served_repositories.https
 
 
 def test_a_change_that_somebody_else_did_not_see_is_refused_and_the_same_again_is_nothing(followed, bob):  # noqa: F811

@@ -21,7 +21,7 @@ from deployments.domain.code_errors import CodeRefused
 from deployments.domain.code_limits import Limits
 from deployments.domain.code_manifest import CodeFile, CodeVersion, Manifest
 from deployments.domain.code_project import plugins_digest
-from deployments.tests.code.contract import ONE, TWO, received
+from deployments.tests.dataplane.code_contract import ONE, TWO, received
 
 URL = "postgresql://nobody@nowhere/none"
 

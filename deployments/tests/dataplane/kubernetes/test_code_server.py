@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from deployments.dataplane.postgres.code_store import PART
-from deployments.tests.code.archives import DAG
-from deployments.tests.code.contract import ONE, TWO, received
-from deployments.tests.code.served import ADMIN, TOKEN, code_server, owner
+from deployments.tests.archives import DAG
+from deployments.tests.dataplane.code_contract import ONE, TWO, received
+from deployments.tests.dataplane.served import ADMIN, TOKEN, code_server, owner
 
 LARGE = os.urandom(5 * PART + 7)
 

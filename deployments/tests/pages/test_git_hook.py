@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from console.tests.html_rules import complaints, words_in
 from deployments.actions import git_sources as actions
-from deployments.actions.git_sources import GitWish
+from deployments.actions.git_sources import GitSourceWish
 from deployments.domain.git_hooks import signature
 from deployments.models import GitSource
-from deployments.tests.code.test_pipeline import healthy  # noqa: F401 - a fixture
+from deployments.tests.reconciler.test_deploys import healthy  # noqa: F401 - a fixture
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ def send(name, *, body=BODY, **headers):
 @pytest.fixture
 def resting(healthy, bob):  # noqa: F811
     """A source that is not due, and its webhook's secret."""
-    actions.connect(deployment=healthy, by=bob, wish=GitWish(address="https://github.com/acme/dags"))
+    actions.connect(deployment=healthy, by=bob, wish=GitSourceWish(address="https://github.com/acme/dags"))
     healthy.hook_secret = actions.new_hook_secret(deployment=healthy, by=bob)
     GitSource.objects.update(due_at=timezone.now() + timedelta(hours=1))
     return healthy

@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from console.tests.html_rules import complaints
 from deployments.actions import git_sources as actions
-from deployments.actions.git_sources import GitWish
+from deployments.actions.git_sources import GitSourceWish
 from deployments.actions.refusals import NothingToDeploy
 from deployments.domain.deploy_states import DeploySource
 from deployments.models import Deploy, GitSource
 from deployments.outgoing.git import keys
 from deployments.secrets import vault
-from deployments.tests.code.test_pipeline import code, deployed, healthy  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_deploys import code, deployed, healthy  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +46,7 @@ def followed(healthy, bob):  # noqa: F811
 
 
 def connect(deployment, by, address="https://github.com/acme/dags.git", **more):
-    actions.connect(deployment=deployment, by=by, wish=GitWish(address=address, **more))
+    actions.connect(deployment=deployment, by=by, wish=GitSourceWish(address=address, **more))
     GitSource.objects.update(due_at=None)
     return deployment
 
@@ -110,7 +110,7 @@ def test_changing_keeps_the_token_unless_it_is_replaced_or_removed(healthy, as_,
 def test_what_was_typed_is_kept_when_another_person_saved_first(followed, as_, alice, bob):
     client = as_(bob)
     seen = re.search(r'name="seen" value="(\d+)"', client.get(url(followed, "git_edit")).content.decode())[1]
-    wish = GitWish(address=FORM["address"], branch="theirs")
+    wish = GitSourceWish(address=FORM["address"], branch="theirs")
     actions.change(deployment=followed, by=alice, wish=wish, seen=int(seen))
     mine = {**FORM, "branch": "mine", "subfolder": "my-dags", "token": "canary"}
     stale = client.post(url(followed, "git_edit"), {**mine, "seen": seen})

@@ -12,22 +12,27 @@ from console.kit.refusals import InvalidInput
 from deployments import tasks
 from deployments.actions import deploys as deploying
 from deployments.actions import git_sources as actions
-from deployments.actions.git_sources import GitWish
+from deployments.actions.git_sources import GitSourceWish
 from deployments.actions.refusals import GitChanged, GitConnected, GitNotConnected, NotNow
+from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.models import Deploy, DeploymentSecret, GitSource
 from deployments.outgoing.git import ask, keys
 from deployments.reconciler import git_sources as looking
 from deployments.secrets import vault
-from deployments.tests.code.test_pipeline import code, healthy, run  # noqa: F401 - fixtures
-from deployments.tests.git.conftest import DAG
+from deployments.tests.git import fixtures as served_repositories
+from deployments.tests.git.fixtures import DAG
+from deployments.tests.reconciler.test_deploys import code, healthy, run  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 
+loopback, repository = served_repositories.loopback, served_repositories.repository
+https, ssh = served_repositories.https, served_repositories.ssh
 
-def wish(url, **changes) -> GitWish:
-    return GitWish(**{"address": url, "subfolder": "dags", **changes})
+
+def wish(url, **changes) -> GitSourceWish:
+    return GitSourceWish(**{"address": url, "subfolder": "dags", **changes})
 
 
 def look(deployment, *, due=True) -> GitSource:
@@ -41,7 +46,7 @@ def look(deployment, *, due=True) -> GitSource:
 @pytest.fixture
 def apart(monkeypatch):
     """Looks are made in this process, which is fifty times as fast; `test_reading` has the child process."""
-    from deployments.tests.git.test_reading import in_this_process
+    from deployments.tests.outgoing.test_git import in_this_process
 
     monkeypatch.setattr(ask, "read", in_this_process)
 
@@ -238,7 +243,9 @@ def test_every_rule_is_said_at_once_beside_its_field(healthy, bob):  # noqa: F81
         actions.connect(
             deployment=healthy,
             by=bob,
-            wish=GitWish(address="https://10.0.0.1/a", branch="a..b", subfolder="../x", every_minutes=0),
+            wish=GitSourceWish(
+                address="https://10.0.0.1/a", branch="a..b", subfolder="../x", every_minutes=0
+            ),
         )
     assert caught.value.problems.keys() == {"address", "branch", "subfolder", "every_minutes"}
     assert "GIT_ADDRESSES" in caught.value.problems["address"]
@@ -272,6 +279,27 @@ def test_the_first_commit_keeps_the_folder_as_deploy_1(followed, code):  # noqa:
     code.loose = {"old.py": DAG}
     look(followed)
     assert [deploy.source for deploy in Deploy.objects.order_by("number")] == ["folder", "git"]
+
+
+def test_a_commit_that_asks_for_packages_where_they_come_with_the_image_says_so_until_there_is_another(
+    followed, repository, driver
+):
+    driver.takes_packages = False
+    repository.commit({"dags/a.py": DAG, "dags/requirements.txt": b"pandas\n"})
+    for _ in range(2):
+        source = look(followed)
+        assert "packages come with the image" in source.handled_note
+        assert (source.problem, source.failures, source.is_newer) == ("", 0, False)
+    assert not Deploy.objects.exists()
+
+
+def test_a_folder_that_cannot_become_deploy_1_is_said_at_each_look(followed, code, monkeypatch):  # noqa: F811
+    def too_much():
+        raise CodeRefused("The DAGs folder holds more than a version may.")
+
+    monkeypatch.setattr(code, "folder", too_much)
+    source = look(followed)
+    assert (source.problem, source.failures) == ("The DAGs folder holds more than a version may.", 1)
 
 
 def test_what_does_not_compile_fails_as_a_deploy_and_is_not_tried_again(followed, repository, bob):

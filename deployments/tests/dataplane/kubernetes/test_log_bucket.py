@@ -19,8 +19,8 @@ from botocore.credentials import Credentials
 from moto.server import ThreadedMotoServer
 
 from deployments.dataplane import task_log_files
-from deployments.tests.code.served import NOWHERE, code_server
-from deployments.tests.code.test_task_logs import loaded, until
+from deployments.tests.dataplane.kubernetes.test_log_store import loaded, until
+from deployments.tests.dataplane.served import NOWHERE, code_server
 
 KEYS = ("AKIAEXAMPLE", "a-secret-key/of+the bucket")
 PATH = "dag_id=ü x/run_id=manual__2026-11-28T10:00:00+00:00/task_id=t/attempt=1.log"

@@ -12,8 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments.actions import deploys as deploying
-from deployments.actions import hibernation as running
-from deployments.actions import upgrade
+from deployments.actions import hibernation, upgrade
 from deployments.dataplane.contract import Ref
 from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import Status, StepState
@@ -22,8 +21,8 @@ from deployments.queries.releases import release_of
 from deployments.reconciler import activation
 from deployments.reconciler import deploys as moving
 from deployments.reconciler import packages as finding
-from deployments.tests.code.archives import DAG, tar_gz
-from deployments.tests.code.test_pipeline import again, deployed, healthy, run, states, uploaded  # noqa: F401
+from deployments.tests.archives import DAG, tar_gz
+from deployments.tests.reconciler.test_deploys import again, deployed, healthy, run, states, uploaded  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 
@@ -322,13 +321,13 @@ def finding_retention(deployment: Deployment, bob) -> None:
 
 
 def test_one_that_sleeps_gets_its_packages_and_wakes_with_them(healthy, bob, driver, store):  # noqa: F811
-    running.hibernate(deployment=healthy, by=bob)
+    hibernation.hibernate(deployment=healthy, by=bob)
     run(healthy)
     deploy = deployed(healthy, bob, PANDAS)
     run(healthy)
     deploy.refresh_from_db()
     assert (healthy.status, deploy.status) == (Status.HIBERNATING, DeployStatus.DEPLOYED)
-    running.wake(deployment=healthy, by=bob)
+    hibernation.wake(deployment=healthy, by=bob)
     run(healthy)
     run(healthy)
     assert healthy.status == Status.HEALTHY

@@ -16,7 +16,7 @@ from deployments.models import CodeManifest, CodeUpload, Deploy, Deployment
 from deployments.reconciler import activation
 from deployments.reconciler import deploys as moving
 from deployments.reconciler.reconcile import reconcile
-from deployments.tests.code.archives import DAG, tar_gz, zipped
+from deployments.tests.archives import DAG, tar_gz, zipped
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db

@@ -17,9 +17,12 @@ from deployments.domain.code_manifest import Manifest
 from deployments.domain.public_hosts import Listed
 from deployments.outgoing.git import ask, child, history, keys
 from deployments.outgoing.git.wish import Commit, GitRefused, GitWish, RefusalKind
+from deployments.tests.git import fixtures as served_repositories
 from deployments.tests.git.repositories import LINK, PROGRAM, SUBMODULE
 from deployments.tests.git.servers import Tcp
 
+loopback, repository = served_repositories.loopback, served_repositories.repository
+https, ssh = served_repositories.https, served_repositories.ssh
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 5\n"
 
 
@@ -53,7 +56,7 @@ def read(tmp_path, loopback):
     return make
 
 
-def in_this_process(wish: GitWish) -> ask.Answer:
+def in_this_process(wish: GitWish) -> ask.GitAnswer:
     """What `ask.read` gives, without a child process: it takes most of a second to start."""
     said: list[dict] = []
     try:
@@ -63,9 +66,9 @@ def in_this_process(wish: GitWish) -> ask.Answer:
         refusal = GitRefused(str(error), kind)
         raise ask.GitStopped(refusal, said[0]["head"]) if said else refusal from None
     if not found:
-        return ask.Answer(said[0]["head"])
+        return ask.GitAnswer(said[0]["head"])
     unpacked = Unpacked(Manifest.read(found["manifest"]), found["left_out"])
-    return ask.Answer(said[0]["head"], Commit(*found["commit"]), unpacked, found["rewritten"])
+    return ask.GitAnswer(said[0]["head"], Commit(*found["commit"]), unpacked, found["rewritten"])
 
 
 def refused(read, *args, **changes) -> GitRefused:

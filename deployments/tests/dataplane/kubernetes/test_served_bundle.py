@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from deployments.domain.code_manifest import CodeFile, CodeVersion, Manifest
-from deployments.tests.code.archives import DAG
-from deployments.tests.code.contract import ONE, TWO, received
-from deployments.tests.code.served import bundle_module, code_server, owner
-from deployments.tests.code.test_code_server import LARGE, mine, server, until  # noqa: F401 - fixtures
+from deployments.tests.archives import DAG
+from deployments.tests.dataplane.code_contract import ONE, TWO, received
+from deployments.tests.dataplane.kubernetes.test_code_server import LARGE, mine, server, until  # noqa: F401 - fixtures
+from deployments.tests.dataplane.served import bundle_module, code_server, owner
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from django.utils import timezone
 
 from console.kit.refusals import InvalidInput
 from console.tests.html_rules import complaints, words_in
-from deployments.actions import NotNow, images
+from deployments.actions import NotNow, hibernation, images
 from deployments.actions import deploys as deploying
-from deployments.actions import hibernation as running
 from deployments.actions.refusals import NoImagesHere, NothingToDeploy, RuntimesImage
 from deployments.actions.upgrade import upgrade_runtime
 from deployments.dataplane.contract import Ref
@@ -22,9 +21,9 @@ from deployments.models import Deploy, Deployment, RuntimeRelease
 from deployments.queries import upgrades
 from deployments.reconciler.images import ROLLOUT
 from deployments.secrets import vault
-from deployments.tests.code.archives import DAG
-from deployments.tests.code.test_pages import text, url
-from deployments.tests.code.test_pipeline import deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
+from deployments.tests.archives import DAG
+from deployments.tests.pages.test_deploys import text, url
+from deployments.tests.reconciler.test_deploys import deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -203,7 +202,7 @@ def test_an_image_with_which_components_do_not_come_up_is_given_up_and_the_one_b
     settled(healthy, deploy)
     assert deploy.status == DeployStatus.FAILED
     assert "so deploy 1 runs again. The scheduler crashed." in deploy.sentence
-    driver.mend_component(Ref(str(healthy.pk), healthy.release_name), "scheduler")
+    driver.fix_component(Ref(str(healthy.pk), healthy.release_name), "scheduler")
     run(healthy)
     assert (healthy.status, healthy.image, healthy.deploy_number) == (Status.HEALTHY, "", 1)
     assert timedelta(minutes=10) < ROLLOUT  # what a worker gets to finish
@@ -216,7 +215,7 @@ def test_the_way_back_is_open_while_components_do_not_come_up(healthy, bob, chec
     back = asked(healthy, bob, "")
     run(healthy)
     run(healthy)
-    driver.mend_component(Ref(str(healthy.pk), healthy.release_name), "scheduler")
+    driver.fix_component(Ref(str(healthy.pk), healthy.release_name), "scheduler")
     settled(healthy, back)
     bad.refresh_from_db()
     assert (bad.status, back.status) == (DeployStatus.SUPERSEDED, DeployStatus.DEPLOYED)
@@ -224,11 +223,11 @@ def test_the_way_back_is_open_while_components_do_not_come_up(healthy, bob, chec
 
 
 def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, checker, driver):  # noqa: F811
-    running.hibernate(deployment=healthy, by=bob)
+    hibernation.hibernate(deployment=healthy, by=bob)
     run(healthy)
     deploy = settled(healthy, asked(healthy, bob))
     assert (healthy.status, deploy.status) == (Status.HIBERNATING, DeployStatus.DEPLOYED)
-    running.wake(deployment=healthy, by=bob)
+    hibernation.wake(deployment=healthy, by=bob)
     for _ in range(3):
         run(healthy)
     assert healthy.status == Status.HEALTHY

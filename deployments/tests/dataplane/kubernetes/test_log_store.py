@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pytest
 
 from deployments.dataplane import task_log_files
-from deployments.tests.code.served import NOWHERE, READER_TOKEN, TOKEN, code_server
+from deployments.tests.dataplane.served import NOWHERE, READER_TOKEN, TOKEN, code_server
 
 IN_PODS = files("deployments.dataplane.kubernetes.in_pods")
 PATH = "dag_id=a/run_id=manual__2026-01-01T00:00:00+00:00/task_id=t.ü/attempt=1.log"

@@ -2,18 +2,18 @@
 
 import pytest
 
+from console.kit.refusals import InvalidInput
 from deployments import actions
-from deployments.actions import NotNow
+from deployments.actions import NotNow, hibernation
 from deployments.actions import deploys as deploying
-from deployments.actions import hibernation as running
-from deployments.actions.refusals import PackagesInCode
+from deployments.actions.refusals import CodeNotTaken, PackagesInCode
 from deployments.actions.variables import set_variable
 from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import Status, StepState
-from deployments.models import CodeUpload
+from deployments.models import CodeUpload, Deploy
 from deployments.queries.deploys import OWN_BUNDLES_KEY
-from deployments.tests.code.test_pipeline import FILES, code, deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_deploys import FILES, code, deployed, healthy, run, states, uploaded  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def test_while_creating_it_is_refused_and_while_deleting_too(deployment, bob, dr
 
 
 def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, code):  # noqa: F811
-    running.hibernate(deployment=healthy, by=bob)
+    hibernation.hibernate(deployment=healthy, by=bob)
     run(healthy)
     assert healthy.status == Status.HIBERNATING
     deploy = deployed(healthy, bob)
@@ -42,7 +42,7 @@ def test_one_that_sleeps_has_it_when_it_wakes(healthy, bob, code):  # noqa: F811
     assert deploy.status == DeployStatus.DEPLOYED
     assert code.active() == deploy.version
     assert "hibernating" in deploy.steps.get(key="read").sentence
-    running.wake(deployment=healthy, by=bob)
+    hibernation.wake(deployment=healthy, by=bob)
     run(healthy)
     run(healthy)
     assert healthy.status == Status.HEALTHY
@@ -78,7 +78,27 @@ def test_bundles_of_ones_own_are_named_before_anything_is_deployed_that_nobody_r
 
 
 def test_a_refused_archive_keeps_nothing(healthy, bob, code):  # noqa: F811
-    with pytest.raises(CodeRefused, match="absolute"):
+    with pytest.raises(CodeNotTaken, match="absolute"):
         uploaded(healthy, bob, {"/etc/x": b"x"})
     assert code.contents == {}
     assert not CodeUpload.objects.exists()
+
+
+def test_a_description_that_is_too_long_is_refused_by_the_action_and_nothing_is_deployed(healthy, bob, code):  # noqa: F811
+    upload = uploaded(healthy, bob)
+    with pytest.raises(InvalidInput, match="at most 500 characters") as caught:
+        deploying.deploy_upload(
+            deployment=healthy, by=bob, upload=upload, seen="", description="x" * 501, despite_syntax=False
+        )
+    assert list(caught.value.problems) == ["description"]
+    assert not Deploy.objects.exists()
+
+
+def test_a_folder_that_holds_too_much_is_a_sentence_on_the_page(healthy, as_, bob, code, monkeypatch):  # noqa: F811
+    def too_much():
+        raise CodeRefused("The DAGs folder holds more than a version may.")
+
+    monkeypatch.setattr(code, "folder", too_much)
+    answer = as_(bob).post(healthy.url_for("deploy_example"), follow=True)
+    assert "The DAGs folder holds more than a version may." in answer.content.decode()
+    assert not Deploy.objects.exists()

@@ -14,7 +14,7 @@ from deployments.domain.code_archive import unpack
 from deployments.domain.code_manifest import CodeFile, CodeVersion, Manifest, version_name
 from deployments.domain.spec import Release
 from deployments.reconciler import plan
-from deployments.tests.code.archives import DAG, tar_gz
+from deployments.tests.archives import DAG, tar_gz
 from deployments.tests.dataplane.contract import Case, Harness, apply_once, converge, new_case, remove
 
 ONE = {"one.py": DAG, "lib/help.py": b"X = 1\n", "empty.py": b""}

@@ -13,8 +13,8 @@ from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import StepState
 from deployments.models import CodeManifest, CodeUpload, Deploy
 from deployments.reconciler import retention
-from deployments.tests.code.archives import DAG
-from deployments.tests.code.test_pipeline import code, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
+from deployments.tests.archives import DAG
+from deployments.tests.reconciler.test_deploys import code, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
 from workspaces.models import AuditEvent
 
 pytestmark = pytest.mark.django_db

@@ -11,9 +11,9 @@ from deployments.dataplane.contract import DataPlaneError
 from deployments.dataplane.postgres import code_schema, code_store, databases
 from deployments.dataplane.postgres.code_store import PART, PostgresCode
 from deployments.domain.code_manifest import CodeFile, CodeVersion, Manifest
-from deployments.tests.code.archives import DAG
-from deployments.tests.code.contract import ONE, TWO, received
-from deployments.tests.code.served import ADMIN, PASSWORD, owner
+from deployments.tests.archives import DAG
+from deployments.tests.dataplane.code_contract import ONE, TWO, received
+from deployments.tests.dataplane.served import ADMIN, PASSWORD, owner
 
 LARGE = hashlib.sha256(b"seed").digest() * (3 * PART // 32) + b"end"  # four parts
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deployments.domain.code_archive import unpack
 from deployments.domain.code_errors import MIB, CodeRefused
 from deployments.domain.code_limits import Budget, Limits
-from deployments.tests.code.archives import (
+from deployments.tests.archives import (
     DAG,
     raw_tar,
     raw_zip,

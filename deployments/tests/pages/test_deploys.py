@@ -11,8 +11,8 @@ from deployments.actions import delete_deployment
 from deployments.domain.deploy_states import DeployStatus
 from deployments.domain.states import Status
 from deployments.models import CodeUpload, Deploy
-from deployments.tests.code.archives import DAG, tar_gz, zipped
-from deployments.tests.code.test_pipeline import BAD, FILES, code, deployed, healthy, run  # noqa: F401 - fixtures
+from deployments.tests.archives import DAG, tar_gz, zipped
+from deployments.tests.reconciler.test_deploys import BAD, FILES, code, deployed, healthy, run  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db
 

@@ -9,16 +9,15 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from deployments.actions import deploys as deploying
-from deployments.actions.refusals import RequirementsRefused
+from deployments.actions.refusals import CodeNotTaken, RequirementsRefused
 from deployments.dataplane.contract import DataPlaneError
-from deployments.domain.code_errors import CodeRefused
 from deployments.domain.deploy_states import DeploySource
 from deployments.domain.states import Status
 from deployments.models import CodeUpload, PackageSet
 from deployments.queries.releases import release_of
-from deployments.tests.code.archives import DAG, tar_gz
-from deployments.tests.code.test_packages import CLASH, PANDAS, POLARS, _ref, send, store, text, url  # noqa: F401 - fixtures
-from deployments.tests.code.test_pipeline import again, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
+from deployments.tests.archives import DAG, tar_gz
+from deployments.tests.reconciler.test_deploys import again, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
+from deployments.tests.reconciler.test_packages import CLASH, PANDAS, POLARS, _ref, send, store, text, url  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db
 
@@ -41,14 +40,14 @@ def test_lines_that_make_an_installer_read_or_ask_elsewhere_are_refused(
     content,
     sentence,
 ):
-    with pytest.raises(CodeRefused, match=re.escape(sentence)):
+    with pytest.raises(CodeNotTaken, match=re.escape(sentence)):
         uploaded(healthy, bob, {"one.py": DAG, "requirements.txt": content})
     assert not PackageSet.objects.exists()
     store_ = deploying.ready_store(healthy)
     with store_.scratch() as scratch:
         unpacked = deploying.unpack(io.BytesIO(tar_gz({"requirements.txt": content})), scratch)
         store_.receive(scratch, unpacked.manifest)
-    wish = deploying.Wish(unpacked.manifest, DeploySource.UPLOAD, uuid4())
+    wish = deploying.DeployWish(unpacked.manifest, DeploySource.UPLOAD, uuid4())
     with pytest.raises(RequirementsRefused, match=re.escape(sentence)):  # from whatever source it comes
         deploying.ask(healthy, bob, wish)
 

@@ -11,8 +11,8 @@ from deployments.domain.deploy_states import DeployStatus
 from deployments.models import CodeUpload, Deploy, Deployment
 from deployments.reconciler import activation
 from deployments.reconciler import deploys as moving
-from deployments.tests.code.archives import DAG
-from deployments.tests.code.test_pipeline import code, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
+from deployments.tests.archives import DAG
+from deployments.tests.reconciler.test_deploys import code, deployed, healthy, run, uploaded  # noqa: F401 - fixtures
 
 
 def at_once(wishes: list[Callable[[], Deploy]]) -> list[Deploy]:
