@@ -29,7 +29,7 @@ def _with_a_way_on(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
 
 
 def _other_way(request: HttpRequest) -> HttpResponse:
-    """By the company account, which is asked to look at the person again; else by a password to be set first."""
+    """By the company account, which is asked to look at the person again; else by a password, once it is set."""
     to = get_next_redirect_url(request) or reverse("account")
     if settings.OIDC_URL:
         provider = {"provider_id": settings.OIDC_PROVIDER}
