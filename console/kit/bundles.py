@@ -13,6 +13,7 @@ from typing import Any
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.finders import BaseFinder
 from django.core.files.storage import FileSystemStorage, Storage
+from rjsmin import jsmin
 
 # The order of the parts is that of the cascade, and of the scripts.
 LAYERS = (
@@ -24,21 +25,17 @@ BUNDLES = {
     "console.js": ["django_htmx/ext/hx-sse-2.min.js", "js/stream.js", "js/morph.js", "js/app.js"],
 }
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)  # no string of ours holds such a mark
-# At the end of a line of script. A string that held such a thing would end after it, with a quote.
-REMARK = re.compile(r"[ \t]+// [^\"'`\n]*$", re.MULTILINE)
 BLANK = re.compile(r"\s*([{};,])\s*|(?<=:)[ ]+")  # around the marks of CSS
 
 
 def bundle(name: str) -> str:
-    """The text of a bundle: its parts in order, without indentation and comments. No text of ours that spans lines
-    holds such a line."""
+    """The text of a bundle: its parts in order, without indentation and comments."""
     text = "\n".join(Path(finders.find(part) or part).read_text() for part in BUNDLES[name])
-    if name.endswith(".css"):
-        text = BLANK.sub(lambda found: found[1] or "", COMMENT.sub("", text))
-    else:
-        text = REMARK.sub("", text)
+    if name.endswith(".js"):
+        return str(jsmin(text)) + "\n"
+    text = BLANK.sub(lambda found: found[1] or "", COMMENT.sub("", text))
     lines = (each.strip() for each in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
+    return "\n".join(line for line in lines if line) + "\n"
 
 
 class BundleFinder(BaseFinder):

@@ -49,22 +49,21 @@
   addEventListener("htmx:sseClose", () => show("wait"));
   addEventListener("htmx:sseMessage", updated);
 
-  // An answer on its way may be older than what is pushed now, and would undo it. What was asked for the same part is
-  // dropped. What is pushed into a part that was asked for as a whole comes once more after its answer. htmx itself
-  // forgets the request of a part that is drawn again.
-  const asking = new WeakMap(), overtaken = new WeakMap();
-  const onTheirWay = (part) => (asking.get(part) ?? []).filter((xhr) => xhr.readyState !== XMLHttpRequest.DONE);
-  addEventListener("htmx:beforeSend", ({ target, detail }) => asking.set(target, [...onTheirWay(target), detail.xhr]));
+  // An answer on its way may be older than what is pushed now, and would undo it: what was pushed into a part after it
+  // was asked for comes once more after the answer.
+  const asked = new WeakMap();
+  addEventListener("htmx:beforeSend", ({ target }) => {
+    const it = asked.get(target) ?? { times: 0, pushed: new Map() };
+    it.times += 1;
+    asked.set(target, it);
+  });
   addEventListener("htmx:sseBeforeMessage", ({ target, detail }) => {
-    onTheirWay(target).forEach((xhr) => xhr.abort());
-    for (let around = target; (around = around.parentElement?.closest("[hx-get]"));) {
-      if (onTheirWay(around).length) overtaken.set(around, new Map(overtaken.get(around)).set(detail.type, detail.data));
-    }
+    for (let part = target; part; part = part.parentElement?.closest("[hx-get]")) asked.get(part)?.pushed.set(detail.type, detail.data);
   });
   addEventListener("htmx:afterRequest", ({ target }) => {
-    const pushed = overtaken.get(target);
-    overtaken.delete(target);
-    pushed?.forEach((data, name) => stream?.deliver(name, data));
+    const it = asked.get(target);
+    if (it && !(it.times -= 1)) asked.delete(target);
+    it?.pushed.forEach((data, name) => stream?.deliver(name, data));
   });
   addEventListener("htmx:afterOnLoad", ({ detail }) => {
     if (detail.successful) updated(); else if (detail.xhr.status === 401) show("out");
@@ -74,9 +73,9 @@
   document.addEventListener("visibilitychange", wake);
 
   // Nothing waits for ever: a part that could not be fetched says so, and a page that asked for itself may ask again
-  let asked = "";
+  let staged = "";
   ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((name) => addEventListener(name, (event) => {
-    asked = "";
+    staged = "";
     all("[data-waits]", event.target).forEach((each) => { each.textContent = each.dataset.waits; });
   }));
 
@@ -93,8 +92,8 @@
   // another one asks for itself again.
   const restage = () => {
     const page = document.querySelector("[data-stage]"), now = document.querySelector("[data-stage-now]")?.dataset.stageNow;
-    if (!page || !now || page.dataset.stage === now || asked === now) return;
-    asked = now;
+    if (!page || !now || page.dataset.stage === now || staged === now) return;
+    staged = now;
     htmx.trigger(page, "stage");
   };
   addEventListener("htmx:afterSettle", restage);
