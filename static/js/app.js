@@ -49,21 +49,25 @@
   addEventListener("htmx:sseClose", () => show("wait"));
   addEventListener("htmx:sseMessage", updated);
 
-  // An answer on its way may be older than what is pushed now, and would undo it: what was pushed into a part after it
-  // was asked for comes once more after the answer.
+  // An answer may be older than what was pushed after it was asked for, and would undo that. So a part waits for its last
+  // request alone, and no longer for it once the part itself is pushed; what is pushed inside the part comes once more
+  // after the answer. htmx forgets the request of a part that is drawn again.
   const asked = new WeakMap();
-  addEventListener("htmx:beforeSend", ({ target }) => {
-    const it = asked.get(target) ?? { times: 0, pushed: new Map() };
-    it.times += 1;
-    asked.set(target, it);
+  const drop = (part) => { const it = asked.get(part); asked.delete(part); it?.xhr.abort(); };
+  addEventListener("htmx:beforeSend", ({ target, detail: { xhr } }) => {
+    if (!target.hasAttribute("hx-get")) return; // what a person sends is theirs
+    drop(target);
+    asked.set(target, { xhr, pushed: new Map() });
   });
   addEventListener("htmx:sseBeforeMessage", ({ target, detail }) => {
-    for (let part = target; part; part = part.parentElement?.closest("[hx-get]")) asked.get(part)?.pushed.set(detail.type, detail.data);
+    drop(target);
+    for (let part = target; (part = part.parentElement?.closest("[hx-get]"));) asked.get(part)?.pushed.set(detail.type, detail.data);
   });
-  addEventListener("htmx:afterRequest", ({ target }) => {
+  addEventListener("htmx:afterRequest", ({ target, detail: { xhr } }) => {
     const it = asked.get(target);
-    if (it && !(it.times -= 1)) asked.delete(target);
-    it?.pushed.forEach((data, name) => stream?.deliver(name, data));
+    if (it?.xhr !== xhr) return;
+    asked.delete(target);
+    it.pushed.forEach((data, name) => stream?.deliver(name, data));
   });
   addEventListener("htmx:afterOnLoad", ({ detail }) => {
     if (detail.successful) updated(); else if (detail.xhr.status === 401) show("out");
