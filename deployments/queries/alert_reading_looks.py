@@ -89,8 +89,8 @@ def run_failed(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
 
 
 def _told(deployments: Iterable[UUID]) -> Mapping[tuple[UUID | None, UUID | None, str], Told]:
-    """By rule, Deployment and DAG: whether an alert of a failed run is open, and when the last one ended because it
-    was paused. What failed before that is no news when it is unpaused. One query; none without Deployments."""
+    """By rule, Deployment and DAG: whether an alert of a failed run is open, and when the last one ended because
+    the DAG was paused: what failed before that is no news when it is unpaused. One query; none without Deployments."""
     alerts = Alert.objects.filter(deployment__in=deployments, kind=RuleKind.RUN_FAILED)
     alerts = alerts.filter(Q(resolved_at__isnull=True) | Q(note=PAUSED))
     each = alerts.values("rule_id", "deployment_id", "subject").order_by()
