@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from deployments.models import Deploy, Deployment, DeployStep
-from deployments.tests.code.test_pipeline import _Ref
+from deployments.tests.reconciler.test_deploys import _Ref
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.thorough]
 WHY = "ModuleNotFoundError: No module named 'pandas'"
