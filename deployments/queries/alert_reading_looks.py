@@ -31,7 +31,7 @@ STEADY = frozenset({Status.HEALTHY, Status.UNHEALTHY})
 MOST_NAMES = 5
 PAUSED = "The DAG was paused, so no success of it is waited for."
 
-type Told = tuple[bool, datetime | None]
+type Reported = tuple[bool, datetime | None]
 
 
 def _each(
@@ -57,7 +57,7 @@ def _ids(watched: Watched) -> set[UUID]:
 def run_failed(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """DAGs of which a run failed after their last success. What failed before the rule was switched on is no news; a
     DAG that is no longer in the code is not waited for, nor is a paused one. Airflow itself pauses a DAG that fails too
-    often, so a failure of a paused one is told once. Three queries."""
+    often, so a failure of a paused one is reported once. Three queries."""
     newest = FailedRun.objects.filter(deployment__in=_ids(watched))
     newest = newest.order_by("deployment", "dag_id", "-ended_at").distinct("deployment", "dag_id")
     failed: dict[UUID, list[FailedRun]] = defaultdict(list)
@@ -67,7 +67,7 @@ def run_failed(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     found = Dag.objects.filter(deployment__in=failed, dag_id__in=ids)
     columns = found.values_list("deployment_id", "dag_id", "last_success_at", "paused")
     dags = {(pk, dag_id): (success, paused) for pk, dag_id, success, paused in columns}
-    told = _told(failed)
+    reported = _reported(failed)
 
     def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> RuleLook:
         firing, vanished, dropped = [], set(), {}
@@ -78,7 +78,7 @@ def run_failed(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
             success, paused = dags[row.pk, run.dag_id]
             if run.seen_at < rule.since or (success is not None and success >= run.ended_at):
                 continue
-            is_open, ended_at = told.get((rule.pk, row.pk, run.dag_id), (False, None))
+            is_open, ended_at = reported.get((rule.pk, row.pk, run.dag_id), (False, None))
             if paused and is_open:
                 dropped[run.dag_id] = PAUSED
             elif ended_at is None or ended_at < run.seen_at:
@@ -88,7 +88,7 @@ def run_failed(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     return _each(watched, judge)
 
 
-def _told(deployments: Iterable[UUID]) -> Mapping[tuple[UUID | None, UUID | None, str], Told]:
+def _reported(deployments: Iterable[UUID]) -> Mapping[tuple[UUID | None, UUID | None, str], Reported]:
     """By rule, Deployment and DAG: whether an alert of a failed run is open, and when the last one ended because
     the DAG was paused: what failed before that is no news when it is unpaused. One query; none without Deployments."""
     alerts = Alert.objects.filter(deployment__in=deployments, kind=RuleKind.RUN_FAILED)

@@ -145,7 +145,7 @@ def _end_upgrade(claim: Claim, row: Deployment, entry: Record) -> None:
 
 def publish_badges(cluster_id: UUID) -> None:
     """Show on every open page that a cluster fell silent, or answers again: nothing of its Deployments changed, and
-    what their pages say is worth less or more. What another process changed meanwhile is published again."""
+    what their pages say is worth less or more. A row that changes while this is sent is published again."""
     rows = Deployment.objects.select_related("cluster", "runtime").filter(
         cluster_id=cluster_id, deleted_at__isnull=True
     )
