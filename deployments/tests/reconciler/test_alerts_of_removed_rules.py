@@ -1,4 +1,4 @@
-"""What was held back of a rule that a person removes: it is not sent, says why, and is dropped with other old messages."""
+"""What was held back of a rule that a person removes: it is not sent, says why, and is dropped when it is old."""
 
 from datetime import timedelta
 
