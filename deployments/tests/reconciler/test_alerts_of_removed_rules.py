@@ -10,10 +10,11 @@ from deployments.actions.alert_rules import RulePlace, remove_rule
 from deployments.domain.alert_life import MOST_IN_WINDOW
 from deployments.domain.alert_rules import RuleKind
 from deployments.domain.states import Status
-from deployments.models import Alert, AlertDelivery, AlertRule
+from deployments.models import AlertDelivery, AlertRule
 from deployments.reconciler import alert_outbox, alerts
 from deployments.tests.reconciler.test_alerts import be, channel, rule, running  # noqa: F401 - fixtures
-from deployments.tests.reconciler.test_alerts_at_once import at_once
+
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -27,7 +28,6 @@ def full(rule, running) -> AlertRule:  # noqa: F811
     return made
 
 
-@pytest.mark.django_db
 def test_what_was_held_back_of_a_removed_rule_is_not_sent_and_says_why(full, workspace, alice, as_):
     alerts.follow()
     assert set(AlertDelivery.objects.values_list("state", flat=True)) == {"held"}
@@ -38,22 +38,3 @@ def test_what_was_held_back_of_a_removed_rule_is_not_sent_and_says_why(full, wor
     assert alert_outbox.make_digests() == 0
     AlertDelivery.objects.update(created_at=timezone.now() - timedelta(days=31))
     assert alert_outbox.prune() == 2
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("patient")
-def test_a_rule_that_is_removed_while_it_opens_an_alert_leaves_nothing_held_back(
-    full, workspace, alice, monkeypatch
-):
-    write, removed = alert_outbox._write, []
-
-    def then_it_is_removed(rows):
-        write(rows)
-        place = RulePlace(workspace)
-        removed.append(at_once(lambda: bool(remove_rule(place=place, by=alice, pk=full.pk)), 1))
-
-    monkeypatch.setattr(alert_outbox, "_write", then_it_is_removed)
-    alerts.follow()
-    assert removed == [1]
-    assert not Alert.objects.filter(resolved_at__isnull=True).exists()
-    assert not AlertDelivery.objects.filter(state="held").exists()
