@@ -31,7 +31,7 @@ from workspaces.actions import sessions, workspaces
 from workspaces.email_addresses import normalize_email
 from workspaces.invitation_lookup import followed_link
 from workspaces.models import User
-from workspaces.sign_in import devices, known_browsers, limits
+from workspaces.sign_in import known_browsers, limits, ways
 from workspaces.sign_in.onward import onward
 
 logger = structlog.get_logger(__name__)
@@ -193,12 +193,12 @@ class SessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]
     """Ending a session on the page of sessions."""
 
     def end_sessions(self, sessions: Iterable[UserSession]) -> None:
-        """Also in every Airflow that was opened from it; a command line that was confirmed in it and has not fetched
-        that yet is not signed in."""
+        """Also in every Airflow that was opened from it; a command line or a tool that was agreed to in it and has not
+        fetched that yet is not signed in."""
         ended = list(sessions)
         super().end_sessions(ended)
         for user in {session.user for session in ended}:
-            devices.forget_agreed(user)
+            ways.end_unfetched(user)
             hooks.signed_out(user)
 
 

@@ -9,7 +9,8 @@ import tomllib
 
 import click
 import pytest
-from airdeck_cli.main import ALIASES, TREE, airdeck
+from airdeck_cli.groups import ALIASES
+from airdeck_cli.main import TREE, airdeck
 
 from tests.played_servers import ME, Server, reply
 from tests.running import SOURCE
@@ -72,6 +73,20 @@ def test_astro_s_short_names_are_known():
         assert de.get_command(context, alias).name == ALIASES[alias]
     variable = de.get_command(context, "variable")
     assert {variable.get_command(context, each).name for each in ("create", "update")} == {"set"}
+    assert variable.get_command(context, "unset").name == "delete"
+
+
+def test_ls_is_list_in_every_group_that_lists():
+    groups = [(path, command) for path, command in commands(airdeck) if isinstance(command, click.Group)]
+    lists = {path: each for path, each in groups if "list" in each.list_commands(click.Context(each))}
+    assert len(lists) >= 10
+    for path, group in lists.items():
+        assert group.get_command(click.Context(group), "ls") is not None, path
+
+
+def test_an_alias_is_no_command_of_a_group_without_that_command_and_stands_in_no_help(alone):
+    assert "No such command 'ls'" in alone("git", "ls", code=2).err
+    assert not re.search(r"^  ls ", alone("token", "--help").out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

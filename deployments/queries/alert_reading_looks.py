@@ -2,17 +2,27 @@
 Deployment that does not run: then nothing opens and nothing ends. Rows come with their reading."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Count, Max, Q
 
 from console.kit.text import one_line
 from console.kit.wording import counted, listed, rough
+from deployments.domain.alert_rules import RuleKind
 from deployments.domain.import_words import not_imported
 from deployments.domain.states import Executor, Status
-from deployments.models import AlertRule, Dag, Deployment, FailedRun, LatestReading, StatusChange, WorkerQueue
+from deployments.models import (
+    Alert,
+    AlertRule,
+    Dag,
+    Deployment,
+    FailedRun,
+    LatestReading,
+    StatusChange,
+    WorkerQueue,
+)
 from deployments.queries.alert_looks import NO_DATA, Firing, Key, RuleLook, Watched
 from deployments.queries.readings import latest
 
@@ -20,6 +30,8 @@ RUNS = frozenset({Status.HEALTHY, Status.UNHEALTHY, Status.DEPLOYING})
 STEADY = frozenset({Status.HEALTHY, Status.UNHEALTHY})
 MOST_NAMES = 5
 PAUSED = "The DAG was paused, so no success of it is waited for."
+
+type Reported = tuple[bool, datetime | None]
 
 
 def _each(
@@ -44,30 +56,49 @@ def _ids(watched: Watched) -> set[UUID]:
 
 def run_failed(watched: Watched, now: datetime) -> Mapping[Key, RuleLook]:
     """DAGs of which a run failed after their last success. What failed before the rule was switched on is no news; a
-    DAG that is no longer in the code is not waited for. Two queries."""
+    DAG that is no longer in the code is not waited for, nor is a paused one. Airflow itself pauses a DAG that fails too
+    often, so a failure of a paused one is reported once. Three queries."""
     newest = FailedRun.objects.filter(deployment__in=_ids(watched))
     newest = newest.order_by("deployment", "dag_id", "-ended_at").distinct("deployment", "dag_id")
     failed: dict[UUID, list[FailedRun]] = defaultdict(list)
     for run in newest:
         failed[run.deployment_id].append(run)
     ids = {run.dag_id for runs in failed.values() for run in runs}
-    dags = Dag.objects.filter(deployment__in=failed, dag_id__in=ids)
-    succeeded = {
-        (pk, dag): at for pk, dag, at in dags.values_list("deployment_id", "dag_id", "last_success_at")
-    }
+    found = Dag.objects.filter(deployment__in=failed, dag_id__in=ids)
+    columns = found.values_list("deployment_id", "dag_id", "last_success_at", "paused")
+    dags = {(pk, dag_id): (success, paused) for pk, dag_id, success, paused in columns}
+    reported = _reported(failed)
 
     def judge(rule: AlertRule, row: Deployment, _: LatestReading) -> RuleLook:
-        firing, vanished = [], set()
+        firing, vanished, dropped = [], set(), {}
         for run in failed[row.pk]:
-            if (row.pk, run.dag_id) not in succeeded:
+            if (row.pk, run.dag_id) not in dags:
                 vanished.add(run.dag_id)
                 continue
-            success = succeeded[row.pk, run.dag_id]
-            if run.seen_at >= rule.since and (success is None or success < run.ended_at):
+            success, paused = dags[row.pk, run.dag_id]
+            if run.seen_at < rule.since or (success is not None and success >= run.ended_at):
+                continue
+            is_open, ended_at = reported.get((rule.pk, row.pk, run.dag_id), (False, None))
+            if paused and is_open:
+                dropped[run.dag_id] = PAUSED
+            elif ended_at is None or ended_at < run.seen_at:
                 firing.append(_failure(row, run))
-        return RuleLook(known=True, firing=tuple(firing), vanished=frozenset(vanished))
+        return RuleLook(True, tuple(firing), vanished=frozenset(vanished), dropped=dropped)
 
     return _each(watched, judge)
+
+
+def _reported(deployments: Iterable[UUID]) -> Mapping[tuple[UUID | None, UUID | None, str], Reported]:
+    """By rule, Deployment and DAG: whether an alert of a failed run is open, and when the last one ended because
+    the DAG was paused: what failed before that is no news when it is unpaused. One query; none without Deployments."""
+    alerts = Alert.objects.filter(deployment__in=deployments, kind=RuleKind.RUN_FAILED)
+    alerts = alerts.filter(Q(resolved_at__isnull=True) | Q(note=PAUSED))
+    each = alerts.values("rule_id", "deployment_id", "subject").order_by()
+    rows = each.annotate(opened=Count("pk", filter=Q(resolved_at__isnull=True)), ended=Max("resolved_at"))
+    return {
+        (one["rule_id"], one["deployment_id"], one["subject"]): (one["opened"] > 0, one["ended"])
+        for one in rows
+    }
 
 
 def _failure(row: Deployment, run: FailedRun) -> Firing:

@@ -13,6 +13,7 @@ from allauth.idp.oidc.models import Client
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -29,7 +30,7 @@ from workspaces.actions import command_lines
 from workspaces.actions.command_lines import LASTS
 from workspaces.limits import too_many
 from workspaces.models import User
-from workspaces.sign_in import devices
+from workspaces.sign_in import devices, tool_codes
 from workspaces.sign_in.devices import CLIENT, NoSuchCode
 
 CODES = {"limit": 30, "seconds": 600}  # that one network address may ask for
@@ -82,8 +83,7 @@ def token(request: HttpRequest) -> HttpResponse:
     if not _is_storable(request):
         return _oauth_error("invalid_grant", NOT_TEXT, 400)
     if request.POST.get("grant_type") != Client.GrantType.DEVICE_CODE:
-        response: HttpResponse = views.token(request)
-        return response
+        return _tool_token(request)
     if buckets.take(_address(request), POLLS):
         return _oauth_error("slow_down", "Ask less often.", 400)
     with devices.redeemed(request) as outcome:
@@ -101,6 +101,19 @@ def token(request: HttpRequest) -> HttpResponse:
             "scope": "airdeck",
         }
     )
+
+
+def _tool_token(request: HttpRequest) -> HttpResponse:
+    response: HttpResponse
+    if request.POST.get("grant_type") != Client.GrantType.AUTHORIZATION_CODE:
+        response = views.token(request)
+        return response
+    with tool_codes.exchanged(request.POST.get("code", "")) as counts:
+        response = views.token(request)
+        if response.status_code == HTTPStatus.OK and not counts:  # what is wrong otherwise, allauth says
+            transaction.set_rollback(True)
+            return _oauth_error("invalid_grant", tool_codes.SIGNED_OUT, 400)
+    return response
 
 
 class CodeForm(forms.Form):

@@ -12,6 +12,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
 from console.kit.http import see_other
+from workspaces.models import User
+from workspaces.sign_in import tool_codes, ways
 
 
 def _with_key(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -27,7 +29,20 @@ def _with_key(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 configuration = require_GET(_with_key(views.configuration))
 jwks = require_GET(_with_key(views.jwks))
 # Nothing is asked of the person here: the tools are those that an operator named (manage.py tools).
-authorization = require_GET(_with_key(views.authorization))
+
+
+@require_GET
+@_with_key
+def authorization(request: HttpRequest) -> HttpResponse:
+    """Sends the browser on with a code for the tool, which counts as long as the person is not signed out."""
+    user = request.user
+    marked = ways.mark(user) if isinstance(user, User) else ""
+    response: HttpResponse = views.authorization(request)
+    if isinstance(user, User):
+        tool_codes.note(response.get("Location", ""), by=user, marked=marked)
+    return response
+
+
 authorization.leads_elsewhere = True  # type: ignore[attr-defined]  # see workspaces.sign_in.onward
 user_info = csrf_exempt(_with_key(views.user_info))
 revoke = csrf_exempt(_with_key(views.revoke))

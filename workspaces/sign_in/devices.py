@@ -11,17 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from allauth.idp.oidc.internal.oauthlib import device_codes
-from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.crypto import get_random_string
 from oauthlib.oauth2.rfc6749.errors import OAuth2Error
 from oauthlib.oauth2.rfc8628.errors import AccessDenied
 
 from console.kit.alone import alone
 from console.kit.refusals import ActionRefused
 from workspaces.models import User
+from workspaces.sign_in import ways
 
 CLIENT = "airdeck-cli"  # the one program that signs in like this
 DEVICE_LENGTH, NAMELESS = 60, "a-computer"
@@ -44,7 +43,7 @@ class Asking:
     address: str
     since: datetime
     agreed_at: datetime | None = None
-    ways: str = ""  # of the person who agreed, at that moment; see `forget_agreed`
+    ways: str = ""  # of the person who agreed, at that moment; see `ways.mark`
 
 
 class NoSuchCode(ActionRefused):
@@ -69,13 +68,13 @@ def asking(typed: str) -> Asking:
 def answer(typed: str, *, by: User, allowed: bool) -> Asking:
     """What the person answers to it. Raises NoSuchCode, also when another person answered first."""
     found, device_code = _find(typed)
-    ways = _ways(by)  # read first: what ends them from here on ends this yes too
+    marked = ways.mark(by)  # read first
     with alone(device_code):
         _find(typed)
         if not device_codes.confirm_or_deny_device_code(by, device_code, confirm=allowed):
             raise NoSuchCode(UNKNOWN)
         kept = cache.get(device_codes.cache_device_code_key(device_code)) or {}
-        agreed = replace(found, agreed_at=timezone.now() if allowed else None, ways=ways)
+        agreed = replace(found, agreed_at=timezone.now() if allowed else None, ways=marked)
         cache.set(_key(found.code), agreed, timeout=_left(kept))
     return found
 
@@ -97,31 +96,9 @@ def redeemed(request: HttpRequest) -> Iterator[tuple[User, Asking] | OAuth2Error
             outcome = user, cache.get(_key(code)) or Asking(code, NAMELESS, "", timezone.now())
             # Typed again later, it was used.
             cache.set(_key(code), USED, timeout=_left(kept))
-            if not _still_counts(user, outcome[1]):
+            if not ways.still_count(user, outcome[1].ways):
                 outcome = AccessDenied(SIGNED_OUT)
         yield outcome
-
-
-def forget_agreed(user: User) -> None:
-    """What this person said yes to and no program has fetched signs no one in: it may have been another person who
-    said it, and who is being shown out. In the transaction of what ends the other ways in."""
-    cache.set(_ways_key(user), get_random_string(22), timeout=2 * settings.IDP_OIDC_DEVICE_CODE_EXPIRES_IN)
-
-
-def _still_counts(user: User, agreed: Asking) -> bool:
-    """Whether no way in of theirs was ended since. What ends them waits from here on until the sign-in is a row, which
-    it then ends as it does the others."""
-    User.objects.select_for_update().get(pk=user.pk)
-    return _ways(user) == agreed.ways
-
-
-def _ways(user: User) -> str:
-    """Another text each time that this person's ways in were ended; "" when that is long ago."""
-    return str(cache.get(_ways_key(user), ""))
-
-
-def _ways_key(user: User) -> str:
-    return f"device:ways:{user.pk}"
 
 
 def _find(typed: str) -> tuple[Asking, str]:

@@ -11,6 +11,7 @@ import click
 
 from airdeck_cli import VERSION
 from airdeck_cli.errors import FAILED, INTERRUPTED, USAGE, CliError
+from airdeck_cli.groups import Group
 from airdeck_cli.session import Globals
 
 # Name -> (module and object, help). Aliases are known and not listed.
@@ -62,17 +63,9 @@ TREE: dict[str, dict[str, tuple[str, str]]] = {
         "switch": ("workspaces:workspace_switch", "Use this Workspace from now on."),
     },
 }
-ALIASES = {
-    "de": "deployment",
-    "hb": "hibernate",
-    "wu": "wake-up",
-    "wq": "worker-queue",
-    "var": "variable",
-    "ls": "list",
-}
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """Commands by name, imported when they are asked for."""
 
     def __init__(self, *args: Any, branch: str = "", **kwargs: Any) -> None:
@@ -83,14 +76,14 @@ class LazyGroup(click.Group):
         """The names, without aliases."""
         return sorted(self.branch)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name or alias, imported now; None when there is none."""
-        found = self.branch.get(ALIASES.get(cmd_name, cmd_name))
+    def named(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of exactly this name, imported now; None when there is none."""
+        found = self.branch.get(name)
         if found is None:
             return None
-        module, _, name = found[0].partition(":")
+        module, _, which = found[0].partition(":")
         place = "airdeck_cli.main" if module == "main" else f"airdeck_cli.commands.{module}"
-        command: click.Command = getattr(import_module(place), name)
+        command: click.Command = getattr(import_module(place), which)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -64,7 +64,7 @@ def test_the_digest_of_what_was_held_back_says_nothing_of_the_new_workspace(
         here = reverse("deployments:workspace_alerts", args=[workspace.pk])
         assert (row.message.path, row.message.rules_path) == (here, here)
         text = str(row.content)
-        assert not [word for word in ("55", "Merger", "Secret", str(other.pk)) if word in text]
+        assert not [word for word in ("55 minutes", "Merger", "Secret", str(other.pk)) if word in text]
 
 
 def test_the_page_of_an_alert_that_is_over_does_not_tell_what_the_deployment_is_called_now(

@@ -10,8 +10,9 @@ from deployments.actions.alerts import silence_alert
 from deployments.domain.alert_rules import RuleKind
 from deployments.models import AlertDelivery
 from deployments.reconciler import alerts
-from deployments.tests.readings import a_dag, a_reading, a_run
+from deployments.tests.readings import a_dag, a_failure, a_reading, a_run
 from deployments.tests.reconciler.test_alerts import (  # noqa: F401 - fixtures
+    age,
     channel,
     only,
     read,
@@ -79,3 +80,45 @@ def test_of_two_that_are_shown_by_one_name_the_other_is_still_waited_for(rule, r
     assert alerts.follow() == 1
     assert only(subject="a").note == WHY
     assert only(subject="b").resolved_at is None
+
+
+# -- a failed run --
+
+
+@pytest.fixture
+def failed(rule, running):  # noqa: F811
+    """An alert is open: the last run of the DAG failed."""
+    rule(RuleKind.RUN_FAILED)
+    read(running, a_reading(a_dag("nightly", LONG_AGO), failed_runs=(a_failure("nightly"),)))
+    assert alerts.follow() == 1
+    return only()
+
+
+def paused(running, *failures):  # noqa: F811
+    read(running, a_reading(a_dag("nightly", LONG_AGO, paused=True), failed_runs=failures))
+
+
+def test_pausing_ends_the_alert_of_a_failed_run_and_nothing_reminds_of_it(failed, running):  # noqa: F811
+    age(failed, hours=2)
+    paused(running)
+    assert [alerts.follow(), alerts.follow()] == [1, 0]
+    assert only().note == WHY
+    assert (sent("resolved"), sent("reminded")) == (2, 0)
+
+
+def test_unpaused_what_failed_before_is_no_news_and_what_fails_then_is(failed, running):  # noqa: F811
+    paused(running)
+    alerts.follow()
+    read(running, a_reading(a_dag("nightly", LONG_AGO)))
+    assert alerts.follow() == 0
+    again = a_failure("nightly", "r2", ago=1)
+    read(running, a_reading(a_dag("nightly", LONG_AGO), failed_runs=(again,)))
+    assert alerts.follow() == 1
+    assert sent("opened") == 4
+
+
+def test_a_dag_that_airflow_paused_because_it_failed_is_reported_once(rule, running):  # noqa: F811
+    rule(RuleKind.RUN_FAILED)
+    paused(running, a_failure("nightly"))
+    assert [alerts.follow() for _ in range(4)] == [1, 1, 0, 0]
+    assert (sent("opened"), sent("resolved"), only().note) == (2, 2, WHY)

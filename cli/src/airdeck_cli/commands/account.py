@@ -6,6 +6,7 @@ from airdeck_cli import contexts, secret_input
 from airdeck_cli.client import Client
 from airdeck_cli.contexts import Context
 from airdeck_cli.errors import NOT_ALLOWED, USAGE, CliError
+from airdeck_cli.groups import Group
 from airdeck_cli.output import is_terminal, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -127,7 +128,7 @@ def whoami(at: Globals, /, output: str) -> None:
     show({**me, "url": client.context.url}, output, table)
 
 
-@click.group()
+@click.group(cls=Group)
 def context() -> None:
     """The consoles that are known here."""
 

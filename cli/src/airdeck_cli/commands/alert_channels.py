@@ -9,6 +9,7 @@ from airdeck_cli.client import SECRET_LOST, Client, look, new_key
 from airdeck_cli.errors import FAILED, TIMED_OUT, USAGE, CliError
 from airdeck_cli.finding import Command, workspace_option, workspace_place
 from airdeck_cli.following import wait_options
+from airdeck_cli.groups import Group
 from airdeck_cli.output import clean, confirm, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -46,7 +47,7 @@ def _find(client: Client, place: str, typed: str) -> Channel:
     raise CliError(f"There is no channel {typed}. List them with: airdeck alert channel list", USAGE)
 
 
-@click.group()
+@click.group(cls=Group)
 def channel() -> None:
     """Where alerts of a Workspace are sent."""
 

@@ -10,6 +10,7 @@ from airdeck_cli.commands.alert_channels import channel
 from airdeck_cli.commands.alert_deliveries import deliveries, resend
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_option, workspace_place
+from airdeck_cli.groups import Group
 from airdeck_cli.output import confirm, moment, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -30,7 +31,7 @@ def _place(client: Client, workspace: str, deployment: str) -> tuple[str, str]:
     return workspace_place(client, workspace)
 
 
-@click.group()
+@click.group(cls=Group)
 def alert() -> None:
     """Alerts, and the rules that find them: of the Workspace, or with --deployment of one Deployment."""
 

@@ -6,6 +6,7 @@ import click
 
 from airdeck_cli.errors import FAILED, CliError
 from airdeck_cli.finding import deployment_argument, find_deployment
+from airdeck_cli.groups import Group
 from airdeck_cli.output import clean, moment, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -13,7 +14,7 @@ STATES = ["failed", "running", "succeeded", "never", "paused", "broken"]  # as t
 HEADS = ("DAG", "SCHEDULE", "LAST RUN", "STATE", "TOOK", "NEXT RUN", "")
 
 
-@click.group()
+@click.group(cls=Group)
 def dag() -> None:
     """The DAGs of a Deployment, as they were last read."""
 

@@ -14,6 +14,7 @@ from airdeck_cli.deploy_progress import UNDER_WAY, follow_deploy, follow_imports
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import wait_options
+from airdeck_cli.groups import Group
 from airdeck_cli.output import clean, confirm, moment, note, output_option, print_table, show
 from airdeck_cli.packing import Packed, pack
 from airdeck_cli.session import Globals
@@ -196,7 +197,7 @@ def _left_out(packed: Packed) -> str:
     return f"; {packed.left_out} left out" if packed.left_out else ""
 
 
-@click.group()
+@click.group(cls=Group)
 def deploys() -> None:
     """What was deployed, and going back."""
 

@@ -9,6 +9,7 @@ from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import wait_options
 from airdeck_cli.git_looks import Source, newest_deploy, path_of, report, to_trust
+from airdeck_cli.groups import Group
 from airdeck_cli.output import clean, confirm, moment, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -42,7 +43,7 @@ def _ask(client: Client, found: dict[str, Any], what: str, body: object = None) 
     return source
 
 
-@click.group()
+@click.group(cls=Group)
 def git() -> None:
     """The Git repository that a Deployment follows: each commit of a branch can become a deploy."""
 

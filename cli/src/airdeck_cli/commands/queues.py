@@ -8,6 +8,7 @@ from airdeck_cli.client import Answer, Client, new_key
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_option, find_deployment
 from airdeck_cli.following import Command, follow_change, wait_options
+from airdeck_cli.groups import Group
 from airdeck_cli.output import confirm, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -28,7 +29,7 @@ def _name(function: Command) -> Command:
     return click.option("-n", "--name", required=True, help="The name of the queue.")(function)
 
 
-@click.group("worker-queue")
+@click.group("worker-queue", cls=Group)
 def worker_queue() -> None:
     """Worker queues of a Deployment."""
 

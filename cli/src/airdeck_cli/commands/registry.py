@@ -6,13 +6,14 @@ from airdeck_cli.commands.deployments import CHANGE_SECONDS, report
 from airdeck_cli.errors import FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_argument, deployment_option, find_deployment
 from airdeck_cli.following import wait_options
+from airdeck_cli.groups import Group
 from airdeck_cli.output import clean, confirm, output_option, show
 from airdeck_cli.session import Globals
 
 PASSWORD = "AIRDECK_REGISTRY_PASSWORD"  # noqa: S105 - the variable's name
 
 
-@click.group()
+@click.group(cls=Group)
 def registry() -> None:
     """The login with which a Deployment's own images are pulled from a registry."""
 

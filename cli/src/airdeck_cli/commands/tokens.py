@@ -7,6 +7,7 @@ import click
 from airdeck_cli.client import Client, look
 from airdeck_cli.errors import USAGE, CliError
 from airdeck_cli.finding import Command, find_deployment, which_deployment, workspace_place
+from airdeck_cli.groups import Group
 from airdeck_cli.output import confirm, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -39,7 +40,7 @@ def _find(client: Client, place: str, typed: str) -> dict[str, Any]:
     raise CliError(f"There is no API token {typed} there. List them with: airdeck token list", USAGE)
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """API tokens: your own, or with --workspace or --deployment those of a Workspace or of a Deployment.
 

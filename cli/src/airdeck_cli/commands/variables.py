@@ -14,6 +14,7 @@ from airdeck_cli.dotenv import written
 from airdeck_cli.errors import CONFLICT, FAILED, USAGE, CliError
 from airdeck_cli.finding import deployment_option, find_deployment
 from airdeck_cli.following import follow_change, wait_options
+from airdeck_cli.groups import Group
 from airdeck_cli.output import confirm, note, output_option, print_table, show
 from airdeck_cli.session import Globals
 
@@ -21,16 +22,7 @@ MASK = "•••"
 TRIES = 3  # when another person changes the variables at the same time
 
 
-class _Group(click.Group):
-    """With Astro's words beside ours."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """create and update are set; unset is delete."""
-        other = {"create": "set", "update": "set", "unset": "delete", "ls": "list"}
-        return super().get_command(ctx, other.get(cmd_name, cmd_name))
-
-
-@click.group(cls=_Group)
+@click.group(cls=Group, aliases={"create": "set", "update": "set", "unset": "delete"})  # Astro's words
 def variable() -> None:
     """Environment variables of a Deployment."""
 
