@@ -46,7 +46,7 @@ def run_locally(collector, release: Release, secrets: Secrets) -> None:
         supervisor = start_supervisord(state)
         driver = LocalDriver(_config(state))
         ref = Ref(release.deployment_id, release.release_name)
-        older, newer = (replace(release, runtime=runtime) for runtime in RUNTIMES)
+        older, newer = (replace(release, runtime=runtime, ran_before=False) for runtime in RUNTIMES)
         try:
             for asked in (older, replace(newer, upgrade_from=older.runtime)):
                 _until("components", lambda: driver.apply(ref, asked, secrets, {}), collector, state)  # noqa: B023

@@ -9,6 +9,8 @@ is remembered. The caller of these has stopped the Deployment's Airflow before.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from psycopg import sql
 from psycopg.pq import ExecStatus
@@ -39,8 +41,8 @@ def take(
     the server still copies: call again. A copy of another runtime is older than this upgrade, and replaced. Raises
     UpgradeFailed when the server cannot copy it: nothing has been changed then."""
     live, copy = sql.Identifier(database_name(release_name)), sql.Identifier(snapshot_name(release_name))
-    with connect(admin_url) as admin:
-        if not _try_lock(admin, release_name):
+    with connect(admin_url) as admin, _locked_at_once(admin, release_name) as alone:
+        if not alone:
             return False  # the copy that an earlier call began
         found = find_by(admin, release_name, deployment_id)
         if found.snapshot == runtime:
@@ -94,12 +96,18 @@ def drop(admin_url: str, release_name: str, deployment_id: str) -> bool:
     return True
 
 
-def _try_lock(admin: Connection, release_name: str) -> bool:
-    """Take the lock of `database.locked` unless another connection has it. It ends with the connection, or for a copy
-    that goes on without us with the copy."""
+@contextmanager
+def _locked_at_once(admin: Connection, release_name: str) -> Iterator[bool]:
+    """Whether the lock of `databases.locked` is ours; not while another connection has it. It ends with this block, or
+    for a copy that goes on without us with the copy."""
     key = lock_key(database_name(release_name))
     row = admin.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
-    return row is not None and bool(row[0])
+    alone = row is not None and bool(row[0])
+    try:
+        yield alone
+    finally:
+        if alone and not admin.closed and not admin.broken:
+            admin.execute("SELECT pg_advisory_unlock(%s)", (key,))
 
 
 def _close(admin: Connection, release_name: str, live: sql.Identifier) -> None:
