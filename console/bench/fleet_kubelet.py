@@ -114,7 +114,7 @@ class FleetKubelet(Kubelet):
         """What starts now: a pod, or those with a heartbeat once all of its Deployment are there, so that one
         connection to their database is enough."""
         labels = pod["metadata"]["labels"]
-        component, release = names.component_of(labels), labels.get(names.LABEL_INSTANCE, "")
+        component, release = names.component_of(pod), labels.get(names.LABEL_INSTANCE, "")
         if labels.get(names.LABEL_MANAGED_BY) != names.MANAGER or component not in JOB_TYPES:
             return [pod]
         with self._counting:
