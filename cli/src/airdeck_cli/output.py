@@ -4,7 +4,8 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import click
@@ -18,6 +19,29 @@ output_option = click.option(
     default="table",
     help="How to print it.",
 )
+
+
+count_option = click.option(
+    "-c", "--count", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many."
+)
+
+
+def show_newest(
+    pages: Iterable[Any],
+    count: int,
+    output: str,
+    heads: Sequence[str],
+    line: Callable[[Any], Row],
+    *,
+    empty: str,
+) -> None:
+    """Print the first `count` of a list whose newest come first, each row as `line` makes it. A note says when there
+    are more."""
+    found = list(islice(pages, count + 1))
+    rows = found[:count]
+    show(rows, output, lambda: print_table(heads, [line(row) for row in rows], empty=empty))
+    if len(found) > count and output == "table":
+        note(f"The newest {count} are listed.")
 
 
 def show(value: Any, output: str, table: Callable[[], None]) -> None:

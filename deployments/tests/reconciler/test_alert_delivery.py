@@ -270,9 +270,8 @@ def test_a_name_whose_servers_are_silent_costs_a_bounded_time(monkeypatch):
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: over.wait(30) and [])
     began = time.monotonic()
-    answer = webhook.post(
-        webhook_url.WebhookTarget("https", "slow.example", 443, "/"), b"{}", {}, listed=Listed()
-    )
+    target = webhook_url.WebhookTarget("https", "slow.example", 443, "/")
+    answer = webhook.post(target, b"{}", {}, listed=Listed())
     assert time.monotonic() - began < 20
     over.set()
     assert (answer.status, answer.final) == (None, False)

@@ -1,18 +1,13 @@
 """airdeck deployment activity and workspace activity: who did what."""
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import click
 
 from airdeck_cli.finding import deployment_argument, find_deployment, workspace_option, workspace_place
-from airdeck_cli.output import moment, note, output_option, print_table, show
+from airdeck_cli.output import count_option, moment, output_option, show_newest
 from airdeck_cli.session import Globals
-
-count_option = click.option(
-    "-c", "--count", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many."
-)
 
 
 @click.command("activity")
@@ -40,12 +35,11 @@ def workspace_activity(at: Globals, /, workspace: str, count: int, output: str) 
 
 
 def _print(pages: Iterator[dict[str, Any]], count: int, output: str) -> None:
-    rows = list(islice(pages, count + 1))
-    lines = [(moment(row["at"]), row["sentence"]) for row in rows[:count]]
-    show(
-        rows[:count],
+    show_newest(
+        pages,
+        count,
         output,
-        lambda: print_table(("AT", "WHAT"), lines, empty="Nothing happened so far."),
+        ("AT", "WHAT"),
+        lambda row: (moment(row["at"]), row["sentence"]),
+        empty="Nothing happened so far.",
     )
-    if len(rows) > count and output == "table":
-        note(f"The newest {count} are listed.")

@@ -1,7 +1,6 @@
 """airdeck alert deliveries, resend."""
 
 import time
-from itertools import islice
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ from airdeck_cli.client import Client, look
 from airdeck_cli.errors import FAILED, TIMED_OUT, USAGE, CliError
 from airdeck_cli.finding import workspace_option, workspace_place
 from airdeck_cli.following import wait_options
-from airdeck_cli.output import clean, moment, note, output_option, print_table, show
+from airdeck_cli.output import clean, count_option, moment, output_option, show, show_newest
 from airdeck_cli.session import Globals
 
 PAUSE = 1.0  # seconds between two questions
@@ -19,9 +18,7 @@ Delivery = dict[str, Any]
 
 @click.command()
 @click.option("--channel", default="", help="Only what was sent to the channel of this name or id.")
-@click.option(
-    "-c", "--count", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many."
-)
+@count_option
 @workspace_option
 @output_option
 @click.pass_obj
@@ -30,7 +27,6 @@ def deliveries(at: Globals, /, channel: str, count: int, workspace: str, output:
     client = at.client()
     place, name = workspace_place(client, workspace)
     pages = client.pages(f"{place}/alert-deliveries", **({"channel": channel} if channel else {}))
-    rows = list(islice(pages, count + 1))
     heads = ("SENT", "CHANNEL", "TO", "MESSAGE", "STATE", "STATUS", "ANSWER", "ID")
 
     def line(row: Delivery) -> tuple[Any, ...]:
@@ -39,9 +35,7 @@ def deliveries(at: Globals, /, channel: str, count: int, workspace: str, output:
         return (when, row["channel"], row["address"], row["title"], *came, row["id"])
 
     empty = f"Nothing was sent about {name} within the last 30 days."
-    show(rows[:count], output, lambda: print_table(heads, [line(row) for row in rows[:count]], empty=empty))
-    if len(rows) > count and output == "table":
-        note(f"The newest {count} are listed.")
+    show_newest(pages, count, output, heads, line, empty=empty)
 
 
 @click.command()

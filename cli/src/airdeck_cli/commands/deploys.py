@@ -77,15 +77,10 @@ def deploy(
             at, image, (deployment, named), description, wait=wait, seconds=wait_time, output=output
         )
         return
-    from airdeck_cli import git_facts
-
     packed = pack(folder, follow_links=follow_links)
     client = at.client()
     found = find_deployment(client, deployment, named)
-    known = git_facts.facts(folder, packed.parts)
-    _note_what_goes(packed, dirty=bool(known.get("dirty")))
-    flags = {"dry_run": "true" if dry_run else "", "despite_syntax": "true" if despite_syntax else ""}
-    query = {"description": description or git_facts.description(known), **flags, **git_facts.query(known)}
+    query = _about(folder, packed, description, dry_run=dry_run, despite_syntax=despite_syntax)
     answer = _upload(client, found["release_name"], packed, query)
     if dry_run:
         show({**answer, "paths": list(packed.files)}, output, lambda: _print_difference(packed, answer))
@@ -94,6 +89,18 @@ def deploy(
     _report(client, found, answer, wait=wait or check_imports, seconds=wait_time, output=output)
     if check_imports:
         follow_imports(client, found["release_name"], answer["deploy"]["number"], ends - time.monotonic())
+
+
+def _about(
+    folder: Path, packed: Packed, description: str, *, dry_run: bool, despite_syntax: bool
+) -> dict[str, str]:
+    """What is said of an upload beside it: what the person chose, and what Git knows. A note says what goes."""
+    from airdeck_cli import git_facts
+
+    known = git_facts.facts(folder, packed.parts)
+    _note_what_goes(packed, dirty=bool(known.get("dirty")))
+    flags = {"dry_run": "true" if dry_run else "", "despite_syntax": "true" if despite_syntax else ""}
+    return {"description": description or git_facts.description(known), **flags, **git_facts.query(known)}
 
 
 def _note_what_goes(packed: Packed, *, dirty: bool) -> None:

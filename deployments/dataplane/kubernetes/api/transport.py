@@ -63,10 +63,8 @@ class Connection:
 
     def __init__(self, credentials: Credentials) -> None:
         configuration = Configuration(host=credentials.server)
-        configuration.proxy, configuration.no_proxy = (
-            credentials.proxy or None,
-            "",
-        )  # none from the environment
+        configuration.proxy = credentials.proxy or None  # none from the environment
+        configuration.no_proxy = ""
         configuration.retries = False  # ours, below; and no redirects
         configuration.tls_server_name = credentials.tls_server_name or None
         configuration.connection_pool_maxsize = 24  # the observer watches each kind on one of its own
